@@ -1,0 +1,1 @@
+"""The trio-native, fully typed client for Binance's Spot WebSocket API."""

@@ -1,0 +1,317 @@
+"""Requests to bytes, bytes to replies and events, and both ways round for the sandbox.
+
+An incoming message is read in two steps. The reader of a connection decodes only the *envelope* (`read_envelope`): who
+it is for, and whether it went well. The result stays raw JSON until the task that waits for it decodes it
+(`read_result`), so a payload that does not fit its type hurts one caller and never the connection.
+
+Where the exchange answers in one of several shapes, the request's result type is a union of records, the richest first:
+the first that fits is taken. msgspec tells the members of a union apart by a tag, which these answers do not have.
+
+Source: "Request format", "Response format" and "Event format" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import cache
+from types import UnionType
+from typing import Any, Final, TypeAlias, Union, get_args, get_origin
+
+import msgspec
+
+from .api._base import Json, catalogue, plain
+from .api._values import RateLimit, Record
+from .api.events import Event, KnownEvent, UnknownEvent, UserEvent
+from .errors import (
+    EXECUTION_UNKNOWN_CODES,
+    BintrioError,
+    InvalidRequest,
+    OutcomeUnknown,
+    ProtocolViolation,
+    Rejected,
+    rejection_type,
+)
+
+RequestId: TypeAlias = int | str
+
+_ABSENT: Final = msgspec.Raw(b"")
+_encoder: Final = msgspec.json.Encoder()
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """``error`` of a reply."""
+
+    code: int
+    msg: str
+    data: msgspec.Raw = _ABSENT
+
+
+class Envelope(Record, frozen=True, kw_only=True):
+    """A message with its payload left as it came.
+
+    A reply has a status, and either a result or an error. An event has an event, and mostly a subscription id.
+    """
+
+    id: RequestId | None = None
+    status: int = 0
+    result: msgspec.Raw = _ABSENT
+    error: Failure | None = None
+    rate_limits: tuple[RateLimit, ...] = ()
+    subscription_id: int | None = None
+    event: msgspec.Raw = _ABSENT
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply, decoded whole.
+
+    Attributes:
+        id: the id of the request, or None when the exchange could not tell whose reply it is.
+        status: HTTP-like status; 200 is success.
+        result: the typed result; None when there is an error.
+        error: what a session would raise: `Rejected` or `OutcomeUnknown`; None for a success.
+        rate_limits: limits and counts, empty if they were not asked for.
+    """
+
+    id: RequestId | None
+    status: int
+    result: Any
+    error: BintrioError | None
+    rate_limits: tuple[RateLimit, ...]
+
+
+# Outward
+
+
+def write_request(request_id: RequestId, method: str, params: Mapping[str, Json]) -> bytes:
+    """One request as JSON."""
+    if params:
+        return _encoder.encode({"id": request_id, "method": method, "params": params})
+    return _encoder.encode({"id": request_id, "method": method})
+
+
+def raw_params(method: str, params: Mapping[str, Any]) -> dict[str, Json]:
+    """Parameters for a method that the catalogue may not know: None left out, Decimals in plain notation.
+
+    Raises:
+        InvalidRequest: a name is not a string, or a value has no exact JSON form (a float, say).
+    """
+    return {
+        _name(method, name): _exact(method, name, value)
+        for name, value in params.items()
+        if value is not None
+    }
+
+
+def _name(method: str, name: Any) -> str:
+    if isinstance(name, str):
+        return name
+    raise InvalidRequest(f"{method}: parameter names must be str, not {type(name).__name__} {name!r:.80}")
+
+
+def _exact(method: str, name: str, value: Any) -> Json:
+    if isinstance(value, str | int):
+        return value
+    if isinstance(value, Decimal) and value.is_finite():
+        return plain(value)
+    if isinstance(value, list | tuple):
+        return [_exact(method, name, item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    expected = "a str, int, bool, finite Decimal or a list of them"
+    raise InvalidRequest(
+        f"{method}: {name} must be {expected}, not {type(value).__name__} {value!r:.80}", field=name
+    )
+
+
+# Inward
+
+
+_read_envelope: Final = msgspec.json.Decoder(Envelope).decode
+
+
+def read_envelope(data: bytes) -> Envelope:
+    """The envelope of a message.
+
+    Raises:
+        ProtocolViolation: it is not JSON, not an object, or its envelope has other types than documented.
+    """
+    try:
+        return _read_envelope(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProtocolViolation(f"message: {error}", raw=data) from None
+
+
+def read_result(method: str, result_type: Any, envelope: Envelope) -> Any:
+    """The result of a successful reply, as ``result_type``; `Any` gives plain JSON values.
+
+    Raises:
+        ProtocolViolation: the result does not fit its type.
+    """
+    try:
+        return decoder(result_type)(envelope.result)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ProtocolViolation(f"{method}: result: {error}", raw=bytes(envelope.result)) from None
+
+
+def read_error(method: str, envelope: Envelope) -> Rejected | OutcomeUnknown | None:
+    """What went wrong, or None for a success.
+
+    A 5xx status and the codes -1006 and -1007 say that the request may have been executed.
+    """
+    failure = envelope.error
+    if failure is None:
+        if envelope.status == 200:
+            return None
+        failure = Failure(0, "no error was given")
+    if envelope.status >= 500 or failure.code in EXECUTION_UNKNOWN_CODES:
+        return OutcomeUnknown(method, f"{envelope.status} {failure.code} {failure.msg}")
+    return _rejection(method, envelope.status, failure, envelope.rate_limits)
+
+
+def _rejection(method: str, status: int, failure: Failure, rate_limits: Sequence[RateLimit]) -> Rejected:
+    rejection = rejection_type(status, failure.code, failure.msg)
+    data = msgspec.json.decode(failure.data) if failure.data else None
+    return rejection(
+        method, status=status, code=failure.code, message=failure.msg, data=data, rate_limits=rate_limits
+    )
+
+
+def read_event(envelope: Envelope) -> UserEvent:
+    """The event of an envelope. One that is unknown, or known but misshapen, arrives as `UnknownEvent` (G10)."""
+    raw = envelope.event
+    event: Event
+    try:
+        event = _read_event(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        event = UnknownEvent(event_type=_event_type(raw), raw=bytes(raw))
+    return UserEvent(subscription_id=envelope.subscription_id, event=event)
+
+
+_read_event: Final = msgspec.json.Decoder(KnownEvent).decode
+
+
+class _EventType(msgspec.Struct):
+    e: str | None = None
+
+
+def _event_type(raw: msgspec.Raw) -> str | None:
+    try:
+        return msgspec.json.decode(raw, type=_EventType).e
+    except msgspec.MsgspecError:
+        return None
+
+
+def decode_response(method: str, data: bytes | str) -> Response:
+    """Decode a recorded reply, as a session would have.
+
+    Args:
+        method: the exchange's name of the method that was called. For a name that the catalogue does not know, the
+            result is plain JSON values.
+        data: the message as it came.
+
+    Raises:
+        ProtocolViolation: it is no reply, or its result does not fit the documented type; the message names the
+            method and the path.
+    """
+    envelope = read_envelope(data.encode() if isinstance(data, str) else data)
+    if envelope.status == 0:
+        raise ProtocolViolation(
+            f"{method}: the message has no status, so it is no reply", raw=_as_bytes(data)
+        )
+    error = read_error(method, envelope)
+    known = catalogue.get(method)
+    result = read_result(method, known.api.result if known else Any, envelope) if error is None else None
+    return Response(
+        id=envelope.id, status=envelope.status, result=result, error=error, rate_limits=envelope.rate_limits
+    )
+
+
+def decode_event(data: bytes | str) -> UserEvent:
+    """Decode a recorded event, as a session would have.
+
+    Raises:
+        ProtocolViolation: it is no event.
+    """
+    envelope = read_envelope(_as_bytes(data))
+    if not envelope.event:
+        raise ProtocolViolation("the message has no event", raw=_as_bytes(data))
+    return read_event(envelope)
+
+
+def _as_bytes(data: bytes | str) -> bytes:
+    return data.encode() if isinstance(data, str) else data
+
+
+@cache
+def decoder(result_type: Any) -> Callable[[Any], Any]:
+    """A function that reads JSON into ``result_type``, kept for the next time."""
+    if get_origin(result_type) in {Union, UnionType}:
+        return _first_that_fits([decoder(member) for member in get_args(result_type)])
+    if get_origin(result_type) is tuple:
+        element = get_args(result_type)[0]
+        if get_origin(element) in {Union, UnionType}:
+            return _each(decoder(element))
+    return msgspec.json.Decoder(result_type).decode
+
+
+def _first_that_fits(decoders: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    def decode(raw: Any) -> Any:
+        for attempt in decoders[:-1]:
+            try:
+                return attempt(raw)
+            except msgspec.ValidationError:
+                continue
+        # The plainest shape speaks for all: what it misses is missing in every other one too.
+        return decoders[-1](raw)
+
+    return decode
+
+
+def _each(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    split = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
+    return lambda raw: tuple(map(decode, split(raw)))
+
+
+# The sandbox's side
+
+
+def write_reply(
+    request_id: RequestId | None,
+    status: int,
+    *,
+    result: Any = None,
+    error: Mapping[str, Any] | None = None,
+    rate_limits: Sequence[RateLimit] | None = None,
+) -> bytes:
+    """A reply as JSON: a result, or an error if there is one. ``rate_limits`` None leaves the field out."""
+    reply: dict[str, Any] = {"id": request_id, "status": status}
+    reply |= {"result": as_json(result)} if error is None else {"error": as_json(error)}
+    if rate_limits is not None:
+        reply["rateLimits"] = as_json(rate_limits)
+    return _encoder.encode(reply)
+
+
+def write_event(subscription_id: int | None, event: Event) -> bytes:
+    """An event as JSON, in its envelope."""
+    envelope = {} if subscription_id is None else {"subscriptionId": subscription_id}
+    return _encoder.encode({**envelope, "event": as_json(event)})
+
+
+def as_json(value: Any) -> Any:
+    """Records to JSON values with every Decimal in plain notation; fields that are None by default are left out."""
+    return _plain_notation(msgspec.to_builtins(value, builtin_types=(Decimal,), enc_hook=_encode_raw))
+
+
+def _encode_raw(value: Any) -> Any:
+    if isinstance(value, UnknownEvent):
+        return msgspec.json.decode(value.raw)
+    raise NotImplementedError
+
+
+def _plain_notation(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, dict):
+        return {name: _plain_notation(item) for name, item in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        return [_plain_notation(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    return value

@@ -1,0 +1,327 @@
+"""`Request[R]`: one declaration per API method, serving client, sandbox, command line and docs.
+
+A method is one class, decorated with what a machine must know of it::
+
+    @api("depth", security="NONE", weight=depth_weight, repeatable=True, section="order-book")
+    class Depth(Request[OrderBook], frozen=True, kw_only=True):
+        symbol: str
+        limit: int | None = None
+
+Building a request checks it: every value has the type its field asks for, a `Decimal` is finite and not negative, a
+string is not empty, and the rules between parameters hold. What is wrong is said in an `InvalidRequest` that names the
+field, before anything is sent. Enum values are not checked (see `_values`).
+
+Decimals. A float is refused, because most prices have no exact binary form. `Decimal`, `int` and numeric strings are
+accepted and kept as `Decimal`. They leave in plain notation: ``str(Decimal("0.0000001"))`` is ``1E-7``, which the
+exchange answers with -1100.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import cache
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
+
+import msgspec
+
+from bintrio.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    Number: TypeAlias = Decimal | str | int
+else:
+    # What a request holds once it is built, and so what the sandbox decodes.
+    Number = Decimal
+
+R_co = TypeVar("R_co", covariant=True)
+RequestT = TypeVar("RequestT", bound="Request[Any]")
+
+Json: TypeAlias = "str | int | bool | None | list[Json] | dict[str, Json]"
+
+Security = Literal["NONE", "TRADE", "USER_DATA", "USER_STREAM", "SESSION"]
+"""The exchange's security types; ``SESSION`` is ours for session.logon, which the document tags SIGNED, and for
+userDataStream.subscribe, which needs a session that is logged on but takes no parameters."""
+
+# DECIMAL parameters as the exchange reads them: no sign, no exponent ("Illegal characters", -1100).
+_PLAIN_NUMBER: Final = re.compile(r"\d+(\.\d*)?|\.\d+")
+
+
+class Api(NamedTuple):
+    """What a machine must know of an API method.
+
+    Attributes:
+        name: the exchange's name of the method.
+        security: who may call it.
+        weight: request weight, or a function of the request that gives it.
+        weight_on_success: what a successful call weighs in the end ("Trading requests", since 2026-04-02).
+        orders: how many unfilled orders the call adds.
+        signed: whether it takes timestamp, apiKey and signature.
+        repeatable: whether it only reads, so that it may be sent again after a lost connection (G7).
+        client_ids: fields that are filled with a fresh client order id when they are None.
+        section: anchor in the exchange's document.
+        result: the type of its result.
+        rules: what must hold between its parameters.
+    """
+
+    name: str
+    security: Security
+    weight: int | Callable[[Any], int]
+    weight_on_success: int | None
+    orders: int
+    signed: bool
+    repeatable: bool
+    client_ids: tuple[str, ...]
+    section: str
+    result: Any
+    rules: tuple[Rule, ...]
+
+    @property
+    def url(self) -> str:
+        """The method's section in the exchange's document."""
+        return f"https://developers.binance.com/docs/binance-spot-api-docs/websocket-api#{self.section}"
+
+
+class Request(
+    msgspec.Struct,
+    Generic[R_co],
+    frozen=True,
+    kw_only=True,
+    rename="camel",
+    omit_defaults=True,
+    repr_omit_defaults=True,
+):
+    """A call held as a value: ``await session.send(request)`` gives its ``R``.
+
+    Raises:
+        InvalidRequest: when it is built with values that cannot be right.
+    """
+
+    api: ClassVar[Api]
+
+    def __post_init__(self) -> None:
+        for parameter in parameters(type(self)):
+            value = getattr(self, parameter.name)
+            if value is not None:
+                exact = parameter.kind(value)
+                if exact is None:
+                    raise InvalidRequest(_complaint(self.api.name, parameter, value), field=parameter.name)
+                if exact is not value:
+                    msgspec.structs.force_setattr(self, parameter.name, exact)
+        for rule in self.api.rules:
+            broken = rule(self)
+            if broken:
+                raise InvalidRequest(f"{self.api.name}: {broken}")
+
+    @property
+    def weight(self) -> int:
+        """Request weight of this very call."""
+        weight = self.api.weight
+        return weight if isinstance(weight, int) else weight(self)
+
+    def params(self) -> dict[str, Json]:
+        """The parameters as they go out, by their wire names, in alphabetical order; None is left out."""
+        found: dict[str, Json] = {}
+        for parameter in parameters(type(self)):
+            value = getattr(self, parameter.name)
+            if value is not None:
+                found[parameter.wire_name] = plain(value) if parameter.kind is _decimal else value
+        return found
+
+    def confirmation(self) -> Request[Any] | None:
+        """The request that tells what became of this one, or None if this one changes nothing.
+
+        Trading requests override it; `Session.confirm` sends it.
+        """
+        return None
+
+
+catalogue: Final[dict[str, type[Request[Any]]]] = {}
+"""Every declared method by the exchange's name, in the order of declaration."""
+
+Rule: TypeAlias = "Callable[[Any], str | None]"
+"""Says what is wrong with a request, in words, or None."""
+
+
+def api(
+    name: str,
+    *,
+    security: Security,
+    weight: int | Callable[[Any], int],
+    section: str,
+    weight_on_success: int | None = None,
+    orders: int = 0,
+    signed: bool | None = None,
+    repeatable: bool | None = None,
+    client_ids: tuple[str, ...] = (),
+    rules: tuple[Rule, ...] = (),
+) -> Callable[[type[RequestT]], type[RequestT]]:
+    """Declare a `Request` class to be an API method.
+
+    ``signed`` follows from the security type, and ``repeatable`` is what does not trade, unless given.
+    """
+
+    def declare(request_type: type[RequestT]) -> type[RequestT]:
+        (base,) = (base for base in request_type.__orig_bases__ if get_origin(base) is Request)  # type: ignore[attr-defined]
+        catalogue[name] = request_type
+        request_type.api = Api(
+            name=name,
+            security=security,
+            weight=weight,
+            weight_on_success=weight_on_success,
+            orders=orders,
+            signed=security in {"TRADE", "USER_DATA"} if signed is None else signed,
+            repeatable=security != "TRADE" if repeatable is None else repeatable,
+            client_ids=client_ids,
+            section=section,
+            result=get_args(base)[0],
+            rules=rules,
+        )
+        return request_type
+
+    return declare
+
+
+class Parameter(NamedTuple):
+    """One field of a request: its Python name, its wire name, and the function that makes its value exact."""
+
+    name: str
+    wire_name: str
+    kind: Callable[[Any], Any]
+    required: bool
+
+
+@cache
+def parameters(request_type: type[Request[Any]]) -> tuple[Parameter, ...]:
+    """The parameters of a request class, in the alphabetical order of their wire names."""
+    found = (
+        Parameter(field.name, field.encode_name, _kind(field.type), field.required)
+        for field in msgspec.structs.fields(request_type)
+    )
+    return tuple(sorted(found, key=lambda parameter: parameter.wire_name))
+
+
+def plain(number: Decimal) -> str:
+    """A Decimal in plain notation, every digit kept: ``Decimal("1E-7")`` is ``0.0000001``."""
+    return format(number, "f")
+
+
+# Kinds: each takes a value that is not None, and gives it in its exact form, or None if it cannot be right.
+
+
+def _decimal(value: Any) -> Decimal | None:
+    if isinstance(value, str):
+        return Decimal(value) if _PLAIN_NUMBER.fullmatch(value) and value.isascii() else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = Decimal(value)
+    if isinstance(value, Decimal) and value.is_finite() and not value.is_signed():
+        return value
+    return None
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, str):
+        digits = value.removeprefix("-")
+        return int(value) if digits.isascii() and digits.isdecimal() else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _boolean(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _string(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _strings(value: Any) -> tuple[str, ...] | None:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return None
+    items: tuple[Any, ...] = tuple(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return items if items and all(map(_string, items)) else None
+
+
+_KINDS: Final[dict[Any, Callable[[Any], Any]]] = {
+    Decimal: _decimal,
+    bool: _boolean,
+    int: _integer,
+    str: _string,
+    Sequence: _strings,
+}
+
+_EXPECTED: Final[dict[Callable[[Any], Any], str]] = {
+    _decimal: "a finite Decimal, int or numeric string that is not negative",
+    _boolean: "a bool",
+    _integer: "an int",
+    _string: "a str that is not empty",
+    _strings: "a sequence of str that is not empty",
+}
+
+
+def _kind(annotation: Any) -> Callable[[Any], Any]:
+    if get_origin(annotation) in {Union, UnionType}:
+        (annotation,) = (member for member in get_args(annotation) if member is not NoneType)
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return _KINDS[get_origin(annotation) or annotation]
+
+
+def _complaint(method: str, parameter: Parameter, value: Any) -> str:
+    said = f"{method}: {parameter.name} must be {_EXPECTED[parameter.kind]}, not {type(value).__name__} {value!r:.80}"
+    if isinstance(value, float) and parameter.kind is _decimal:
+        said += f"; a float has no exact decimal value, write Decimal({str(value)!r})"
+    return said
+
+
+# Rules between parameters. Names are Python names; "given" means not None.
+
+
+def requires(field: str, *values: str, all_of: Sequence[str] = (), any_of: Sequence[str] = ()) -> Rule:
+    """When ``field`` is one of ``values``: every name in ``all_of``, and at least one in ``any_of``, must be given."""
+
+    def rule(request: Any) -> str | None:
+        value = getattr(request, field)
+        if value not in values:
+            return None
+        missing = [name for name in all_of if getattr(request, name) is None]
+        if missing:
+            return f"{field}={value!r} requires {', '.join(missing)}"
+        if any_of and not _given(request, any_of):
+            return f"{field}={value!r} requires {' or '.join(any_of)}"
+        return None
+
+    return rule
+
+
+def at_least_one(*names: str) -> Rule:
+    """At least one of the names must be given."""
+    return lambda request: None if _given(request, names) else f"one of {', '.join(names)} is required"
+
+
+def at_most_one(*names: str) -> Rule:
+    """No two of the names may be given together."""
+
+    def rule(request: Any) -> str | None:
+        given = _given(request, names)
+        return f"{' and '.join(given)} exclude each other" if len(given) > 1 else None
+
+    return rule
+
+
+def _given(request: Any, names: Sequence[str]) -> list[str]:
+    return [name for name in names if getattr(request, name) is not None]

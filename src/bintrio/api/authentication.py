@@ -1,0 +1,39 @@
+"""Authentication requests: log a connection on and off, and ask how it stands.
+
+A session logs on by itself when its key can (Ed25519). These requests are here for those who want to do it by hand.
+
+Source: "Authentication requests" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from ._base import Number, Request, api
+from ._values import Record, Timestamp
+
+
+class ConnectionStatus(Record, frozen=True, kw_only=True):
+    """How the connection stands: when it was opened, and by which key it is logged on, if any."""
+
+    api_key: str | None
+    authorized_since: Timestamp | None
+    connected_since: Timestamp
+    return_rate_limits: bool
+    server_time: Timestamp
+    user_data_stream: bool | None = None
+
+
+@api("session.logon", security="SESSION", signed=True, weight=2, section="log-in-with-api-key-signed")
+class SessionLogon(Request[ConnectionStatus], frozen=True, kw_only=True):
+    """Log the connection on. Ed25519 keys only."""
+
+    recv_window: Number | None = None
+
+
+@api("session.status", security="NONE", weight=2, section="query-session-status")
+class SessionStatus(Request[ConnectionStatus], frozen=True, kw_only=True):
+    """How the connection stands."""
+
+
+@api("session.logout", security="NONE", weight=2, section="log-out-of-the-session")
+class SessionLogout(Request[ConnectionStatus], frozen=True, kw_only=True):
+    """Log the connection off. Later calls are signed one by one."""

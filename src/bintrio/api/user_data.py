@@ -1,0 +1,62 @@
+"""User data stream requests.
+
+`Session.user_data` subscribes, keeps the subscription across connections and hands out the events. These requests are
+here for those who want to do it by hand.
+
+Source: "User Data Stream requests" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from ._base import Number, Request, api
+from ._values import Record
+from .general import Nothing
+
+
+class Subscription(Record, frozen=True, kw_only=True):
+    """A user data subscription of this connection."""
+
+    subscription_id: int
+
+
+@api("session.subscriptions", security="NONE", weight=2, section="listing-all-subscriptions")
+class SessionSubscriptions(Request[tuple[Subscription, ...]], frozen=True, kw_only=True):
+    """The user data subscriptions of the connection."""
+
+
+@api(
+    "userDataStream.subscribe",
+    security="SESSION",
+    weight=2,
+    repeatable=False,
+    section="subscribe-to-user-data-stream-user_stream",
+)
+class UserDataStreamSubscribe(Request[Subscription], frozen=True, kw_only=True):
+    """Subscribe to the account that the connection is logged on to."""
+
+
+@api(
+    "userDataStream.subscribe.signature",
+    security="USER_STREAM",
+    signed=True,
+    weight=2,
+    repeatable=False,
+    section="subscribe-to-user-data-stream-through-signature-subscription-user_stream",
+)
+class UserDataStreamSubscribeSignature(Request[Subscription], frozen=True, kw_only=True):
+    """Subscribe to the account of an API key, without logging the connection on."""
+
+    recv_window: Number | None = None
+
+
+@api(
+    "userDataStream.unsubscribe",
+    security="NONE",
+    weight=2,
+    repeatable=False,
+    section="unsubscribe-from-user-data-stream",
+)
+class UserDataStreamUnsubscribe(Request[Nothing], frozen=True, kw_only=True):
+    """End one user data subscription of the connection, or all of them."""
+
+    subscription_id: int | None = None

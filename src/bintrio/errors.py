@@ -1,0 +1,350 @@
+"""Every exception of bintrio, sorted by what the caller may do next.
+
+    BintrioError
+    ├── InvalidRequest             the call is wrong; nothing was sent; correct it
+    ├── ConnectionFailed           no connection could be opened; wait, or change the endpoint
+    ├── NotSent                    no byte of the call left; repeat it if you like
+    ├── OutcomeUnknown             it may have happened; ``await session.confirm(error)``
+    ├── Rejected                   the exchange said no; read the code
+    │   ├── by status
+    │   │   ├── Unauthorized       401, or the API key was not accepted
+    │   │   ├── WafBlocked         403
+    │   │   ├── PartlyDone         409: one half was done, the other was not
+    │   │   └── RateLimited        429: wait until ``retry_after``
+    │   │       └── Banned         418: the address is banned until ``retry_after``
+    │   └── by code
+    │       ├── InvalidParameter   a parameter is missing, malformed, surplus or out of range
+    │       │   └── UnknownSymbol
+    │       ├── InvalidSignature
+    │       ├── InvalidTimestamp
+    │       ├── FilterFailure      a symbol, exchange or asset filter refused the order
+    │       ├── OrderRefused       the matching engine refused to take, cancel or amend the order
+    │       │   ├── InsufficientBalance
+    │       │   ├── DuplicateOrder
+    │       │   └── MarketClosed
+    │       ├── UnknownOrder       no order, or no open order, goes by that id
+    │       └── SubscriptionError  a user data subscription is there already, or is not
+    ├── ProtocolViolation          the server broke the format; report it
+    └── SubscriberTooSlow          a bounded event buffer overflowed; subscribe again and re-query
+
+A refusal becomes the class of its status, else of its code and message, else plain :class:`Rejected`: codes and
+messages that are unknown here are carried, never refused (G10).
+
+Source: the exchange's errors.md, and "Response format" of its WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .api._values import RateLimit
+
+EXECUTION_UNKNOWN_CODES: Final = frozenset({-1006, -1007})
+"""Codes that say that the exchange itself does not know whether the request was executed."""
+
+
+class BintrioError(Exception):
+    """The root of every error that bintrio raises on purpose."""
+
+
+class InvalidRequest(BintrioError, ValueError):
+    """The call cannot be right as it stands. Nothing was sent.
+
+    Attributes:
+        field: the Python name of the argument at fault, or None when the fault lies between several.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class ConnectionFailed(BintrioError):
+    """No connection could be opened.
+
+    Attributes:
+        attempts: for each URL that was tried, in order, the error it ended with.
+    """
+
+    def __init__(self, attempts: Sequence[tuple[str, Exception]]) -> None:
+        self.attempts = tuple(attempts)
+        causes = "; ".join(f"{url}: {_in_words(cause)}" for url, cause in self.attempts)
+        super().__init__(f"no connection could be opened ({causes})")
+
+
+class NotSent(BintrioError):
+    """No byte of the call left this process, so repeating it is safe.
+
+    Attributes:
+        method: the exchange's name of the method.
+        reason: why it was not sent.
+    """
+
+    def __init__(self, method: str, reason: str) -> None:
+        self.method = method
+        self.reason = reason
+        super().__init__(f"{method} was not sent: {reason}")
+
+
+class OutcomeUnknown(BintrioError):
+    """The call was sent, and whether the exchange acted on it is not known.
+
+    Raised for a 5xx status, for the codes -1006 and -1007, and at once when the connection is lost or the deadline
+    passes after sending. Never send the same order again before ``await session.confirm(error)`` has told what
+    happened to it.
+
+    Attributes:
+        method: the exchange's name of the method.
+        reason: why the outcome is not known.
+        request: the `Request` as it was sent, client order id included; None for ``session.request()``.
+        client_order_id: the id the order goes by, if the call had one.
+        final_at: the exchange's time, in milliseconds, from which the call can no longer be executed, since its
+            ``recvWindow`` is over; None if it carried no timestamp.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        reason: str,
+        *,
+        request: Any = None,
+        client_order_id: str | None = None,
+        final_at: int | None = None,
+    ) -> None:
+        self.method = method
+        self.reason = reason
+        self.request = request
+        self.client_order_id = client_order_id
+        self.final_at = final_at
+        known_as = f" (client order id {client_order_id})" if client_order_id else ""
+        super().__init__(f"{method}{known_as} was sent, its outcome is unknown: {reason}")
+
+
+class Rejected(BintrioError):
+    """The exchange refused the call, and did not execute it.
+
+    Attributes:
+        method: the exchange's name of the method.
+        status: HTTP-like status, 4xx.
+        code: the exchange's error code, negative.
+        message: the exchange's own words.
+        data: ``error.data`` as decoded JSON, or None.
+        rate_limits: the limits and counts that came with the answer.
+    """
+
+    hint: str | None = None
+    """What usually helps, in a few words."""
+
+    def __init__(
+        self,
+        method: str,
+        *,
+        status: int,
+        code: int,
+        message: str,
+        data: Any = None,
+        rate_limits: Sequence[RateLimit] = (),
+    ) -> None:
+        self.method = method
+        self.status = status
+        self.code = code
+        self.message = message
+        self.data = data
+        self.rate_limits = tuple(rate_limits)
+        advice = f" ({self.hint})" if self.hint else ""
+        super().__init__(f"{method}: {status} {code} {message}{advice}")
+
+
+class Unauthorized(Rejected):
+    """401, or a code that says that the API key, its address or its permissions were not accepted."""
+
+    hint = "check the API key, its permissions and its allowed addresses"
+
+
+class WafBlocked(Rejected):
+    """403: the exchange's web application firewall stopped the call."""
+
+    hint = "the firewall dislikes words of SQL in parameters"
+
+
+class PartlyDone(Rejected):
+    """409: one half of the call was done and the other was not.
+
+    Attributes:
+        done: the result of each half that succeeded, typed, by its name in the exchange's answer.
+        failed: the refusal of each half that failed, by its name in the exchange's answer.
+    """
+
+    hint = "read .done and .failed"
+    done: Mapping[str, Any] = {}
+    failed: Mapping[str, Rejected] = {}
+
+
+class RateLimited(Rejected):
+    """429: a request weight or order limit is exceeded. The session sends nothing more that counts against it
+    before ``retry_after``.
+
+    Attributes:
+        retry_after: the exchange's time in milliseconds before which nothing should be sent, or None if the
+            exchange gave none.
+    """
+
+    hint = "wait until retry_after"
+
+    @property
+    def retry_after(self) -> int | None:
+        found = self.data.get("retryAfter") if isinstance(self.data, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        return found if isinstance(found, int) else None
+
+
+class Banned(RateLimited):
+    """418: this address is banned until ``retry_after``, and the connection is closed."""
+
+    hint = "the address is banned until retry_after"
+
+    @property
+    def until(self) -> int | None:
+        """The same as ``retry_after``: exchange time in milliseconds."""
+        return self.retry_after
+
+
+class InvalidParameter(Rejected):
+    """A parameter is missing, malformed, surplus, out of range or at odds with another."""
+
+
+class UnknownSymbol(InvalidParameter):
+    """-1121: no such symbol."""
+
+
+class InvalidSignature(Rejected):
+    """-1022: the signature does not fit the request."""
+
+    hint = "check that the API key and the private key or secret belong together"
+
+
+class InvalidTimestamp(Rejected):
+    """-1021: the timestamp is outside ``recvWindow``, or more than a second ahead of the exchange."""
+
+    hint = "the session measures its clock anew; a larger recv_window helps on slow links"
+
+
+class FilterFailure(Rejected):
+    """-1013: the order breaks a filter of its symbol, of the exchange or of an asset."""
+
+    hint = "see the filters in exchangeInfo"
+
+
+class OrderRefused(Rejected):
+    """The matching engine refused to take, cancel or amend the order."""
+
+
+class InsufficientBalance(OrderRefused):
+    """The account does not have what the order needs."""
+
+
+class DuplicateOrder(OrderRefused):
+    """An open order already goes by that client order id."""
+
+
+class MarketClosed(OrderRefused):
+    """The symbol is not trading."""
+
+
+class UnknownOrder(Rejected):
+    """No order goes by that id, or, for a cancel, no open order."""
+
+
+class SubscriptionError(Rejected):
+    """A user data subscription is active already, or is not active."""
+
+
+class ProtocolViolation(BintrioError):
+    """The server sent something that the documented format does not allow.
+
+    Attributes:
+        raw: the bytes as they came, whole.
+    """
+
+    def __init__(self, message: str, *, raw: bytes = b"") -> None:
+        super().__init__(message)
+        self.raw = raw
+
+
+class SubscriberTooSlow(BintrioError):
+    """More events came than the subscriber's buffer holds. Everything before the overflow was delivered.
+
+    Attributes:
+        buffer: how many events the buffer holds.
+    """
+
+    def __init__(self, buffer: int) -> None:
+        super().__init__(
+            f"the buffer of {buffer} events overflowed: subscribe again and query what was missed"
+        )
+        self.buffer = buffer
+
+
+_BY_STATUS: Final[dict[int, type[Rejected]]] = {
+    401: Unauthorized,
+    403: WafBlocked,
+    409: PartlyDone,
+    418: Banned,
+    429: RateLimited,
+}
+
+# -1100 to -1145, -1151, -1158 to -1168, -1194 to -1225: "Request issues" in errors.md, less those with a class of
+# their own. Ranges, because new codes of this family keep being added.
+_PARAMETER_CODES: Final = (range(-1168, -1157), range(-1151, -1099), range(-1225, -1193))
+
+_BY_CODE: Final[dict[int, type[Rejected]]] = {
+    -1002: Unauthorized,
+    -1003: RateLimited,
+    -1013: FilterFailure,
+    -1014: InvalidParameter,
+    -1015: RateLimited,
+    -1021: InvalidTimestamp,
+    -1022: InvalidSignature,
+    -1034: RateLimited,
+    -1121: UnknownSymbol,
+    -2010: OrderRefused,
+    -2011: OrderRefused,
+    -2013: UnknownOrder,
+    -2014: Unauthorized,
+    -2015: Unauthorized,
+    -2022: OrderRefused,
+    -2026: UnknownOrder,
+    -2035: SubscriptionError,
+    -2036: SubscriptionError,
+    -2038: OrderRefused,
+    -2039: UnknownOrder,
+    -2042: SubscriptionError,
+}
+
+# "Messages for -1010, -2010, -2011 and -2038" in errors.md: the code says who refused, only the text says why.
+_BY_MESSAGE: Final[dict[str, type[Rejected]]] = {
+    "Account has insufficient balance for requested action.": InsufficientBalance,
+    "Duplicate order sent.": DuplicateOrder,
+    "Market is closed.": MarketClosed,
+    "Unknown order sent.": UnknownOrder,
+}
+
+
+def rejection_type(status: int, code: int, message: str) -> type[Rejected]:
+    """The class for a refusal: by status, then by message, then by code; plain `Rejected` for the rest."""
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if message in _BY_MESSAGE:
+        return _BY_MESSAGE[message]
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    if any(code in family for family in _PARAMETER_CODES):
+        return InvalidParameter
+    return Rejected
+
+
+def _in_words(cause: BaseException) -> str:
+    text = str(cause)
+    return f"{type(cause).__name__}: {text}" if text else type(cause).__name__
