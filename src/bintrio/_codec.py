@@ -96,11 +96,7 @@ def raw_params(method: str, params: Mapping[str, Any]) -> dict[str, Json]:
     Raises:
         InvalidRequest: a name is not a string, or a value has no exact JSON form (a float, say).
     """
-    return {
-        _name(method, name): _exact(method, name, value)
-        for name, value in params.items()
-        if value is not None
-    }
+    return {_name(method, name): _exact(method, name, value) for name, value in params.items() if value is not None}
 
 
 def _name(method: str, name: Any) -> str:
@@ -117,9 +113,7 @@ def _exact(method: str, name: str, value: Any) -> Json:
     if isinstance(value, list | tuple):
         return [_exact(method, name, item) for item in value]  # pyright: ignore[reportUnknownVariableType]
     expected = "a str, int, bool, finite Decimal or a list of them"
-    raise InvalidRequest(
-        f"{method}: {name} must be {expected}, not {type(value).__name__} {value!r:.80}", field=name
-    )
+    raise InvalidRequest(f"{method}: {name} must be {expected}, not {type(value).__name__} {value!r:.80}", field=name)
 
 
 # Inward
@@ -170,9 +164,7 @@ def read_error(method: str, envelope: Envelope) -> Rejected | OutcomeUnknown | N
 def _rejection(method: str, status: int, failure: Failure, rate_limits: Sequence[RateLimit]) -> Rejected:
     rejection = rejection_type(status, failure.code, failure.msg)
     data = msgspec.json.decode(failure.data) if failure.data else None
-    return rejection(
-        method, status=status, code=failure.code, message=failure.msg, data=data, rate_limits=rate_limits
-    )
+    return rejection(method, status=status, code=failure.code, message=failure.msg, data=data, rate_limits=rate_limits)
 
 
 def read_event(envelope: Envelope) -> UserEvent:
@@ -214,9 +206,7 @@ def decode_response(method: str, data: bytes | str) -> Response:
     """
     envelope = read_envelope(data.encode() if isinstance(data, str) else data)
     if envelope.status == 0:
-        raise ProtocolViolation(
-            f"{method}: the message has no status, so it is no reply", raw=_as_bytes(data)
-        )
+        raise ProtocolViolation(f"{method}: the message has no status, so it is no reply", raw=_as_bytes(data))
     error = read_error(method, envelope)
     known = catalogue.get(method)
     result = read_result(method, known.api.result if known else Any, envelope) if error is None else None

@@ -35,7 +35,7 @@ Source: the exchange's errors.md, and "Response format" of its WebSocket API doc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -196,7 +196,9 @@ class RateLimited(Rejected):
 
     @property
     def retry_after(self) -> int | None:
-        found = self.data.get("retryAfter") if isinstance(self.data, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        """The exchange's time in milliseconds; None if it gave none."""
+        data = cast("dict[str, Any]", self.data) if isinstance(self.data, dict) else {}
+        found = data.get("retryAfter")
         return found if isinstance(found, int) else None
 
 
@@ -281,9 +283,7 @@ class SubscriberTooSlow(BintrioError):
     """
 
     def __init__(self, buffer: int) -> None:
-        super().__init__(
-            f"the buffer of {buffer} events overflowed: subscribe again and query what was missed"
-        )
+        super().__init__(f"the buffer of {buffer} events overflowed: subscribe again and query what was missed")
         self.buffer = buffer
 
 

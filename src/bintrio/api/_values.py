@@ -42,9 +42,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 Side: TypeAlias = Open[Literal["BUY", "SELL"]]
 OrderType: TypeAlias = Open[
-    Literal[
-        "LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT", "LIMIT_MAKER"
-    ]
+    Literal["LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT", "LIMIT_MAKER"]
 ]
 TimeInForce: TypeAlias = Open[Literal["GTC", "IOC", "FOK"]]
 # The document calls this enum orderStatus too, but `OrderStatus` is the request order.status.

@@ -32,9 +32,7 @@ from ._values import (
 )
 
 
-class AssetBalance(
-    msgspec.Struct, frozen=True, kw_only=True, rename={"asset": "a", "free": "f", "locked": "l"}
-):
+class AssetBalance(msgspec.Struct, frozen=True, kw_only=True, rename={"asset": "a", "free": "f", "locked": "l"}):
     """What the account has of one asset after the change."""
 
     asset: str

@@ -261,6 +261,4 @@ class OrderCancel(Request[CanceledOrder | CanceledOrderList], frozen=True, kw_on
 
     def confirmation(self) -> Request[Any]:
         """Ask for the order that was to be canceled; its status tells."""
-        return OrderStatus(
-            symbol=self.symbol, order_id=self.order_id, orig_client_order_id=self.orig_client_order_id
-        )
+        return OrderStatus(symbol=self.symbol, order_id=self.order_id, orig_client_order_id=self.orig_client_order_id)
