@@ -1,0 +1,279 @@
+"""Signatures: HMAC, RSA and Ed25519, each a class that holds a key and gives nothing of it away.
+
+What is signed is the raw UTF-8 of all parameters but ``signature``, sorted by name, ``name=value`` joined by ``&``.
+It is never percent-encoded: that is where the REST API differs, and why a signature made for it fails here with -1022.
+
+**Secrets stay inside (G9).** A key has slots and no ``__dict__``; its only secret-bearing slot holds a function, and a
+function's repr shows nothing. It cannot be pickled or copied, so it cannot leave by accident. No message here quotes
+what the user handed over as a key, secret or passphrase, and errors of other libraries are cut off with ``from None``:
+what they carry is theirs to decide. What no library can hide are the local variables of the caller's own frames.
+
+**The key type decides.** Only an Ed25519 key can log a session on; the other two sign each call.
+
+Source: "Request security" of the exchange's WebSocket API document.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from .errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from .api._base import Json
+
+_PEM_LABEL: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+
+
+def payload(params: Mapping[str, Json]) -> str:
+    """The text a signature covers. A value that is not a string is written as it is in the JSON of the request."""
+    return "&".join(f"{name}={_as_text(params[name])}" for name in sorted(params) if name != "signature")
+
+
+class Key:
+    """What signs requests: `HmacKey`, `RsaKey` or `Ed25519Key`.
+
+    Attributes:
+        api_key: the API key as the exchange shows it.
+        can_log_on: whether ``session.logon`` takes this type of key.
+    """
+
+    __slots__ = ("_signer", "api_key")
+
+    can_log_on: ClassVar[bool] = False
+
+    def __init__(self, api_key: str, signer: Callable[[bytes], str]) -> None:
+        self.api_key: Final = _token(api_key, "api_key")
+        self._signer = signer
+
+    def sign(self, payload: str) -> str:
+        """The signature of a payload: hex for HMAC, base64 for RSA and Ed25519.
+
+        Raises:
+            InvalidRequest: the payload is not valid Unicode.
+        """
+        try:
+            message = payload.encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest("a parameter holds half a surrogate pair, which UTF-8 cannot express") from None
+        return self._signer(message)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(api_key='{self.api_key[:4]}…')"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} holds a secret: it cannot be pickled or copied")
+
+
+class HmacKey(Key):
+    """An HMAC key: SHA-256, each call signed.
+
+    Args:
+        api_key: the API key.
+        secret: the secret key that was shown with it.
+
+    Raises:
+        InvalidRequest: either is empty, or holds blanks, line breaks or characters outside ASCII.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, api_key: str, secret: str) -> None:
+        # Two of the four SHA-256 blocks of a short HMAC depend on the secret alone: they are computed once, here.
+        prepared = hmac.new(_token(secret, "secret").encode(), digestmod=hashlib.sha256)
+
+        def signer(message: bytes) -> str:
+            signature = prepared.copy()
+            signature.update(message)
+            return signature.hexdigest()
+
+        super().__init__(api_key, signer)
+
+
+class _PrivateKey(Key):
+    """A key that is read from a PEM file, encrypted or not."""
+
+    __slots__ = ()
+
+    _type: ClassVar[type]
+
+    @classmethod
+    def from_pem(cls, data: str | bytes, *, api_key: str, password: str | bytes | None = None) -> Self:
+        """A key from PEM text: PKCS#8, encrypted or not, or the traditional form of RSA.
+
+        Args:
+            data: the text, from ``-----BEGIN`` on.
+            api_key: the API key that the public half was registered under.
+            password: the passphrase of an encrypted key.
+
+        Raises:
+            InvalidRequest: this is no PEM, no private key or one of another type, or the passphrase is missing,
+                wrong or not needed; or the API key is malformed.
+        """
+        private_key = _read_private_key(_as_bytes(data, "data"), password)
+        return cls(private_key, api_key=api_key)
+
+    @classmethod
+    def from_pem_file(cls, path: str | os.PathLike[str], *, api_key: str, password: str | bytes | None = None) -> Self:
+        """As `from_pem`, from a file.
+
+        Raises:
+            InvalidRequest: the file cannot be read, or as for `from_pem`.
+        """
+        return cls.from_pem(_read_file(path), api_key=api_key, password=password)
+
+    def __init__(self, private_key: object, *, api_key: str) -> None:
+        _check_type(private_key, self._type, type(self))
+        super().__init__(api_key, self._prepare(private_key))
+
+    @staticmethod
+    def _prepare(private_key: Any) -> Callable[[bytes], str]:
+        raise NotImplementedError
+
+
+class RsaKey(_PrivateKey):
+    """An RSA key: PKCS#1 v1.5 with SHA-256, each call signed.
+
+    Args:
+        private_key: an ``RSAPrivateKey`` of the cryptography package; `from_pem` and `from_pem_file` read one.
+        api_key: the API key that the public half was registered under.
+
+    Raises:
+        InvalidRequest: the private key is of another type, or the API key is malformed.
+    """
+
+    __slots__ = ()
+
+    _type: ClassVar[type] = RSAPrivateKey
+
+    @staticmethod
+    def _prepare(private_key: RSAPrivateKey) -> Callable[[bytes], str]:
+        padding, digest = PKCS1v15(), SHA256()
+        return lambda message: _base64(private_key.sign(message, padding, digest))
+
+
+class Ed25519Key(_PrivateKey):
+    """An Ed25519 key. It logs the connection on, so that single calls need no signature.
+
+    Args:
+        private_key: an ``Ed25519PrivateKey`` of the cryptography package; `from_pem` and `from_pem_file` read one.
+        api_key: the API key that the public half was registered under.
+
+    Raises:
+        InvalidRequest: the private key is of another type, or the API key is malformed.
+    """
+
+    __slots__ = ()
+
+    can_log_on: ClassVar[bool] = True
+    _type: ClassVar[type] = Ed25519PrivateKey
+
+    @staticmethod
+    def _prepare(private_key: Ed25519PrivateKey) -> Callable[[bytes], str]:
+        return lambda message: _base64(private_key.sign(message))
+
+
+_CLASSES: Final[dict[type, type[Key]]] = {RSAPrivateKey: RsaKey, Ed25519PrivateKey: Ed25519Key}
+
+
+def _as_text(value: Json) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _base64(signature: bytes) -> str:
+    return base64.b64encode(signature).decode()
+
+
+def _token(value: str, field: str) -> str:
+    if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRequest(f"{field} must be a str, not {type(value).__name__}", field=field)
+    if not value:
+        raise InvalidRequest(f"{field} is empty", field=field)
+    if not value.isascii():
+        raise InvalidRequest(f"{field} holds characters outside ASCII", field=field)
+    if not value.isprintable() or " " in value:
+        raise InvalidRequest(f"{field} holds a blank, a line break or a control character", field=field)
+    return value
+
+
+def _as_bytes(value: str | bytes, field: str) -> bytes:
+    if isinstance(value, str):
+        # surrogatepass, because a UnicodeEncodeError would carry the whole string.
+        return value.encode("utf-8", "surrogatepass")
+    if not isinstance(value, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRequest(f"{field} must be str or bytes, not {type(value).__name__}", field=field)
+    return value
+
+
+def _read_file(path: str | os.PathLike[str]) -> bytes:
+    name = os.fspath(path)
+    if "\n" in name or "-----BEGIN" in name:
+        raise InvalidRequest("path holds the text of a key, not its place: use from_pem()", field="path")
+    try:
+        return Path(name).read_bytes()
+    except FileNotFoundError:
+        reason = "there is no such file"
+    except IsADirectoryError:
+        reason = "it is a directory"
+    except PermissionError:
+        reason = "permission denied"
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a path"
+    raise InvalidRequest(f"cannot read the private key {name!r}: {reason}", field="path")
+
+
+def _read_private_key(data: bytes, password: str | bytes | None) -> object:
+    _check_label(data)
+    passphrase = None if password is None else _as_bytes(password, "password")
+    try:
+        return load_pem_private_key(data, passphrase)
+    except TypeError:
+        # The library's way to say that passphrase and encryption do not go together.
+        needless = passphrase is not None
+    except (ValueError, UnsupportedAlgorithm):
+        raise _unreadable(data, passphrase) from None
+    if needless:
+        raise InvalidRequest("a passphrase was given, but the private key is not encrypted", field="password")
+    raise InvalidRequest("the private key is encrypted: give its passphrase as password", field="password")
+
+
+def _check_label(data: bytes) -> None:
+    labels = [label.decode() for label in _PEM_LABEL.findall(data)]
+    if not labels:
+        raise InvalidRequest("this is not PEM: there is no line that starts with -----BEGIN", field="data")
+    if not any(label.endswith("PRIVATE KEY") for label in labels):
+        raise InvalidRequest(f"a private key is needed, this is a {labels[0].lower()}", field="data")
+
+
+def _unreadable(data: bytes, passphrase: bytes | None) -> InvalidRequest:
+    if passphrase is not None and b"ENCRYPTED" in data:
+        return InvalidRequest("the passphrase is wrong, or the private key is damaged", field="password")
+    return InvalidRequest("the private key is damaged, or of a form that is not supported", field="data")
+
+
+def _check_type(private_key: object, wanted: type, key_type: type[Key]) -> None:
+    if isinstance(private_key, wanted):
+        return
+    for kind, other in _CLASSES.items():
+        if isinstance(private_key, kind):
+            raise InvalidRequest(
+                f"{key_type.__name__} was given the private key of another type: use {other.__name__}", field="data"
+            )
+    raise InvalidRequest(f"{key_type.__name__} cannot use this type of private key", field="data")
