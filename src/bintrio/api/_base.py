@@ -58,6 +58,9 @@ Security = Literal["NONE", "TRADE", "USER_DATA", "USER_STREAM", "SESSION"]
 """The exchange's security types; ``SESSION`` is ours for session.logon, which the document tags SIGNED, and for
 userDataStream.subscribe, which needs a session that is logged on but takes no parameters."""
 
+# Where camelCase begins a new word.
+_HUMP: Final = re.compile(r"(?<=[a-z0-9])[A-Z]")
+
 # DECIMAL parameters as the exchange reads them: no sign, no exponent ("Illegal characters", -1100).
 _PLAIN_NUMBER: Final = re.compile(r"\d+(\.\d*)?|\.\d+")
 
@@ -214,6 +217,11 @@ def parameters(request_type: type[Request[Any]]) -> tuple[Parameter, ...]:
         for field in msgspec.structs.fields(request_type)
     )
     return tuple(sorted(found, key=lambda parameter: parameter.wire_name))
+
+
+def python_name(name: str) -> str:
+    """The exchange's name of a method or field in Python: ``order.cancelReplace`` is ``order_cancel_replace``."""
+    return _HUMP.sub(r"_\g<0>", name.replace(".", "_")).lower()
 
 
 def plain(number: Decimal) -> str:
