@@ -1,0 +1,333 @@
+"""WebSocket frames as functions over bytes, for both ends (RFC 6455).
+
+Outward, `encode_frame` makes one whole frame. Inward, a `FrameDecoder` is fed bytes as they arrive, in pieces of any
+size, and yields whole messages: control frames as they come, data frames once the last fragment is there.
+
+**What ends a connection.** The first rule that the peer breaks stops the decoder. Everything whole before it is
+still yielded, then `FrameDecoder.violation` says what was broken, and the code to close with: 1002 for the shape of
+a frame, 1007 for text that is not UTF-8, 1009 for a message that is too long. The rules are checked as early as the
+bytes allow: an over-long message is refused by its header, before its payload has been received or stored; text in
+fragments is checked fragment by fragment. Text within one frame is checked when the frame is whole.
+
+**Cost.** The common case is a buffer of many short, unmasked, unfragmented text frames: each is one slice of the
+buffer and one check for ASCII. Pieces of an unfinished frame are kept in a list, and joined only when there are
+enough bytes to go on, so a message costs its length however it was split.
+
+Left out: extensions. None is ever offered, so every reserved bit is a violation.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+
+class Opcode(IntEnum):
+    """What a frame is (section 5.2)."""
+
+    CONTINUATION = 0x0
+    TEXT = 0x1
+    BINARY = 0x2
+    CLOSE = 0x8
+    PING = 0x9
+    PONG = 0xA
+
+
+class CloseCode(IntEnum):
+    """Why a connection was closed: the codes used here (section 7.4.1)."""
+
+    NORMAL = 1000
+    PROTOCOL_ERROR = 1002
+    INVALID_DATA = 1007
+    POLICY_VIOLATION = 1008
+    TOO_BIG = 1009
+
+
+class Message(NamedTuple):
+    """A whole message, or a control frame.
+
+    Attributes:
+        opcode: TEXT, BINARY, CLOSE, PING or PONG.
+        payload: its bytes, unmasked; valid UTF-8 if the opcode is TEXT.
+    """
+
+    opcode: Opcode
+    payload: bytes
+
+
+class Violation(NamedTuple):
+    """What the peer did wrong.
+
+    Attributes:
+        code: the code to close with.
+        reason: the broken rule, in words fit for a close frame.
+        raw: the bytes at fault, from the start of their frame; at most `RAW_LIMIT` of them.
+    """
+
+    code: CloseCode
+    reason: str
+    raw: bytes = b""
+
+
+RAW_LIMIT: Final = 1024
+"""Bytes of a broken frame that are kept for the report."""
+
+MAX_CONTROL_PAYLOAD: Final = 125
+"""Bytes (section 5.5)."""
+
+FIN: Final = 0x80
+RESERVED: Final = 0x70
+MASKED: Final = 0x80
+_WHOLE_TEXT: Final = FIN | Opcode.TEXT
+_CLOSE: Final = FIN | Opcode.CLOSE
+_FIRST_CONTROL: Final = 0x8
+_OPCODES: Final = {opcode.value: opcode for opcode in Opcode}
+
+# Codes that may stand in a close frame: those registered for it, and the ranges for libraries and applications
+# (section 7.4.2). 1004 to 1006 and 1015 must never be sent.
+_WIRE_CLOSE_CODES: Final = frozenset([1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)])
+
+
+def encode_frame(opcode: int, payload: bytes, mask: bytes | None = None, *, fin: bool = True) -> bytes:
+    """One frame.
+
+    Args:
+        opcode: one of `Opcode`.
+        payload: what it carries; at most 125 bytes for a control frame.
+        mask: four fresh bytes if a client sends it, None if a server does.
+        fin: False for every fragment of a message but its last.
+    """
+    first = opcode | FIN if fin else opcode
+    masked = 0 if mask is None else MASKED
+    size = len(payload)
+    if size < 126:
+        header = bytes((first, masked | size))
+    elif size < 0x10000:
+        header = bytes((first, masked | 126, size >> 8, size & 0xFF))
+    else:
+        header = bytes((first, masked | 127)) + size.to_bytes(8, "big")
+    return header + payload if mask is None else b"%b%b%b" % (header, mask, apply_mask(payload, mask))
+
+
+def apply_mask(payload: bytes, mask: bytes) -> bytes:
+    """Mask or unmask: the same operation (section 5.3)."""
+    # One exclusive-or of two long integers is some fifty times faster than a loop over the bytes.
+    size = len(payload)
+    key = (mask * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
+
+
+def close_payload(code: int, reason: str) -> bytes:
+    """The payload of a close frame, its reason cut to what fits."""
+    text = reason.encode()[: MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore")
+    return code.to_bytes(2, "big") + text.encode()
+
+
+def parse_close(payload: bytes) -> tuple[int | None, str]:
+    """Code and reason of a close frame that a `FrameDecoder` let through; a close frame may have no code."""
+    if not payload:
+        return None, ""
+    return int.from_bytes(payload[:2], "big"), payload[2:].decode()
+
+
+class MaskKeys:
+    """Unpredictable masks, a fresh one for each frame (section 10.3)."""
+
+    _BATCH: Final = 1024
+    """Masks taken from the operating system at once: a system call for each frame would cost more than the frame."""
+
+    def __init__(self) -> None:
+        self._random = b""
+        self._position = 0
+
+    def take(self) -> bytes:
+        """The next four bytes."""
+        position = self._position
+        if position == len(self._random):
+            self._random, position = os.urandom(4 * self._BATCH), 0
+        self._position = position + 4
+        return self._random[position : position + 4]
+
+
+class _Fault(Exception):
+    """Carries a broken rule from where it is noticed to `FrameDecoder.feed`."""
+
+    def __init__(self, code: CloseCode, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class _Header(NamedTuple):
+    """Where a frame lies in the buffer: its first byte, and the ends of its payload."""
+
+    first: int
+    start: int
+    end: int
+
+
+class FrameDecoder:
+    """Cuts messages out of the bytes that one end of a connection receives.
+
+    Args:
+        masked: whether the peer must mask its frames: True if the peer is a client, False if it is a server.
+        max_message_size: bytes of payload that one message may have, its fragments together.
+
+    Attributes:
+        violation: what the peer did wrong, once it has. Nothing is decoded after a violation or a close frame.
+    """
+
+    def __init__(self, *, masked: bool, max_message_size: int) -> None:
+        self.violation: Violation | None = None
+        self._ended = False
+        self._masked = masked
+        self._max_message_size = max_message_size
+        self._pieces: list[bytes] = []  # received, and not yet enough to go on
+        self._size = 0  # of the pieces together
+        self._needed = 2  # bytes it takes to go on
+        self._fragments = bytearray()
+        self._fragmented: Opcode | None = None  # what the message is whose fragments are being collected
+        self._text = codecs.getincrementaldecoder("utf-8")()
+
+    @property
+    def is_between_messages(self) -> bool:
+        """Whether nothing is half received."""
+        return not self._size and self._fragmented is None
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Take what was received; return every message that is now whole, in order."""
+        if self._ended:
+            return []
+        if self._pieces:
+            self._pieces.append(data)
+            self._size += len(data)
+            if self._size < self._needed:
+                return []
+            data = b"".join(self._pieces)
+        return self._cut(data)
+
+    def _cut(self, data: bytes) -> list[Message]:
+        messages: list[Message] = []
+        position = 0
+        try:
+            while (header := self._header(data, position)) is not None:
+                first, start, end = header
+                payload = data[start:end]
+                if self._masked:
+                    payload = apply_mask(payload, data[start - 4 : start])
+                self._accept(first, payload, messages)
+                position = end
+                if first == _CLOSE:
+                    self._ended, position = True, len(data)
+        except _Fault as fault:
+            self.violation = Violation(fault.code, fault.reason, data[position : position + RAW_LIMIT])
+            self._ended, position = True, len(data)
+        rest = data[position:] if position else data
+        self._pieces = [rest] if rest else []
+        self._size = len(rest)
+        return messages
+
+    def _header(self, data: bytes, position: int) -> _Header | None:
+        """The header at `position`; None, and the bytes it takes noted, if its frame is not all there."""
+        available = len(data) - position
+        if available < 2:
+            return self._wait_for(2)
+        first, second = data[position], data[position + 1]
+        self._check(first, second)
+        size = second & 0x7F
+        start = position + 2
+        if size > 125:
+            width = 2 if size == 126 else 8
+            start += width
+            if available < 2 + width:
+                return self._wait_for(2 + width)
+            size = _long_size(data[start - width : start])
+        self._check_size(first, size)
+        end = start + (4 if self._masked else 0) + size
+        if end - position > available:
+            return self._wait_for(end - position)
+        return _Header(first, end - size, end)
+
+    def _wait_for(self, size: int) -> None:
+        self._needed = size
+
+    def _check(self, first: int, second: int) -> None:
+        """The rules for the first two bytes."""
+        if (second >= MASKED) is not self._masked:
+            raise _Fault(CloseCode.PROTOCOL_ERROR, "unmasked frame" if self._masked else "masked frame")
+        if first == _WHOLE_TEXT and self._fragmented is None:
+            return
+        if first & RESERVED:
+            raise _Fault(CloseCode.PROTOCOL_ERROR, "reserved bits set")
+        opcode = _OPCODES.get(first & 0x0F)
+        if opcode is None:
+            raise _Fault(CloseCode.PROTOCOL_ERROR, f"unknown opcode {first & 0x0F:#x}")
+        if opcode >= _FIRST_CONTROL:
+            _check_control(first, second & 0x7F)
+        elif (opcode is Opcode.CONTINUATION) is (self._fragmented is None):
+            raise _Fault(CloseCode.PROTOCOL_ERROR, "fragments out of order")
+
+    def _check_size(self, first: int, size: int) -> None:
+        if first & _FIRST_CONTROL == 0 and len(self._fragments) + size > self._max_message_size:
+            raise _Fault(CloseCode.TOO_BIG, f"message over {self._max_message_size} bytes")
+
+    def _accept(self, first: int, payload: bytes, messages: list[Message]) -> None:
+        """Add a frame's message, or the message whose last fragment it is."""
+        opcode = _OPCODES[first & 0x0F]
+        if opcode >= _FIRST_CONTROL:
+            if opcode is Opcode.CLOSE:
+                _check_close(payload)
+            messages.append(Message(opcode, payload))
+        elif first & FIN and self._fragmented is None:
+            if opcode is Opcode.TEXT and not payload.isascii():
+                self._check_text(payload, final=True)
+            messages.append(Message(opcode, payload))
+        else:
+            self._add_fragment(opcode, payload, final=bool(first & FIN), messages=messages)
+
+    def _add_fragment(self, opcode: Opcode, payload: bytes, *, final: bool, messages: list[Message]) -> None:
+        kind = self._fragmented or opcode
+        self._fragmented = kind
+        if kind is Opcode.TEXT:
+            self._check_text(payload, final=final)
+        self._fragments += payload
+        if final:
+            messages.append(Message(kind, bytes(self._fragments)))
+            self._fragments = bytearray()
+            self._fragmented = None
+
+    def _check_text(self, payload: bytes, *, final: bool) -> None:
+        try:
+            self._text.decode(payload, final)
+        except UnicodeDecodeError:
+            raise _Fault(CloseCode.INVALID_DATA, "text that is not UTF-8") from None
+
+
+def _long_size(field: bytes) -> int:
+    """The length in a header's extra bytes: as short as possible, and below 2**63."""
+    size = int.from_bytes(field, "big")
+    if size < (126 if len(field) == 2 else 0x10000):
+        raise _Fault(CloseCode.PROTOCOL_ERROR, "length not in its shortest form")
+    if size >> 63:
+        raise _Fault(CloseCode.PROTOCOL_ERROR, "length of 2**63 or more")
+    return size
+
+
+def _check_control(first: int, size: int) -> None:
+    if not first & FIN:
+        raise _Fault(CloseCode.PROTOCOL_ERROR, "fragmented control frame")
+    if size > MAX_CONTROL_PAYLOAD:
+        raise _Fault(CloseCode.PROTOCOL_ERROR, "control frame over 125 bytes")
+
+
+def _check_close(payload: bytes) -> None:
+    if not payload:
+        return
+    if len(payload) == 1 or int.from_bytes(payload[:2], "big") not in _WIRE_CLOSE_CODES:
+        raise _Fault(CloseCode.PROTOCOL_ERROR, "invalid close code")
+    try:
+        payload[2:].decode()
+    except UnicodeDecodeError:
+        raise _Fault(CloseCode.INVALID_DATA, "close reason that is not UTF-8") from None

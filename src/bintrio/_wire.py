@@ -1,0 +1,559 @@
+"""One WebSocket, client side, over any stream: the only client file that names trio_websocket.
+
+**Two lanes share one byte stream.** The data lane is ours: text and binary messages are cut straight out of the
+receive buffer, and outgoing ones are framed by the caller and queued. The control lane is trio-websocket's: it is
+given a stream of its own (`_ControlLane`), on which it finds the answer to the opening handshake, then pings, pongs
+and close frames, and nothing else. What it sends there joins the same queue. So it keeps the protocol's state, and
+never touches a message; its message queue cannot fill, so it can never stop answering pings.
+
+**One writer.** A single task writes to the stream: control frames first, then data frames in the order they were
+queued, whole frames always, many in one `send_all`. Callers only queue. That is why cancelling a caller cannot tear
+a frame, and why a frame can be withdrawn until the writer takes it. The writer is cancelled only when the whole wire
+ends. It takes at most `_BATCH` bytes at a time, so that pongs never wait behind a long backlog.
+
+**One reader,** and it is whoever calls `Wire.receive`: a task between the two would cost each message a hop. Pings
+are seen only while somebody receives, so the caller must do nothing else. While the wire is being closed it reads by
+itself.
+
+**How a wire ends.** By the first of: a close frame from the server, a broken rule, the end of the stream, a failed
+read or write, or the `async with` being left. What was queued and not yet taken then never leaves, except in the last
+case: leaving in good order writes what is queued, then the close frame. A failed write does not stop reading at once,
+for answers to what was sent before may still be in flight: they get `close_timeout` seconds.
+
+**Left out:** waiting for the server to close TCP first after the closing handshake (a *should* of RFC 6455, 7.1.1,
+that is meant to spare servers the TIME_WAIT state), compression, and subprotocols; the exchange uses none.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections import deque
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final, cast
+
+import trio
+import trio_websocket
+
+from ._frames import (
+    RAW_LIMIT,
+    CloseCode,
+    FrameDecoder,
+    MaskKeys,
+    Message,
+    Opcode,
+    encode_frame,
+    parse_close,
+)
+from .errors import ProtocolViolation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from .endpoints import Address
+
+_RECEIVE_SIZE: Final = 64 * 1024  # bytes; trio-websocket's own 4 KiB costs a system call for every few replies
+_BATCH: Final = 64 * 1024  # bytes of data frames in one send_all
+_MAX_HEAD: Final = 16 * 1024  # bytes of the handshake answer's status line and headers
+_MAX_BODY: Final = 64 * 1024  # bytes kept of a rejected handshake's body
+_MAX_UNANSWERED_PINGS: Final = 2**17  # some four full receives of the shortest pings
+_PONG: Final = 0x80 | Opcode.PONG
+_CLOSE: Final = 0x80 | Opcode.CLOSE
+_STREAM_ERRORS: Final = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
+
+
+class HandshakeRejected(Exception):
+    """The server answered the opening handshake with something other than 101.
+
+    Attributes:
+        status: HTTP status.
+        headers: names in lower case, and values, in order.
+        body: as much of the answer's body as came within the close timeout, at most 64 KiB, as it came.
+    """
+
+    def __init__(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
+        self.status = status
+        self.headers = tuple(headers)
+        self.body = body
+        super().__init__(f"the opening handshake was answered with HTTP {status}")
+
+    @property
+    def retry_after(self) -> int | None:
+        """Seconds to wait, from the Retry-After header; None if it is absent or a date."""
+        value = next((value for name, value in self.headers if name == "retry-after"), "")
+        return int(value) if value.isascii() and value.isdigit() else None
+
+
+class WireClosed(Exception):
+    """The wire is over. The error that ended it is the cause; a rule broken by the server is a `ProtocolViolation`.
+
+    Attributes:
+        code: the code of the server's close frame, or of ours; None if it had none, or there was no close frame.
+        reason: how it ended, in words.
+    """
+
+    def __init__(self, code: int | None, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(reason if code is None else f"{code} {reason}".rstrip())
+
+
+class Outgoing:
+    """One queued frame."""
+
+    __slots__ = ("_frame", "_size")
+
+    def __init__(self, frame: bytes) -> None:
+        self._frame: bytes | None = frame
+        self._size = len(frame)
+
+    @property
+    def taken(self) -> bool:
+        """Whether the writer has it, so that bytes of it may have left. Until then it can be withdrawn."""
+        return self._frame is None
+
+
+@asynccontextmanager
+async def open_wire(
+    stream: trio.abc.Stream,
+    *,
+    host: str,
+    resource: str,
+    headers: Sequence[tuple[str, str]] = (),
+    max_message_size: int = 64 * 2**20,
+    max_backlog: int = 2**20,
+    close_timeout: float = 2.0,
+    pong_written: Callable[[], object] | None = None,
+) -> AsyncIterator[Wire]:
+    """Open a WebSocket on a connected stream, which it then owns.
+
+    Entering returns once the opening handshake is done; how long that may take is the caller's affair. Leaving
+    closes the WebSocket within `close_timeout` seconds, whatever the server does; if cancelled, at once and without
+    a closing handshake. The stream is closed in every case. An exception of the body comes out as it is.
+
+    Args:
+        stream: connected, TLS included.
+        host: for the Host header, with the port unless it is the default one.
+        resource: path and query.
+        headers: further headers of the handshake request.
+        max_message_size: bytes of payload that a message may have; a longer one ends the wire with 1009.
+        max_backlog: bytes waiting to be written from which on `Wire.room` waits.
+        close_timeout: seconds that closing may take.
+        pong_written: called each time that a pong has been written. Must not raise.
+
+    Raises:
+        HandshakeRejected: the server answered with another status than 101.
+        WireClosed: the handshake failed in another way.
+    """
+    wire = Wire(stream, max_message_size=max_message_size, max_backlog=max_backlog, close_timeout=close_timeout)
+    failure: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wire._write, pong_written)
+            nursery.start_soon(wire._run_control_lane, host, resource, headers)
+            try:
+                await wire._shake_hands()
+                yield wire
+            except BaseException as error:  # raised again below, outside the nursery, which would wrap it
+                failure = error
+            try:
+                await wire._close()
+            except trio.Cancelled as cancelled:
+                failure = failure or cancelled
+            # From here on only our own cancellation may be seen, else the nursery would let one out that belongs
+            # to a scope around us, in place of the body's own exception.
+            nursery.cancel_scope.shield = True
+            nursery.cancel_scope.cancel()
+    finally:
+        await _close_at_once(stream)
+    if failure is not None:
+        try:
+            raise failure
+        finally:
+            del failure  # it holds this frame, by its traceback
+
+
+class Wire:
+    """One WebSocket. Made by `open_wire`."""
+
+    def __init__(
+        self, stream: trio.abc.Stream, *, max_message_size: int, max_backlog: int, close_timeout: float
+    ) -> None:
+        self._stream = stream
+        self._max_backlog = max_backlog
+        self._close_timeout = close_timeout
+        self._decoder = FrameDecoder(masked=False, max_message_size=max_message_size)
+        self._mask_keys = MaskKeys()
+        self._control = _ControlLane(self._send_control)
+        self._ready: list[Message] = []  # came along with the answer to the handshake
+        # Outgoing
+        self.backlog = 0
+        """Bytes waiting to be written: queued, or taken by the writer and not yet written."""
+        self._control_queue: list[bytes] = []
+        self._unanswered_pings = 0
+        self._queue: deque[Outgoing] = deque()
+        self._idle_writer = trio.lowlevel.ParkingLot()
+        self._senders = trio.lowlevel.ParkingLot()
+        # The end
+        self._end: tuple[int | None, str, BaseException | None] | None = None  # code, reason, cause
+        self._is_reading = True  # False once nothing more will be received
+        self._owes_close = False  # our close frame can and must still leave
+        self._close_frame: tuple[int, str] = (CloseCode.NORMAL, "")
+        self._server_closed = False  # it has sent a close frame, which trio-websocket answers
+        self._handshake_over = trio.Event()
+        self._closing = trio.Event()
+        self._close_written = trio.Event()
+
+    def __repr__(self) -> str:
+        state = "open" if self._end is None else f"closed ({self._end[1]})"
+        return f"<Wire {state}, {self.backlog} bytes waiting>"
+
+    # Sending
+
+    def send_nowait(self, payload: bytes, opcode: Opcode = Opcode.TEXT) -> Outgoing:
+        """Queue one message as one frame. Never waits: call `room` first.
+
+        Raises:
+            WireClosed: nothing was queued.
+        """
+        if self._end is not None:
+            raise self._closed()
+        frame = encode_frame(opcode, payload, self._mask_keys.take())
+        outgoing = Outgoing(frame)
+        self._queue.append(outgoing)
+        self.backlog += len(frame)
+        self._idle_writer.unpark()
+        return outgoing
+
+    def withdraw(self, outgoing: Outgoing) -> bool:
+        """Take a frame back. True: no byte of it leaves. False: the writer has it already."""
+        if outgoing.taken:
+            return False
+        if outgoing._frame:
+            outgoing._frame = b""
+            self._shrink_backlog(outgoing._size)
+        return True
+
+    async def room(self) -> None:
+        """Wait until fewer than `max_backlog` bytes are waiting to be written.
+
+        Not a checkpoint when there is room: it then returns at once, and the `send_nowait` that follows cannot be
+        overtaken.
+
+        Raises:
+            WireClosed: there will be none.
+        """
+        while self.backlog >= self._max_backlog and self._end is None:
+            await self._senders.park()
+        if self._end is not None:
+            raise self._closed()
+
+    def _shrink_backlog(self, size: int) -> None:
+        self.backlog -= size
+        if self._senders:
+            self._senders.unpark_all()
+
+    def _send_control(self, frame: bytes) -> None:
+        self._control_queue.append(frame)
+        self.backlog += len(frame)
+        self._idle_writer.unpark()
+
+    async def _write(self, pong_written: Callable[[], object] | None) -> None:
+        try:
+            while True:
+                control, data = self._take()
+                if not control and not data:
+                    await self._idle_writer.park()
+                    continue
+                batch = b"".join(control + data)
+                await self._stream.send_all(batch)
+                self._shrink_backlog(len(batch))
+                self._note_written(control, pong_written)
+        except _STREAM_ERRORS as error:
+            self._owes_close = False
+            self._finish(None, "writing failed", error)
+            await trio.sleep(self._close_timeout)
+            await _close_at_once(self._stream)
+
+    def _take(self) -> tuple[list[bytes], list[bytes]]:
+        """Everything that waits, up to `_BATCH` bytes: control frames, data frames."""
+        control, self._control_queue = self._control_queue, []
+        data: list[bytes] = []
+        size = 0
+        while self._queue and size < _BATCH:
+            outgoing = self._queue.popleft()
+            if outgoing._frame:
+                data.append(outgoing._frame)
+                outgoing._frame = None
+                size += outgoing._size
+        return control, data
+
+    def _note_written(self, control: list[bytes], pong_written: Callable[[], object] | None) -> None:
+        for frame in control:
+            if frame[0] == _PONG:
+                self._unanswered_pings -= 1
+                if pong_written is not None:
+                    pong_written()
+            elif frame[0] == _CLOSE:
+                self._close_written.set()
+
+    # Receiving
+
+    async def receive(self) -> list[Message]:
+        """At least one message: all that one read of the stream brought. For one task, which does nothing else.
+
+        Raises:
+            WireClosed: the wire is over, and everything before its end has been returned.
+        """
+        while True:
+            if self._ready:
+                ready, self._ready = self._ready, []
+                return ready
+            if not self._is_reading:
+                raise self._closed()
+            self._ready = self._cut(await self._read())
+
+    async def _read(self) -> bytes:
+        """Bytes from the stream; none once it has ended."""
+        try:
+            data = bytes(await self._stream.receive_some(_RECEIVE_SIZE))
+        except _STREAM_ERRORS as error:
+            self._lose("reading failed", error)
+            return b""
+        if not data:
+            self._lose(f"the server ended the stream {self._place()}", None)
+        return data
+
+    def _place(self) -> str:
+        if not self._handshake_over.is_set():
+            return "during the opening handshake"
+        if self._decoder.is_between_messages:
+            return "without a close frame"
+        return "in the middle of a message"
+
+    def _cut(self, data: bytes) -> list[Message]:
+        """Data messages out of received bytes; what else is there goes to the control lane."""
+        messages = self._decoder.feed(data)
+        if any(message.opcode >= Opcode.CLOSE for message in messages):
+            for message in messages:
+                if message.opcode >= Opcode.CLOSE:
+                    self._pass_on(message)
+            messages = [message for message in messages if message.opcode < Opcode.CLOSE]
+        if self._decoder.violation is not None:
+            self._break_off(*self._decoder.violation)
+        return messages
+
+    def _pass_on(self, frame: Message) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            code, reason = parse_close(frame.payload)
+            self._is_reading = False
+            self._server_closed = True
+            self._finish(code, reason or "closed by the server", None)
+        elif self._closing.is_set():
+            return  # nothing may follow our close frame
+        elif frame.opcode is Opcode.PING:
+            self._unanswered_pings += 1
+            if self._unanswered_pings > _MAX_UNANSWERED_PINGS:
+                self._break_off(CloseCode.POLICY_VIOLATION, "more pings than pongs can be written", b"")
+                return
+        self._control.feed(encode_frame(frame.opcode, frame.payload))
+
+    # Opening
+
+    async def _run_control_lane(self, host: str, resource: str, headers: Sequence[tuple[str, str]]) -> None:
+        """Everything that trio-websocket does, and whatever it raises."""
+        try:
+            async with trio.open_nursery() as nursery:
+                websocket = await trio_websocket.wrap_client_stream(
+                    nursery,
+                    cast("trio.SocketStream", self._control),  # any stream will do, says its documentation
+                    host,
+                    resource,
+                    extra_headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in headers],
+                )
+                self._owes_close = True
+                self._handshake_over.set()
+                await self._closing.wait()
+                await self._say_goodbye(websocket)
+        except Exception as error:
+            self._lose("trio-websocket failed", error)
+            if self._handshake_over.is_set():
+                await _close_at_once(self._stream)  # wakes the reader
+            self._handshake_over.set()
+
+    async def _shake_hands(self) -> None:
+        head, rest = await self._read_head()
+        if head[9:12] != b"101":
+            raise await self._rejection(head, rest)
+        self._control.feed(head)
+        await self._handshake_over.wait()
+        if self._end is not None:
+            raise self._handshake_failure(head)
+        self._ready = self._cut(rest)
+
+    async def _read_head(self) -> tuple[bytes, bytes]:
+        """The answer to the handshake up to its blank line, and what came after it."""
+        received = b""
+        while (end := received.find(b"\r\n\r\n")) < 0:
+            if len(received) > _MAX_HEAD or not _is_http(received):
+                raise self._handshake_failure(received)
+            data = await self._read()
+            if not data:
+                raise self._closed()
+            received += data
+        return received[: end + 4], received[end + 4 :]
+
+    def _handshake_failure(self, received: bytes) -> WireClosed:
+        violation = ProtocolViolation("the opening handshake was not answered properly", raw=received[:RAW_LIMIT])
+        if self._end is not None:
+            violation.__cause__ = self._end[2]
+        self._end = None, str(violation), violation
+        self._is_reading = False
+        return self._closed()
+
+    async def _rejection(self, head: bytes, body: bytes) -> HandshakeRejected:
+        status, headers = _parse_head(head)
+        size = next((value for name, value in headers if name == "content-length"), "")
+        wanted = min(int(size), _MAX_BODY) if size.isdigit() else _MAX_BODY
+        with trio.move_on_after(self._close_timeout):
+            while len(body) < wanted and (data := await self._read()):
+                body += data
+        return HandshakeRejected(status, headers, body[:wanted])
+
+    # Closing
+
+    def _closed(self) -> WireClosed:
+        assert self._end is not None
+        code, reason, cause = self._end
+        closed = WireClosed(code, reason)
+        closed.__cause__ = cause
+        return closed
+
+    def _finish(self, code: int | None, reason: str, cause: BaseException | None) -> None:
+        """From here on everything raises, for the first reason given; what is queued never leaves."""
+        if self._end is None:
+            self._end = code, reason, cause
+        for outgoing in self._queue:
+            self.withdraw(outgoing)
+        self._queue.clear()
+        self._senders.unpark_all()
+
+    def _lose(self, reason: str, error: Exception | None) -> None:
+        self._is_reading = False
+        self._owes_close = False
+        self._finish(None, reason, error)
+
+    def _break_off(self, code: CloseCode, reason: str, raw: bytes) -> None:
+        """The server broke a rule: tell it which by the code of our close frame."""
+        self._is_reading = False
+        self._close_frame = code, reason
+        self._finish(code, reason, ProtocolViolation(reason, raw=raw))
+
+    async def _say_goodbye(self, websocket: trio_websocket.WebSocketConnection) -> None:
+        while self.backlog:
+            await self._senders.park()
+        # It would fail if it found a ping after it has sent its close frame.
+        while not self._control.is_idle:
+            await trio.lowlevel.checkpoint()
+        await websocket.aclose(*self._close_frame)
+
+    async def _close(self) -> None:
+        """The closing handshake, as far as there is still one to be had, and the end of the stream."""
+        with trio.move_on_after(self._close_timeout):
+            if self._owes_close:
+                await self._close_politely()
+            with suppress(*_STREAM_ERRORS):
+                await self._stream.aclose()
+
+    async def _close_politely(self) -> None:
+        self._end = self._end or (CloseCode.NORMAL, "closed by this side", None)
+        if not self._server_closed:
+            self._closing.set()
+        while self._is_reading:
+            self._cut(await self._read())
+        if self._owes_close:
+            await self._close_written.wait()
+        if self._decoder.violation is not None:
+            # Closing a socket with unread bytes resets it, and the server might never see our close frame.
+            while await self._read():
+                pass
+
+
+class _ControlLane(trio.abc.Stream):
+    """The stream that trio-websocket sees. Neither direction waits for the other end.
+
+    Args:
+        send: takes what trio-websocket sends: the handshake request, then one frame at a time.
+    """
+
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        self._send = send
+        self._inbox = bytearray()
+        self._receiver = trio.lowlevel.ParkingLot()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything fed has been dealt with, so that more is waited for."""
+        return not self._inbox and bool(self._receiver)
+
+    def feed(self, data: bytes) -> None:
+        self._inbox += data
+        self._receiver.unpark()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        while not self._inbox:
+            await self._receiver.park()
+        received = bytes(self._inbox[:max_bytes])
+        del self._inbox[:max_bytes]
+        return received
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self._send(bytes(data))
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        """The stream underneath is not trio-websocket's to close."""
+        await trio.lowlevel.checkpoint()
+
+
+def _is_http(received: bytes) -> bool:
+    """Whether it can be the start of an HTTP answer."""
+    status = received[9:12]
+    return b"HTTP/1.1 ".startswith(received[:9]) and (status.isdigit() or not status)
+
+
+def _parse_head(head: bytes) -> tuple[int, list[tuple[str, str]]]:
+    """Status and headers of an HTTP answer."""
+    fields = (line.partition(":") for line in head.decode("latin-1").split("\r\n")[1:-2])
+    return int(head[9:12]), [(name.lower(), value.strip()) for name, _, value in fields]
+
+
+async def _close_at_once(stream: trio.abc.AsyncResource) -> None:
+    with suppress(*_STREAM_ERRORS):
+        await trio.aclose_forcefully(stream)
+
+
+async def connect_tcp(address: Address, *, ssl_context: ssl.SSLContext | None = None) -> trio.abc.Stream:
+    """Connect to an address: TCP, then TLS with a check of the certificate if the address is a secure one.
+
+    Args:
+        address: where to.
+        ssl_context: for secure addresses; None is Python's default context.
+
+    Raises:
+        OSError: the name could not be resolved, or nobody answered.
+        trio.BrokenResourceError: TLS failed; the `ssl.SSLError` that says why is its cause.
+    """
+    stream = await trio.open_tcp_stream(address.host, address.port)
+    if not address.secure:
+        return stream
+    secure = trio.SSLStream(
+        stream, ssl_context or ssl.create_default_context(), server_hostname=address.host, https_compatible=True
+    )
+    try:
+        await secure.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(secure)
+        raise
+    return secure
