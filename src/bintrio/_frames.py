@@ -233,7 +233,8 @@ class FrameDecoder:
         """The header at `position`; None, and the bytes it takes noted, if its frame is not all there."""
         available = len(data) - position
         if available < 2:
-            return self._wait_for(2)
+            self._needed = 2
+            return None
         first, second = data[position], data[position + 1]
         self._check(first, second)
         size = second & 0x7F
@@ -242,16 +243,15 @@ class FrameDecoder:
             width = 2 if size == 126 else 8
             start += width
             if available < 2 + width:
-                return self._wait_for(2 + width)
+                self._needed = 2 + width
+                return None
             size = _long_size(data[start - width : start])
         self._check_size(first, size)
         end = start + (4 if self._masked else 0) + size
         if end - position > available:
-            return self._wait_for(end - position)
+            self._needed = end - position
+            return None
         return _Header(first, end - size, end)
-
-    def _wait_for(self, size: int) -> None:
-        self._needed = size
 
     def _check(self, first: int, second: int) -> None:
         """The rules for the first two bytes."""

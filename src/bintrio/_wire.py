@@ -47,7 +47,8 @@ from ._frames import (
 from .errors import ProtocolViolation
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from .endpoints import Address
 
@@ -100,20 +101,19 @@ class WireClosed(Exception):
 class Outgoing:
     """One queued frame."""
 
-    __slots__ = ("_frame", "_size")
+    __slots__ = ("frame", "size")
 
     def __init__(self, frame: bytes) -> None:
-        self._frame: bytes | None = frame
-        self._size = len(frame)
+        self.frame: bytes | None = frame  # empty if withdrawn, None once taken; the wire's to change
+        self.size = len(frame)
 
     @property
     def taken(self) -> bool:
         """Whether the writer has it, so that bytes of it may have left. Until then it can be withdrawn."""
-        return self._frame is None
+        return self.frame is None
 
 
-@asynccontextmanager
-async def open_wire(
+def open_wire(
     stream: trio.abc.Stream,
     *,
     host: str,
@@ -123,7 +123,7 @@ async def open_wire(
     max_backlog: int = 2**20,
     close_timeout: float = 2.0,
     pong_written: Callable[[], object] | None = None,
-) -> AsyncIterator[Wire]:
+) -> AbstractAsyncContextManager[Wire]:
     """Open a WebSocket on a connected stream, which it then owns.
 
     Entering returns once the opening handshake is done; how long that may take is the caller's affair. Leaving
@@ -145,31 +145,7 @@ async def open_wire(
         WireClosed: the handshake failed in another way.
     """
     wire = Wire(stream, max_message_size=max_message_size, max_backlog=max_backlog, close_timeout=close_timeout)
-    failure: BaseException | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(wire._write, pong_written)
-            nursery.start_soon(wire._run_control_lane, host, resource, headers)
-            try:
-                await wire._shake_hands()
-                yield wire
-            except BaseException as error:  # raised again below, outside the nursery, which would wrap it
-                failure = error
-            try:
-                await wire._close()
-            except trio.Cancelled as cancelled:
-                failure = failure or cancelled
-            # From here on only our own cancellation may be seen, else the nursery would let one out that belongs
-            # to a scope around us, in place of the body's own exception.
-            nursery.cancel_scope.shield = True
-            nursery.cancel_scope.cancel()
-    finally:
-        await _close_at_once(stream)
-    if failure is not None:
-        try:
-            raise failure
-        finally:
-            del failure  # it holds this frame, by its traceback
+    return wire.run(host, resource, headers, pong_written)
 
 
 class Wire:
@@ -207,6 +183,41 @@ class Wire:
         state = "open" if self._end is None else f"closed ({self._end[1]})"
         return f"<Wire {state}, {self.backlog} bytes waiting>"
 
+    @asynccontextmanager
+    async def run(
+        self,
+        host: str,
+        resource: str,
+        headers: Sequence[tuple[str, str]],
+        pong_written: Callable[[], object] | None,
+    ) -> AsyncGenerator[Wire]:
+        """The wire's life: see `open_wire`."""
+        failure: BaseException | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write, pong_written)
+                nursery.start_soon(self._run_control_lane, host, resource, headers)
+                try:
+                    await self._shake_hands()
+                    yield self
+                except BaseException as error:  # raised again below, outside the nursery, which would wrap it
+                    failure = error
+                try:
+                    await self._close()
+                except trio.Cancelled as cancelled:
+                    failure = failure or cancelled
+                # From here on only our own cancellation may be seen: else the nursery would let one out that
+                # belongs to a scope around us, in place of the body's own exception.
+                nursery.cancel_scope.shield = True
+                nursery.cancel_scope.cancel()
+        finally:
+            await _close_at_once(self._stream)
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback holds this frame
+
     # Sending
 
     def send_nowait(self, payload: bytes, opcode: Opcode = Opcode.TEXT) -> Outgoing:
@@ -228,9 +239,9 @@ class Wire:
         """Take a frame back. True: no byte of it leaves. False: the writer has it already."""
         if outgoing.taken:
             return False
-        if outgoing._frame:
-            outgoing._frame = b""
-            self._shrink_backlog(outgoing._size)
+        if outgoing.frame:
+            outgoing.frame = b""
+            self._shrink_backlog(outgoing.size)
         return True
 
     async def room(self) -> None:
@@ -281,10 +292,10 @@ class Wire:
         size = 0
         while self._queue and size < _BATCH:
             outgoing = self._queue.popleft()
-            if outgoing._frame:
-                data.append(outgoing._frame)
-                outgoing._frame = None
-                size += outgoing._size
+            if outgoing.frame:
+                data.append(outgoing.frame)
+                outgoing.frame = None
+                size += outgoing.size
         return control, data
 
     def _note_written(self, control: list[bytes], pong_written: Callable[[], object] | None) -> None:
