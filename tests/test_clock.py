@@ -94,7 +94,7 @@ def test_a_slow_sample_changes_little_and_a_quick_one_much() -> None:
     received_at = exchange.answer(clock, 1.0, 0.01, 0.01)
     assert clock.error_bound(received_at) == pytest.approx(0.01, rel=1e-2)
     before = clock.offset
-    received_at = exchange.answer(clock, 2.0, 2.0, 0.0)
+    received_at = exchange.answer(clock, 2.0, 1.5, 0.5)
     assert clock.round_trip == pytest.approx(2.0)
     assert clock.error_bound(received_at) < 0.0105
     assert clock.offset == before
