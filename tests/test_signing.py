@@ -183,7 +183,7 @@ PEM_FAULTS: dict[str, tuple[Callable[[], object], str, str]] = {
     "empty passphrase": (
         lambda: Ed25519Key.from_pem(pem(ED25519, passphrase=PASSPHRASE), api_key=API_KEY, password=""),
         "password",
-        "",
+        "is encrypted: give its passphrase as password",
     ),
     "wrong passphrase": (
         lambda: Ed25519Key.from_pem(pem(ED25519, passphrase=PASSPHRASE), api_key=API_KEY, password="no"),
@@ -217,6 +217,11 @@ PEM_FAULTS: dict[str, tuple[Callable[[], object], str, str]] = {
         "data",
         "damaged",
     ),
+    "OpenSSH": (
+        lambda: Ed25519Key.from_pem(pem(ED25519, form=PrivateFormat.OpenSSH), api_key=API_KEY),
+        "data",
+        "another form than PKCS#8",
+    ),
     "RSA as Ed25519": (lambda: Ed25519Key.from_pem(pem(RSA), api_key=API_KEY), "data", "use RsaKey"),
     "Ed25519 as RSA": (lambda: RsaKey.from_pem(pem(ED25519), api_key=API_KEY), "data", "use Ed25519Key"),
     "elliptic curve": (
@@ -234,6 +239,11 @@ def test_g9_a_faulty_pem_is_named_and_not_shown(case: str) -> None:
     assert error.field == field
     assert words in str(error)
     assert_cut_off(error)
+
+
+def test_an_empty_passphrase_is_none() -> None:
+    key = Ed25519Key.from_pem(pem(ED25519), api_key=API_KEY, password="")
+    assert key.sign("a=1") == Ed25519Key(ED25519, api_key=API_KEY).sign("a=1")
 
 
 def test_other_private_keys_than_pem_ones_are_refused() -> None:

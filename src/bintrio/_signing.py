@@ -241,17 +241,17 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
 
 def _read_private_key(data: bytes, password: str | bytes | None) -> object:
     _check_label(data)
-    passphrase = None if password is None else _as_bytes(password, "password")
+    passphrase = _as_bytes(password, "password") if password else None
+    # PKCS#8 has the word in its label, the traditional form in its Proc-Type line.
+    encrypted = b"ENCRYPTED" in data
+    if encrypted and passphrase is None:
+        raise InvalidRequest("the private key is encrypted: give its passphrase as password", field="password")
+    if passphrase is not None and not encrypted:
+        raise InvalidRequest("a passphrase was given, but the private key is not encrypted", field="password")
     try:
         return load_pem_private_key(data, passphrase)
-    except TypeError:
-        # The library's way to say that passphrase and encryption do not go together.
-        needless = passphrase is not None
-    except (ValueError, UnsupportedAlgorithm):
-        raise _unreadable(data, passphrase) from None
-    if needless:
-        raise InvalidRequest("a passphrase was given, but the private key is not encrypted", field="password")
-    raise InvalidRequest("the private key is encrypted: give its passphrase as password", field="password")
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise _unreadable(encrypted) from None
 
 
 def _check_label(data: bytes) -> None:
@@ -262,10 +262,10 @@ def _check_label(data: bytes) -> None:
         raise InvalidRequest(f"a private key is needed, this is a {labels[0].lower()}", field="data")
 
 
-def _unreadable(data: bytes, passphrase: bytes | None) -> InvalidRequest:
-    if passphrase is not None and b"ENCRYPTED" in data:
+def _unreadable(encrypted: bool) -> InvalidRequest:
+    if encrypted:
         return InvalidRequest("the passphrase is wrong, or the private key is damaged", field="password")
-    return InvalidRequest("the private key is damaged, or of a form that is not supported", field="data")
+    return InvalidRequest("the private key is damaged, or in another form than PKCS#8", field="data")
 
 
 def _check_type(private_key: object, wanted: type, key_type: type[Key]) -> None:
