@@ -1,0 +1,451 @@
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bintrio._ledger import MARGIN, UNSTATED_BACK_OFF, Charge, Cost, Ledger, LocalLedger
+from bintrio.api._values import RateLimit
+from bintrio.errors import InvalidRequest
+
+SECOND, MINUTE, DAY = 1_000, 60_000, 86_400_000
+NOON = 20_000 * DAY + DAY // 2
+
+
+def weight(count: int | None = None, limit: int = 10) -> RateLimit:
+    return RateLimit(rate_limit_type="REQUEST_WEIGHT", interval="MINUTE", interval_num=1, limit=limit, count=count)
+
+
+def orders(count: int | None = None, limit: int = 5, per: int = 10) -> RateLimit:
+    return RateLimit(rate_limit_type="ORDERS", interval="SECOND", interval_num=per, limit=limit, count=count)
+
+
+def orders_a_day(count: int | None = None, limit: int = 8) -> RateLimit:
+    return RateLimit(rate_limit_type="ORDERS", interval="DAY", interval_num=1, limit=limit, count=count)
+
+
+def published(limit_type: str, interval: str, number: int, count: int | None = None) -> RateLimit:
+    """A limit of 1 as it comes off the wire, whatever the exchange calls it."""
+    fields = {"rateLimitType": limit_type, "interval": interval, "intervalNum": number, "limit": 1, "count": count}
+    return msgspec.convert(fields, RateLimit)
+
+
+def ledger_of(*limits: RateLimit, margin: int = 0) -> LocalLedger:
+    ledger = LocalLedger(margin)
+    ledger.record(limits, NOON)
+    return ledger
+
+
+def weight_used(ledger: LocalLedger, now: int = NOON) -> int:
+    ((_, used),) = ledger.used("REQUEST_WEIGHT", now)
+    return used
+
+
+# Limits
+
+
+def test_g8_what_was_never_published_does_not_limit() -> None:
+    ledger: Ledger = LocalLedger()
+    assert ledger.used("REQUEST_WEIGHT", NOON) == []
+    assert ledger.delay(Cost(weight=10**9, orders=10**9, connections=10**9), NOON) == 0
+
+
+def test_g8_a_call_that_does_not_fit_waits_for_the_turn_of_the_window() -> None:
+    ledger = ledger_of(weight())
+    ledger.charge(Cost(weight=8), NOON + 1)
+    assert ledger.delay(Cost(weight=2), NOON + 1) == 0
+    assert ledger.delay(Cost(weight=3), NOON + 1) == 59.999
+    assert ledger.delay(Cost(orders=1), NOON + 1) == 0
+
+
+def test_each_kind_of_cost_counts_against_its_own_limits() -> None:
+    connections = RateLimit(rate_limit_type="CONNECTIONS", interval="MINUTE", interval_num=5, limit=3)
+    ledger = ledger_of(weight(), orders(), orders_a_day(), connections)
+    ledger.charge(Cost(weight=1, orders=2, connections=3), NOON)
+    assert ledger.used("REQUEST_WEIGHT", NOON) == [(weight(), 1)]
+    assert ledger.used("ORDERS", NOON) == [(orders(), 2), (orders_a_day(), 2)]
+    assert ledger.used("CONNECTIONS", NOON) == [(connections, 3)]
+    assert ledger.delay(Cost(connections=1), NOON) == 300
+    assert ledger.delay(Cost(orders=4), NOON) == 10
+
+
+@pytest.mark.parametrize(
+    ("interval", "number", "length"),
+    [("SECOND", 10, 10 * SECOND), ("MINUTE", 5, 5 * MINUTE), ("HOUR", 1, 60 * MINUTE), ("DAY", 1, DAY)],
+)
+def test_windows_are_aligned_to_the_clock(interval: str, number: int, length: int) -> None:
+    ledger = LocalLedger(margin=0)
+    ledger.record([published("ORDERS", interval, number)], NOON)
+    now = NOON + 1_234
+    ledger.settle(ledger.charge(Cost(orders=1), now), [], now)
+    assert ledger.delay(Cost(orders=1), now) == (length - now % length) / 1000
+    turn = now + length - now % length
+    assert ledger.delay(Cost(orders=1), turn - 1) == 0.001
+    assert ledger.delay(Cost(orders=1), turn) == 0
+
+
+def test_g8_a_new_limit_is_taken_over() -> None:
+    ledger = ledger_of(weight(limit=10))
+    ledger.charge(Cost(weight=8), NOON)
+    ledger.record([weight(limit=6)], NOON)
+    assert ledger.used("REQUEST_WEIGHT", NOON) == [(weight(limit=6), 8)]
+    assert ledger.delay(Cost(weight=1), NOON) == 60
+    assert ledger.delay(Cost(), NOON) == 0
+
+
+def test_a_limit_learned_late_counts_what_is_in_flight() -> None:
+    ledger = LocalLedger(margin=0)
+    charge = ledger.charge(Cost(weight=3), NOON)
+    ledger.record([weight()], NOON)
+    assert weight_used(ledger) == 3
+    ledger.settle(charge, [weight(3)], NOON)
+    assert weight_used(ledger) == 3
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        published("NOVELTIES", "MINUTE", 1, 7),
+        published("REQUEST_WEIGHT", "FORTNIGHT", 1, 7),
+        published("REQUEST_WEIGHT", "MINUTE", 0, 7),
+    ],
+    ids=["type", "interval", "length"],
+)
+def test_g10_an_unknown_limit_is_shown_and_does_not_limit(unknown: RateLimit) -> None:
+    ledger = ledger_of(unknown)
+    charge = ledger.charge(Cost(weight=1), NOON)
+    assert ledger.delay(Cost(weight=2), NOON) == 0
+    ledger.settle(charge, [unknown], NOON)
+    ((_, used),) = ledger.used(unknown.rate_limit_type, NOON)
+    assert used >= 7
+
+
+def test_a_cost_above_the_whole_limit_is_refused() -> None:
+    ledger = ledger_of(weight())
+    with pytest.raises(InvalidRequest, match="11 of the limit of 10 REQUEST_WEIGHT per 1 MINUTE") as caught:
+        ledger.delay(Cost(weight=11), NOON)
+    assert "never" in str(caught.value)
+
+
+# Charges
+
+
+def test_a_call_that_was_never_sent_costs_nothing() -> None:
+    ledger = ledger_of(weight())
+    charge = ledger.charge(Cost(weight=8), NOON)
+    ledger.cancel(charge)
+    ledger.cancel(charge)
+    assert weight_used(ledger) == 0
+
+
+def test_g8_a_successful_order_weighs_nothing_in_the_end() -> None:
+    ledger = ledger_of(weight())
+    charge = ledger.charge(Cost(weight=1), NOON)
+    assert weight_used(ledger) == 1
+    ledger.settle(charge, [weight(0)], NOON)
+    assert weight_used(ledger) == 0
+
+
+def test_an_answer_without_counts_leaves_the_charge_as_use() -> None:
+    ledger = ledger_of(weight())
+    ledger.settle(ledger.charge(Cost(weight=4), NOON), [], NOON)
+    assert weight_used(ledger) == 4
+    assert weight_used(ledger, NOON + MINUTE) == 0
+
+
+def test_settling_twice_only_brings_the_counts() -> None:
+    ledger = ledger_of(weight())
+    charge = ledger.charge(Cost(weight=4), NOON)
+    ledger.settle(charge, [weight(4)], NOON)
+    ledger.settle(charge, [weight(4)], NOON)
+    assert weight_used(ledger) == 4
+    ledger.settle(charge, [weight(6)], NOON)
+    assert weight_used(ledger) == 6
+    ledger.cancel(charge)
+    assert weight_used(ledger) == 6
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_answers_may_come_in_any_order(order: tuple[int, ...]) -> None:
+    ledger = ledger_of(weight())
+    charges = [ledger.charge(Cost(weight=2), NOON) for _ in range(3)]
+    for number in order:
+        ledger.settle(charges[number], [weight(2 * number + 2)], NOON)
+        assert weight_used(ledger) >= 2 * number + 2
+    assert 6 <= weight_used(ledger) <= 8
+    ledger.settle(ledger.charge(Cost(weight=1), NOON), [weight(7)], NOON)
+    assert weight_used(ledger) == 7
+
+
+def test_a_stale_count_does_not_hide_what_was_settled_since() -> None:
+    ledger = ledger_of(weight(limit=100))
+    slow = ledger.charge(Cost(weight=1), NOON)
+    for count in (2, 3, 4):
+        ledger.settle(ledger.charge(Cost(weight=1), NOON), [weight(count)], NOON)
+    ledger.settle(slow, [weight(1)], NOON)
+    assert weight_used(ledger) == 4
+
+
+def test_use_by_others_is_taken_over_and_not_hidden_by_a_stale_count() -> None:
+    ledger = ledger_of(weight(limit=100))
+    slow = ledger.charge(Cost(weight=1), NOON)
+    quick = ledger.charge(Cost(weight=1), NOON)
+    ledger.settle(quick, [weight(52)], NOON)
+    assert weight_used(ledger) == 53
+    ledger.settle(slow, [weight(1)], NOON)
+    assert weight_used(ledger) == 53
+    ledger.settle(ledger.charge(Cost(weight=1), NOON), [weight(40)], NOON)
+    assert weight_used(ledger) == 40
+
+
+def test_a_count_that_came_with_no_call_only_raises() -> None:
+    ledger = ledger_of(weight(limit=100))
+    ledger.record([weight(30, limit=100)], NOON)
+    ledger.record([weight(20, limit=100)], NOON)
+    assert weight_used(ledger) == 30
+
+
+def test_what_costs_nothing_of_a_limit_still_brings_its_count() -> None:
+    ledger = ledger_of(weight(), orders(3))
+    ledger.settle(ledger.charge(Cost(weight=1), NOON), [orders(2)], NOON)
+    assert ledger.used("ORDERS", NOON) == [(orders(), 2)]
+
+
+# Turning windows
+
+
+def test_a_call_in_flight_counts_in_the_next_window_too_and_in_no_more() -> None:
+    ledger = ledger_of(weight())
+    ledger.charge(Cost(weight=4), NOON)
+    assert weight_used(ledger, NOON + MINUTE) == 4
+    assert weight_used(ledger, NOON + 2 * MINUTE) == 0
+
+
+def test_an_answer_from_across_a_turn_brings_no_count() -> None:
+    ledger = ledger_of(weight())
+    charge = ledger.charge(Cost(weight=4), NOON + MINUTE - 1)
+    ledger.settle(charge, [weight(9)], NOON + MINUTE + 1)
+    assert weight_used(ledger, NOON + MINUTE + 1) == 4
+
+
+def test_an_answer_after_its_charge_was_forgotten_counts_again() -> None:
+    ledger = ledger_of(weight())
+    charge = ledger.charge(Cost(weight=4), NOON)
+    assert weight_used(ledger, NOON + 3 * MINUTE) == 0
+    ledger.settle(charge, [weight(9)], NOON + 3 * MINUTE)
+    assert weight_used(ledger, NOON + 3 * MINUTE) == 4
+
+
+def test_what_is_settled_close_to_a_turn_counts_on_both_sides() -> None:
+    ledger = ledger_of(weight(), margin=MARGIN)
+    turn = NOON + MINUTE
+    early = ledger.charge(Cost(weight=1), turn - 2 * MARGIN)
+    ledger.settle(early, [weight(1)], turn - MARGIN - 1)
+    close = ledger.charge(Cost(weight=2), turn - MARGIN)
+    ledger.settle(close, [weight(3)], turn - MARGIN)
+    assert weight_used(ledger, turn + MARGIN - 1) == 3
+    assert weight_used(ledger, turn + MARGIN) == 2
+    assert weight_used(ledger, turn + MARGIN + MINUTE) == 0
+
+
+def test_a_full_window_is_left_a_margin_after_its_turn() -> None:
+    ledger = ledger_of(weight(), margin=MARGIN)
+    ledger.settle(ledger.charge(Cost(weight=10), NOON + SECOND), [], NOON + SECOND)
+    assert ledger.delay(Cost(weight=1), NOON + SECOND) == 59.25
+    assert ledger.delay(Cost(weight=1), NOON + MINUTE + MARGIN) == 0
+
+
+def test_a_clock_that_steps_back_does_not_bring_back_a_window() -> None:
+    ledger = ledger_of(weight())
+    ledger.settle(ledger.charge(Cost(weight=10), NOON + MINUTE), [], NOON + MINUTE)
+    assert ledger.delay(Cost(weight=1), NOON + MINUTE - 5) == 60
+    charge = ledger.charge(Cost(weight=1), NOON + MINUTE - 5)
+    assert charge.at == NOON + MINUTE
+
+
+# Backing off
+
+
+def test_g8_after_418_nothing_goes_out_before_retry_after() -> None:
+    ledger = LocalLedger()
+    ledger.back_off(NOON + 3 * MINUTE, NOON)
+    for cost in (Cost(), Cost(weight=1), Cost(orders=1), Cost(connections=1)):
+        assert ledger.delay(cost, NOON) == 180 + MARGIN / 1000
+    assert ledger.delay(Cost(), NOON + 3 * MINUTE + MARGIN) == 0
+
+
+def test_g8_too_many_orders_hold_orders_only() -> None:
+    ledger = LocalLedger(margin=0)
+    ledger.back_off(NOON + DAY // 2, NOON, "orders")
+    assert ledger.delay(Cost(weight=1, orders=1), NOON) == 43_200
+    assert ledger.delay(Cost(weight=1), NOON) == 0
+
+
+def test_an_earlier_retry_after_does_not_shorten_a_later_one() -> None:
+    ledger = LocalLedger(margin=0)
+    ledger.back_off(NOON + 3 * MINUTE, NOON)
+    ledger.back_off(NOON + 2 * MINUTE, NOON)
+    assert ledger.delay(Cost(), NOON) == 180
+
+
+def test_g8_without_retry_after_the_full_window_decides() -> None:
+    ledger = ledger_of(weight(10), orders(5), orders_a_day(8), margin=0)
+    ledger.back_off(None, NOON)
+    assert ledger.delay(Cost(), NOON) == 60
+    ledger.back_off(None, NOON, "orders")
+    assert ledger.delay(Cost(orders=1), NOON) == 43_200
+
+
+@pytest.mark.parametrize("known", [(), (weight(3), orders(2))])
+def test_g8_without_any_reason_a_minute_is_waited(known: tuple[RateLimit, ...]) -> None:
+    ledger = ledger_of(*known)
+    ledger.back_off(None, NOON)
+    assert ledger.delay(Cost(), NOON) == UNSTATED_BACK_OFF / 1000
+
+
+# An exchange behind the ledger
+
+
+class Call(NamedTuple):
+    """One call: when it wants to go out, what it costs, how long it travels, and how it ends."""
+
+    pause: int
+    cost: Cost
+    there: int
+    back: int
+    end: str
+
+
+LIMITS = (weight(limit=20), orders(limit=5), orders_a_day(limit=12))
+LENGTHS = {"SECOND": SECOND, "MINUTE": MINUTE, "DAY": DAY}
+
+
+class Exchange:
+    """Counts in fixed windows by its own clock, and never lets a limit be exceeded."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[tuple[int, int]] = Counter()
+
+    def take(self, call: Call, now: int) -> list[RateLimit]:
+        for number, limit in enumerate(LIMITS):
+            self.counts[self._window(number, now)] += self._part(limit, call.cost)
+            assert self.counts[self._window(number, now)] <= limit.limit
+        if call.end == "success":
+            # Weight is given back, and half of the orders fill at once.
+            self.counts[self._window(0, now)] -= call.cost.weight
+            self.counts[self._window(1, now)] -= call.cost.orders // 2
+            self.counts[self._window(2, now)] -= call.cost.orders // 2
+        return [
+            RateLimit(
+                rate_limit_type=limit.rate_limit_type,
+                interval=limit.interval,
+                interval_num=limit.interval_num,
+                limit=limit.limit,
+                count=self.counts[self._window(number, now)],
+            )
+            for number, limit in enumerate(LIMITS)
+        ]
+
+    @staticmethod
+    def _window(number: int, now: int) -> tuple[int, int]:
+        return number, now // (LENGTHS[LIMITS[number].interval] * LIMITS[number].interval_num)
+
+    @staticmethod
+    def _part(limit: RateLimit, cost: Cost) -> int:
+        return cost.weight if limit.rate_limit_type == "REQUEST_WEIGHT" else cost.orders
+
+
+class Simulation:
+    """Calls through a ledger to an exchange, in virtual time. ``now`` is the exchange's own time."""
+
+    def __init__(self, start: int, clock_error: int) -> None:
+        self.ledger = LocalLedger(MARGIN)
+        self.exchange = Exchange()
+        self.now = start
+        self.clock_error = clock_error
+        self.longest_wait = 0
+        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self.ledger.record(LIMITS, self.estimate)
+
+    @property
+    def estimate(self) -> int:
+        return self.now + self.clock_error
+
+    def at(self, time: int, event: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (time, next(self._numbers), event))
+
+    def advance(self, to: float) -> None:
+        while self._events and self._events[0][0] <= to:
+            self.now, _, event = heapq.heappop(self._events)
+            event()
+        self.now = int(max(self.now, to if to < math.inf else 0))
+
+    def send(self, call: Call) -> None:
+        self.advance(self.now + call.pause)
+        wanted_at = self.now
+        while delay := self.ledger.delay(call.cost, self.estimate):
+            self.advance(self.now + math.ceil(delay * 1000))
+        self.longest_wait = max(self.longest_wait, self.now - wanted_at)
+        charge = self.ledger.charge(call.cost, self.estimate)
+        if call.end == "withdrawn":
+            self.at(self.now + call.there, lambda: self.ledger.cancel(charge))
+        else:
+            self.at(self.now + call.there, lambda: self._arrive(call, charge))
+
+    def _arrive(self, call: Call, charge: Charge) -> None:
+        counts = self.exchange.take(call, self.now)
+        if call.end == "lost":
+            return
+        if call.end == "uncounted":
+            counts = []
+        self.at(self.now + call.back, lambda: self.ledger.settle(charge, counts, self.estimate))
+
+
+calls = st.builds(
+    Call,
+    pause=st.sampled_from([0, 0, 1, 100, 3_000, 9_999]) | st.integers(0, MINUTE),
+    cost=st.builds(Cost, weight=st.integers(0, 20), orders=st.integers(0, 5)),
+    # No longer than the shortest window, less what the clock may be wrong by.
+    there=st.sampled_from([1, 50, 400]) | st.integers(0, 10 * SECOND - 2 * MARGIN),
+    back=st.sampled_from([1, 50, 400]) | st.integers(0, 2 * MINUTE),
+    end=st.sampled_from(["success", "success", "failure", "failure", "uncounted", "lost", "withdrawn"]),
+)
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(calls, min_size=1, max_size=40),
+    st.integers(-30 * SECOND, 30 * SECOND),
+    st.integers(-MARGIN, MARGIN),
+)
+def test_g8_no_limit_is_ever_exceeded_and_every_call_goes_out(
+    planned: list[Call], start: int, clock_error: int
+) -> None:
+    simulation = Simulation(20_000 * DAY + start, clock_error)
+    for call in planned:
+        simulation.send(call)
+    simulation.advance(math.inf)
+    # A day's orders that were lost fill their own day and the next.
+    assert simulation.longest_wait <= 2 * DAY + 2 * MARGIN
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=30), st.integers(0, MINUTE))
+def test_without_overlap_the_ledger_agrees_with_the_exchange(weights: list[int], start: int) -> None:
+    simulation = Simulation(NOON + start, 0)
+    for number, each in enumerate(weights):
+        end = "failure" if number % 2 else "success"
+        simulation.send(Call(pause=3_000, cost=Cost(weight=each), there=20, back=20, end=end))
+        window = simulation.now // MINUTE
+        simulation.advance(simulation.now + 2 * MARGIN)
+        if (simulation.now + MARGIN) // MINUTE == (simulation.now - 3 * MARGIN) // MINUTE == window:
+            ((_, used),) = simulation.ledger.used("REQUEST_WEIGHT", simulation.now)
+            assert used == simulation.exchange.counts[0, window]
