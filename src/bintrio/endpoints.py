@@ -45,9 +45,16 @@ class Address(msgspec.Struct, frozen=True):
             return False
 
     @property
+    def is_private(self) -> bool:
+        """Whether what is sent there can be read on the way by nobody else."""
+        return self.secure or self.is_loopback
+
+    @property
     def authority(self) -> str:
-        """``host:port`` as the handshake's Host header has it."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        """What the handshake's Host header says: the host, and the port unless it is the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        is_default = self.port == _DEFAULT_PORTS["wss" if self.secure else "ws"]
+        return host if is_default else f"{host}:{self.port}"
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -74,21 +81,6 @@ class Endpoint(msgspec.Struct, frozen=True):
         """
         options = {"timeUnit": "MICROSECOND"} if time_unit == "us" else {}
         return tuple(_address(_checked(url), options) for url in self.urls)
-
-
-PRODUCTION: Final = Endpoint(
-    ("wss://ws-api.binance.com:443/ws-api/v3", "wss://ws-api.binance.com:9443/ws-api/v3"), "production"
-)
-"""The exchange itself. Money moves."""
-
-TESTNET: Final = Endpoint(
-    ("wss://ws-api.testnet.binance.vision/ws-api/v3", "wss://ws-api.testnet.binance.vision:9443/ws-api/v3"),
-    "testnet",
-)
-"""The Spot test network: the same API, balances that are worth nothing."""
-
-DEMO: Final = Endpoint(("wss://demo-ws-api.binance.com/ws-api/v3",), "demo")
-"""Demo mode: the prices of production, balances that are worth nothing."""
 
 
 def as_endpoint(endpoint: Endpoint | str) -> Endpoint:
@@ -129,3 +121,18 @@ def _address(parts: SplitResult, options: dict[str, str]) -> Address:
         secure=parts.scheme == "wss",
         resource=urlunsplit(("", "", parts.path or "/", query, "")),
     )
+
+
+PRODUCTION: Final = Endpoint(
+    ("wss://ws-api.binance.com:443/ws-api/v3", "wss://ws-api.binance.com:9443/ws-api/v3"), "production"
+)
+"""The exchange itself. Money moves."""
+
+TESTNET: Final = Endpoint(
+    ("wss://ws-api.testnet.binance.vision/ws-api/v3", "wss://ws-api.testnet.binance.vision:9443/ws-api/v3"),
+    "testnet",
+)
+"""The Spot test network: the same API, balances that are worth nothing."""
+
+DEMO: Final = Endpoint(("wss://demo-ws-api.binance.com/ws-api/v3",), "demo")
+"""Demo mode: the prices of production, balances that are worth nothing."""

@@ -1,0 +1,524 @@
+"""One connection: calls out, answers and events in, from the handshake to its end.
+
+Three tasks share it. The **reader** takes messages off the wire and hands each to whom it belongs: an answer to the
+call that waits under its id, an event to its feed. It awaits nothing but bytes, so nothing that a caller or subscriber
+does can delay the next pong (G3). The **heartbeat** is a cancel scope whose deadline moves each time a pong has been
+written: the exchange pings every 20 s, so if it expires, the exchange went silent or our pongs do not leave, and the
+connection is dead either way (G4). The wire has a **writer** of its own; callers only queue whole frames (G6).
+
+**State changes are synchronous.** A call is signed, entered under its id and queued without an await in between, and an
+answer is taken off in one step. So a caller can be cancelled only before anything happened, or while it waits for its
+answer. Then its frame is withdrawn if the writer has not taken it yet, else the id is forgotten and the late answer is
+dropped and counted (G1, G2).
+
+**The end is told at once.** Whatever ends the connection, `end` fails every waiting call with the cause before anything
+is awaited. Each learns whether bytes of it may have left: that is the difference between repeating and asking (G7).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
+
+import msgspec
+import trio
+
+from ._clock import Clock
+from ._codec import Envelope, RequestId, read_envelope, read_error, read_event, read_result, write_request
+from ._frames import Message, Opcode
+from ._ledger import Charge, Cost, Ledger, Scope
+from ._signing import Key, payload
+from ._subscriptions import Feed
+from ._wire import Outgoing, Wire, WireClosed, open_wire
+from .api._base import Api, Json, Request
+from .api.authentication import SessionLogon
+from .api.events import EventStreamTerminated, ServerShutdown
+from .api.general import Time
+from .api.user_data import (
+    Subscription,
+    UserDataStreamSubscribe,
+    UserDataStreamSubscribeSignature,
+    UserDataStreamUnsubscribe,
+)
+from .endpoints import Address, TimeUnit
+from .errors import InvalidRequest, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
+
+logger: Final = logging.getLogger("bintrio")
+
+TOO_MANY_ORDERS: Final = -1015
+"""The code of a 429 about orders. It can last until midnight, and cancelling must stay possible, so only what costs
+orders is held back by it."""
+
+_HOLD: Final = frozenset({418, 429})
+
+DEFAULT_RECV_WINDOW: Final = 5000
+"""Milliseconds for which a signed request stays valid if it does not say ("Timing security")."""
+
+Accept: TypeAlias = Callable[[Envelope], None]
+"""What the reader does at once with a successful answer."""
+
+Connect: TypeAlias = Callable[[Address], Awaitable[trio.abc.Stream]]
+"""Opens the byte stream to an address, TLS included if it asks for that."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The durations, in seconds, and sizes, in bytes, of a session. `open_session` says what each means."""
+
+    request_timeout: float
+    connect_timeout: float
+    close_timeout: float
+    pong_window: float
+    lifetime: float
+    drain_timeout: float
+    max_message_size: int
+    time_unit: TimeUnit
+
+
+class Call:
+    """One call on its way.
+
+    Attributes:
+        api: what is known of the method.
+        params: the parameters, without those of signing.
+        cost: what it takes of the budgets.
+        id: its id, unique among the calls in flight; None until one is chosen for it.
+        key: the key to sign with, even on a connection that is logged on; None for the session's, if need be.
+        accept: called by the reader with a successful answer, before anything that came after it is looked at.
+        is_sent: whether a byte of it may have left.
+        final_at: the exchange's time in milliseconds from which it is too late to execute it, once it is signed.
+    """
+
+    __slots__ = ("accept", "api", "cost", "final_at", "id", "is_sent", "key", "params")
+
+    def __init__(
+        self,
+        api: Api,
+        params: dict[str, Json],
+        *,
+        weight: int,
+        id: RequestId | None = None,
+        key: Key | None = None,
+    ) -> None:
+        self.api = api
+        self.params = params
+        self.cost = Cost(weight=weight, orders=api.orders)
+        self.id = id
+        self.key = key
+        self.accept: Accept | None = None
+        self.is_sent = False
+        self.final_at: int | None = None
+
+
+class Lost(Exception):
+    """The connection ended before the answer came.
+
+    Attributes:
+        cause: what ended it.
+        is_sent: whether a byte of the call may have left.
+    """
+
+    def __init__(self, cause: Exception, *, is_sent: bool) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.is_sent = is_sent
+
+
+class Ended(Exception):
+    """Ended by this side; the text says why."""
+
+
+class Counters(msgspec.Struct):
+    """What was dropped, and how often. Of one session, over all its connections.
+
+    Attributes:
+        dropped_replies: answers nobody waits for: late after a cancellation or deadline, repeated, or unknown.
+        unreadable_messages: messages that are no JSON of the documented form, and binary ones.
+        unclaimed_events: events of a subscription that was not made by `Session.user_data`.
+        connections: connections that became ready.
+        losses: connections that ended otherwise than by rotation or closing.
+    """
+
+    dropped_replies: int = 0
+    unreadable_messages: int = 0
+    unclaimed_events: int = 0
+    connections: int = 0
+    losses: int = 0
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """What the connections of one session have in common."""
+
+    key: Key | None
+    clock: Clock
+    ledger: Ledger
+    counters: Counters
+    settings: Settings
+    ids: itertools.count[int]
+
+    def now(self) -> int:
+        """The exchange's time in milliseconds. Before the clock is set, it is 1970, and so no limit is known."""
+        return self.clock.now(trio.current_time()) if self.clock.is_set else 0
+
+
+class _Waiting:
+    """A call that waits for its answer."""
+
+    __slots__ = ("answer", "call", "charge", "id", "outgoing")
+
+    def __init__(self, id: RequestId, call: Call, charge: Charge, outgoing: Outgoing) -> None:
+        self.id = id
+        self.call = call
+        self.charge = charge
+        self.outgoing = outgoing
+        self.answer = trio.open_memory_channel[Envelope | Lost](1)
+
+
+class Connection:
+    """One logged-on connection.
+
+    Attributes:
+        number: how many connections the session had tried to open before, plus one.
+        address: where it leads.
+        opened_at: local time at which it was begun, as `trio.current_time` has it.
+        last_heard: the exchange's time in milliseconds at which the last message came.
+        is_logged_on: whether calls need no signature of their own.
+        cause: what ended it, or None as long as it has not ended.
+        is_due: set when it should be replaced: it ended, the exchange announced its shutdown, or the user asked.
+        feeds: the feeds it carries, by its own subscription ids.
+        terminated: called with a feed whose subscription the exchange has ended.
+    """
+
+    def __init__(self, shared: Shared, address: Address, number: int) -> None:
+        self.number: Final = number
+        self.address: Final = address
+        self.opened_at: Final = trio.current_time()
+        self.last_heard = 0
+        self.is_logged_on = False
+        self.cause: Exception | None = None
+        self.is_due: Final = trio.Event()
+        self.feeds: Final[dict[int, Feed]] = {}
+        self.terminated: Callable[[Feed], object] = lambda _feed: None
+        self._shared = shared
+        self._waiting: dict[RequestId, _Waiting] = {}
+        self._idle = trio.Event()
+        self._subscribing = trio.Lock()
+        self._tasks = trio.CancelScope()
+        self._heart = trio.CancelScope()
+        self._wire: Wire
+        self._accept = {"session.logon": self._logged_on, "session.logout": self._logged_off}
+
+    def __repr__(self) -> str:
+        age = trio.current_time() - self.opened_at
+        state = "logged on" if self.is_logged_on else "not logged on"
+        if self.cause is not None:
+            state = f"ended: {self.cause}"
+        where = f"{self.address.host}:{self.address.port}"
+        return f"<Connection {self.number} to {where}, {self.in_flight} calls in flight, {age:.0f} s old, {state}>"
+
+    # Life
+
+    async def run(
+        self,
+        connect: Connect,
+        make_ready: Callable[[Connection], Awaitable[None]],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Live until the end. ``started()`` means that ``make_ready`` is done.
+
+        Raises:
+            Exception: what ended the connection, if that was before it was ready.
+        """
+        stream = await connect(self.address)
+        settings = self._shared.settings
+        is_ready = False
+        try:
+            async with open_wire(
+                stream,
+                host=self.address.authority,
+                resource=self.address.resource,
+                max_message_size=settings.max_message_size,
+                close_timeout=settings.close_timeout,
+                pong_written=self._pong_written,
+            ) as self._wire:
+                with self._tasks:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self._read)
+                        nursery.start_soon(self._watch_heart)
+                        is_ready = await self._become_ready(make_ready)
+                        if is_ready:
+                            task_status.started()
+        finally:
+            self.end(Ended("the session was closed"))
+        if not is_ready:
+            assert self.cause is not None
+            raise self.cause
+
+    async def _become_ready(self, make_ready: Callable[[Connection], Awaitable[None]]) -> bool:
+        try:
+            await make_ready(self)
+        except Lost as lost:
+            self.end(lost.cause)
+        except Exception as error:
+            self.end(error)
+        return self.cause is None
+
+    def end(self, cause: Exception) -> None:
+        """End the connection, and tell everyone who waits. Only the first cause counts."""
+        if self.cause is not None:
+            return
+        self.cause = cause
+        self.is_due.set()
+        for waiting in self._waiting.values():
+            waiting.call.is_sent |= waiting.outgoing.taken
+            waiting.answer[0].send_nowait(Lost(cause, is_sent=waiting.outgoing.taken))
+        self._waiting.clear()
+        self._idle.set()
+        for feed in self.feeds.values():
+            feed.interrupted(self.number, self.last_heard, self._shared.now(), str(cause))
+        self.feeds.clear()
+        self._tasks.cancel()
+
+    async def retire(self) -> None:
+        """Give up the feeds, wait for the answers that are due, and end.
+
+        The answer to unsubscribing comes after every event before it, so nothing is lost with the connection.
+        """
+        try:
+            for feed in list(self.feeds.values()):
+                await self.unsubscribe(feed, even_if_heard=True)
+            while self._waiting and self.cause is None:
+                self._idle = trio.Event()
+                await self._idle.wait()
+        except (Lost, Rejected, OutcomeUnknown) as error:
+            logger.info("connection %d: retiring went wrong: %s", self.number, error)
+        finally:
+            self.end(Ended("it was replaced"))
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                for message in await self._wire.receive():
+                    self._take(message)
+        except WireClosed as closed:
+            self.end(closed)
+
+    async def _watch_heart(self) -> None:
+        window = self._shared.settings.pong_window
+        self._heart.deadline = trio.current_time() + window
+        with self._heart:
+            await trio.sleep_forever()
+        self.end(Ended(f"no ping was answered for {window:g} s"))
+
+    def _pong_written(self) -> None:
+        self._heart.deadline = trio.current_time() + self._shared.settings.pong_window
+
+    # Calls
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls wait for their answer."""
+        return len(self._waiting)
+
+    async def room(self) -> None:
+        """Wait until there is room to queue a call, or the connection has ended. No checkpoint if there is."""
+        try:
+            await self._wire.room()
+        except WireClosed as closed:
+            self.end(closed)
+
+    async def call(self, call: Call) -> Envelope:
+        """Send a call and wait for its answer.
+
+        Raises:
+            Lost: the connection ended first.
+            InvalidRequest: the id is in flight already.
+        """
+        waiting = self._send(call)
+        try:
+            answer = await waiting.answer[1].receive()
+        except trio.Cancelled:
+            self._forget(waiting)
+            raise
+        if isinstance(answer, Lost):
+            raise answer
+        return answer
+
+    def _send(self, call: Call) -> _Waiting:
+        if self.cause is not None:
+            raise Lost(self.cause, is_sent=False)
+        request_id = self._free_id() if call.id is None else call.id
+        if request_id in self._waiting:
+            raise InvalidRequest(f"{call.api.name}: id {request_id!r} is in flight already", field="id")
+        data = write_request(request_id, call.api.name, self._authenticated(call))
+        try:
+            outgoing = self._wire.send_nowait(data)
+        except WireClosed as closed:
+            self.end(closed)
+            raise Lost(closed, is_sent=False) from None
+        charge = self._shared.ledger.charge(call.cost, self._shared.now())
+        waiting = self._waiting[request_id] = _Waiting(request_id, call, charge, outgoing)
+        return waiting
+
+    def _free_id(self) -> int:
+        # Ids that users chose are in flight beside our own.
+        return next(number for number in self._shared.ids if number not in self._waiting)
+
+    def _authenticated(self, call: Call) -> dict[str, Json]:
+        if not call.api.signed:
+            return call.params
+        timestamp = self._shared.now()
+        call.final_at = timestamp + int(float(str(call.params.get("recvWindow", DEFAULT_RECV_WINDOW))))
+        params = {**call.params, "timestamp": timestamp}
+        key = call.key or (None if self.is_logged_on else self._shared.key)
+        if key is not None:
+            params["apiKey"] = key.api_key
+            params["signature"] = key.sign(payload(params))
+        return params
+
+    def _forget(self, waiting: _Waiting) -> None:
+        # If its answer came in the very moment of the cancellation, its id may be another call's by now.
+        if self._waiting.get(waiting.id) is waiting:
+            del self._waiting[waiting.id]
+            self._note_idle()
+        if self._wire.withdraw(waiting.outgoing):
+            self._shared.ledger.cancel(waiting.charge)
+        else:
+            waiting.call.is_sent = True
+
+    def _note_idle(self) -> None:
+        if not self._waiting:
+            self._idle.set()
+
+    # What comes in
+
+    def _take(self, message: Message) -> None:
+        self.last_heard = self._shared.now()
+        try:
+            if message.opcode is not Opcode.TEXT:
+                raise ProtocolViolation("a binary message", raw=message.payload)
+            envelope = read_envelope(message.payload)
+        except ProtocolViolation as violation:
+            self._shared.counters.unreadable_messages += 1
+            logger.warning("connection %d: a message was dropped: %s", self.number, violation)
+            return
+        if envelope.event:
+            self._take_event(envelope)
+        elif envelope.id is not None:
+            self._take_reply(envelope.id, envelope)
+        else:
+            self._take_verdict(envelope)
+
+    def _take_reply(self, request_id: RequestId, envelope: Envelope) -> None:
+        waiting = self._waiting.pop(request_id, None)
+        if waiting is None:
+            self._shared.counters.dropped_replies += 1
+            self._shared.ledger.record(envelope.rate_limits, self._shared.now())
+        else:
+            self._shared.ledger.settle(waiting.charge, envelope.rate_limits, self._shared.now())
+            if waiting.call.accept is not None and envelope.error is None:
+                with suppress(ProtocolViolation):  # the caller, who decodes the same result, raises it
+                    waiting.call.accept(envelope)
+            waiting.answer[0].send_nowait(envelope)
+            self._note_idle()
+        if envelope.status in _HOLD:
+            self._hold_back(envelope)
+
+    def _take_verdict(self, envelope: Envelope) -> None:
+        """An answer with id null is about the connection: it belongs to no call, and ends them all."""
+        if envelope.status in _HOLD:
+            self._hold_back(envelope)
+        error = read_error("connection", envelope) if envelope.status else None
+        self.end(error or ProtocolViolation("a message that is neither a reply nor an event"))
+
+    def _hold_back(self, envelope: Envelope) -> None:
+        """After 429 and 418 nothing more goes out, not even what waits already (G8)."""
+        error = read_error("", envelope)
+        if isinstance(error, RateLimited):
+            scope: Scope = "orders" if error.code == TOO_MANY_ORDERS else "everything"
+            self._shared.ledger.back_off(error.retry_after, self._shared.now(), scope)
+
+    def _take_event(self, envelope: Envelope) -> None:
+        user_event = read_event(envelope)
+        event = user_event.event
+        if isinstance(event, ServerShutdown):
+            logger.info("connection %d: the exchange announced its shutdown", self.number)
+            self.is_due.set()
+            return
+        subscription_id = user_event.subscription_id
+        feed = None if subscription_id is None else self.feeds.get(subscription_id)
+        if feed is None or subscription_id is None:
+            self._shared.counters.unclaimed_events += 1
+            return
+        feed.publish(event, self.number)
+        if isinstance(event, EventStreamTerminated):
+            del self.feeds[subscription_id]
+            feed.interrupted(self.number, self.last_heard, self.last_heard, "the exchange ended the subscription")
+            self.terminated(feed)
+
+    def _logged_on(self, _envelope: Envelope) -> None:
+        self.is_logged_on = True
+
+    def _logged_off(self, _envelope: Envelope) -> None:
+        self.is_logged_on = False
+
+    # The session's own calls. Each raises Lost, Rejected or OutcomeUnknown.
+
+    async def ask(self, request: Request[Any], *, key: Key | None = None, accept: Accept | None = None) -> Any:
+        """Send a request as soon as the budget allows, and give its result."""
+        ledger, cost = self._shared.ledger, Cost(weight=request.weight)
+        while (delay := ledger.delay(cost, self._shared.now())) > 0:  # noqa: ASYNC110  # no event tells of room
+            await trio.sleep(delay)
+        call = Call(request.api, request.params(), weight=request.weight, key=key)
+        call.accept = accept or self._accept.get(request.api.name)
+        envelope = await self.call(call)
+        error = read_error(request.api.name, envelope)
+        if error is not None:
+            raise error
+        return read_result(request.api.name, request.api.result, envelope)
+
+    async def measure_clock(self) -> None:
+        """Ask for the exchange's time, and learn from the answer."""
+        sent_at = trio.current_time()
+        answer = await self.ask(Time())
+        unit = self._shared.settings.time_unit
+        self._shared.clock.record(sent_at, answer.server_time, trio.current_time(), unit=unit)
+
+    async def log_on(self) -> None:
+        """Log on with the session's key, if it can."""
+        key = self._shared.key
+        if key is not None and key.can_log_on:
+            await self.ask(SessionLogon(), key=key)
+
+    async def subscribe(self, feed: Feed) -> None:
+        """Carry a feed from the exchange's answer on, unless it is carried already."""
+        name = UserDataStreamSubscribe.api.name
+
+        def accept(envelope: Envelope) -> None:
+            # By the reader, since the first event may come in the very same read.
+            subscription: Subscription = read_result(name, Subscription, envelope)
+            self.feeds[subscription.subscription_id] = feed
+            feed.carried(self.number, self._shared.now())
+
+        async with self._subscribing:
+            if feed.is_carried_by(self.number):
+                return
+            if feed.key is self._shared.key and self.is_logged_on:
+                await self.ask(UserDataStreamSubscribe(), accept=accept)
+            else:
+                await self.ask(UserDataStreamSubscribeSignature(), key=feed.key, accept=accept)
+
+    async def unsubscribe(self, feed: Feed, *, even_if_heard: bool = False) -> None:
+        """Give up a feed, if nobody hears it: once this returns, everything before it was brought."""
+
+        def accept(_envelope: Envelope) -> None:
+            self.feeds.pop(subscription_id, None)
+            feed.released(self.number)
+
+        async with self._subscribing:
+            for subscription_id in [number for number, carried in self.feeds.items() if carried is feed]:
+                if even_if_heard or not feed.is_heard:
+                    await self.ask(UserDataStreamUnsubscribe(subscription_id=subscription_id), accept=accept)

@@ -1,0 +1,196 @@
+"""User data events: from the connections that carry them to everyone who listens, without ever waiting.
+
+A `Feed` is one account's events. Connections come and go under it, `Subscriber`s sit on top. `Feed.publish` is called
+by a connection's reader and never waits (G3): a subscriber whose buffer is full is cut off, keeps what it has, and
+learns it when it has read that far.
+
+**No event twice (G5).** While a session moves house, two connections carry the same events. `Overlap` counts how often
+each connection delivered each event and passes on the one that is ahead. Counting, rather than a set of what was seen,
+lets the exchange say the same thing twice. Counting starts before the new connection subscribes and goes on for a while
+after the old one is closed, since a slow new connection repeats what the old one told long ago.
+
+**No gap unsaid.** When a connection is lost, what happened until the next one subscribed is not told again by the
+exchange. The subscriber gets a `Gap` in its place.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import msgspec
+import trio
+
+from .api._values import Timestamp
+from .api.events import Event
+from .errors import SubscriberTooSlow
+
+if TYPE_CHECKING:
+    from ._signing import Key
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """Events may be missing here: query what matters for the time between.
+
+    Attributes:
+        start: the exchange's time, in milliseconds, at which the lost connection was last heard of.
+        end: the exchange's time, in milliseconds, from which events are complete again.
+        reason: why the connection was lost.
+    """
+
+    start: Timestamp
+    end: Timestamp
+    reason: str
+
+
+UserDataEvent: TypeAlias = Event | Gap
+"""What a subscriber receives."""
+
+
+class Subscriber:
+    """The events of one account, in the order of arrival: ``async for event in events``.
+
+    Raises, while iterating:
+        SubscriberTooSlow: the buffer overflowed here; what came before was delivered.
+        Rejected: the exchange does not accept the subscription any more.
+    """
+
+    def __init__(self, buffer: int) -> None:
+        self.buffer: Final = buffer
+        self._incoming, self._outgoing = trio.open_memory_channel[UserDataEvent](buffer)
+        self._error: BaseException | None = None
+
+    def __len__(self) -> int:
+        """How many events wait in the buffer."""
+        return self._outgoing.statistics().current_buffer_used
+
+    def __repr__(self) -> str:
+        return f"<Subscriber, {len(self)} of {self.buffer} events waiting>"
+
+    def __aiter__(self) -> Subscriber:
+        return self
+
+    async def __anext__(self) -> UserDataEvent:
+        try:
+            return await self._outgoing.receive()
+        except trio.EndOfChannel:
+            if self._error is not None:
+                raise self._error from None
+            raise StopAsyncIteration from None
+
+    def put_nowait(self, event: UserDataEvent) -> bool:
+        """Hand over an event, or end the subscription if there is no room. Whether there was room."""
+        try:
+            self._incoming.send_nowait(event)
+        except trio.WouldBlock:
+            self.end(SubscriberTooSlow(self.buffer))
+            return False
+        return True
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No more events; ``error`` is raised where they would have come."""
+        self._error = error
+        self._incoming.close()
+
+
+class Overlap:
+    """Tells repeats apart while two connections carry the same events."""
+
+    def __init__(self) -> None:
+        self._delivered: Counter[Hashable] = Counter()
+        self._seen: Counter[tuple[int, Hashable]] = Counter()
+
+    def is_repeat(self, connection: int, identity: Hashable) -> bool:
+        """Count an event that a connection, by its number, delivered: was it delivered as often already?"""
+        self._seen[connection, identity] += 1
+        if self._seen[connection, identity] <= self._delivered[identity]:
+            return True
+        self._delivered[identity] += 1
+        return False
+
+
+class Feed:
+    """One account's events.
+
+    Attributes:
+        key: the API key the account goes by.
+        repeats: how many events were dropped since another connection had brought them.
+    """
+
+    def __init__(self, key: Key) -> None:
+        self.key: Final = key
+        self.repeats = 0
+        self._subscribers: list[Subscriber] = []
+        self._carriers: set[int] = set()
+        self._overlap: Overlap | None = None
+        self._lost: tuple[Timestamp, str] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Feed, {len(self._subscribers)} subscribers, carried by connections {sorted(self._carriers)}>"
+
+    # Above: who listens
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._subscribers)
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Listen from here on."""
+        self._subscribers.append(subscriber)
+
+    def remove(self, subscriber: Subscriber) -> bool:
+        """Listen no more. Whether nobody is left who does."""
+        if subscriber in self._subscribers:
+            self._subscribers.remove(subscriber)
+        return not self._subscribers
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Nobody will hear any more, and each learns of the error, if there is one."""
+        for subscriber in self._subscribers:
+            subscriber.end(error)
+        self._subscribers.clear()
+
+    # Below: who carries. Connections go by their numbers.
+
+    def is_carried_by(self, connection: int) -> bool:
+        """Whether the connection brings this feed's events."""
+        return connection in self._carriers
+
+    def carried(self, connection: int, now: Timestamp) -> None:
+        """The connection brings events from now on."""
+        self._carriers.add(connection)
+        if self._lost is not None:
+            start, reason = self._lost
+            self._lost = None
+            self._hand_out(Gap(start=start, end=max(start, now), reason=reason))
+
+    def released(self, connection: int) -> None:
+        """The connection has brought everything up to now, and will bring no more."""
+        self._carriers.discard(connection)
+
+    def interrupted(self, connection: int, start: Timestamp, now: Timestamp, reason: str) -> None:
+        """The connection, last heard of at ``start``, will bring no more, and may have owed some."""
+        self._carriers.discard(connection)
+        if self._carriers:
+            self._hand_out(Gap(start=start, end=max(start, now), reason=reason))
+        elif self._lost is None:
+            self._lost = (start, reason)
+
+    def publish(self, event: Event, connection: int) -> None:
+        """Hand an event to every subscriber, unless another connection has brought it already."""
+        if self._overlap is not None and self._overlap.is_repeat(connection, event.identity()):
+            self.repeats += 1
+        else:
+            self._hand_out(event)
+
+    def expect_repeats(self, *, expected: bool) -> None:
+        """Whether two connections may bring the same events, now or in what is still on its way."""
+        if not expected:
+            self._overlap = None
+        elif self._overlap is None:
+            self._overlap = Overlap()
+
+    def _hand_out(self, event: UserDataEvent) -> None:
+        self._subscribers = [subscriber for subscriber in self._subscribers if subscriber.put_nowait(event)]

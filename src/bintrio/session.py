@@ -1,0 +1,699 @@
+"""`open_session` and `Session`: one `async with` that stays usable for weeks.
+
+    open_session                 one nursery
+    ├─ _keep_connected           owns the current connection; the swap is one assignment with no await around it
+    │  └─ chores                 asking for the time, retiring connections, subscribing anew
+    ├─ connection A              reader, writer, heartbeat
+    └─ connection B              only while rotating
+
+**A call** (`_perform`) waits for a live connection, for room in its write queue and for the budget, in a loop; then it
+is signed, charged and queued in one step. Signing comes last: before the wait it would spend the call's ``recvWindow``
+in our own queue. All of it happens within one deadline. When that passes, what counts is whether a byte may have left:
+`NotSent` or `OutcomeUnknown`. When the connection is lost, a call of which no byte left, or which only reads, goes to
+the next one within the same deadline; every other is `OutcomeUnknown` at once (G1, G7).
+
+**Rotation** (`_keep_connected`) opens B while A still works, swaps, and lets A give up its feeds and answer what it
+owes (G5). B is opened before A's lifetime is over, when the exchange announces its shutdown, or when the user asks. It
+is opened after A has ended only if that could not be foreseen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import ssl
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, Final, TypeVar, get_args
+
+import msgspec
+import trio
+
+from ._clock import Clock
+from ._codec import Envelope, RequestId, raw_params, read_error, read_result
+from ._connection import Call, Connect, Connection, Counters, Ended, Lost, Settings, Shared, logger
+from ._ledger import Cost, Ledger, LocalLedger
+from ._methods import Methods
+from ._rotation import backoff, rotation_delay
+from ._signing import Key
+from ._subscriptions import Feed, Subscriber
+from ._wire import HandshakeRejected, connect_tcp
+from .api._base import Api, Request, catalogue
+from .api._values import RateLimit
+from .api.general import ExchangeInfo
+from .endpoints import Address, Endpoint, TimeUnit, as_endpoint
+from .errors import (
+    ConnectionFailed,
+    InvalidRequest,
+    InvalidTimestamp,
+    NotSent,
+    OutcomeUnknown,
+    Rejected,
+    UnknownOrder,
+)
+
+R = TypeVar("R")
+
+CONNECT_COST: Final = Cost(weight=2, connections=1)
+"""What the exchange charges for a connection ("IP Limits")."""
+
+CLOCK_SAMPLES: Final = 3
+"""Questions for the time before the first call; the quickest answer tells most."""
+
+CLOCK_INTERVAL: Final = 600.0
+"""Seconds between later questions for the time: enough for clocks that drift apart by 100 ppm."""
+
+FINALITY_MARGIN: Final = 1000
+"""Milliseconds after a request's ``recvWindow`` from which "order does not exist" is taken for an answer. It covers the
+error of the clock, and an order on its way from the matching engine to where orders are queried."""
+
+
+@asynccontextmanager
+async def open_session(
+    endpoint: Endpoint | str,
+    *,
+    key: Key | None = None,
+    request_timeout: float = 15,
+    connect_timeout: float = 10,
+    close_timeout: float = 2,
+    pong_window: float = 60,
+    lifetime: float = 86_400,
+    drain_timeout: float = 15,
+    max_message_size: int = 64 * 2**20,
+    time_unit: TimeUnit = "ms",
+    ssl_context: ssl.SSLContext | None = None,
+    connect: Connect | None = None,
+    ledger: Ledger | None = None,
+) -> AsyncIterator[Session]:
+    """Open a session. Entering returns once it is ready: connected, clock measured, logged on.
+
+    Args:
+        endpoint: `PRODUCTION`, `TESTNET`, `DEMO`, or an `Endpoint` or ``wss://`` URL of your own.
+        key: signs what must be signed. An `Ed25519Key` logs the connection on; `HmacKey` and `RsaKey` sign each call.
+        request_timeout: seconds within which a call ends, waiting for connection and budget included.
+        connect_timeout: seconds for one attempt to get a connection ready.
+        close_timeout: seconds that closing a connection may take.
+        pong_window: seconds without an answered ping after which a connection is dead.
+        lifetime: seconds after which the exchange ends a connection; it is replaced before. `math.inf` for never.
+        drain_timeout: seconds that a replaced connection has for the answers it owes.
+        max_message_size: bytes of the longest message that is accepted.
+        time_unit: the unit of every time the exchange sends: ``"ms"`` or ``"us"``.
+        ssl_context: for TLS; None for the system's certificates.
+        connect: opens the byte stream to an address, TLS included: for a proxy, or a stream in memory.
+        ledger: keeps the budgets; None for one of the session's own.
+
+    Raises:
+        InvalidRequest: an argument cannot be right, or a key would travel over plain ``ws://`` to another machine.
+        ConnectionFailed: no address could be connected to; it has the cause for each.
+        Rejected: the exchange did not accept the key.
+
+    Example::
+
+        async with bintrio.open_session(bintrio.TESTNET, key=key) as session:
+            book = await session.depth(symbol="BTCUSDT", limit=5)
+    """
+    durations = {
+        "request_timeout": request_timeout,
+        "connect_timeout": connect_timeout,
+        "close_timeout": close_timeout,
+        "pong_window": pong_window,
+        "lifetime": lifetime,
+        "drain_timeout": drain_timeout,
+    }
+    _check_settings(durations, max_message_size, time_unit, key)
+    settings = Settings(**durations, max_message_size=max_message_size, time_unit=time_unit)
+    endpoint = as_endpoint(endpoint)
+    if connect is None:
+        for address in endpoint.addresses(time_unit=time_unit):
+            _check_privacy(address, key)
+        connect = partial(connect_tcp, ssl_context=ssl_context)
+    shared = Shared(
+        key=key,
+        clock=Clock(),
+        ledger=LocalLedger() if ledger is None else ledger,
+        counters=Counters(),
+        settings=settings,
+        ids=itertools.count(1),
+    )
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        session = Session(endpoint, shared, connect, nursery)
+        try:
+            await nursery.start(session._keep_connected)
+            yield session
+        except BaseException as error:  # it is raised below, by itself: the nursery would put it into a group
+            failure = error
+        session._close()
+    if failure is not None:
+        try:
+            raise failure
+        finally:
+            del failure  # it holds this frame, by its traceback
+
+
+class Session(Methods):
+    """A session with the exchange. Made by `open_session`.
+
+    Every API method is here under its name in snake_case (``order.cancelReplace`` is `order_cancel_replace`); `send`
+    takes a request held as a value, and `request` what the catalogue does not know.
+
+    Every call ends within ``request_timeout`` seconds in one of: its result, `Rejected`, `NotSent`, `OutcomeUnknown`,
+    or the cancellation of its caller. A trading call that is cancelled after it was sent may have happened: the order may
+    exist.
+
+    Attributes:
+        endpoint: where it leads.
+        counters: what was dropped, and how often.
+    """
+
+    def __init__(self, endpoint: Endpoint, shared: Shared, connect: Connect, nursery: trio.Nursery) -> None:
+        self.endpoint: Final = endpoint
+        self.counters: Final = shared.counters
+        self._shared = shared
+        self._settings = shared.settings
+        self._connect = connect
+        self._nursery = nursery
+        self._supervision = trio.CancelScope()
+        self._numbers = itertools.count(1)
+        self._chores: trio.Nursery
+        self._addresses = endpoint.addresses(time_unit=shared.settings.time_unit)
+        self._is_private = False
+        self._current: Connection | None = None
+        self._connections: set[Connection] = set()
+        self._changed = trio.Event()
+        self._clock_is_doubted = trio.Event()
+        self._last_failure: Exception | None = None
+        self._is_closed = False
+        self._feeds: dict[str, Feed] = {}
+        self._overlaps = 0
+
+    def __repr__(self) -> str:
+        where = self.endpoint.name or self.endpoint.urls[0]
+        if self._is_closed:
+            return f"<Session on {where}, closed>"
+        state = "connecting" if self.connection is None else repr(self.connection)
+        weight = self.request_weight
+        used = "" if weight is None else f", weight {weight.count} of {weight.limit}"
+        return f"<Session on {where}, {state}{used}>"
+
+    # Calls
+
+    async def send(self, request: Request[R], /, *, id: RequestId | None = None) -> R:
+        """Send a request held as a value.
+
+        A new order that has no client order id is given one, so that `confirm` has something to ask for.
+
+        Args:
+            request: what to send.
+            id: the id on the wire, an int or a str; chosen by the session if None.
+
+        Raises:
+            InvalidRequest: the call cannot be right, and nothing was sent.
+            Rejected: the exchange said no.
+            NotSent: no byte of it left.
+            OutcomeUnknown: it may have happened.
+            ProtocolViolation: the result does not fit the documented type.
+        """
+        request = _identified(request)
+        envelope = await self._perform(
+            Call(request.api, request.params(), weight=request.weight, id=_checked_id(id)), request
+        )
+        result: R = read_result(request.api.name, request.api.result, envelope)
+        return result
+
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        id: RequestId | None = None,
+        signed: bool | None = None,
+        weight: int | None = None,
+        repeatable: bool | None = None,
+    ) -> Any:
+        """Send a call by its wire names, and give its result as plain JSON values.
+
+        For what the catalogue does not know.
+
+        Args:
+            method: the exchange's name of the method.
+            params: parameters by their wire names, without those of signing. None is left out.
+            id: the id on the wire, an int or a str; chosen by the session if None.
+            signed: whether to sign; None for what the catalogue says, else no.
+            weight: request weight; None for 1, or for what the catalogue says if that is a number.
+            repeatable: whether it only reads, so that it may be sent again after a lost connection; None for what the
+                catalogue says, else no.
+
+        Raises:
+            As `send` does.
+        """
+        known = catalogue.get(method)
+        api = known.api if known else _unknown_api(method)
+        call = Call(
+            api._replace(
+                signed=api.signed if signed is None else signed,
+                repeatable=api.repeatable if repeatable is None else repeatable,
+            ),
+            raw_params(method, params or {}),
+            weight=weight or (api.weight if isinstance(api.weight, int) else 1),
+            id=_checked_id(id),
+        )
+        return read_result(method, Any, await self._perform(call, None))
+
+    async def confirm(self, error: OutcomeUnknown) -> Any:
+        """Find out what became of a call: ask until the exchange says.
+
+        "It does not exist" counts only once the call is too old to be executed, so this may take as long as its
+        ``recvWindow`` (5 s unless it said otherwise). Bound it with a cancel scope if you must.
+
+        Returns:
+            What the exchange knows: the `Order` that was placed or was to be canceled, say. None if it does not exist:
+            the call was not executed, and never will be.
+
+        Raises:
+            InvalidRequest: the call changes nothing, or came from `request`, so there is nothing to ask for.
+            Rejected: the exchange refuses the question.
+        """
+        query = error.request.confirmation() if error.request is not None else None
+        if query is None:
+            raise InvalidRequest(f"{error.method} leaves nothing behind that could be asked for")
+        attempts = itertools.count()
+        while True:
+            try:
+                return await self.send(query)
+            except UnknownOrder:
+                pause = ((error.final_at or 0) + FINALITY_MARGIN - self.now()) / 1000
+                if pause <= 0:
+                    return None
+            except (NotSent, OutcomeUnknown):
+                if self._is_closed:
+                    raise
+                pause = backoff(next(attempts), random.random())
+            await trio.sleep(pause)
+
+    async def rotate(self) -> None:
+        """Move to a fresh connection now. Returns once it is in use; calls in flight are answered by the old one.
+
+        Raises:
+            NotSent: the session was closed.
+        """
+        old = await self._live("rotation")
+        old.is_due.set()
+        while await self._live("rotation") is old:
+            await self._changed.wait()
+
+    @asynccontextmanager
+    async def user_data(self, key: Key | None = None, buffer: int = 10_000) -> AsyncIterator[Subscriber]:
+        """Subscribe to an account's events: ``async with session.user_data() as events: async for event in events``.
+
+        Events come in the order of arrival, each once, over all connections. Where some may be missing after a lost
+        connection, a `Gap` says so. Iterating raises `SubscriberTooSlow` when more than ``buffer`` events waited.
+
+        Args:
+            key: the account's key; None for the session's own. Another account takes another key.
+            buffer: events that may wait to be read.
+
+        Raises:
+            InvalidRequest: there is no key, or the buffer is no positive int.
+            Rejected: the exchange refuses the subscription.
+            NotSent, OutcomeUnknown: it could not be made in time.
+        """
+        key = key or self._shared.key
+        if not isinstance(key, Key):
+            raise InvalidRequest(f"user data needs a key, not {type(key).__name__}", field="key")
+        _check_positive_int("buffer", buffer)
+        if not self._is_private:
+            raise InvalidRequest("a key must not travel over plain ws:// to another machine", field="key")
+        subscriber = Subscriber(buffer)
+        feed = self._feeds.setdefault(key.api_key, Feed(key))
+        feed.add(subscriber)
+        try:
+            await self._carry(feed)
+            yield subscriber
+        finally:
+            subscriber.end()
+            if feed.remove(subscriber) and not self._is_closed:
+                self._chores.start_soon(self._abandon, feed)
+
+    # Live state
+
+    @property
+    def connection(self) -> Connection | None:
+        """The connection in use, or None between two."""
+        current = self._current
+        return current if current is not None and current.cause is None else None
+
+    @property
+    def request_weight(self) -> RateLimit | None:
+        """The request weight limit, with what is used of it in ``count``; None as long as it is not known."""
+        return next(iter(self._used("REQUEST_WEIGHT")), None)
+
+    @property
+    def order_counts(self) -> tuple[RateLimit, ...]:
+        """The limits of unfilled orders, with what is used of each in ``count``."""
+        return tuple(self._used("ORDERS"))
+
+    @property
+    def clock_offset(self) -> float:
+        """The exchange's clock minus this machine's, in seconds."""
+        return self._shared.clock.now_us(trio.current_time()) / 1e6 - time.time()
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds between the latest question for the time and its answer."""
+        return self._shared.clock.round_trip
+
+    def now(self) -> int:
+        """The exchange's time in milliseconds."""
+        return self._shared.now()
+
+    def _used(self, limit_type: str) -> Iterable[RateLimit]:
+        for limit, used in self._shared.ledger.used(limit_type, self.now()):
+            yield msgspec.structs.replace(limit, count=used)
+
+    # The path of a call
+
+    async def _perform(self, call: Call, request: Request[Any] | None) -> Envelope:
+        self._check_key(call.api)
+        with trio.move_on_after(self._settings.request_timeout) as scope:
+            envelope = await self._exchange(call, request, scope.deadline)
+            error = read_error(call.api.name, envelope)
+            if isinstance(error, InvalidTimestamp):
+                self._clock_is_doubted.set()
+            if isinstance(error, OutcomeUnknown):
+                raise _unknown(call, request, error.reason)
+            if error is not None:
+                raise error
+            return envelope
+        if call.is_sent:
+            raise _unknown(call, request, f"no answer came within {self._settings.request_timeout:g} s")
+        raise NotSent(call.api.name, f"it could not be sent within {self._settings.request_timeout:g} s") from (
+            None if self.connection else self._last_failure
+        )
+
+    async def _exchange(self, call: Call, request: Request[Any] | None, deadline: float) -> Envelope:
+        """Get a call answered, by as many connections as it takes and the law allows."""
+        while True:
+            connection = await self._live(call.api.name)
+            await connection.room()
+            delay = self._shared.ledger.delay(call.cost, self.now())
+            if delay > 0:
+                await self._hold(call, delay, deadline)
+            elif connection is self.connection:
+                try:
+                    return await connection.call(call)
+                except Lost as lost:
+                    if lost.is_sent and (not call.api.repeatable or isinstance(lost.cause, Rejected)):
+                        raise _unknown(call, request, f"the connection ended: {lost.cause}") from lost.cause
+
+    async def _hold(self, call: Call, delay: float, deadline: float) -> None:
+        if trio.current_time() + delay > deadline:
+            raise NotSent(call.api.name, f"the exchange's limits leave no room for it for another {delay:.3f} s")
+        await trio.sleep(delay)
+
+    async def _live(self, method: str) -> Connection:
+        """The connection in use, once there is one. No checkpoint if there is."""
+        while True:
+            if self._is_closed:
+                raise NotSent(method, "the session was closed")
+            connection = self.connection
+            if connection is not None:
+                return connection
+            await self._changed.wait()
+
+    def _check_key(self, api: Api) -> None:
+        key = self._shared.key
+        if (api.signed or api.security == "SESSION") and key is None:
+            raise InvalidRequest(f"{api.name} needs a key: open the session with one", field="key")
+        if api.security == "SESSION" and key is not None and not key.can_log_on:
+            kind = type(key).__name__
+            raise InvalidRequest(f"{api.name} needs an Ed25519Key, the session has an {kind}", field="key")
+
+    # Supervision
+
+    async def _keep_connected(self, *, task_status: trio.TaskStatus[None]) -> None:
+        with self._supervision:
+            self._swap(await self._open_any())
+            async with trio.open_nursery() as self._chores:
+                self._chores.start_soon(self._keep_time)
+                task_status.started()
+                while True:
+                    await self._replace_when_due()
+
+    async def _replace_when_due(self) -> None:
+        old = self._current
+        assert old is not None
+        with trio.move_on_at(old.opened_at + rotation_delay(self._settings.lifetime, random.random())):
+            await old.is_due.wait()
+        if old.cause is not None:
+            self.counters.losses += 1
+            logger.warning("connection %d was lost: %s", old.number, old.cause)
+        self._expect_repeats(1)
+        self._swap(await self._open_sometime())
+        self._chores.start_soon(self._retire, old)
+
+    async def _open_sometime(self) -> Connection:
+        attempts = itertools.count()
+        while True:
+            try:
+                return await self._open_any()
+            except (ConnectionFailed, Rejected) as error:
+                self._last_failure = error
+                logger.warning("no other connection yet: %s", error)
+                await trio.sleep(backoff(next(attempts), random.random()))
+
+    async def _open_any(self) -> Connection:
+        """A connection that is ready, to the first address that gives one."""
+        attempts: list[tuple[str, Exception]] = []
+        for url, address in zip(self.endpoint.urls, self._addresses, strict=True):
+            try:
+                return await self._open(address)
+            except (Rejected, InvalidRequest):
+                raise  # every address would say the same
+            except trio.TooSlowError:
+                timeout = self._settings.connect_timeout
+                attempts.append((url, TimeoutError(f"it was not ready within {timeout:g} s")))
+            except Exception as error:  # whatever `connect` raises is the user's to know
+                attempts.append((url, error))
+        raise ConnectionFailed(attempts)
+
+    async def _open(self, address: Address) -> Connection:
+        ledger = self._shared.ledger
+        await trio.sleep(ledger.delay(CONNECT_COST, self.now()))
+        ledger.charge(CONNECT_COST, self.now())
+        connection = Connection(self._shared, address, next(self._numbers))
+        connection.terminated = self._restore_soon
+        try:
+            with trio.fail_after(self._settings.connect_timeout):
+                await self._nursery.start(self._run, connection)
+        except HandshakeRejected as rejected:
+            if rejected.status in {418, 429} and rejected.retry_after is not None:
+                ledger.back_off(self.now() + rejected.retry_after * 1000, self.now())
+            raise
+        return connection
+
+    async def _run(self, connection: Connection, *, task_status: trio.TaskStatus[None]) -> None:
+        self._connections.add(connection)
+        try:
+            await connection.run(self._open_stream, self._make_ready, task_status=task_status)
+        finally:
+            self._connections.discard(connection)
+
+    async def _open_stream(self, address: Address) -> trio.abc.Stream:
+        stream = await self._connect(address)
+        try:
+            if not _is_in_memory(stream):
+                _check_privacy(address, self._shared.key)
+        except InvalidRequest:
+            await trio.aclose_forcefully(stream)
+            raise
+        self._is_private = address.is_private or _is_in_memory(stream)
+        return stream
+
+    async def _make_ready(self, connection: Connection) -> None:
+        for _ in range(1 if self._shared.clock.is_set else CLOCK_SAMPLES):
+            await connection.measure_clock()
+        if self.request_weight is None or not self.order_counts:
+            await self._learn_limits(connection)
+        await connection.log_on()
+        await self._carry_all(connection)
+
+    async def _learn_limits(self, connection: Connection) -> None:
+        """Ask for the limits. They come with every exchangeInfo; the fewest symbols come with those that are halted."""
+        try:
+            info = await connection.ask(ExchangeInfo(symbol_status="HALT"))
+        except (Rejected, OutcomeUnknown) as error:
+            logger.warning("the limits are not known, and are learned from answers: %s", error)
+        else:
+            self._shared.ledger.record(info.rate_limits, self.now())
+
+    def _swap(self, connection: Connection) -> None:
+        self._current = connection
+        self.counters.connections += 1
+        logger.info("connection %d is in use", connection.number)
+        self._signal()
+
+    def _signal(self) -> None:
+        changed, self._changed = self._changed, trio.Event()
+        changed.set()
+
+    async def _retire(self, old: Connection) -> None:
+        with trio.move_on_after(self._settings.drain_timeout):
+            if self._current is not None:
+                # Feeds that someone subscribed to on the old connection while the new one was opened.
+                await self._try_to_carry_all(self._current)
+            await old.retire()
+        old.end(Ended(f"it was replaced, and did not answer within {self._settings.drain_timeout:g} s"))
+        # What the new connection is late with, it brings within the pong window, or it is dead.
+        await trio.sleep(self._settings.pong_window)
+        self._expect_repeats(-1)
+
+    async def _keep_time(self) -> None:
+        while True:
+            with trio.move_on_after(CLOCK_INTERVAL):
+                await self._clock_is_doubted.wait()
+                self._shared.clock.forget()
+            self._clock_is_doubted = trio.Event()
+            connection = self.connection
+            if connection is not None:
+                with trio.move_on_after(self._settings.request_timeout), suppress(Lost, Rejected, OutcomeUnknown):
+                    await connection.measure_clock()
+
+    def _close(self) -> None:
+        self._is_closed = True
+        self._signal()
+        self._supervision.cancel()
+        for connection in list(self._connections):
+            connection.end(Ended("the session was closed"))
+        for feed in self._feeds.values():
+            feed.end()
+
+    # Feeds
+
+    async def _carry(self, feed: Feed) -> None:
+        """See that the connection in use carries a feed."""
+        name = "userDataStream.subscribe"
+        with trio.move_on_after(self._settings.request_timeout):
+            while True:
+                connection = await self._live(name)
+                with suppress(Lost):
+                    await connection.subscribe(feed)
+                    return
+        if self.connection is None:
+            raise NotSent(name, "there was no connection in time") from self._last_failure
+        raise OutcomeUnknown(name, f"no answer came within {self._settings.request_timeout:g} s")
+
+    async def _carry_all(self, connection: Connection) -> None:
+        for feed in list(self._feeds.values()):
+            try:
+                await connection.subscribe(feed)
+            except Rejected as error:
+                self._end_feed(feed, error)
+
+    async def _try_to_carry_all(self, connection: Connection) -> None:
+        with suppress(Lost, OutcomeUnknown):
+            await self._carry_all(connection)
+
+    def _restore_soon(self, feed: Feed) -> None:
+        self._chores.start_soon(self._restore, feed)
+
+    async def _restore(self, feed: Feed) -> None:
+        """Subscribe anew after the exchange has ended a subscription, or tell why that cannot be."""
+        try:
+            await self._carry(feed)
+        except (Rejected, NotSent, OutcomeUnknown) as error:
+            self._end_feed(feed, error)
+
+    async def _abandon(self, feed: Feed) -> None:
+        """Give up a feed that nobody listens to."""
+        with trio.move_on_after(self._settings.request_timeout), suppress(Lost, Rejected, OutcomeUnknown):
+            for connection in list(self._connections):
+                await connection.unsubscribe(feed)
+
+    def _end_feed(self, feed: Feed, error: Exception) -> None:
+        feed.end(error)
+        self._feeds.pop(feed.key.api_key, None)
+
+    def _expect_repeats(self, change: int) -> None:
+        self._overlaps += change
+        for feed in self._feeds.values():
+            feed.expect_repeats(expected=self._overlaps > 0)
+
+
+def _identified(request: Request[R]) -> Request[R]:
+    """The request with every client order id that it lacks. They are random, and have nobody's prefix."""
+    missing = {name: uuid.uuid4().hex for name in request.api.client_ids if getattr(request, name) is None}
+    return msgspec.structs.replace(request, **missing) if missing else request
+
+
+def _unknown(call: Call, request: Request[Any] | None, reason: str) -> OutcomeUnknown:
+    names = request.api.client_ids if request is not None else ()
+    return OutcomeUnknown(
+        call.api.name,
+        reason,
+        request=request,
+        client_order_id=next((getattr(request, name) for name in names), None),
+        final_at=call.final_at,
+    )
+
+
+def _unknown_api(method: Any) -> Api:
+    if not isinstance(method, str) or not method:
+        raise InvalidRequest(f"method must be a str that is not empty, not {method!r:.80}", field="method")
+    return Api(
+        name=method,
+        security="NONE",
+        weight=1,
+        weight_on_success=None,
+        orders=0,
+        signed=False,
+        repeatable=False,
+        client_ids=(),
+        section="",
+        result=Any,
+        rules=(),
+    )
+
+
+def _checked_id(chosen: RequestId | None) -> RequestId | None:
+    is_id = chosen is None or (
+        (isinstance(chosen, str) and 0 < len(chosen) <= 36)
+        or (isinstance(chosen, int) and not isinstance(chosen, bool) and -(2**63) <= chosen < 2**63)
+    )
+    if not is_id:
+        expected = "a str of 1 to 36 characters or an int of 64 bits"
+        raise InvalidRequest(f"id must be {expected}, not {type(chosen).__name__} {chosen!r:.80}", field="id")
+    return chosen
+
+
+def _check_settings(durations: Mapping[str, Any], max_message_size: Any, time_unit: Any, key: Any) -> None:
+    for name, value in durations.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise InvalidRequest(f"{name} must be a positive number of seconds, not {value!r:.80}", field=name)
+        if math.isinf(value) and name != "lifetime":
+            raise InvalidRequest(f"{name} must be finite", field=name)
+    _check_positive_int("max_message_size", max_message_size)
+    if time_unit not in get_args(TimeUnit):
+        raise InvalidRequest(f"time_unit must be 'ms' or 'us', not {time_unit!r:.80}", field="time_unit")
+    if key is not None and not isinstance(key, Key):
+        said = f"key must be an Ed25519Key, HmacKey or RsaKey, not {type(key).__name__}"
+        raise InvalidRequest(said, field="key")
+
+
+def _check_positive_int(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidRequest(f"{name} must be a positive int, not {value!r:.80}", field=name)
+
+
+def _check_privacy(address: Address, key: Key | None) -> None:
+    if key is not None and not address.is_private:
+        said = f"a key must not travel over plain ws:// to {address.host}: use wss://, or a loopback address"
+        raise InvalidRequest(said, field="endpoint")
+
+
+def _is_in_memory(stream: trio.abc.Stream) -> bool:
+    return isinstance(stream, trio.StapledStream)
