@@ -1,0 +1,241 @@
+"""The law of layers, read off the source. The table says who lives where; the rest of this file only enforces it.
+
+A module imports from lower layers, or from what stands before it in its own. An import that only a type checker sees
+counts too: a dependency is one whoever follows it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+# The house
+
+LAYERS: Final[tuple[tuple[str, ...], ...]] = (
+    # 0: the catalogue, the errors
+    (
+        "api",
+        "api._values",
+        "errors",
+        "endpoints",
+        "api._base",
+        "api.filters",
+        "api.general",
+        "api.market",
+        "api.account",
+        "api.trading",
+        "api.authentication",
+        "api.user_data",
+        "api.events",
+    ),
+    # 1: rules without I/O
+    ("_frames", "_codec", "_signing", "_clock", "_ledger"),
+    # 2: one connection
+    ("_rotation", "_wire", "_subscriptions", "_connection"),
+    # 3: the client, and the sandbox, which is one room: within it only cycles are forbidden
+    ("_methods", "session", "sandbox.*"),
+    # 4: what puts them together, free to import anything
+    ("bintrio", "cli", "pytest_plugin", "__main__"),
+)
+
+FREE: Final = LAYERS[4]
+
+ONLY: Final = {"sandbox.*": {*LAYERS[0], "_codec", "_frames", "_signing"}}
+"""Client and sandbox meet in layer 4 and nowhere else, so of the client the sandbox sees only what both ends share."""
+
+CLOSED_TO: Final = {
+    "trio": {*LAYERS[0], *LAYERS[1], "_rotation"},
+    "trio_websocket": {room for layer in LAYERS for room in layer} - {"_wire", "sandbox.*"},
+}
+"""Which rooms a foreign package may not be named in."""
+
+SOURCE: Final = Path(__file__).parent.parent / "src" / "bintrio"
+
+# The checker
+
+
+class Import(NamedTuple):
+    """One name that is imported: ``sandbox.book`` or ``bintrio`` if it is ours, else as it stands."""
+
+    line: int
+    name: str
+    is_ours: bool
+
+
+def modules(source: Path) -> dict[str, Path]:
+    """Every module below a folder, by its name without ``bintrio.``; that package itself is ``bintrio``."""
+    return {".".join(_parts(path.relative_to(source))) or "bintrio": path for path in source.rglob("*.py")}
+
+
+def imports(module: str, path: Path, known: set[str]) -> Iterator[Import]:
+    """Every import of a module, wherever in the file it stands."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield _import(node.lineno, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            base = _base(module, path, node)
+            for alias in node.names:
+                whole = _import(node.lineno, f"{base}.{alias.name}")
+                yield whole if whole.is_ours and whole.name in known else _import(node.lineno, base)
+
+
+def room_of(module: str) -> str | None:
+    """The entry of the table that a module belongs to."""
+    package = module.split(".")[0] + ".*"
+    rooms = [room for layer in LAYERS for room in layer]
+    return module if module in rooms else package if package in rooms else None
+
+
+def complaints(source: Path) -> list[str]:
+    """What is wrong with a tree, a sentence for each."""
+    found = modules(source)
+    graph = {module: list(imports(module, path, set(found))) for module, path in found.items()}
+    return [
+        *(
+            f"{module} has no room: add it to LAYERS in tests/test_layers.py"
+            for module in sorted(found)
+            if room_of(module) is None
+        ),
+        *(
+            f"{module}, line {imported.line}: {reason}"
+            for module, all_imported in sorted(graph.items())
+            for imported in all_imported
+            if (reason := _objection(module, imported))
+        ),
+        *_cycles({module: {i.name for i in all_imported if i.is_ours} for module, all_imported in graph.items()}),
+    ]
+
+
+def _parts(path: Path) -> tuple[str, ...]:
+    return path.parent.parts if path.name == "__init__.py" else path.with_suffix("").parts
+
+
+def _import(line: int, name: str) -> Import:
+    if name == "bintrio" or name.startswith("bintrio."):
+        return Import(line, name.removeprefix("bintrio."), is_ours=True)
+    return Import(line, name, is_ours=False)
+
+
+def _base(module: str, path: Path, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    package = ["bintrio", *module.split(".")] if module != "bintrio" else ["bintrio"]
+    climb = node.level - (path.name == "__init__.py")
+    return ".".join([*package[: len(package) - climb], *filter(None, [node.module])])
+
+
+def _objection(module: str, imported: Import) -> str | None:
+    room = room_of(module)
+    if room is None:
+        return None
+    if not imported.is_ours:
+        closed = room in CLOSED_TO.get(imported.name.split(".")[0], ())
+        return f"{imported.name} may not be named here" if closed else None
+    target = room_of(imported.name)
+    if target is None:
+        return f"{imported.name} has no room"
+    if room == target or room in FREE:
+        return None
+    if room in ONLY:
+        return None if target in ONLY[room] else f"{room} may not import {imported.name}"
+    order = [each for layer in LAYERS for each in layer]
+    return None if order.index(target) < order.index(room) else f"{imported.name} is not below {room}"
+
+
+def _cycles(graph: dict[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [f"import cycle: {' <- '.join(error.args[1])}"]
+    return []
+
+
+# The law
+
+
+def test_the_source_keeps_the_law_of_layers() -> None:
+    assert complaints(SOURCE) == []
+
+
+def test_the_source_is_found() -> None:
+    assert {"bintrio", "api", "api._values", "errors", "session"} <= set(modules(SOURCE))
+
+
+# The checker sees what it must
+
+
+def tree(folder: Path, **files: str) -> Path:
+    """A source tree: keywords are paths without ``.py``, with ``__`` for a slash and ``init`` for ``__init__``."""
+    for name, text in files.items():
+        path = folder / (name.replace("__", "/").replace("init", "__init__") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def test_a_lawful_tree_is_not_complained_of(tmp_path: Path) -> None:
+    source = tree(
+        tmp_path,
+        init="from .session import Session\nfrom . import errors",
+        errors="import msgspec\nfrom .api._values import RateLimit",
+        api__init="",
+        api___values="",
+        api___base="from . import _values\nfrom ..errors import InvalidRequest\nfrom bintrio.api._values import Side",
+        _wire="import trio_websocket\nimport trio.abc",
+        session="import trio\nfrom ._wire import Wire",
+        sandbox__init="from .server import serve",
+        sandbox__server="import trio_websocket\nfrom . import book\nimport bintrio.api._base",
+        sandbox__book="from bintrio import errors",
+        cli="import bintrio\nfrom .sandbox import serve",
+    )
+    assert complaints(source) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        ({"errors": "from .session import Session"}, "errors, line 1: session is not below errors"),
+        ({"errors": "from . import session", "session": ""}, "errors, line 1: session is not below errors"),
+        ({"errors": "import bintrio"}, "errors, line 1: bintrio is not below errors"),
+        ({"errors": "from bintrio import Session"}, "errors, line 1: bintrio is not below errors"),
+        ({"errors": "import bintrio.session"}, "errors, line 1: session is not below errors"),
+        ({"errors": "from bintrio.session import x"}, "errors, line 1: session is not below errors"),
+        ({"errors": "import os\ndef f():\n    from . import session", "session": ""}, "errors, line 3: session"),
+        (
+            {"errors": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .session import Session"},
+            "errors, line 3: session is not below errors",
+        ),
+        ({"api___values": "from ..errors import x"}, "api._values, line 1: errors is not below api._values"),
+        ({"api__init": "from ._base import x"}, "api, line 1: api._base is not below api"),
+        ({"_codec": "from ._clock import Clock"}, "_codec, line 1: _clock is not below _codec"),
+        ({"session": "from .sandbox.server import x"}, "session, line 1: sandbox.server is not below session"),
+        ({"session": "from . import sandbox", "sandbox__init": ""}, "session, line 1: sandbox is not below session"),
+        ({"sandbox__server": "from ..session import x"}, "sandbox.* may not import session"),
+        ({"sandbox__server": "from .._ledger import x"}, "sandbox.* may not import _ledger"),
+        ({"sandbox__server": "import bintrio"}, "sandbox.* may not import bintrio"),
+        ({"_clock": "import trio"}, "_clock, line 1: trio may not be named here"),
+        ({"api__market": "from trio.abc import Stream"}, "api.market, line 1: trio.abc may not be named here"),
+        ({"_rotation": "import trio.lowlevel as low"}, "trio.lowlevel may not be named here"),
+        ({"session": "import trio_websocket"}, "session, line 1: trio_websocket may not be named here"),
+        ({"cli": "from trio_websocket import x"}, "cli, line 1: trio_websocket may not be named here"),
+        ({"novelty": ""}, "novelty has no room: add it to LAYERS in tests/test_layers.py"),
+        ({"api__novelty": ""}, "api.novelty has no room: add it to LAYERS"),
+        ({"cli": "from .novelty import x"}, "cli, line 1: novelty has no room"),
+        (
+            {"sandbox__book": "from .orders import x", "sandbox__orders": "from .book import y"},
+            "import cycle: sandbox.book <- sandbox.orders <- sandbox.book",
+        ),
+        ({"init": "from .cli import main", "cli": "import bintrio"}, "import cycle:"),
+        ({"sandbox__init": "from .book import x", "sandbox__book": "from . import x"}, "import cycle:"),
+    ],
+)
+def test_what_breaks_the_law_is_named(files: dict[str, str], complaint: str, tmp_path: Path) -> None:
+    found = complaints(tree(tmp_path, **files))
+    assert found
+    assert complaint in found[0]
