@@ -322,6 +322,13 @@ class Wire:
             if not self._is_reading:
                 raise self._closed()
             self._ready = self._cut(await self._read())
+            if self._unanswered_pings:
+                await self._queue_pongs()
+
+    async def _queue_pongs(self) -> None:
+        """Let trio-websocket answer before the caller sees, and perhaps answers, what came after the ping."""
+        while self._is_reading and not self._control.is_idle:
+            await trio.lowlevel.checkpoint()
 
     async def _read(self) -> bytes:
         """Bytes from the stream; none once it has ended."""
@@ -400,6 +407,7 @@ class Wire:
         if self._end is not None:
             raise self._handshake_failure(head)
         self._ready = self._cut(rest)
+        await self._queue_pongs()
 
     async def _read_head(self) -> tuple[bytes, bytes]:
         """The answer to the handshake up to its blank line, and what came after it."""
