@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bintrio._ledger import MARGIN, UNSTATED_BACK_OFF, Charge, Cost, Ledger, LocalLedger
+from bintrio._ledger import LONGEST_FLIGHT, MARGIN, UNSTATED_BACK_OFF, Charge, Cost, Ledger, LocalLedger
 from bintrio.api._values import RateLimit
 from bintrio.errors import InvalidRequest
 
@@ -197,20 +197,36 @@ def test_a_stale_count_does_not_hide_what_was_settled_since() -> None:
 def test_use_by_others_is_taken_over_and_not_hidden_by_a_stale_count() -> None:
     ledger = ledger_of(weight(limit=100))
     slow = ledger.charge(Cost(weight=1), NOON)
+    slower = ledger.charge(Cost(weight=1), NOON)
     quick = ledger.charge(Cost(weight=1), NOON)
     ledger.settle(quick, [weight(52)], NOON)
-    assert weight_used(ledger) == 53
+    assert weight_used(ledger) == 54
     ledger.settle(slow, [weight(1)], NOON)
-    assert weight_used(ledger) == 53
+    assert weight_used(ledger) == 54
+    ledger.settle(slower, [weight(55)], NOON)
+    assert weight_used(ledger) == 55
     ledger.settle(ledger.charge(Cost(weight=1), NOON), [weight(40)], NOON)
     assert weight_used(ledger) == 40
 
 
+def test_a_count_above_what_is_known_is_taken_even_if_open_charges_explain_it() -> None:
+    ledger = ledger_of(weight(limit=100))
+    slow, slower, quick = (ledger.charge(Cost(weight=1), NOON) for _ in range(3))
+    ledger.settle(quick, [weight(52)], NOON)
+    ledger.settle(slow, [weight(54)], NOON)
+    assert weight_used(ledger) == 55
+    ledger.cancel(slower)
+    assert weight_used(ledger) == 54
+
+
 def test_a_count_that_came_with_no_call_only_raises() -> None:
     ledger = ledger_of(weight(limit=100))
+    slow = ledger.charge(Cost(weight=1), NOON)
     ledger.record([weight(30, limit=100)], NOON)
     ledger.record([weight(20, limit=100)], NOON)
-    assert weight_used(ledger) == 30
+    assert weight_used(ledger) == 31
+    ledger.settle(slow, [weight(1, limit=100)], NOON)
+    assert weight_used(ledger) == 31
 
 
 def test_what_costs_nothing_of_a_limit_still_brings_its_count() -> None:
@@ -236,12 +252,30 @@ def test_an_answer_from_across_a_turn_brings_no_count() -> None:
     assert weight_used(ledger, NOON + MINUTE + 1) == 4
 
 
-def test_an_answer_after_its_charge_was_forgotten_counts_again() -> None:
-    ledger = ledger_of(weight())
-    charge = ledger.charge(Cost(weight=4), NOON)
-    assert weight_used(ledger, NOON + 3 * MINUTE) == 0
-    ledger.settle(charge, [weight(9)], NOON + 3 * MINUTE)
-    assert weight_used(ledger, NOON + 3 * MINUTE) == 4
+def test_an_answer_after_its_charge_was_forgotten_adds_nothing() -> None:
+    ledger = ledger_of(orders())
+    charge = ledger.charge(Cost(orders=4), NOON)
+    ledger.settle(charge, [orders(0)], NOON + 20 * SECOND)
+    assert ledger.used("ORDERS", NOON + 20 * SECOND) == [(orders(), 0)]
+
+
+def test_a_charge_without_an_answer_weighs_on_a_day_once() -> None:
+    ledger = ledger_of(orders_a_day())
+    lost = ledger.charge(Cost(orders=2), NOON)
+    ledger.settle(ledger.charge(Cost(orders=1), NOON + 1), [orders_a_day(3)], NOON + 1)
+    assert ledger.used("ORDERS", NOON + LONGEST_FLIGHT - 1) == [(orders_a_day(), 5)]
+    later = NOON + LONGEST_FLIGHT
+    ledger.settle(ledger.charge(Cost(orders=1), later), [orders_a_day(4)], later)
+    assert ledger.used("ORDERS", later) == [(orders_a_day(), 4)]
+    ledger.settle(lost, [orders_a_day(2)], later)
+    assert ledger.used("ORDERS", later) == [(orders_a_day(), 4)]
+
+
+def test_an_answer_in_the_moment_its_charge_is_given_up_is_taken() -> None:
+    ledger = ledger_of(orders_a_day())
+    charge = ledger.charge(Cost(orders=2), NOON)
+    ledger.settle(charge, [orders_a_day(6)], NOON + LONGEST_FLIGHT)
+    assert ledger.used("ORDERS", NOON + LONGEST_FLIGHT) == [(orders_a_day(), 6)]
 
 
 def test_what_is_settled_close_to_a_turn_counts_on_both_sides() -> None:

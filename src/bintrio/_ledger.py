@@ -23,9 +23,10 @@ of them.
 Lowering matters. A trading call weighs its weight when it fails and 0 when it succeeds, and an order that fills is
 counted no longer. So calls are charged in full and the count puts it right.
 
-A charge whose call is never settled counts in its window and the next, then is forgotten: the exchange gives up on a
-call after 10 s, the length of the shortest window it publishes. A call that was never sent is cancelled, as if never
-charged.
+A charge counts in its window and the next, then is forgotten: the exchange gives up on a call after 10 s, the length of
+the shortest window it publishes. A charge that is not settled for a minute is settled without a count; otherwise a lost
+answer would weigh twice on a whole day, once as open and once in every count. A call that was never sent is cancelled,
+as if never charged.
 
 **After 429 and 418** nothing goes out before the time they name. The order limit (-1015) holds only what costs orders:
 it can last until midnight, and cancelling must stay possible.
@@ -53,6 +54,10 @@ if TYPE_CHECKING:
 MARGIN: Final = 250
 """Milliseconds. An estimate of the exchange's time is good for half a round trip, so this does for half a second of it.
 Only a call that found its window full ever waits for it."""
+
+LONGEST_FLIGHT: Final = 60_000
+"""Milliseconds after which a call has certainly been counted, if ever: the exchange gives up after ten seconds
+("General API Information"), and the rest is for the way there."""
 
 UNSTATED_BACK_OFF: Final = 60_000
 """Milliseconds to hold everything after a 429 that does not say until when, and nothing known tells why."""
@@ -145,7 +150,8 @@ class LocalLedger:
     def __init__(self, margin: int = MARGIN) -> None:
         self._margin = margin
         self._budgets: dict[tuple[str, str, int], _Budget] = {}
-        self._open: set[Charge] = set()
+        # In the order of charging.
+        self._open: dict[Charge, None] = {}
         self._settled = Cost()
         self._order = 0
         self._held: dict[Scope, int] = {"everything": 0, "orders": 0}
@@ -163,33 +169,29 @@ class LocalLedger:
         self._advance(now)
         self._order += 1
         charge = Charge(cost, self._now, self._order, self._settled)
-        self._open.add(charge)
+        self._open[charge] = None
         for budget in self._budgets.values():
             budget.open(charge)
         return charge
 
     def settle(self, charge: Charge, counts: Iterable[RateLimit], now: int) -> None:
         """See `Ledger.settle`. A charge that is settled or cancelled already only brings its counts."""
-        if charge not in self._open:
-            self.record(counts, now)
-            return
         reported = self._learn(counts, now)
-        self._open.remove(charge)
-        for budget in self._budgets.values():
-            budget.settle(charge, reported.get(budget), self._settled, self._order, self._now)
-        self._settled = Cost(*map(add, self._settled, charge.cost))
+        if charge in self._open:
+            self._close(charge, reported)
+        else:
+            self._raise(reported)
 
     def cancel(self, charge: Charge) -> None:
         """See `Ledger.cancel`. To cancel what was settled or cancelled changes nothing."""
         if charge in self._open:
-            self._open.remove(charge)
+            del self._open[charge]
             for budget in self._budgets.values():
                 budget.close(charge)
 
     def record(self, counts: Iterable[RateLimit], now: int) -> None:
         """See `Ledger.record`."""
-        for budget, count in self._learn(counts, now).items():
-            budget.raise_to(count, self._order)
+        self._raise(self._learn(counts, now))
 
     def back_off(self, until: int | None, now: int, scope: Scope = "everything") -> None:
         """See `Ledger.back_off`."""
@@ -207,6 +209,18 @@ class LocalLedger:
         self._now = max(self._now, now)
         for budget in self._budgets.values():
             budget.turn(self._now)
+        while self._open and self._now - (oldest := next(iter(self._open))).at >= LONGEST_FLIGHT:
+            self._close(oldest, {})
+
+    def _close(self, charge: Charge, reported: dict[_Budget, int]) -> None:
+        del self._open[charge]
+        for budget in self._budgets.values():
+            budget.settle(charge, reported.get(budget), self._settled, self._order, self._now)
+        self._settled = Cost(*map(add, self._settled, charge.cost))
+
+    def _raise(self, reported: dict[_Budget, int]) -> None:
+        for budget, count in reported.items():
+            budget.raise_to(count, self._order)
 
     def _learn(self, counts: Iterable[RateLimit], now: int) -> dict[_Budget, int]:
         self._advance(now)
@@ -295,15 +309,15 @@ class _Budget:
         self._enter(window)
 
     def open(self, charge: Charge) -> None:
-        self._move(charge, self._part(charge.cost))
+        self._move(charge, 1)
 
-    def close(self, charge: Charge) -> None:
-        self._move(charge, -self._part(charge.cost))
+    def close(self, charge: Charge) -> int:
+        """Take a charge out again; how much of it counted still."""
+        return self._move(charge, -1)
 
     def settle(self, charge: Charge, count: int | None, settled: Cost, order: int, now: int) -> None:
         """Move a charge from open to known, and let the count, if any, put right what is known."""
-        self.close(charge)
-        part = self._part(charge.cost)
+        part = self.close(charge)
         if now >= self.turns_at - 2 * self._margin:
             self._spilt += part
         known = self._known + part
@@ -333,12 +347,16 @@ class _Budget:
         self._window = window
         self.turns_at = (window + 1) * self._length + self._margin if self._length else _FOREVER
 
-    def _move(self, charge: Charge, part: int) -> None:
+    def _move(self, charge: Charge, sign: Literal[1, -1]) -> int:
+        part = self._part(charge.cost)
         age = self._window - self._index(charge.at)
         if age == 0:
-            self._open += part
+            self._open += sign * part
         elif age == 1:
-            self._carried += part
+            self._carried += sign * part
+        else:
+            return 0
+        return part
 
 
 def _bare(limit: RateLimit) -> RateLimit:
