@@ -231,8 +231,7 @@ class Wire:
         frame = encode_frame(opcode, payload, self._mask_keys.take())
         outgoing = Outgoing(frame)
         self._queue.append(outgoing)
-        self.backlog += len(frame)
-        self._idle_writer.unpark()
+        self._grow_backlog(len(frame))
         return outgoing
 
     def withdraw(self, outgoing: Outgoing) -> bool:
@@ -258,6 +257,11 @@ class Wire:
         if self._end is not None:
             raise self._closed()
 
+    def _grow_backlog(self, size: int) -> None:
+        if not self.backlog:  # else the writer is busy, or woken already
+            self._idle_writer.unpark()
+        self.backlog += size
+
     def _shrink_backlog(self, size: int) -> None:
         self.backlog -= size
         if self._senders:
@@ -265,8 +269,7 @@ class Wire:
 
     def _send_control(self, frame: bytes) -> None:
         self._control_queue.append(frame)
-        self.backlog += len(frame)
-        self._idle_writer.unpark()
+        self._grow_backlog(len(frame))
 
     async def _write(self, pong_written: Callable[[], object] | None) -> None:
         try:
