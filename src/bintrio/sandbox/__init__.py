@@ -1,0 +1,343 @@
+"""The sandbox: a local exchange that speaks the WebSocket API, for programs and tests without network and account.
+
+    async with open_sandbox() as sandbox:
+        async with bintrio.open_session(sandbox.endpoint, key=sandbox.key) as session:
+            ...
+
+It listens on loopback TCP, with TLS on request, and hands out in-memory streams. All its time is trio's, so under
+`trio.testing.MockClock` a day passes at once; there, use ``listen=False`` and `Sandbox.connect`.
+
+What it does not do yet: stop orders, order lists, icebergs, pegged orders, self-trade prevention, and the methods that
+answer -1020.
+"""
+
+from __future__ import annotations
+
+import math
+import ssl
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Final
+
+import trio
+from trio.testing import memory_stream_pair
+
+from bintrio._signing import Ed25519Key, HmacKey, RsaKey
+from bintrio.api.trading import OrderPlace
+from bintrio.endpoints import Address, Endpoint
+
+from .auth import SandboxAccount
+from .exchange import Exchange
+from .faults import (
+    Banned,
+    CutReplyAt,
+    Delay,
+    Disconnect,
+    DropReply,
+    DuplicateReply,
+    Fault,
+    Garbage,
+    HalfOpen,
+    HandshakeStatus,
+    LateReply,
+    MutePings,
+    NullIdReply,
+    RateLimited,
+    Reorder,
+    Script,
+    ServerError,
+    Timeout,
+    UnknownIdReply,
+)
+from .limits import Limits
+from .orders import Order
+from .server import PATH, Server, Timings
+from .symbols import SYMBOLS, Symbol
+from .units import MILLISECOND, SECOND
+
+__all__ = [
+    "Banned",
+    "CutReplyAt",
+    "Delay",
+    "Disconnect",
+    "DropReply",
+    "DuplicateReply",
+    "Fault",
+    "Garbage",
+    "HalfOpen",
+    "HandshakeStatus",
+    "LateReply",
+    "Limits",
+    "MutePings",
+    "NullIdReply",
+    "Order",
+    "RateLimited",
+    "Reorder",
+    "Sandbox",
+    "SandboxAccount",
+    "ServerError",
+    "Symbol",
+    "Timeout",
+    "UnknownIdReply",
+    "open_sandbox",
+]
+
+START_TIME_MS: Final = 1_767_225_600_000
+"""2026-01-01T00:00:00Z: when a sandbox's time starts unless told otherwise."""
+
+_MARKET_MAKER_UID: Final = 1
+_TRADER_UID: Final = 2
+_PLENTY: Final = Decimal(1_000_000_000)
+
+
+def trader(uid: int = _TRADER_UID) -> SandboxAccount:
+    """An account with enough to trade every symbol of the default ones, at a commission of 0.1 %."""
+    balances = {"BTC": Decimal(100), "ETH": Decimal(1_000), "BNB": Decimal(1_000), "USDT": Decimal(1_000_000)}
+    rate = Decimal("0.001")
+    return SandboxAccount(uid, balances, maker_rate=rate, taker_rate=rate)
+
+
+class Sandbox:
+    """A running sandbox; `open_sandbox` makes one.
+
+    Attributes:
+        endpoint: where it listens, or where `connect` leads if it does not listen.
+        memory_endpoint: an endpoint to go with `connect`.
+        ssl_context: for a client, trusts the sandbox's certificate; None without TLS.
+        account: the first account.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        nursery: trio.Nursery,
+        accounts: Sequence[SandboxAccount],
+        *,
+        endpoint: Endpoint,
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
+        self.endpoint: Final = endpoint
+        self.memory_endpoint: Final = _MEMORY_ENDPOINT
+        self.ssl_context: Final = ssl_context
+        self.account: Final = accounts[0]
+        self._server = server
+        self._exchange = server.exchange
+        self._nursery = nursery
+
+    def __repr__(self) -> str:
+        return f"<Sandbox {self.endpoint.urls[0]}, {self.connections} connections>"
+
+    # Ways in
+
+    async def connect(self, address: Address) -> trio.abc.Stream:
+        """An in-memory stream to this sandbox, whatever the address says. For virtual time."""
+        client, server = memory_stream_pair()
+        self._nursery.start_soon(self._server.serve, server)
+        return client
+
+    @property
+    def key(self) -> Ed25519Key:
+        """The Ed25519 key of the first account, which has funds."""
+        return self.account.key
+
+    @property
+    def hmac_key(self) -> HmacKey:
+        """The HMAC key of the first account."""
+        return self.account.hmac_key
+
+    @property
+    def rsa_key(self) -> RsaKey:
+        """The RSA key of the first account; it is made at the first use, which takes a moment."""
+        return self.account.rsa_key
+
+    def add_account(self, account: SandboxAccount) -> None:
+        """Open another account.
+
+        Raises:
+            ValueError: there is one with that uid.
+        """
+        self._exchange.open_account(account)
+
+    def revoke(self, api_key: str) -> None:
+        """Accept an API key no more.
+
+        Raises:
+            KeyError: there is no such key.
+        """
+        self._exchange.keyring.revoke(api_key)
+
+    # What it has seen
+
+    def now(self) -> int:
+        """The exchange's time, in milliseconds."""
+        return self._server.now() // MILLISECOND
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open; half-open ones are not counted."""
+        return len(self._server.connections)
+
+    @property
+    def received(self) -> Counter[str]:
+        """How many requests came, by method, whether they were executed or not."""
+        return self._server.received
+
+    @property
+    def orders(self) -> Sequence[Order]:
+        """Every order that clients placed and the matching engine took, in order."""
+        return self._exchange.orders
+
+    # What it does
+
+    def announce_shutdown(self, after: float = 10.0) -> None:
+        """Send serverShutdown to every connection, and end those connections ``after`` seconds. New ones are welcome."""
+        self._nursery.start_soon(self._server.shut_down, after)
+
+    def inject(self, fault: Fault) -> None:
+        """Script a fault (see `bintrio.sandbox.faults`)."""
+        self._server.inject(fault)
+
+    def disconnect(self) -> None:
+        """Cut every connection, without a close frame."""
+        for connection in tuple(self._server.connections.values()):
+            connection.cut()
+
+    def deposit(self, asset: str, amount: Decimal, *, uid: int | None = None) -> None:
+        """Add to an account, the first one unless told otherwise; with a negative amount, withdraw.
+
+        Raises:
+            Refusal: there is not enough to withdraw.
+        """
+        self._exchange.transfer(self.account.uid if uid is None else uid, asset, amount, self._server.now())
+        self._server.deliver()
+
+    def withdraw(self, asset: str, amount: Decimal, *, uid: int | None = None) -> None:
+        """Take from an account, the first one unless told otherwise.
+
+        Raises:
+            Refusal: there is not enough.
+        """
+        self.deposit(asset, -amount, uid=uid)
+
+    def quote(self, symbol: str, bid: Decimal, ask: Decimal, quantity: Decimal) -> None:
+        """Let the market maker buy and sell at these prices; its earlier orders for the symbol are canceled.
+
+        Raises:
+            Refusal: an order breaks a filter of the symbol.
+        """
+        now = self._server.now()
+        self._exchange.cancel_all(_MARKET_MAKER_UID, symbol, now)
+        self.trade(symbol, "BUY", bid, quantity)
+        self.trade(symbol, "SELL", ask, quantity)
+
+    def trade(self, symbol: str, side: str, price: Decimal, quantity: Decimal) -> Order:
+        """Let the market maker place a limit order, which trades with what is on the book.
+
+        Raises:
+            Refusal: the order breaks a filter of the symbol.
+        """
+        request = OrderPlace(
+            symbol=symbol, side=side, type="LIMIT", time_in_force="GTC", price=price, quantity=quantity
+        )
+        order = self._exchange.place(_MARKET_MAKER_UID, request, self._server.now())
+        self._server.deliver()
+        return order
+
+
+_MEMORY_ENDPOINT: Final = Endpoint((f"ws://localhost{PATH}",), "sandbox")
+
+
+@asynccontextmanager
+async def open_sandbox(
+    *,
+    port: int = 0,
+    tls: bool = False,
+    listen: bool = True,
+    accounts: Sequence[SandboxAccount] | None = None,
+    symbols: Iterable[Symbol] = SYMBOLS,
+    limits: Limits | None = None,
+    ping_interval: float = 20.0,
+    pong_window: float = 60.0,
+    lifetime: float = 86_400.0,
+    start_time_ms: int | None = START_TIME_MS,
+    faults: Iterable[Fault] = (),
+) -> AsyncIterator[Sandbox]:
+    """Run a sandbox until the block is left.
+
+    Args:
+        port: of the listener on 127.0.0.1; 0 takes a free one.
+        tls: whether to speak TLS, with a certificate for 127.0.0.1 and localhost that `Sandbox.ssl_context` trusts.
+            Needs trustme (``bintrio[tls]``).
+        listen: whether to listen at all; `Sandbox.connect` works either way.
+        accounts: who may trade; one with plenty of funds unless given.
+        symbols: what is traded.
+        limits: how often; the document's unless given.
+        ping_interval: seconds between pings.
+        pong_window: seconds after which an unanswered ping ends the connection.
+        lifetime: seconds after which a connection is ended.
+        start_time_ms: the exchange's time at the start; None takes this machine's clock.
+        faults: to be injected at once.
+
+    Raises:
+        OSError: the port cannot be had.
+    """
+    exchange = Exchange(symbols, limits or Limits())
+    owners = tuple(accounts) if accounts else (trader(),)
+    exchange.open_account(_market_maker(exchange))
+    for account in owners:
+        exchange.open_account(account)
+    server = Server(exchange, Script(faults), Timings(ping_interval, pong_window, lifetime), _clock(start_time_ms))
+    failure: BaseException | None = None
+    async with trio.open_nursery() as nursery:
+        endpoint, client_context = _MEMORY_ENDPOINT, None
+        if listen:
+            endpoint, client_context = await _listen(server, nursery, port, tls=tls)
+        try:
+            yield Sandbox(server, nursery, owners, endpoint=endpoint, ssl_context=client_context)
+        except BaseException as error:
+            # Kept out of the nursery, which would wrap it in a group.
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+def _market_maker(exchange: Exchange) -> SandboxAccount:
+    assets = {asset for symbol in exchange.engine.symbols.values() for asset in (symbol.base, symbol.quote)}
+    return SandboxAccount(_MARKET_MAKER_UID, dict.fromkeys(sorted(assets), _PLENTY))
+
+
+def _clock(start_time_ms: int | None) -> Callable[[], int]:
+    """Microseconds, from trio's clock."""
+    start = time.time_ns() // 1_000 if start_time_ms is None else start_time_ms * MILLISECOND
+    origin = trio.current_time()
+    return lambda: start + math.floor((trio.current_time() - origin) * SECOND)
+
+
+async def _listen(
+    server: Server, nursery: trio.Nursery, port: int, *, tls: bool
+) -> tuple[Endpoint, ssl.SSLContext | None]:
+    listeners: list[trio.SocketListener] = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    bound_port = listeners[0].socket.getsockname()[1]
+    if not tls:
+        nursery.start_soon(trio.serve_listeners, server.serve, listeners)
+        return Endpoint((f"ws://127.0.0.1:{bound_port}{PATH}",), "sandbox"), None
+    server_context, client_context = _certificates()
+    secured = [trio.SSLListener(listener, server_context, https_compatible=True) for listener in listeners]
+    nursery.start_soon(trio.serve_listeners, server.serve, secured)
+    return Endpoint((f"wss://127.0.0.1:{bound_port}{PATH}",), "sandbox"), client_context
+
+
+def _certificates() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context with a fresh certificate, and a client's that trusts it."""
+    import trustme
+
+    authority = trustme.CA()
+    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(server_context)
+    client_context = ssl.create_default_context()
+    authority.configure_trust(client_context)
+    return server_context, client_context

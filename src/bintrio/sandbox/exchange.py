@@ -1,0 +1,336 @@
+"""The exchange without its wire: a message and a time in, an answer and events out.
+
+A request passes the same gates in the same order, whatever its method: is it JSON, is there such a method, is the
+session's key still accepted, is there weight left, who signed it, what do its parameters say. Then the method's own
+function runs (`methods`).
+
+A refusal may come at any gate. It weighs what the request weighs; a success weighs what the document says of
+successes. Time is an argument, in microseconds.
+
+Source: the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from bintrio._codec import RequestId, write_event, write_reply
+from bintrio.api._base import Api, Request, catalogue
+from bintrio.api._values import RateLimit
+from bintrio.api.events import EventStreamTerminated, ExecutionReport, KnownEvent
+from bintrio.api.trading import OrderPlace
+
+from . import refusals
+from .accounts import Account
+from .auth import Credential, Keyring, SandboxAccount, check_timestamp
+from .limits import AddressBudget, Limits, OrderBudget
+from .matching import MatchingEngine
+from .methods import Call, functions
+from .orders import Order
+from .refusals import Refusal
+from .sessions import Session
+from .symbols import Symbol
+from .units import in_unit
+from .validation import read_request
+
+
+class Incoming(NamedTuple):
+    """A request as it came.
+
+    Attributes:
+        request_id: to be echoed.
+        method: without the optional ``v3/``.
+        params: by wire name; a number with a fraction is a Decimal with the digits that were sent.
+    """
+
+    request_id: RequestId | None
+    method: str
+    params: Mapping[str, Any]
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A reply, before it is written.
+
+    Attributes:
+        result: of a success, times in the unit of the connection.
+        error: of a refusal.
+        rate_limits: None when they are not to be shown.
+    """
+
+    request_id: RequestId | None
+    status: int
+    result: Any = None
+    error: Mapping[str, Any] | None = None
+    rate_limits: tuple[RateLimit, ...] | None = None
+
+    def as_bytes(self) -> bytes:
+        """As JSON."""
+        return write_reply(
+            self.request_id, self.status, result=self.result, error=self.error, rate_limits=self.rate_limits
+        )
+
+
+class Delivery(NamedTuple):
+    """An event for one connection."""
+
+    session: Session
+    message: bytes
+
+
+_decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+
+_INT64: Final = 2**63
+
+
+def read_message(data: bytes | str) -> Incoming:
+    """A request out of a message.
+
+    Raises:
+        Refusal: -1135, -1100 or -1102; it goes out with ``id: null``.
+    """
+    try:
+        message = _decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError):
+        raise refusals.invalid_json() from None
+    if not isinstance(message, dict):
+        raise refusals.invalid_json()
+    request_id = _request_id(message.get("id"))
+    method, params = message.get("method"), message.get("params")
+    if not isinstance(params, dict | None):
+        raise refusals.invalid_json()
+    return Incoming(request_id, method.removeprefix("v3/") if isinstance(method, str) else "", params or {})
+
+
+def _request_id(value: Any) -> RequestId | None:
+    """A 64-bit integer, a string of up to 36 characters, or null."""
+    if value is None or (isinstance(value, str) and len(value) <= 36):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64:
+        return value
+    refusal = refusals.illegal_characters("id", "^[a-zA-Z0-9-_]{1,36}$")
+    refusal.is_anonymous = True
+    raise refusal
+
+
+class Exchange:
+    """Everything behind the wire.
+
+    Args:
+        symbols: what is traded.
+        limits: how often.
+
+    Attributes:
+        engine: books and accounts.
+        keyring: API keys.
+        sessions: the live connections.
+        orders: every order that was accepted, in order.
+    """
+
+    def __init__(self, symbols: Iterable[Symbol], limits: Limits) -> None:
+        self.engine: Final = MatchingEngine(symbols)
+        self.keyring: Final = Keyring()
+        self.sessions: Final[set[Session]] = set()
+        self.limits: Final = limits
+        self.orders: Final[list[Order]] = []
+        self._addresses: dict[str, AddressBudget] = {}
+        self._order_budgets: dict[int, OrderBudget] = {}
+        self._deliveries: list[Delivery] = []
+
+    def open_account(self, account: SandboxAccount) -> None:
+        """Add an account with its keys.
+
+        Raises:
+            ValueError: an account has that uid already.
+        """
+        if account.uid in self.engine.accounts:
+            raise ValueError(f"there is an account with uid {account.uid} already")
+        self.engine.accounts[account.uid] = Account(
+            account.uid, account.balances, maker_rate=account.maker_rate, taker_rate=account.taker_rate
+        )
+        self.keyring.add(account)
+        self._order_budgets[account.uid] = OrderBudget(self.limits)
+
+    def budget(self, address: str) -> AddressBudget:
+        """The limits on one address."""
+        if address not in self._addresses:
+            self._addresses[address] = AddressBudget(self.limits)
+        return self._addresses[address]
+
+    def order_budget(self, uid: int) -> OrderBudget:
+        """The limits on one account."""
+        return self._order_budgets[uid]
+
+    # Requests
+
+    def execute(self, session: Session, budget: AddressBudget, incoming: Incoming, now: int) -> Answer:
+        """Do what a request asks, or refuse it."""
+        weight, uid, api = 1, None, None
+        try:
+            request_type = _request_type(incoming.method)
+            api = request_type.api
+            self._check_session(session, now)
+            weight = _weight(request_type, incoming.params)
+            budget.admit(weight, now)
+            credential = self._authenticate(api, session, incoming.params, now)
+            uid = credential.uid if credential else None
+            if uid is not None and api.orders:
+                self.order_budget(uid).admit(api.orders, now)
+            call = Call(self, read_request(request_type, incoming.params), session, credential, now)
+            result = functions[incoming.method](call)
+            weight = api.weight if api.weight_on_success is None else api.weight_on_success
+            weight = weight if isinstance(weight, int) else weight(call.request)
+            status, error, request_id = 200, None, incoming.request_id
+        except Refusal as refusal:
+            result, status, error = None, refusal.status, refusal.as_error()
+            request_id = None if refusal.is_anonymous else incoming.request_id
+        budget.weight.add(weight, now)
+        self._distribute(now)
+        return Answer(
+            request_id=request_id,
+            status=status,
+            result=in_unit(result, session.unit),
+            error=error,
+            rate_limits=self._rate_limits(session, budget, incoming.params, uid if api and api.orders else None, now),
+        )
+
+    def refuse(self, budget: AddressBudget, session: Session, refusal: Refusal, now: int) -> Answer:
+        """The answer to a message that is no request."""
+        budget.weight.add(1, now)
+        rate_limits = self._rate_limits(session, budget, {}, None, now)
+        return Answer(request_id=None, status=refusal.status, error=refusal.as_error(), rate_limits=rate_limits)
+
+    def _check_session(self, session: Session, now: int) -> None:
+        """A key that was revoked ends its session with the next request, whatever that is."""
+        if session.credential is not None and session.credential.is_revoked:
+            self.log_off(session, now)
+            raise refusals.session_revoked()
+
+    def _authenticate(self, api: Api, session: Session, params: Mapping[str, Any], now: int) -> Credential | None:
+        if api.security == "NONE":
+            return None
+        if not api.signed:
+            if session.credential is None:
+                raise Refusal(-1002, "You are not authorized to execute this request.")
+            return session.credential
+        if session.credential is not None and "apiKey" not in params and api.security in {"TRADE", "USER_DATA"}:
+            if "signature" in params:
+                raise refusals.not_required("signature")
+            check_timestamp(params, now)
+            return session.credential
+        return self.keyring.authenticate(params, payload(params), now)
+
+    def _rate_limits(
+        self, session: Session, budget: AddressBudget, params: Mapping[str, Any], uid: int | None, now: int
+    ) -> tuple[RateLimit, ...] | None:
+        wanted = params.get("returnRateLimits")
+        if not (wanted if isinstance(wanted, bool) else session.returns_rate_limits):
+            return None
+        windows = self.order_budget(uid).windows if uid is not None else ()
+        return tuple(window.report(now) for window in (*windows, budget.weight))
+
+    def accept(self, order: Order, now: int) -> None:
+        """Take note of an order that a client placed."""
+        self.orders.append(order)
+        self.order_budget(order.owner).add(1, now)
+
+    # Events
+
+    def take_deliveries(self) -> list[Delivery]:
+        """The events since the last call, in their order."""
+        deliveries, self._deliveries = self._deliveries, []
+        return deliveries
+
+    def announce(self, event: KnownEvent) -> None:
+        """Send an event to every connection, subscribed or not."""
+        for session in self.sessions:
+            self._deliver(session, None, event)
+
+    def transfer(self, uid: int, asset: str, amount: Decimal, now: int) -> None:
+        """Deposit, or with a negative amount withdraw.
+
+        Raises:
+            Refusal: -2010, there is not enough.
+        """
+        self.engine.transfer(self.engine.accounts[uid], asset, amount, now)
+        self._distribute(now)
+
+    def place(self, uid: int, request: OrderPlace, now: int) -> Order:
+        """Place an order from within, past all limits.
+
+        Raises:
+            Refusal: the engine does not take it.
+        """
+        order = self.engine.place(self.engine.accounts[uid], request, now)
+        self._distribute(now)
+        return order
+
+    def cancel_all(self, uid: int, symbol: str, now: int) -> None:
+        """Cancel an account's open orders from within."""
+        account = self.engine.accounts[uid]
+        for order in list(account.open_orders(symbol)):
+            self.engine.cancel(account, order, now, cancel_id=f"cancel-{order.order_id}")
+        self._distribute(now)
+
+    def log_off(self, session: Session, now: int) -> None:
+        """Log a session off, and tell it which subscriptions this ended."""
+        for number in session.log_off():
+            self._deliver(session, number, EventStreamTerminated(event_time=now))
+
+    def _distribute(self, now: int) -> None:
+        for uid, event in self.engine.take_notices():
+            self._count_filled(uid, event, now)
+            for session in self.sessions:
+                number = session.subscription_to(uid)
+                if number is not None:
+                    self._deliver(session, number, event)
+
+    def _count_filled(self, uid: int, event: KnownEvent, now: int) -> None:
+        """An order stops counting as unfilled with its first trade ("Unfilled Order Count")."""
+        if isinstance(event, ExecutionReport) and event.execution_type == "TRADE":
+            order = self.engine.accounts[uid].orders[event.order_id]
+            if order.is_counted:
+                order.is_counted = False
+                self.order_budget(uid).add(-1, now)
+
+    def _deliver(self, session: Session, number: int | None, event: KnownEvent) -> None:
+        self._deliveries.append(Delivery(session, write_event(number, in_unit(event, session.unit))))
+
+
+def payload(params: Mapping[str, Any]) -> str:
+    """What a signature must cover. Not `bintrio._signing.payload`: here a fraction is a Decimal, as it was written."""
+    return "&".join(f"{name}={_as_text(params[name])}" for name in sorted(params) if name != "signature")
+
+
+def _as_text(value: Any) -> str:
+    return str(value) if isinstance(value, str | Decimal) else msgspec.json.encode(value).decode()
+
+
+def _request_type(method: str) -> type[Request[Any]]:
+    if not method:
+        raise refusals.mandatory("method")
+    if method not in functions:
+        raise refusals.unknown_method()
+    return catalogue[method]
+
+
+class _Loose:
+    """A request whose parameters were not checked yet, as far as weights ask for them: absent ones are None."""
+
+    def __init__(self, request_type: type[Request[Any]], params: Mapping[str, Any]) -> None:
+        for field in msgspec.structs.fields(request_type):
+            setattr(self, field.name, params.get(field.encode_name))
+
+
+def _weight(request_type: type[Request[Any]], params: Mapping[str, Any]) -> int:
+    """The weight has to be known before the parameters are checked; nonsense weighs 1."""
+    weight = request_type.api.weight
+    if isinstance(weight, int):
+        return weight
+    try:
+        return weight(_Loose(request_type, params))
+    except (TypeError, ValueError):
+        return 1

@@ -1,0 +1,193 @@
+"""How often: request weight and connections by address, unfilled orders by account.
+
+Windows are aligned to the clock: a minute's window ends with the minute, whenever the first request came. Who goes over
+a limit gets 429 with the time when the window ends; who goes on after that is banned, the first time for two minutes,
+then twice as long each time.
+
+The document does not say how many requests after a 429 bring a ban; here it is `Limits.patience`.
+
+Times are microseconds. Source: "Rate limits" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from bintrio.api._values import RateLimit
+
+from . import refusals
+from .units import MILLISECOND, SECOND
+
+_UNITS: Final = {"SECOND": SECOND, "MINUTE": 60 * SECOND, "HOUR": 3600 * SECOND, "DAY": 86_400 * SECOND}
+
+CONNECT_WEIGHT: Final = 2
+"""Of opening a connection; "IP limits"."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What is allowed; the defaults are the document's.
+
+    Attributes:
+        weight: request weight per minute and address.
+        orders_per_10_seconds: unfilled orders per account.
+        orders_per_day: unfilled orders per account.
+        connections: per 5 minutes and address.
+        patience: how many refusals with 429 in one window are taken calmly; the next request brings a ban.
+        first_ban: seconds.
+        longest_ban: seconds.
+    """
+
+    weight: int = 6_000
+    orders_per_10_seconds: int = 50
+    orders_per_day: int = 160_000
+    connections: int = 300
+    patience: int = 10
+    first_ban: int = 120
+    longest_ban: int = 3 * 86_400
+
+    def rules(self) -> tuple[RateLimit, ...]:
+        """As ``exchangeInfo`` lists them."""
+        return (
+            _limit("REQUEST_WEIGHT", "MINUTE", 1, self.weight),
+            *self.order_rules(),
+            _limit("CONNECTIONS", "MINUTE", 5, self.connections),
+        )
+
+    def order_rules(self) -> tuple[RateLimit, ...]:
+        """Those on orders."""
+        return (
+            _limit("ORDERS", "SECOND", 10, self.orders_per_10_seconds),
+            _limit("ORDERS", "DAY", 1, self.orders_per_day),
+        )
+
+
+def _limit(kind: str, interval: str, number: int, limit: int) -> RateLimit:
+    return RateLimit(rate_limit_type=kind, interval=interval, interval_num=number, limit=limit)
+
+
+class Window:
+    """What was used of one limit in the current window."""
+
+    def __init__(self, rule: RateLimit) -> None:
+        self.rule: Final = rule
+        self._length = rule.interval_num * _UNITS[rule.interval]
+        self._index = 0
+        self._count = 0
+
+    def count(self, now: int) -> int:
+        """Used so far."""
+        index = now // self._length
+        if index != self._index:
+            self._index, self._count = index, 0
+        return self._count
+
+    def add(self, amount: int, now: int) -> None:
+        """Use some, or with a negative amount give some back."""
+        self._count = max(0, self.count(now) + amount)
+
+    def has_room(self, amount: int, now: int) -> bool:
+        """Whether so much may still be used."""
+        return self.count(now) + amount <= self.rule.limit
+
+    def ends_at(self, now: int) -> int:
+        """When the window is over, in milliseconds."""
+        return (now // self._length + 1) * self._length // MILLISECOND
+
+    def report(self, now: int) -> RateLimit:
+        """As an answer shows it."""
+        return msgspec.structs.replace(self.rule, count=self.count(now))
+
+
+class AddressBudget:
+    """The limits on one network address."""
+
+    def __init__(self, limits: Limits) -> None:
+        weight, *_, connections = limits.rules()
+        self.weight: Final = Window(weight)
+        self.connections: Final = Window(connections)
+        self._limits = limits
+        self._refused = Window(msgspec.structs.replace(weight, limit=limits.patience))
+        self._ban = limits.first_ban
+        self._banned_until = 0
+
+    def admit(self, weight: int, now: int) -> None:
+        """Let a request pass, or not.
+
+        Raises:
+            Refusal: -1003 with status 429 or 418.
+        """
+        self.check_ban(now)
+        if self.weight.has_room(weight, now):
+            return
+        self._refused.add(1, now)
+        if self._refused.has_room(0, now):
+            raise refusals.too_much_weight(
+                self.weight.rule.limit,
+                _in_words(self.weight.rule),
+                now=now // MILLISECOND,
+                retry_after=self.weight.ends_at(now),
+            )
+        self.ban_until(now + self._ban * SECOND)
+        self._ban = min(2 * self._ban, self._limits.longest_ban)
+        self.check_ban(now)
+
+    def ban_until(self, end: int) -> None:
+        """Refuse everything before a time in microseconds."""
+        self._banned_until = end
+
+    def check_ban(self, now: int) -> None:
+        """Refuse an address that is banned.
+
+        Raises:
+            Refusal: -1003 with status 418.
+        """
+        if now < self._banned_until:
+            raise refusals.banned(now=now // MILLISECOND, retry_after=self._banned_until // MILLISECOND)
+
+    def admit_connection(self, now: int) -> None:
+        """Let a connection be opened, or not.
+
+        Raises:
+            Refusal: -1003 or -1034 with status 429 or 418.
+        """
+        self.admit(CONNECT_WEIGHT, now)
+        if not self.connections.has_room(1, now):
+            rule = self.connections.rule
+            refusal = refusals.too_many_connections(rule.limit, _in_words(rule))
+            refusal.data = {"serverTime": now // MILLISECOND, "retryAfter": self.connections.ends_at(now)}
+            raise refusal
+        self.connections.add(1, now)
+        self.weight.add(CONNECT_WEIGHT, now)
+
+
+class OrderBudget:
+    """The limits on the unfilled orders of one account."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.windows: Final = tuple(map(Window, limits.order_rules()))
+
+    def admit(self, orders: int, now: int) -> None:
+        """Let a request pass that adds orders, or not.
+
+        Raises:
+            Refusal: -1015 with status 429.
+        """
+        for window in self.windows:
+            if not window.has_room(orders, now):
+                raise refusals.too_many_orders(
+                    window.rule.limit,
+                    _in_words(window.rule),
+                    now=now // MILLISECOND,
+                    retry_after=window.ends_at(now),
+                )
+
+    def add(self, orders: int, now: int) -> None:
+        """Count orders; a negative number takes back those that were filled."""
+        for window in self.windows:
+            window.add(orders, now)
+
+
+def _in_words(rule: RateLimit) -> str:
+    return f"{rule.interval_num} {rule.interval}"

@@ -1,0 +1,270 @@
+"""Every way in which the sandbox says no, in the exchange's own codes and words.
+
+Source: errors.md, and "Status codes" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+
+class Refusal(Exception):
+    """A request was not executed.
+
+    Attributes:
+        status: HTTP-like status.
+        code: the exchange's error code.
+        message: the exchange's words.
+        data: ``error.data``, or None.
+        is_anonymous: whether the answer goes out with ``id: null``.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        message: str,
+        *,
+        status: int = 400,
+        data: dict[str, Any] | None = None,
+        is_anonymous: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.data = data
+        self.is_anonymous = is_anonymous
+
+    def as_error(self) -> dict[str, Any]:
+        """``error`` of the answer."""
+        error: dict[str, Any] = {"code": self.code, "msg": self.message}
+        return error if self.data is None else error | {"data": self.data}
+
+
+# The format
+
+
+def invalid_json() -> Refusal:
+    """-1135: the message is not a JSON object with a method."""
+    return Refusal(-1135, "Invalid JSON Request", is_anonymous=True)
+
+
+def unknown_method() -> Refusal:
+    """-1020: the document gives no code of its own for a method that does not exist."""
+    return Refusal(-1020, "This operation is not supported.")
+
+
+# Parameters
+
+
+def illegal_characters(name: str, legal: str) -> Refusal:
+    """-1100."""
+    return Refusal(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'.")
+
+
+def too_many_parameters(expected: int, received: int) -> Refusal:
+    """-1101."""
+    return Refusal(-1101, f"Too many parameters; expected '{expected}' and received '{received}'.")
+
+
+def duplicate_parameter() -> Refusal:
+    """-1101."""
+    return Refusal(-1101, "Duplicate values for a parameter detected.")
+
+
+def mandatory(name: str) -> Refusal:
+    """-1102."""
+    return Refusal(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
+
+
+def either_mandatory(first: str, second: str) -> Refusal:
+    """-1102, for two parameters of which one is needed."""
+    return Refusal(-1102, f"Param '{first}' or '{second}' must be sent, but both were empty/null!")
+
+
+def too_great(name: str, greatest: int) -> Refusal:
+    """-1102, for a value over its maximum."""
+    return Refusal(-1102, f"'{name}' contains unexpected value. Cannot be greater than {greatest}.")
+
+
+def not_read(read: int, sent: int) -> Refusal:
+    """-1104."""
+    return Refusal(-1104, f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'.")
+
+
+def empty(name: str) -> Refusal:
+    """-1105."""
+    return Refusal(-1105, f"Parameter '{name}' was empty.")
+
+
+def not_required(name: str) -> Refusal:
+    """-1106, or -1114 for timeInForce."""
+    if name == "timeInForce":
+        return Refusal(-1114, "TimeInForce parameter sent when not required.")
+    return Refusal(-1106, f"Parameter '{name}' sent when not required.")
+
+
+def too_precise(name: str) -> Refusal:
+    """-1111."""
+    return Refusal(-1111, f"Parameter '{name}' has too much precision.")
+
+
+def bad_combination() -> Refusal:
+    """-1128."""
+    return Refusal(-1128, "Combination of optional parameters invalid.")
+
+
+def invalid_value(name: str) -> Refusal:
+    """The code that belongs to the parameter, else -1130."""
+    return Refusal(*_INVALID_VALUES.get(name, (-1130, f"Data sent for parameter '{name}' is not valid.")))
+
+
+_INVALID_VALUES: Final = {
+    "timeInForce": (-1115, "Invalid timeInForce."),
+    "type": (-1116, "Invalid orderType."),
+    "side": (-1117, "Invalid side."),
+    "symbolStatus": (-1122, "Invalid symbolStatus."),
+    "cancelRestrictions": (-1145, "Invalid cancelRestrictions"),
+    "pegPriceType": (-1210, "Invalid pegPriceType."),
+    "pegOffsetType": (-1211, "Invalid pegOffsetType."),
+    "strategyType": (-1134, "strategyType was less than 1000000."),
+}
+
+
+def invalid_symbol() -> Refusal:
+    """-1121."""
+    return Refusal(-1121, "Invalid symbol.")
+
+
+def symbol_status_differs() -> Refusal:
+    """-1220."""
+    return Refusal(-1220, "The symbol's status does not match the requested symbolStatus.")
+
+
+# Who asks, and when
+
+
+def api_key_malformed() -> Refusal:
+    """-2014."""
+    return Refusal(-2014, "API-key format invalid.")
+
+
+def api_key_refused() -> Refusal:
+    """-2015."""
+    return Refusal(-2015, "Invalid API-key, IP, or permissions for action.")
+
+
+def session_revoked() -> Refusal:
+    """-2015 with status 401 and ``id: null``: the key of a logged-on session is no longer accepted."""
+    return Refusal(-2015, "Invalid API-key, IP, or permissions for action.", status=401, is_anonymous=True)
+
+
+def signature_wrong() -> Refusal:
+    """-1022."""
+    return Refusal(-1022, "Signature for this request is not valid.")
+
+
+def timestamp_late() -> Refusal:
+    """-1021."""
+    return Refusal(-1021, "Timestamp for this request is outside of the recvWindow.")
+
+
+def timestamp_ahead() -> Refusal:
+    """-1021."""
+    return Refusal(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
+
+
+# How often
+
+
+def too_much_weight(limit: int, interval: str, *, now: int, retry_after: int) -> Refusal:
+    """-1003 with status 429. Times are milliseconds."""
+    message = (
+        f"Too much request weight used; current limit is {limit} request weight per {interval}."
+        " Please use WebSocket Streams for live updates to avoid polling the API."
+    )
+    return Refusal(-1003, message, status=429, data={"serverTime": now, "retryAfter": retry_after})
+
+
+def too_many_orders(limit: int, interval: str, *, now: int, retry_after: int) -> Refusal:
+    """-1015 with status 429. Times are milliseconds."""
+    message = f"Too many new orders; current limit is {limit} orders per {interval}."
+    return Refusal(-1015, message, status=429, data={"serverTime": now, "retryAfter": retry_after})
+
+
+def banned(*, now: int, retry_after: int) -> Refusal:
+    """-1003 with status 418. Times are milliseconds."""
+    message = (
+        f"Way too much request weight used; IP banned until {retry_after}."
+        " Please use WebSocket Streams for live updates to avoid bans."
+    )
+    return Refusal(-1003, message, status=418, data={"serverTime": now, "retryAfter": retry_after})
+
+
+def too_many_connections(limit: int, interval: str) -> Refusal:
+    """-1034 with status 429."""
+    message = f"Too many connection attempts from IP; current limit is {limit} per '{interval}'."
+    return Refusal(-1034, message, status=429)
+
+
+# Orders
+
+
+def filter_failure(name: str) -> Refusal:
+    """-1013."""
+    return Refusal(-1013, f"Filter failure: {name}")
+
+
+def stp_mode_not_allowed() -> Refusal:
+    """-1013."""
+    return Refusal(-1013, "This symbol does not allow the specified self-trade prevention mode.")
+
+
+def order_refused(message: str) -> Refusal:
+    """-2010: the matching engine does not take the order."""
+    return Refusal(-2010, message)
+
+
+def cancel_refused(message: str) -> Refusal:
+    """-2011: the matching engine does not cancel the order."""
+    return Refusal(-2011, message)
+
+
+def no_such_order() -> Refusal:
+    """-2013."""
+    return Refusal(-2013, "Order does not exist.")
+
+
+def client_order_id_differs() -> Refusal:
+    """-2039."""
+    return Refusal(-2039, "Client order ID is not correct for this order ID.")
+
+
+# User data
+
+
+def already_subscribed() -> Refusal:
+    """-2035."""
+    return Refusal(-2035, "User Data Stream subscription already active.")
+
+
+def not_subscribed() -> Refusal:
+    """-2036."""
+    return Refusal(-2036, "User Data Stream subscription not active.")
+
+
+def subscription_ids_used_up() -> Refusal:
+    """-2042."""
+    return Refusal(-2042, "Maximum subscription ID reached for this connection.")
+
+
+# Its own fault
+
+
+def timed_out() -> Refusal:
+    """-1007: the execution is unknown."""
+    return Refusal(
+        -1007,
+        "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
+        status=504,
+    )

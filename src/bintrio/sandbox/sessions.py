@@ -1,0 +1,108 @@
+"""What a connection is to the exchange: its options, who is logged on, what it is subscribed to.
+
+Source: "Session authentication" and "User Data Stream requests" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from bintrio.api.authentication import ConnectionStatus
+from bintrio.endpoints import TimeUnit
+
+from . import refusals
+from .auth import Credential
+
+MAX_SUBSCRIPTION_IDS: Final = 65_535
+"""Over the lifetime of a connection; "User Data Stream subscription"."""
+
+
+class Subscription(NamedTuple):
+    """To the events of an account.
+
+    Attributes:
+        uid: of the account.
+        by_logon: whether it came from the logged-on session, and so ends with it.
+    """
+
+    uid: int
+    by_logon: bool
+
+
+class Session:
+    """One connection, without its bytes.
+
+    Args:
+        connected_since: microseconds.
+        unit: of all times that it is told.
+        returns_rate_limits: whether answers show the rate limits, unless a request says otherwise.
+
+    Attributes:
+        credential: the key that is logged on, or None.
+        subscriptions: by subscription id.
+    """
+
+    def __init__(self, *, connected_since: int, unit: TimeUnit = "ms", returns_rate_limits: bool = True) -> None:
+        self.connected_since: Final = connected_since
+        self.unit: Final[TimeUnit] = unit
+        self.returns_rate_limits: Final = returns_rate_limits
+        self.credential: Credential | None = None
+        self.subscriptions: Final[dict[int, Subscription]] = {}
+        self._authorized_since: int | None = None
+        self._next_id = 0
+
+    def log_on(self, credential: Credential, now: int) -> None:
+        """Requests need no key and no signature from now on."""
+        self.credential = credential
+        self._authorized_since = now
+
+    def log_off(self) -> list[int]:
+        """Back to signing each request. Returns the subscriptions that this ended."""
+        self.credential = self._authorized_since = None
+        ended = [number for number, subscription in self.subscriptions.items() if subscription.by_logon]
+        for number in ended:
+            del self.subscriptions[number]
+        return ended
+
+    def subscribe(self, uid: int, *, by_logon: bool) -> int:
+        """Follow an account. Returns the subscription id.
+
+        Raises:
+            Refusal: -2035 or -2042.
+        """
+        if self.subscription_to(uid) is not None:
+            raise refusals.already_subscribed()
+        if self._next_id >= MAX_SUBSCRIPTION_IDS:
+            raise refusals.subscription_ids_used_up()
+        number, self._next_id = self._next_id, self._next_id + 1
+        self.subscriptions[number] = Subscription(uid, by_logon)
+        return number
+
+    def unsubscribe(self, number: int | None) -> None:
+        """End one subscription, or all.
+
+        Raises:
+            Refusal: -2036.
+        """
+        if number is None:
+            self.subscriptions.clear()
+        elif self.subscriptions.pop(number, None) is None:
+            raise refusals.not_subscribed()
+
+    def subscription_to(self, uid: int) -> int | None:
+        """The id of the subscription to an account, if there is one."""
+        for number, subscription in self.subscriptions.items():
+            if subscription.uid == uid:
+                return number
+        return None
+
+    def status(self, now: int) -> ConnectionStatus:
+        """The answer to session.status."""
+        return ConnectionStatus(
+            api_key=self.credential.api_key if self.credential else None,
+            authorized_since=self._authorized_since,
+            connected_since=self.connected_since,
+            return_rate_limits=self.returns_rate_limits,
+            server_time=now,
+            user_data_stream=bool(self.subscriptions),
+        )

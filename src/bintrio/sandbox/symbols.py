@@ -1,0 +1,150 @@
+"""Symbols and the filters that their orders must pass.
+
+Source: filters.md, and "Exchange information" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from .orders import Order, eight_decimals
+from .refusals import filter_failure, order_refused, stp_mode_not_allowed
+
+_ORDER_TYPES: Final = ("LIMIT", "LIMIT_MAKER", "MARKET")
+
+
+class Symbol(msgspec.Struct, frozen=True, kw_only=True):
+    """What is traded, and by which rules. Prices are in the quote asset, quantities in the base asset.
+
+    Attributes:
+        min_notional: the least that price times quantity may be.
+        max_notional: the most that it may be, market orders aside.
+        status: ``TRADING``, or why not.
+    """
+
+    base: str
+    quote: str
+    min_price: Decimal = Decimal("0.01")
+    max_price: Decimal = Decimal(1_000_000)
+    tick_size: Decimal = Decimal("0.01")
+    min_quantity: Decimal = Decimal("0.00001")
+    max_quantity: Decimal = Decimal(9_000)
+    step_size: Decimal = Decimal("0.00001")
+    min_notional: Decimal = Decimal(5)
+    max_notional: Decimal = Decimal(9_000_000)
+    status: str = "TRADING"
+
+    @property
+    def name(self) -> str:
+        """As requests name it."""
+        return self.base + self.quote
+
+    def check(self, order: Order, reference_price: Decimal | None) -> None:
+        """Refuse an order that breaks a rule.
+
+        Args:
+            order: as it came.
+            reference_price: what a market order is valued at, if there is any price at all.
+
+        Raises:
+            Refusal: -1013 with the filter's name, or -2010.
+        """
+        if self.status != "TRADING":
+            raise order_refused("Market is closed.")
+        if order.stp_mode != "NONE":
+            raise stp_mode_not_allowed()
+        if order.type != "MARKET":
+            self._check_price(order.price)
+        if not order.quote_quantity:
+            self._check_quantity(order.quantity)
+        self._check_notional(order, reference_price)
+
+    def _check_price(self, price: Decimal) -> None:
+        if not self.min_price <= price <= self.max_price or price % self.tick_size:
+            raise filter_failure("PRICE_FILTER")
+
+    def _check_quantity(self, quantity: Decimal) -> None:
+        if not self.min_quantity <= quantity <= self.max_quantity or quantity % self.step_size:
+            raise filter_failure("LOT_SIZE")
+
+    def _check_notional(self, order: Order, reference_price: Decimal | None) -> None:
+        price = reference_price if order.type == "MARKET" else order.price
+        notional = order.quote_quantity or (None if price is None else price * order.quantity)
+        if notional is None:
+            return
+        if notional < self.min_notional or (order.type != "MARKET" and notional > self.max_notional):
+            raise filter_failure("NOTIONAL")
+
+    def as_json(self) -> dict[str, Any]:
+        """Its item of ``exchangeInfo``."""
+        return {
+            "symbol": self.name,
+            "status": self.status,
+            "baseAsset": self.base,
+            "baseAssetPrecision": 8,
+            "quoteAsset": self.quote,
+            "quotePrecision": 8,
+            "quoteAssetPrecision": 8,
+            "baseCommissionPrecision": 8,
+            "quoteCommissionPrecision": 8,
+            "orderTypes": _ORDER_TYPES,
+            "icebergAllowed": False,
+            "ocoAllowed": False,
+            "otoAllowed": False,
+            "opoAllowed": False,
+            "quoteOrderQtyMarketAllowed": True,
+            "allowTrailingStop": False,
+            "cancelReplaceAllowed": False,
+            "amendAllowed": False,
+            "pegInstructionsAllowed": False,
+            "isSpotTradingAllowed": True,
+            "isMarginTradingAllowed": False,
+            "filters": self._filters(),
+            "permissions": [],
+            "permissionSets": [["SPOT"]],
+            "defaultSelfTradePreventionMode": "NONE",
+            "allowedSelfTradePreventionModes": ["NONE"],
+        }
+
+    def _filters(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "filterType": "PRICE_FILTER",
+                "minPrice": eight_decimals(self.min_price),
+                "maxPrice": eight_decimals(self.max_price),
+                "tickSize": eight_decimals(self.tick_size),
+            },
+            {
+                "filterType": "LOT_SIZE",
+                "minQty": eight_decimals(self.min_quantity),
+                "maxQty": eight_decimals(self.max_quantity),
+                "stepSize": eight_decimals(self.step_size),
+            },
+            {
+                "filterType": "NOTIONAL",
+                "minNotional": eight_decimals(self.min_notional),
+                "applyMinToMarket": True,
+                "maxNotional": eight_decimals(self.max_notional),
+                "applyMaxToMarket": False,
+                "avgPriceMins": 0,
+            },
+        ]
+
+
+SYMBOLS: Final = (
+    Symbol(base="BTC", quote="USDT"),
+    Symbol(base="ETH", quote="USDT", step_size=Decimal("0.0001"), min_quantity=Decimal("0.0001")),
+    Symbol(
+        base="BNB",
+        quote="BTC",
+        min_price=Decimal("0.000001"),
+        tick_size=Decimal("0.000001"),
+        step_size=Decimal("0.001"),
+        min_quantity=Decimal("0.001"),
+        min_notional=Decimal("0.0001"),
+    ),
+)
+"""What a sandbox trades unless told otherwise."""

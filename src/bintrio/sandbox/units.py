@@ -1,0 +1,52 @@
+"""Time units: the sandbox reckons in microseconds, a connection is told the unit that it asked for.
+
+Source: "General API Information" (timeUnit) of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from bintrio.endpoints import TimeUnit
+
+MILLISECOND = 1_000
+"""Microseconds in one."""
+
+SECOND = 1_000_000
+"""Microseconds in one."""
+
+
+def in_unit(value: Any, unit: TimeUnit) -> Any:
+    """A record, or a sequence of records, with every time in it in ``unit``."""
+    return value if unit == "us" else _in_milliseconds(value)
+
+
+def _in_milliseconds(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return tuple(map(_in_milliseconds, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if not isinstance(value, msgspec.Struct):
+        return value
+    changes: dict[str, Any] = {}
+    for name in _times(type(value)):
+        time = getattr(value, name)
+        if time is not None and time > 0:  # -1 says "never"
+            changes[name] = time // MILLISECOND
+    for name in _parts(type(value)):
+        changes[name] = _in_milliseconds(getattr(value, name))
+    return msgspec.structs.replace(value, **changes) if changes else value
+
+
+@cache
+def _times(record: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields of a record that hold a time: the exchange's names for them all end the same way."""
+    names = record.__struct_fields__
+    return tuple(name for name in names if name == "time" or name.endswith(("_time", "_since")))
+
+
+@cache
+def _parts(record: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields of a record that hold records with times in them."""
+    return tuple(name for name in record.__struct_fields__ if name == "order_reports")

@@ -1,0 +1,241 @@
+"""Parameters as they came, to a `Request`, or to the documented refusal.
+
+The declarations in `bintrio.api` say what a method takes: names, types, enum values, what is required. This module
+reads the JSON against them with the exchange's eyes: each mistake has a code of its own. What it does not know how to
+name falls back to the declaration's own check, as -1102 or -1128.
+
+Parameters that belong to no method in particular (apiKey, signature, timestamp, returnRateLimits) are taken out first.
+
+Source: "Request format" of the WebSocket API document, errors.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
+
+import msgspec
+
+from bintrio.api._base import Request
+from bintrio.errors import InvalidRequest
+
+from . import refusals
+from .refusals import Refusal
+
+Params = Mapping[str, Any]
+"""Decoded JSON values by wire name; a number with a fraction is a Decimal with the digits that were sent."""
+
+GENERAL: Final = frozenset({"apiKey", "signature", "timestamp", "returnRateLimits"})
+
+_NUMBER: Final = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
+_INTEGER: Final = r"^[0-9]{1,20}$"
+_CLIENT_ID: Final = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
+_SYMBOL: Final = r"^[\w\-._]{1,50}$"
+_BOOLEAN: Final = r"^(true|false)$"
+
+_PATTERNS: Final = {
+    "symbol": _SYMBOL,
+    "newClientOrderId": _CLIENT_ID,
+    "origClientOrderId": _CLIENT_ID,
+    "cancelOrigClientOrderId": _CLIENT_ID,
+}
+"""The legal range of strings, as -1100 quotes it. Symbols may be outside ASCII."""
+
+_DECIMALS: Final = 8
+"""Of prices and quantities: the precision of every asset here."""
+
+_MAX_RECV_WINDOW: Final = 60_000
+"""Milliseconds; "Timing security"."""
+
+_REQUIRED_BY_TYPE: Final = {
+    "LIMIT": ("timeInForce", "price", "quantity"),
+    "LIMIT_MAKER": ("price", "quantity"),
+    "STOP_LOSS": ("quantity",),
+    "STOP_LOSS_LIMIT": ("timeInForce", "price", "quantity"),
+    "TAKE_PROFIT": ("quantity",),
+    "TAKE_PROFIT_LIMIT": ("timeInForce", "price", "quantity"),
+}
+_SURPLUS_BY_TYPE: Final = {
+    "LIMIT": ("stopPrice", "trailingDelta", "quoteOrderQty"),
+    "LIMIT_MAKER": ("timeInForce", "stopPrice", "trailingDelta", "quoteOrderQty"),
+    "MARKET": ("timeInForce", "price", "stopPrice", "trailingDelta", "icebergQty"),
+}
+_EITHER: Final = (("orderId", "origClientOrderId"),)
+
+
+class Field(NamedTuple):
+    """One parameter of a method, as the exchange sees it."""
+
+    name: str
+    wire_name: str
+    read: Callable[[str, Any], Any]
+    values: tuple[str, ...]
+    required: bool
+
+
+@cache
+def fields(request_type: type[Request[Any]]) -> tuple[Field, ...]:
+    """The parameters of a method, in the order of declaration."""
+    return tuple(_field(field) for field in msgspec.structs.fields(request_type))
+
+
+def read_request(request_type: type[Request[Any]], params: Params) -> Request[Any]:
+    """The request that the parameters make.
+
+    Raises:
+        Refusal: the documented one.
+    """
+    known = fields(request_type)
+    names = {field.wire_name for field in known}
+    own = {name: value for name, value in params.items() if name not in GENERAL}
+    _check_surplus(names, own, params)
+    given = {field.name: _read(field, own[field.wire_name]) for field in known if _is_given(field, own)}
+    sent = {field.wire_name: given[field.name] for field in known if field.name in given}
+    if "type" in names:
+        _check_type(sent, names)
+    for first, second in _EITHER:
+        if {first, second} <= names and not {first, second} & sent.keys():
+            raise refusals.either_mandatory(first, second)
+    return _build(request_type, given)
+
+
+def _build(request_type: type[Request[Any]], given: dict[str, Any]) -> Request[Any]:
+    try:
+        return request_type(**given)
+    except InvalidRequest as error:
+        if error.field is None:
+            raise refusals.bad_combination() from None
+        wire_names = {field.name: field.wire_name for field in fields(request_type)}
+        raise refusals.mandatory(wire_names.get(error.field, error.field)) from None
+
+
+def _check_surplus(names: set[str], own: Params, params: Params) -> None:
+    surplus = own.keys() - names
+    if surplus and not names:
+        raise refusals.too_many_parameters(0, len(own))
+    if surplus:
+        raise refusals.not_read(len(params) - len(surplus), len(params))
+
+
+def _is_given(field: Field, own: Params) -> bool:
+    value = own.get(field.wire_name)
+    if value is None or value == "":
+        if field.required:
+            raise refusals.mandatory(field.wire_name)
+        if value == "":
+            raise refusals.empty(field.wire_name)
+    return value is not None
+
+
+def _read(field: Field, value: Any) -> Any:
+    exact = field.read(field.wire_name, value)
+    if field.values and exact not in field.values:
+        raise refusals.invalid_value(field.wire_name)
+    _check_range(field.wire_name, exact)
+    return exact
+
+
+def _check_range(name: str, value: Any) -> None:
+    """Limits that the document gives for single parameters."""
+    if name == "recvWindow":
+        if value > _MAX_RECV_WINDOW:
+            raise refusals.too_great(name, _MAX_RECV_WINDOW)
+        if _places(value) > 3:
+            raise refusals.too_precise(name)
+    elif name == "strategyType" and value < 1_000_000:
+        raise refusals.invalid_value(name)
+    elif isinstance(value, Decimal) and _places(value) > _DECIMALS:
+        raise refusals.too_precise(name)
+
+
+def _check_type(sent: Params, names: set[str]) -> None:
+    """What an order type needs, and what it must not have."""
+    kind = sent["type"]
+    for name in _REQUIRED_BY_TYPE.get(kind, ()):
+        if name not in sent:
+            raise refusals.mandatory(name)
+    for name in _SURPLUS_BY_TYPE.get(kind, ()):
+        if name in sent:
+            raise refusals.not_required(name)
+    if "stopPrice" in names and kind.startswith(("STOP", "TAKE")) and not {"stopPrice", "trailingDelta"} & sent.keys():
+        raise refusals.either_mandatory("stopPrice", "trailingDelta")
+    if kind == "MARKET":
+        _check_market(sent)
+
+
+def _check_market(sent: Params) -> None:
+    if "quantity" not in sent and "quoteOrderQty" not in sent:
+        raise refusals.either_mandatory("quantity", "quoteOrderQty")
+    if "quantity" in sent and "quoteOrderQty" in sent:
+        raise refusals.not_required("quoteOrderQty")
+
+
+# Kinds of values: each takes the wire name and a JSON value.
+
+
+def _decimal(name: str, value: Any) -> Decimal:
+    text = format(value, "f") if isinstance(value, Decimal) else str(value)
+    if isinstance(value, bool | list | dict) or not re.fullmatch(_NUMBER, text, re.ASCII):
+        raise refusals.illegal_characters(name, _NUMBER)
+    return Decimal(text)
+
+
+def _integer(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not re.fullmatch(_INTEGER, str(value), re.ASCII):
+        raise refusals.illegal_characters(name, _INTEGER)
+    return int(value)
+
+
+def _boolean(name: str, value: Any) -> bool:
+    if value in ("true", "false"):
+        return bool(value == "true")
+    if not isinstance(value, bool):
+        raise refusals.illegal_characters(name, _BOOLEAN)
+    return value
+
+
+def _string(name: str, value: Any) -> str:
+    pattern = _PATTERNS.get(name)
+    if not isinstance(value, str):
+        raise refusals.illegal_characters(name, pattern or r"^.+$")
+    if pattern is not None and not re.fullmatch(pattern, value):
+        raise refusals.illegal_characters(name, pattern)
+    return value
+
+
+def _strings(name: str, value: Any) -> tuple[str, ...]:
+    items: list[Any] = value if isinstance(value, list) else [value]
+    if not items:
+        raise refusals.empty(name)
+    texts = tuple(_string(name, item) for item in items)
+    if len(set(texts)) < len(texts):
+        raise Refusal(-1151, "Symbol is present multiple times in the list.")
+    return texts
+
+
+_KINDS: Final[dict[Any, Callable[[str, Any], Any]]] = {
+    Decimal: _decimal,
+    int: _integer,
+    bool: _boolean,
+    str: _string,
+}
+
+
+def _field(field: msgspec.structs.FieldInfo) -> Field:
+    annotation, values = field.type, ()
+    if get_origin(annotation) in {Union, UnionType}:
+        (annotation,) = (member for member in get_args(annotation) if member is not NoneType)
+    if get_origin(annotation) is Annotated:
+        annotation, meta = get_args(annotation)[:2]
+        values = (meta.extra or {}).get("values", ())
+    return Field(field.name, field.encode_name, _KINDS.get(annotation, _strings), values, field.required)
+
+
+def _places(number: Decimal) -> int:
+    """Decimal places that are not trailing zeros."""
+    exponent = number.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
