@@ -2,7 +2,7 @@
 
 **Two lanes share one byte stream.** The data lane is ours: text and binary messages are cut straight out of the
 receive buffer, and outgoing ones are framed by the caller and queued. The control lane is trio-websocket's: it is
-given a stream of its own (`_ControlLane`), on which it finds the answer to the opening handshake, then pings, pongs
+given a stream of its own (`ControlLane`), on which it finds the answer to the opening handshake, then pings, pongs
 and close frames, and nothing else. What it sends there joins the same queue. So it keeps the protocol's state, and
 never touches a message; its message queue cannot fill, so it can never stop answering pings.
 
@@ -159,7 +159,7 @@ class Wire:
         self._close_timeout = close_timeout
         self._decoder = FrameDecoder(masked=False, max_message_size=max_message_size)
         self._mask_keys = MaskKeys()
-        self._control = _ControlLane(self._send_control)
+        self._control = ControlLane(self._send_control)
         self._ready: list[Message] = []  # came along with the answer to the handshake
         # Outgoing
         self.backlog = 0
@@ -500,7 +500,7 @@ class Wire:
                 pass
 
 
-class _ControlLane(trio.abc.Stream):
+class ControlLane(trio.abc.Stream):
     """The stream that trio-websocket sees. Neither direction waits for the other end.
 
     Args:
