@@ -180,7 +180,7 @@ def api(
     """
 
     def declare(request_type: type[RequestT]) -> type[RequestT]:
-        (base,) = (base for base in request_type.__orig_bases__ if get_origin(base) is Request)  # type: ignore[attr-defined]
+        base = request_type.__orig_bases__[0]  # type: ignore[attr-defined]  # typing's own protocol
         catalogue[name] = request_type
         request_type.api = Api(
             name=name,
@@ -296,24 +296,7 @@ def _complaint(method: str, parameter: Parameter, value: Any) -> str:
     return said
 
 
-# Rules between parameters. Names are Python names; "given" means not None.
-
-
-def requires(field: str, *values: str, all_of: Sequence[str] = (), any_of: Sequence[str] = ()) -> Rule:
-    """When ``field`` is one of ``values``: every name in ``all_of``, and at least one in ``any_of``, must be given."""
-
-    def rule(request: Any) -> str | None:
-        value = getattr(request, field)
-        if value not in values:
-            return None
-        missing = [name for name in all_of if getattr(request, name) is None]
-        if missing:
-            return f"{field}={value!r} requires {', '.join(missing)}"
-        if any_of and not _given(request, any_of):
-            return f"{field}={value!r} requires {' or '.join(any_of)}"
-        return None
-
-    return rule
+# Rules between parameters. Names are Python names; "given" means not None; "a|b" means at least one of them.
 
 
 def at_least_one(*names: str) -> Rule:
@@ -329,6 +312,116 @@ def at_most_one(*names: str) -> Rule:
         return f"{' and '.join(given)} exclude each other" if len(given) > 1 else None
 
     return rule
+
+
+def exactly_one(*names: str) -> Rule:
+    """One of the names must be given, and no other of them."""
+    return _all(at_least_one(*names), at_most_one(*names))
+
+
+def not_with(name: str, *others: str) -> Rule:
+    """None of the others may be given together with ``name``."""
+    return _all(*(at_most_one(name, other) for other in others))
+
+
+def together(*names: str) -> Rule:
+    """All of the names must be given, or none."""
+
+    def rule(request: Any) -> str | None:
+        given = _given(request, names)
+        return f"{' and '.join(names)} go together" if 0 < len(given) < len(names) else None
+
+    return rule
+
+
+def requires(name: str, values: Sequence[str], *needed: str) -> Rule:
+    """When ``name`` has one of the values, or any at all if there are none, what is needed must be given."""
+
+    def rule(request: Any) -> str | None:
+        value = getattr(request, name)
+        if value is None or (values and value not in values):
+            return None
+        missing = [need for need in needed if not _given(request, need.split("|"))]
+        case = f"{name}={value!r}" if values else name
+        return f"{case} requires {', '.join(missing).replace('|', ' or ')}" if missing else None
+
+    return rule
+
+
+def excludes(name: str, values: Sequence[str], *names: str) -> Rule:
+    """When ``name`` has one of the values, none of the names may be given."""
+
+    def rule(request: Any) -> str | None:
+        given = _given(request, names) if getattr(request, name) in values else ()
+        return f"{name}={getattr(request, name)!r} excludes {', '.join(given)}" if given else None
+
+    return rule
+
+
+def requires_value(name: str, other: str, value: str, *, unless: tuple[str, str] | None = None) -> Rule:
+    """With ``name``, ``other`` must have that value. ``unless`` a name has its value: then it may be left out."""
+
+    def rule(request: Any) -> str | None:
+        if getattr(request, name) is None or getattr(request, other) == value:
+            return None
+        if unless and getattr(request, unless[0]) == unless[1] and getattr(request, other) is None:
+            return None
+        return f"{name} requires {other}={value!r}"
+
+    return rule
+
+
+def fixed_value(name: str, value: str) -> Rule:
+    """The exchange takes no other value for ``name``."""
+    return lambda request: None if getattr(request, name) == value else f"{name} must be {value!r}"
+
+
+def at_most(count: int, name: str) -> Rule:
+    """The sequence ``name`` has no more than ``count`` items."""
+    return lambda request: f"{name} takes at most {count} items" if len(getattr(request, name) or ()) > count else None
+
+
+def within_a_day(start: str, end: str) -> Rule:
+    """From ``start`` to ``end`` there are no more than 24 hours, and they are in order."""
+
+    def rule(request: Any) -> str | None:
+        first, last = getattr(request, start), getattr(request, end)
+        if first is None or last is None or 0 <= _milliseconds(last) - _milliseconds(first) <= _DAY:
+            return None
+        return f"from {start} to {end} there may be no more than 24 hours"
+
+    return rule
+
+
+def time_zone_in_range(name: str) -> Rule:
+    """Hours, or hours and minutes, from -12:00 to +14:00."""
+
+    def rule(request: Any) -> str | None:
+        zone = getattr(request, name)
+        found = _TIME_ZONE.fullmatch(zone) if zone else None
+        if zone is None or (found and -720 <= _minutes(*found.groups("0")) <= 840):
+            return None
+        return f"{name} must be hours or hours:minutes from -12:00 to +14:00, not {zone!r}"
+
+    return rule
+
+
+_DAY: Final = 24 * 60 * 60 * 1000
+_TIME_ZONE: Final = re.compile(r"([+-]?)(\d{1,2})(?::([0-5]\d))?", re.ASCII)
+# A time above this is in microseconds: in milliseconds it would lie beyond the year 5000.
+_LAST_MILLISECOND: Final = 10**14
+
+
+def _milliseconds(time: int) -> int:
+    return time // 1000 if time > _LAST_MILLISECOND else time
+
+
+def _minutes(sign: str, hours: str, minutes: str) -> int:
+    return (-1 if sign == "-" else 1) * (int(hours) * 60 + int(minutes))
+
+
+def _all(*rules: Rule) -> Rule:
+    return lambda request: next(filter(None, (rule(request) for rule in rules)), None)
 
 
 def _given(request: Any, names: Sequence[str]) -> list[str]:

@@ -2,14 +2,15 @@
 
 **Enums are open.** To a type checker `Side` is ``Literal["BUY", "SELL"]``, so a misspelt value is an error in the
 editor. At runtime it is a plain `str`: a value that the exchange adds tomorrow decodes, compares and can be sent (G10).
-So keep a default branch: the types list what was known at release.
+So keep a default branch: the types list what was known at release, values that only the SBE schema names included.
 
 Source: enums.md, and "Rate limits" of the WebSocket API document.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar, get_args
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 
@@ -36,8 +37,38 @@ Duration: TypeAlias = int
 """Milliseconds."""
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Something the exchange sends. Unknown fields are no error; a missing one is."""
+if TYPE_CHECKING:
+    OneOf: TypeAlias = Annotated[T, "one of"]
+    Sole: TypeAlias = Annotated[T, "sole"]
+else:
+
+    class _OneOfType(type):
+        def __instancecheck__(cls, value: Any) -> bool:
+            return isinstance(value, cls.members)
+
+    class OneOf(metaclass=_OneOfType):
+        """``OneOf[Rich | Plain]`` inside a record: a union to a type checker, the first that fits at runtime.
+
+        msgspec tells the members of a union apart by a tag, which these answers do not have, so it sees a type of
+        its own for each such union, which `_codec` reads.
+        """
+
+        members: ClassVar[tuple[type, ...]] = ()
+
+        @classmethod
+        @cache
+        def __class_getitem__(cls, union: Any) -> type[OneOf]:
+            return type(cls)(cls.__name__, (cls,), {"members": get_args(union)})
+
+    class Sole:
+        """``Sole[T]`` as a result: a ``T``, which the exchange may wrap into an array of one."""
+
+        def __class_getitem__(cls, result: Any) -> Any:
+            return Annotated[result, cls]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, repr_omit_defaults=True):
+    """Something the exchange sends. Unknown fields are no error; a missing one is, unless it may be None."""
 
 
 Side: TypeAlias = Open[Literal["BUY", "SELL"]]
@@ -57,6 +88,7 @@ OrderState: TypeAlias = Open[
         "REJECTED",
         "EXPIRED",
         "EXPIRED_IN_MATCH",
+        "UNKNOWN",
     ]
 ]
 NewOrderRespType: TypeAlias = Open[Literal["ACK", "RESULT", "FULL"]]
@@ -68,13 +100,58 @@ SymbolStatusFilter: TypeAlias = Open[Literal["TRADING", "HALT", "BREAK"]]
 CancelRestrictions: TypeAlias = Open[Literal["ONLY_NEW", "ONLY_PARTIALLY_FILLED"]]
 PegPriceType: TypeAlias = Open[Literal["PRIMARY_PEG", "MARKET_PEG"]]
 PegOffsetType: TypeAlias = Open[Literal["PRICE_LEVEL"]]
-WorkingFloor: TypeAlias = Open[Literal["EXCHANGE", "SOR"]]
-ExpiryReason: TypeAlias = Open[Literal["NONE"]]
+WorkingFloor: TypeAlias = Open[Literal["EXCHANGE", "SOR", "BROKER"]]
+ExpiryReason: TypeAlias = Open[
+    Literal[
+        "NONE",
+        "REJECTED",
+        "EXCHANGE_CANCELED",
+        "OCO_TRIGGER",
+        "OTO_PHASE_ONE_EXPIRED",
+        "UNFILLED_IOC_QUANTITY_EXPIRED",
+        "UNFILLED_FOK_ORDER_EXPIRED",
+        "INSUFFICIENT_LIQUIDITY",
+        "EXECUTION_RULE_PRICE_RANGE_EXCEEDED",
+    ]
+]
+MatchType: TypeAlias = Open[Literal["ONE_PARTY_TRADE_REPORT", "AUTO_MATCH"]]
+AllocationType: TypeAlias = Open[Literal["SOR", "UNKNOWN"]]
+AccountType: TypeAlias = Open[Literal["SPOT", "UNKNOWN"]]
+OrderCapacity: TypeAlias = Open[Literal["PRINCIPAL", "AGENCY"]]
+CancelReplaceMode: TypeAlias = Open[Literal["STOP_ON_FAILURE", "ALLOW_FAILURE"]]
+CancelReplaceResult: TypeAlias = Open[Literal["SUCCESS", "FAILURE", "NOT_ATTEMPTED"]]
+OrderRateLimitExceededMode: TypeAlias = Open[Literal["DO_NOTHING", "CANCEL_ONLY"]]
+ExecutionRuleType: TypeAlias = Open[Literal["PRICE_RANGE"]]
+ReferencePriceCalculationType: TypeAlias = Open[Literal["ARITHMETIC_MEAN", "EXTERNAL"]]
+KlineInterval: TypeAlias = Open[
+    Literal["1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"]
+]
+TickerType: TypeAlias = Open[Literal["FULL", "MINI"]]
+# fmt: off
+TickerWindowSize: TypeAlias = Open[
+    Literal[
+        "1m", "2m", "3m", "4m", "5m", "6m", "7m", "8m", "9m", "10m", "11m", "12m", "13m", "14m", "15m", "16m", "17m",
+        "18m", "19m", "20m", "21m", "22m", "23m", "24m", "25m", "26m", "27m", "28m", "29m", "30m", "31m", "32m", "33m",
+        "34m", "35m", "36m", "37m", "38m", "39m", "40m", "41m", "42m", "43m", "44m", "45m", "46m", "47m", "48m", "49m",
+        "50m", "51m", "52m", "53m", "54m", "55m", "56m", "57m", "58m", "59m", "1h", "2h", "3h", "4h", "5h", "6h", "7h",
+        "8h", "9h", "10h", "11h", "12h", "13h", "14h", "15h", "16h", "17h", "18h", "19h", "20h", "21h", "22h", "23h",
+        "1d", "2d", "3d", "4d", "5d", "6d", "7d",
+    ]
+]
+Permission: TypeAlias = Open[
+    Literal[
+        "SPOT", "MARGIN", "LEVERAGED", "TRD_GRP_002", "TRD_GRP_003", "TRD_GRP_004", "TRD_GRP_005", "TRD_GRP_006",
+        "TRD_GRP_007", "TRD_GRP_008", "TRD_GRP_009", "TRD_GRP_010", "TRD_GRP_011", "TRD_GRP_012", "TRD_GRP_013",
+        "TRD_GRP_014", "TRD_GRP_015", "TRD_GRP_016", "TRD_GRP_017", "TRD_GRP_018", "TRD_GRP_019", "TRD_GRP_020",
+        "TRD_GRP_021", "TRD_GRP_022", "TRD_GRP_023", "TRD_GRP_024", "TRD_GRP_025",
+    ]
+]
+# fmt: on
 ContingencyType: TypeAlias = Open[Literal["OCO", "OTO"]]
 ListStatusType: TypeAlias = Open[Literal["RESPONSE", "EXEC_STARTED", "UPDATED", "ALL_DONE"]]
-ListOrderStatus: TypeAlias = Open[Literal["EXECUTING", "ALL_DONE", "REJECT"]]
+ListOrderStatus: TypeAlias = Open[Literal["EXECUTING", "ALL_DONE", "REJECT", "CANCELING"]]
 ExecutionType: TypeAlias = Open[
-    Literal["NEW", "CANCELED", "REPLACED", "REJECTED", "TRADE", "EXPIRED", "TRADE_PREVENTION"]
+    Literal["NEW", "CANCELED", "REPLACED", "REJECTED", "TRADE", "EXPIRED", "TRADE_PREVENTION", "UNKNOWN"]
 ]
 OrderRejectReason: TypeAlias = Open[
     Literal[

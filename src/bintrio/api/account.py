@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ._base import Number, Request, api, at_least_one
+from ._base import Number, Request, api, at_least_one, exactly_one, not_with, requires, within_a_day
+from ._orders import OrderDetails, OrderList
 from ._values import (
-    ExpiryReason,
-    OrderState,
-    OrderType,
-    PegOffsetType,
-    PegPriceType,
+    AccountType,
+    AllocationType,
+    Permission,
+    RateLimit,
     Record,
     SelfTradePreventionMode,
-    Side,
-    TimeInForce,
     Timestamp,
-    WorkingFloor,
 )
+from .filters import Filter
 
 
 class CommissionRates(Record, frozen=True, kw_only=True):
@@ -41,7 +39,10 @@ class Balance(Record, frozen=True, kw_only=True):
 
 
 class Account(Record, frozen=True, kw_only=True):
-    """An account: what it may do, what it pays, what it has."""
+    """An account: what it may do, what it pays, what it has.
+
+    ``trade_group_id`` is promised by the STP FAQ, ``reduce_only_assets`` is known from the SBE schema.
+    """
 
     maker_commission: int
     taker_commission: int
@@ -55,50 +56,25 @@ class Account(Record, frozen=True, kw_only=True):
     require_self_trade_prevention: bool
     prevent_sor: bool
     update_time: Timestamp
-    account_type: str
+    account_type: AccountType
     balances: tuple[Balance, ...]
-    permissions: tuple[str, ...]
+    permissions: tuple[Permission, ...]
     uid: int
     trade_group_id: int | None = None
+    reduce_only_assets: tuple[str, ...] | None = None
 
 
-class Order(Record, frozen=True, kw_only=True):
-    """An order as the exchange knows it."""
+class Order(OrderDetails, frozen=True, kw_only=True):
+    """An order as the exchange knows it. A negative ``cummulative_quote_qty`` means that it is not known."""
 
-    symbol: str
-    order_id: int
-    order_list_id: int
-    client_order_id: str
-    price: Decimal
     orig_qty: Decimal
-    executed_qty: Decimal
-    cummulative_quote_qty: Decimal
-    status: OrderState
-    time_in_force: TimeInForce
-    type: OrderType
-    side: Side
     stop_price: Decimal
     iceberg_qty: Decimal
     time: Timestamp
     update_time: Timestamp
     is_working: bool
     working_time: Timestamp
-    orig_quote_order_qty: Decimal
     self_trade_prevention_mode: SelfTradePreventionMode
-    # "Conditional fields in Order Responses": each only with orders that use it.
-    trailing_delta: int | None = None
-    trailing_time: Timestamp | None = None
-    strategy_id: int | None = None
-    strategy_type: int | None = None
-    prevented_match_id: int | None = None
-    prevented_quantity: Decimal | None = None
-    used_sor: bool | None = None
-    working_floor: WorkingFloor | None = None
-    peg_price_type: PegPriceType | None = None
-    peg_offset_type: PegOffsetType | None = None
-    peg_offset_value: int | None = None
-    pegged_price: Decimal | None = None
-    expiry_reason: ExpiryReason | None = None
 
 
 @api("account.status", security="USER_DATA", weight=20, section="account-information-user_data")
@@ -135,4 +111,256 @@ class OpenOrdersStatus(Request[tuple[Order, ...]], frozen=True, kw_only=True):
     """The open orders of one symbol, or of all."""
 
     symbol: str | None = None
+    recv_window: Number | None = None
+
+
+@api(
+    "allOrders",
+    security="USER_DATA",
+    weight=20,
+    section="account-order-history-user_data",
+    rules=(within_a_day("start_time", "end_time"),),
+)
+class AllOrders(Request[tuple[Order, ...]], frozen=True, kw_only=True):
+    """Orders of a symbol from ``order_id`` on, or in a span of time, or the newest (default 500, at most 1000)."""
+
+    symbol: str
+    order_id: int | None = None
+    start_time: Timestamp | None = None
+    end_time: Timestamp | None = None
+    limit: int | None = None
+    recv_window: Number | None = None
+
+
+@api(
+    "orderList.status",
+    security="USER_DATA",
+    weight=4,
+    section="query-order-list-user_data",
+    rules=(at_least_one("orig_client_order_id", "order_list_id"),),
+)
+class OrderListStatus(Request[OrderList], frozen=True, kw_only=True):
+    """One order list, open or not; ``orig_client_order_id`` is its list client order id, and goes first."""
+
+    orig_client_order_id: str | None = None
+    order_list_id: int | None = None
+    recv_window: Number | None = None
+
+
+@api("openOrderLists.status", security="USER_DATA", weight=6, section="current-open-order-lists-user_data")
+class OpenOrderListsStatus(Request[tuple[OrderList, ...]], frozen=True, kw_only=True):
+    """The open order lists of all symbols."""
+
+    recv_window: Number | None = None
+
+
+@api(
+    "allOrderLists",
+    security="USER_DATA",
+    weight=20,
+    section="account-order-list-history-user_data",
+    rules=(within_a_day("start_time", "end_time"),),
+)
+class AllOrderLists(Request[tuple[OrderList, ...]], frozen=True, kw_only=True):
+    """Order lists from ``from_id`` on, or in a span of time, or the newest (default 500, at most 1000)."""
+
+    from_id: int | None = None
+    start_time: Timestamp | None = None
+    end_time: Timestamp | None = None
+    limit: int | None = None
+    recv_window: Number | None = None
+
+
+class AccountTrade(Record, frozen=True, kw_only=True):
+    """A trade of the account."""
+
+    symbol: str
+    id: int
+    order_id: int
+    order_list_id: int
+    price: Decimal
+    qty: Decimal
+    quote_qty: Decimal
+    commission: Decimal
+    commission_asset: str
+    time: Timestamp
+    is_buyer: bool
+    is_maker: bool
+    is_best_match: bool
+
+
+@api(
+    "myTrades",
+    security="USER_DATA",
+    weight=lambda request: 20 if request.order_id is None else 5,
+    section="account-trade-history-user_data",
+    rules=(
+        within_a_day("start_time", "end_time"),
+        not_with("from_id", "start_time", "end_time"),
+        not_with("order_id", "start_time", "end_time"),
+    ),
+)
+class MyTrades(Request[tuple[AccountTrade, ...]], frozen=True, kw_only=True):
+    """Trades of the account, of one order, from an id, in a span of time, or the newest (default 500, at most 1000)."""
+
+    symbol: str
+    order_id: int | None = None
+    start_time: Timestamp | None = None
+    end_time: Timestamp | None = None
+    from_id: int | None = None
+    limit: int | None = None
+    recv_window: Number | None = None
+
+
+@api("account.rateLimits.orders", security="USER_DATA", weight=40, section="unfilled-order-count-user_data")
+class AccountRateLimitsOrders(Request[tuple[RateLimit, ...]], frozen=True, kw_only=True):
+    """How many unfilled orders of the account count against its limits."""
+
+    recv_window: Number | None = None
+
+
+class PreventedMatch(Record, frozen=True, kw_only=True):
+    """A match that self-trade prevention kept from happening. Its mode decides which quantities there are."""
+
+    symbol: str
+    prevented_match_id: int
+    taker_order_id: int
+    maker_symbol: str
+    maker_order_id: int
+    trade_group_id: int
+    self_trade_prevention_mode: SelfTradePreventionMode
+    price: Decimal
+    taker_prevented_quantity: Decimal | None = None
+    maker_prevented_quantity: Decimal | None = None
+    transact_time: Timestamp
+
+
+@api(
+    "myPreventedMatches",
+    security="USER_DATA",
+    weight=lambda request: 20 if request.prevented_match_id is None else 2,
+    section="account-prevented-matches-user_data",
+    rules=(
+        exactly_one("prevented_match_id", "order_id"),
+        requires("from_prevented_match_id", (), "order_id"),
+        not_with("prevented_match_id", "limit"),
+    ),
+)
+class MyPreventedMatches(Request[tuple[PreventedMatch, ...]], frozen=True, kw_only=True):
+    """One prevented match, or those of one order (default 500, at most 1000)."""
+
+    symbol: str
+    prevented_match_id: int | None = None
+    order_id: int | None = None
+    from_prevented_match_id: int | None = None
+    limit: int | None = None
+    recv_window: Number | None = None
+
+
+class Allocation(Record, frozen=True, kw_only=True):
+    """What smart order routing allocated to an order."""
+
+    symbol: str
+    allocation_id: int
+    allocation_type: AllocationType
+    order_id: int
+    order_list_id: int
+    price: Decimal
+    qty: Decimal
+    quote_qty: Decimal
+    commission: Decimal
+    commission_asset: str
+    time: Timestamp
+    is_buyer: bool
+    is_maker: bool
+    is_allocator: bool
+
+
+@api(
+    "myAllocations",
+    security="USER_DATA",
+    weight=20,
+    section="account-allocations-user_data",
+    rules=(
+        within_a_day("start_time", "end_time"),
+        not_with("from_allocation_id", "start_time", "end_time"),
+        not_with("order_id", "start_time", "end_time"),
+    ),
+)
+class MyAllocations(Request[tuple[Allocation, ...]], frozen=True, kw_only=True):
+    """Allocations of a symbol, of one order, from an id, or in a span of time (default 500, at most 1000)."""
+
+    symbol: str
+    start_time: Timestamp | None = None
+    end_time: Timestamp | None = None
+    from_allocation_id: int | None = None
+    limit: int | None = None
+    order_id: int | None = None
+    recv_window: Number | None = None
+
+
+class Discount(Record, frozen=True, kw_only=True):
+    """What paying commission in another asset saves; None for the asset if there is none."""
+
+    enabled_for_account: bool
+    enabled_for_symbol: bool
+    discount_asset: str | None
+    discount: Decimal
+
+
+class Commission(Record, frozen=True, kw_only=True):
+    """What the account pays for trades of a symbol."""
+
+    symbol: str
+    standard_commission: CommissionRates
+    special_commission: CommissionRates
+    tax_commission: CommissionRates
+    discount: Discount
+
+
+@api("account.commission", security="USER_DATA", weight=20, section="account-commission-rates-user_data")
+class AccountCommission(Request[Commission], frozen=True, kw_only=True):
+    """The commission rates of the account for a symbol."""
+
+    symbol: str
+    recv_window: Number | None = None
+
+
+class Amendment(Record, frozen=True, kw_only=True):
+    """One change of an order's quantity."""
+
+    symbol: str
+    order_id: int
+    execution_id: int
+    orig_client_order_id: str
+    new_client_order_id: str
+    orig_qty: Decimal
+    new_qty: Decimal
+    time: Timestamp
+
+
+@api("order.amendments", security="USER_DATA", weight=4, section="query-order-amendments-user_data")
+class OrderAmendments(Request[tuple[Amendment, ...]], frozen=True, kw_only=True):
+    """The changes of one order's quantity (default 500, at most 1000)."""
+
+    symbol: str
+    order_id: int
+    from_execution_id: int | None = None
+    limit: int | None = None
+    recv_window: Number | None = None
+
+
+class RelevantFilters(Record, frozen=True, kw_only=True):
+    """The filters that orders of the account for a symbol must pass."""
+
+    exchange_filters: tuple[Filter, ...]
+    symbol_filters: tuple[Filter, ...]
+    asset_filters: tuple[Filter, ...]
+
+
+@api("myFilters", security="USER_DATA", weight=40, section="query-relevant-filters-user_data")
+class MyFilters(Request[RelevantFilters], frozen=True, kw_only=True):
+    """The filters that orders of the account for a symbol must pass; the only source of asset filters."""
+
+    symbol: str
     recv_window: Number | None = None

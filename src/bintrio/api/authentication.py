@@ -12,7 +12,10 @@ from ._values import Record, Timestamp
 
 
 class ConnectionStatus(Record, frozen=True, kw_only=True):
-    """How the connection stands: when it was opened, and by which key it is logged on, if any."""
+    """How the connection stands: when it was opened, and by which key it is logged on, if any.
+
+    ``user_data_stream`` is None where the exchange offers no user data streams.
+    """
 
     api_key: str | None
     authorized_since: Timestamp | None

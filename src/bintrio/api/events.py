@@ -3,15 +3,20 @@
 Events come with single letters; the names here are those of the exchange's document. An event type that is not known
 arrives as `UnknownEvent`, with its raw JSON (G10).
 
+While a session moves to another connection, both deliver the same events. `identity` tells which are the same: all
+of an event but the time it was sent.
+
 Source: user-data-stream.md, and "User Data Streams" of the WebSocket API document.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import msgspec
+from msgspec import field
 
 from ._values import (
     ContingencyType,
@@ -19,6 +24,8 @@ from ._values import (
     ExpiryReason,
     ListOrderStatus,
     ListStatusType,
+    MatchType,
+    OrderCapacity,
     OrderRejectReason,
     OrderState,
     OrderType,
@@ -32,245 +39,167 @@ from ._values import (
 )
 
 
-class AssetBalance(msgspec.Struct, frozen=True, kw_only=True, rename={"asset": "a", "free": "f", "locked": "l"}):
+class _Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
+    """A part of an event."""
+
+
+class _Event(_Item, frozen=True, kw_only=True, tag_field="e"):
+    """What all events share."""
+
+    event_time: Timestamp = field(name="E")
+
+    def identity(self) -> Hashable:
+        """A value that is equal for the same event on two connections: all but its ``event_time``."""
+        return type(self), msgspec.structs.astuple(self)[1:]
+
+
+class AssetBalance(_Item, frozen=True, kw_only=True):
     """What the account has of one asset after the change."""
 
-    asset: str
-    free: Decimal
-    locked: Decimal
+    asset: str = field(name="a")
+    free: Decimal = field(name="f")
+    locked: Decimal = field(name="l")
 
 
-class OutboundAccountPosition(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    tag_field="e",
-    tag="outboundAccountPosition",
-    rename={"event_time": "E", "update_time": "u", "balances": "B"},
-):
+class OutboundAccountPosition(_Event, frozen=True, kw_only=True, tag="outboundAccountPosition"):
     """Balances may have changed; only the assets concerned are listed."""
 
-    event_time: Timestamp
-    update_time: Timestamp
-    balances: tuple[AssetBalance, ...]
+    update_time: Timestamp = field(name="u")
+    balances: tuple[AssetBalance, ...] = field(name="B")
 
 
-class BalanceUpdate(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    tag_field="e",
-    tag="balanceUpdate",
-    rename={"event_time": "E", "asset": "a", "delta": "d", "clear_time": "T"},
-):
+class BalanceUpdate(_Event, frozen=True, kw_only=True, tag="balanceUpdate"):
     """A deposit, withdrawal or transfer."""
 
-    event_time: Timestamp
-    asset: str
-    delta: Decimal
-    clear_time: Timestamp
+    asset: str = field(name="a")
+    delta: Decimal = field(name="d")
+    clear_time: Timestamp = field(name="T")
 
 
-class ExternalLockUpdate(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    tag_field="e",
-    tag="externalLockUpdate",
-    rename={"event_time": "E", "asset": "a", "delta": "d", "transaction_time": "T"},
-):
+class ExternalLockUpdate(_Event, frozen=True, kw_only=True, tag="externalLockUpdate"):
     """Part of the balance was locked or released by another system of the exchange."""
 
-    event_time: Timestamp
-    asset: str
-    delta: Decimal
-    transaction_time: Timestamp
+    asset: str = field(name="a")
+    delta: Decimal = field(name="d")
+    transaction_time: Timestamp = field(name="T")
 
 
-_EXECUTION_REPORT = {
-    "event_time": "E",
-    "symbol": "s",
-    "client_order_id": "c",
-    "side": "S",
-    "order_type": "o",
-    "time_in_force": "f",
-    "quantity": "q",
-    "price": "p",
-    "stop_price": "P",
-    "iceberg_quantity": "F",
-    "order_list_id": "g",
-    "original_client_order_id": "C",
-    "execution_type": "x",
-    "order_status": "X",
-    "reject_reason": "r",
-    "order_id": "i",
-    "last_executed_quantity": "l",
-    "cumulative_filled_quantity": "z",
-    "last_executed_price": "L",
-    "commission_amount": "n",
-    "commission_asset": "N",
-    "transaction_time": "T",
-    "trade_id": "t",
-    "execution_id": "I",
-    "is_on_book": "w",
-    "is_maker": "m",
-    "ignore": "M",
-    "order_creation_time": "O",
-    "cumulative_quote_quantity": "Z",
-    "last_quote_quantity": "Y",
-    "quote_order_quantity": "Q",
-    "self_trade_prevention_mode": "V",
-    "working_time": "W",
-    "prevented_match_id": "v",
-    "trailing_delta": "d",
-    "trailing_time": "D",
-    "strategy_id": "j",
-    "strategy_type": "J",
-    "prevented_quantity": "A",
-    "last_prevented_quantity": "B",
-    "trade_group_id": "u",
-    "counter_order_id": "U",
-    "counter_symbol": "Cs",
-    "prevented_execution_quantity": "pl",
-    "prevented_execution_price": "pL",
-    "prevented_execution_quote_quantity": "pY",
-    "match_type": "b",
-    "allocation_id": "a",
-    "working_floor": "k",
-    "used_sor": "uS",
-    "peg_price_type": "gP",
-    "peg_offset_type": "gOT",
-    "peg_offset_value": "gOV",
-    "pegged_price": "gp",
-    "expiry_reason": "eR",
-}
-
-
-class ExecutionReport(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="executionReport", rename=_EXECUTION_REPORT
-):
+class ExecutionReport(_Event, frozen=True, kw_only=True, tag="executionReport"):
     """An order changed: it was taken, traded, canceled, replaced, rejected, or it expired."""
 
-    event_time: Timestamp
-    symbol: str
-    client_order_id: str
-    side: Side
-    order_type: OrderType
-    time_in_force: TimeInForce
-    quantity: Decimal
-    price: Decimal
-    stop_price: Decimal
-    iceberg_quantity: Decimal
-    order_list_id: int
-    original_client_order_id: str
-    execution_type: ExecutionType
-    order_status: OrderState
-    reject_reason: OrderRejectReason
-    order_id: int
-    last_executed_quantity: Decimal
-    cumulative_filled_quantity: Decimal
-    last_executed_price: Decimal
-    commission_amount: Decimal
-    commission_asset: str | None
-    transaction_time: Timestamp
-    trade_id: int
-    execution_id: int
-    is_on_book: bool
-    is_maker: bool
-    ignore: bool
-    order_creation_time: Timestamp
-    cumulative_quote_quantity: Decimal
-    last_quote_quantity: Decimal
-    quote_order_quantity: Decimal
-    self_trade_prevention_mode: SelfTradePreventionMode
+    symbol: str = field(name="s")
+    client_order_id: str = field(name="c")
+    side: Side = field(name="S")
+    order_type: OrderType = field(name="o")
+    time_in_force: TimeInForce = field(name="f")
+    quantity: Decimal = field(name="q")
+    price: Decimal = field(name="p")
+    stop_price: Decimal = field(name="P")
+    iceberg_quantity: Decimal = field(name="F")
+    order_list_id: int = field(name="g")
+    original_client_order_id: str = field(name="C")
+    execution_type: ExecutionType = field(name="x")
+    order_status: OrderState = field(name="X")
+    reject_reason: OrderRejectReason = field(name="r")
+    order_id: int = field(name="i")
+    last_executed_quantity: Decimal = field(name="l")
+    cumulative_filled_quantity: Decimal = field(name="z")
+    last_executed_price: Decimal = field(name="L")
+    commission_amount: Decimal = field(name="n")
+    commission_asset: str | None = field(name="N")
+    transaction_time: Timestamp = field(name="T")
+    trade_id: int = field(name="t")
+    execution_id: int = field(name="I")
+    is_on_book: bool = field(name="w")
+    is_maker: bool = field(name="m")
+    ignore: bool = field(name="M")
+    order_creation_time: Timestamp = field(name="O")
+    cumulative_quote_quantity: Decimal = field(name="Z")
+    last_quote_quantity: Decimal = field(name="Y")
+    quote_order_quantity: Decimal = field(name="Q")
+    self_trade_prevention_mode: SelfTradePreventionMode = field(name="V")
     # "Conditional fields in Execution Report": each only with orders that use it.
-    working_time: Timestamp | None = None
-    prevented_match_id: int | None = None
-    trailing_delta: int | None = None
-    trailing_time: Timestamp | None = None
-    strategy_id: int | None = None
-    strategy_type: int | None = None
-    prevented_quantity: Decimal | None = None
-    last_prevented_quantity: Decimal | None = None
-    trade_group_id: int | None = None
-    counter_order_id: int | None = None
-    counter_symbol: str | None = None
-    prevented_execution_quantity: Decimal | None = None
-    prevented_execution_price: Decimal | None = None
-    prevented_execution_quote_quantity: Decimal | None = None
-    match_type: str | None = None
-    allocation_id: int | None = None
-    working_floor: WorkingFloor | None = None
-    used_sor: bool | None = None
-    peg_price_type: PegPriceType | None = None
-    peg_offset_type: PegOffsetType | None = None
-    peg_offset_value: int | None = None
-    pegged_price: Decimal | None = None
-    expiry_reason: ExpiryReason | None = None
+    working_time: Timestamp | None = field(name="W", default=None)
+    prevented_match_id: int | None = field(name="v", default=None)
+    trailing_delta: int | None = field(name="d", default=None)
+    trailing_time: Timestamp | None = field(name="D", default=None)
+    strategy_id: int | None = field(name="j", default=None)
+    strategy_type: int | None = field(name="J", default=None)
+    prevented_quantity: Decimal | None = field(name="A", default=None)
+    last_prevented_quantity: Decimal | None = field(name="B", default=None)
+    trade_group_id: int | None = field(name="u", default=None)
+    counter_order_id: int | None = field(name="U", default=None)
+    counter_symbol: str | None = field(name="Cs", default=None)
+    prevented_execution_quantity: Decimal | None = field(name="pl", default=None)
+    prevented_execution_price: Decimal | None = field(name="pL", default=None)
+    prevented_execution_quote_quantity: Decimal | None = field(name="pY", default=None)
+    match_type: MatchType | None = field(name="b", default=None)
+    allocation_id: int | None = field(name="a", default=None)
+    working_floor: WorkingFloor | None = field(name="k", default=None)
+    used_sor: bool | None = field(name="uS", default=None)
+    peg_price_type: PegPriceType | None = field(name="gP", default=None)
+    peg_offset_type: PegOffsetType | None = field(name="gOT", default=None)
+    peg_offset_value: int | None = field(name="gOV", default=None)
+    pegged_price: Decimal | None = field(name="gp", default=None)
+    expiry_reason: ExpiryReason | None = field(name="eR", default=None)
+    # Known from the SBE schema only.
+    order_capacity: OrderCapacity | None = field(name="y", default=None)
 
 
-class ListStatusOrder(
-    msgspec.Struct, frozen=True, kw_only=True, rename={"symbol": "s", "order_id": "i", "client_order_id": "c"}
-):
+class ListStatusOrder(_Item, frozen=True, kw_only=True):
     """An order of an order list."""
 
-    symbol: str
-    order_id: int
-    client_order_id: str
+    symbol: str = field(name="s")
+    order_id: int = field(name="i")
+    client_order_id: str = field(name="c")
 
 
-class ListStatus(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    tag_field="e",
-    tag="listStatus",
-    rename={
-        "event_time": "E",
-        "symbol": "s",
-        "order_list_id": "g",
-        "contingency_type": "c",
-        "list_status_type": "l",
-        "list_order_status": "L",
-        "list_reject_reason": "r",
-        "list_client_order_id": "C",
-        "transaction_time": "T",
-        "orders": "O",
-    },
-):
+class ListStatus(_Event, frozen=True, kw_only=True, tag="listStatus"):
     """An order list changed."""
 
-    event_time: Timestamp
-    symbol: str
-    order_list_id: int
-    contingency_type: ContingencyType
-    list_status_type: ListStatusType
-    list_order_status: ListOrderStatus
-    list_reject_reason: OrderRejectReason
-    list_client_order_id: str
-    transaction_time: Timestamp
-    orders: tuple[ListStatusOrder, ...]
+    symbol: str = field(name="s")
+    order_list_id: int = field(name="g")
+    contingency_type: ContingencyType = field(name="c")
+    list_status_type: ListStatusType = field(name="l")
+    list_order_status: ListOrderStatus = field(name="L")
+    list_reject_reason: OrderRejectReason = field(name="r")
+    list_client_order_id: str = field(name="C")
+    transaction_time: Timestamp = field(name="T")
+    orders: tuple[ListStatusOrder, ...] = field(name="O")
 
 
-class EventStreamTerminated(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    tag_field="e",
-    tag="eventStreamTerminated",
-    rename={"event_time": "E"},
-):
-    """The subscription is over: the connection was logged off, or the key is no longer accepted."""
+class AllocationReport(_Event, frozen=True, kw_only=True, tag="allocationReport"):
+    """Smart order routing allocated something to an order. Known from the SBE schema only."""
 
-    event_time: Timestamp
+    transaction_time: Timestamp = field(name="T")
+    symbol: str = field(name="s")
+    allocation_transaction_type: str = field(name="x")
+    allocation_report_type: str = field(name="r")
+    allocation_status: str = field(name="X")
+    side: Side = field(name="S")
+    counter_party_role: str = field(name="P")
+    counter_party_external_account_id: int = field(name="h")
+    counter_party_order_id: int = field(name="I")
+    allocation_report_id: int = field(name="R")
+    allocation_id: int = field(name="a")
+    source_order_id: int = field(name="i")
+    source_order_list_id: int = field(name="g")
+    price: Decimal = field(name="p")
+    quantity: Decimal = field(name="q")
+    quote_quantity: Decimal = field(name="Q")
+    commission_amount: Decimal = field(name="n")
+    commission_asset: str | None = field(name="N")
+    source_trade_id: int | None = field(name="t", default=None)
+    source_allocation_id: int | None = field(name="Sa", default=None)
+    source_symbol: str | None = field(name="Ss", default=None)
 
 
-class ServerShutdown(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="e", tag="serverShutdown", rename={"event_time": "E"}
-):
+class EventStreamTerminated(_Event, frozen=True, kw_only=True, tag="eventStreamTerminated"):
+    """The subscription is over: it was ended, the connection was logged off, or the key is no longer accepted."""
+
+
+class ServerShutdown(_Event, frozen=True, kw_only=True, tag="serverShutdown"):
     """The server is about to go away; the session moves to another connection by itself."""
-
-    event_time: Timestamp
 
 
 class UnknownEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -284,6 +213,16 @@ class UnknownEvent(msgspec.Struct, frozen=True, kw_only=True):
     event_type: str | None
     raw: bytes
 
+    def identity(self) -> Hashable:
+        """A value that is equal for the same event on two connections: its JSON without ``E``."""
+        try:
+            event: Any = msgspec.json.decode(self.raw)
+        except msgspec.DecodeError:
+            return self.raw
+        if isinstance(event, dict):
+            cast("dict[str, Any]", event).pop("E", None)
+        return msgspec.json.encode(event, order="sorted")
+
 
 KnownEvent: TypeAlias = (
     OutboundAccountPosition
@@ -291,6 +230,7 @@ KnownEvent: TypeAlias = (
     | ExternalLockUpdate
     | ExecutionReport
     | ListStatus
+    | AllocationReport
     | EventStreamTerminated
     | ServerShutdown
 )

@@ -6,12 +6,13 @@ Source: "General requests" of the WebSocket API document.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
-import msgspec
-
-from ._base import Request, api, at_most_one
+from ._base import Request, api, at_most_one, not_with
 from ._values import (
+    ExecutionRuleType,
     OrderType,
+    Permission,
     RateLimit,
     Record,
     SelfTradePreventionMode,
@@ -19,6 +20,7 @@ from ._values import (
     SymbolStatusFilter,
     Timestamp,
 )
+from .filters import Filter
 
 
 class Nothing(Record, frozen=True, kw_only=True):
@@ -32,7 +34,11 @@ class ServerTime(Record, frozen=True, kw_only=True):
 
 
 class SymbolInfo(Record, frozen=True, kw_only=True):
-    """The trading rules of one symbol."""
+    """The trading rules of one symbol.
+
+    An account may trade it with at least one permission out of every inner tuple of ``permission_sets``; the older
+    ``permissions`` is always empty.
+    """
 
     symbol: str
     status: SymbolStatus
@@ -55,9 +61,9 @@ class SymbolInfo(Record, frozen=True, kw_only=True):
     peg_instructions_allowed: bool
     is_spot_trading_allowed: bool
     is_margin_trading_allowed: bool
-    filters: tuple[msgspec.Raw, ...]
-    permissions: tuple[str, ...]
-    permission_sets: tuple[tuple[str, ...], ...]
+    filters: tuple[Filter, ...]
+    permissions: tuple[Permission, ...]
+    permission_sets: tuple[tuple[Permission, ...], ...]
     default_self_trade_prevention_mode: SelfTradePreventionMode
     allowed_self_trade_prevention_modes: tuple[SelfTradePreventionMode, ...]
 
@@ -75,9 +81,32 @@ class ExchangeInformation(Record, frozen=True, kw_only=True):
     timezone: str
     server_time: Timestamp
     rate_limits: tuple[RateLimit, ...]
-    exchange_filters: tuple[msgspec.Raw, ...]
+    exchange_filters: tuple[Filter, ...]
     symbols: tuple[SymbolInfo, ...]
     sors: tuple[SmartOrderRouting, ...] | None = None
+
+
+class ExecutionRule(Record, frozen=True, kw_only=True):
+    """How far from the reference price an order may trade; a multiplier that is None sets no bound."""
+
+    rule_type: ExecutionRuleType
+    bid_limit_mult_up: Decimal | None = None
+    bid_limit_mult_down: Decimal | None = None
+    ask_limit_mult_up: Decimal | None = None
+    ask_limit_mult_down: Decimal | None = None
+
+
+class SymbolExecutionRules(Record, frozen=True, kw_only=True):
+    """The execution rules of one symbol."""
+
+    symbol: str
+    rules: tuple[ExecutionRule, ...]
+
+
+class ExecutionRuleBook(Record, frozen=True, kw_only=True):
+    """The execution rules of the symbols asked for."""
+
+    symbol_rules: tuple[SymbolExecutionRules, ...]
 
 
 @api("ping", security="NONE", weight=1, section="test-connectivity")
@@ -95,17 +124,34 @@ class Time(Request[ServerTime], frozen=True, kw_only=True):
     security="NONE",
     weight=20,
     section="exchange-information",
-    rules=(
-        at_most_one("symbol", "symbols", "permissions"),
-        at_most_one("symbol_status", "symbol"),
-        at_most_one("symbol_status", "symbols"),
-    ),
+    rules=(at_most_one("symbol", "symbols", "permissions"), not_with("symbol_status", "symbol", "symbols")),
 )
 class ExchangeInfo(Request[ExchangeInformation], frozen=True, kw_only=True):
     """Limits of the exchange, and the trading rules of one, several or all symbols."""
 
     symbol: str | None = None
     symbols: Sequence[str] | None = None
-    permissions: Sequence[str] | None = None
+    permissions: Sequence[Permission] | None = None
     show_permission_sets: bool | None = None
+    symbol_status: SymbolStatusFilter | None = None
+
+
+def _execution_rules_weight(request: ExecutionRules) -> int:
+    if request.symbol:
+        return 2
+    return min(2 * len(request.symbols), 40) if request.symbols else 40
+
+
+@api(
+    "executionRules",
+    security="NONE",
+    weight=_execution_rules_weight,
+    section="query-execution-rules",
+    rules=(at_most_one("symbol", "symbols", "symbol_status"),),
+)
+class ExecutionRules(Request[ExecutionRuleBook], frozen=True, kw_only=True):
+    """The rules that bound the price of executions, of one, several or all symbols."""
+
+    symbol: str | None = None
+    symbols: Sequence[str] | None = None
     symbol_status: SymbolStatusFilter | None = None

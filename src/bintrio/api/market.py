@@ -5,12 +5,22 @@ Source: "Market data requests" of the WebSocket API document.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import Generic, Protocol
 
 import msgspec
 
-from ._base import Request, api
-from ._values import Record, SymbolStatusFilter
+from ._base import R_co, Request, api, at_most, at_most_one, exactly_one, not_with, time_zone_in_range
+from ._values import (
+    KlineInterval,
+    Record,
+    ReferencePriceCalculationType,
+    SymbolStatusFilter,
+    TickerType,
+    TickerWindowSize,
+    Timestamp,
+)
 
 
 class PriceLevel(msgspec.Struct, frozen=True, array_like=True):
@@ -39,4 +49,377 @@ class Depth(Request[OrderBook], frozen=True, kw_only=True):
 
     symbol: str
     limit: int | None = None
+    symbol_status: SymbolStatusFilter | None = None
+
+
+class BlockTrade(Record, frozen=True, kw_only=True):
+    """A trade that was agreed on outside the order book."""
+
+    id: int
+    price: Decimal
+    qty: Decimal
+    quote_qty: Decimal
+    time: Timestamp
+    is_buyer_maker: bool
+
+
+class Trade(BlockTrade, frozen=True, kw_only=True):
+    """A public trade."""
+
+    is_best_match: bool
+
+
+@api("trades.recent", security="NONE", weight=25, section="recent-trades")
+class TradesRecent(Request[tuple[Trade, ...]], frozen=True, kw_only=True):
+    """The newest trades, oldest first (default 500, at most 1000)."""
+
+    symbol: str
+    limit: int | None = None
+
+
+@api("trades.historical", security="NONE", weight=25, section="historical-trades")
+class TradesHistorical(Request[tuple[Trade, ...]], frozen=True, kw_only=True):
+    """Trades from ``from_id`` on, or the newest (default 500, at most 1000)."""
+
+    symbol: str
+    from_id: int | None = None
+    limit: int | None = None
+
+
+@api("blockTrades.historical", security="NONE", weight=25, section="historical-block-trades")
+class BlockTradesHistorical(Request[tuple[BlockTrade, ...]], frozen=True, kw_only=True):
+    """Block trades from ``from_id`` on (default 500, at most 1000)."""
+
+    symbol: str
+    from_id: int
+    limit: int | None = None
+
+
+class AggregateTrade(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    rename={
+        "id": "a",
+        "price": "p",
+        "quantity": "q",
+        "first_trade_id": "f",
+        "last_trade_id": "l",
+        "time": "T",
+        "is_buyer_maker": "m",
+        "is_best_match": "M",
+    },
+):
+    """Trades of one taker order at one price and time. Its names are ours: the exchange sends single letters."""
+
+    id: int
+    price: Decimal
+    quantity: Decimal
+    first_trade_id: int
+    last_trade_id: int
+    time: Timestamp
+    is_buyer_maker: bool
+    is_best_match: bool
+
+
+@api(
+    "trades.aggregate",
+    security="NONE",
+    weight=4,
+    section="aggregate-trades",
+    rules=(not_with("from_id", "start_time", "end_time"),),
+)
+class TradesAggregate(Request[tuple[AggregateTrade, ...]], frozen=True, kw_only=True):
+    """Aggregate trades from an id, or in a span of time, or the newest (default 500, at most 1000)."""
+
+    symbol: str
+    from_id: int | None = None
+    start_time: Timestamp | None = None
+    end_time: Timestamp | None = None
+    limit: int | None = None
+
+
+class Kline(msgspec.Struct, frozen=True, array_like=True):
+    """One candlestick; an array on the wire. Volumes are in the base asset unless they are called quote volumes."""
+
+    open_time: Timestamp
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    close_time: Timestamp
+    quote_volume: Decimal
+    number_of_trades: int
+    taker_buy_base_volume: Decimal
+    taker_buy_quote_volume: Decimal
+    unused: str = "0"
+
+
+class KlineRequest(Request[tuple[Kline, ...]], frozen=True, kw_only=True):
+    """What klines and uiKlines take. Times are UTC, whatever ``time_zone`` says."""
+
+    symbol: str
+    interval: KlineInterval
+    start_time: Timestamp | None = None
+    end_time: Timestamp | None = None
+    time_zone: str | None = None
+    limit: int | None = None
+
+
+@api("klines", security="NONE", weight=2, section="klines", rules=(time_zone_in_range("time_zone"),))
+class Klines(KlineRequest, frozen=True, kw_only=True):
+    """Candlesticks (default 500, at most 1000); their days begin at midnight in ``time_zone``."""
+
+
+@api("uiKlines", security="NONE", weight=2, section="ui-klines", rules=(time_zone_in_range("time_zone"),))
+class UiKlines(KlineRequest, frozen=True, kw_only=True):
+    """Candlesticks as charts show them (default 500, at most 1000)."""
+
+
+class AveragePrice(Record, frozen=True, kw_only=True):
+    """The average price over the last ``mins`` minutes."""
+
+    mins: int
+    price: Decimal
+    close_time: Timestamp
+
+
+@api("avgPrice", security="NONE", weight=2, section="current-average-price")
+class AvgPrice(Request[AveragePrice], frozen=True, kw_only=True):
+    """The average price that the filters of the symbol go by."""
+
+    symbol: str
+
+
+class MiniStatistics(Record, frozen=True, kw_only=True):
+    """Prices and volumes of a window of time (``type="MINI"``)."""
+
+    symbol: str
+    open_price: Decimal
+    high_price: Decimal
+    low_price: Decimal
+    last_price: Decimal
+    volume: Decimal
+    quote_volume: Decimal
+    open_time: Timestamp
+    close_time: Timestamp
+    first_id: int
+    last_id: int
+    count: int
+
+
+class Statistics(MiniStatistics, frozen=True, kw_only=True):
+    """Prices and volumes of a window of time, and how the price changed (``type="FULL"``)."""
+
+    price_change: Decimal
+    price_change_percent: Decimal
+    weighted_avg_price: Decimal
+
+
+class DayStatistics(Statistics, frozen=True, kw_only=True):
+    """Statistics of the last 24 hours, with the last trade and the best bid and ask."""
+
+    prev_close_price: Decimal
+    last_qty: Decimal
+    bid_price: Decimal
+    bid_qty: Decimal
+    ask_price: Decimal
+    ask_qty: Decimal
+
+
+class _OfSymbols(Protocol):
+    @property
+    def symbol(self) -> str | None: ...
+    @property
+    def symbols(self) -> Sequence[str] | None: ...
+
+
+def _count(request: _OfSymbols) -> int | None:
+    """How many symbols are asked for; None for all."""
+    return 1 if request.symbol else len(request.symbols) if request.symbols else None
+
+
+def _day_weight(request: _OfSymbols) -> int:
+    count = _count(request)
+    return 80 if count is None or count > 100 else 40 if count > 20 else 2
+
+
+def _window_weight(request: _OfSymbols) -> int:
+    return min(4 * (_count(request) or 50), 200)
+
+
+def _price_weight(request: _OfSymbols) -> int:
+    return 2 if request.symbol else 4
+
+
+class TickerRequest(Request[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What all tickers take. Of several symbols, those in another status are left out; a single one is refused."""
+
+    symbol_status: SymbolStatusFilter | None = None
+
+
+@api(
+    "ticker.24hr",
+    security="NONE",
+    weight=_day_weight,
+    section="24hr-ticker-price-change-statistics",
+    rules=(at_most_one("symbol", "symbols"),),
+)
+class Ticker24hr(
+    TickerRequest[DayStatistics | MiniStatistics | tuple[DayStatistics, ...] | tuple[MiniStatistics, ...]],
+    frozen=True,
+    kw_only=True,
+):
+    """Statistics of the last 24 hours, of one, several or all symbols."""
+
+    symbol: str | None = None
+    symbols: Sequence[str] | None = None
+    type: TickerType | None = None
+
+
+class TradingDayRequest(TickerRequest[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What ticker.tradingDay adds."""
+
+    time_zone: str | None = None
+
+
+@api(
+    "ticker.tradingDay",
+    security="NONE",
+    weight=_window_weight,
+    section="trading-day-ticker",
+    rules=(exactly_one("symbol", "symbols"),),
+)
+class TickerTradingDay(
+    TradingDayRequest[Statistics | MiniStatistics | tuple[Statistics, ...] | tuple[MiniStatistics, ...]],
+    frozen=True,
+    kw_only=True,
+):
+    """Statistics of the trading day so far, of one or several symbols."""
+
+    symbol: str | None = None
+    symbols: Sequence[str] | None = None
+    type: TickerType | None = None
+
+
+class RollingWindowRequest(TickerRequest[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What ticker adds."""
+
+    window_size: TickerWindowSize | None = None
+
+
+@api(
+    "ticker",
+    security="NONE",
+    weight=_window_weight,
+    section="rolling-window-price-change-statistics",
+    rules=(exactly_one("symbol", "symbols"), at_most(200, "symbols")),
+)
+class Ticker(
+    RollingWindowRequest[Statistics | MiniStatistics | tuple[Statistics, ...] | tuple[MiniStatistics, ...]],
+    frozen=True,
+    kw_only=True,
+):
+    """Statistics of a window that ends now (default 1d), of one or several symbols."""
+
+    symbol: str | None = None
+    symbols: Sequence[str] | None = None
+    type: TickerType | None = None
+
+
+class SymbolPrice(Record, frozen=True, kw_only=True):
+    """The last price of a symbol."""
+
+    symbol: str
+    price: Decimal
+
+
+@api(
+    "ticker.price",
+    security="NONE",
+    weight=_price_weight,
+    section="symbol-price-ticker",
+    rules=(at_most_one("symbol", "symbols"),),
+)
+class TickerPrice(TickerRequest[SymbolPrice | tuple[SymbolPrice, ...]], frozen=True, kw_only=True):
+    """The last price of one, several or all symbols."""
+
+    symbol: str | None = None
+    symbols: Sequence[str] | None = None
+
+
+class SymbolBook(Record, frozen=True, kw_only=True):
+    """The best bid and ask of a symbol."""
+
+    symbol: str
+    bid_price: Decimal
+    bid_qty: Decimal
+    ask_price: Decimal
+    ask_qty: Decimal
+
+
+@api(
+    "ticker.book",
+    security="NONE",
+    weight=_price_weight,
+    section="symbol-order-book-ticker",
+    rules=(at_most_one("symbol", "symbols"),),
+)
+class TickerBook(TickerRequest[SymbolBook | tuple[SymbolBook, ...]], frozen=True, kw_only=True):
+    """The best bid and ask of one, several or all symbols."""
+
+    symbol: str | None = None
+    symbols: Sequence[str] | None = None
+
+
+class CurrentReferencePrice(Record, frozen=True, kw_only=True):
+    """The reference price of a symbol; None while none is set."""
+
+    symbol: str
+    reference_price: Decimal | None
+    timestamp: Timestamp
+
+
+class NoReferencePrice(Record, frozen=True, kw_only=True):
+    """The symbol never had a reference price: an error in words that is a success by its status."""
+
+    code: int
+    msg: str
+
+
+@api("referencePrice", security="NONE", weight=2, section="query-reference-price")
+class ReferencePrice(Request[CurrentReferencePrice | NoReferencePrice], frozen=True, kw_only=True):
+    """The reference price of a symbol, by which its execution rules and filters go."""
+
+    symbol: str
+
+
+class OtherCalculation(Record, frozen=True, kw_only=True):
+    """A reference price that is made in a way this release does not know."""
+
+    symbol: str
+    calculation_type: ReferencePriceCalculationType
+
+
+class ArithmeticMean(OtherCalculation, frozen=True, kw_only=True):
+    """A reference price that is the mean of ``bucket_count`` prices, ``bucket_width_ms`` milliseconds apart."""
+
+    bucket_count: int
+    bucket_width_ms: int
+
+
+class ExternalCalculation(OtherCalculation, frozen=True, kw_only=True):
+    """A reference price that is made outside the exchange."""
+
+    external_calculation_id: int
+
+
+@api("referencePrice.calculation", security="NONE", weight=2, section="query-reference-price-calculation")
+class ReferencePriceCalculation(
+    Request[ArithmeticMean | ExternalCalculation | OtherCalculation], frozen=True, kw_only=True
+):
+    """How the reference price of a symbol is made."""
+
+    symbol: str
     symbol_status: SymbolStatusFilter | None = None

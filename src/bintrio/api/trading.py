@@ -1,6 +1,9 @@
-"""Trading requests: place, test and cancel orders.
+"""Trading requests: place, test, replace, amend and cancel orders and order lists.
 
 Every request that changes something says in `confirmation` how to find out what became of it.
+
+What an answer tells depends on ``new_order_resp_type``: ACK only that the order was taken, RESULT the order, FULL its
+fills as well. Left out, it is FULL for LIMIT and MARKET orders and ACK for the others.
 
 Source: "Trading requests" of the WebSocket API document.
 """
@@ -8,28 +11,46 @@ Source: "Trading requests" of the WebSocket API document.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Generic, TypeAlias, TypeVar
 
-from ._base import Number, Request, api, at_least_one, at_most_one, requires
+from ._base import (
+    Number,
+    R_co,
+    Request,
+    Rule,
+    api,
+    at_least_one,
+    at_most_one,
+    excludes,
+    fixed_value,
+    requires,
+    requires_value,
+    together,
+)
+from ._orders import ListedOrder, OrderCore, OrderDetails, OrderList
 from ._values import (
+    CancelReplaceMode,
+    CancelReplaceResult,
     CancelRestrictions,
     ContingencyType,
-    ExpiryReason,
     ListOrderStatus,
-    ListStatusType,
+    MatchType,
     NewOrderRespType,
-    OrderState,
+    OneOf,
+    OrderRateLimitExceededMode,
     OrderType,
     PegOffsetType,
     PegPriceType,
     Record,
     SelfTradePreventionMode,
     Side,
+    Sole,
     TimeInForce,
     Timestamp,
-    WorkingFloor,
 )
-from .account import OrderStatus
+from .account import Discount, OpenOrdersStatus, OrderListStatus, OrderStatus
+
+# Results
 
 
 class OrderAck(Record, frozen=True, kw_only=True):
@@ -42,100 +63,84 @@ class OrderAck(Record, frozen=True, kw_only=True):
     transact_time: Timestamp
 
 
-class OrderResult(OrderAck, frozen=True, kw_only=True):
-    """The order as it stands after it was placed (``RESULT``)."""
+class OrderReport(OrderDetails, frozen=True, kw_only=True):
+    """An order as it stood at ``transact_time``."""
 
-    price: Decimal
-    orig_qty: Decimal
-    executed_qty: Decimal
-    orig_quote_order_qty: Decimal
-    cummulative_quote_qty: Decimal
-    status: OrderState
-    time_in_force: TimeInForce
-    type: OrderType
-    side: Side
+    transact_time: Timestamp
     working_time: Timestamp | None = None
     self_trade_prevention_mode: SelfTradePreventionMode | None = None
-    # "Conditional fields in Order Responses": each only with orders that use it.
-    iceberg_qty: Decimal | None = None
-    prevented_match_id: int | None = None
-    prevented_quantity: Decimal | None = None
     stop_price: Decimal | None = None
-    strategy_id: int | None = None
-    strategy_type: int | None = None
-    trailing_delta: int | None = None
-    trailing_time: Timestamp | None = None
-    used_sor: bool | None = None
-    working_floor: WorkingFloor | None = None
-    peg_price_type: PegPriceType | None = None
-    peg_offset_type: PegOffsetType | None = None
-    peg_offset_value: int | None = None
-    pegged_price: Decimal | None = None
-    expiry_reason: ExpiryReason | None = None
+    iceberg_qty: Decimal | None = None
+
+
+class OrderResult(OrderReport, frozen=True, kw_only=True):
+    """The order as it stands after it was placed (``RESULT``)."""
+
+    orig_qty: Decimal
 
 
 class Fill(Record, frozen=True, kw_only=True):
-    """One trade of an order."""
+    """One trade of an order. ``match_type`` and ``alloc_id`` come with smart order routing, where there is no trade."""
 
     price: Decimal
     qty: Decimal
     commission: Decimal
     commission_asset: str
     trade_id: int
+    match_type: MatchType | None = None
+    alloc_id: int | None = None
+
+
+class PreventedFill(Record, frozen=True, kw_only=True):
+    """A match that self-trade prevention kept from happening; known from the SBE schema only."""
+
+    prevented_match_id: int
+    maker_order_id: int | None = None
+    maker_symbol: str | None = None
+    price: Decimal | None = None
+    taker_prevented_quantity: Decimal | None = None
+    maker_prevented_quantity: Decimal | None = None
 
 
 class OrderFull(OrderResult, frozen=True, kw_only=True):
     """The order and its trades so far (``FULL``)."""
 
     fills: tuple[Fill, ...]
+    trade_group_id: int | None = None
+    prevented_matches: tuple[PreventedFill, ...] | None = None
 
 
-class CanceledOrder(Record, frozen=True, kw_only=True):
-    """An order as it stood when it was canceled."""
+class CanceledOrder(OrderReport, frozen=True, kw_only=True):
+    """An order as it stood when it was canceled.
 
-    symbol: str
-    orig_client_order_id: str
-    order_id: int
-    order_list_id: int
-    client_order_id: str
-    transact_time: Timestamp
-    price: Decimal
+    ``client_order_id`` is the id of the cancellation, ``orig_client_order_id`` that of the order; the document leaves
+    the latter out of the answer to orderList.cancel.
+    """
+
+    orig_client_order_id: str | None = None
     orig_qty: Decimal
-    executed_qty: Decimal
-    orig_quote_order_qty: Decimal
-    cummulative_quote_qty: Decimal
-    status: OrderState
-    time_in_force: TimeInForce
-    type: OrderType
-    side: Side
-    stop_price: Decimal | None = None
-    trailing_delta: int | None = None
-    iceberg_qty: Decimal | None = None
-    strategy_id: int | None = None
-    strategy_type: int | None = None
-    self_trade_prevention_mode: SelfTradePreventionMode | None = None
 
 
-class ListedOrder(Record, frozen=True, kw_only=True):
-    """An order that belongs to an order list."""
-
-    symbol: str
-    order_id: int
-    client_order_id: str
-
-
-class CanceledOrderList(Record, frozen=True, kw_only=True):
+class CanceledOrderList(OrderList, frozen=True, kw_only=True):
     """An order list that was canceled, with its orders."""
 
-    order_list_id: int
-    contingency_type: ContingencyType
-    list_status_type: ListStatusType
-    list_order_status: ListOrderStatus
-    list_client_order_id: str
-    transaction_time: Timestamp
-    symbol: str
-    orders: tuple[ListedOrder, ...]
     order_reports: tuple[CanceledOrder, ...]
+
+
+OrderT = TypeVar("OrderT")
+
+
+class PlacedOrderList(OrderList, Generic[OrderT], frozen=True, kw_only=True):
+    """An order list after it was placed, with its orders as ``new_order_resp_type`` shapes them."""
+
+    order_reports: tuple[OrderT, ...]
+
+
+class PendingOrderReport(OrderReport, frozen=True, kw_only=True):
+    """An order of an OPO or OPOCO list. A pending one has no quantity until the working one has filled."""
+
+    orig_qty: Decimal | None = None
+    fills: tuple[Fill, ...] | None = None
 
 
 class CommissionForOrder(Record, frozen=True, kw_only=True):
@@ -145,29 +150,112 @@ class CommissionForOrder(Record, frozen=True, kw_only=True):
     taker: Decimal
 
 
-class TestedOrder(Record, frozen=True, kw_only=True):
-    """The order would be accepted; with commission rates if they were asked for."""
-
-    standard_commission_for_order: CommissionForOrder | None = None
-    tax_commission_for_order: CommissionForOrder | None = None
+class OrderTested(Record, frozen=True, kw_only=True):
+    """The order would be accepted."""
 
 
-_TRIGGER = ("stop_price", "trailing_delta")
+class OrderTestedWithRates(OrderTested, frozen=True, kw_only=True):
+    """The order would be accepted, at these commission rates. The document shows no special ones for SOR."""
+
+    standard_commission_for_order: CommissionForOrder
+    special_commission_for_order: CommissionForOrder | None = None
+    tax_commission_for_order: CommissionForOrder
+    discount: Discount
+
+
+class ReplacedOrder(Record, Generic[OrderT], frozen=True, kw_only=True):
+    """One order, or order list, was canceled and another order placed."""
+
+    cancel_result: CancelReplaceResult
+    new_order_result: CancelReplaceResult
+    cancel_response: OneOf[CanceledOrder | CanceledOrderList]
+    new_order_response: OrderT
+
+
+class AmendedOrder(OrderCore, frozen=True, kw_only=True):
+    """An order after its quantity was reduced. Its field names differ from those of all other orders."""
+
+    orig_client_order_id: str
+    qty: Decimal
+    prevented_qty: Decimal
+    quote_order_qty: Decimal
+    cumulative_quote_qty: Decimal
+    working_time: Timestamp
+    self_trade_prevention_mode: SelfTradePreventionMode
+    stop_price: Decimal | None = None
+    iceberg_qty: Decimal | None = None
+
+
+class AmendedOrderList(Record, frozen=True, kw_only=True):
+    """The order list of an amended order: an `OrderList` without status type and time."""
+
+    order_list_id: int
+    contingency_type: ContingencyType
+    list_order_status: ListOrderStatus
+    list_client_order_id: str
+    symbol: str
+    orders: tuple[ListedOrder, ...]
+
+
+class OrderAmended(Record, frozen=True, kw_only=True):
+    """An amended order, and its list if it belongs to one; only the SBE schema knows of related orders."""
+
+    transact_time: Timestamp
+    execution_id: int
+    amended_order: AmendedOrder
+    list_status: AmendedOrderList | None = None
+    related_orders: tuple[AmendedOrder, ...] | None = None
+
+
+# Single orders
+
+
+class Instruction(Request[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What every order takes."""
+
+    symbol: str
+    side: Side
+    time_in_force: TimeInForce | None = None
+    price: Number | None = None
+    new_client_order_id: str | None = None
+    iceberg_qty: Number | None = None
+    strategy_id: int | None = None
+    strategy_type: int | None = None
+    self_trade_prevention_mode: SelfTradePreventionMode | None = None
+    recv_window: Number | None = None
+
+
+class NewOrder(Instruction[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What an order takes that is not routed."""
+
+    quantity: Number | None = None
+    quote_order_qty: Number | None = None
+    stop_price: Number | None = None
+    trailing_delta: int | None = None
+    peg_price_type: PegPriceType | None = None
+    peg_offset_value: int | None = None
+    peg_offset_type: PegOffsetType | None = None
+
+
 ORDER_RULES = (
-    requires("type", "LIMIT", all_of=("time_in_force", "price", "quantity")),
-    requires("type", "LIMIT_MAKER", all_of=("price", "quantity")),
-    requires("type", "MARKET", any_of=("quantity", "quote_order_qty")),
-    requires("type", "STOP_LOSS", "TAKE_PROFIT", all_of=("quantity",), any_of=_TRIGGER),
+    requires("type", ("LIMIT",), "time_in_force", "price|peg_price_type", "quantity"),
+    requires("type", ("LIMIT_MAKER",), "price|peg_price_type", "quantity"),
+    requires("type", ("MARKET",), "quantity|quote_order_qty"),
+    requires("type", ("STOP_LOSS", "TAKE_PROFIT"), "quantity", "stop_price|trailing_delta"),
     requires(
         "type",
-        "STOP_LOSS_LIMIT",
-        "TAKE_PROFIT_LIMIT",
-        all_of=("time_in_force", "price", "quantity"),
-        any_of=_TRIGGER,
+        ("STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"),
+        "time_in_force",
+        "price|peg_price_type",
+        "quantity",
+        "stop_price|trailing_delta",
     ),
     at_most_one("quantity", "quote_order_qty"),
+    together("peg_offset_type", "peg_offset_value"),
+    excludes("type", ("MARKET", "STOP_LOSS", "TAKE_PROFIT"), "peg_price_type", "peg_offset_type", "peg_offset_value"),
+    requires_value("iceberg_qty", "time_in_force", "GTC", unless=("type", "LIMIT_MAKER")),
 )
-"""What each order type needs ("Place new order", additional mandatory parameters)."""
+"""What each order type needs ("Place new order", additional mandatory parameters; pegged and iceberg orders)."""
 
 
 @api(
@@ -180,65 +268,40 @@ ORDER_RULES = (
     client_ids=("new_client_order_id",),
     rules=ORDER_RULES,
 )
-class OrderPlace(Request[OrderFull | OrderResult | OrderAck], frozen=True, kw_only=True):
+class OrderPlace(NewOrder[OrderFull | OrderResult | OrderAck], frozen=True, kw_only=True):
     """Place an order."""
 
-    symbol: str
-    side: Side
     type: OrderType
-    time_in_force: TimeInForce | None = None
-    price: Number | None = None
-    quantity: Number | None = None
-    quote_order_qty: Number | None = None
-    new_client_order_id: str | None = None
     new_order_resp_type: NewOrderRespType | None = None
-    stop_price: Number | None = None
-    trailing_delta: int | None = None
-    iceberg_qty: Number | None = None
-    strategy_id: int | None = None
-    strategy_type: int | None = None
-    self_trade_prevention_mode: SelfTradePreventionMode | None = None
-    peg_price_type: PegPriceType | None = None
-    peg_offset_value: int | None = None
-    peg_offset_type: PegOffsetType | None = None
-    recv_window: Number | None = None
 
     def confirmation(self) -> Request[Any]:
         """Ask for the order by its client order id."""
         return OrderStatus(symbol=self.symbol, orig_client_order_id=self.new_client_order_id)
 
 
+def _test_weight(request: Any) -> int:
+    return 20 if request.compute_commission_rates else 1
+
+
+class OrderTestRequest(NewOrder[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What order.test takes, but for the parameter that decides its result."""
+
+    type: OrderType
+    new_order_resp_type: NewOrderRespType | None = None
+
+
 @api(
     "order.test",
     security="TRADE",
-    weight=lambda request: 20 if request.compute_commission_rates else 1,
+    weight=_test_weight,
     repeatable=True,
     section="test-new-order-trade",
     rules=ORDER_RULES,
 )
-class OrderTest(Request[TestedOrder], frozen=True, kw_only=True):
-    """Check an order without placing it."""
+class OrderTest(OrderTestRequest[OrderTestedWithRates | OrderTested], frozen=True, kw_only=True):
+    """Check an order without placing it; ``compute_commission_rates`` adds what it would cost."""
 
-    symbol: str
-    side: Side
-    type: OrderType
-    time_in_force: TimeInForce | None = None
-    price: Number | None = None
-    quantity: Number | None = None
-    quote_order_qty: Number | None = None
-    new_client_order_id: str | None = None
-    new_order_resp_type: NewOrderRespType | None = None
-    stop_price: Number | None = None
-    trailing_delta: int | None = None
-    iceberg_qty: Number | None = None
-    strategy_id: int | None = None
-    strategy_type: int | None = None
-    self_trade_prevention_mode: SelfTradePreventionMode | None = None
-    peg_price_type: PegPriceType | None = None
-    peg_offset_value: int | None = None
-    peg_offset_type: PegOffsetType | None = None
     compute_commission_rates: bool | None = None
-    recv_window: Number | None = None
 
 
 @api(
@@ -262,3 +325,442 @@ class OrderCancel(Request[CanceledOrder | CanceledOrderList], frozen=True, kw_on
     def confirmation(self) -> Request[Any]:
         """Ask for the order that was to be canceled; its status tells."""
         return OrderStatus(symbol=self.symbol, order_id=self.order_id, orig_client_order_id=self.orig_client_order_id)
+
+
+class CancelReplaceRequest(NewOrder[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What order.cancelReplace takes, but for the parameters that decide its result."""
+
+    cancel_replace_mode: CancelReplaceMode
+    cancel_order_id: int | None = None
+    cancel_orig_client_order_id: str | None = None
+    cancel_new_client_order_id: str | None = None
+    cancel_restrictions: CancelRestrictions | None = None
+    order_rate_limit_exceeded_mode: OrderRateLimitExceededMode | None = None
+
+
+@api(
+    "order.cancelReplace",
+    security="TRADE",
+    weight=1,
+    weight_on_success=0,
+    orders=1,
+    section="cancel-and-replace-order-trade",
+    client_ids=("new_client_order_id",),
+    rules=(*ORDER_RULES, at_least_one("cancel_order_id", "cancel_orig_client_order_id")),
+)
+class OrderCancelReplace(
+    CancelReplaceRequest[ReplacedOrder[OneOf[OrderFull | OrderResult | OrderAck]]], frozen=True, kw_only=True
+):
+    """Cancel an order and place another. If only one half is done, it is a `PartlyDone` error."""
+
+    type: OrderType
+    new_order_resp_type: NewOrderRespType | None = None
+
+    def confirmation(self) -> Request[Any]:
+        """Ask for the new order by its client order id."""
+        return OrderStatus(symbol=self.symbol, orig_client_order_id=self.new_client_order_id)
+
+
+@api(
+    "order.amend.keepPriority",
+    security="TRADE",
+    weight=4,
+    section="order-amend-keep-priority-trade",
+    client_ids=("new_client_order_id",),
+    rules=(at_least_one("order_id", "orig_client_order_id"),),
+)
+class OrderAmendKeepPriority(Request[OrderAmended], frozen=True, kw_only=True):
+    """Reduce the quantity of an order, which keeps its place in the queue."""
+
+    symbol: str
+    order_id: int | None = None
+    orig_client_order_id: str | None = None
+    new_client_order_id: str | None = None
+    new_qty: Number
+    recv_window: Number | None = None
+
+    def confirmation(self) -> Request[Any]:
+        """Ask for the order, whose quantity tells. Without its number, only an amended one goes by the new id."""
+        if self.order_id is not None:
+            return OrderStatus(symbol=self.symbol, order_id=self.order_id)
+        return OrderStatus(symbol=self.symbol, orig_client_order_id=self.new_client_order_id)
+
+
+@api("openOrders.cancelAll", security="TRADE", weight=1, weight_on_success=0, section="cancel-open-orders-trade")
+class OpenOrdersCancelAll(Request[tuple[CanceledOrder | CanceledOrderList, ...]], frozen=True, kw_only=True):
+    """Cancel all open orders and order lists of a symbol."""
+
+    symbol: str
+    recv_window: Number | None = None
+
+    def confirmation(self) -> Request[Any]:
+        """Ask which orders are still open."""
+        return OpenOrdersStatus(symbol=self.symbol)
+
+
+# Order lists
+
+
+class NewOrderList(Request[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What every order list takes."""
+
+    symbol: str
+    list_client_order_id: str | None = None
+    self_trade_prevention_mode: SelfTradePreventionMode | None = None
+    recv_window: Number | None = None
+
+    def confirmation(self) -> Request[Any]:
+        """Ask for the order list by its client order id."""
+        return OrderListStatus(orig_client_order_id=self.list_client_order_id)
+
+
+def _leg(leg: str, *, conditional: bool = True) -> tuple[Rule, ...]:
+    """What the order type of one leg of a list needs. A working leg is never ``conditional``."""
+    kind, price, time_in_force = f"{leg}_type", f"{leg}_price|{leg}_peg_price_type", f"{leg}_time_in_force"
+    rules = (
+        requires(kind, ("LIMIT",), price, time_in_force),
+        requires(kind, ("LIMIT_MAKER",), price),
+        requires_value(f"{leg}_iceberg_qty", time_in_force, "GTC", unless=(kind, "LIMIT_MAKER")),
+        together(f"{leg}_peg_offset_type", f"{leg}_peg_offset_value"),
+    )
+    if not conditional:
+        return rules
+    trigger = f"{leg}_stop_price|{leg}_trailing_delta"
+    return (
+        *rules,
+        requires(kind, ("STOP_LOSS", "TAKE_PROFIT"), trigger),
+        requires(kind, ("STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"), price, trigger, time_in_force),
+    )
+
+
+AnyReport: TypeAlias = OneOf[OrderFull | OrderResult | OrderAck]
+
+
+class OcoRequest(NewOrderList[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What orderList.place takes, but for the parameter that decides its result."""
+
+    side: Side
+    price: Number
+    quantity: Number
+    limit_client_order_id: str | None = None
+    limit_iceberg_qty: Number | None = None
+    limit_strategy_id: int | None = None
+    limit_strategy_type: int | None = None
+    stop_price: Number | None = None
+    trailing_delta: int | None = None
+    stop_client_order_id: str | None = None
+    stop_limit_price: Number | None = None
+    stop_limit_time_in_force: TimeInForce | None = None
+    stop_iceberg_qty: Number | None = None
+    stop_strategy_id: int | None = None
+    stop_strategy_type: int | None = None
+
+
+@api(
+    "orderList.place",
+    security="TRADE",
+    weight=1,
+    weight_on_success=0,
+    orders=2,
+    section="place-new-oco---deprecated-trade",
+    client_ids=("list_client_order_id", "limit_client_order_id", "stop_client_order_id"),
+    rules=(
+        at_least_one("stop_price", "trailing_delta"),
+        requires_value("stop_iceberg_qty", "stop_limit_time_in_force", "GTC"),
+    ),
+)
+class OrderListPlace(OcoRequest[PlacedOrderList[AnyReport]], frozen=True, kw_only=True):
+    """Place an OCO list the old way: deprecated for orderList.place.oco."""
+
+    new_order_resp_type: NewOrderRespType | None = None
+
+
+class LegsRequest(NewOrderList[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What orderList.place.oco takes, but for the parameter that decides its result."""
+
+    side: Side
+    quantity: Number
+    above_type: OrderType
+    above_client_order_id: str | None = None
+    above_price: Number | None = None
+    above_stop_price: Number | None = None
+    above_trailing_delta: int | None = None
+    above_iceberg_qty: Number | None = None
+    above_time_in_force: TimeInForce | None = None
+    above_strategy_id: int | None = None
+    above_strategy_type: int | None = None
+    above_peg_price_type: PegPriceType | None = None
+    above_peg_offset_type: PegOffsetType | None = None
+    above_peg_offset_value: int | None = None
+    below_type: OrderType
+    below_client_order_id: str | None = None
+    below_price: Number | None = None
+    below_stop_price: Number | None = None
+    below_trailing_delta: int | None = None
+    below_iceberg_qty: Number | None = None
+    below_time_in_force: TimeInForce | None = None
+    below_strategy_id: int | None = None
+    below_strategy_type: int | None = None
+    below_peg_price_type: PegPriceType | None = None
+    below_peg_offset_type: PegOffsetType | None = None
+    below_peg_offset_value: int | None = None
+
+
+def _opposite(above: str, below: str) -> Rule:
+    """One leg of an OCO list takes the profit, the other one stops the loss."""
+    families = (("LIMIT_MAKER", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"), ("STOP_LOSS", "STOP_LOSS_LIMIT"))
+
+    def rule(request: Any) -> str | None:
+        kinds = {getattr(request, above), getattr(request, below)}
+        if not any(kinds.issubset(family) for family in families):
+            return None
+        return f"one of {above} and {below} must be a STOP_LOSS type and the other must not"
+
+    return rule
+
+
+@api(
+    "orderList.place.oco",
+    security="TRADE",
+    weight=1,
+    weight_on_success=0,
+    orders=2,
+    section="place-new-order-list---oco-trade",
+    client_ids=("list_client_order_id", "above_client_order_id", "below_client_order_id"),
+    rules=(*_leg("above"), *_leg("below"), _opposite("above_type", "below_type")),
+)
+class OrderListPlaceOco(LegsRequest[PlacedOrderList[AnyReport]], frozen=True, kw_only=True):
+    """Place an OCO list: two orders, of which one cancels the other."""
+
+    new_order_resp_type: NewOrderRespType | None = None
+
+
+class WorkingRequest(NewOrderList[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """The working order of a list that places further orders once it has filled."""
+
+    working_type: OrderType
+    working_side: Side
+    working_client_order_id: str | None = None
+    working_price: Number
+    working_quantity: Number
+    working_iceberg_qty: Number | None = None
+    working_time_in_force: TimeInForce | None = None
+    working_strategy_id: int | None = None
+    working_strategy_type: int | None = None
+    working_peg_price_type: PegPriceType | None = None
+    working_peg_offset_type: PegOffsetType | None = None
+    working_peg_offset_value: int | None = None
+
+
+class OnePendingRequest(WorkingRequest[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """The pending order of an OTO or OPO list."""
+
+    pending_type: OrderType
+    pending_side: Side
+    pending_client_order_id: str | None = None
+    pending_price: Number | None = None
+    pending_stop_price: Number | None = None
+    pending_trailing_delta: int | None = None
+    pending_iceberg_qty: Number | None = None
+    pending_time_in_force: TimeInForce | None = None
+    pending_strategy_id: int | None = None
+    pending_strategy_type: int | None = None
+    pending_peg_price_type: PegPriceType | None = None
+    pending_peg_offset_type: PegOffsetType | None = None
+    pending_peg_offset_value: int | None = None
+
+
+class OtoRequest(OnePendingRequest[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What orderList.place.oto takes, but for the parameter that decides its result."""
+
+    pending_quantity: Number
+
+
+@api(
+    "orderList.place.oto",
+    security="TRADE",
+    weight=1,
+    weight_on_success=0,
+    orders=2,
+    section="place-new-order-list---oto-trade",
+    client_ids=("list_client_order_id", "working_client_order_id", "pending_client_order_id"),
+    rules=(*_leg("working", conditional=False), *_leg("pending")),
+)
+class OrderListPlaceOto(OtoRequest[PlacedOrderList[AnyReport]], frozen=True, kw_only=True):
+    """Place an OTO list: one order triggers another."""
+
+    new_order_resp_type: NewOrderRespType | None = None
+
+
+class TwoPendingRequest(WorkingRequest[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """The pending orders of an OTOCO or OPOCO list."""
+
+    pending_side: Side
+    pending_above_type: OrderType
+    pending_above_client_order_id: str | None = None
+    pending_above_price: Number | None = None
+    pending_above_stop_price: Number | None = None
+    pending_above_trailing_delta: int | None = None
+    pending_above_iceberg_qty: Number | None = None
+    pending_above_time_in_force: TimeInForce | None = None
+    pending_above_strategy_id: int | None = None
+    pending_above_strategy_type: int | None = None
+    pending_above_peg_price_type: PegPriceType | None = None
+    pending_above_peg_offset_type: PegOffsetType | None = None
+    pending_above_peg_offset_value: int | None = None
+    pending_below_type: OrderType | None = None
+    pending_below_client_order_id: str | None = None
+    pending_below_price: Number | None = None
+    pending_below_stop_price: Number | None = None
+    pending_below_trailing_delta: int | None = None
+    pending_below_iceberg_qty: Number | None = None
+    pending_below_time_in_force: TimeInForce | None = None
+    pending_below_strategy_id: int | None = None
+    pending_below_strategy_type: int | None = None
+    pending_below_peg_price_type: PegPriceType | None = None
+    pending_below_peg_offset_type: PegOffsetType | None = None
+    pending_below_peg_offset_value: int | None = None
+
+
+class OtocoRequest(TwoPendingRequest[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What orderList.place.otoco takes, but for the parameter that decides its result."""
+
+    pending_quantity: Number
+
+
+_TWO_PENDING_IDS = (
+    "list_client_order_id",
+    "working_client_order_id",
+    "pending_above_client_order_id",
+    "pending_below_client_order_id",
+)
+_TWO_PENDING_RULES = (*_leg("working", conditional=False), *_leg("pending_above"), *_leg("pending_below"))
+_BUY_THEN_SELL = (fixed_value("working_side", "BUY"), fixed_value("pending_side", "SELL"))
+
+
+@api(
+    "orderList.place.otoco",
+    security="TRADE",
+    weight=1,
+    weight_on_success=0,
+    orders=3,
+    section="place-new-order-list---otoco-trade",
+    client_ids=_TWO_PENDING_IDS,
+    rules=_TWO_PENDING_RULES,
+)
+class OrderListPlaceOtoco(OtocoRequest[PlacedOrderList[AnyReport]], frozen=True, kw_only=True):
+    """Place an OTOCO list: one order triggers an OCO pair."""
+
+    new_order_resp_type: NewOrderRespType | None = None
+
+
+@api(
+    "orderList.place.opo",
+    security="TRADE",
+    weight=1,
+    weight_on_success=0,
+    orders=2,
+    section="opo-trade",
+    client_ids=("list_client_order_id", "working_client_order_id", "pending_client_order_id"),
+    rules=(*_leg("working", conditional=False), *_leg("pending"), *_BUY_THEN_SELL),
+)
+class OrderListPlaceOpo(
+    OnePendingRequest[PlacedOrderList[OneOf[PendingOrderReport | OrderAck]]], frozen=True, kw_only=True
+):
+    """Place an OPO list: what one order buys, another sells."""
+
+    new_order_resp_type: NewOrderRespType | None = None
+
+
+@api(
+    "orderList.place.opoco",
+    security="TRADE",
+    weight=1,
+    weight_on_success=0,
+    orders=3,
+    section="opoco-trade",
+    client_ids=_TWO_PENDING_IDS,
+    rules=(*_TWO_PENDING_RULES, *_BUY_THEN_SELL),
+)
+class OrderListPlaceOpoco(
+    TwoPendingRequest[PlacedOrderList[OneOf[PendingOrderReport | OrderAck]]], frozen=True, kw_only=True
+):
+    """Place an OPOCO list: what one order buys, an OCO pair sells."""
+
+    new_order_resp_type: NewOrderRespType | None = None
+
+
+@api(
+    "orderList.cancel",
+    security="TRADE",
+    weight=1,
+    weight_on_success=0,
+    section="cancel-order-list-trade",
+    rules=(at_least_one("order_list_id", "list_client_order_id"),),
+)
+class OrderListCancel(Request[CanceledOrderList], frozen=True, kw_only=True):
+    """Cancel an order list."""
+
+    symbol: str
+    order_list_id: int | None = None
+    list_client_order_id: str | None = None
+    new_client_order_id: str | None = None
+    recv_window: Number | None = None
+
+    def confirmation(self) -> Request[Any]:
+        """Ask for the order list; its status tells. By its number if there is one, for that goes first in a cancel."""
+        name = self.list_client_order_id if self.order_list_id is None else None
+        return OrderListStatus(order_list_id=self.order_list_id, orig_client_order_id=name)
+
+
+# Smart order routing
+
+
+class RoutedOrder(Instruction[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What an order takes that is routed."""
+
+    quantity: Number
+    type: OrderType
+
+
+_SOR_RULES = (requires("type", ("LIMIT",), "time_in_force", "price"),)
+
+
+@api(
+    "sor.order.place",
+    security="TRADE",
+    weight=1,
+    weight_on_success=0,
+    orders=1,
+    section="place-new-order-using-sor-trade",
+    client_ids=("new_client_order_id",),
+    rules=_SOR_RULES,
+)
+class SorOrderPlace(RoutedOrder[Sole[OrderFull | OrderResult | OrderAck]], frozen=True, kw_only=True):
+    """Place a LIMIT or MARKET order with smart order routing."""
+
+    new_order_resp_type: NewOrderRespType | None = None
+
+    def confirmation(self) -> Request[Any]:
+        """Ask for the order by its client order id."""
+        return OrderStatus(symbol=self.symbol, orig_client_order_id=self.new_client_order_id)
+
+
+class SorOrderTestRequest(RoutedOrder[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What sor.order.test takes, but for the parameter that decides its result."""
+
+    new_order_resp_type: NewOrderRespType | None = None
+
+
+@api(
+    "sor.order.test",
+    security="TRADE",
+    weight=_test_weight,
+    repeatable=True,
+    section="test-new-order-using-sor-trade",
+    rules=_SOR_RULES,
+)
+class SorOrderTest(SorOrderTestRequest[OrderTestedWithRates | OrderTested], frozen=True, kw_only=True):
+    """Check an order with smart order routing without placing it."""
+
+    compute_commission_rates: bool | None = None

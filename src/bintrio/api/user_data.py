@@ -9,14 +9,15 @@ Source: "User Data Stream requests" of the WebSocket API document.
 from __future__ import annotations
 
 from ._base import Number, Request, api
-from ._values import Record
+from ._values import Record, Timestamp
 from .general import Nothing
 
 
 class Subscription(Record, frozen=True, kw_only=True):
-    """A user data subscription of this connection."""
+    """A user data subscription of this connection; only the SBE schema knows of an expiration."""
 
     subscription_id: int
+    expiration_time: Timestamp | None = None
 
 
 @api("session.subscriptions", security="NONE", weight=2, section="listing-all-subscriptions")
