@@ -17,15 +17,16 @@ import math
 import ssl
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final, cast
 
 import trio
 from trio.testing import memory_stream_pair
 
 from bintrio._signing import Ed25519Key, HmacKey, RsaKey
+from bintrio.api._values import Side
 from bintrio.api.trading import OrderPlace
 from bintrio.endpoints import Address, Endpoint
 
@@ -52,9 +53,10 @@ from .faults import (
     Timeout,
     UnknownIdReply,
 )
+from .handshake import PATH
 from .limits import Limits
 from .orders import Order
-from .server import PATH, Server, Timings
+from .server import Server, Timings
 from .symbols import SYMBOLS, Symbol
 from .units import MILLISECOND, SECOND
 
@@ -188,12 +190,12 @@ class Sandbox:
     @property
     def orders(self) -> Sequence[Order]:
         """Every order that clients placed and the matching engine took, in order."""
-        return self._exchange.orders
+        return [order for order in self._exchange.engine.orders if order.owner != _MARKET_MAKER_UID]
 
     # What it does
 
     def announce_shutdown(self, after: float = 10.0) -> None:
-        """Send serverShutdown to every connection, and end those connections ``after`` seconds. New ones are welcome."""
+        """Send serverShutdown to every connection, and end those ``after`` seconds. New ones are welcome."""
         self._nursery.start_soon(self._server.shut_down, after)
 
     def inject(self, fault: Fault) -> None:
@@ -233,7 +235,7 @@ class Sandbox:
         self.trade(symbol, "BUY", bid, quantity)
         self.trade(symbol, "SELL", ask, quantity)
 
-    def trade(self, symbol: str, side: str, price: Decimal, quantity: Decimal) -> Order:
+    def trade(self, symbol: str, side: Side, price: Decimal, quantity: Decimal) -> Order:
         """Let the market maker place a limit order, which trades with what is on the book.
 
         Raises:
@@ -264,7 +266,7 @@ async def open_sandbox(
     lifetime: float = 86_400.0,
     start_time_ms: int | None = START_TIME_MS,
     faults: Iterable[Fault] = (),
-) -> AsyncIterator[Sandbox]:
+) -> AsyncGenerator[Sandbox, None]:
     """Run a sandbox until the block is left.
 
     Args:
@@ -291,18 +293,30 @@ async def open_sandbox(
         exchange.open_account(account)
     server = Server(exchange, Script(faults), Timings(ping_interval, pong_window, lifetime), _clock(start_time_ms))
     failure: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        endpoint, client_context = _MEMORY_ENDPOINT, None
-        if listen:
-            endpoint, client_context = await _listen(server, nursery, port, tls=tls)
-        try:
-            yield Sandbox(server, nursery, owners, endpoint=endpoint, ssl_context=client_context)
-        except BaseException as error:
-            # Kept out of the nursery, which would wrap it in a group.
-            failure = error
-        nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            endpoint, client_context = _MEMORY_ENDPOINT, None
+            if listen:
+                endpoint, client_context = await _listen(server, nursery, port, tls=tls)
+            try:
+                yield Sandbox(server, nursery, owners, endpoint=endpoint, ssl_context=client_context)
+            except BaseException as error:
+                # Kept out of the nursery, which would wrap it in a group.
+                failure = error
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        # An OSError of the listener, or a Ctrl-C that hit one of our tasks instead of the body.
+        raise _sole(group) from None
     if failure is not None:
         raise failure
+
+
+def _sole(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one exception in a group; the group, if there are more."""
+    sole: BaseException = group
+    while isinstance(sole, BaseExceptionGroup) and len(sole.exceptions) == 1:
+        sole = cast("BaseExceptionGroup[BaseException]", sole).exceptions[0]
+    return sole
 
 
 def _market_maker(exchange: Exchange) -> SandboxAccount:
@@ -335,7 +349,7 @@ def _certificates() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's context with a fresh certificate, and a client's that trusts it."""
     import trustme
 
-    authority = trustme.CA()
+    authority: Any = trustme.CA()
     server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost", "127.0.0.1").configure_cert(server_context)
     client_context = ssl.create_default_context()

@@ -36,6 +36,7 @@ DEFAULT_RECV_WINDOW: Final = Decimal(5_000)
 
 _API_KEY: Final = re.compile(r"[A-Za-z0-9]{1,128}")
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,20}")
+_WINDOW: Final = re.compile(r"[0-9]{1,20}(\.[0-9]+)?")
 _FIRST_MICROSECONDS: Final = 10**14
 """A timestamp from here on is in microseconds: as milliseconds it would lie in the year 5138."""
 
@@ -194,8 +195,8 @@ def check_timestamp(params: Mapping[str, Any], now: int) -> None:
     Raises:
         Refusal: -1102, -1100 or -1021.
     """
-    sent = str(params.get("timestamp") or "")
-    if not sent:
+    sent = str(params.get("timestamp", ""))
+    if sent in {"", "None"}:
         raise refusals.mandatory("timestamp")
     if not _TIMESTAMP.fullmatch(sent):
         raise refusals.illegal_characters("timestamp", "^[0-9]{1,20}$")
@@ -208,8 +209,8 @@ def check_timestamp(params: Mapping[str, Any], now: int) -> None:
 
 def _recv_window(params: Mapping[str, Any]) -> Decimal:
     """Milliseconds. One that is malformed is left for the validation to name."""
-    sent = str(params.get("recvWindow") or DEFAULT_RECV_WINDOW)
-    return Decimal(sent) if re.fullmatch(r"\d+(\.\d+)?", sent, re.ASCII) else DEFAULT_RECV_WINDOW
+    sent = str(params.get("recvWindow", ""))
+    return Decimal(sent) if _WINDOW.fullmatch(sent) else DEFAULT_RECV_WINDOW
 
 
 def _text(params: Mapping[str, Any], name: str) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -81,6 +81,23 @@ class Delivery(NamedTuple):
     message: bytes
 
 
+class _Context:
+    """What a request gathers on its way through the gates.
+
+    Attributes:
+        weight: what it weighs as things stand.
+        orders: the limits on the account's orders, if it is about orders.
+    """
+
+    def __init__(self, session: Session, budget: AddressBudget, params: Mapping[str, Any], now: int) -> None:
+        self.session: Final = session
+        self.budget: Final = budget
+        self.params: Final = params
+        self.now: Final = now
+        self.weight = 1
+        self.orders: OrderBudget | None = None
+
+
 _decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 
 _INT64: Final = 2**63
@@ -98,11 +115,13 @@ def read_message(data: bytes | str) -> Incoming:
         raise refusals.invalid_json() from None
     if not isinstance(message, dict):
         raise refusals.invalid_json()
-    request_id = _request_id(message.get("id"))
-    method, params = message.get("method"), message.get("params")
+    fields = cast("dict[str, Any]", message)
+    request_id = _request_id(fields.get("id"))
+    method, params = fields.get("method"), fields.get("params")
     if not isinstance(params, dict | None):
         raise refusals.invalid_json()
-    return Incoming(request_id, method.removeprefix("v3/") if isinstance(method, str) else "", params or {})
+    named = method.removeprefix("v3/") if isinstance(method, str) else ""
+    return Incoming(request_id, named, cast("dict[str, Any]", params or {}))
 
 
 def _request_id(value: Any) -> RequestId | None:
@@ -127,7 +146,6 @@ class Exchange:
         engine: books and accounts.
         keyring: API keys.
         sessions: the live connections.
-        orders: every order that was accepted, in order.
     """
 
     def __init__(self, symbols: Iterable[Symbol], limits: Limits) -> None:
@@ -135,7 +153,6 @@ class Exchange:
         self.keyring: Final = Keyring()
         self.sessions: Final[set[Session]] = set()
         self.limits: Final = limits
-        self.orders: Final[list[Order]] = []
         self._addresses: dict[str, AddressBudget] = {}
         self._order_budgets: dict[int, OrderBudget] = {}
         self._deliveries: list[Delivery] = []
@@ -160,54 +177,53 @@ class Exchange:
             self._addresses[address] = AddressBudget(self.limits)
         return self._addresses[address]
 
-    def order_budget(self, uid: int) -> OrderBudget:
-        """The limits on one account."""
-        return self._order_budgets[uid]
-
     # Requests
 
     def execute(self, session: Session, budget: AddressBudget, incoming: Incoming, now: int) -> Answer:
         """Do what a request asks, or refuse it."""
-        weight, uid, api = 1, None, None
+        context = _Context(session, budget, incoming.params, now)
+        request_id, status, result, error = incoming.request_id, 200, None, None
         try:
-            request_type = _request_type(incoming.method)
-            api = request_type.api
-            self._check_session(session, now)
-            weight = _weight(request_type, incoming.params)
-            budget.admit(weight, now)
-            credential = self._authenticate(api, session, incoming.params, now)
-            uid = credential.uid if credential else None
-            if uid is not None and api.orders:
-                self.order_budget(uid).admit(api.orders, now)
-            call = Call(self, read_request(request_type, incoming.params), session, credential, now)
-            result = functions[incoming.method](call)
-            weight = api.weight if api.weight_on_success is None else api.weight_on_success
-            weight = weight if isinstance(weight, int) else weight(call.request)
-            status, error, request_id = 200, None, incoming.request_id
+            result = self._perform(context, incoming.method)
         except Refusal as refusal:
-            result, status, error = None, refusal.status, refusal.as_error()
-            request_id = None if refusal.is_anonymous else incoming.request_id
-        budget.weight.add(weight, now)
+            status, error = refusal.status, refusal.as_error()
+            if refusal.is_anonymous:
+                request_id = None
+        budget.weight.add(context.weight, now)
         self._distribute(now)
+        self._tell_ended(session, now)
         return Answer(
             request_id=request_id,
             status=status,
             result=in_unit(result, session.unit),
             error=error,
-            rate_limits=self._rate_limits(session, budget, incoming.params, uid if api and api.orders else None, now),
+            rate_limits=self._rate_limits(context),
         )
 
-    def refuse(self, budget: AddressBudget, session: Session, refusal: Refusal, now: int) -> Answer:
-        """The answer to a message that is no request."""
+    def refuse(self, session: Session, budget: AddressBudget, refusal: Refusal, now: int) -> Answer:
+        """The answer to a message that is no request, or one that is not to be executed."""
         budget.weight.add(1, now)
-        rate_limits = self._rate_limits(session, budget, {}, None, now)
+        rate_limits = self._rate_limits(_Context(session, budget, {}, now))
         return Answer(request_id=None, status=refusal.status, error=refusal.as_error(), rate_limits=rate_limits)
 
-    def _check_session(self, session: Session, now: int) -> None:
-        """A key that was revoked ends its session with the next request, whatever that is."""
-        if session.credential is not None and session.credential.is_revoked:
-            self.log_off(session, now)
-            raise refusals.session_revoked()
+    def _perform(self, context: _Context, method: str) -> Any:
+        """Every gate, then the method. Notes in the context what the request weighs, and whose orders it counts."""
+        session, budget, params, now = context.session, context.budget, context.params, context.now
+        request_type = _request_type(method)
+        api = request_type.api
+        _check_session(session)
+        context.weight = _weight(request_type, params)
+        budget.admit(context.weight, now)
+        credential = self._authenticate(api, session, params, now)
+        if credential is not None and api.orders:
+            context.orders = self._order_budgets[credential.uid]
+            context.orders.admit(api.orders, now)
+        request = read_request(request_type, params)
+        result = functions[method](Call(self.engine, self.limits, request, session, credential, now))
+        context.weight = request.weight if api.weight_on_success is None else api.weight_on_success
+        if context.orders is not None:
+            context.orders.add(api.orders, now)
+        return result
 
     def _authenticate(self, api: Api, session: Session, params: Mapping[str, Any], now: int) -> Credential | None:
         if api.security == "NONE":
@@ -223,19 +239,12 @@ class Exchange:
             return session.credential
         return self.keyring.authenticate(params, payload(params), now)
 
-    def _rate_limits(
-        self, session: Session, budget: AddressBudget, params: Mapping[str, Any], uid: int | None, now: int
-    ) -> tuple[RateLimit, ...] | None:
-        wanted = params.get("returnRateLimits")
-        if not (wanted if isinstance(wanted, bool) else session.returns_rate_limits):
+    def _rate_limits(self, context: _Context) -> tuple[RateLimit, ...] | None:
+        wanted = context.params.get("returnRateLimits")
+        if not (wanted if isinstance(wanted, bool) else context.session.returns_rate_limits):
             return None
-        windows = self.order_budget(uid).windows if uid is not None else ()
-        return tuple(window.report(now) for window in (*windows, budget.weight))
-
-    def accept(self, order: Order, now: int) -> None:
-        """Take note of an order that a client placed."""
-        self.orders.append(order)
-        self.order_budget(order.owner).add(1, now)
+        windows = context.orders.windows if context.orders is not None else ()
+        return tuple(window.report(context.now) for window in (*windows, context.budget.weight))
 
     # Events
 
@@ -275,9 +284,8 @@ class Exchange:
             self.engine.cancel(account, order, now, cancel_id=f"cancel-{order.order_id}")
         self._distribute(now)
 
-    def log_off(self, session: Session, now: int) -> None:
-        """Log a session off, and tell it which subscriptions this ended."""
-        for number in session.log_off():
+    def _tell_ended(self, session: Session, now: int) -> None:
+        for number in session.take_ended():
             self._deliver(session, number, EventStreamTerminated(event_time=now))
 
     def _distribute(self, now: int) -> None:
@@ -294,10 +302,17 @@ class Exchange:
             order = self.engine.accounts[uid].orders[event.order_id]
             if order.is_counted:
                 order.is_counted = False
-                self.order_budget(uid).add(-1, now)
+                self._order_budgets[uid].add(-1, now)
 
     def _deliver(self, session: Session, number: int | None, event: KnownEvent) -> None:
         self._deliveries.append(Delivery(session, write_event(number, in_unit(event, session.unit))))
+
+
+def _check_session(session: Session) -> None:
+    """A key that was revoked ends its session with the next request, whatever that is."""
+    if session.credential is not None and session.credential.is_revoked:
+        session.log_off()
+        raise refusals.session_revoked()
 
 
 def payload(params: Mapping[str, Any]) -> str:

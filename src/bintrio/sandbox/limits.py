@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from bintrio.api._values import RateLimit
+from bintrio.api._values import RateLimit, RateLimitInterval, RateLimitType
 
 from . import refusals
 from .units import MILLISECOND, SECOND
@@ -63,7 +63,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def _limit(kind: str, interval: str, number: int, limit: int) -> RateLimit:
+def _limit(kind: RateLimitType, interval: RateLimitInterval, number: int, limit: int) -> RateLimit:
     return RateLimit(rate_limit_type=kind, interval=interval, interval_num=number, limit=limit)
 
 

@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from itertools import count
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+from bintrio.api._values import ExecutionType
 from bintrio.api.events import BalanceUpdate, KnownEvent, OutboundAccountPosition
 from bintrio.api.trading import OrderPlace, OrderTest
 
@@ -46,6 +47,7 @@ class MatchingEngine:
         books: by the symbol's name.
         accounts: by uid.
         fees: commission taken so far, by asset.
+        orders: every order that was taken, in order.
     """
 
     def __init__(self, symbols: Iterable[Symbol]) -> None:
@@ -53,6 +55,7 @@ class MatchingEngine:
         self.books: Final = {name: Book(symbol.step_size) for name, symbol in self.symbols.items()}
         self.accounts: Final[dict[int, Account]] = {}
         self.fees: Final[dict[str, Decimal]] = {}
+        self.orders: Final[list[Order]] = []
         self._order_ids = count(1)
         self._trade_ids = count(1)
         self._execution_ids = count(1)
@@ -107,6 +110,7 @@ class MatchingEngine:
         account.lock(self._given(order), reserved)
         order.reserved = reserved
         account.register(order)
+        self.orders.append(order)
         self._report(order, "NEW")
         self._report_balances(account, (self._given(order),), now)
         if order.time_in_force != "FOK" or quantity == order.quantity:
@@ -139,10 +143,18 @@ class MatchingEngine:
         self.books[order.symbol].remove(order)
         self._end(account, order, "CANCELED", now, cancel_id=cancel_id)
 
-    def _end(self, account: Account, order: Order, status: str, now: int, *, cancel_id: str | None = None) -> None:
-        order.end(status, now)
+    def _end(
+        self,
+        account: Account,
+        order: Order,
+        kind: Literal["CANCELED", "EXPIRED"],
+        now: int,
+        *,
+        cancel_id: str | None = None,
+    ) -> None:
+        order.end(kind, now)
         self._release(account, order)
-        self._report(order, status, cancel_id=cancel_id)
+        self._report(order, kind, cancel_id=cancel_id)
         self._report_balances(account, (self._given(order),), now)
 
     # Trades
@@ -204,7 +216,7 @@ class MatchingEngine:
     # Events
 
     def _report(
-        self, order: Order, kind: str, *, execution: Execution | None = None, cancel_id: str | None = None
+        self, order: Order, kind: ExecutionType, *, execution: Execution | None = None, cancel_id: str | None = None
     ) -> None:
         report = execution_report(
             order, kind, execution_id=next(self._execution_ids), execution=execution, cancel_id=cancel_id

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from bintrio.api._base import Request
 from bintrio.api.account import Account as AccountInformation
@@ -19,7 +19,7 @@ from bintrio.api.account import Order as OrderInformation
 from bintrio.api.authentication import ConnectionStatus, SessionLogon, SessionLogout, SessionStatus
 from bintrio.api.general import ExchangeInfo, Nothing, Ping, ServerTime, Time
 from bintrio.api.market import Depth, OrderBook, PriceLevel
-from bintrio.api.trading import CanceledOrder, OrderAck, OrderCancel, OrderPlace, OrderTest
+from bintrio.api.trading import CanceledOrder, OrderAck, OrderCancel, OrderFull, OrderPlace, OrderResult, OrderTest
 from bintrio.api.user_data import (
     SessionSubscriptions,
     Subscription,
@@ -31,14 +31,13 @@ from bintrio.api.user_data import (
 from . import orders, refusals
 from .accounts import Account
 from .auth import Credential
+from .limits import Limits
+from .matching import MatchingEngine
 from .orders import eight_decimals
 from .refusals import Refusal
 from .sessions import Session
 from .symbols import Symbol
 from .units import MILLISECOND
-
-if TYPE_CHECKING:
-    from .exchange import Exchange
 
 MAX_DEPTH: Final = 5_000
 """Levels a side; "Order book"."""
@@ -56,7 +55,8 @@ class Call(NamedTuple):
         now: microseconds.
     """
 
-    exchange: Exchange
+    engine: MatchingEngine
+    limits: Limits
     request: Any
     session: Session
     credential: Credential | None
@@ -72,7 +72,7 @@ class Call(NamedTuple):
     @property
     def account(self) -> Account:
         """The account that the key belongs to."""
-        return self.exchange.engine.accounts[self.signer.uid]
+        return self.engine.accounts[self.signer.uid]
 
 
 Function: TypeAlias = Callable[[Call], Any]
@@ -112,7 +112,7 @@ def exchange_info(call: Call) -> dict[str, Any]:
     return {
         "timezone": "UTC",
         "serverTime": call.now if call.session.unit == "us" else call.now // MILLISECOND,
-        "rateLimits": [_without_count(rule) for rule in call.exchange.limits.rules()],
+        "rateLimits": [_without_count(rule) for rule in call.limits.rules()],
         "exchangeFilters": [],
         "symbols": [symbol.as_json() for symbol in _symbols(call)],
         "sors": [],
@@ -130,7 +130,7 @@ def _without_count(rule: Any) -> dict[str, Any]:
 
 def _symbols(call: Call) -> Sequence[Symbol]:
     request: ExchangeInfo = call.request
-    engine = call.exchange.engine
+    engine = call.engine
     if request.symbol is not None:
         return [engine.symbol(request.symbol)]
     if request.symbols is not None:
@@ -148,13 +148,13 @@ def _symbols(call: Call) -> Sequence[Symbol]:
 def depth(call: Call) -> OrderBook:
     """The order book."""
     request: Depth = call.request
-    symbol = call.exchange.engine.symbol(request.symbol)
+    symbol = call.engine.symbol(request.symbol)
     if request.symbol_status is not None and symbol.status != request.symbol_status:
         raise refusals.symbol_status_differs()
     limit = 100 if request.limit is None else request.limit
     if not 1 <= limit <= MAX_DEPTH:
         raise refusals.invalid_value("limit")
-    book = call.exchange.engine.books[request.symbol]
+    book = call.engine.books[request.symbol]
     return OrderBook(last_update_id=book.update_id, bids=_levels(book.bids(limit)), asks=_levels(book.asks(limit)))
 
 
@@ -183,7 +183,7 @@ def session_status(call: Call) -> ConnectionStatus:
 @answers(SessionLogout)
 def session_logout(call: Call) -> ConnectionStatus:
     """Log off."""
-    call.exchange.log_off(call.session, call.now)
+    call.session.log_off()
     return call.session.status(call.now)
 
 
@@ -219,16 +219,15 @@ def subscriptions(call: Call) -> tuple[Subscription, ...]:
 
 
 @answers(OrderPlace)
-def order_place(call: Call) -> OrderAck:
+def order_place(call: Call) -> OrderAck | OrderResult | OrderFull:
     """Place an order. FULL is what MARKET and LIMIT orders are answered with by default, ACK all others."""
     request: OrderPlace = call.request
-    order = call.exchange.engine.place(call.account, request, call.now)
-    call.exchange.accept(order, call.now)
+    order = call.engine.place(call.account, request, call.now)
     shown = request.new_order_resp_type or ("FULL" if order.type in {"LIMIT", "MARKET"} else "ACK")
     return _SHAPES[shown](order)
 
 
-_SHAPES: Final[dict[str, Callable[[orders.Order], OrderAck]]] = {
+_SHAPES: Final[dict[str, Callable[[orders.Order], OrderAck | OrderResult | OrderFull]]] = {
     "ACK": orders.ack,
     "RESULT": orders.result,
     "FULL": orders.full,
@@ -239,7 +238,7 @@ _SHAPES: Final[dict[str, Callable[[orders.Order], OrderAck]]] = {
 def order_test(call: Call) -> dict[str, Any]:
     """Check an order."""
     request: OrderTest = call.request
-    call.exchange.engine.check(call.account, request, call.now)
+    call.engine.check(call.account, request, call.now)
     if not request.compute_commission_rates:
         return {}
     account = call.account
@@ -262,15 +261,13 @@ def order_test(call: Call) -> dict[str, Any]:
 def order_cancel(call: Call) -> CanceledOrder:
     """Cancel an order. One that cannot be found is a refused cancellation here, -2011."""
     request: OrderCancel = call.request
-    call.exchange.engine.symbol(request.symbol)
+    call.engine.symbol(request.symbol)
     try:
         order = call.account.find(request.symbol, request.order_id, request.orig_client_order_id)
     except Refusal as refusal:
         raise refusals.cancel_refused("Unknown order sent.") if refusal.code == -2013 else refusal from None
     cancel_id = request.new_client_order_id or f"cancel-{order.order_id}"
-    call.exchange.engine.cancel(
-        call.account, order, call.now, cancel_id=cancel_id, restriction=request.cancel_restrictions
-    )
+    call.engine.cancel(call.account, order, call.now, cancel_id=cancel_id, restriction=request.cancel_restrictions)
     return orders.canceled(order, cancel_id)
 
 
@@ -281,7 +278,7 @@ def order_cancel(call: Call) -> CanceledOrder:
 def order_status(call: Call) -> OrderInformation:
     """One order."""
     request: OrderStatus = call.request
-    call.exchange.engine.symbol(request.symbol)
+    call.engine.symbol(request.symbol)
     return orders.status(call.account.find(request.symbol, request.order_id, request.orig_client_order_id))
 
 
@@ -290,7 +287,7 @@ def open_orders_status(call: Call) -> tuple[OrderInformation, ...]:
     """All open orders."""
     symbol: str | None = call.request.symbol
     if symbol is not None:
-        call.exchange.engine.symbol(symbol)
+        call.engine.symbol(symbol)
     return tuple(map(orders.status, call.account.open_orders(symbol)))
 
 

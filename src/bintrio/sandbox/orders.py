@@ -13,6 +13,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bintrio.api import account as account_api
+from bintrio.api._values import (
+    ExecutionType,
+    OrderState,
+    OrderType,
+    SelfTradePreventionMode,
+    Side,
+    TimeInForce,
+)
 from bintrio.api.events import ExecutionReport
 from bintrio.api.trading import CanceledOrder, Fill, OrderAck, OrderFull, OrderResult
 
@@ -70,9 +78,9 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
     order_id: int
     owner: int
     symbol: str
-    side: str
-    type: str
-    time_in_force: str
+    side: Side
+    type: OrderType
+    time_in_force: TimeInForce
     client_order_id: str
     created_at: int
     price: Decimal = NOTHING
@@ -81,9 +89,9 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
     executed: Decimal = NOTHING
     quote_executed: Decimal = NOTHING
     reserved: Decimal = NOTHING
-    status: str = "NEW"
+    status: OrderState = "NEW"
     updated_at: int = 0
-    stp_mode: str = "NONE"
+    stp_mode: SelfTradePreventionMode = "NONE"
     strategy_id: int | None = None
     strategy_type: int | None = None
     executions: list[Execution] = []
@@ -117,7 +125,7 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
         self.status = "PARTIALLY_FILLED" if self.remaining else "FILLED"
         self.updated_at = now
 
-    def end(self, status: str, now: int) -> None:
+    def end(self, status: OrderState, now: int) -> None:
         """It will not trade any more."""
         self.status = status
         self.updated_at = now
@@ -231,7 +239,7 @@ def canceled(order: Order, client_order_id: str) -> CanceledOrder:
 
 def execution_report(
     order: Order,
-    kind: str,
+    kind: ExecutionType,
     *,
     execution_id: int,
     execution: Execution | None = None,

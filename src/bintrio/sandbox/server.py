@@ -2,7 +2,7 @@
 
 A connection is an async function that runs until it is over. trio-websocket does the handshake, the pings and the
 close; replies and events are whole text frames that one writer task sends, all that are waiting in one write. Both go
-through a `_Wire`, which lets one of them write at a time.
+through a `Wire`, which lets one of them write at a time.
 
 Requests are executed as they are read, without a checkpoint between, so replies come in the order of their requests
 unless a fault says otherwise, and an order's reply precedes its events.
@@ -17,27 +17,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from functools import partial, singledispatchmethod
+from typing import Final, NamedTuple
 
-import msgspec
 import trio
+from msgspec.structs import replace
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
 
 from bintrio._frames import Opcode, encode_frame
 from bintrio.api.events import ServerShutdown
-from bintrio.endpoints import TimeUnit
 
 from . import faults, refusals
 from .exchange import Answer, Exchange, Incoming, read_message
 from .faults import Fault, Script
+from .handshake import Rejection, open_session, reject, retry_after
 from .limits import AddressBudget
 from .refusals import Refusal
 from .sessions import Session
-from .units import SECOND
-
-PATH: Final = "/ws-api/v3"
+from .units import MILLISECOND, SECOND
+from .wire import Wire
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds; ours, the document gives none."""
@@ -56,13 +54,6 @@ _RECEIVE_SIZE: Final = 2**16
 
 _GOING_AWAY: Final = 1001
 _POLICY_VIOLATION: Final = 1008
-
-_UNITS: Final[dict[str, TimeUnit]] = {
-    "MILLISECOND": "ms",
-    "millisecond": "ms",
-    "MICROSECOND": "us",
-    "microsecond": "us",
-}
 
 _BROKEN: Final = (ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -105,7 +96,7 @@ class Server:
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """The life of one connection, from its handshake to its end. Never raises but for cancellation."""
-        wire = _Wire(stream)
+        wire = Wire(stream)
         with trio.CancelScope() as scope:
             wire.at_end = scope.cancel
             try:
@@ -116,7 +107,7 @@ class Server:
             await trio.sleep_forever()
         await trio.aclose_forcefully(stream)
 
-    async def _converse(self, wire: _Wire, scope: trio.CancelScope) -> None:
+    async def _converse(self, wire: Wire, scope: trio.CancelScope) -> None:
         async with trio.open_nursery() as nursery:
             opened = None
             with trio.move_on_after(HANDSHAKE_TIMEOUT):
@@ -145,28 +136,28 @@ class Server:
         self.connections.pop(session, None)
         self.exchange.sessions.discard(session)
 
-    async def _shake_hands(self, request: WebSocketRequest, wire: _Wire) -> tuple[Session, WebSocketConnection] | None:
-        """Accept a handshake, or reject it with an HTTP status."""
-        now = self.now()
-        rejection = self._scripted_rejection()
-        if rejection is None:
-            try:
-                self.exchange.budget(wire.address).admit_connection(now)
-                session = _session(request.path, now)
-            except Refusal as refusal:
-                rejection = _as_rejection(refusal, now)
-        if rejection is not None:
+    async def _shake_hands(self, request: WebSocketRequest, wire: Wire) -> tuple[Session, WebSocketConnection] | None:
+        """Accept a handshake, or turn it away."""
+        try:
+            session = self._admit(request.path, wire.address)
+        except _TurnedAway as turned_away:
+            rejection = turned_away.rejection
             await request.reject(rejection.status, extra_headers=rejection.headers, body=rejection.body)
             return None
         return session, await request.accept()
 
-    def _scripted_rejection(self) -> _Rejection | None:
+    def _admit(self, resource: str, address: str) -> Session:
         fault = self.script.for_handshake()
-        if fault is None:
-            return None
-        return _Rejection(fault.status, _retry_after(fault.retry_after), fault.body)
+        if fault is not None:
+            raise _TurnedAway(Rejection(fault.status, retry_after(fault.retry_after), fault.body))
+        now = self.now()
+        try:
+            self.exchange.budget(address).admit_connection(now)
+            return open_session(resource, now)
+        except Refusal as refusal:
+            raise _TurnedAway(reject(refusal, now)) from None
 
-    # Faults
+    # Faults, events
 
     def inject(self, fault: Fault) -> None:
         """Let a fault strike: the open connections at once, or what is to come."""
@@ -175,8 +166,6 @@ class Server:
                 connection.strike(fault)
         else:
             self.script.add(fault)
-
-    # Events
 
     def deliver(self) -> None:
         """Send the exchange's events to the connections that they are for."""
@@ -196,45 +185,10 @@ class Server:
                 nursery.start_soon(connection.close, _GOING_AWAY, "server shutdown")
 
 
-class _Rejection(NamedTuple):
-    """An HTTP answer that refuses a handshake."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
-
-
-def _as_rejection(refusal: Refusal, now: int) -> _Rejection:
-    body = msgspec.json.encode(refusal.as_error())
-    if refusal.data is None:
-        return _Rejection(refusal.status, [], body)
-    seconds = -(-(refusal.data["retryAfter"] * 1_000 - now) // SECOND)
-    return _Rejection(refusal.status, _retry_after(seconds), body)
-
-
-def _retry_after(seconds: int | None) -> list[tuple[bytes, bytes]]:
-    return [] if seconds is None else [(b"Retry-After", str(seconds).encode())]
-
-
-def _session(resource: str, now: int) -> Session:
-    """The session that a URL asks for.
-
-    Raises:
-        Refusal: with the HTTP status.
-    """
-    parts = urlsplit(resource)
-    if parts.path != PATH:
-        raise Refusal(-1000, "Not Found", status=404)
-    options = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
-    unit = _UNITS.get(options.get("timeUnit", "MILLISECOND"))
-    if unit is None:
-        raise Refusal(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
-    if options.get("responseFormat", "json") != "json":
-        raise Refusal(-1155, "SBE is not enabled.")
-    shown = options.get("returnRateLimits", "true")
-    if shown not in {"true", "false"}:
-        raise refusals.invalid_value("returnRateLimits")
-    return Session(connected_since=now, unit=unit, returns_rate_limits=shown == "true")
+class _TurnedAway(Exception):
+    def __init__(self, rejection: Rejection) -> None:
+        super().__init__(rejection.status)
+        self.rejection = rejection
 
 
 class Connection:
@@ -245,7 +199,7 @@ class Connection:
         server: Server,
         session: Session,
         websocket: WebSocketConnection,
-        wire: _Wire,
+        wire: Wire,
         scope: trio.CancelScope,
         nursery: trio.Nursery,
     ) -> None:
@@ -258,9 +212,10 @@ class Connection:
         self._budget: Final[AddressBudget] = server.exchange.budget(wire.address)
         self._outgoing: list[bytes] = []
         self._something_to_send = trio.Event()
-        self._is_last = False  # after what is waiting now, the connection is cut
+        self._is_ending = False  # nothing more is read or sent
+        self._is_cut = False  # the stream ends as soon as what is waiting is sent
         self._is_mute = False
-        self._kept_back: list[Answer] = []
+        self._kept_back: list[bytes] = []
 
     async def run(self) -> None:
         """Until the connection is over."""
@@ -276,11 +231,12 @@ class Connection:
 
     def cut(self) -> None:
         """End the connection without a word, once what is waiting is sent."""
-        self._is_last = True
+        self._is_ending = self._is_cut = True
         self._something_to_send.set()
 
     async def close(self, code: int, reason: str) -> None:
         """End the connection with a close frame, within `CLOSE_TIMEOUT`."""
+        self._is_ending = True
         with trio.move_on_after(CLOSE_TIMEOUT):
             await self._websocket.aclose(code, reason)
         self._scope.cancel()
@@ -293,7 +249,7 @@ class Connection:
             self._something_to_send = trio.Event()
             data, self._outgoing = b"".join(self._outgoing), []
             await self._wire.send_all(data)
-            if self._is_last and not self._outgoing:
+            if self._is_cut:
                 self._scope.cancel()
 
     async def _beat(self) -> None:
@@ -316,12 +272,12 @@ class Connection:
     # Requests
 
     def _receive(self, message: str | bytes) -> None:
-        if self._is_last:
+        if self._is_ending:
             return
         try:
             incoming = read_message(message)
         except Refusal as refusal:
-            answer = self._server.exchange.refuse(self._budget, self.session, refusal, self._server.now())
+            answer = self._server.exchange.refuse(self.session, self._budget, refusal, self._server.now())
             self.send(answer.as_bytes())
             return
         self._server.received[incoming.method] += 1
@@ -329,7 +285,8 @@ class Connection:
         if fault is None:
             self._answer(incoming)
         else:
-            self.strike(fault, incoming)
+            self._strike(fault, incoming)
+            self._server.deliver()
 
     def _execute(self, incoming: Incoming) -> Answer:
         return self._server.exchange.execute(self.session, self._budget, incoming, self._server.now())
@@ -342,21 +299,14 @@ class Connection:
             self.cut()
 
     def _send_raw(self, data: bytes) -> None:
-        if not self._is_last:
+        if not self._is_ending:
             self._outgoing.append(data)
             self._something_to_send.set()
 
     # Faults
 
-    def strike(self, fault: Fault, incoming: Incoming | None = None) -> None:
-        """Let a fault have its way with a request, or with the whole connection."""
-        if incoming is None or isinstance(fault, faults.HalfOpen):
-            self._strike_connection(fault)
-        else:
-            _STRIKES[type(fault)](self, fault, incoming)
-            self._server.deliver()
-
-    def _strike_connection(self, fault: Fault) -> None:
+    def strike(self, fault: Fault) -> None:
+        """Let a fault have its way with the connection as a whole."""
         if isinstance(fault, faults.MutePings):
             self._is_mute = True
         else:
@@ -364,141 +314,102 @@ class Connection:
             self._server.forget(self.session)
             self._scope.cancel()
 
-    def _delay(self, fault: faults.Delay, incoming: Incoming) -> None:
-        self._nursery.start_soon(self._later, fault.seconds, partial(self._answer, incoming))
+    @singledispatchmethod
+    def _strike(self, fault: Fault, incoming: Incoming) -> None:
+        """Let a fault have its way with a request."""
+        raise NotImplementedError
 
-    def _late_reply(self, fault: faults.LateReply, incoming: Incoming) -> None:
-        message = self._execute(incoming).as_bytes()
-        self._nursery.start_soon(self._later, fault.seconds, partial(self.send, message))
+    @_strike.register
+    def _(self, fault: faults.HalfOpen, incoming: Incoming) -> None:
+        self.strike(fault)
 
-    async def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        await trio.sleep(seconds)
-        action()
+    @_strike.register
+    def _(self, fault: faults.Delay, incoming: Incoming) -> None:
+        self._later(fault.seconds, partial(self._answer, incoming))
 
-    def _drop_reply(self, fault: faults.DropReply, incoming: Incoming) -> None:
+    @_strike.register
+    def _(self, fault: faults.LateReply, incoming: Incoming) -> None:
+        self._later(fault.seconds, partial(self.send, self._execute(incoming).as_bytes()))
+
+    @_strike.register
+    def _(self, fault: faults.DropReply, incoming: Incoming) -> None:
         self._execute(incoming)
 
-    def _duplicate_reply(self, fault: faults.DuplicateReply, incoming: Incoming) -> None:
+    @_strike.register
+    def _(self, fault: faults.DuplicateReply, incoming: Incoming) -> None:
         message = self._execute(incoming).as_bytes()
         self.send(message)
         self.send(message)
 
-    def _reorder(self, fault: faults.Reorder, incoming: Incoming) -> None:
-        self._kept_back.append(self._execute(incoming))
+    @_strike.register
+    def _(self, fault: faults.Reorder, incoming: Incoming) -> None:
+        self._kept_back.append(self._execute(incoming).as_bytes())
         if len(self._kept_back) >= fault.count:
-            for answer in reversed(self._kept_back):
-                self.send(answer.as_bytes())
+            for message in reversed(self._kept_back):
+                self.send(message)
             self._kept_back.clear()
 
-    def _null_id_reply(self, fault: faults.NullIdReply, incoming: Incoming) -> None:
-        self.send(msgspec.structs.replace(self._execute(incoming), request_id=None).as_bytes())
+    @_strike.register
+    def _(self, fault: faults.NullIdReply, incoming: Incoming) -> None:
+        self.send(replace(self._execute(incoming), request_id=None).as_bytes())
 
-    def _unknown_id_reply(self, fault: faults.UnknownIdReply, incoming: Incoming) -> None:
-        self.send(msgspec.structs.replace(self._execute(incoming), request_id="nobody-asked").as_bytes())
+    @_strike.register
+    def _(self, fault: faults.UnknownIdReply, incoming: Incoming) -> None:
+        self.send(replace(self._execute(incoming), request_id="nobody-asked").as_bytes())
 
-    def _garbage(self, fault: faults.Garbage, incoming: Incoming) -> None:
+    @_strike.register
+    def _(self, fault: faults.Garbage, incoming: Incoming) -> None:
         if isinstance(fault.data, str):
             self.send(fault.data.encode())
         else:
             self._send_raw(fault.data if fault.is_raw else encode_frame(Opcode.BINARY, fault.data))
 
-    def _server_error(self, fault: faults.ServerError, incoming: Incoming) -> None:
-        refusal = Refusal(fault.code, fault.message, status=fault.status)
-        self._fail(refusal, incoming, executed=fault.executed)
+    @_strike.register
+    def _(self, fault: faults.ServerError, incoming: Incoming) -> None:
+        self._fail(Refusal(fault.code, fault.message, status=fault.status), incoming, executed=fault.executed)
 
-    def _timeout(self, fault: faults.Timeout, incoming: Incoming) -> None:
+    @_strike.register
+    def _(self, fault: faults.Timeout, incoming: Incoming) -> None:
         self._fail(refusals.timed_out(), incoming, executed=fault.executed)
 
-    def _disconnect(self, fault: faults.Disconnect, incoming: Incoming) -> None:
+    @_strike.register
+    def _(self, fault: faults.Disconnect, incoming: Incoming) -> None:
         if fault.executed:
             self._execute(incoming)
         self.cut()
 
-    def _cut_reply_at(self, fault: faults.CutReplyAt, incoming: Incoming) -> None:
+    @_strike.register
+    def _(self, fault: faults.CutReplyAt, incoming: Incoming) -> None:
         frame = encode_frame(Opcode.TEXT, self._execute(incoming).as_bytes())
         self._send_raw(frame[: fault.position])
         self.cut()
 
-    def _rate_limited(self, fault: faults.RateLimited, incoming: Incoming) -> None:
+    @_strike.register
+    def _(self, fault: faults.RateLimited, incoming: Incoming) -> None:
         now = self._server.now()
-        limit = self._server.exchange.limits.weight
-        retry_after = (now + int(fault.retry_after * SECOND)) // 1_000
-        self._fail(
-            refusals.too_much_weight(limit, "1 MINUTE", now=now // 1_000, retry_after=retry_after),
-            incoming,
-            executed=False,
+        refusal = refusals.too_much_weight(
+            self._server.exchange.limits.weight,
+            "1 MINUTE",
+            now=now // MILLISECOND,
+            retry_after=(now + int(fault.retry_after * SECOND)) // MILLISECOND,
         )
+        self._fail(refusal, incoming, executed=False)
 
-    def _banned(self, fault: faults.Banned, incoming: Incoming) -> None:
+    @_strike.register
+    def _(self, fault: faults.Banned, incoming: Incoming) -> None:
         self._budget.ban_until(self._server.now() + int(fault.retry_after * SECOND))
         self._answer(incoming)
 
     def _fail(self, refusal: Refusal, incoming: Incoming, *, executed: bool) -> None:
         if executed:
             self._execute(incoming)
-        now = self._server.now()
-        answer = self._server.exchange.refuse(self._budget, self.session, refusal, now)
-        self.send(msgspec.structs.replace(answer, request_id=incoming.request_id).as_bytes())
+        answer = self._server.exchange.refuse(self.session, self._budget, refusal, self._server.now())
+        self.send(replace(answer, request_id=incoming.request_id).as_bytes())
+
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+        self._nursery.start_soon(_do_later, seconds, action)
 
 
-_STRIKES: Final[dict[type[Fault], Callable[[Connection, Any, Incoming], None]]] = {
-    faults.Delay: Connection._delay,
-    faults.LateReply: Connection._late_reply,
-    faults.DropReply: Connection._drop_reply,
-    faults.DuplicateReply: Connection._duplicate_reply,
-    faults.Reorder: Connection._reorder,
-    faults.NullIdReply: Connection._null_id_reply,
-    faults.UnknownIdReply: Connection._unknown_id_reply,
-    faults.Garbage: Connection._garbage,
-    faults.ServerError: Connection._server_error,
-    faults.Timeout: Connection._timeout,
-    faults.Disconnect: Connection._disconnect,
-    faults.CutReplyAt: Connection._cut_reply_at,
-    faults.RateLimited: Connection._rate_limited,
-    faults.Banned: Connection._banned,
-}
-
-
-class _Wire(trio.abc.Stream):
-    """A stream that several tasks may write to, one at a time.
-
-    Attributes:
-        address: what the limits go by: the IP address of the peer.
-        at_end: called when the peer has ended the stream; for the time before the handshake, when nobody else looks.
-        is_half_open: whether the stream is to be kept open and left alone.
-    """
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self.address: Final = _peer(stream)
-        self.at_end: Callable[[], None] | None = None
-        self.is_half_open = False
-        self._stream = stream
-        self._turn = trio.StrictFIFOLock()
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        async with self._turn:
-            await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        async with self._turn:
-            await self._stream.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        try:
-            data = await self._stream.receive_some(max_bytes)
-        except trio.BrokenResourceError:
-            data = b""
-        if not data and self.at_end is not None:
-            self.at_end()
-        return data
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
-def _peer(stream: trio.abc.Stream) -> str:
-    if isinstance(stream, trio.SSLStream):
-        stream = stream.transport_stream
-    if isinstance(stream, trio.SocketStream):
-        return str(stream.socket.getpeername()[0])
-    return "memory"
+async def _do_later(seconds: float, action: Callable[[], None]) -> None:
+    await trio.sleep(seconds)
+    action()

@@ -50,18 +50,24 @@ class Session:
         self.subscriptions: Final[dict[int, Subscription]] = {}
         self._authorized_since: int | None = None
         self._next_id = 0
+        self._ended: list[int] = []
 
     def log_on(self, credential: Credential, now: int) -> None:
         """Requests need no key and no signature from now on."""
         self.credential = credential
         self._authorized_since = now
 
-    def log_off(self) -> list[int]:
-        """Back to signing each request. Returns the subscriptions that this ended."""
+    def log_off(self) -> None:
+        """Back to signing each request. What was subscribed to by logon ends (see `take_ended`)."""
         self.credential = self._authorized_since = None
         ended = [number for number, subscription in self.subscriptions.items() if subscription.by_logon]
         for number in ended:
             del self.subscriptions[number]
+        self._ended += ended
+
+    def take_ended(self) -> list[int]:
+        """The subscriptions that ended with their logon since the last call."""
+        ended, self._ended = self._ended, []
         return ended
 
     def subscribe(self, uid: int, *, by_logon: bool) -> int:

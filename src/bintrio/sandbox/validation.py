@@ -29,7 +29,8 @@ from .refusals import Refusal
 Params = Mapping[str, Any]
 """Decoded JSON values by wire name; a number with a fraction is a Decimal with the digits that were sent."""
 
-GENERAL: Final = frozenset({"apiKey", "signature", "timestamp", "returnRateLimits"})
+_GENERAL: Final = frozenset({"returnRateLimits"})
+_SIGNING: Final = frozenset({"apiKey", "signature", "timestamp"})
 
 _NUMBER: Final = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
 _INTEGER: Final = r"^[0-9]{1,20}$"
@@ -44,6 +45,9 @@ _PATTERNS: Final = {
     "cancelOrigClientOrderId": _CLIENT_ID,
 }
 """The legal range of strings, as -1100 quotes it. Symbols may be outside ASCII."""
+
+_MAX_DIGITS: Final = 20
+"""On either side of the point, as -1100 quotes it."""
 
 _DECIMALS: Final = 8
 """Of prices and quantities: the precision of every asset here."""
@@ -91,7 +95,8 @@ def read_request(request_type: type[Request[Any]], params: Params) -> Request[An
     """
     known = fields(request_type)
     names = {field.wire_name for field in known}
-    own = {name: value for name, value in params.items() if name not in GENERAL}
+    general = _GENERAL | _SIGNING if request_type.api.signed else _GENERAL
+    own = {name: value for name, value in params.items() if name not in general}
     _check_surplus(names, own, params)
     given = {field.name: _read(field, own[field.wire_name]) for field in known if _is_given(field, own)}
     sent = {field.wire_name: given[field.name] for field in known if field.name in given}
@@ -178,7 +183,9 @@ def _check_market(sent: Params) -> None:
 
 
 def _decimal(name: str, value: Any) -> Decimal:
-    text = format(value, "f") if isinstance(value, Decimal) else str(value)
+    # A JSON number has lost its notation, but not its digits.
+    is_plain = isinstance(value, Decimal) and abs(value.adjusted()) < _MAX_DIGITS
+    text = format(value, "f") if is_plain else str(value)
     if isinstance(value, bool | list | dict) or not re.fullmatch(_NUMBER, text, re.ASCII):
         raise refusals.illegal_characters(name, _NUMBER)
     return Decimal(text)
@@ -208,10 +215,10 @@ def _string(name: str, value: Any) -> str:
 
 
 def _strings(name: str, value: Any) -> tuple[str, ...]:
-    items: list[Any] = value if isinstance(value, list) else [value]
-    if not items:
-        raise refusals.empty(name)
+    items: Any = value if isinstance(value, list) else [value]
     texts = tuple(_string(name, item) for item in items)
+    if not texts:
+        raise refusals.empty(name)
     if len(set(texts)) < len(texts):
         raise Refusal(-1151, "Symbol is present multiple times in the list.")
     return texts
@@ -226,12 +233,14 @@ _KINDS: Final[dict[Any, Callable[[str, Any], Any]]] = {
 
 
 def _field(field: msgspec.structs.FieldInfo) -> Field:
-    annotation, values = field.type, ()
+    annotation: Any = field.type
+    values: tuple[str, ...] = ()
     if get_origin(annotation) in {Union, UnionType}:
         (annotation,) = (member for member in get_args(annotation) if member is not NoneType)
     if get_origin(annotation) is Annotated:
         annotation, meta = get_args(annotation)[:2]
-        values = (meta.extra or {}).get("values", ())
+        extra: dict[str, Any] = meta.extra or {}
+        values = extra.get("values", ())
     return Field(field.name, field.encode_name, _KINDS.get(annotation, _strings), values, field.required)
 
 

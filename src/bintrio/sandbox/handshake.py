@@ -1,0 +1,71 @@
+"""The opening of a connection: what its URL asks for, or the HTTP status that turns it away.
+
+Source: "General API Information" and "URL parameters" of the WebSocket API document; errors are JSON as in sbe_faq.md.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from bintrio.endpoints import TimeUnit
+
+from . import refusals
+from .refusals import Refusal
+from .sessions import Session
+from .units import MILLISECOND, SECOND
+
+PATH: Final = "/ws-api/v3"
+
+_UNITS: Final[dict[str, TimeUnit]] = {
+    "MILLISECOND": "ms",
+    "millisecond": "ms",
+    "MICROSECOND": "us",
+    "microsecond": "us",
+}
+
+
+class Rejection(NamedTuple):
+    """An HTTP answer that turns a handshake away."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def reject(refusal: Refusal, now: int) -> Rejection:
+    """A refusal as HTTP; ``now`` is in microseconds."""
+    seconds = None
+    if refusal.data is not None:
+        # Rounded up, so that who waits as told waits long enough.
+        seconds = -((now - refusal.data["retryAfter"] * MILLISECOND) // SECOND)
+    headers = [(b"Content-Type", b"application/json;charset=UTF-8"), *retry_after(seconds)]
+    return Rejection(refusal.status, headers, msgspec.json.encode(refusal.as_error()))
+
+
+def retry_after(seconds: int | None) -> list[tuple[bytes, bytes]]:
+    """The header, if there is anything to say."""
+    return [] if seconds is None else [(b"Retry-After", str(seconds).encode())]
+
+
+def open_session(resource: str, now: int) -> Session:
+    """The session that path and query ask for.
+
+    Raises:
+        Refusal: its status is that of the HTTP answer.
+    """
+    parts = urlsplit(resource)
+    if parts.path != PATH:
+        raise Refusal(-1000, "Not Found", status=404)
+    options = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+    unit = _UNITS.get(options.get("timeUnit", "MILLISECOND"))
+    if unit is None:
+        raise Refusal(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
+    if options.get("responseFormat", "json") != "json":
+        raise Refusal(-1155, "SBE is not enabled.")
+    shown = options.get("returnRateLimits", "true")
+    if shown not in {"true", "false"}:
+        raise refusals.invalid_value("returnRateLimits")
+    return Session(connected_since=now, unit=unit, returns_rate_limits=shown == "true")
