@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import trio
 from trio.testing import memory_stream_pair
@@ -311,12 +311,10 @@ async def open_sandbox(
         raise failure
 
 
-def _sole(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one exception in a group; the group, if there are more."""
-    sole: BaseException = group
-    while isinstance(sole, BaseExceptionGroup) and len(sole.exceptions) == 1:
-        sole = cast("BaseExceptionGroup[BaseException]", sole).exceptions[0]
-    return sole
+def _sole(error: BaseException) -> BaseException:
+    """The one exception in a group of groups; the group, if there are more."""
+    inner: Sequence[BaseException] = getattr(error, "exceptions", ())
+    return _sole(inner[0]) if len(inner) == 1 else error
 
 
 def _market_maker(exchange: Exchange) -> SandboxAccount:
