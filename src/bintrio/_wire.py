@@ -80,8 +80,7 @@ class HandshakeRejected(Exception):
     @property
     def retry_after(self) -> int | None:
         """Seconds to wait, from the Retry-After header; None if it is absent or a date."""
-        value = next((value for name, value in self.headers if name == "retry-after"), "")
-        return int(value) if value.isascii() and value.isdigit() else None
+        return _number(self.headers, "retry-after")
 
 
 class WireClosed(Exception):
@@ -395,11 +394,10 @@ class Wire:
                 self._handshake_over.set()
                 await self._closing.wait()
                 await self._say_goodbye(websocket)
-        except Exception as error:
-            self._lose("trio-websocket failed", error)
-            if self._handshake_over.is_set():
-                await _close_at_once(self._stream)  # wakes the reader
+        except ExceptionGroup as failed:  # by the nursery, whatever it was
+            self._lose("trio-websocket failed", failed.exceptions[0])
             self._handshake_over.set()
+            await _close_at_once(self._stream)  # wakes whoever reads
 
     async def _shake_hands(self) -> None:
         head, rest = await self._read_head()
@@ -434,8 +432,8 @@ class Wire:
 
     async def _rejection(self, head: bytes, body: bytes) -> HandshakeRejected:
         status, headers = _parse_head(head)
-        size = next((value for name, value in headers if name == "content-length"), "")
-        wanted = min(int(size), _MAX_BODY) if size.isdigit() else _MAX_BODY
+        size = _number(headers, "content-length")
+        wanted = _MAX_BODY if size is None else min(size, _MAX_BODY)
         with trio.move_on_after(self._close_timeout):
             while len(body) < wanted and (data := await self._read()):
                 body += data
@@ -494,7 +492,7 @@ class Wire:
             self._cut(await self._read())
         if self._owes_close:
             await self._close_written.wait()
-        if self._decoder.violation is not None:
+        if self._close_frame[0] != CloseCode.NORMAL:
             # Closing a socket with unread bytes resets it, and the server might never see our close frame.
             while await self._read():
                 pass
@@ -542,7 +540,7 @@ class ControlLane(trio.abc.Stream):
 def _is_http(received: bytes) -> bool:
     """Whether it can be the start of an HTTP answer."""
     status = received[9:12]
-    return b"HTTP/1.1 ".startswith(received[:9]) and (status.isdigit() or not status)
+    return b"HTTP/1.".startswith(received[:7]) and (status.isdigit() or not status)
 
 
 def _parse_head(head: bytes) -> tuple[int, list[tuple[str, str]]]:
@@ -551,9 +549,18 @@ def _parse_head(head: bytes) -> tuple[int, list[tuple[str, str]]]:
     return int(head[9:12]), [(name.lower(), value.strip()) for name, _, value in fields]
 
 
+def _number(headers: Sequence[tuple[str, str]], wanted: str) -> int | None:
+    """The value of a header, if it is a number; 18 digits are enough for anybody."""
+    value = next((value for name, value in headers if name == wanted), "")
+    return int(value) if value.isdecimal() and len(value) < 19 else None
+
+
 async def _close_at_once(stream: trio.abc.AsyncResource) -> None:
-    with suppress(*_STREAM_ERRORS):
-        await trio.aclose_forcefully(stream)
+    # Not `trio.aclose_forcefully`: if a scope around us is cancelled too, that lets a Cancelled out, which would take
+    # the place of the exception on its way.
+    with suppress(*_STREAM_ERRORS), trio.CancelScope(shield=True) as scope:
+        scope.cancel()
+        await stream.aclose()
 
 
 async def connect_tcp(address: Address, *, ssl_context: ssl.SSLContext | None = None) -> trio.abc.Stream:
@@ -570,12 +577,13 @@ async def connect_tcp(address: Address, *, ssl_context: ssl.SSLContext | None = 
     stream = await trio.open_tcp_stream(address.host, address.port)
     if not address.secure:
         return stream
-    secure = trio.SSLStream(
-        stream, ssl_context or ssl.create_default_context(), server_hostname=address.host, https_compatible=True
-    )
     try:
+        # Python's default context is slow to make, for it reads every certificate that the system trusts.
+        if ssl_context is None:
+            ssl_context = await trio.to_thread.run_sync(ssl.create_default_context)
+        secure = trio.SSLStream(stream, ssl_context, server_hostname=address.host, https_compatible=True)
         await secure.do_handshake()
     except BaseException:
-        await trio.aclose_forcefully(secure)
+        await _close_at_once(stream)
         raise
     return secure
