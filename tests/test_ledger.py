@@ -483,3 +483,23 @@ def test_without_overlap_the_ledger_agrees_with_the_exchange(weights: list[int],
         if (simulation.now + MARGIN) // MINUTE == (simulation.now - 3 * MARGIN) // MINUTE == window:
             ((_, used),) = simulation.ledger.used("REQUEST_WEIGHT", simulation.now)
             assert used == simulation.exchange.counts[0, window]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["send", "count", "answer"]), st.integers(0, 9), st.integers(0, 2)), max_size=60)
+)
+def test_g8_in_one_window_no_order_of_events_hides_use(steps: list[tuple[str, int, int]]) -> None:
+    ledger = ledger_of(weight(limit=10_000))
+    count = 0
+    sent: list[Charge] = []
+    counted: list[tuple[Charge, int]] = []
+    for step, which, given_back in steps:
+        if step == "send":
+            sent.append(ledger.charge(Cost(weight=2), NOON))
+        elif step == "count" and sent:
+            count += 2 - given_back
+            counted.append((sent.pop(which % len(sent)), count))
+        elif step == "answer" and counted:
+            charge, reported = counted.pop(which % len(counted))
+            ledger.settle(charge, [weight(reported, limit=10_000)], NOON)
+        assert weight_used(ledger) >= count
