@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, NamedTuple, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
 
 import msgspec
 
@@ -218,7 +218,7 @@ def _strings(name: str, value: Any) -> tuple[str, ...]:
     items: Any = [value] if isinstance(value, str) else value
     if not isinstance(items, list):
         raise refusals.illegal_characters(name, r"^\[.*\]$")
-    texts = tuple(_string(name, item) for item in cast("list[Any]", items))
+    texts = tuple(_string(name, item) for item in items)  # pyright: ignore[reportUnknownVariableType]
     if not texts:
         raise refusals.empty(name)
     if len(set(texts)) < len(texts):

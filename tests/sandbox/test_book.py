@@ -1,0 +1,136 @@
+"""Price-time priority, seen from the book alone."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import count
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bintrio.api._values import OrderType, Side
+from bintrio.sandbox.book import Book
+from bintrio.sandbox.orders import NOTHING, Order
+
+_ids = count(1)
+
+
+def order(
+    side: Side,
+    price: str | int,
+    quantity: str | int,
+    *,
+    kind: OrderType = "LIMIT",
+    amount: str | int = 0,
+) -> Order:
+    return Order(
+        order_id=next(_ids),
+        owner=1,
+        symbol="BTCUSDT",
+        side=side,
+        type=kind,
+        time_in_force="GTC",
+        client_order_id="",
+        created_at=0,
+        price=Decimal(price),
+        quantity=Decimal(quantity),
+        quote_quantity=Decimal(amount),
+    )
+
+
+def book_of(*orders: Order) -> Book:
+    book = Book(Decimal("0.1"))
+    for resting in orders:
+        book.add(resting)
+    return book
+
+
+def traded(book: Book, taker: Order) -> list[tuple[int, Decimal, Decimal]]:
+    return [(trade.maker.order_id, trade.price, trade.quantity) for trade in book.match(taker, 7)]
+
+
+def test_levels_are_shown_best_first_and_added_up() -> None:
+    book = book_of(
+        order("BUY", 9, 1), order("BUY", 10, 2), order("BUY", 10, 3), order("SELL", 12, 4), order("SELL", 11, 5)
+    )
+    assert book.bids() == [(10, 5), (9, 1)]
+    assert book.asks() == [(11, 5), (12, 4)]
+    assert book.bids(1) == [(10, 5)]
+
+
+def test_the_best_price_trades_first_and_at_that_price_the_oldest_order() -> None:
+    late, early, worse = order("SELL", 10, 1), order("SELL", 10, 1), order("SELL", 11, 1)
+    book = book_of(worse, early, late)
+    assert traded(book, order("BUY", 12, 3)) == [
+        (early.order_id, 10, 1),
+        (late.order_id, 10, 1),
+        (worse.order_id, 11, 1),
+    ]
+
+
+def test_an_order_trades_no_further_than_its_limit() -> None:
+    book = book_of(order("BUY", 10, 1), order("BUY", 9, 1))
+    taker = order("SELL", 10, 5)
+    assert [quantity for _, _, quantity in traded(book, taker)] == [1]
+    assert (taker.remaining, taker.status) == (4, "PARTIALLY_FILLED")
+    assert book.bids() == [(9, 1)]
+
+
+def test_a_maker_that_is_not_done_keeps_its_place() -> None:
+    maker = order("SELL", 10, 3)
+    book = book_of(maker, order("SELL", 10, 1))
+    traded(book, order("BUY", 10, 1))
+    assert maker.status == "PARTIALLY_FILLED"
+    assert traded(book, order("BUY", 10, 1))[0][0] == maker.order_id
+
+
+def test_a_market_order_takes_every_price() -> None:
+    book = book_of(order("SELL", 10, 1), order("SELL", 1_000, 1))
+    assert len(traded(book, order("BUY", 0, 5, kind="MARKET"))) == 2
+    assert book.last_price == 1_000
+
+
+def test_a_removed_order_does_not_trade() -> None:
+    gone, stays = order("SELL", 10, 1), order("SELL", 10, 1)
+    book = book_of(gone, stays)
+    book.remove(gone)
+    assert book.asks() == [(10, 1)]
+    book.remove(stays)
+    assert book.asks() == []
+
+
+def test_a_preview_changes_nothing() -> None:
+    book = book_of(order("SELL", 10, 1), order("SELL", 11, 1))
+    before = book.update_id
+    assert book.preview(order("BUY", 10, 2)) == (1, 10)
+    assert (book.update_id, book.asks()) == (before, [(10, 1), (11, 1)])
+
+
+def test_a_quote_amount_buys_whole_steps() -> None:
+    book = book_of(order("SELL", 10, 1), order("SELL", 20, 1))
+    assert book.preview(order("BUY", 0, 0, kind="MARKET", amount="15.9")) == (Decimal("1.2"), Decimal("14.0"))
+    assert book.preview(order("BUY", 0, 0, kind="MARKET", amount="0.9")) == (0, 0)
+
+
+prices = st.integers(1, 8)
+quantities = st.integers(1, 5)
+resting_orders = st.lists(st.tuples(prices, quantities), max_size=12)
+
+
+@given(resting_orders, prices, quantities)
+def test_a_preview_says_what_matching_then_does(asks: list[tuple[int, int]], price: int, quantity: int) -> None:
+    book = book_of(*(order("SELL", ask, size) for ask, size in asks))
+    taker = order("BUY", price, quantity)
+    expected = book.preview(taker)
+    trades = list(book.match(taker, 0))
+    assert expected == (sum((t.quantity for t in trades), NOTHING), sum((t.amount for t in trades), NOTHING))
+
+
+@given(resting_orders, prices, quantities)
+def test_makers_are_taken_by_price_then_time(bids: list[tuple[int, int]], price: int, quantity: int) -> None:
+    makers = [order("BUY", bid, size) for bid, size in bids]
+    book = book_of(*makers)
+    taken = [maker for maker, _, _ in traded(book, order("SELL", price, quantity))]
+    by_priority = sorted((m for m in makers if m.price >= price), key=lambda m: (-m.price, m.order_id))
+    assert taken == [maker.order_id for maker in by_priority][: len(taken)]
+    assert all(not maker.remaining for maker in by_priority[: max(0, len(taken) - 1)])
