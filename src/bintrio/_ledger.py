@@ -156,6 +156,8 @@ class LocalLedger:
         self._order = 0
         self._held: dict[Scope, int] = {"everything": 0, "orders": 0}
         self._now = 0
+        # When the next window of any budget turns, so that most calls need not ask each.
+        self._turns_at = _FOREVER
 
     def delay(self, cost: Cost, now: int) -> float:
         """See `Ledger.delay`."""
@@ -207,8 +209,10 @@ class LocalLedger:
     def _advance(self, now: int) -> None:
         # A clock that was put right may step back a little. A window that has begun does not end by that.
         self._now = max(self._now, now)
-        for budget in self._budgets.values():
-            budget.turn(self._now)
+        if self._now >= self._turns_at:
+            for budget in self._budgets.values():
+                budget.turn(self._now)
+            self._turns_at = min(budget.turns_at for budget in self._budgets.values())
         while self._open and self._now - (oldest := next(iter(self._open))).at >= LONGEST_FLIGHT:
             self._close(oldest, {})
 
@@ -232,6 +236,7 @@ class LocalLedger:
         budget = self._budgets.get(key)
         if budget is None:
             budget = self._budgets[key] = _Budget(_bare(limit), self._margin, self._now)
+            self._turns_at = min(self._turns_at, budget.turns_at)
             for charge in self._open:
                 budget.open(charge)
         elif budget.limit.limit != limit.limit:
@@ -253,6 +258,7 @@ class _Budget:
     """
 
     __slots__ = (
+        "_began_at",
         "_carried",
         "_foreign_since",
         "_item",
@@ -261,7 +267,6 @@ class _Budget:
         "_margin",
         "_open",
         "_spilt",
-        "_window",
         "limit",
         "turns_at",
     )
@@ -277,7 +282,7 @@ class _Budget:
         self._spilt = 0
         # The latest charge when use by others last showed.
         self._foreign_since = 0
-        self._enter(self._index(now))
+        self._enter(now)
 
     @property
     def is_bounded(self) -> bool:
@@ -301,12 +306,11 @@ class _Budget:
         """Enter the window that it is time for."""
         if now < self.turns_at:
             return
-        window = self._index(now)
-        is_next = window == self._window + 1
+        is_next = now < self.turns_at + self._length
         self._known = self._spilt if is_next else 0
         self._carried = self._open if is_next else 0
         self._open = self._spilt = 0
-        self._enter(window)
+        self._enter(now)
 
     def open(self, charge: Charge) -> None:
         self._move(charge, 1)
@@ -321,7 +325,7 @@ class _Budget:
         if now >= self.turns_at - 2 * self._margin:
             self._spilt += part
         known = self._known + part
-        if count is None or self._index(charge.at) != self._window:
+        if count is None or charge.at < self._began_at:
             self._known = known
         elif count > known + self._open + self._carried:
             self._known = count
@@ -340,19 +344,18 @@ class _Budget:
     def _part(self, cost: Cost) -> int:
         return 0 if self._item is None else cost[self._item]
 
-    def _index(self, now: int) -> int:
-        return (now - self._margin) // self._length if self._length else 0
-
-    def _enter(self, window: int) -> None:
-        self._window = window
-        self.turns_at = (window + 1) * self._length + self._margin if self._length else _FOREVER
+    def _enter(self, now: int) -> None:
+        if self._length:
+            self._began_at = now - (now - self._margin) % self._length
+            self.turns_at = self._began_at + self._length
+        else:
+            self._began_at, self.turns_at = 0, _FOREVER
 
     def _move(self, charge: Charge, sign: Literal[1, -1]) -> int:
         part = self._part(charge.cost)
-        age = self._window - self._index(charge.at)
-        if age == 0:
+        if charge.at >= self._began_at:
             self._open += sign * part
-        elif age == 1:
+        elif charge.at >= self._began_at - self._length:
             self._carried += sign * part
         else:
             return 0
