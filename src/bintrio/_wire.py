@@ -325,11 +325,11 @@ class Wire:
                 raise self._closed()
             self._ready = self._cut(await self._read())
             if self._unanswered_pings:
-                await self._queue_pongs()
+                await self._answer_pings()  # before the caller can answer what came after them
 
-    async def _queue_pongs(self) -> None:
-        """Let trio-websocket answer before the caller sees, and perhaps answers, what came after the ping."""
-        while self._is_reading and not self._control.is_idle:
+    async def _answer_pings(self) -> None:
+        """Let trio-websocket queue its pongs, which takes it a few ticks."""
+        while self._owes_close and not self._control.is_idle:
             await trio.lowlevel.checkpoint()
 
     async def _read(self) -> bytes:
@@ -408,7 +408,7 @@ class Wire:
         if self._end is not None:
             raise self._handshake_failure(head)
         self._ready = self._cut(rest)
-        await self._queue_pongs()
+        await self._answer_pings()
 
     async def _read_head(self) -> tuple[bytes, bytes]:
         """The answer to the handshake up to its blank line, and what came after it."""
@@ -471,9 +471,7 @@ class Wire:
     async def _say_goodbye(self, websocket: trio_websocket.WebSocketConnection) -> None:
         while self.backlog:
             await self._senders.park()
-        # It would fail if it found a ping after it has sent its close frame.
-        while not self._control.is_idle:
-            await trio.lowlevel.checkpoint()
+        await self._answer_pings()  # trio-websocket fails if it finds a ping once it has sent its close frame
         await websocket.aclose(*self._close_frame)
 
     async def _close(self) -> None:
