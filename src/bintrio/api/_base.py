@@ -45,9 +45,12 @@ from bintrio.errors import InvalidRequest
 
 if TYPE_CHECKING:
     Number: TypeAlias = Decimal | str | int
+    Milliseconds: TypeAlias = Decimal | str | int
 else:
     # What a request holds once it is built, and so what the sandbox decodes.
     Number = Decimal
+    # Up to three decimal places. Whole ones go out as a JSON number, as the exchange's examples have them.
+    Milliseconds = Annotated[Decimal, msgspec.Meta(extra={"unit": "ms"})]
 
 R_co = TypeVar("R_co", covariant=True)
 RequestT = TypeVar("RequestT", bound="Request[Any]")
@@ -143,7 +146,7 @@ class Request(
         for parameter in parameters(type(self)):
             value = getattr(self, parameter.name)
             if value is not None:
-                found[parameter.wire_name] = plain(value) if parameter.kind is _decimal else value
+                found[parameter.wire_name] = _outgoing(value)
         return found
 
     def confirmation(self) -> Request[Any] | None:
@@ -219,6 +222,12 @@ def parameters(request_type: type[Request[Any]]) -> tuple[Parameter, ...]:
     return tuple(sorted(found, key=lambda parameter: parameter.wire_name))
 
 
+def _outgoing(value: Any) -> Json:
+    if isinstance(value, Decimal):
+        return plain(value)
+    return list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+
+
 def python_name(name: str) -> str:
     """The exchange's name of a method or field in Python: ``order.cancelReplace`` is ``order_cancel_replace``."""
     return _HUMP.sub(r"_\g<0>", name.replace(".", "_")).lower()
@@ -240,6 +249,11 @@ def _decimal(value: Any) -> Decimal | None:
     if isinstance(value, Decimal) and value.is_finite() and not value.is_signed():
         return value
     return None
+
+
+def _duration(value: Any) -> Decimal | int | None:
+    exact = _decimal(value)
+    return int(exact) if exact is not None and exact == exact.to_integral_value() else exact
 
 
 def _integer(value: Any) -> int | None:
@@ -266,14 +280,17 @@ def _strings(value: Any) -> tuple[str, ...] | None:
 
 _KINDS: Final[dict[Any, Callable[[Any], Any]]] = {
     Decimal: _decimal,
+    Milliseconds: _duration,
     bool: _boolean,
     int: _integer,
     str: _string,
     Sequence: _strings,
 }
 
+_NUMBER: Final = "a finite Decimal, int or numeric string that is not negative"
 _EXPECTED: Final[dict[Callable[[Any], Any], str]] = {
-    _decimal: "a finite Decimal, int or numeric string that is not negative",
+    _decimal: _NUMBER,
+    _duration: _NUMBER,
     _boolean: "a bool",
     _integer: "an int",
     _string: "a str that is not empty",
@@ -284,6 +301,8 @@ _EXPECTED: Final[dict[Callable[[Any], Any], str]] = {
 def _kind(annotation: Any) -> Callable[[Any], Any]:
     if get_origin(annotation) in {Union, UnionType}:
         (annotation,) = (member for member in get_args(annotation) if member is not NoneType)
+    if annotation in _KINDS:
+        return _KINDS[annotation]
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     return _KINDS[get_origin(annotation) or annotation]
@@ -291,7 +310,7 @@ def _kind(annotation: Any) -> Callable[[Any], Any]:
 
 def _complaint(method: str, parameter: Parameter, value: Any) -> str:
     said = f"{method}: {parameter.name} must be {_EXPECTED[parameter.kind]}, not {type(value).__name__} {value!r:.80}"
-    if isinstance(value, float) and parameter.kind is _decimal:
+    if isinstance(value, float) and _EXPECTED[parameter.kind] is _NUMBER:
         said += f"; a float has no exact decimal value, write Decimal({str(value)!r})"
     return said
 

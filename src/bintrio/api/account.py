@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ._base import Number, Request, api, at_least_one, exactly_one, not_with, requires, within_a_day
+from ._base import Milliseconds, Request, api, at_least_one, exactly_one, not_with, requires, within_a_day
 from ._orders import OrderDetails, OrderList
 from ._values import (
     AccountType,
@@ -82,7 +82,7 @@ class AccountStatus(Request[Account], frozen=True, kw_only=True):
     """The account and its balances."""
 
     omit_zero_balances: bool | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 @api(
@@ -98,7 +98,7 @@ class OrderStatus(Request[Order], frozen=True, kw_only=True):
     symbol: str
     order_id: int | None = None
     orig_client_order_id: str | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 @api(
@@ -111,7 +111,7 @@ class OpenOrdersStatus(Request[tuple[Order, ...]], frozen=True, kw_only=True):
     """The open orders of one symbol, or of all."""
 
     symbol: str | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 @api(
@@ -129,7 +129,7 @@ class AllOrders(Request[tuple[Order, ...]], frozen=True, kw_only=True):
     start_time: Timestamp | None = None
     end_time: Timestamp | None = None
     limit: int | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 @api(
@@ -144,14 +144,14 @@ class OrderListStatus(Request[OrderList], frozen=True, kw_only=True):
 
     orig_client_order_id: str | None = None
     order_list_id: int | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 @api("openOrderLists.status", security="USER_DATA", weight=6, section="current-open-order-lists-user_data")
 class OpenOrderListsStatus(Request[tuple[OrderList, ...]], frozen=True, kw_only=True):
     """The open order lists of all symbols."""
 
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 @api(
@@ -168,7 +168,7 @@ class AllOrderLists(Request[tuple[OrderList, ...]], frozen=True, kw_only=True):
     start_time: Timestamp | None = None
     end_time: Timestamp | None = None
     limit: int | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 class AccountTrade(Record, frozen=True, kw_only=True):
@@ -209,14 +209,14 @@ class MyTrades(Request[tuple[AccountTrade, ...]], frozen=True, kw_only=True):
     end_time: Timestamp | None = None
     from_id: int | None = None
     limit: int | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 @api("account.rateLimits.orders", security="USER_DATA", weight=40, section="unfilled-order-count-user_data")
 class AccountRateLimitsOrders(Request[tuple[RateLimit, ...]], frozen=True, kw_only=True):
     """How many unfilled orders of the account count against its limits."""
 
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 class PreventedMatch(Record, frozen=True, kw_only=True):
@@ -254,7 +254,7 @@ class MyPreventedMatches(Request[tuple[PreventedMatch, ...]], frozen=True, kw_on
     order_id: int | None = None
     from_prevented_match_id: int | None = None
     limit: int | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 class Allocation(Record, frozen=True, kw_only=True):
@@ -296,7 +296,7 @@ class MyAllocations(Request[tuple[Allocation, ...]], frozen=True, kw_only=True):
     from_allocation_id: int | None = None
     limit: int | None = None
     order_id: int | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 class Discount(Record, frozen=True, kw_only=True):
@@ -323,7 +323,7 @@ class AccountCommission(Request[Commission], frozen=True, kw_only=True):
     """The commission rates of the account for a symbol."""
 
     symbol: str
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 class Amendment(Record, frozen=True, kw_only=True):
@@ -347,7 +347,7 @@ class OrderAmendments(Request[tuple[Amendment, ...]], frozen=True, kw_only=True)
     order_id: int
     from_execution_id: int | None = None
     limit: int | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 class RelevantFilters(Record, frozen=True, kw_only=True):
@@ -363,4 +363,4 @@ class MyFilters(Request[RelevantFilters], frozen=True, kw_only=True):
     """The filters that orders of the account for a symbol must pass; the only source of asset filters."""
 
     symbol: str
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None

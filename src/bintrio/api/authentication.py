@@ -7,7 +7,7 @@ Source: "Authentication requests" of the WebSocket API document.
 
 from __future__ import annotations
 
-from ._base import Number, Request, api
+from ._base import Milliseconds, Request, api
 from ._values import Record, Timestamp
 
 
@@ -29,7 +29,7 @@ class ConnectionStatus(Record, frozen=True, kw_only=True):
 class SessionLogon(Request[ConnectionStatus], frozen=True, kw_only=True):
     """Log the connection on. Ed25519 keys only."""
 
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 @api("session.status", security="NONE", weight=2, section="query-session-status")

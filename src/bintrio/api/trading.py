@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from ._base import (
+    Milliseconds,
     Number,
     R_co,
     Request,
@@ -222,7 +223,7 @@ class Instruction(Request[R_co], Generic[R_co], frozen=True, kw_only=True):
     strategy_id: int | None = None
     strategy_type: int | None = None
     self_trade_prevention_mode: SelfTradePreventionMode | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 class NewOrder(Instruction[R_co], Generic[R_co], frozen=True, kw_only=True):
@@ -320,7 +321,7 @@ class OrderCancel(Request[CanceledOrder | CanceledOrderList], frozen=True, kw_on
     orig_client_order_id: str | None = None
     new_client_order_id: str | None = None
     cancel_restrictions: CancelRestrictions | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
     def confirmation(self) -> Request[Any]:
         """Ask for the order that was to be canceled; its status tells."""
@@ -377,7 +378,7 @@ class OrderAmendKeepPriority(Request[OrderAmended], frozen=True, kw_only=True):
     orig_client_order_id: str | None = None
     new_client_order_id: str | None = None
     new_qty: Number
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
     def confirmation(self) -> Request[Any]:
         """Ask for the order, whose quantity tells. Without its number, only an amended one goes by the new id."""
@@ -391,7 +392,7 @@ class OpenOrdersCancelAll(Request[tuple[CanceledOrder | CanceledOrderList, ...]]
     """Cancel all open orders and order lists of a symbol."""
 
     symbol: str
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
     def confirmation(self) -> Request[Any]:
         """Ask which orders are still open."""
@@ -407,7 +408,7 @@ class NewOrderList(Request[R_co], Generic[R_co], frozen=True, kw_only=True):
     symbol: str
     list_client_order_id: str | None = None
     self_trade_prevention_mode: SelfTradePreventionMode | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
     def confirmation(self) -> Request[Any]:
         """Ask for the order list by its client order id."""
@@ -705,7 +706,7 @@ class OrderListCancel(Request[CanceledOrderList], frozen=True, kw_only=True):
     order_list_id: int | None = None
     list_client_order_id: str | None = None
     new_client_order_id: str | None = None
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
     def confirmation(self) -> Request[Any]:
         """Ask for the order list; its status tells. By its number if there is one, for that goes first in a cancel."""

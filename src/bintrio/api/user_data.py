@@ -8,7 +8,7 @@ Source: "User Data Stream requests" of the WebSocket API document.
 
 from __future__ import annotations
 
-from ._base import Number, Request, api
+from ._base import Milliseconds, Request, api
 from ._values import Record, Timestamp
 from .general import Nothing
 
@@ -47,7 +47,7 @@ class UserDataStreamSubscribe(Request[Subscription], frozen=True, kw_only=True):
 class UserDataStreamSubscribeSignature(Request[Subscription], frozen=True, kw_only=True):
     """Subscribe to the account of an API key, without logging the connection on."""
 
-    recv_window: Number | None = None
+    recv_window: Milliseconds | None = None
 
 
 @api(
