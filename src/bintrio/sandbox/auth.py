@@ -110,7 +110,7 @@ class SandboxAccount:
 
     def _verify_hmac(self, payload: bytes, signature: str) -> bool:
         expected = hmac.digest(self._secret("hmac").hex().encode(), payload, "sha256").hex()
-        return hmac.compare_digest(expected, signature.lower().encode(errors="replace").decode())
+        return hmac.compare_digest(expected.encode(), signature.lower().encode())
 
     def _api_key(self, kind: str) -> str:
         return hashlib.sha256(f"sandbox api key {kind} {self.uid}".encode()).hexdigest()

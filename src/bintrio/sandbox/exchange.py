@@ -347,5 +347,5 @@ def _weight(request_type: type[Request[Any]], params: Mapping[str, Any]) -> int:
         return weight
     try:
         return weight(_Loose(request_type, params))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, AttributeError):
         return 1
