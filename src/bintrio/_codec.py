@@ -4,9 +4,10 @@ An incoming message is read in two steps. The reader of a connection decodes onl
 it is for, and whether it went well. The result stays raw JSON until the task that waits for it decodes it
 (`read_result`), so a payload that does not fit its type hurts one caller and never the connection.
 
-Where the exchange answers in one of several shapes, the request's result type is a union of records, the richest first:
-the first that fits is taken. msgspec tells the members of a union apart by a tag, which these answers do not have.
-Inside a record such a union is a `OneOf`, which msgspec hands back to us (`_one_of`).
+Where the exchange answers in one of several shapes, the request's result type is a union of records, the richest first.
+msgspec tells the members of a union apart by a tag, which these answers do not have, so the first that fits is taken.
+One that does not fit, though the answer has fields that only it knows, is at fault: a RESULT without its status must
+not pass for an ACK. Inside a record such a union is a `OneOf`, which msgspec hands back to us (`_one_of`).
 
 Filters do have a tag, so msgspec decodes them at full speed (exchangeInfo has reached 17 MB). Only when that fails is
 the answer read a second time, with every filter that does not fit turned into an `UnknownFilter` (G10).
@@ -18,9 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from types import UnionType
-from typing import Annotated, Any, Final, TypeAlias, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, cast, get_args, get_origin
 
 import msgspec
 
@@ -146,6 +147,8 @@ def read_result(method: str, result_type: Any, envelope: Envelope) -> Any:
     Raises:
         ProtocolViolation: the result does not fit its type.
     """
+    if not envelope.result:
+        raise ProtocolViolation(f"{method}: the reply has no `result`")
     try:
         return decoder(result_type)(envelope.result)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -290,41 +293,76 @@ def _each(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _unwrapped(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def unwrap(raw: Any) -> Any:
-        return decode(_split(raw)[0] if _is_array(raw) else raw)
+        items = _split(raw) if _is_array(raw) else (raw,)
+        if len(items) != 1:
+            raise msgspec.ValidationError(f"Expected an array of length 1, got {len(items)}")
+        return decode(items[0])
 
     return unwrap
 
 
+class _Shape(NamedTuple):
+    """A member of a union: how it is read, and the fields that no plainer member has."""
+
+    decode: Callable[[Any], Any]
+    own_fields: frozenset[str]
+
+
 def _by_shape(members: Sequence[Any]) -> Callable[[Any], Any]:
-    """Objects are tried with the members that are records, arrays with those that are tuples; the first that fits."""
-    arrays = [decoder(member) for member in members if get_origin(member) is tuple]
-    objects = [decoder(member) for member in members if get_origin(member) is not tuple]
-    return lambda raw: _first_that_fits(arrays if arrays and _is_array(raw) else objects, raw)
+    """Objects are tried with the members that are records, arrays with those that are tuples."""
+    arrays = [member for member in members if get_origin(member) is tuple]
+    objects = [member for member in members if get_origin(member) is not tuple]
+    read_array = _reader(arrays or objects, decoder, _names_in_json)
+    read_object = _reader(objects, decoder, _names_in_json)
+    return lambda raw: read_array(raw) if _is_array(raw) else read_object(raw)
 
 
-def _first_that_fits(decoders: Sequence[Callable[[Any], Any]], raw: Any) -> Any:
-    for attempt in decoders[:-1]:
-        try:
-            return attempt(raw)
-        except msgspec.ValidationError:
-            continue
-    # The plainest shape speaks for all: what it misses is missing in every other one too.
-    return decoders[-1](raw)
-
-
-def _is_array(raw: Any) -> bool:
-    return memoryview(raw)[0] == ord("[")
+@cache
+def _one_of_reader(one_of: Any) -> Callable[[Any], Any]:
+    return _reader(one_of.members, lambda member: partial(msgspec.convert, type=member), set[str])
 
 
 def _one_of(one_of: Any, value: Any) -> Any:
     """Msgspec's hook for types it does not know, which are the unions inside records."""
-    *richer, plainest = one_of.members
-    for member in richer:
-        try:
-            return msgspec.convert(value, member)
-        except msgspec.ValidationError:
-            continue
-    return msgspec.convert(value, plainest)
+    return _one_of_reader(one_of)(value)
+
+
+def _reader(
+    members: Sequence[Any], decoder_of: Callable[[Any], Callable[[Any], Any]], names_in: Callable[[Any], set[str]]
+) -> Callable[[Any], Any]:
+    """A function that reads one of the members, the richest first."""
+    names = [_field_names(member) for member in members]
+    shapes = [
+        _Shape(decoder_of(member), names[index].difference(*names[index + 1 :])) for index, member in enumerate(members)
+    ]
+
+    def read(value: Any) -> Any:
+        for shape in shapes[:-1]:
+            try:
+                return shape.decode(value)
+            except msgspec.ValidationError:
+                if shape.own_fields & names_in(value):
+                    raise
+        return shapes[-1].decode(value)
+
+    return read
+
+
+def _field_names(member: Any) -> frozenset[str]:
+    record = get_args(member)[0] if get_origin(member) is tuple else member
+    return frozenset(field.encode_name for field in msgspec.structs.fields(record))
+
+
+def _names_in_json(raw: Any) -> set[str]:
+    """The field names of an object, or of the first object of an array."""
+    value = msgspec.json.decode(raw)
+    if isinstance(value, list):
+        value = next(iter(cast("Sequence[Any]", value)), None)
+    return set(cast("dict[str, Any]", value)) if isinstance(value, dict) else set()
+
+
+def _is_array(raw: Any) -> bool:
+    return memoryview(raw)[:1].tobytes() == b"["
 
 
 def _forgiving(result_type: Any) -> Callable[[Any], Any]:
