@@ -1,0 +1,128 @@
+"""User data events: nothing lost, the letters are the document's, and the same event is known as such."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from bintrio._codec import as_json, decode_event, write_event
+from bintrio.api._base import python_name
+from bintrio.api.events import AllocationReport, EventStreamTerminated, ExecutionReport, KnownEvent, UnknownEvent
+
+from .catalogue import DATA, EXAMPLES, document
+
+EVENTS = sorted(path for path in (DATA / "events").glob("*.json") if path.name != "fields.json")
+EVENTS.append(EXAMPLES / "_general" / "event-format-event.json")
+FIELDS: dict[str, Any] = document("events/fields.json")
+TYPES: dict[str, Any] = {struct.__struct_config__.tag: struct for struct in get_args(KnownEvent)}
+DOCUMENTED = sorted(TYPES.keys() - {"allocationReport"})
+
+
+@pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
+def test_no_field_is_lost(path: Path) -> None:
+    message = json.loads(path.read_text())
+    user_event = decode_event(path.read_bytes())
+    assert user_event.subscription_id == message["subscriptionId"]
+    assert not isinstance(user_event.event, UnknownEvent)
+    assert as_json(user_event.event) == message["event"]
+    assert json.loads(write_event(user_event.subscription_id, user_event.event)) == message
+
+
+def test_every_event_is_known() -> None:
+    assert set(DOCUMENTED) == {name for name in FIELDS if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_letters_and_names_are_the_documents(name: str) -> None:
+    described = {
+        letter: python_name(field["name"])
+        for letter, field in FIELDS[name]["fields"].items()
+        if "[" not in letter and letter != "e"
+    }
+    ours = {field.encode_name: field.name for field in msgspec.structs.fields(TYPES[name])}
+    # Inconsistency 17: the letter y is known from the SBE schema only.
+    assert ours == described | ({"y": "order_capacity"} if name == "executionReport" else {})
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_what_is_conditional_may_be_absent(name: str) -> None:
+    conditional = {letter for letter, field in FIELDS[name]["fields"].items() if field["conditional"]}
+    ours = {field.encode_name for field in msgspec.structs.fields(TYPES[name]) if not field.required}
+    assert ours - {"y"} == conditional
+
+
+def test_every_conditional_field_of_an_execution_report_is_read() -> None:
+    message = json.loads((DATA / "events" / "executionReport.json").read_text())
+    for letter, field in FIELDS["executionReport"]["fields"].items():
+        if field["conditional"]:
+            message["event"][letter] = field["example"]
+    event = decode_event(json.dumps(message)).event
+    assert isinstance(event, ExecutionReport)
+    assert as_json(event) == message["event"]
+
+
+def test_an_event_that_only_the_sbe_schema_knows() -> None:
+    """Inconsistency 17: allocationReport."""
+    event = {letter: "1" for letter in "sxrXSPpqQnN"} | {letter: 1 for letter in "EThIRaig"} | {"e": "allocationReport"}
+    found = decode_event(json.dumps({"subscriptionId": 0, "event": event})).event
+    assert isinstance(found, AllocationReport)
+    assert as_json(found) == event
+
+
+def test_a_server_shutdown_has_no_subscription() -> None:
+    """Inconsistency 19."""
+    message = b'{"event":{"e":"serverShutdown","E":1769389540312}}'
+    user_event = decode_event(message)
+    assert user_event.subscription_id is None
+    assert write_event(None, user_event.event) == message
+
+
+def envelope(event: dict[str, Any], subscription_id: int = 0) -> str:
+    return json.dumps({"subscriptionId": subscription_id, "event": event})
+
+
+@pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
+def test_g5_the_same_event_on_two_connections_has_one_identity(path: Path) -> None:
+    event = json.loads(path.read_text())["event"]
+    first = decode_event(envelope(event)).event
+    second = decode_event(envelope(event | {"E": event["E"] + 3}, subscription_id=1)).event
+    assert first.identity() == second.identity()
+    assert len({first.identity(), second.identity()}) == 1
+
+
+def test_g5_different_events_have_different_identities() -> None:
+    events = [json.loads(path.read_text())["event"] for path in EVENTS[:-1]]
+    execution = next(event for event in events if event["e"] == "executionReport")
+    events += [
+        execution | {"I": 1},
+        execution | {"X": "FILLED"},
+        {"e": "moon", "E": 1, "a": 1},
+        {"e": "moon", "E": 1, "a": 2},
+    ]
+    found = [decode_event(envelope(event)).event for event in events]
+    assert len({event.identity() for event in found}) == len(found)
+    assert EventStreamTerminated(event_time=1).identity() == EventStreamTerminated(event_time=2).identity()
+
+
+def test_g10_an_unknown_event_is_carried_with_its_json() -> None:
+    event = decode_event(envelope({"e": "moon", "E": 1, "phase": [0.5]})).event
+    assert isinstance(event, UnknownEvent)
+    assert event.event_type == "moon"
+    assert json.loads(event.raw)["phase"] == [0.5]
+    assert as_json(event) == {"e": "moon", "E": 1, "phase": [0.5]}
+    assert event.identity() == decode_event('{"event":{"phase":[0.5],"E":2,"e":"moon"}}').event.identity()
+
+
+@pytest.mark.parametrize("raw", [b"7", b'"x"', b"[1]", b"{}", b'{"e":7}'])
+def test_g10_an_event_without_a_type_is_carried(raw: bytes) -> None:
+    event = decode_event(b'{"event":' + raw + b"}").event
+    assert event == UnknownEvent(event_type=None, raw=raw)
+    assert event.identity() == msgspec.json.encode(json.loads(raw))
+
+
+def test_the_identity_of_broken_json_is_itself() -> None:
+    assert UnknownEvent(event_type=None, raw=b"{").identity() == b"{"

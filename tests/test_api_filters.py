@@ -1,0 +1,71 @@
+"""Filters against ``filters.json``, alone and inside the answers that hold them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from bintrio._codec import as_json, decode_response
+from bintrio.api.filters import Filter, PriceFilter, TPlusSellFilter, UnknownFilter
+
+from .catalogue import EXAMPLES, document
+
+FILTERS: dict[str, Any] = document("filters.json")
+TYPES = {struct.__struct_config__.tag: struct for struct in get_args(Filter)}
+
+
+def test_every_filter_is_known() -> None:
+    """Inconsistency 17: T_PLUS_SELL is known from the SBE schema only."""
+    assert set(TYPES) - {"", "T_PLUS_SELL"} == set(FILTERS)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_filter_has_the_documented_fields(name: str) -> None:
+    fields = msgspec.structs.fields(TYPES[name])
+    assert {field.encode_name for field in fields} == set(FILTERS[name]["fields"])
+    decoded = msgspec.json.decode(json.dumps(FILTERS[name]["example"]), type=Filter)
+    assert type(decoded) is TYPES[name]
+    assert as_json(decoded) == FILTERS[name]["example"]
+
+
+def exchange_info(*filters: dict[str, Any]) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads((EXAMPLES / "exchangeInfo" / "response.json").read_text())
+    message["result"]["symbols"][0]["filters"] = list(filters)
+    return message
+
+
+UNKNOWN = {"filterType": "MOON_PHASE", "phases": ["0.50", 1], "nested": {"a": None}}
+MISSHAPEN = {"filterType": "PRICE_FILTER", "minPrice": "0.1"}
+
+
+def test_g10_filters_that_are_unknown_or_misshapen_are_carried() -> None:
+    known = FILTERS["PRICE_FILTER"]["example"]
+    message = exchange_info(known, UNKNOWN, MISSHAPEN, {"filterType": 7})
+    symbol = decode_response("exchangeInfo", json.dumps(message)).result.symbols[0]
+    price, unknown, misshapen, odd = symbol.filters
+    assert isinstance(price, PriceFilter)
+    assert isinstance(unknown, UnknownFilter)
+    assert (unknown.type, json.loads(unknown.raw)) == ("MOON_PHASE", UNKNOWN)
+    assert (misshapen.type, json.loads(misshapen.raw)) == ("PRICE_FILTER", MISSHAPEN)
+    assert odd.type == "7"
+    assert as_json(symbol)["filters"] == message["result"]["symbols"][0]["filters"]
+
+
+def test_the_filters_of_an_account_are_read_the_same_way() -> None:
+    message = {
+        "id": 1,
+        "status": 200,
+        "result": {"exchangeFilters": [], "symbolFilters": [UNKNOWN], "assetFilters": []},
+    }
+    result = decode_response("myFilters", json.dumps(message)).result
+    assert isinstance(result.symbol_filters[0], UnknownFilter)
+    assert as_json(result) == filters
+
+
+def test_a_filter_known_from_the_sbe_schema() -> None:
+    decode = msgspec.json.Decoder(Filter).decode
+    assert decode(b'{"filterType":"T_PLUS_SELL"}') == TPlusSellFilter()
+    assert decode(b'{"filterType":"T_PLUS_SELL","endTime":5}') == TPlusSellFilter(end_time=5)
