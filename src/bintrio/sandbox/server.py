@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial, singledispatchmethod
 from typing import Final, NamedTuple
 
@@ -222,8 +223,12 @@ class Connection:
         self._nursery.start_soon(self._write)
         self._nursery.start_soon(self._beat)
         self._nursery.start_soon(self._age)
-        while True:
-            self._receive(await self._websocket.get_message())
+        with suppress(ConnectionClosed):
+            while True:
+                self._receive(await self._websocket.get_message())
+        if self._is_ending:
+            # `close` and the writer see to the end: what they still have to send must get through.
+            await trio.sleep_forever()
 
     def send(self, message: bytes) -> None:
         """Send a message as soon as those before it are gone."""
@@ -256,11 +261,11 @@ class Connection:
         """Ping at fixed intervals. A pong for a later ping is one for all before it."""
         while True:
             await trio.sleep(self._server.timings.ping_interval)
-            if not self._is_mute:
+            if not self._is_mute and not self._is_ending:
                 self._nursery.start_soon(self._ping)
 
     async def _ping(self) -> None:
-        with trio.move_on_after(self._server.timings.pong_window) as window:
+        with trio.move_on_after(self._server.timings.pong_window) as window, suppress(ConnectionClosed):
             await self._websocket.ping(str(self._server.now()).encode())
         if window.cancelled_caught:
             await self.close(_POLICY_VIOLATION, "pong timeout")
