@@ -11,6 +11,9 @@ answer is taken off in one step. So a caller can be cancelled only before anythi
 answer. Then its frame is withdrawn if the writer has not taken it yet, else the id is forgotten and the late answer is
 dropped and counted (G1, G2).
 
+**Ctrl-C** is for the user's own code: the background tasks are protected from it, so it comes out of the main task,
+bare, and never out of the middle of a state change.
+
 **The end is told at once.** Whatever ends the connection, `end` fails every waiting call with the cause before anything
 is awaited. Each learns whether bytes of it may have left: that is the difference between repeating and asking (G7).
 """
@@ -273,8 +276,10 @@ class Connection:
         self.cause = cause
         self.is_due.set()
         for waiting in self._waiting.values():
-            waiting.call.is_sent |= waiting.outgoing.taken
-            waiting.answer[0].send_nowait(Lost(cause, is_sent=waiting.outgoing.taken))
+            is_sent = waiting.outgoing.taken
+            waiting.call.is_sent |= is_sent
+            self._write_off(waiting.charge, is_sent=is_sent)
+            waiting.answer[0].send_nowait(Lost(cause, is_sent=is_sent))
         self._waiting.clear()
         self._idle.set()
         for feed in self.feeds.values():
@@ -295,9 +300,9 @@ class Connection:
                 await self._idle.wait()
         except (Lost, Rejected, OutcomeUnknown) as error:
             logger.info("connection %d: retiring went wrong: %s", self.number, error)
-        finally:
-            self.end(Ended("it was replaced"))
+        self.end(Ended("it was replaced"))
 
+    @trio.lowlevel.enable_ki_protection
     async def _read(self) -> None:
         try:
             while True:
@@ -306,6 +311,7 @@ class Connection:
         except WireClosed as closed:
             self.end(closed)
 
+    @trio.lowlevel.enable_ki_protection
     async def _watch_heart(self) -> None:
         window = self._shared.settings.pong_window
         self._heart.deadline = trio.current_time() + window
@@ -337,6 +343,8 @@ class Connection:
             Lost: the connection ended first.
             InvalidRequest: the id is in flight already.
         """
+        # Whoever is cancelled already sends nothing. Without that, it is no checkpoint.
+        await trio.lowlevel.checkpoint_if_cancelled()
         waiting = self._send(call)
         try:
             answer = await waiting.answer[1].receive()
@@ -384,10 +392,17 @@ class Connection:
         if self._waiting.get(waiting.id) is waiting:
             del self._waiting[waiting.id]
             self._note_idle()
-        if self._wire.withdraw(waiting.outgoing):
-            self._shared.ledger.cancel(waiting.charge)
+        is_sent = not self._wire.withdraw(waiting.outgoing)
+        waiting.call.is_sent |= is_sent
+        if not is_sent:
+            self._write_off(waiting.charge, is_sent=False)
+
+    def _write_off(self, charge: Charge, *, is_sent: bool) -> None:
+        ledger = self._shared.ledger
+        if is_sent:
+            ledger.settle(charge, (), self._shared.now())
         else:
-            waiting.call.is_sent = True
+            ledger.cancel(charge)
 
     def _note_idle(self) -> None:
         if not self._waiting:
@@ -419,9 +434,10 @@ class Connection:
             self._shared.ledger.record(envelope.rate_limits, self._shared.now())
         else:
             self._shared.ledger.settle(waiting.charge, envelope.rate_limits, self._shared.now())
-            if waiting.call.accept is not None and envelope.error is None:
+            accept = waiting.call.accept or self._accept.get(waiting.call.api.name)
+            if accept is not None and envelope.error is None:
                 with suppress(ProtocolViolation):  # the caller, who decodes the same result, raises it
-                    waiting.call.accept(envelope)
+                    accept(envelope)
             waiting.answer[0].send_nowait(envelope)
             self._note_idle()
         if envelope.status in _HOLD:
@@ -473,7 +489,7 @@ class Connection:
         while (delay := ledger.delay(cost, self._shared.now())) > 0:  # noqa: ASYNC110  # no event tells of room
             await trio.sleep(delay)
         call = Call(request.api, request.params(), weight=request.weight, key=key)
-        call.accept = accept or self._accept.get(request.api.name)
+        call.accept = accept
         envelope = await self.call(call)
         error = read_error(request.api.name, envelope)
         if error is not None:

@@ -25,7 +25,7 @@ import random
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final, TypeVar, get_args
@@ -88,7 +88,7 @@ async def open_session(
     ssl_context: ssl.SSLContext | None = None,
     connect: Connect | None = None,
     ledger: Ledger | None = None,
-) -> AsyncIterator[Session]:
+) -> AsyncGenerator[Session]:
     """Open a session. Entering returns once it is ready: connected, clock measured, logged on.
 
     Args:
@@ -143,11 +143,11 @@ async def open_session(
     async with trio.open_nursery() as nursery:
         session = Session(endpoint, shared, connect, nursery)
         try:
-            await nursery.start(session._keep_connected)
+            await nursery.start(session._keep_connected)  # pyright: ignore[reportPrivateUsage]  # its own module
             yield session
         except BaseException as error:  # it is raised below, by itself: the nursery would put it into a group
             failure = error
-        session._close()
+        session._close()  # pyright: ignore[reportPrivateUsage]  # its own module
     if failure is not None:
         try:
             raise failure
@@ -161,8 +161,8 @@ class Session(Methods):
     Every API method is here under its name in snake_case (``order.cancelReplace`` is `order_cancel_replace`); `send`
     takes a request held as a value, and `request` what the catalogue does not know.
 
-    Every call ends within ``request_timeout`` seconds in one of: its result, `Rejected`, `NotSent`, `OutcomeUnknown`,
-    or the cancellation of its caller. A trading call that is cancelled after it was sent may have happened: the order may
+    Every call ends within ``request_timeout`` seconds in its result, `Rejected`, `NotSent`, `OutcomeUnknown`, or the
+    cancellation of its caller. A trading call that is cancelled after it was sent may have happened: the order may
     exist.
 
     Attributes:
@@ -307,7 +307,7 @@ class Session(Methods):
             await self._changed.wait()
 
     @asynccontextmanager
-    async def user_data(self, key: Key | None = None, buffer: int = 10_000) -> AsyncIterator[Subscriber]:
+    async def user_data(self, key: Key | None = None, buffer: int = 10_000) -> AsyncGenerator[Subscriber]:
         """Subscribe to an account's events: ``async with session.user_data() as events: async for event in events``.
 
         Events come in the order of arrival, each once, over all connections. Where some may be missing after a lost
@@ -435,6 +435,7 @@ class Session(Methods):
 
     # Supervision
 
+    @trio.lowlevel.enable_ki_protection
     async def _keep_connected(self, *, task_status: trio.TaskStatus[None]) -> None:
         with self._supervision:
             self._swap(await self._open_any())
@@ -484,18 +485,22 @@ class Session(Methods):
     async def _open(self, address: Address) -> Connection:
         ledger = self._shared.ledger
         await trio.sleep(ledger.delay(CONNECT_COST, self.now()))
-        ledger.charge(CONNECT_COST, self.now())
+        charge = ledger.charge(CONNECT_COST, self.now())
         connection = Connection(self._shared, address, next(self._numbers))
         connection.terminated = self._restore_soon
         try:
             with trio.fail_after(self._settings.connect_timeout):
                 await self._nursery.start(self._run, connection)
         except HandshakeRejected as rejected:
-            if rejected.status in {418, 429} and rejected.retry_after is not None:
-                ledger.back_off(self.now() + rejected.retry_after * 1000, self.now())
+            if rejected.status in {418, 429}:
+                after = rejected.retry_after
+                ledger.back_off(None if after is None else self.now() + after * 1000, self.now())
             raise
+        finally:
+            ledger.settle(charge, (), self.now())
         return connection
 
+    @trio.lowlevel.enable_ki_protection
     async def _run(self, connection: Connection, *, task_status: trio.TaskStatus[None]) -> None:
         self._connections.add(connection)
         try:
@@ -541,6 +546,7 @@ class Session(Methods):
         changed, self._changed = self._changed, trio.Event()
         changed.set()
 
+    @trio.lowlevel.enable_ki_protection
     async def _retire(self, old: Connection) -> None:
         with trio.move_on_after(self._settings.drain_timeout):
             if self._current is not None:
@@ -552,6 +558,7 @@ class Session(Methods):
         await trio.sleep(self._settings.pong_window)
         self._expect_repeats(-1)
 
+    @trio.lowlevel.enable_ki_protection
     async def _keep_time(self) -> None:
         while True:
             with trio.move_on_after(CLOCK_INTERVAL):
@@ -601,6 +608,7 @@ class Session(Methods):
     def _restore_soon(self, feed: Feed) -> None:
         self._chores.start_soon(self._restore, feed)
 
+    @trio.lowlevel.enable_ki_protection
     async def _restore(self, feed: Feed) -> None:
         """Subscribe anew after the exchange has ended a subscription, or tell why that cannot be."""
         try:
@@ -608,6 +616,7 @@ class Session(Methods):
         except (Rejected, NotSent, OutcomeUnknown) as error:
             self._end_feed(feed, error)
 
+    @trio.lowlevel.enable_ki_protection
     async def _abandon(self, feed: Feed) -> None:
         """Give up a feed that nobody listens to."""
         with trio.move_on_after(self._settings.request_timeout), suppress(Lost, Rejected, OutcomeUnknown):

@@ -1,0 +1,1325 @@
+"""The session: its calls' ends, its connections' lifetimes, its feeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import bintrio
+from bintrio.errors import (
+    Banned,
+    ConnectionFailed,
+    InvalidRequest,
+    InvalidTimestamp,
+    NotSent,
+    OutcomeUnknown,
+    ProtocolViolation,
+    RateLimited,
+    Rejected,
+    SubscriptionError,
+    Unauthorized,
+)
+
+from .peer import ACK, LIMITS, ORDER, START, URL, Exchange, Peer, ed25519_key, open_exchange, open_pair
+
+HMAC = bintrio.HmacKey("hmac-api-key", "top-secret")
+BUY = bintrio.OrderPlace(
+    symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1, new_client_order_id="mine"
+)
+
+
+class Outcome:
+    """What a call in the background came to."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.error: Exception | None = None
+        self.at = math.nan
+
+    async def watch(self, call: Callable[[], Any]) -> None:
+        try:
+            self.value = await call()
+        except bintrio.BintrioError as error:
+            self.error = error
+        self.at = trio.current_time()
+
+
+def in_background(nursery: trio.Nursery, call: Callable[[], Any]) -> Outcome:
+    outcome = Outcome()
+    nursery.start_soon(outcome.watch, call)
+    return outcome
+
+
+def stall(session: bintrio.Session, until: trio.Event) -> None:
+    """The peer stops reading: nothing can be written any more."""
+    assert session.connection is not None
+    stream: Any = session.connection._wire._stream
+
+    async def wait(_data: bytes) -> None:
+        await until.wait()
+
+    stream.send_stream.send_all = wait
+
+
+# How a call ends
+
+
+async def test_g1_a_call_ends_in_its_typed_result(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, lambda: session.depth(symbol="BTCUSDT", limit=5))
+        request = await exchange.peers[0].next()
+        assert request == {"id": request["id"], "method": "depth", "params": {"limit": 5, "symbol": "BTCUSDT"}}
+        await exchange.peers[0].answer(request, {"lastUpdateId": 1, "bids": [["1.0", "2.0"]], "asks": []})
+    assert isinstance(outcome.value, bintrio.OrderBook)
+
+
+async def test_g1_a_call_ends_in_a_rejection(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, lambda: session.depth(symbol="NOPE"))
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 400, -1121, "Invalid symbol.")
+    assert isinstance(outcome.error, bintrio.UnknownSymbol)
+    assert str(outcome.error) == "depth: 400 -1121 Invalid symbol."
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(500, -1000), (504, -1007), (400, -1007), (400, -1006)], ids=["500", "504", "1007", "1006"]
+)
+async def test_g1_a_call_ends_unknown_when_the_exchange_does_not_know(
+    autojump_clock: MockClock, status: int, code: int
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, lambda: session.send(BUY))
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), status, code, "who knows")
+        await wait_all_tasks_blocked()
+        error = outcome.error
+        assert isinstance(error, OutcomeUnknown)
+        assert (error.method, error.request, error.client_order_id) == ("order.place", BUY, "mine")
+        assert "who knows" in error.reason
+        assert error.final_at == exchange.sent("order.place")[0]["params"]["timestamp"] + 5000
+
+
+async def test_g1_a_call_that_is_overdue_after_sending_is_unknown(autojump_clock: MockClock) -> None:
+    async with open_pair(request_timeout=3) as (session, _), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, session.ping)
+    assert isinstance(outcome.error, OutcomeUnknown)
+    assert outcome.error.reason == "no answer came within 3 s"
+    assert outcome.at == 3
+
+
+async def test_g1_a_call_without_a_connection_is_not_sent(autojump_clock: MockClock) -> None:
+    async with open_pair(request_timeout=3) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[0].cut()
+        await wait_all_tasks_blocked()
+        outcome = in_background(nursery, session.ping)
+    assert isinstance(outcome.error, NotSent)
+    assert outcome.at == 3
+    assert isinstance(outcome.error.__cause__, ConnectionFailed)
+
+
+async def test_g1_a_call_waits_for_the_next_connection_within_its_deadline(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[0].cut()
+        await wait_all_tasks_blocked()
+        outcome = in_background(nursery, session.ping)
+        await trio.sleep(5)
+        exchange.refuse_with.clear()
+        peer = await exchange.peer(1)
+        await peer.answer(await peer.next())
+    assert outcome.value is not None
+
+
+async def test_g1_a_call_on_a_closed_session_is_not_sent(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, session.ping)
+        await exchange.peers[0].next()
+        kept = session
+        kept._close()
+        await wait_all_tasks_blocked()
+        assert isinstance(outcome.error, NotSent | OutcomeUnknown)
+    with pytest.raises(NotSent, match="the session was closed"):
+        await kept.ping()
+    with pytest.raises(NotSent, match="the session was closed"):
+        await kept.rotate()
+    assert repr(kept).endswith("closed>")
+
+
+async def test_g1_the_connection_lost_tells_trading_calls_at_once(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, lambda: session.send(BUY))
+        await exchange.peers[0].next()
+        await trio.sleep(1)
+        await exchange.peers[0].cut()
+    assert isinstance(outcome.error, OutcomeUnknown)
+    assert outcome.at == 1
+    assert "the connection ended" in outcome.error.reason
+
+
+async def test_g1_a_misshapen_result_hurts_one_caller_only(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        bad = in_background(nursery, lambda: session.depth(symbol="A"))
+        good = in_background(nursery, session.ping)
+        for _ in range(2):
+            request = await exchange.peers[0].next()
+            await exchange.peers[0].answer(request, {"lastUpdateId": "x"} if request["method"] == "depth" else {})
+    assert isinstance(bad.error, ProtocolViolation)
+    assert str(bad.error).startswith("depth: ")
+    assert "result.lastUpdateId" in str(bad.error)
+    assert bad.error.raw == b'{"lastUpdateId": "x"}'
+    assert good.value is not None
+
+
+# Whose answer it is
+
+
+async def test_g2_answers_in_any_order_reach_their_own_calls(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcomes = [in_background(nursery, lambda n=n: session.depth(symbol=f"S{n}")) for n in range(100)]  # type: ignore[misc]
+        requests = [await exchange.peers[0].next() for _ in outcomes]
+        assert len({request["id"] for request in requests}) == 100
+        for request in sorted(requests, key=lambda request: hash(str(request["id"]))):
+            number = int(request["params"]["symbol"][1:])
+            await exchange.peers[0].answer(request, {"lastUpdateId": number, "bids": [], "asks": []})
+    assert [outcome.value.last_update_id for outcome in outcomes] == list(range(100))
+
+
+async def test_g2_late_repeated_and_unknown_answers_are_dropped_and_counted(autojump_clock: MockClock) -> None:
+    async with open_pair(request_timeout=1) as (session, exchange):
+        peer = exchange.peers[0]
+        with pytest.raises(OutcomeUnknown):
+            await session.ping()
+        late = await peer.next()
+        await peer.answer(late)
+        await peer.answer(late)
+        await peer.answer({"id": "never asked"})
+        await wait_all_tasks_blocked()
+        assert session.counters.dropped_replies == 3
+        async with trio.open_nursery() as nursery:
+            outcome = in_background(nursery, session.ping)
+            await peer.answer(await peer.next())
+        assert outcome.value is not None
+
+
+async def test_g2_an_id_in_flight_is_refused_and_one_that_was_answered_is_not(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        first = in_background(nursery, lambda: session.request("ping", id="mine"))
+        request = await exchange.peers[0].next()
+        with pytest.raises(InvalidRequest, match="ping: id 'mine' is in flight already"):
+            await session.send(bintrio.Ping(), id="mine")
+        await exchange.peers[0].answer(request)
+        await wait_all_tasks_blocked()
+        again = in_background(nursery, lambda: session.request("ping", id="mine"))
+        await exchange.peers[0].answer(await exchange.peers[0].next())
+    assert first.value == again.value == {}
+    assert len(exchange.sent("ping")) == 2
+
+
+async def test_g2_the_sessions_own_ids_step_around_the_users(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        last = exchange.log[-1]["id"]
+        theirs = in_background(nursery, lambda: session.request("ping", id=last + 1))
+        taken = await exchange.peers[0].next()
+        ours = in_background(nursery, session.ping)
+        chosen = await exchange.peers[0].next()
+        assert (taken["id"], chosen["id"]) == (last + 1, last + 2)
+        await exchange.peers[0].answer(chosen)
+        await exchange.peers[0].answer(taken)
+    assert theirs.value == {}
+    assert ours.value is not None
+
+
+# Cancelling
+
+
+async def test_g6_a_caller_cancelled_while_it_waits_leaves_the_connection_whole(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        with trio.move_on_after(1):
+            await session.ping()
+        async with trio.open_nursery() as nursery:
+            outcome = in_background(nursery, session.ping)
+            late, request = await exchange.peers[0].next(), await exchange.peers[0].next()
+            await exchange.peers[0].answer(late)
+            await exchange.peers[0].answer(request)
+        assert outcome.value is not None
+        assert session.counters.dropped_replies == 1
+        assert len(exchange.peers) == 1
+
+
+async def test_g6_a_caller_cancelled_before_its_frame_is_taken_is_withdrawn(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await session.ping()
+        assert scope.cancelled_caught
+        assert session.connection is not None
+        assert session.connection.in_flight == 0
+        await wait_all_tasks_blocked()
+        assert not exchange.sent("ping")
+        weight = session.request_weight
+        async with trio.open_nursery() as nursery:
+            in_background(nursery, session.ping)
+            await exchange.peers[0].answer(await exchange.peers[0].next())
+        assert weight is not None
+
+
+async def test_g6_a_caller_cancelled_while_it_waits_for_a_connection_leaves_nothing(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[0].cut()
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(1) as scope:
+            await session.ping()
+        assert scope.cancelled_caught
+        exchange.refuse_with.clear()
+        await trio.sleep(60)
+        assert session.connection is not None
+        assert not exchange.sent("ping")
+
+
+async def test_g6_a_caller_cancelled_while_it_waits_for_the_budget_leaves_nothing(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        in_background(nursery, session.ping)
+        await exchange.peers[0].refuse(
+            await exchange.peers[0].next(), 429, -1003, "slow down", data={"retryAfter": START + 5_000}
+        )
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(1) as scope:
+            await session.ping()
+        assert scope.cancelled_caught
+        await trio.sleep(10)
+        assert len(exchange.sent("ping")) == 1
+        assert session.connection is not None
+        assert session.connection.in_flight == 0
+
+
+async def test_g6_a_caller_cancelled_while_it_waits_for_room_leaves_nothing(autojump_clock: MockClock) -> None:
+    """A peer that stops reading: the queue fills, senders wait, and a cancelled one is gone without a trace."""
+    async with open_pair(pong_window=1000) as (session, _), trio.open_nursery() as nursery:
+        stalled = trio.Event()
+        stall(session, stalled)
+        long = "X" * 600_000
+        outcomes = [in_background(nursery, lambda: session.request("depth", {"symbol": long})) for _ in range(2)]
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(1) as scope:
+            await session.ping()
+        assert scope.cancelled_caught
+        assert session.connection is not None
+        assert session.connection.in_flight == 2
+        await trio.sleep(20)
+        # Which of the two the writer took first is not ours to say.
+        assert {type(outcome.error) for outcome in outcomes} == {OutcomeUnknown, NotSent}
+        stalled.set()
+
+
+# Repeating
+
+
+async def test_g7_an_order_is_never_sent_again_by_itself(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, lambda: session.send(BUY))
+        await exchange.peers[0].next()
+        await exchange.peers[0].cut()
+        await trio.sleep(60)
+        assert isinstance(outcome.error, OutcomeUnknown)
+        assert len(exchange.peers) == 2
+        assert len(exchange.sent("order.place")) == 1
+
+
+async def test_g7_a_read_is_repeated_on_the_next_connection(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, lambda: session.order_status(symbol="BTCUSDT", order_id=7))
+        first = await exchange.peers[0].next()
+        await exchange.peers[0].cut()
+        await trio.sleep(1)
+        second = await exchange.peers[1].next()
+        assert first["id"] != second["id"]
+        await exchange.peers[1].answer(second, ORDER)
+    assert isinstance(outcome.value, bintrio.Order)
+
+
+async def test_g7_an_order_of_which_no_byte_left_goes_to_the_next_connection(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[0].cut()
+        await wait_all_tasks_blocked()
+        outcome = in_background(nursery, lambda: session.send(BUY))
+        await trio.sleep(0.5)
+        exchange.refuse_with.clear()
+        await trio.sleep(5)
+        await exchange.peers[1].answer(await exchange.peers[1].next(), ACK)
+    assert isinstance(outcome.value, bintrio.OrderAck)
+    assert len(exchange.sent("order.place")) == 1
+
+
+async def test_g7_a_new_order_is_given_a_client_order_id_of_its_own(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        for _ in range(2):
+            in_background(nursery, lambda: session.order_place(symbol="BTCUSDT", side="BUY", type="MARKET", quantity=1))
+            await exchange.peers[0].answer(await exchange.peers[0].next(), ACK)
+    first, second = (request["params"]["newClientOrderId"] for request in exchange.sent("order.place"))
+    assert first != second
+    assert len(first) == 32
+
+
+# Confirming
+
+
+async def unknown_order(session: bintrio.Session, exchange: Exchange) -> OutcomeUnknown:
+    async with trio.open_nursery() as nursery:
+        outcome = in_background(nursery, lambda: session.send(BUY))
+        await exchange.peers[-1].next()
+        await exchange.peers[-1].cut()
+    await trio.sleep(1)
+    assert isinstance(outcome.error, OutcomeUnknown)
+    return outcome.error
+
+
+async def test_g7_confirm_finds_an_order_that_was_executed(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        error = await unknown_order(session, exchange)
+        async with trio.open_nursery() as nursery:
+            outcome = in_background(nursery, lambda: session.confirm(error))
+            request = await exchange.peers[1].next()
+            assert request["method"] == "order.status"
+            assert request["params"]["origClientOrderId"] == "mine"
+            await exchange.peers[1].answer(request, ORDER)
+        assert outcome.value.status == "FILLED"
+
+
+async def test_g7_confirm_believes_that_there_is_no_order_only_when_it_is_too_late_for_one(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        error = await unknown_order(session, exchange)
+        async with trio.open_nursery() as nursery:
+            outcome = in_background(nursery, lambda: session.confirm(error))
+            for _ in range(2):
+                await exchange.peers[1].refuse(await exchange.peers[1].next(), 400, -2013, "Order does not exist.")
+        assert outcome.value is None
+        assert outcome.error is None
+        assert error.final_at is not None
+        assert START + outcome.at * 1000 >= error.final_at
+
+
+async def test_g7_confirm_goes_on_asking_until_the_exchange_says(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC, request_timeout=2) as (session, exchange):
+        error = await unknown_order(session, exchange)
+        async with trio.open_nursery() as nursery:
+            outcome = in_background(nursery, lambda: session.confirm(error))
+            await exchange.peers[1].refuse(await exchange.peers[1].next(), 500, -1000, "no idea")
+            await exchange.peers[1].next()
+            await trio.sleep(4)
+            await exchange.peers[1].answer(await exchange.peers[1].next(), ORDER)
+        assert outcome.value.order_id == 7
+
+
+async def test_confirm_passes_refusals_on_and_refuses_what_leaves_nothing_behind(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        error = await unknown_order(session, exchange)
+        async with trio.open_nursery() as nursery:
+            outcome = in_background(nursery, lambda: session.confirm(error))
+            await exchange.peers[1].refuse(await exchange.peers[1].next(), 400, -2015, "Invalid API-key")
+        assert isinstance(outcome.error, Unauthorized)
+        with pytest.raises(InvalidRequest, match="ping leaves nothing behind"):
+            await session.confirm(OutcomeUnknown("ping", "lost", request=bintrio.Ping()))
+        with pytest.raises(InvalidRequest, match=r"order\.place leaves nothing behind"):
+            await session.confirm(OutcomeUnknown("order.place", "lost"))
+
+
+async def test_confirm_stops_asking_when_the_session_is_closed(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        error = await unknown_order(session, exchange)
+    with pytest.raises(NotSent):
+        await session.confirm(error)
+
+
+# Limits
+
+
+async def test_g8_after_429_nothing_goes_out_before_retry_after(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        first = in_background(nursery, session.ping)
+        request = await exchange.peers[0].next()
+        second = in_background(nursery, session.ping)
+        other = await exchange.peers[0].next()
+        await exchange.peers[0].refuse(request, 429, -1003, "slow down", data={"retryAfter": START + 5_000})
+        await wait_all_tasks_blocked()
+        third = in_background(nursery, session.ping)
+        await trio.sleep(4.9)
+        assert isinstance(first.error, RateLimited)
+        assert first.error.retry_after == START + 5_000
+        assert len(exchange.sent("ping")) == 2
+        await exchange.peers[0].answer(other)
+        await exchange.peers[0].answer(await exchange.peers[0].next())
+        await wait_all_tasks_blocked()
+        assert second.value is not None
+        assert 5 <= third.at < 6
+
+
+async def test_g8_a_ban_holds_everything_and_a_call_that_cannot_wait_is_not_sent(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        first = in_background(nursery, session.ping)
+        await exchange.peers[0].refuse(
+            await exchange.peers[0].next(), 418, -1003, "banned", data={"retryAfter": START + 300_000}
+        )
+        await exchange.peers[0].cut()
+        await wait_all_tasks_blocked()
+        assert isinstance(first.error, Banned)
+        second = in_background(nursery, session.ping)
+        await trio.sleep(200)
+        assert isinstance(second.error, NotSent)
+        assert len(exchange.addresses) == 1
+        await trio.sleep(101)
+        assert len(exchange.addresses) == 2
+
+
+async def test_g8_too_many_orders_hold_orders_only(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        first = in_background(nursery, lambda: session.send(BUY))
+        await exchange.peers[0].refuse(
+            await exchange.peers[0].next(), 429, -1015, "Too many new orders.", data={"retryAfter": START + 5_000}
+        )
+        await wait_all_tasks_blocked()
+        assert isinstance(first.error, RateLimited)
+        second = in_background(nursery, lambda: session.send(BUY))
+        cancel = in_background(nursery, lambda: session.order_cancel(symbol="BTCUSDT", order_id=1))
+        request = await exchange.peers[0].next()
+        assert request["method"] == "order.cancel"
+        await exchange.peers[0].refuse(request, 400, -2011, "Unknown order sent.")
+        await exchange.peers[0].answer(await exchange.peers[0].next(), ACK)
+        await wait_all_tasks_blocked()
+        assert isinstance(cancel.error, bintrio.UnknownOrder)
+        assert 5 <= second.at < 6
+
+
+async def test_g8_the_order_limit_is_kept_before_the_exchange_has_to_say_so(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC, request_timeout=60) as (session, exchange), trio.open_nursery() as nursery:
+        for _ in range(60):
+            in_background(nursery, lambda: session.send(BUY, id=None))
+        await wait_all_tasks_blocked()
+        assert len(exchange.sent("order.place")) == 50
+        assert [limit.count for limit in session.order_counts] == [50]
+        await trio.sleep(21)
+        assert len(exchange.sent("order.place")) == 60
+        nursery.cancel_scope.cancel()
+
+
+async def test_g8_a_429_with_a_verdict_on_nobody_holds_everything_too(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        await exchange.peers[0].refuse({"id": None}, 429, -1003, "slow down", data={"retryAfter": START + 5_000})
+        await wait_all_tasks_blocked()
+        assert session.connection is None
+        outcome = in_background(nursery, session.ping)
+        await trio.sleep(4.9)
+        assert len(exchange.addresses) == 1
+        await trio.sleep(2)
+        await exchange.peers[1].answer(await exchange.peers[1].next())
+    assert outcome.value is not None
+
+
+async def test_g8_a_handshake_refused_with_429_is_not_repeated_before_its_time(autojump_clock: MockClock) -> None:
+    from bintrio._wire import HandshakeRejected
+
+    async with open_pair() as (session, exchange):
+        exchange.refuse_with.append(HandshakeRejected(429, [("retry-after", "30")], b""))
+        await exchange.peers[0].cut()
+        await trio.sleep(29)
+        assert len(exchange.addresses) == 2
+        exchange.refuse_with.clear()
+        await trio.sleep(2)
+        assert len(exchange.addresses) == 3
+        assert session.connection is not None
+
+
+# Signing and logon
+
+
+async def test_an_ed25519_key_logs_on_and_calls_carry_a_timestamp_only(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        (logon,) = exchange.sent("session.logon")
+        assert set(logon["params"]) == {"apiKey", "signature", "timestamp"}
+        in_background(nursery, lambda: session.order_status(symbol="BTCUSDT", order_id=7))
+        request = await exchange.peers[0].next()
+        await exchange.peers[0].answer(request, ORDER)
+        assert set(request["params"]) == {"orderId", "symbol", "timestamp"}
+        assert request["params"]["timestamp"] == START
+        assert "logged on" in repr(session)
+
+
+async def test_an_hmac_key_signs_each_call(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        assert not exchange.sent("session.logon")
+        in_background(nursery, lambda: session.order_status(symbol="BTCUSDT", order_id=7, recv_window=100))
+        request = await exchange.peers[0].next()
+        await exchange.peers[0].answer(request, ORDER)
+        params = request["params"]
+        signature = params.pop("signature")
+        text = "&".join(f"{name}={value}" for name, value in sorted(params.items()))
+        assert signature == HMAC.sign(text)
+        assert params["apiKey"] == "hmac-api-key"
+
+
+async def test_after_a_logout_by_hand_calls_are_signed_one_by_one(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        await session.session_logout()
+        in_background(nursery, lambda: session.order_status(symbol="BTCUSDT", order_id=7))
+        request = await exchange.peers[0].next()
+        await exchange.peers[0].answer(request, ORDER)
+        assert {"apiKey", "signature"} <= set(request["params"])
+        await session.session_logon()
+        in_background(nursery, lambda: session.order_status(symbol="BTCUSDT", order_id=7))
+        request = await exchange.peers[0].next()
+        await exchange.peers[0].answer(request, ORDER)
+        assert "signature" not in request["params"]
+
+
+async def test_signing_comes_after_every_wait(autojump_clock: MockClock) -> None:
+    """Held back for 5 s by the budget, an order leaves with the timestamp of its leaving."""
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        in_background(nursery, session.ping)
+        await exchange.peers[0].refuse(
+            await exchange.peers[0].next(), 429, -1003, "slow down", data={"retryAfter": START + 5_000}
+        )
+        await wait_all_tasks_blocked()
+        in_background(nursery, lambda: session.send(BUY))
+        request = await exchange.peers[0].next()
+        await exchange.peers[0].answer(request, ACK)
+        assert request["params"]["timestamp"] >= START + 5_000
+
+
+async def test_a_timestamp_refused_makes_the_session_ask_for_the_time_again(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC, pong_window=10_000) as (session, exchange), trio.open_nursery() as nursery:
+        before = len(exchange.sent("time"))
+        outcome = in_background(nursery, lambda: session.send(BUY))
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 400, -1021, "Timestamp for this request…")
+        await wait_all_tasks_blocked()
+        assert isinstance(outcome.error, InvalidTimestamp)
+        assert len(exchange.sent("time")) == before + 1
+        assert len(exchange.sent("order.place")) == 1
+        await trio.sleep(601)
+        assert len(exchange.sent("time")) == before + 2
+        assert session.now() == START + round(trio.current_time() * 1000)
+
+
+async def test_the_clock_survives_a_question_that_fails(autojump_clock: MockClock) -> None:
+    async with open_pair(request_timeout=1, pong_window=10_000) as (session, exchange):
+        exchange.script["time"] = None
+        await trio.sleep(602)
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 400, -1003, "no")
+        exchange.script["time"] = lambda _peer: {"serverTime": START + int(trio.current_time() * 1000)}
+        await trio.sleep(602)
+        assert session.connection is not None
+
+
+async def test_microseconds_are_asked_for_in_the_url(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        exchange.script["time"] = lambda _peer: {"serverTime": (START + int(trio.current_time() * 1000)) * 1000}
+        async with bintrio.open_session(URL, connect=exchange.connect, time_unit="us") as session:
+            assert exchange.addresses[0].resource == "/ws-api/v3?timeUnit=MICROSECOND"
+            assert session.now() == START
+
+
+# Opening
+
+
+async def test_opening_tries_each_address_and_tells_what_each_said(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        exchange.refuse_with.append(OSError("no route"))
+        with pytest.raises(ConnectionFailed) as caught:
+            async with bintrio.open_session(bintrio.PRODUCTION, connect=exchange.connect):
+                raise AssertionError
+    assert [address.port for address in exchange.addresses] == [443, 9443]
+    assert [url for url, _ in caught.value.attempts] == list(bintrio.PRODUCTION.urls)
+    assert "OSError: no route" in str(caught.value)
+
+
+async def test_the_second_address_serves_if_the_first_does_not(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+
+        async def connect(address: bintrio.Address) -> trio.abc.Stream:
+            if address.port == 443:
+                raise OSError("blocked")
+            return await exchange.connect(address)
+
+        async with bintrio.open_session(bintrio.PRODUCTION, connect=connect) as session:
+            assert "9443" in repr(session)
+
+
+async def test_opening_is_given_up_after_the_connect_timeout(autojump_clock: MockClock) -> None:
+    async def connect(_address: bintrio.Address) -> trio.abc.Stream:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    with pytest.raises(ConnectionFailed, match="not ready within 3 s"):
+        async with bintrio.open_session(URL, connect=connect, connect_timeout=3):
+            raise AssertionError
+    assert trio.current_time() == 3
+
+
+async def test_a_server_that_never_answers_the_first_question_is_given_up(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        exchange.script["time"] = None
+        with pytest.raises(ConnectionFailed, match="not ready within 10 s"):
+            async with bintrio.open_session(URL, connect=exchange.connect):
+                raise AssertionError
+        assert 10 <= trio.current_time() <= 12
+
+
+async def test_a_server_that_hangs_up_before_the_session_is_ready_is_told(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+
+        def hang_up(peer: Peer) -> Any:
+            peer.stream.close_hook = None  # type: ignore[attr-defined]
+            raise trio_closed()
+
+        exchange.script["time"] = hang_up
+        with pytest.raises(ConnectionFailed, match="WireClosed"):
+            async with bintrio.open_session(URL, connect=exchange.connect):
+                raise AssertionError
+
+
+def trio_closed() -> Exception:
+    import trio_websocket
+
+    return trio_websocket.ConnectionClosed(None)
+
+
+async def test_a_key_that_is_refused_comes_out_as_it_is(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        exchange.script["session.logon"] = None
+
+        async def refuse() -> None:
+            peer = await exchange.peer(0)
+            await peer.refuse(await peer.next(), 401, -2015, "Invalid API-key")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(refuse)
+            with pytest.raises(Unauthorized):
+                async with bintrio.open_session(bintrio.PRODUCTION, connect=exchange.connect, key=ed25519_key()):
+                    raise AssertionError
+    assert len(exchange.addresses) == 1
+
+
+async def test_limits_that_are_not_told_are_learned_later(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        exchange.script["exchangeInfo"] = None
+
+        async def refuse() -> None:
+            peer = await exchange.peer(0)
+            await peer.refuse(await peer.next(), 400, -1122, "Invalid symbolStatus.")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(refuse)
+            async with bintrio.open_session(URL, connect=exchange.connect) as session:
+                before = (session.request_weight, session.order_counts)
+                assert before == (None, ())
+                async with trio.open_nursery() as calls:
+                    in_background(calls, session.ping)
+                    request = await exchange.peers[0].next()
+                    await exchange.peers[0].answer(request, rateLimits=[{**LIMITS[0], "count": 77}])
+                assert session.request_weight is not None
+                assert session.request_weight.count == 77
+                assert "weight 77 of 6000" in repr(session)
+
+
+async def test_a_body_exception_comes_out_bare(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        with pytest.raises(ZeroDivisionError):
+            async with bintrio.open_session(URL, connect=exchange.connect) as session:
+                raise ZeroDivisionError(repr(session))
+
+
+async def test_cancelling_the_body_passes_through(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        with trio.move_on_after(5) as scope:
+            async with bintrio.open_session(URL, connect=exchange.connect):
+                await trio.sleep_forever()
+        assert scope.cancelled_caught
+        assert trio.current_time() == 5
+
+
+async def test_leaving_says_goodbye_to_the_server(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        async with bintrio.open_session(URL, connect=exchange.connect):
+            pass
+        await exchange.peers[0].is_over.wait()
+        closed = exchange.peers[0].websocket.closed
+        assert closed is not None
+        assert int(closed.code) == 1000
+        assert trio.current_time() == 0
+
+
+async def test_leaving_is_bounded_by_the_close_timeout(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        async with bintrio.open_session(URL, connect=exchange.connect, close_timeout=1) as session:
+            stall(session, trio.Event())
+        assert trio.current_time() == 1
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "complaint"),
+    [
+        ("request_timeout", 0, "request_timeout must be a positive number of seconds, not 0"),
+        ("connect_timeout", "1", "connect_timeout must be a positive number of seconds, not '1'"),
+        ("close_timeout", True, "close_timeout must be a positive number"),
+        ("pong_window", math.nan, "pong_window must be a positive number"),
+        ("drain_timeout", math.inf, "drain_timeout must be finite"),
+        ("max_message_size", 0.5, "max_message_size must be a positive int"),
+        ("time_unit", "s", "time_unit must be 'ms' or 'us', not 's'"),
+        ("key", "secret", "key must be an Ed25519Key, HmacKey or RsaKey, not str"),
+    ],
+)
+async def test_arguments_that_cannot_be_right_are_refused(argument: str, value: Any, complaint: str) -> None:
+    with pytest.raises(InvalidRequest, match=complaint) as caught:
+        async with bintrio.open_session(URL, **{argument: value}):
+            raise AssertionError
+    assert caught.value.field == argument
+
+
+async def test_g9_a_key_does_not_travel_over_plain_ws(autojump_clock: MockClock) -> None:
+    with pytest.raises(InvalidRequest, match=r"plain ws:// to exchange\.test"):
+        async with bintrio.open_session("ws://exchange.test/ws-api/v3", key=HMAC):
+            raise AssertionError
+
+
+async def test_g9_a_key_does_not_travel_over_plain_ws_by_way_of_a_stream_of_ones_own(
+    autojump_clock: MockClock,
+) -> None:
+    class Stream(trio.abc.Stream):
+        is_closed = False
+
+        async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+            raise AssertionError("nothing may be sent")
+
+        async def wait_send_all_might_not_block(self) -> None:
+            raise AssertionError
+
+        async def receive_some(self, max_bytes: int | None = None) -> bytes:
+            raise AssertionError
+
+        async def aclose(self) -> None:
+            self.is_closed = True
+
+    stream = Stream()
+
+    async def connect(_address: bintrio.Address) -> trio.abc.Stream:
+        return stream
+
+    with pytest.raises(InvalidRequest, match="plain ws://"):
+        async with bintrio.open_session("ws://exchange.test/", key=HMAC, connect=connect):
+            raise AssertionError
+    assert stream.is_closed
+
+
+async def test_g9_a_stream_in_memory_is_private(autojump_clock: MockClock) -> None:
+    async with (
+        open_exchange() as exchange,
+        bintrio.open_session("ws://exchange.test/", key=HMAC, connect=exchange.connect) as session,
+        session.user_data(),
+    ):
+        assert exchange.sent("userDataStream.subscribe.signature")
+
+
+# Bad calls
+
+
+async def test_calls_that_cannot_be_right_are_refused_before_sending(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        before = len(exchange.log)
+        with pytest.raises(InvalidRequest, match=r"order\.place needs a key"):
+            await session.send(BUY)
+        with pytest.raises(InvalidRequest, match=r"session\.logon needs a key"):
+            await session.session_logon()
+        with pytest.raises(InvalidRequest, match="user data needs a key, not NoneType"):
+            async with session.user_data():
+                raise AssertionError
+        with pytest.raises(InvalidRequest, match="buffer must be a positive int, not 0"):
+            async with session.user_data(HMAC, buffer=0):
+                raise AssertionError
+        with pytest.raises(InvalidRequest, match="id must be a str of 1 to 36 characters"):
+            await session.request("ping", id="")
+        with pytest.raises(InvalidRequest, match="id must be"):
+            await session.request("ping", id=2**63)
+        with pytest.raises(InvalidRequest, match="id must be"):
+            await session.request("ping", id=True)
+        with pytest.raises(InvalidRequest, match="method must be a str"):
+            await session.request("")
+        with pytest.raises(InvalidRequest, match=r"depth: price must be a str, int.*not float 0\.1"):
+            await session.request("depth", {"price": 0.1})
+        await wait_all_tasks_blocked()
+        assert len(exchange.log) == before
+
+
+async def test_logon_by_hand_needs_an_ed25519_key(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        with pytest.raises(InvalidRequest, match=r"session\.logon needs an Ed25519Key, the session has an HmacKey"):
+            await session.session_logon()
+        with pytest.raises(InvalidRequest, match="needs an Ed25519Key"):
+            await session.request("userDataStream.subscribe")
+        assert not exchange.sent("session.logon")
+
+
+async def test_a_method_that_the_catalogue_does_not_know(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(
+            nursery, lambda: session.request("coffee.brew", {"cups": 2, "milk": None}, signed=True, weight=3)
+        )
+        request = await exchange.peers[0].next()
+        assert request["params"]["cups"] == 2
+        assert "signature" in request["params"]
+        assert "milk" not in request["params"]
+        await exchange.peers[0].answer(request, {"price": "3.20"})
+    assert outcome.value == {"price": "3.20"}
+
+
+# What the server may do wrong
+
+
+async def test_messages_that_are_no_json_are_dropped_and_counted(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, session.ping)
+        request = await exchange.peers[0].next()
+        garbage: list[str | bytes] = ["{", "[]", '{"id": [1]}', b"\x00\x01"]
+        for message in garbage:
+            await exchange.peers[0].send(message)
+        await exchange.peers[0].answer(request)
+    assert outcome.value is not None
+    assert session.counters.unreadable_messages == 4
+    assert len(exchange.peers) == 1
+
+
+async def test_text_that_is_not_utf8_ends_the_connection_and_reads_go_on(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, session.ping)
+        await exchange.peers[0].next()
+        await exchange.peers[0].stream.send_all(b"\x81\x02\xff\xff")
+        await trio.sleep(1)
+        await exchange.peers[1].answer(await exchange.peers[1].next())
+    assert outcome.value is not None
+    assert session.counters.losses == 1
+
+
+async def test_g2_a_verdict_on_nobody_ends_the_connection_for_everyone(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        order = in_background(nursery, lambda: session.send(BUY))
+        read = in_background(nursery, session.ping)
+        for _ in range(2):
+            await exchange.peers[0].next()
+        await exchange.peers[0].refuse({"id": None}, 401, -2015, "Invalid API-key, IP, or permissions for action.")
+        await trio.sleep(1)
+    for outcome in (order, read):
+        assert isinstance(outcome.error, OutcomeUnknown)
+        assert isinstance(outcome.error.__cause__, Unauthorized)
+
+
+async def test_a_message_of_no_kind_ends_the_connection(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        await exchange.peers[0].send("{}")
+        await trio.sleep(1)
+        assert len(exchange.peers) == 2
+        assert session.counters.losses == 1
+
+
+async def test_a_reply_of_17_megabytes_is_taken(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, lambda: session.request("exchangeInfo", {"symbol": "X"}))
+        exchange.script["exchangeInfo"] = None
+        request = await exchange.peers[0].next()
+        await exchange.peers[0].answer(request, {"filler": "x" * 16_900_000})
+    assert len(outcome.value["filler"]) == 16_900_000
+
+
+# Lifetimes
+
+
+async def test_g4_a_mute_server_is_found_out_and_replaced(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC, request_timeout=100) as (session, exchange), trio.open_nursery() as nursery:
+        await trio.sleep(30)
+        await exchange.peers[0].websocket.ping(b"are you there")
+        order = in_background(nursery, lambda: session.send(BUY))
+        read = in_background(nursery, session.ping)
+        await trio.sleep(59.9)
+        assert len(exchange.peers) == 1
+        await trio.sleep(1)
+        assert isinstance(order.error, OutcomeUnknown)
+        assert 90 <= order.at <= 90.1
+        assert "no ping was answered for 60 s" in order.error.reason
+        await exchange.peers[1].answer(await exchange.peers[1].next())
+    assert read.value is not None
+
+
+async def test_g4_pings_keep_a_connection_for_ever(autojump_clock: MockClock) -> None:
+    async with open_pair(lifetime=math.inf) as (session, exchange):
+        for number in range(1000):
+            await trio.sleep(50)
+            await exchange.peers[0].websocket.ping(str(number).encode())
+        assert len(exchange.peers) == 1
+        assert session.counters.losses == 0
+
+
+async def pinging(exchange: Exchange) -> None:
+    """What the exchange does: a ping every 20 s on every connection."""
+    while True:
+        await trio.sleep(20)
+        for peer in exchange.peers:
+            if not peer.is_over.is_set():
+                await peer.websocket.ping()
+
+
+async def test_g5_the_session_moves_before_its_lifetime_is_over_without_a_failed_call(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        nursery.start_soon(pinging, exchange)
+        exchange.script["ping"] = lambda _peer: {}
+        for _ in range(3 * 24 * 6):
+            await trio.sleep(600)
+            await session.ping()
+        assert len(exchange.peers) == 4
+        assert session.counters.losses == 0
+        assert len(exchange.sent("session.logon")) == 4
+        nursery.cancel_scope.cancel()
+
+
+async def test_g5_a_rotation_leaves_calls_in_flight_to_the_old_connection(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        old = in_background(nursery, lambda: session.send(BUY))
+        request = await exchange.peers[0].next()
+        await session.rotate()
+        new = in_background(nursery, session.ping)
+        await exchange.peers[1].answer(await exchange.peers[1].next())
+        await trio.sleep(10)
+        assert not exchange.peers[0].is_over.is_set()
+        await exchange.peers[0].answer(request, ACK)
+        await exchange.peers[0].is_over.wait()
+        assert trio.current_time() == 10
+    assert isinstance(old.value, bintrio.OrderAck)
+    assert new.value is not None
+    assert session.counters.losses == 0
+
+
+async def test_g5_an_old_connection_that_owes_answers_is_given_up_after_the_drain_timeout(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=HMAC, request_timeout=100, drain_timeout=7) as (session, exchange):
+        async with trio.open_nursery() as nursery:
+            outcome = in_background(nursery, lambda: session.send(BUY))
+            await exchange.peers[0].next()
+            await session.rotate()
+        assert isinstance(outcome.error, OutcomeUnknown)
+        assert "did not answer within 7 s" in outcome.error.reason
+        assert outcome.at == 7
+
+
+async def test_g5_server_shutdown_moves_the_session_at_once(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        await exchange.peers[0].event(None, e="serverShutdown", E=START)
+        await trio.sleep(1)
+        assert len(exchange.peers) == 2
+        assert exchange.peers[0].is_over.is_set()
+        assert session.counters.losses == 0
+
+
+async def test_g5_the_old_connection_serves_as_long_as_no_other_can_be_opened(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        exchange.refuse_with.append(OSError("no route"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.rotate)
+            await trio.sleep(10)
+            await session.ping()
+            exchange.refuse_with.clear()
+        assert len(exchange.peers) == 2
+        assert 10 <= trio.current_time() < 40
+
+
+async def test_a_lost_connection_is_replaced_with_growing_pauses(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[0].cut()
+        await trio.sleep(300)
+        assert 10 <= len(exchange.addresses) <= 30
+        exchange.refuse_with.clear()
+        await trio.sleep(31)
+        assert session.connection is not None
+        assert session.counters.losses == 1
+        assert repr(session).startswith("<Session on exchange.test, <Connection ")
+
+
+async def test_the_state_between_two_connections_is_shown(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        first = session.connection
+        exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[0].cut()
+        await wait_all_tasks_blocked()
+        assert session.connection is None
+        assert "connecting" in repr(session)
+        assert "ended: the server ended the stream" in repr(first)
+        assert session.round_trip == 0
+        assert isinstance(session.clock_offset, float)
+
+
+# Feeds
+
+
+async def deltas(events: bintrio.Subscriber, count: int) -> list[Any]:
+    received = [await anext(events) for _ in range(count)]
+    return [int(event.delta) if isinstance(event, bintrio.BalanceUpdate) else event for event in received]
+
+
+async def test_events_reach_their_subscriber(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        assert exchange.sent("userDataStream.subscribe")
+        await exchange.peers[0].balance(1)
+        await exchange.peers[0].balance(2)
+        assert await deltas(events, 2) == [1, 2]
+
+
+async def test_an_event_in_the_same_read_as_the_subscription_is_not_lost(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["userDataStream.subscribe.signature"] = None
+        received: list[Any] = []
+
+        async def listen() -> None:
+            async with session.user_data() as events:
+                received.extend(await deltas(events, 1))
+
+        nursery.start_soon(listen)
+        request = await exchange.peers[0].next()
+        await exchange.peers[0].answer(request, {"subscriptionId": 3})
+        await exchange.peers[0].balance(1, 3)
+    assert received == [1]
+
+
+async def test_several_accounts_on_one_connection(autojump_clock: MockClock) -> None:
+    other = bintrio.HmacKey("other", "secret")
+    async with (
+        open_pair(key=HMAC) as (session, exchange),
+        session.user_data() as first,
+        session.user_data(other) as second,
+        session.user_data(other) as third,
+    ):
+        assert len(exchange.sent("userDataStream.subscribe.signature")) == 2
+        await exchange.peers[0].balance(1, 0)
+        await exchange.peers[0].balance(2, 1)
+        assert await deltas(first, 1) == [1]
+        assert await deltas(second, 1) == [2]
+        assert await deltas(third, 1) == [2]
+
+
+async def test_a_subscription_that_is_refused_raises(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["userDataStream.subscribe.signature"] = None
+        outcome = Outcome()
+
+        async def subscribe() -> None:
+            async with session.user_data():
+                raise AssertionError
+
+        nursery.start_soon(outcome.watch, subscribe)
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 400, -2035, "already active")
+    assert isinstance(outcome.error, SubscriptionError)
+
+
+@pytest.mark.parametrize("is_cut", [False, True], ids=["unanswered", "without a connection"])
+async def test_a_subscription_ends_within_its_deadline(autojump_clock: MockClock, is_cut: bool) -> None:
+    async with open_pair(key=HMAC, request_timeout=3) as (session, exchange):
+        exchange.script["userDataStream.subscribe.signature"] = None
+        if is_cut:
+            exchange.refuse_with.append(OSError("no route"))
+            await exchange.peers[0].cut()
+            await wait_all_tasks_blocked()
+        with pytest.raises(NotSent if is_cut else OutcomeUnknown):
+            async with session.user_data():
+                raise AssertionError
+        assert trio.current_time() == 3
+
+
+async def test_leaving_a_subscription_unsubscribes_unless_someone_else_listens(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        async with session.user_data():
+            async with session.user_data():
+                pass
+            await wait_all_tasks_blocked()
+            assert not exchange.sent("userDataStream.unsubscribe")
+        await wait_all_tasks_blocked()
+        assert exchange.sent("userDataStream.unsubscribe")[0]["params"] == {"subscriptionId": 0}
+        async with session.user_data() as events:
+            await exchange.peers[0].balance(1, 1)
+            assert await deltas(events, 1) == [1]
+
+
+async def test_leaving_and_coming_back_at_once_loses_nothing(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        async with session.user_data():
+            pass
+        async with session.user_data() as events:
+            await wait_all_tasks_blocked()
+            peer = exchange.peers[0]
+            await peer.balance(1, peer.subscriptions[-1])
+            assert await deltas(events, 1) == [1]
+
+
+async def test_g5_a_rotation_under_events_loses_none_and_doubles_none(autojump_clock: MockClock) -> None:
+    async with (
+        open_pair(key=ed25519_key()) as (session, exchange),
+        session.user_data() as events,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(pinging, exchange)
+        old = exchange.peers[0]
+        await old.balance(1)
+        exchange.script["userDataStream.unsubscribe"] = None
+        await session.rotate()
+        new = exchange.peers[1]
+        leave = await old.next()
+        assert leave["method"] == "userDataStream.unsubscribe"
+        await new.balance(2)
+        await old.balance(2)
+        await old.balance(3)
+        await old.answer(leave)
+        await new.balance(3)
+        await new.balance(4)
+        assert await deltas(events, 4) == [1, 2, 3, 4]
+        await old.is_over.wait()
+        await trio.sleep(61)
+        assert len(events) == 0
+        await new.balance(4)
+        assert await deltas(events, 1) == [4]
+        nursery.cancel_scope.cancel()
+
+
+async def test_g5_two_rotations_in_a_row_keep_repeats_apart(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        await session.rotate()
+        await trio.sleep(30)
+        await session.rotate()
+        await trio.sleep(40)
+        await exchange.peers[1].is_over.wait()
+        await exchange.peers[2].balance(1)
+        assert await deltas(events, 1) == [1]
+
+
+async def test_a_gap_is_told_after_a_loss(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        await trio.sleep(10)
+        await exchange.peers[0].balance(1)
+        await trio.sleep(5)
+        await exchange.peers[0].cut()
+        await trio.sleep(5)
+        await exchange.peers[1].balance(2)
+        first, gap, second = await deltas(events, 3)
+        assert (first, second) == (1, 2)
+        assert isinstance(gap, bintrio.Gap)
+        assert gap.start == START + 10_000
+        assert START + 15_000 <= gap.end <= START + 20_000
+        assert "the server ended the stream" in gap.reason
+        assert session.counters.losses == 1
+
+
+async def test_an_old_connection_lost_while_it_retires_leaves_a_gap(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        exchange.script["userDataStream.unsubscribe"] = None
+        await session.rotate()
+        await exchange.peers[0].next()
+        await exchange.peers[0].cut()
+        assert isinstance(await anext(events), bintrio.Gap)
+
+
+async def test_a_subscription_that_the_exchange_ends_is_restored(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        await exchange.peers[0].event(0, e="eventStreamTerminated", E=START)
+        await trio.sleep(1)
+        await exchange.peers[0].balance(1, 1)
+        ended, gap, update = await deltas(events, 3)
+        assert isinstance(ended, bintrio.EventStreamTerminated)
+        assert isinstance(gap, bintrio.Gap)
+        assert update == 1
+
+
+async def test_a_subscription_that_cannot_be_restored_ends_with_the_reason(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), session.user_data() as events:
+        exchange.script["userDataStream.subscribe.signature"] = None
+        await exchange.peers[0].event(0, e="eventStreamTerminated", E=START)
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 401, -2015, "Invalid API-key")
+        assert isinstance(await anext(events), bintrio.EventStreamTerminated)
+        with pytest.raises(Unauthorized):
+            await anext(events)
+
+
+async def test_a_subscription_that_the_next_connection_refuses_ends_with_the_reason(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data(HMAC) as events:
+        exchange.script["userDataStream.subscribe.signature"] = None
+        await exchange.peers[0].cut()
+        await trio.sleep(1)
+        await exchange.peers[1].refuse(await exchange.peers[1].next(), 401, -2015, "Invalid API-key")
+        with pytest.raises(Unauthorized):
+            await anext(events)
+        await trio.sleep(1)
+        assert session.connection is not None
+
+
+async def test_events_of_a_subscription_by_hand_are_counted(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        await session.user_data_stream_subscribe()
+        await exchange.peers[0].balance(1)
+        await exchange.peers[0].event(None, e="balanceUpdate", E=1, a="BTC", d="1", T=1)
+        await wait_all_tasks_blocked()
+        assert session.counters.unclaimed_events == 2
+
+
+async def test_g10_unknown_events_are_carried(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        await exchange.peers[0].event(0, e="somethingNew", E=1, z=[1])
+        await exchange.peers[0].event(0, e="balanceUpdate", E=1)
+        first, second = await anext(events), await anext(events)
+        assert isinstance(first, bintrio.UnknownEvent)
+        assert first.event_type == "somethingNew"
+        assert b'"z": [1]' in first.raw
+        assert isinstance(second, bintrio.UnknownEvent)
+
+
+async def test_g10_unknown_codes_are_carried(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, session.ping)
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 422, -9999, "a new kind of no", data=[1])
+    assert type(outcome.error) is Rejected
+    assert (outcome.error.code, outcome.error.status, outcome.error.data) == (-9999, 422, [1])
+
+
+async def test_g3_a_subscriber_that_never_reads_and_a_caller_that_never_decodes_delay_no_pong(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data(buffer=5) as events:
+        for number in range(100):
+            await exchange.peers[0].balance(number)
+        with trio.fail_after(1):
+            await exchange.peers[0].websocket.ping(b"payload")
+        assert await deltas(events, 5) == [0, 1, 2, 3, 4]
+        with pytest.raises(bintrio.SubscriberTooSlow):
+            await anext(events)
+        assert len(session._feeds) == 1
+
+
+async def test_session_end_ends_subscriptions(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange, trio.open_nursery() as nursery:
+        ended = trio.Event()
+
+        async def listen(session: bintrio.Session) -> None:
+            async with session.user_data() as events:
+                async for _ in events:
+                    raise AssertionError
+            ended.set()
+
+        async with bintrio.open_session(URL, connect=exchange.connect, key=HMAC) as session:
+            nursery.start_soon(listen, session)
+            await wait_all_tasks_blocked()
+        await ended.wait()
