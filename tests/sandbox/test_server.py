@@ -145,6 +145,7 @@ async def test_a_peer_that_does_not_answer_pings_is_cut_off_after_the_pong_windo
     pings = [time for opcode, time in times if opcode is Opcode.PING]
     assert pings == pytest.approx([20, 40, 60])
     assert times[-1] == (Opcode.CLOSE, pytest.approx(80))
+    await wait_all_tasks_blocked()
     assert sandbox.connections == 0
 
 
@@ -153,6 +154,7 @@ async def test_an_unsolicited_pong_keeps_nothing_alive(autojump_clock: MockClock
     with trio.move_on_after(100):
         while await stream.receive_some():
             await stream.send_all(encode_frame(Opcode.PONG, b"me", b"mask"))
+    await wait_all_tasks_blocked()
     assert sandbox.connections == 0
 
 

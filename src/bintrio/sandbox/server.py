@@ -98,15 +98,17 @@ class Server:
     async def serve(self, stream: trio.abc.Stream) -> None:
         """The life of one connection, from its handshake to its end. Never raises but for cancellation."""
         wire = Wire(stream)
-        with trio.CancelScope() as scope:
-            wire.at_end = scope.cancel
-            try:
-                await self._converse(wire, scope)
-            except* _BROKEN:
-                pass
-        if wire.is_half_open:
-            await trio.sleep_forever()
-        await trio.aclose_forcefully(stream)
+        try:
+            with trio.CancelScope() as scope:
+                wire.at_end = scope.cancel
+                try:
+                    await self._converse(wire, scope)
+                except* _BROKEN:
+                    pass
+            if wire.is_half_open:
+                await trio.sleep_forever()
+        finally:
+            await trio.aclose_forcefully(stream)
 
     async def _converse(self, wire: Wire, scope: trio.CancelScope) -> None:
         async with trio.open_nursery() as nursery:

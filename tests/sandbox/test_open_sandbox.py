@@ -1,0 +1,170 @@
+"""Opening a sandbox and leaving it: TCP, TLS, and what is raised through it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import ssl
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+from trio_websocket import open_websocket_url, wrap_client_stream
+
+from bintrio.endpoints import Address
+from bintrio.sandbox import START_TIME_MS, SandboxAccount, Symbol, open_sandbox
+from bintrio.sandbox.exchange import payload
+from bintrio.sandbox.refusals import Refusal
+
+D = Decimal
+
+
+async def ask(url: str, method: str, ssl_context: ssl.SSLContext | None = None, /, **params: Any) -> dict[str, Any]:
+    async with open_websocket_url(url, ssl_context=ssl_context) as websocket:
+        await websocket.send_message(json.dumps({"id": 1, "method": method, "params": params}))
+        reply: dict[str, Any] = json.loads(await websocket.get_message())
+        return reply
+
+
+async def test_it_listens_on_loopback() -> None:
+    async with open_sandbox() as sandbox:
+        (url,) = sandbox.endpoint.urls
+        assert url.startswith("ws://127.0.0.1:")
+        assert (await ask(url, "ping"))["status"] == 200
+        assert sandbox.ssl_context is None
+        assert repr(sandbox) == f"<Sandbox {url}, {sandbox.connections} connections>"
+
+
+async def test_tls_is_valid_for_localhost_by_name_and_number() -> None:
+    async with open_sandbox(tls=True) as sandbox:
+        (url,) = sandbox.endpoint.urls
+        for name in (url, url.replace("127.0.0.1", "localhost")):
+            assert name.startswith("wss://")
+            assert (await ask(name, "time", sandbox.ssl_context))["status"] == 200
+
+
+async def test_a_client_that_does_not_trust_the_certificate_hurts_nobody() -> None:
+    async with open_sandbox(tls=True) as sandbox:
+        (url,) = sandbox.endpoint.urls
+        port = int(url.split(":")[2].split("/")[0])
+        stream = await trio.open_ssl_over_tcp_stream("localhost", port)
+        with pytest.raises(trio.BrokenResourceError):
+            await stream.do_handshake()
+        await trio.aclose_forcefully(stream)
+        assert (await ask(url, "time", sandbox.ssl_context))["status"] == 200
+
+
+async def test_a_port_that_is_taken() -> None:
+    async with open_sandbox() as sandbox:
+        port = int(sandbox.endpoint.urls[0].split(":")[2].split("/")[0])
+        with pytest.raises(OSError, match="in use"):
+            async with open_sandbox(port=port):
+                pytest.fail("two listeners on one port")
+
+
+async def test_what_the_body_raises_comes_out_bare() -> None:
+    with pytest.raises(LookupError, match="mine"):
+        async with open_sandbox() as sandbox, open_websocket_url(sandbox.endpoint.urls[0]):
+            raise LookupError("mine")
+    group = ExceptionGroup("mine", [ValueError()])
+    with pytest.raises(ExceptionGroup) as caught:
+        async with open_sandbox(listen=False):
+            raise group
+    assert caught.value is group
+
+
+async def test_a_cancelled_body_ends_at_once(autojump_clock: MockClock) -> None:
+    with trio.move_on_after(5) as scope:
+        async with open_sandbox(listen=False) as sandbox:
+            await sandbox.connect(Address("x", 1, False, "/"))
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert trio.current_time() == 5
+
+
+async def test_leaving_does_not_wait_for_anybody(autojump_clock: MockClock) -> None:
+    async with trio.open_nursery() as nursery:
+        async with open_sandbox(listen=False) as sandbox:
+            stream = await sandbox.connect(Address("x", 1, False, "/ws-api/v3"))
+            await wrap_client_stream(nursery, stream, "x", "/ws-api/v3")
+            sandbox.announce_shutdown(after=1_000)
+        assert trio.current_time() == 0
+        assert sandbox.connections == 0
+
+
+def test_ctrl_c_comes_out_bare_and_at_once() -> None:
+    async def main() -> None:
+        async with open_sandbox():
+            signal.raise_signal(signal.SIGINT)
+            await trio.sleep_forever()
+
+    with pytest.raises(KeyboardInterrupt):
+        trio.run(main)
+
+
+async def test_its_time_is_trios(autojump_clock: MockClock) -> None:
+    async with open_sandbox(listen=False) as sandbox:
+        assert sandbox.now() == START_TIME_MS
+        await trio.sleep(7 * 86_400)
+        assert sandbox.now() == START_TIME_MS + 7 * 86_400_000
+    before = time.time_ns() // 1_000_000
+    async with open_sandbox(listen=False, start_time_ms=None) as sandbox:
+        assert before <= sandbox.now() <= time.time_ns() // 1_000_000
+
+
+async def test_accounts_and_symbols_of_ones_own() -> None:
+    accounts = [SandboxAccount(10, {"DOGE": D(5)}), SandboxAccount(11, {})]
+    async with open_sandbox(accounts=accounts, symbols=[Symbol(base="DOGE", quote="EUR")]) as sandbox:
+        url = sandbox.endpoint.urls[0]
+        sandbox.add_account(SandboxAccount(12, {}))
+        for account, uid in ((accounts[0], 10), (accounts[1], 11), (SandboxAccount(12, {}), 12)):
+            for key in (account.key, account.hmac_key):
+                params: dict[str, Any] = {"apiKey": key.api_key, "timestamp": sandbox.now()}
+                params["signature"] = key.sign(payload(params))
+                assert (await ask(url, "account.status", **params))["result"]["uid"] == uid
+        assert sandbox.key is accounts[0].key
+        assert (sandbox.hmac_key, sandbox.rsa_key) == (accounts[0].hmac_key, accounts[0].rsa_key)
+        assert [s["symbol"] for s in (await ask(url, "exchangeInfo"))["result"]["symbols"]] == ["DOGEEUR"]
+        sandbox.revoke(sandbox.key.api_key)
+        params = {"apiKey": sandbox.key.api_key, "timestamp": 1, "signature": "x"}
+        assert (await ask(url, "account.status", **params))["error"]["code"] == -2015
+
+
+async def test_a_market_maker_quotes_and_trades() -> None:
+    async with open_sandbox() as sandbox:
+        url = sandbox.endpoint.urls[0]
+        sandbox.quote("BTCUSDT", D(99), D(101), D(2))
+        sandbox.quote("BTCUSDT", D(100), D(102), D(3))
+        book = (await ask(url, "depth", symbol="BTCUSDT"))["result"]
+        assert (book["bids"], book["asks"]) == (
+            [["100.00000000", "3.00000000"]],
+            [["102.00000000", "3.00000000"]],
+        )
+        assert sandbox.trade("BTCUSDT", "SELL", D(100), D(1)).status == "FILLED"
+        assert sandbox.orders == []
+        with pytest.raises(Refusal):
+            sandbox.quote("BTCUSDT", D("0.001"), D(102), D(3))
+
+
+async def test_deposits_and_withdrawals() -> None:
+    async with open_sandbox(listen=False, accounts=[SandboxAccount(7, {}), SandboxAccount(8, {})]) as sandbox:
+        sandbox.deposit("BTC", D(3))
+        sandbox.withdraw("BTC", D(1))
+        sandbox.deposit("BTC", D(4), uid=8)
+        with pytest.raises(Refusal, match="insufficient"):
+            sandbox.withdraw("BTC", D(3))
+
+
+async def test_all_connections_can_be_cut(autojump_clock: MockClock) -> None:
+    async with open_sandbox(listen=False) as sandbox, trio.open_nursery() as nursery:
+        stream = await sandbox.connect(Address("x", 1, False, "/ws-api/v3"))
+        websocket = await wrap_client_stream(nursery, stream, "x", "/ws-api/v3")
+        assert sandbox.connections == 1
+        sandbox.disconnect()
+        await wait_all_tasks_blocked()
+        assert sandbox.connections == 0
+        assert websocket.closed is not None
+        assert websocket.closed.code == 1006
