@@ -1,0 +1,467 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import runpy
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import trio
+from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+
+import bintrio
+from bintrio import cli
+from bintrio.api._base import catalogue
+from bintrio.sandbox import Disconnect, Fault, ServerError, open_sandbox
+
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may have it ignored
+from bintrio.cli import main
+main(prog_name="bintrio")
+"""
+
+
+def run(*args: str, env: dict[str, str] | None = None) -> Result:
+    """The command line, without any settings of this machine's."""
+    clean = {name: None for name in os.environ if name.startswith(("BINTRIO_", "FORCE_COLOR", "TTY_"))}
+    return CliRunner().invoke(cli.main, args, env={**clean, **(env or {})})
+
+
+def refused(*args: str, env: dict[str, str] | None = None) -> str:
+    """What is said of bad input: one line, and exit code 2."""
+    result = run(*args, env=env)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1), result.output
+    return result.stderr
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[dict[str, str]]:
+    """``bintrio sandbox`` as a program of its own: the environment it asks for, and its HMAC key."""
+    with subprocess.Popen([sys.executable, "-c", PROGRAM, "sandbox"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        settings: dict[str, str] = {}
+        for line in process.stdout:
+            words = line.split()
+            if words[:1] == ["export"]:
+                name, _, value = words[1].partition("=")
+                settings[name] = value
+            elif words[:1] == ["secret"]:
+                settings["secret"] = words[1]
+            elif words[:2] == ["HMAC", "key"]:
+                settings["hmac"] = words[2]
+            elif words[:3] == ["bintrio", "call", "order.place"]:
+                break
+        yield settings
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == cli.INTERRUPTED
+    assert not Path(settings["BINTRIO_PRIVATE_KEY_FILE"]).exists()
+
+
+@pytest.fixture
+def environment(exchange: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in exchange.items() if name.startswith("BINTRIO_")}
+
+
+def no_network(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> list[Any]:
+    """Let every session end with an error before it is open; gives the endpoints that were tried."""
+    tried: list[Any] = []
+
+    def open_session(endpoint: bintrio.Endpoint, **_options: object) -> NoReturn:
+        tried.append(endpoint)
+        raise error
+
+    monkeypatch.setattr(cli, "open_session", open_session)
+    return tried
+
+
+# call
+
+
+def test_a_result_is_one_line_of_json_in_plain_notation(environment: dict[str, str]) -> None:
+    result = run("call", "depth", "symbol=BTCUSDT", "limit=5", env=environment)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("\n") == 1
+    assert json.loads(result.stdout)["bids"] == [["64000.00000000", "100.00000000"]]
+
+
+def test_a_result_is_spread_out_on_a_terminal(environment: dict[str, str]) -> None:
+    result = run("call", "time", env={**environment, "FORCE_COLOR": "1"})
+    assert result.exit_code == 0
+    assert result.stdout.count("\n") > 1
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "tif"),
+    [("order.place", "type", "timeInForce"), ("order_place", "type", "time_in_force")],
+)
+def test_names_are_the_exchanges_or_pythons(method: str, kind: str, tif: str, environment: dict[str, str]) -> None:
+    arguments = ["symbol=BTCUSDT", "side=BUY", f"{kind}=LIMIT", f"{tif}=GTC", "price=50000.10", "quantity=0.001"]
+    result = run("call", method, *arguments, env=environment)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["price"] == "50000.10000000"
+
+
+@pytest.mark.parametrize("symbols", ["BTCUSDT,ETHUSDT", '["BTCUSDT","ETHUSDT"]'])
+def test_a_list_is_json_or_has_commas(symbols: str, environment: dict[str, str]) -> None:
+    result = run("call", "exchangeInfo", f"symbols={symbols}", env=environment)
+    assert [each["symbol"] for each in json.loads(result.stdout)["symbols"]] == ["BTCUSDT", "ETHUSDT"]
+
+
+def test_true_is_a_bool_where_one_is_expected(environment: dict[str, str]) -> None:
+    result = run("call", "account.status", "omitZeroBalances=true", env=environment)
+    assert json.loads(result.stdout)["uid"] == 2
+
+
+def test_true_is_a_string_where_one_is_expected(environment: dict[str, str]) -> None:
+    result = run("call", "depth", "symbol=true", env=environment)
+    assert result.exit_code == 3
+    assert result.stderr.startswith("UnknownSymbol: depth: 400 -1121 ")
+
+
+def test_an_hmac_secret_from_a_file_signs(exchange: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(exchange["secret"] + "\n")
+    where = ["--endpoint", exchange["BINTRIO_ENDPOINT"], "--api-key", exchange["hmac"]]
+    result = run("call", "openOrders.status", "symbol=ETHUSDT", *where, "--hmac-secret-file", str(file))
+    assert (result.exit_code, result.stdout) == (0, "[]\n")
+
+
+def test_raw_sends_what_the_catalogue_does_not_know(environment: dict[str, str]) -> None:
+    result = run("call", "new.method", "a=1", "--raw", env=environment)
+    assert result.exit_code == 3
+    assert "-1020" in result.stderr
+
+
+def test_raw_sends_json_as_json_and_fractions_as_text(environment: dict[str, str]) -> None:
+    result = run("call", "exchange_info", 'symbols=["ETHUSDT"]', "showPermissionSets=false", "--raw", env=environment)
+    assert [each["symbol"] for each in json.loads(result.stdout)["symbols"]] == ["ETHUSDT"]
+    prices = ["side=BUY", "type=LIMIT", "timeInForce=GTC", "price=50000.10", "quantity=0.001", "newClientOrderId=null"]
+    result = run("call", "order.place", "symbol=BTCUSDT", *prices, "--raw", env=environment)
+    placed = json.loads(result.stdout)
+    assert (placed["price"], placed["clientOrderId"]) == ("50000.10000000", "null")
+
+
+def test_raw_can_sign(environment: dict[str, str]) -> None:
+    assert "-1020" in run("call", "new.method", "--raw", "--signed", env=environment).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["order.plac"], "no method 'order.plac'; did you mean 'order_place'?; --raw sends it anyway"),
+        (["???"], "no method '???'; --raw"),
+        (["depth"], "depth: symbol is missing"),
+        (["depth", "sybol=BTCUSDT"], "no parameter 'sybol'; did you mean 'symbol'?"),
+        (["depth", "symbol="], "depth: symbol must be a str that is not empty"),
+        (["depth", "symbol"], "'symbol' is not NAME=VALUE"),
+        (["depth", "=BTCUSDT"], "'=BTCUSDT' is not NAME=VALUE"),
+        (["depth", "symbol=A", "symbol=B"], "symbol is given twice"),
+        (["depth", "symbol=A", "symbolStatus=A", "symbol_status=B"], "symbol_status is given twice"),
+        (["depth", "symbol=A", "limit=many"], "depth: limit must be an int"),
+        (["exchangeInfo", "symbols=[]"], "symbols must be a sequence of str that is not empty"),
+        (["exchangeInfo", "showPermissionSets=maybe"], "must be a bool"),
+        (["ping", "--endpoint", "nowhere"], "must be production, testnet, demo or a URL, not 'nowhere'"),
+        (["ping", "--endpoint", "https://127.0.0.1"], "must start with ws:// or wss://"),
+        (["account.status"], "account.status needs a key: --api-key with"),
+        (["session.logon"], "session.logon needs a key"),
+        (["new.method", "--raw", "--signed"], "new.method needs a key"),
+        (["ping", "--api-key", "A"], "an API key needs --private-key or --hmac-secret-file"),
+        (["ping", "--private-key", "A"], "needs --api-key or BINTRIO_API_KEY"),
+        (["ping", "--api-key", "A", "--private-key", "nowhere.pem"], "'nowhere.pem': there is no such file"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_sent(
+    arguments: Sequence[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = no_network(monkeypatch, AssertionError("something was sent"))
+    assert said in refused("call", *arguments)
+    assert tried == []
+
+
+SECRET = {"BINTRIO_API_KEY": "ABCD", "BINTRIO_HMAC_SECRET": "hush"}
+
+
+@pytest.mark.parametrize("where", ["production", "wss://ws-api.binance.com/ws-api/v3", "wss://elsewhere.example/"])
+@pytest.mark.parametrize(
+    "method",
+    [["order.cancel", "symbol=BTCUSDT", "orderId=1"], ["order.cancel", "--raw"], ["new.method", "--raw", "--signed"]],
+)
+def test_a_trade_that_costs_money_needs_a_yes(where: str, method: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = no_network(monkeypatch, bintrio.NotSent("order.cancel", "no network"))
+    assert "add --yes" in refused("call", *method, "--endpoint", where, env=SECRET)
+    assert tried == []
+    assert run("call", *method, "--endpoint", where, "--yes", env=SECRET).exit_code == 4
+    assert len(tried) == 1
+
+
+@pytest.mark.parametrize("where", ["testnet", "demo", "ws://localhost:1/"])
+def test_a_trade_that_costs_nothing_needs_no_yes(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = no_network(monkeypatch, bintrio.NotSent("order.cancel", "no network"))
+    assert run("call", "order.cancel", "symbol=A", "orderId=1", "--endpoint", where, env=SECRET).exit_code == 4
+    assert len(tried) == 1
+
+
+def test_a_private_key_and_a_secret_exclude_each_other() -> None:
+    assert "exclude each other" in refused("call", "ping", "--private-key", "x.pem", env=SECRET)
+
+
+def test_an_rsa_key_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    no_network(monkeypatch, bintrio.NotSent("ping", "no network"))
+    file = tmp_path / "rsa.pem"
+    key = generate_private_key(public_exponent=65_537, key_size=2048)
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hush")))
+    arguments = ["call", "ping", "--api-key", "A", "--private-key", str(file)]
+    assert run(*arguments, env={"BINTRIO_PASSPHRASE": "hush"}).exit_code == 4
+    assert "the private key is encrypted" in refused(*arguments)
+
+
+def test_g9_no_secret_is_printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    no_network(monkeypatch, bintrio.NotSent("ping", "no network"))
+    file = tmp_path / "secret"
+    file.write_text("two words")
+    for result in (
+        run("call", "ping", env=SECRET),
+        run("call", "--help", env=SECRET),
+        run("call", "ping", "--api-key", "A", "--hmac-secret-file", str(file)),
+        run("call", "ping", "--private-key", "x.pem", env=SECRET),
+    ):
+        assert "hush" not in result.output
+        assert "words" not in result.output
+
+
+# Exit codes
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (bintrio.InvalidRequest("wrong"), 2),
+        (OSError("no such port"), 2),
+        (bintrio.Rejected("ping", status=400, code=-1, message="no"), 3),
+        (bintrio.Banned("ping", status=418, code=-1003, message="no"), 3),
+        (bintrio.NotSent("ping", "no network"), 4),
+        (bintrio.ConnectionFailed([("wss://a", OSError("down"))]), 4),
+        (bintrio.OutcomeUnknown("ping", "lost"), 5),
+        (bintrio.ProtocolViolation("odd"), 6),
+        (ExceptionGroup("", [ExceptionGroup("", [bintrio.OutcomeUnknown("ping", "lost")])]), 5),
+    ],
+)
+def test_exit_codes_follow_the_class(error: Exception, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_network(monkeypatch, error)
+    result = run("call", "ping")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (code, "", 1)
+    assert not result.stderr.startswith("ExceptionGroup")
+
+
+def test_an_error_of_several_lines_is_told_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_network(monkeypatch, bintrio.ProtocolViolation("odd\n  and long"))
+    assert run("call", "ping").stderr == "ProtocolViolation: odd and long\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        BaseExceptionGroup("", [bintrio.NotSent("ping", "closed"), KeyboardInterrupt()]),
+        BaseExceptionGroup("", [ValueError("a bug"), KeyboardInterrupt()]),
+    ],
+)
+def test_ctrl_c_ends_a_call_without_a_word(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_network(monkeypatch, error)
+    result = run("call", "ping")
+    assert (result.exit_code, result.output) == (130, "")
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), ExceptionGroup("", [OSError(), ValueError("a bug")])])
+def test_a_bug_is_seen_whole(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_network(monkeypatch, error)
+    assert run("call", "ping").exception is error
+
+
+def test_help_tells_the_exit_codes() -> None:
+    said = " ".join(run("--help").stdout.split())
+    for code in {*cli.EXIT_CODES.values(), 1}:
+        assert f"; {code} " in said
+
+
+@pytest.mark.parametrize("package", ["click", "rich.console"])
+def test_a_missing_extra_is_one_sentence(
+    package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(cli.__file__)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"bintrio: the command line needs {package}: pip install 'bintrio[cli]'\n"
+
+
+def test_python_m_is_the_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["bintrio", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("bintrio", run_name="__main__", alter_sys=False)
+    assert ended.value.code == 0
+    assert "sandbox" in capsys.readouterr().out
+    assert "main" in runpy.run_module("bintrio.__main__", run_name="imported")
+
+
+# methods
+
+
+def test_methods_lists_the_catalogue() -> None:
+    lines = run("methods").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(catalogue)
+    assert all(line.split()[1] == request.api.security for line, request in zip(lines, catalogue.values(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["order.place", "order_place"])
+def test_methods_shows_the_parameters_of_one(name: str) -> None:
+    said = run("methods", name).stdout
+    assert "security TRADE, weight 1" in said
+    parameters = {words[0]: words[1:] for words in map(str.split, said.splitlines()[5:])}
+    assert parameters["side"] == ["required", "BUY|SELL"]
+    assert parameters["price"] == ["optional", "Decimal"]
+    assert parameters["strategyId"] == ["optional", "int"]
+    assert parameters["newClientOrderId"] == ["optional", "str"]
+
+
+def test_methods_shows_lists_and_weights_that_depend() -> None:
+    said = run("methods", "exchangeInfo").stdout
+    assert any(line.split() == ["symbols", "optional", "list"] for line in said.splitlines())
+    assert "weight depends on its parameters" in run("methods", "depth").stdout
+
+
+def test_methods_helps_with_a_misspelt_name() -> None:
+    result = run("methods", "dept")
+    assert result.exit_code == 2
+    assert "did you mean 'depth'?" in result.stderr
+
+
+# sandbox
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, look: Callable[[], None] = lambda: None) -> None:
+    """Let Ctrl-C come as soon as the sandbox runs, after a look at what it has done."""
+
+    async def interrupt() -> None:
+        await trio.lowlevel.checkpoint()
+        look()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trio, "sleep_forever", interrupt)
+
+
+def test_sandbox_says_how_to_connect_and_ends_with_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(monkeypatch)
+    result = run("sandbox")
+    assert result.exit_code == cli.INTERRUPTED
+    assert "BINTRIO_ENDPOINT=ws://127.0.0.1:" in result.stdout
+    assert "SSL_CERT_FILE" not in result.stdout
+
+
+def test_sandbox_writes_a_certificate_that_a_client_can_trust(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    interrupted(monkeypatch)
+    file = tmp_path / "authority.pem"
+    result = run("sandbox", "--tls", "--cert-out", str(file))
+    assert result.exit_code == cli.INTERRUPTED, result.output
+    assert "BINTRIO_ENDPOINT=wss://127.0.0.1:" in result.stdout
+    assert f"SSL_CERT_FILE={file}" in result.stdout
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(file)
+    assert len(context.get_ca_certs()) == 1
+
+
+def test_sandbox_keeps_the_certificate_as_long_as_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(monkeypatch)
+    result = run("sandbox", "--tls")
+    (line,) = (line for line in result.stdout.splitlines() if line.startswith("certificate"))
+    assert not Path(line.split()[1]).exists()
+
+
+def test_sandbox_says_when_a_port_is_taken(environment: dict[str, str]) -> None:
+    port = environment["BINTRIO_ENDPOINT"].rpartition(":")[2].partition("/")[0]
+    assert refused("sandbox", "--port", port).startswith("OSError: ")
+
+
+def test_sandbox_has_no_certificate_without_tls(tmp_path: Path) -> None:
+    result = run("sandbox", "--cert-out", str(tmp_path / "authority.pem"))
+    assert result.exit_code == 2
+    assert "--cert-out goes with --tls" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["sandbox", "--tls"], ["demo"]])
+def test_tls_names_the_extra_that_it_needs(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing: dict[str, Any] = {}
+    monkeypatch.setattr(importlib.util, "find_spec", nothing.get)
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "this needs trustme: pip install 'bintrio[tls]'" in result.stderr
+
+
+# demo
+
+
+def faulty(*faults: Fault) -> Callable[..., AbstractAsyncContextManager[Any]]:
+    return partial(open_sandbox, faults=faults)
+
+
+def test_the_demo_tells_a_story_without_a_failure() -> None:
+    result = run("demo")
+    assert result.exit_code == 0, result.output
+    for said in (" ws://127.0.0.1:", " wss://127.0.0.1:", "logged on", "FILLED", "events lost: 0, doubled: 0"):
+        assert said in result.stdout
+    assert result.stdout.count("failed calls: 0") == 2
+    assert result.stdout.count("connection 1 to connection 2") == 2
+    assert result.stdout.endswith("failures: 0\n")
+
+
+def test_the_demo_counts_calls_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "open_sandbox", faulty(ServerError(method="ping", executed=False, skip=10, times=3)))
+    result = run("demo")
+    assert result.exit_code == 1
+    assert result.stdout.count("failed calls: 3") == 2
+    assert result.stdout.count("OutcomeUnknown: ping") == 6
+    assert result.stdout.endswith("failures: 6\n")
+
+
+def test_the_demo_notices_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "open_sandbox", faulty(Disconnect(method="depth")))
+    result = run("demo")
+    assert result.exit_code == 1
+    assert "connections lost: 1\n" in result.stdout
+
+
+def test_the_demo_ends_with_an_error_of_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "open_sandbox", faulty(ServerError(method="order.cancel", executed=True)))
+    result = run("demo")
+    assert result.exit_code == 1
+    assert "OutcomeUnknown: order.cancel" in result.stdout
+
+
+def test_the_demo_does_not_last_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "PATIENCE", 0)
+    result = run("demo")
+    assert result.exit_code == 1
+    assert "it was not over within 0 s\n" in result.stdout
+
+
+def test_ctrl_c_ends_the_demo_at_once() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", PROGRAM, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert any("order book" in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (cli.INTERRUPTED, "")

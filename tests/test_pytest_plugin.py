@@ -1,0 +1,55 @@
+"""The fixtures, used as a user would: by an inner run of pytest over a folder of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+BOT = """
+import bintrio
+import trio
+from bintrio.sandbox import Disconnect
+
+async def test_the_session_is_logged_on_and_funded(session):
+    assert session.connection.is_logged_on
+    account = await session.account_status()
+    assert {each.asset for each in account.balances if each.free > 0} >= {"BTC", "USDT"}
+
+async def test_the_session_leads_to_the_sandbox(sandbox, session):
+    sandbox.quote("BTCUSDT", bid=64_000, ask=64_001, quantity=1)
+    book = await session.depth(symbol="BTCUSDT")
+    assert (book.bids[0].price, book.asks[0].price) == (64_000, 64_001)
+    assert sandbox.connections == 1
+
+async def test_each_test_has_a_sandbox_of_its_own(sandbox, session):
+    book = await session.depth(symbol="BTCUSDT")
+    assert book.bids == ()
+
+async def test_hours_pass_in_virtual_time(session, autojump_clock):
+    async with session.user_data() as events:
+        await trio.sleep(3 * 3600)
+        await session.ping()
+        assert len(events) == 0
+    assert session.counters.losses == 0
+"""
+
+
+def make(pytester: pytest.Pytester, *, mode: str, marker: str) -> None:
+    pytester.makeconftest('pytest_plugins = ["bintrio.pytest_plugin"]')
+    pytester.makeini(f"[pytest]\n{mode}\nfilterwarnings = error")
+    pytester.makepyfile(test_bot=f"import pytest\n{marker}\n{BOT}")
+
+
+@pytest.mark.parametrize(
+    ("mode", "marker"), [("trio_mode = true", ""), ("", "pytestmark = pytest.mark.trio")], ids=["trio mode", "markers"]
+)
+def test_the_fixtures_serve_a_users_tests(mode: str, marker: str, pytester: pytest.Pytester) -> None:
+    make(pytester, mode=mode, marker=marker)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=4)
+
+
+def test_without_the_plugin_there_are_no_fixtures(pytester: pytest.Pytester) -> None:
+    make(pytester, mode="trio_mode = true", marker="")
+    pytester.makeconftest("")
+    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(errors=4)
