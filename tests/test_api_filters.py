@@ -55,11 +55,8 @@ def test_g10_filters_that_are_unknown_or_misshapen_are_carried() -> None:
 
 
 def test_the_filters_of_an_account_are_read_the_same_way() -> None:
-    message = {
-        "id": 1,
-        "status": 200,
-        "result": {"exchangeFilters": [], "symbolFilters": [UNKNOWN], "assetFilters": []},
-    }
+    filters = {"exchangeFilters": [], "symbolFilters": [UNKNOWN], "assetFilters": []}
+    message = {"id": 1, "status": 200, "result": filters}
     result = decode_response("myFilters", json.dumps(message)).result
     assert isinstance(result.symbol_filters[0], UnknownFilter)
     assert as_json(result) == filters

@@ -94,7 +94,7 @@ def as_endpoint(endpoint: Endpoint | str) -> Endpoint:
     if not isinstance(endpoint, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         kind = type(endpoint).__name__
         raise InvalidRequest(f"endpoint must be an Endpoint or a URL string, not {kind}", field="endpoint")
-    return Endpoint((endpoint,), name=urlsplit(endpoint).netloc)
+    return Endpoint((endpoint,), name=_checked(endpoint).netloc)
 
 
 def _checked(url: str) -> SplitResult:

@@ -302,18 +302,22 @@ _PARAMETER_CODES: Final = (range(-1168, -1157), range(-1151, -1099), range(-1225
 _BY_CODE: Final[dict[int, type[Rejected]]] = {
     -1002: Unauthorized,
     -1003: RateLimited,
+    -1010: OrderRefused,
     -1013: FilterFailure,
     -1014: InvalidParameter,
     -1015: RateLimited,
     -1021: InvalidTimestamp,
     -1022: InvalidSignature,
     -1034: RateLimited,
+    -1112: OrderRefused,
     -1121: UnknownSymbol,
     -2010: OrderRefused,
     -2011: OrderRefused,
     -2013: UnknownOrder,
     -2014: Unauthorized,
     -2015: Unauthorized,
+    -2016: MarketClosed,
+    -2021: PartlyDone,
     -2022: OrderRefused,
     -2026: UnknownOrder,
     -2035: SubscriptionError,
@@ -346,5 +350,6 @@ def rejection_type(status: int, code: int, message: str) -> type[Rejected]:
 
 
 def _in_words(cause: BaseException) -> str:
-    text = str(cause)
+    # An error without words of its own, such as trio's for a broken stream, has them in its cause.
+    text = str(cause) or (_in_words(cause.__cause__) if cause.__cause__ is not None else "")
     return f"{type(cause).__name__}: {text}" if text else type(cause).__name__

@@ -1,0 +1,165 @@
+"""The error tree: which class a refusal becomes, for every code of ``errors.json``, and what each error tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bintrio import errors
+from bintrio.errors import (
+    Banned,
+    BintrioError,
+    ConnectionFailed,
+    DuplicateOrder,
+    FilterFailure,
+    InsufficientBalance,
+    InvalidParameter,
+    InvalidRequest,
+    InvalidSignature,
+    InvalidTimestamp,
+    MarketClosed,
+    NotSent,
+    OrderRefused,
+    OutcomeUnknown,
+    PartlyDone,
+    ProtocolViolation,
+    RateLimited,
+    Rejected,
+    SubscriberTooSlow,
+    SubscriptionError,
+    Unauthorized,
+    UnknownOrder,
+    UnknownSymbol,
+    WafBlocked,
+    rejection_type,
+)
+
+from .catalogue import document
+
+ERRORS: dict[str, Any] = document("errors.json")
+OF_THEIR_OWN: dict[int, type[Rejected]] = {
+    -1002: Unauthorized,
+    -1003: RateLimited,
+    -1010: OrderRefused,
+    -1013: FilterFailure,
+    -1014: InvalidParameter,
+    -1015: RateLimited,
+    -1021: InvalidTimestamp,
+    -1022: InvalidSignature,
+    -1034: RateLimited,
+    -1112: OrderRefused,
+    -1121: UnknownSymbol,
+    -2010: OrderRefused,
+    -2011: OrderRefused,
+    -2013: UnknownOrder,
+    -2014: Unauthorized,
+    -2015: Unauthorized,
+    -2016: MarketClosed,
+    -2021: PartlyDone,
+    -2022: OrderRefused,
+    -2026: UnknownOrder,
+    -2035: SubscriptionError,
+    -2036: SubscriptionError,
+    -2038: OrderRefused,
+    -2039: UnknownOrder,
+    -2042: SubscriptionError,
+}
+# What says nothing that a caller could act on by class: trouble on the exchange's side, FIX, SBE, no reference price.
+PLAIN = {
+    -1000,
+    -1001,
+    -1006,
+    -1007,
+    -1008,
+    -1016,
+    -1020,
+    -1033,
+    -1035,
+    -1152,
+    -1153,
+    -1155,
+    -2043,
+    *range(-1191, -1168),
+}
+
+
+@pytest.mark.parametrize("code", [int(code) for code in ERRORS["codes"]])
+def test_every_documented_code_has_its_class(code: int) -> None:
+    expected = OF_THEIR_OWN.get(code, Rejected if code in PLAIN else InvalidParameter)
+    for message in ERRORS["codes"][str(code)]["messages"]:
+        assert rejection_type(400, code, message) is expected
+
+
+@pytest.mark.parametrize("message", [message["msg"] for message in ERRORS["engine_messages"]["messages"]])
+def test_messages_of_the_matching_engine(message: str) -> None:
+    kinds = {
+        "Account has insufficient balance for requested action.": InsufficientBalance,
+        "Duplicate order sent.": DuplicateOrder,
+        "Market is closed.": MarketClosed,
+        "Unknown order sent.": UnknownOrder,
+    }
+    for code in ERRORS["engine_messages"]["codes"]:
+        assert rejection_type(400, code, message) is kinds.get(message, OrderRefused)
+
+
+@pytest.mark.parametrize("failure", ERRORS["filter_failures"]["messages"], ids=lambda failure: failure["filter"])
+def test_filter_failures(failure: dict[str, Any]) -> None:
+    assert rejection_type(400, -1013, failure["msg"]) is FilterFailure
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(401, Unauthorized), (403, WafBlocked), (409, PartlyDone), (418, Banned), (429, RateLimited), (400, Rejected)],
+)
+def test_the_status_goes_first(status: int, expected: type[Rejected]) -> None:
+    assert rejection_type(status, -1, "") is expected
+    assert {"401", "403", "409", "418", "429", "400"} < set(ERRORS["status_codes"])
+
+
+def test_g10_a_code_that_is_unknown_is_carried() -> None:
+    error = rejection_type(400, -9999, "New.")("depth", status=400, code=-9999, message="New.", data={"a": 1})
+    assert type(error) is Rejected
+    assert (error.code, error.message, error.data, error.rate_limits) == (-9999, "New.", {"a": 1}, ())
+    assert str(error) == "depth: 400 -9999 New."
+
+
+def test_a_refusal_gives_its_hint() -> None:
+    error = InvalidSignature("order.place", status=400, code=-1022, message="Signature for this request is not valid.")
+    assert str(error).endswith("(check that the API key and the private key or secret belong together)")
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"), [({"retryAfter": 5}, 5), ({"retryAfter": "5"}, None), ({}, None), (None, None)]
+)
+def test_retry_after_may_be_missing(data: Any, expected: int | None) -> None:
+    """Inconsistency 4."""
+    error = Banned("ping", status=418, code=-1003, message="Banned.", data=data)
+    assert error.retry_after == error.until == expected
+
+
+def test_a_partly_done_call_has_no_halves_unless_they_were_told_apart() -> None:
+    error = PartlyDone("x", status=409, code=-2021, message="Partly.")
+    assert error.done == error.failed == {}
+
+
+def test_every_error_is_of_one_root() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert len(kinds) > 20
+    assert all(issubclass(kind, BintrioError) for kind in kinds)
+    assert all(kind.__doc__ for kind in kinds)
+    assert all(kind.__name__ in (errors.__doc__ or "") for kind in kinds)
+
+
+def test_what_each_error_says() -> None:
+    assert InvalidRequest("bad", field="price").field == "price"
+    assert isinstance(InvalidRequest("bad"), ValueError)
+    failed = ConnectionFailed([("wss://a", OSError("refused")), ("wss://b", TimeoutError())])
+    assert str(failed) == "no connection could be opened (wss://a: OSError: refused; wss://b: TimeoutError)"
+    assert str(NotSent("depth", "no connection")) == "depth was not sent: no connection"
+    unknown = OutcomeUnknown("order.place", "lost", client_order_id="abc", final_at=7)
+    assert str(unknown) == "order.place (client order id abc) was sent, its outcome is unknown: lost"
+    assert (unknown.request, unknown.final_at) == (None, 7)
+    assert str(OutcomeUnknown("depth", "lost")) == "depth was sent, its outcome is unknown: lost"
+    assert ProtocolViolation("odd", raw=b"{").raw == b"{"
+    assert SubscriberTooSlow(10).buffer == 10
