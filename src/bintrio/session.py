@@ -480,7 +480,7 @@ class Session(Methods):
                 attempts.append((url, TimeoutError(f"it was not ready within {timeout:g} s")))
             except Exception as error:  # whatever `connect` raises is the user's to know
                 attempts.append((url, error))
-        raise ConnectionFailed(attempts)
+        raise ConnectionFailed(attempts) from attempts[-1][1]
 
     async def _open(self, address: Address) -> Connection:
         ledger = self._shared.ledger
