@@ -47,7 +47,7 @@ def test_every_type_of_key_signs(keyring: Keyring, kind: str) -> None:
 
 def test_an_hmac_signature_is_not_case_sensitive(keyring: Keyring) -> None:
     key = ACCOUNT.hmac_key
-    assert keyring.authenticate(signed(key, signature=key.sign(PAYLOAD).upper()), PAYLOAD, NOW)
+    assert keyring.authenticate(signed(key, signature=key.sign(PAYLOAD).upper()), PAYLOAD, NOW).uid == 7
 
 
 def test_keys_are_the_same_each_time_and_say_nothing() -> None:

@@ -88,7 +88,7 @@ async def test_a_cancelled_body_ends_at_once(autojump_clock: MockClock) -> None:
 async def test_leaving_does_not_wait_for_anybody(autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         async with open_sandbox(listen=False) as sandbox:
-            stream = await sandbox.connect(Address("x", 1, False, "/ws-api/v3"))
+            stream: Any = await sandbox.connect(Address("x", 1, False, "/ws-api/v3"))
             await wrap_client_stream(nursery, stream, "x", "/ws-api/v3")
             sandbox.announce_shutdown(after=1_000)
         assert trio.current_time() == 0
@@ -160,7 +160,7 @@ async def test_deposits_and_withdrawals() -> None:
 
 async def test_all_connections_can_be_cut(autojump_clock: MockClock) -> None:
     async with open_sandbox(listen=False) as sandbox, trio.open_nursery() as nursery:
-        stream = await sandbox.connect(Address("x", 1, False, "/ws-api/v3"))
+        stream: Any = await sandbox.connect(Address("x", 1, False, "/ws-api/v3"))
         websocket = await wrap_client_stream(nursery, stream, "x", "/ws-api/v3")
         assert sandbox.connections == 1
         sandbox.disconnect()

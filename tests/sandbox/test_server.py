@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from msgspec.structs import replace
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
 
 from bintrio._frames import FrameDecoder, Opcode, encode_frame
@@ -37,9 +38,16 @@ from bintrio.sandbox import (
     UnknownIdReply,
     open_sandbox,
 )
-from bintrio.sandbox.exchange import payload
+from bintrio.sandbox.exchange import Exchange, payload
+from bintrio.sandbox.faults import Script
+from bintrio.sandbox.server import Server, Timings
+from bintrio.sandbox.symbols import SYMBOLS
 
 PATH = "/ws-api/v3"
+HANDSHAKE = (
+    f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+).encode()
 BUY = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "100", "quantity": "1"}
 
 
@@ -77,7 +85,7 @@ class Peer:
 
 @asynccontextmanager
 async def peer_of(sandbox: Sandbox, resource: str = PATH) -> AsyncGenerator[Peer, None]:
-    stream = await sandbox.connect(Address("localhost", 80, False, resource))
+    stream: Any = await sandbox.connect(Address("localhost", 80, False, resource))
     async with trio.open_nursery() as nursery:
         yield Peer(sandbox, await wrap_client_stream(nursery, stream, "localhost", resource))
         nursery.cancel_scope.cancel()
@@ -138,7 +146,8 @@ async def test_a_peer_that_does_not_answer_pings_is_cut_off_after_the_pong_windo
     autojump_clock: MockClock, sandbox: Sandbox
 ) -> None:
     stream = await _raw_connection(sandbox)
-    frames, times = FrameDecoder(masked=False, max_message_size=1_000), []
+    frames = FrameDecoder(masked=False, max_message_size=1_000)
+    times: list[tuple[Opcode, Any]] = []
     start = trio.current_time()
     while data := bytes(await stream.receive_some()):
         times += [(message.opcode, trio.current_time() - start) for message in frames.feed(data)]
@@ -268,13 +277,55 @@ async def test_a_peer_that_vanishes_is_forgotten(autojump_clock: MockClock, sand
     assert sandbox.connections == 0
 
 
+async def test_a_reply_to_a_peer_that_is_gone(autojump_clock: MockClock, sandbox: Sandbox, peer: Peer) -> None:
+    stream = await _raw_connection(sandbox)
+    await stream.send_all(encode_frame(Opcode.TEXT, b'{"id":1,"method":"ping"}', b"mask"))
+    await stream.aclose()
+    await wait_all_tasks_blocked()
+    assert sandbox.received["ping"] == 1
+    assert (await peer.call("ping"))["status"] == 200
+
+
+async def test_a_stream_that_breaks_ends_its_connection_and_nothing_else(autojump_clock: MockClock) -> None:
+    exchange = Exchange(SYMBOLS, Limits())
+    server = Server(exchange, Script(), Timings(), lambda: 1)
+    ours, theirs = memory_stream_pair()
+
+    pump = theirs.send_stream.send_all_hook
+    assert pump is not None
+
+    async def break_at_the_reply() -> None:
+        if server.received:
+            raise trio.BrokenResourceError
+        await pump()
+
+    theirs.send_stream.send_all_hook = break_at_the_reply
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.serve, theirs)
+        await ours.send_all(HANDSHAKE)
+        assert b"101" in bytes(await ours.receive_some())
+        await ours.send_all(encode_frame(Opcode.TEXT, b'{"id":1,"method":"ping"}', b"mask"))
+    assert exchange.sessions == set()
+
+
+async def test_nothing_follows_a_close_frame(autojump_clock: MockClock) -> None:
+    async with open_sandbox(listen=False, lifetime=10) as sandbox:
+        stream = await _raw_connection(sandbox)
+        await trio.sleep(11)
+        sandbox.announce_shutdown(after=0)
+        received = b""
+        while data := bytes(await stream.receive_some()):
+            received += data
+        decoder = FrameDecoder(masked=False, max_message_size=1_000)
+        assert [message.opcode for message in decoder.feed(received)] == [Opcode.CLOSE]
+        assert len(received) == 2 + 2 + len("lifetime over")
+        assert trio.current_time() == pytest.approx(12)
+
+
 async def _raw_connection(sandbox: Sandbox) -> trio.abc.Stream:
     """After the handshake, the bare stream."""
     stream = await sandbox.connect(Address("localhost", 80, False, PATH))
-    await stream.send_all(
-        f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-    )
+    await stream.send_all(HANDSHAKE)
     assert b"101" in bytes(await stream.receive_some())
     return stream
 
@@ -344,21 +395,15 @@ async def test_garbage(autojump_clock: MockClock, sandbox: Sandbox, peer: Peer) 
 @pytest.mark.parametrize(
     ("fault", "status", "code"),
     [
-        (lambda executed: ServerError(executed=executed), 500, -1000),
-        (lambda executed: ServerError(executed=executed, status=503, code=-1008, message="busy"), 503, -1008),
-        (lambda executed: Timeout(executed=executed), 504, -1007),
+        (ServerError(executed=True), 500, -1000),
+        (ServerError(executed=True, status=503, code=-1008, message="busy"), 503, -1008),
+        (Timeout(executed=True), 504, -1007),
     ],
 )
 async def test_errors_of_the_server(
-    autojump_clock: MockClock,
-    sandbox: Sandbox,
-    peer: Peer,
-    fault: Callable[[bool], Fault],
-    status: int,
-    code: int,
-    executed: bool,
+    autojump_clock: MockClock, sandbox: Sandbox, peer: Peer, fault: Fault, status: int, code: int, executed: bool
 ) -> None:
-    sandbox.inject(fault(executed))
+    sandbox.inject(replace(fault, executed=executed))
     await peer.buy()
     reply = await peer.receive()
     assert (reply["id"], reply["status"], reply["error"]["code"]) == (9, status, code)

@@ -51,6 +51,12 @@ def test_a_json_number_has_no_notation_of_its_own() -> None:
     assert request.price == Decimal("0.0000001")
 
 
+def test_a_market_order_and_a_window() -> None:
+    assert read_request(OrderPlace, MARKET | {"recvWindow": "59999.999"}) == OrderPlace(
+        symbol="BTCUSDT", side="BUY", type="MARKET", quantity=2, recv_window="59999.999"
+    )
+
+
 def test_null_is_as_good_as_absent() -> None:
     assert read_request(Depth, {"symbol": "X", "limit": None}) == Depth(symbol="X")
 

@@ -85,6 +85,7 @@ __all__ = [
     "Timeout",
     "UnknownIdReply",
     "open_sandbox",
+    "trader",
 ]
 
 START_TIME_MS: Final = 1_767_225_600_000

@@ -55,9 +55,6 @@ class Account:
         self._holdings = {asset: Holding(free=amount) for asset, amount in balances.items()}
         self._by_client_id: dict[tuple[str, str], Order] = {}
 
-    def __repr__(self) -> str:
-        return f"Account(uid={self.uid}, orders={len(self.orders)})"
-
     # Balances
 
     def holding(self, asset: str) -> Holding:

@@ -65,8 +65,7 @@ class Call(NamedTuple):
     @property
     def signer(self) -> Credential:
         """The key, where the method asks for one."""
-        if self.credential is None:
-            raise refusals.api_key_refused()
+        assert self.credential is not None
         return self.credential
 
     @property

@@ -67,11 +67,6 @@ def too_many_parameters(expected: int, received: int) -> Refusal:
     return Refusal(-1101, f"Too many parameters; expected '{expected}' and received '{received}'.")
 
 
-def duplicate_parameter() -> Refusal:
-    """-1101."""
-    return Refusal(-1101, "Duplicate values for a parameter detected.")
-
-
 def mandatory(name: str) -> Refusal:
     """-1102."""
     return Refusal(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")

@@ -173,9 +173,7 @@ class Server:
     def deliver(self) -> None:
         """Send the exchange's events to the connections that they are for."""
         for session, message in self.exchange.take_deliveries():
-            connection = self.connections.get(session)
-            if connection is not None:
-                connection.send(message)
+            self.connections[session].send(message)
 
     async def shut_down(self, after: float) -> None:
         """Announce the shutdown on every connection that is open, and end them ``after`` seconds."""
@@ -242,7 +240,9 @@ class Connection:
         self._something_to_send.set()
 
     async def close(self, code: int, reason: str) -> None:
-        """End the connection with a close frame, within `CLOSE_TIMEOUT`."""
+        """End the connection with a close frame, within `CLOSE_TIMEOUT`; unless it is ending already."""
+        if self._is_ending:
+            return
         self._is_ending = True
         with trio.move_on_after(CLOSE_TIMEOUT):
             await self._websocket.aclose(code, reason)

@@ -34,8 +34,6 @@ def _in_milliseconds(value: Any) -> Any:
         time = getattr(value, name)
         if time is not None and time > 0:  # -1 says "never"
             changes[name] = time // MILLISECOND
-    for name in _parts(type(value)):
-        changes[name] = _in_milliseconds(getattr(value, name))
     return msgspec.structs.replace(value, **changes) if changes else value
 
 
@@ -44,9 +42,3 @@ def _times(record: type[msgspec.Struct]) -> tuple[str, ...]:
     """The fields of a record that hold a time: the exchange's names for them all end the same way."""
     names = record.__struct_fields__
     return tuple(name for name in names if name == "time" or name.endswith(("_time", "_since")))
-
-
-@cache
-def _parts(record: type[msgspec.Struct]) -> tuple[str, ...]:
-    """The fields of a record that hold records with times in them."""
-    return tuple(name for name in record.__struct_fields__ if name == "order_reports")

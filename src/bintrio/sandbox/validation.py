@@ -2,7 +2,7 @@
 
 The declarations in `bintrio.api` say what a method takes: names, types, enum values, what is required. This module
 reads the JSON against them with the exchange's eyes: each mistake has a code of its own. What it does not know how to
-name falls back to the declaration's own check, as -1102 or -1128.
+name falls back to the declaration's own check, as -1128.
 
 Parameters that belong to no method in particular (apiKey, signature, timestamp, returnRateLimits) are taken out first.
 
@@ -111,11 +111,9 @@ def read_request(request_type: type[Request[Any]], params: Params) -> Request[An
 def _build(request_type: type[Request[Any]], given: dict[str, Any]) -> Request[Any]:
     try:
         return request_type(**given)
-    except InvalidRequest as error:
-        if error.field is None:
-            raise refusals.bad_combination() from None
-        wire_names = {field.name: field.wire_name for field in fields(request_type)}
-        raise refusals.mandatory(wire_names.get(error.field, error.field)) from None
+    except InvalidRequest:
+        # Every value was read, so what the declaration objects to lies between them.
+        raise refusals.bad_combination() from None
 
 
 def _check_surplus(names: set[str], own: Params, params: Params) -> None:
