@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from bintrio.sandbox.refusals import Refusal
 from bintrio.sandbox.sessions import Session
 from bintrio.sandbox.symbols import SYMBOLS, Symbol
 
+EXAMPLES = Path(__file__).parent.parent / "data" / "examples"
 D = Decimal
 NOW = 1_767_225_600_123_456
 BUY = {
@@ -434,3 +436,68 @@ def test_the_exchange_can_trade_from_within(trader: Client) -> None:
     trader.exchange.cancel_all(7, "BTCUSDT", NOW)
     reports = [decode_event(delivery.message).event for delivery in trader.exchange.take_deliveries()]
     assert [e.execution_type for e in reports if isinstance(e, ExecutionReport)] == ["NEW", "CANCELED"]
+
+
+# The document's examples: the same fields, and only fields that some orders have more or less of them
+
+CONDITIONAL = {
+    "strategyId",
+    "strategyType",
+    "stopPrice",
+    "icebergQty",
+    "trailingDelta",
+    "trailingTime",
+    "preventedMatchId",
+    "preventedQuantity",
+}
+
+
+def documented(method: str, variant: str = "response") -> Any:
+    found = json.loads((EXAMPLES / method / f"{variant}.json").read_text())["result"]
+    return found[0] if isinstance(found, list) else found
+
+
+@pytest.mark.parametrize(
+    ("method", "variant", "params"),
+    [
+        ("ping", "response", {}),
+        ("time", "response", {}),
+        ("exchangeInfo", "response", {}),
+        ("depth", "response", {"symbol": "BTCUSDT"}),
+        ("session.status", "response", {}),
+        ("session.logout", "response", {}),
+        ("userDataStream.subscribe", "response", {}),
+        ("userDataStream.unsubscribe", "response", {}),
+        ("order.place", "response-ack", BUY | {"newOrderRespType": "ACK", "timestamp": NOW // 1_000}),
+        ("order.place", "response-result", BUY | {"newOrderRespType": "RESULT", "timestamp": NOW // 1_000}),
+        ("order.cancel", "response-order", {"symbol": "BTCUSDT", "orderId": 1, "timestamp": NOW // 1_000}),
+        ("order.status", "response", {"symbol": "BTCUSDT", "orderId": 1, "timestamp": NOW // 1_000}),
+        ("openOrders.status", "response", {"timestamp": NOW // 1_000}),
+        ("account.status", "response", {"timestamp": NOW // 1_000}),
+    ],
+)
+def test_answers_have_the_documented_fields(trader: Client, method: str, variant: str, params: dict[str, Any]) -> None:
+    trader.trade("order.place", **BUY)
+    found = trader.result(method, **params)
+    ours = set(found[0] if isinstance(found, list) else found)
+    assert ours ^ set(documented(method, variant)) <= CONDITIONAL
+
+
+def test_symbols_have_the_documented_fields(client: Client) -> None:
+    ours = client.result("exchangeInfo")["symbols"][0]
+    theirs = documented("exchangeInfo")["symbols"][0]
+    assert set(ours) == set(theirs)
+    assert {name: type(value) for name, value in ours.items()} == {name: type(theirs[name]) for name in ours}
+
+
+def test_events_have_the_documented_fields(trader: Client) -> None:
+    trader.result("userDataStream.subscribe")
+    trader.trade("order.place", **BUY)
+    trader.exchange.transfer(7, "BTC", D(1), NOW)
+    trader.result("session.logout")
+    events = {message["event"]["e"]: message for message in trader.events()}
+    assert set(events) == {"executionReport", "outboundAccountPosition", "balanceUpdate", "eventStreamTerminated"}
+    for name, message in events.items():
+        example = json.loads((EXAMPLES.parent / "events" / f"{name}.json").read_text())
+        assert set(message) == set(example)
+        assert set(message["event"]) ^ set(example["event"]) <= {"v"}  # of self-trade prevention

@@ -45,7 +45,7 @@ class SandboxAccount:
     """An account with funds and three API keys: what ``open_sandbox`` and ``Sandbox.add_account`` take.
 
     Args:
-        uid: its number; unique within a sandbox.
+        uid: its number; unique within a sandbox, where 0 is the market maker.
         balances: what it starts with.
         maker_rate: commission as the maker, as a fraction.
         taker_rate: commission as the taker, as a fraction.

@@ -35,7 +35,7 @@ from .refusals import Refusal
 from .sessions import Session
 from .symbols import Symbol
 from .units import in_unit
-from .validation import read_request
+from .validation import fields, read_request
 
 
 class Incoming(NamedTuple):
@@ -115,9 +115,9 @@ def read_message(data: bytes | str) -> Incoming:
         raise refusals.invalid_json() from None
     if not isinstance(message, dict):
         raise refusals.invalid_json()
-    fields = cast("dict[str, Any]", message)
-    request_id = _request_id(fields.get("id"))
-    method, params = fields.get("method"), fields.get("params")
+    given = cast("dict[str, Any]", message)
+    request_id = _request_id(given.get("id"))
+    method, params = given.get("method"), given.get("params")
     if not isinstance(params, dict | None):
         raise refusals.invalid_json()
     named = method.removeprefix("v3/") if isinstance(method, str) else ""
@@ -336,8 +336,8 @@ class _Loose:
     """A request whose parameters were not checked yet, as far as weights ask for them: absent ones are None."""
 
     def __init__(self, request_type: type[Request[Any]], params: Mapping[str, Any]) -> None:
-        for field in msgspec.structs.fields(request_type):
-            setattr(self, field.name, params.get(field.encode_name))
+        for field in fields(request_type):
+            setattr(self, field.name, params.get(field.wire_name))
 
 
 def _weight(request_type: type[Request[Any]], params: Mapping[str, Any]) -> int:
