@@ -6,7 +6,7 @@ Source: "General API Information" of the WebSocket API document; the testnet's a
 from __future__ import annotations
 
 import ipaddress
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
 
 import msgspec
@@ -91,13 +91,13 @@ def as_endpoint(endpoint: Endpoint | str) -> Endpoint:
     """
     if isinstance(endpoint, Endpoint):
         return endpoint
-    if not isinstance(endpoint, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        kind = type(endpoint).__name__
-        raise InvalidRequest(f"endpoint must be an Endpoint or a URL string, not {kind}", field="endpoint")
     return Endpoint((endpoint,), name=_checked(endpoint).netloc)
 
 
-def _checked(url: str) -> SplitResult:
+def _checked(url: Any) -> SplitResult:
+    if not isinstance(url, str):
+        kind = type(url).__name__
+        raise InvalidRequest(f"endpoint must be an Endpoint or a URL string, not {kind}", field="endpoint")
     try:
         parts = urlsplit(url)
         port = parts.port

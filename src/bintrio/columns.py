@@ -1,0 +1,33 @@
+"""Rows to columns: what pandas, polars and pyarrow accept as it is.
+
+    frame = pandas.DataFrame(to_columns(await session.klines(symbol="BTCUSDT", interval="1m")))
+
+Values are left as they are, so prices stay `Decimal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from .api.market import OrderBook
+
+
+def to_columns(rows: Sequence[msgspec.Struct] | OrderBook) -> dict[str, list[Any]]:
+    """Klines, trades, price levels or any other records of one kind as a list for each field.
+
+    Args:
+        rows: records of one type; or an order book, whose rows get a column ``side`` with ``"BID"`` or ``"ASK"``.
+
+    Returns:
+        Lists of equal length by the Python names of the fields; nothing at all for no rows.
+    """
+    if isinstance(rows, OrderBook):
+        sides = ["BID"] * len(rows.bids) + ["ASK"] * len(rows.asks)
+        return {"side": sides, **to_columns((*rows.bids, *rows.asks))}
+    if not rows:
+        return {}
+    names = rows[0].__struct_fields__
+    return {name: [getattr(row, name) for row in rows] for name in names}
