@@ -92,7 +92,7 @@ START_TIME_MS: Final = 1_767_225_600_000
 """2026-01-01T00:00:00Z: when a sandbox's time starts unless told otherwise."""
 
 _MARKET_MAKER_UID: Final = 0
-_TRADER_UID: Final = 1
+_TRADER_UID: Final = 2
 _PLENTY: Final = Decimal(1_000_000_000)
 
 
