@@ -101,10 +101,15 @@ class OrderStatus(Request[Order], frozen=True, kw_only=True):
     recv_window: Milliseconds | None = None
 
 
+def _open_orders_weight(request: OpenOrdersStatus) -> int:
+    """6 for one symbol, else 80."""
+    return 6 if request.symbol else 80
+
+
 @api(
     "openOrders.status",
     security="USER_DATA",
-    weight=lambda request: 6 if request.symbol else 80,
+    weight=_open_orders_weight,
     section="current-open-orders-user_data",
 )
 class OpenOrdersStatus(Request[tuple[Order, ...]], frozen=True, kw_only=True):
@@ -189,10 +194,15 @@ class AccountTrade(Record, frozen=True, kw_only=True):
     is_best_match: bool
 
 
+def _trades_weight(request: MyTrades) -> int:
+    """5 for one order, else 20."""
+    return 20 if request.order_id is None else 5
+
+
 @api(
     "myTrades",
     security="USER_DATA",
-    weight=lambda request: 20 if request.order_id is None else 5,
+    weight=_trades_weight,
     section="account-trade-history-user_data",
     rules=(
         within_a_day("start_time", "end_time"),
@@ -235,10 +245,15 @@ class PreventedMatch(Record, frozen=True, kw_only=True):
     transact_time: Timestamp
 
 
+def _prevented_weight(request: MyPreventedMatches) -> int:
+    """2 for one match, else 20."""
+    return 20 if request.prevented_match_id is None else 2
+
+
 @api(
     "myPreventedMatches",
     security="USER_DATA",
-    weight=lambda request: 20 if request.prevented_match_id is None else 2,
+    weight=_prevented_weight,
     section="account-prevented-matches-user_data",
     rules=(
         exactly_one("prevented_match_id", "order_id"),

@@ -137,6 +137,7 @@ class ExchangeInfo(Request[ExchangeInformation], frozen=True, kw_only=True):
 
 
 def _execution_rules_weight(request: ExecutionRules) -> int:
+    """2 a symbol, at most 40."""
     if request.symbol:
         return 2
     return min(2 * len(request.symbols), 40) if request.symbols else 40

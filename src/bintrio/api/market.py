@@ -39,6 +39,7 @@ class OrderBook(Record, frozen=True, kw_only=True):
 
 
 def _depth_weight(request: Depth) -> int:
+    """5, 25, 50 or 250, by limit."""
     limit = request.limit or 100
     return 5 if limit <= 100 else 25 if limit <= 500 else 50 if limit <= 1000 else 250
 
@@ -241,15 +242,18 @@ def _count(request: _OfSymbols) -> int | None:
 
 
 def _day_weight(request: _OfSymbols) -> int:
+    """2 for up to 20 symbols, 40 for up to 100, else 80."""
     count = _count(request)
     return 80 if count is None or count > 100 else 40 if count > 20 else 2
 
 
 def _window_weight(request: _OfSymbols) -> int:
+    """4 a symbol, at most 200."""
     return min(4 * (_count(request) or 50), 200)
 
 
 def _price_weight(request: _OfSymbols) -> int:
+    """2 for one symbol, else 4."""
     return 2 if request.symbol else 4
 
 

@@ -25,6 +25,7 @@ from ._base import (
     excludes,
     fixed_value,
     requires,
+    requires_by,
     requires_value,
     together,
 )
@@ -238,18 +239,20 @@ class NewOrder(Instruction[R_co], Generic[R_co], frozen=True, kw_only=True):
     peg_offset_type: PegOffsetType | None = None
 
 
+_PRICE = "price|peg_price_type"
+_TRIGGER = "stop_price|trailing_delta"
 ORDER_RULES = (
-    requires("type", ("LIMIT",), "time_in_force", "price|peg_price_type", "quantity"),
-    requires("type", ("LIMIT_MAKER",), "price|peg_price_type", "quantity"),
-    requires("type", ("MARKET",), "quantity|quote_order_qty"),
-    requires("type", ("STOP_LOSS", "TAKE_PROFIT"), "quantity", "stop_price|trailing_delta"),
-    requires(
+    requires_by(
         "type",
-        ("STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"),
-        "time_in_force",
-        "price|peg_price_type",
-        "quantity",
-        "stop_price|trailing_delta",
+        {
+            "LIMIT": ("time_in_force", _PRICE, "quantity"),
+            "LIMIT_MAKER": (_PRICE, "quantity"),
+            "MARKET": ("quantity|quote_order_qty",),
+            "STOP_LOSS": ("quantity", _TRIGGER),
+            "STOP_LOSS_LIMIT": ("time_in_force", _PRICE, "quantity", _TRIGGER),
+            "TAKE_PROFIT": ("quantity", _TRIGGER),
+            "TAKE_PROFIT_LIMIT": ("time_in_force", _PRICE, "quantity", _TRIGGER),
+        },
     ),
     at_most_one("quantity", "quote_order_qty"),
     together("peg_offset_type", "peg_offset_value"),
@@ -281,6 +284,7 @@ class OrderPlace(NewOrder[OrderFull | OrderResult | OrderAck], frozen=True, kw_o
 
 
 def _test_weight(request: Any) -> int:
+    """1, with commission rates 20."""
     return 20 if request.compute_commission_rates else 1
 
 
