@@ -302,10 +302,14 @@ def _unwrapped(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 class _Shape(NamedTuple):
-    """A member of a union: how it is read, and the fields that no plainer member has."""
+    """A member of a union: how it is read, and the fields that no plainer member has.
+
+    The marker is one of those that must be there, as it stands in JSON: where it does not occur, trying is idle.
+    """
 
     decode: Callable[[Any], Any]
     own_fields: frozenset[str]
+    marker: bytes
 
 
 def _by_shape(members: Sequence[Any]) -> Callable[[Any], Any]:
@@ -333,11 +337,15 @@ def _reader(
     """A function that reads one of the members, the richest first."""
     names = [_field_names(member) for member in members]
     shapes = [
-        _Shape(decoder_of(member), names[index].difference(*names[index + 1 :])) for index, member in enumerate(members)
+        _shape(member, decoder_of(member), names[index].difference(*names[index + 1 :]))
+        for index, member in enumerate(members)
     ]
 
     def read(value: Any) -> Any:
+        text = bytes(value) if isinstance(value, msgspec.Raw) else None
         for shape in shapes[:-1]:
+            if text is not None and shape.marker not in text:
+                continue
             try:
                 return shape.decode(value)
             except msgspec.ValidationError:
@@ -348,9 +356,19 @@ def _reader(
     return read
 
 
+def _shape(member: Any, decode: Callable[[Any], Any], own_fields: frozenset[str]) -> _Shape:
+    required = (field.encode_name for field in _fields(member) if field.required)
+    marker = next((f'"{name}"'.encode() for name in required if name in own_fields), b"")
+    return _Shape(decode, own_fields, marker)
+
+
 def _field_names(member: Any) -> frozenset[str]:
+    return frozenset(field.encode_name for field in _fields(member))
+
+
+def _fields(member: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
     record = get_args(member)[0] if get_origin(member) is tuple else member
-    return frozenset(field.encode_name for field in msgspec.structs.fields(record))
+    return msgspec.structs.fields(record)
 
 
 def _names_in_json(raw: Any) -> set[str]:

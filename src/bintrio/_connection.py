@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
@@ -90,11 +91,12 @@ class Call:
         id: its id, unique among the calls in flight; None until one is chosen for it.
         key: the key to sign with, even on a connection that is logged on; None for the session's, if need be.
         accept: called by the reader with a successful answer, before anything that came after it is looked at.
+        deadline: local time at which it is overdue.
         is_sent: whether a byte of it may have left.
         final_at: the exchange's time in milliseconds from which it is too late to execute it, once it is signed.
     """
 
-    __slots__ = ("accept", "api", "cost", "final_at", "id", "is_sent", "key", "params")
+    __slots__ = ("accept", "api", "cost", "deadline", "final_at", "id", "is_sent", "key", "params")
 
     def __init__(
         self,
@@ -111,6 +113,7 @@ class Call:
         self.id = id
         self.key = key
         self.accept: Accept | None = None
+        self.deadline = math.inf
         self.is_sent = False
         self.final_at: int | None = None
 
@@ -127,6 +130,10 @@ class Lost(Exception):
         super().__init__(cause)
         self.cause = cause
         self.is_sent = is_sent
+
+
+class Overdue(Exception):
+    """The deadline of the call passed before the answer came. `Call.is_sent` tells whether a byte of it may have left."""
 
 
 class Ended(Exception):
@@ -151,6 +158,10 @@ class Counters(msgspec.Struct):
     losses: int = 0
 
 
+Answer: TypeAlias = Envelope | Lost | Overdue
+Channel: TypeAlias = tuple[trio.MemorySendChannel[Answer], trio.MemoryReceiveChannel[Answer]]
+
+
 class Shared(msgspec.Struct, frozen=True):
     """What the connections of one session have in common."""
 
@@ -160,6 +171,13 @@ class Shared(msgspec.Struct, frozen=True):
     counters: Counters
     settings: Settings
     ids: itertools.count[int]
+    channels: list[Channel]
+
+    def take_channel(self) -> Channel:
+        """A channel for one answer. One that has delivered its answer is as good as new, and opening one costs more
+        than all else that a call waits with.
+        """
+        return self.channels.pop() if self.channels else trio.open_memory_channel[Answer](1)
 
     def now(self) -> int:
         """The exchange's time in milliseconds. Before the clock is set, it is 1970, and so no limit is known."""
@@ -171,12 +189,12 @@ class _Waiting:
 
     __slots__ = ("answer", "call", "charge", "id", "outgoing")
 
-    def __init__(self, id: RequestId, call: Call, charge: Charge, outgoing: Outgoing) -> None:
+    def __init__(self, id: RequestId, call: Call, charge: Charge, outgoing: Outgoing, answer: Channel) -> None:
         self.id = id
         self.call = call
         self.charge = charge
         self.outgoing = outgoing
-        self.answer = trio.open_memory_channel[Envelope | Lost](1)
+        self.answer = answer
 
 
 class Connection:
@@ -210,6 +228,8 @@ class Connection:
         self._subscribing = trio.Lock()
         self._tasks = trio.CancelScope()
         self._heart = trio.CancelScope()
+        self._timer = trio.CancelScope()
+        self._earliest_deadline = math.inf
         self._wire: Wire
         self._accept = {"session.logon": self._logged_on, "session.logout": self._logged_off}
 
@@ -251,6 +271,7 @@ class Connection:
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(self._read)
                         nursery.start_soon(self._watch_heart)
+                        nursery.start_soon(self._watch_deadlines)
                         is_ready = await self._become_ready(make_ready)
                         if is_ready:
                             task_status.started()
@@ -306,7 +327,9 @@ class Connection:
     async def _read(self) -> None:
         try:
             while True:
-                for message in await self._wire.receive():
+                messages = await self._wire.receive()
+                self.last_heard = self._shared.now()
+                for message in messages:
                     self._take(message)
         except WireClosed as closed:
             self.end(closed)
@@ -322,7 +345,26 @@ class Connection:
     def _pong_written(self) -> None:
         self._heart.deadline = trio.current_time() + self._shared.settings.pong_window
 
+    @trio.lowlevel.enable_ki_protection
+    async def _watch_deadlines(self) -> None:
+        # One timer for all calls. It is set to the earliest deadline, and looks again when that has passed: a call that
+        # is answered in time, as nearly all are, pays a comparison instead of a cancel scope of its own.
+        while True:
+            with trio.CancelScope(deadline=self._earliest_deadline) as self._timer:
+                await trio.sleep_forever()
+            now = trio.current_time()
+            for waiting in [waiting for waiting in self._waiting.values() if waiting.call.deadline <= now]:
+                self._forget(waiting)
+                waiting.answer[0].send_nowait(Overdue())
+            deadlines = (waiting.call.deadline for waiting in self._waiting.values())
+            self._earliest_deadline = min(deadlines, default=math.inf)
+
     # Calls
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a call should wait for room in the queue for writing."""
+        return self._wire.is_full
 
     @property
     def in_flight(self) -> int:
@@ -341,6 +383,7 @@ class Connection:
 
         Raises:
             Lost: the connection ended first.
+            Overdue: its deadline passed first.
             InvalidRequest: the id is in flight already.
         """
         # Whoever is cancelled already sends nothing. Without that, it is no checkpoint.
@@ -351,7 +394,8 @@ class Connection:
         except trio.Cancelled:
             self._forget(waiting)
             raise
-        if isinstance(answer, Lost):
+        self._shared.channels.append(waiting.answer)
+        if not isinstance(answer, Envelope):
             raise answer
         return answer
 
@@ -361,25 +405,29 @@ class Connection:
         request_id = self._free_id() if call.id is None else call.id
         if request_id in self._waiting:
             raise InvalidRequest(f"{call.api.name}: id {request_id!r} is in flight already", field="id")
-        data = write_request(request_id, call.api.name, self._authenticated(call))
+        now = self._shared.now()
+        data = write_request(request_id, call.api.name, self._authenticated(call, now))
         try:
             outgoing = self._wire.send_nowait(data)
         except WireClosed as closed:
             self.end(closed)
             raise Lost(closed, is_sent=False) from None
-        charge = self._shared.ledger.charge(call.cost, self._shared.now())
-        waiting = self._waiting[request_id] = _Waiting(request_id, call, charge, outgoing)
+        charge = self._shared.ledger.charge(call.cost, now)
+        waiting = _Waiting(request_id, call, charge, outgoing, self._shared.take_channel())
+        self._waiting[request_id] = waiting
+        if call.deadline < self._earliest_deadline:
+            self._earliest_deadline = self._timer.deadline = call.deadline
         return waiting
 
     def _free_id(self) -> int:
         # Ids that users chose are in flight beside our own.
         return next(number for number in self._shared.ids if number not in self._waiting)
 
-    def _authenticated(self, call: Call) -> dict[str, Json]:
+    def _authenticated(self, call: Call, timestamp: int) -> dict[str, Json]:
         if not call.api.signed:
             return call.params
-        timestamp = self._shared.now()
-        call.final_at = timestamp + int(float(str(call.params.get("recvWindow", DEFAULT_RECV_WINDOW))))
+        window = call.params.get("recvWindow")
+        call.final_at = timestamp + (DEFAULT_RECV_WINDOW if window is None else math.ceil(float(str(window))))
         params = {**call.params, "timestamp": timestamp}
         key = call.key or (None if self.is_logged_on else self._shared.key)
         if key is not None:
@@ -411,7 +459,6 @@ class Connection:
     # What comes in
 
     def _take(self, message: Message) -> None:
-        self.last_heard = self._shared.now()
         try:
             if message.opcode is not Opcode.TEXT:
                 raise ProtocolViolation("a binary message", raw=message.payload)
@@ -431,9 +478,9 @@ class Connection:
         waiting = self._waiting.pop(request_id, None)
         if waiting is None:
             self._shared.counters.dropped_replies += 1
-            self._shared.ledger.record(envelope.rate_limits, self._shared.now())
+            self._shared.ledger.record(envelope.rate_limits, self.last_heard)
         else:
-            self._shared.ledger.settle(waiting.charge, envelope.rate_limits, self._shared.now())
+            self._shared.ledger.settle(waiting.charge, envelope.rate_limits, self.last_heard)
             accept = waiting.call.accept or self._accept.get(waiting.call.api.name)
             if accept is not None and envelope.error is None:
                 with suppress(ProtocolViolation):  # the caller, who decodes the same result, raises it

@@ -242,6 +242,11 @@ class Wire:
             self._shrink_backlog(outgoing.size)
         return True
 
+    @property
+    def is_full(self) -> bool:
+        """Whether `room` would wait."""
+        return self.backlog >= self._max_backlog
+
     async def room(self) -> None:
         """Wait until fewer than `max_backlog` bytes are waiting to be written.
 

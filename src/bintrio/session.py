@@ -21,12 +21,13 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import random
 import ssl
 import time
-import uuid
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from copy import copy
 from functools import partial
 from typing import Any, Final, TypeVar, get_args
 
@@ -35,7 +36,7 @@ import trio
 
 from ._clock import Clock
 from ._codec import Envelope, RequestId, raw_params, read_error, read_result
-from ._connection import Call, Connect, Connection, Counters, Ended, Lost, Settings, Shared, logger
+from ._connection import Call, Connect, Connection, Counters, Ended, Lost, Overdue, Settings, Shared, logger
 from ._ledger import Cost, Ledger, LocalLedger
 from ._methods import Methods
 from ._rotation import backoff, rotation_delay
@@ -138,6 +139,7 @@ async def open_session(
         counters=Counters(),
         settings=settings,
         ids=itertools.count(1),
+        channels=[],
     )
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
@@ -379,41 +381,53 @@ class Session(Methods):
 
     async def _perform(self, call: Call, request: Request[Any] | None) -> Envelope:
         self._check_key(call.api)
-        with trio.move_on_after(self._settings.request_timeout) as scope:
-            envelope = await self._exchange(call, request, scope.deadline)
-            error = read_error(call.api.name, envelope)
-            if isinstance(error, InvalidTimestamp):
-                self._clock_is_doubted.set()
-            if isinstance(error, OutcomeUnknown):
-                raise _unknown(call, request, error.reason)
-            if error is not None:
-                raise error
+        envelope = await self._exchange(call, request)
+        error = read_error(call.api.name, envelope)
+        if error is None:
             return envelope
-        if call.is_sent:
-            raise _unknown(call, request, f"no answer came within {self._settings.request_timeout:g} s")
-        raise NotSent(call.api.name, f"it could not be sent within {self._settings.request_timeout:g} s") from (
-            None if self.connection else self._last_failure
-        )
+        if isinstance(error, InvalidTimestamp):
+            self._clock_is_doubted.set()
+        if isinstance(error, OutcomeUnknown):
+            raise _unknown(call, request, error.reason)
+        raise error
 
-    async def _exchange(self, call: Call, request: Request[Any] | None, deadline: float) -> Envelope:
+    async def _exchange(self, call: Call, request: Request[Any] | None) -> Envelope:
         """Get a call answered, by as many connections as it takes and the law allows."""
+        call.deadline = trio.current_time() + self._settings.request_timeout
         while True:
-            connection = await self._live(call.api.name)
-            await connection.room()
+            connection = self.connection
+            if connection is None or connection.is_full:
+                await self._wait_for_way(call, request)
+                continue
             delay = self._shared.ledger.delay(call.cost, self.now())
             if delay > 0:
-                await self._hold(call, delay, deadline)
-            elif connection is self.connection:
-                try:
-                    return await connection.call(call)
-                except Lost as lost:
-                    if lost.is_sent and (not call.api.repeatable or isinstance(lost.cause, Rejected)):
-                        raise _unknown(call, request, f"the connection ended: {lost.cause}") from lost.cause
+                await self._wait_for_budget(call, delay)
+                continue
+            try:
+                return await connection.call(call)
+            except Overdue:
+                raise self._overdue(call, request) from None
+            except Lost as lost:
+                if lost.is_sent and (not call.api.repeatable or isinstance(lost.cause, Rejected)):
+                    raise _unknown(call, request, f"the connection ended: {lost.cause}") from lost.cause
 
-    async def _hold(self, call: Call, delay: float, deadline: float) -> None:
-        if trio.current_time() + delay > deadline:
+    async def _wait_for_way(self, call: Call, request: Request[Any] | None) -> None:
+        """Wait until there is a connection with room in its queue."""
+        with trio.move_on_at(call.deadline):
+            connection = await self._live(call.api.name)
+            return await connection.room()
+        raise self._overdue(call, request) from None if self.connection else self._last_failure
+
+    async def _wait_for_budget(self, call: Call, delay: float) -> None:
+        if trio.current_time() + delay > call.deadline:
             raise NotSent(call.api.name, f"the exchange's limits leave no room for it for another {delay:.3f} s")
         await trio.sleep(delay)
+
+    def _overdue(self, call: Call, request: Request[Any] | None) -> NotSent | OutcomeUnknown:
+        timeout = self._settings.request_timeout
+        if call.is_sent:
+            return _unknown(call, request, f"no answer came within {timeout:g} s")
+        return NotSent(call.api.name, f"it could not be sent within {timeout:g} s")
 
     async def _live(self, method: str) -> Connection:
         """The connection in use, once there is one. No checkpoint if there is."""
@@ -635,8 +649,12 @@ class Session(Methods):
 
 def _identified(request: Request[R]) -> Request[R]:
     """The request with every client order id that it lacks. They are random, and have nobody's prefix."""
-    missing = {name: uuid.uuid4().hex for name in request.api.client_ids if getattr(request, name) is None}
-    return msgspec.structs.replace(request, **missing) if missing else request
+    missing = [name for name in request.api.client_ids if getattr(request, name) is None]
+    if missing:
+        request = copy(request)
+        for name in missing:
+            msgspec.structs.force_setattr(request, name, os.urandom(16).hex())
+    return request
 
 
 def _unknown(call: Call, request: Request[Any] | None, reason: str) -> OutcomeUnknown:
