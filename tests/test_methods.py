@@ -35,7 +35,7 @@ def test_every_method_shows_its_parameters(method: str) -> None:
     empty = inspect.Parameter.empty
     assert {name for name, shown in signature.parameters.items() if shown.default is empty} == required
     assert function.__doc__ == catalogue[method].__doc__
-    assert function.__qualname__ == f"Echo.{python_name(method)}"
+    assert function.__qualname__ == f"Methods.{python_name(method)}"
 
 
 async def test_a_method_sends_its_request() -> None:

@@ -44,7 +44,7 @@ class Call(Generic[P, R]):
         self._function: Callable[..., Coro[R]] | None = None
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+        self._owner, self._name = owner, name
 
     @overload
     def __get__(self, instance: None, owner: type) -> Callable[..., Coro[R]]: ...
@@ -53,7 +53,7 @@ class Call(Generic[P, R]):
 
     def __get__(self, instance: Sender | None, owner: type) -> Callable[..., Coro[R]]:
         if self._function is None:
-            self._function = _function(owner, self._name, self._request_type)
+            self._function = _function(self._owner, self._name, self._request_type)
         return self._function if instance is None else MethodType(self._function, instance)
 
 

@@ -4,8 +4,8 @@ An incoming message is read in two steps. The reader of a connection decodes onl
 it is for, and whether it went well. The result stays raw JSON until the task that waits for it decodes it
 (`read_result`), so a payload that does not fit its type hurts one caller and never the connection.
 
-Where the exchange answers in one of several shapes, the request's result type is a union of records, the richest first.
-msgspec tells the members of a union apart by a tag, which these answers do not have, so the first that fits is taken.
+Where the exchange answers in one of several shapes, the request's result type is a union of records. msgspec tells the
+members of a union apart by a tag, which these answers do not have, so the first that fits is taken, the richest first.
 One that does not fit, though the answer has fields that only it knows, is at fault: a RESULT without its status must
 not pass for an ACK. Inside a record such a union is a `OneOf`, which msgspec hands back to us (`_one_of`).
 
@@ -165,7 +165,12 @@ def read_error(method: str, envelope: Envelope) -> Rejected | OutcomeUnknown | N
     """What went wrong, or None for a success.
 
     A 5xx status and the codes -1006 and -1007 say that the request may have been executed.
+
+    Raises:
+        ProtocolViolation: it has no status.
     """
+    if envelope.status == 0:
+        raise ProtocolViolation(f"{method}: the reply has no status")
     failure = envelope.error
     if failure is None:
         if envelope.status == 200:
@@ -304,12 +309,12 @@ def _unwrapped(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
 class _Shape(NamedTuple):
     """A member of a union: how it is read, and the fields that no plainer member has.
 
-    The marker is one of those that must be there, as it stands in JSON: where it does not occur, trying is idle.
+    The markers are those that must be there, as they stand in JSON: where none of them occurs, trying is idle.
     """
 
     decode: Callable[[Any], Any]
     own_fields: frozenset[str]
-    marker: bytes
+    markers: tuple[bytes, ...]
 
 
 def _by_shape(members: Sequence[Any]) -> Callable[[Any], Any]:
@@ -334,7 +339,11 @@ def _one_of(one_of: Any, value: Any) -> Any:
 def _reader(
     members: Sequence[Any], decoder_of: Callable[[Any], Callable[[Any], Any]], names_in: Callable[[Any], set[str]]
 ) -> Callable[[Any], Any]:
-    """A function that reads one of the members, the richest first."""
+    """A function that reads one of the members, the richest first.
+
+    Not the first written: Python takes two unions for the same whatever their order, and so does `cache`.
+    """
+    members = sorted(members, key=lambda member: len(_field_names(member)), reverse=True)
     names = [_field_names(member) for member in members]
     shapes = [
         _shape(member, decoder_of(member), names[index].difference(*names[index + 1 :]))
@@ -344,7 +353,7 @@ def _reader(
     def read(value: Any) -> Any:
         text = bytes(value) if isinstance(value, msgspec.Raw) else None
         for shape in shapes[:-1]:
-            if text is not None and shape.marker not in text:
+            if text is not None and not any(marker in text for marker in shape.markers):
                 continue
             try:
                 return shape.decode(value)
@@ -358,8 +367,8 @@ def _reader(
 
 def _shape(member: Any, decode: Callable[[Any], Any], own_fields: frozenset[str]) -> _Shape:
     required = (field.encode_name for field in _fields(member) if field.required)
-    marker = next((f'"{name}"'.encode() for name in required if name in own_fields), b"")
-    return _Shape(decode, own_fields, marker)
+    markers = tuple(f'"{name}"'.encode() for name in required if name in own_fields)
+    return _Shape(decode, own_fields, markers)
 
 
 def _field_names(member: Any) -> frozenset[str]:
