@@ -196,9 +196,10 @@ def _tell_halves_apart(error: PartlyDone) -> None:
     types = {field.encode_name: field.type for field in msgspec.structs.fields(known.api.result)} if known else {}
     done: dict[str, Any] = {}
     failed: dict[str, Rejected] = {}
-    for name, half in cast("dict[str, Any]", error.data or {}).items():
-        if isinstance(half, dict) and "code" in half:
-            refusal = msgspec.convert(half, Failure)
+    halves = cast("dict[str, Any]", error.data) if isinstance(error.data, dict) else {}
+    for name, half in halves.items():
+        refusal = _converted(half, Failure)
+        if isinstance(refusal, Failure):
             failed[name] = _rejection(error.method, 400, refusal, error.rate_limits)
         elif isinstance(half, dict):
             done[name] = _converted(half, types.get(name, Any))
@@ -206,6 +207,7 @@ def _tell_halves_apart(error: PartlyDone) -> None:
 
 
 def _converted(half: Any, half_type: Any) -> Any:
+    """A half as a record, or as it came if it does not fit."""
     try:
         return msgspec.convert(half, half_type, dec_hook=_one_of)
     except msgspec.ValidationError:
@@ -333,7 +335,11 @@ def _one_of_reader(one_of: Any) -> Callable[[Any], Any]:
 
 def _one_of(one_of: Any, value: Any) -> Any:
     """Msgspec's hook for types it does not know, which are the unions inside records."""
-    return _one_of_reader(one_of)(value)
+    try:
+        return _one_of_reader(one_of)(value)
+    except msgspec.ValidationError as error:
+        # msgspec puts the path before a ValueError only; what it found further in stays in the words.
+        raise ValueError(str(error).replace(" - at `$", " - in `")) from None
 
 
 def _reader(

@@ -1,0 +1,255 @@
+"""`Request` and its parts: exact values, refusals that name the field, rules, and what goes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bintrio._codec import write_request
+from bintrio.api._base import (
+    Milliseconds,
+    Number,
+    Request,
+    api,
+    at_least_one,
+    at_most,
+    at_most_one,
+    catalogue,
+    exactly_one,
+    excludes,
+    fixed_value,
+    not_with,
+    parameters,
+    plain,
+    python_name,
+    requires,
+    requires_value,
+    time_zone_in_range,
+    together,
+    within_a_day,
+)
+from bintrio.api._values import Side
+from bintrio.api.general import Nothing
+from bintrio.api.market import Depth, KlineRequest
+from bintrio.errors import InvalidRequest
+
+
+@api("made.upMethod", security="USER_DATA", weight=lambda request: 7 if request.side else 3, section="made-up")
+class MadeUp(Request[Nothing], frozen=True, kw_only=True):
+    """One parameter of each kind."""
+
+    symbol: str = "X"
+    price: Number | None = None
+    window: Milliseconds | None = None
+    limit: int | None = None
+    really: bool | None = None
+    side: Side | None = None
+    symbols: Sequence[str] | None = None
+
+
+del catalogue["made.upMethod"]  # The catalogue is the document's.
+
+
+def made(**given: Any) -> MadeUp:
+    return MadeUp(**given)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "exact"),
+    [
+        ("price", "0.10", Decimal("0.10")),
+        ("price", 5, Decimal(5)),
+        ("price", Decimal("1E-7"), Decimal("1E-7")),
+        ("price", "5.", Decimal(5)),
+        ("price", ".5", Decimal("0.5")),
+        ("price", 0, Decimal(0)),
+        ("window", "5000", 5000),
+        ("window", Decimal("5000.0"), 5000),
+        ("window", "0.125", Decimal("0.125")),
+        ("limit", 5, 5),
+        ("limit", "5", 5),
+        ("limit", "-1", -1),
+        ("really", False, False),
+        ("side", "SIDEWAYS", "SIDEWAYS"),
+        ("symbols", ["A", "B"], ("A", "B")),
+        ("symbols", ("A",), ("A",)),
+    ],
+)
+def test_values_are_kept_in_their_exact_form(name: str, value: Any, exact: Any) -> None:
+    kept = getattr(made(**{name: value}), name)
+    assert kept == exact
+    assert type(kept) is type(exact)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("price", 0.1),
+        ("price", float("nan")),
+        ("price", Decimal("NaN")),
+        ("price", Decimal("Infinity")),
+        ("price", Decimal("-1")),
+        ("price", Decimal("-0")),
+        ("price", -1),
+        ("price", True),
+        ("price", "1e-7"),
+        ("price", "-1"),
+        ("price", ""),
+        ("price", " 1"),
+        ("price", "٣"),
+        ("price", b"1"),
+        ("window", 0.5),
+        ("window", "-1"),
+        ("limit", 5.0),
+        ("limit", True),
+        ("limit", "5.0"),
+        ("limit", "--5"),
+        ("limit", "٣"),
+        ("really", "true"),
+        ("really", 1),
+        ("symbol", ""),
+        ("symbol", 5),
+        ("side", ""),
+        ("symbols", "AB"),
+        ("symbols", []),
+        ("symbols", [""]),
+        ("symbols", [1]),
+        ("symbols", 5),
+    ],
+)
+def test_values_that_cannot_be_right_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        made(**{name: value})
+    assert caught.value.field == name
+    assert str(caught.value).startswith(f"made.upMethod: {name} must be ")
+
+
+def test_a_float_is_told_what_to_write_instead() -> None:
+    with pytest.raises(InvalidRequest, match=r"a float has no exact decimal value, write Decimal\('0.1'\)"):
+        made(price=0.1)
+
+
+def test_a_long_value_is_cut_short_in_the_message() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        made(price="x" * 10_000)
+    assert len(str(caught.value)) < 250
+
+
+def test_parameters_go_out_in_plain_notation() -> None:
+    request = made(price=Decimal("1E-7"), window="5000", symbols=["B", "A"], limit=5, really=False)
+    assert request.params() == {
+        "limit": 5,
+        "price": "0.0000001",
+        "really": False,
+        "symbol": "X",
+        "symbols": ["B", "A"],
+        "window": 5000,
+    }
+    assert json.loads(write_request("a", "m", made(window="0.5").params()))["params"]["window"] == "0.5"
+    assert json.loads(write_request("a", "m", {})) == {"id": "a", "method": "m"}
+
+
+def test_a_request_is_read_back_as_the_sandbox_does() -> None:
+    request = made(price="0.10", window=5000, symbols=("A",))
+    assert msgspec.convert(request.params(), MadeUp) == request
+    with pytest.raises(msgspec.ValidationError, match=r"limit"):
+        msgspec.convert({"limit": 1.5}, MadeUp)
+
+
+def test_a_request_shows_what_is_set() -> None:
+    assert repr(made(limit=5)) == "MadeUp(limit=5)"
+    assert hash(made(limit=5)) == hash(made(limit="5"))
+
+
+def test_what_an_api_method_declares() -> None:
+    declared = MadeUp.api
+    assert (declared.name, declared.signed, declared.repeatable, declared.result) == (
+        "made.upMethod",
+        True,
+        True,
+        Nothing,
+    )
+    assert (made().weight, made(side="BUY").weight) == (3, 7)
+    assert Depth(symbol="X").weight == 5
+    assert declared.url.endswith("web-socket-api.md#made-up")
+    assert made().confirmation() is None
+    assert [parameter.wire_name for parameter in parameters(MadeUp)] == sorted(MadeUp.__struct_encode_fields__)
+    assert KlineRequest.__doc__
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("order.cancelReplace", "order_cancel_replace"),
+        ("ticker.24hr", "ticker_24hr"),
+        ("uiKlines", "ui_klines"),
+        ("session.logon", "session_logon"),
+        ("userDataStream.subscribe.signature", "user_data_stream_subscribe_signature"),
+        ("origQuoteOrderQty", "orig_quote_order_qty"),
+    ],
+)
+def test_python_names(name: str, expected: str) -> None:
+    assert python_name(name) == expected
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0))
+def test_plain_notation_is_exact(number: Decimal) -> None:
+    text = plain(number)
+    assert "E" not in text
+    assert Decimal(text) == number
+    assert made(price=text).price == number
+
+
+RULES: list[tuple[Any, dict[str, Any], str | None]] = [
+    (at_least_one("price", "limit"), {}, "one of price, limit is required"),
+    (at_most_one("price", "limit"), {"price": 1, "limit": 1}, "price and limit exclude each other"),
+    (exactly_one("price", "limit"), {}, "one of price, limit is required"),
+    (exactly_one("price", "limit"), {"price": 1, "limit": 1}, "price and limit exclude each other"),
+    (not_with("price", "limit", "side"), {"price": 1, "side": "BUY"}, "price and side exclude each other"),
+    (together("price", "limit"), {"price": 1}, "price and limit go together"),
+    (
+        requires("side", ("BUY",), "price|limit", "really"),
+        {"side": "BUY"},
+        "side='BUY' requires price or limit, really",
+    ),
+    (requires("side", (), "price"), {"side": "X"}, "side requires price"),
+    (excludes("side", ("BUY",), "price"), {"side": "BUY", "price": 1}, "side='BUY' excludes price"),
+    (requires_value("price", "side", "BUY"), {"price": 1}, "price requires side='BUY'"),
+    (
+        requires_value("price", "side", "BUY", unless=("limit", "5")),
+        {"price": 1, "limit": 4},
+        "price requires side='BUY'",
+    ),
+    (fixed_value("side", "BUY"), {"side": "SELL"}, "side must be 'BUY'"),
+    (at_most(1, "symbols"), {"symbols": ["A", "B"]}, "symbols takes at most 1 items"),
+    (within_a_day("limit", "limit"), {}, None),
+    (at_least_one("price", "limit"), {"limit": 1}, None),
+    (at_most_one("price", "limit"), {"limit": 1}, None),
+    (exactly_one("price", "limit"), {"limit": 1}, None),
+    (not_with("price", "limit", "side"), {"limit": 1, "side": "BUY"}, None),
+    (together("price", "limit"), {"price": 1, "limit": 1}, None),
+    (together("price", "limit"), {}, None),
+    (requires("side", ("BUY",), "price"), {"side": "SELL"}, None),
+    (requires("side", (), "price"), {}, None),
+    (excludes("side", ("BUY",), "price"), {"side": "SELL", "price": 1}, None),
+    (excludes("side", ("BUY",), "price"), {"side": "BUY"}, None),
+    (requires_value("price", "side", "BUY"), {"price": 1, "side": "BUY"}, None),
+    (requires_value("price", "side", "BUY"), {"side": "SELL"}, None),
+    (requires_value("price", "side", "BUY", unless=("symbol", "X")), {"price": 1}, None),
+    (at_most(1, "symbols"), {}, None),
+    (time_zone_in_range("side"), {"side": "-12:00"}, None),
+    (time_zone_in_range("side"), {}, None),
+    (time_zone_in_range("side"), {"side": "x"}, "side must be hours or hours:minutes from -12:00 to +14:00, not 'x'"),
+]
+
+
+@pytest.mark.parametrize(("rule", "given", "said"), RULES)
+def test_rules_say_what_is_wrong(rule: Any, given: dict[str, Any], said: str | None) -> None:
+    assert rule(made(**given)) == said

@@ -1,0 +1,171 @@
+"""The codec: envelopes, errors, events and raw parameters, in both directions."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from bintrio._codec import (
+    as_json,
+    decode_event,
+    decode_response,
+    decoder,
+    raw_params,
+    read_envelope,
+    read_error,
+    read_event,
+    read_result,
+    write_event,
+    write_reply,
+    write_request,
+)
+from bintrio.api._values import RateLimit
+from bintrio.api.events import EventStreamTerminated, UnknownEvent, UserEvent
+from bintrio.api.general import ServerTime
+from bintrio.errors import InvalidRequest, OutcomeUnknown, PartlyDone, ProtocolViolation, Rejected, UnknownSymbol
+
+from .catalogue import EXAMPLES
+
+LIMIT = RateLimit(rate_limit_type="ORDERS", interval="DAY", interval_num=1, limit=5, count=1)
+
+
+@pytest.mark.parametrize("request_id", [1, "a", 2**62, "日本"])
+def test_a_reply_survives_both_directions(request_id: int | str) -> None:
+    reply = write_reply(request_id, 200, result=ServerTime(server_time=5), rate_limits=(LIMIT,))
+    envelope = read_envelope(reply)
+    assert (envelope.id, envelope.status, envelope.rate_limits) == (request_id, 200, (LIMIT,))
+    assert read_error("time", envelope) is None
+    assert read_result("time", ServerTime, envelope) == ServerTime(server_time=5)
+    assert read_result("time", Any, envelope) == {"serverTime": 5}
+
+
+def test_an_error_survives_both_directions() -> None:
+    reply = write_reply(None, 400, error={"code": -1121, "msg": "Invalid symbol.", "data": {"a": Decimal("1E-7")}})
+    error = read_error("depth", read_envelope(reply))
+    assert isinstance(error, UnknownSymbol)
+    assert error.data == {"a": "0.0000001"}
+    assert json.loads(reply)["id"] is None
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"7", b"\xff", b'{"id":1.5,"status":200}', b'{"status":"200"}'])
+def test_what_is_no_message_is_a_violation(data: bytes) -> None:
+    with pytest.raises(ProtocolViolation) as caught:
+        read_envelope(data)
+    assert caught.value.raw == data
+
+
+def test_text_that_is_not_utf8_is_a_violation_wherever_it_is() -> None:
+    with pytest.raises(ProtocolViolation):
+        decode_response("ticker.price", b'{"id":1,"status":200,"result":{"symbol":"\xff","price":"1"}}')
+
+
+@pytest.mark.parametrize(("status", "code"), [(500, -1000), (503, -1008), (400, -1006), (408, -1007)])
+def test_an_unknown_outcome_is_no_refusal(status: int, code: int) -> None:
+    error = read_error("order.place", read_envelope(write_reply(1, status, error={"code": code, "msg": "Hm."})))
+    assert isinstance(error, OutcomeUnknown)
+    assert str(error).endswith(f"{status} {code} Hm.")
+
+
+def test_a_failure_without_an_error_is_still_one() -> None:
+    error = read_error("ping", read_envelope(b'{"id":1,"status":403}'))
+    assert isinstance(error, Rejected)
+    assert (error.status, error.message) == (403, "no error was given")
+
+
+@pytest.mark.parametrize("data", ["null", "[1]", '{"newOrderResponse":null,"cancelResult":"FAILURE"}', '{"a":{"b":1}}'])
+def test_a_409_with_other_data_than_documented_is_still_one(data: str) -> None:
+    message = f'{{"id":1,"status":409,"error":{{"code":-2021,"msg":"Partly.","data":{data}}}}}'
+    for method in ("order.cancelReplace", "new.method", "ping"):
+        error = decode_response(method, message).error
+        assert isinstance(error, PartlyDone)
+        assert error.failed == {}
+        assert error.data == json.loads(data)
+
+
+def test_a_half_that_does_not_fit_its_type_is_carried_as_json() -> None:
+    data = {"cancelResponse": {"odd": 1}, "newOrderResponse": {"code": "odd"}}
+    message = {"id": 1, "status": 409, "error": {"code": -2021, "msg": "Partly.", "data": data}}
+    error = decode_response("order.cancelReplace", json.dumps(message)).error
+    assert isinstance(error, PartlyDone)
+    assert error.done == data
+    assert error.failed == {}
+
+
+def test_a_method_that_is_unknown_gives_plain_json() -> None:
+    assert decode_response("new.method", '{"id":1,"status":200,"result":[1]}').result == [1]
+
+
+def test_a_recorded_event_is_no_reply_and_a_reply_no_event() -> None:
+    with pytest.raises(ProtocolViolation, match="no reply"):
+        decode_response("ping", b'{"event":{}}')
+    with pytest.raises(ProtocolViolation, match="no event"):
+        decode_event('{"id":1,"status":200}')
+
+
+def test_an_event_survives_both_directions() -> None:
+    event = EventStreamTerminated(event_time=5)
+    assert decode_event(write_event(3, event)) == UserEvent(subscription_id=3, event=event)
+    unknown = UnknownEvent(event_type="moon", raw=b'{"e":"moon"}')
+    assert write_event(None, unknown) == b'{"event":{"e":"moon"}}'
+    assert read_event(read_envelope(b'{"event":{"e":"moon"}}')).event == unknown
+
+
+def test_a_request_as_bytes() -> None:
+    assert json.loads(write_request(1, "depth", {"symbol": "X"})) == {
+        "id": 1,
+        "method": "depth",
+        "params": {"symbol": "X"},
+    }
+
+
+def test_raw_parameters_are_made_exact() -> None:
+    given = {"a": Decimal("1E-7"), "b": None, "c": ["x", Decimal(1)], "d": True, "e": ("x",)}
+    assert raw_params("m", given) == {"a": "0.0000001", "c": ["x", "1"], "d": True, "e": ["x"]}
+
+
+@pytest.mark.parametrize("value", [0.1, Decimal("NaN"), [0.1], object(), b"x", {"a": 1}])
+def test_raw_parameters_without_an_exact_form_are_refused(value: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"^m: a must be") as caught:
+        raw_params("m", {"a": value})
+    assert caught.value.field == "a"
+
+
+def test_raw_parameters_have_string_names() -> None:
+    names: Any = {5: 1}
+    with pytest.raises(InvalidRequest, match="parameter names must be str"):
+        raw_params("m", names)
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ({"symbol": "X"}, "ticker.price: Object missing required field `price` - at `result`"),
+        ({"symbol": 5, "price": "1"}, "ticker.price: Expected `str`, got `int` - at `result.symbol`"),
+        ([{"symbol": "X", "price": "x"}], "ticker.price: Invalid decimal string - at `result[0].price`"),
+    ],
+)
+def test_a_violation_names_method_and_path(result: Any, said: str) -> None:
+    with pytest.raises(ProtocolViolation) as caught:
+        decode_response("ticker.price", json.dumps({"id": 1, "status": 200, "result": result}))
+    assert str(caught.value) == said
+
+
+def test_the_path_goes_into_the_unions_of_records() -> None:
+    message = json.loads((EXAMPLES / "orderList.place.oco" / "response.json").read_text())
+    del message["result"]["orderReports"][1]["status"]
+    with pytest.raises(ProtocolViolation, match=r"missing required field `status` - at `result\.orderReports\[1\]`"):
+        decode_response("orderList.place.oco", json.dumps(message))
+
+
+def test_decoders_are_kept() -> None:
+    assert decoder(ServerTime) is decoder(ServerTime)
+
+
+def test_json_of_records_is_in_plain_notation() -> None:
+    assert as_json([Decimal("1E-7"), {"a": (Decimal(5), None, True)}]) == ["0.0000001", {"a": ["5", None, True]}]
+    assert as_json(LIMIT)["limit"] == 5
+    assert isinstance(msgspec.json.encode(as_json(LIMIT)), bytes)
