@@ -36,9 +36,9 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "api._narrowed",
     ),
     # 1: rules without I/O
-    ("_frames", "_codec", "_signing", "_clock", "_ledger"),
+    ("_frames", "_codec", "_signing", "_clock", "_ledger", "times", "columns", "rules"),
     # 2: one connection
-    ("_rotation", "_wire", "_subscriptions", "_connection"),
+    ("_rotation", "_tasks", "_wire", "_subscriptions", "_connection"),
     # 3: the client, and the sandbox, which is one room: within it only cycles are forbidden
     ("_calls", "_methods", "session", "sandbox.*"),
     # 4: what puts them together, free to import anything
@@ -47,7 +47,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
 
 FREE: Final = LAYERS[4]
 
-ONLY: Final = {"sandbox.*": {*LAYERS[0], "_codec", "_frames", "_signing"}}
+ONLY: Final = {"sandbox.*": {*LAYERS[0], "_codec", "_frames", "_signing", "_tasks"}}
 """Client and sandbox meet in layer 4 and nowhere else, so of the client the sandbox sees only what both ends share."""
 
 CLOSED_TO: Final = {

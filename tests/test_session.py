@@ -175,6 +175,27 @@ async def test_g1_a_misshapen_result_hurts_one_caller_only(autojump_clock: MockC
     assert good.value is not None
 
 
+@pytest.mark.parametrize(
+    "answer", [{"result": {"orderId": "?"}}, {"status": 0, "result": ACK}], ids=["result", "status"]
+)
+async def test_g1_an_order_whose_answer_cannot_be_read_is_unknown(
+    autojump_clock: MockClock, answer: dict[str, Any]
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, lambda: session.send(BUY))
+        request = await exchange.peers[0].next()
+        await exchange.peers[0].answer(request, answer.pop("result"), **answer)
+    assert isinstance(outcome.error, OutcomeUnknown)
+    assert isinstance(outcome.error.__cause__, ProtocolViolation)
+
+
+async def test_a_reply_without_a_status_is_a_violation(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, session.ping)
+        await exchange.peers[0].answer(await exchange.peers[0].next(), status=0)
+    assert isinstance(outcome.error, ProtocolViolation)
+
+
 # Whose answer it is
 
 
@@ -1193,6 +1214,36 @@ async def test_g5_a_rotation_under_events_loses_none_and_doubles_none(autojump_c
         await new.balance(4)
         assert await deltas(events, 1) == [4]
         nursery.cancel_scope.cancel()
+
+
+async def test_g5_a_subscription_made_while_the_session_moves_is_told_nothing_twice(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["time"] = None
+        nursery.start_soon(session.rotate)
+        new = await exchange.peer(1)
+        waits = await new.next()
+        async with session.user_data() as events:
+            exchange.script["userDataStream.unsubscribe"] = None
+            await new.answer(waits, {"serverTime": START})
+            leave = await exchange.peers[0].next()
+            for peer in exchange.peers:
+                await peer.balance(1)
+            await exchange.peers[0].answer(leave)
+            await new.balance(2)
+            assert await deltas(events, 2) == [1, 2]
+
+
+async def test_a_feed_that_nobody_hears_does_not_move(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        exchange.script["userDataStream.unsubscribe"] = None
+        async with session.user_data():
+            pass
+        leave = await exchange.peers[0].next()
+        await session.rotate()
+        await exchange.peers[0].answer(leave)
+        await wait_all_tasks_blocked()
+        assert len(exchange.sent("userDataStream.subscribe")) == 1
+        assert not session._feeds
 
 
 async def test_g5_two_rotations_in_a_row_keep_repeats_apart(autojump_clock: MockClock) -> None:

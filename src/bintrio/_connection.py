@@ -11,9 +11,6 @@ answer is taken off in one step. So a caller can be cancelled only before anythi
 answer. Then its frame is withdrawn if the writer has not taken it yet, else the id is forgotten and the late answer is
 dropped and counted (G1, G2).
 
-**Ctrl-C** is for the user's own code: the background tasks are protected from it, so it comes out of the main task,
-bare, and never out of the middle of a state change.
-
 **The end is told at once.** Whatever ends the connection, `end` fails every waiting call with the cause before anything
 is awaited. Each learns whether bytes of it may have left: that is the difference between repeating and asking (G7).
 """
@@ -36,6 +33,7 @@ from ._frames import Message, Opcode
 from ._ledger import Charge, Cost, Ledger, Scope
 from ._signing import Key, payload
 from ._subscriptions import Feed
+from ._tasks import protected
 from ._wire import Outgoing, Wire, WireClosed, open_wire
 from .api._base import Api, Json, Request
 from .api.authentication import SessionLogon
@@ -204,7 +202,7 @@ class Connection:
         number: how many connections the session had tried to open before, plus one.
         address: where it leads.
         opened_at: local time at which it was begun, as `trio.current_time` has it.
-        last_heard: the exchange's time in milliseconds at which the last message came.
+        last_heard: the exchange's time in milliseconds when the last message came or the last ping was answered.
         is_logged_on: whether calls need no signature of their own.
         cause: what ended it, or None as long as it has not ended.
         is_due: set when it should be replaced: it ended, the exchange announced its shutdown, or the user asked.
@@ -269,9 +267,9 @@ class Connection:
             ) as self._wire:
                 with self._tasks:
                     async with trio.open_nursery() as nursery:
-                        nursery.start_soon(self._read)
-                        nursery.start_soon(self._watch_heart)
-                        nursery.start_soon(self._watch_deadlines)
+                        nursery.start_soon(protected, self._read)
+                        nursery.start_soon(protected, self._watch_heart)
+                        nursery.start_soon(protected, self._watch_deadlines)
                         is_ready = await self._become_ready(make_ready)
                         if is_ready:
                             task_status.started()
@@ -323,7 +321,6 @@ class Connection:
             logger.info("connection %d: retiring went wrong: %s", self.number, error)
         self.end(Ended("it was replaced"))
 
-    @trio.lowlevel.enable_ki_protection
     async def _read(self) -> None:
         try:
             while True:
@@ -334,7 +331,6 @@ class Connection:
         except WireClosed as closed:
             self.end(closed)
 
-    @trio.lowlevel.enable_ki_protection
     async def _watch_heart(self) -> None:
         window = self._shared.settings.pong_window
         self._heart.deadline = trio.current_time() + window
@@ -343,9 +339,9 @@ class Connection:
         self.end(Ended(f"no ping was answered for {window:g} s"))
 
     def _pong_written(self) -> None:
+        self.last_heard = self._shared.now()
         self._heart.deadline = trio.current_time() + self._shared.settings.pong_window
 
-    @trio.lowlevel.enable_ki_protection
     async def _watch_deadlines(self) -> None:
         # One timer for all calls. It is set to the earliest deadline, and looks again when that has passed: a call that
         # is answered in time, as nearly all are, pays a comparison instead of a cancel scope of its own.

@@ -44,6 +44,7 @@ from ._frames import (
     encode_frame,
     parse_close,
 )
+from ._tasks import protected, protecting
 from .errors import ProtocolViolation
 
 if TYPE_CHECKING:
@@ -194,8 +195,8 @@ class Wire:
         failure: BaseException | None = None
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._write, pong_written)
-                nursery.start_soon(self._run_control_lane, host, resource, headers)
+                nursery.start_soon(protected, self._write, pong_written)
+                nursery.start_soon(protected, self._run_control_lane, host, resource, headers)
                 try:
                     await self._shake_hands()
                     yield self
@@ -389,7 +390,7 @@ class Wire:
         try:
             async with trio.open_nursery() as nursery:
                 websocket = await trio_websocket.wrap_client_stream(
-                    nursery,
+                    protecting(nursery),
                     cast("trio.SocketStream", self._control),  # any stream will do, says its documentation
                     host,
                     resource,

@@ -42,6 +42,7 @@ from ._methods import Methods
 from ._rotation import backoff, rotation_delay
 from ._signing import Key
 from ._subscriptions import Feed, Subscriber
+from ._tasks import protected
 from ._wire import HandshakeRejected, connect_tcp
 from .api._base import Api, Request, catalogue
 from .api._values import RateLimit
@@ -53,6 +54,7 @@ from .errors import (
     InvalidTimestamp,
     NotSent,
     OutcomeUnknown,
+    ProtocolViolation,
     Rejected,
     UnknownOrder,
 )
@@ -218,13 +220,11 @@ class Session(Methods):
             Rejected: the exchange said no.
             NotSent: no byte of it left.
             OutcomeUnknown: it may have happened.
-            ProtocolViolation: the result does not fit the documented type.
+            ProtocolViolation: the answer to a call that only reads does not fit the documented type.
         """
         request = _identified(request)
-        envelope = await self._perform(
-            Call(request.api, request.params(), weight=request.weight, id=_checked_id(id)), request
-        )
-        result: R = read_result(request.api.name, request.api.result, envelope)
+        call = Call(request.api, request.params(), weight=request.weight, id=_checked_id(id))
+        result: R = await self._perform(call, request, request.api.result)
         return result
 
     async def request(
@@ -264,7 +264,7 @@ class Session(Methods):
             weight=weight or (api.weight if isinstance(api.weight, int) else 1),
             id=_checked_id(id),
         )
-        return read_result(method, Any, await self._perform(call, None))
+        return await self._perform(call, None, Any)
 
     async def confirm(self, error: OutcomeUnknown) -> Any:
         """Find out what became of a call: ask until the exchange says.
@@ -332,6 +332,7 @@ class Session(Methods):
             raise InvalidRequest("a key must not travel over plain ws:// to another machine", field="key")
         subscriber = Subscriber(buffer)
         feed = self._feeds.setdefault(key.api_key, Feed(key))
+        feed.expect_repeats(expected=self._overlaps > 0)
         feed.add(subscriber)
         try:
             await self._carry(feed)
@@ -339,7 +340,7 @@ class Session(Methods):
         finally:
             subscriber.end()
             if feed.remove(subscriber) and not self._is_closed:
-                self._chores.start_soon(self._abandon, feed)
+                self._chores.start_soon(protected, self._abandon, feed)
 
     # Live state
 
@@ -379,12 +380,17 @@ class Session(Methods):
 
     # The path of a call
 
-    async def _perform(self, call: Call, request: Request[Any] | None) -> Envelope:
+    async def _perform(self, call: Call, request: Request[Any] | None, result_type: Any) -> Any:
         self._check_key(call.api)
         envelope = await self._exchange(call, request)
-        error = read_error(call.api.name, envelope)
-        if error is None:
-            return envelope
+        try:
+            error = read_error(call.api.name, envelope)
+            if error is None:
+                return read_result(call.api.name, result_type, envelope)
+        except ProtocolViolation as violation:
+            if call.api.repeatable:
+                raise
+            raise _unknown(call, request, f"its answer cannot be read: {violation}") from violation
         if isinstance(error, InvalidTimestamp):
             self._clock_is_doubted.set()
         if isinstance(error, OutcomeUnknown):
@@ -454,7 +460,7 @@ class Session(Methods):
         with self._supervision:
             self._swap(await self._open_any())
             async with trio.open_nursery() as self._chores:
-                self._chores.start_soon(self._keep_time)
+                self._chores.start_soon(protected, self._keep_time)
                 task_status.started()
                 while True:
                     await self._replace_when_due()
@@ -469,7 +475,7 @@ class Session(Methods):
             logger.warning("connection %d was lost: %s", old.number, old.cause)
         self._expect_repeats(1)
         self._swap(await self._open_sometime())
-        self._chores.start_soon(self._retire, old)
+        self._chores.start_soon(protected, self._retire, old)
 
     async def _open_sometime(self) -> Connection:
         attempts = itertools.count()
@@ -560,7 +566,6 @@ class Session(Methods):
         changed, self._changed = self._changed, trio.Event()
         changed.set()
 
-    @trio.lowlevel.enable_ki_protection
     async def _retire(self, old: Connection) -> None:
         with trio.move_on_after(self._settings.drain_timeout):
             if self._current is not None:
@@ -572,7 +577,6 @@ class Session(Methods):
         await trio.sleep(self._settings.pong_window)
         self._expect_repeats(-1)
 
-    @trio.lowlevel.enable_ki_protection
     async def _keep_time(self) -> None:
         while True:
             with trio.move_on_after(CLOCK_INTERVAL):
@@ -606,10 +610,12 @@ class Session(Methods):
                     return
         if self.connection is None:
             raise NotSent(name, "there was no connection in time") from self._last_failure
+        if self._shared.ledger.delay(Cost(weight=1), self.now()) > 0:
+            raise NotSent(name, "the exchange's limits left no room for it in time")
         raise OutcomeUnknown(name, f"no answer came within {self._settings.request_timeout:g} s")
 
     async def _carry_all(self, connection: Connection) -> None:
-        for feed in list(self._feeds.values()):
+        for feed in [feed for feed in self._feeds.values() if feed.is_heard]:
             try:
                 await connection.subscribe(feed)
             except Rejected as error:
@@ -620,9 +626,8 @@ class Session(Methods):
             await self._carry_all(connection)
 
     def _restore_soon(self, feed: Feed) -> None:
-        self._chores.start_soon(self._restore, feed)
+        self._chores.start_soon(protected, self._restore, feed)
 
-    @trio.lowlevel.enable_ki_protection
     async def _restore(self, feed: Feed) -> None:
         """Subscribe anew after the exchange has ended a subscription, or tell why that cannot be."""
         try:
@@ -630,12 +635,13 @@ class Session(Methods):
         except (Rejected, NotSent, OutcomeUnknown) as error:
             self._end_feed(feed, error)
 
-    @trio.lowlevel.enable_ki_protection
     async def _abandon(self, feed: Feed) -> None:
         """Give up a feed that nobody listens to."""
         with trio.move_on_after(self._settings.request_timeout), suppress(Lost, Rejected, OutcomeUnknown):
             for connection in list(self._connections):
                 await connection.unsubscribe(feed)
+            if not feed.is_heard:
+                self._feeds.pop(feed.key.api_key, None)
 
     def _end_feed(self, feed: Feed, error: Exception) -> None:
         feed.end(error)

@@ -20,12 +20,14 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import trio
 from trio.testing import memory_stream_pair
 
 from bintrio._signing import Ed25519Key, HmacKey, RsaKey
+from bintrio._tasks import protected
 from bintrio.api._values import Side
 from bintrio.api.trading import OrderPlace
 from bintrio.endpoints import Address, Endpoint
@@ -138,7 +140,7 @@ class Sandbox:
     async def connect(self, address: Address) -> trio.abc.Stream:
         """An in-memory stream to this sandbox, whatever the address says. For virtual time."""
         client, server = memory_stream_pair()
-        self._nursery.start_soon(self._server.serve, server)
+        self._nursery.start_soon(protected, self._server.serve, server)
         return client
 
     @property
@@ -197,7 +199,7 @@ class Sandbox:
 
     def announce_shutdown(self, after: float = 10.0) -> None:
         """Send serverShutdown to every connection, and end those ``after`` seconds. New ones are welcome."""
-        self._nursery.start_soon(self._server.shut_down, after)
+        self._nursery.start_soon(protected, self._server.shut_down, after)
 
     def inject(self, fault: Fault) -> None:
         """Script a fault (see `bintrio.sandbox.faults`)."""
@@ -336,11 +338,11 @@ async def _listen(
     listeners: list[trio.SocketListener] = await trio.open_tcp_listeners(port, host="127.0.0.1")
     bound_port = listeners[0].socket.getsockname()[1]
     if not tls:
-        nursery.start_soon(trio.serve_listeners, server.serve, listeners)
+        nursery.start_soon(protected, trio.serve_listeners, partial(protected, server.serve), listeners)
         return Endpoint((f"ws://127.0.0.1:{bound_port}{PATH}",), "sandbox"), None
     server_context, client_context = _certificates()
     secured = [trio.SSLListener(listener, server_context, https_compatible=True) for listener in listeners]
-    nursery.start_soon(trio.serve_listeners, server.serve, secured)
+    nursery.start_soon(protected, trio.serve_listeners, partial(protected, server.serve), secured)
     return Endpoint((f"wss://127.0.0.1:{bound_port}{PATH}",), "sandbox"), client_context
 
 

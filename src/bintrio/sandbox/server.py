@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
 
 from bintrio._frames import Opcode, encode_frame
+from bintrio._tasks import protected, protecting
 from bintrio.api.events import ServerShutdown
 
 from . import faults, refusals
@@ -114,7 +115,7 @@ class Server:
         async with trio.open_nursery() as nursery:
             opened = None
             with trio.move_on_after(HANDSHAKE_TIMEOUT):
-                request = await wrap_server_stream(nursery, wire, _QUEUE, _MAX_MESSAGE_SIZE, _RECEIVE_SIZE)
+                request = await wrap_server_stream(protecting(nursery), wire, _QUEUE, _MAX_MESSAGE_SIZE, _RECEIVE_SIZE)
                 opened = await self._shake_hands(request, wire)
             if opened is not None:
                 session, websocket = opened
@@ -183,7 +184,7 @@ class Server:
         await trio.sleep(after)
         async with trio.open_nursery() as nursery:
             for connection in ending:
-                nursery.start_soon(connection.close, _GOING_AWAY, "server shutdown")
+                nursery.start_soon(protected, connection.close, _GOING_AWAY, "server shutdown")
 
 
 class _TurnedAway(Exception):
@@ -220,9 +221,9 @@ class Connection:
 
     async def run(self) -> None:
         """Until the connection is over."""
-        self._nursery.start_soon(self._write)
-        self._nursery.start_soon(self._beat)
-        self._nursery.start_soon(self._age)
+        self._nursery.start_soon(protected, self._write)
+        self._nursery.start_soon(protected, self._beat)
+        self._nursery.start_soon(protected, self._age)
         with suppress(ConnectionClosed):
             while True:
                 self._receive(await self._websocket.get_message())
@@ -264,7 +265,7 @@ class Connection:
         while True:
             await trio.sleep(self._server.timings.ping_interval)
             if not self._is_mute and not self._is_ending:
-                self._nursery.start_soon(self._ping)
+                self._nursery.start_soon(protected, self._ping)
 
     async def _ping(self) -> None:
         with trio.move_on_after(self._server.timings.pong_window) as window, suppress(ConnectionClosed):
@@ -414,7 +415,7 @@ class Connection:
         self.send(replace(answer, request_id=incoming.request_id).as_bytes())
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        self._nursery.start_soon(_do_later, seconds, action)
+        self._nursery.start_soon(protected, _do_later, seconds, action)
 
 
 async def _do_later(seconds: float, action: Callable[[], None]) -> None:
