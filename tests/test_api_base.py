@@ -253,3 +253,34 @@ RULES: list[tuple[Any, dict[str, Any], str | None]] = [
 @pytest.mark.parametrize(("rule", "given", "said"), RULES)
 def test_rules_say_what_is_wrong(rule: Any, given: dict[str, Any], said: str | None) -> None:
     assert rule(made(**given)) == said
+
+
+@api("made.up.rules", security="TRADE", weight=1, section="made-up", rules=(at_least_one("price", "limit"),))
+class Ruled(MadeUp, frozen=True, kw_only=True):
+    """A request with a rule, and without a result of its own."""
+
+
+del catalogue["made.up.rules"]
+
+
+def test_a_broken_rule_is_named_with_its_method() -> None:
+    with pytest.raises(InvalidRequest, match=r"^made\.up\.rules: one of price, limit is required$") as caught:
+        Ruled()
+    assert caught.value.field is None
+    assert Ruled(limit=1).api.repeatable is False
+
+
+START = 1_700_000_000_000
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+@pytest.mark.parametrize(("span", "passes"), [(0, True), (86_400_000, True), (86_400_001, False), (-1, False)])
+def test_a_span_of_time_is_at_most_a_day(unit: int, span: int, passes: bool) -> None:
+    rule = within_a_day("limit", "window")
+    said = rule(made(limit=START * unit, window=(START + span) * unit))
+    assert (said is None) is passes
+
+
+@pytest.mark.parametrize("zone", ["-12:01", "+14:01", "15", "1:60", "-1:3", "٣"])
+def test_a_time_zone_beyond_the_range_is_refused(zone: str) -> None:
+    assert time_zone_in_range("side")(made(side=zone)) is not None

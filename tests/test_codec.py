@@ -23,8 +23,10 @@ from bintrio._codec import (
     write_reply,
     write_request,
 )
-from bintrio.api._values import RateLimit
+from bintrio.api._values import OneOf, RateLimit, Record, Sole
+from bintrio.api.account import RelevantFilters
 from bintrio.api.events import EventStreamTerminated, UnknownEvent, UserEvent
+from bintrio.api.filters import MaxNumOrdersFilter, UnknownFilter
 from bintrio.api.general import ServerTime
 from bintrio.errors import InvalidRequest, OutcomeUnknown, PartlyDone, ProtocolViolation, Rejected, UnknownSymbol
 
@@ -169,3 +171,98 @@ def test_json_of_records_is_in_plain_notation() -> None:
     assert as_json([Decimal("1E-7"), {"a": (Decimal(5), None, True)}]) == ["0.0000001", {"a": ["5", None, True]}]
     assert as_json(LIMIT)["limit"] == 5
     assert isinstance(msgspec.json.encode(as_json(LIMIT)), bytes)
+
+
+class Plain(Record, frozen=True, kw_only=True):
+    name: str
+
+
+class Rich(Plain, frozen=True, kw_only=True):
+    price: Decimal
+    note: str | None = None
+
+
+class Holder(Record, frozen=True, kw_only=True):
+    items: tuple[OneOf[Rich | Plain], ...]
+
+
+ALICE = Plain(name="Alice")
+BOB = Rich(name="Bob", price=Decimal("0.10"))
+
+
+def read(result_type: Any, result: Any) -> Any:
+    return read_result("m", result_type, read_envelope(write_reply(1, 200, result=result)))
+
+
+@pytest.mark.parametrize("result", [ALICE, BOB, (ALICE,), (BOB, BOB), ()])
+def test_shapes_are_told_apart_by_what_is_there(result: Any) -> None:
+    assert read(Plain | Rich | tuple[Plain, ...] | tuple[Rich, ...], result) == result
+
+
+def test_shapes_may_be_mixed_in_one_array() -> None:
+    assert read(tuple[Rich | Plain, ...], (ALICE, BOB)) == (ALICE, BOB)
+    assert read(Holder, Holder(items=(ALICE, BOB))) == Holder(items=(ALICE, BOB))
+
+
+@pytest.mark.parametrize("result_type", [Rich | Plain, Plain | Rich, Rich | Plain | tuple[Rich, ...]])
+def test_a_broken_shape_does_not_pass_for_a_plainer_one(result_type: Any) -> None:
+    with pytest.raises(ProtocolViolation, match=r"m: Invalid decimal string - at `result\.price`"):
+        read(result_type, {"name": "Bob", "price": "x"})
+    with pytest.raises(ProtocolViolation, match=r"missing required field `name`"):
+        read(result_type, {"price": "1"})
+
+
+def test_a_broken_shape_inside_a_record_does_not_pass_either() -> None:
+    with pytest.raises(ProtocolViolation, match=r"Invalid decimal string - in `\.price` - at `result\.items\[0\]`"):
+        read(Holder, {"items": [{"name": "Bob", "price": "x"}]})
+
+
+def test_a_broken_shape_in_an_array_is_told_by_its_first_item() -> None:
+    wrongs: list[Any] = [[{"name": "Bob", "price": "x"}], [[]], ["price"]]
+    for wrong in wrongs:
+        with pytest.raises(ProtocolViolation, match="at `result"):
+            read(tuple[Rich, ...] | tuple[Plain, ...], wrong)
+
+
+def test_an_array_where_only_objects_are_known() -> None:
+    with pytest.raises(ProtocolViolation, match="Expected `object`, got `array`"):
+        read(Rich | Plain, [{"name": "Bob", "price": "1"}])
+
+
+def test_one_thing_may_come_in_an_array() -> None:
+    marker: Any = Sole
+    sole = marker[Rich | Plain]
+    assert read(sole, BOB) == read(sole, [BOB]) == BOB
+    for wrong in ([], [BOB, BOB]):
+        with pytest.raises(ProtocolViolation, match="Expected an array of length 1"):
+            read(sole, wrong)
+
+
+def test_g10_filters_are_read_again_when_one_is_unknown() -> None:
+    known = {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 5}
+    unknown = {"filterType": "MOON", "phase": [1]}
+    answer = {"exchangeFilters": [known, unknown], "symbolFilters": [], "assetFilters": []}
+    filters = read(RelevantFilters, answer)
+    assert filters.exchange_filters[0] == MaxNumOrdersFilter(max_num_orders=5)
+    assert isinstance(filters.exchange_filters[1], UnknownFilter)
+    assert as_json(filters) == answer
+    with pytest.raises(ProtocolViolation):
+        read(RelevantFilters, {"exchangeFilters": [unknown]})
+
+
+def test_a_reply_needs_a_result() -> None:
+    with pytest.raises(ProtocolViolation, match="m: the reply has no `result`"):
+        read_result("m", Plain, read_envelope(b'{"id":1,"status":200}'))
+
+
+def test_halves_of_a_409_are_typed() -> None:
+    path = EXAMPLES / "order.cancelReplace" / "response-partial-cancel-failed.json"
+    error = decode_response("order.cancelReplace", path.read_bytes()).error
+    assert isinstance(error, PartlyDone)
+    assert error.done["newOrderResponse"].order_id == 12569099453
+    assert error.failed["cancelResponse"].code == -2011
+
+
+def test_a_known_event() -> None:
+    path = EXAMPLES.parent / "events" / "balanceUpdate.json"
+    assert decode_event(path.read_text()).subscription_id == 0

@@ -77,3 +77,11 @@ def test_an_endpoint_is_left_as_it_is_and_other_things_are_refused() -> None:
     wrong: Any = 7
     with pytest.raises(InvalidRequest, match="not int"):
         as_endpoint(wrong)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"), [("wss://example.com", True), ("ws://example.com", False), ("ws://127.0.0.1", True)]
+)
+def test_g9_private_is_what_nobody_else_can_read(url: str, expected: bool) -> None:
+    (address,) = as_endpoint(url).addresses(time_unit="ms")
+    assert address.is_private is expected
