@@ -5,6 +5,7 @@ from ._connection import Connection, Counters
 from ._signing import Ed25519Key, HmacKey, Key, RsaKey
 from ._subscriptions import Gap, Subscriber, UserDataEvent
 from .api._base import Request
+from .api._orders import ListedOrder, OrderList
 from .api._values import (
     AccountType,
     AllocationType,
@@ -200,6 +201,7 @@ from .api.user_data import (
     UserDataStreamSubscribeSignature,
     UserDataStreamUnsubscribe,
 )
+from .columns import to_columns
 from .endpoints import DEMO, PRODUCTION, TESTNET, Address, Endpoint, TimeUnit
 from .errors import (
     Banned,
@@ -227,7 +229,9 @@ from .errors import (
     UnknownSymbol,
     WafBlocked,
 )
+from .rules import CheckedRequest, Circumstances, SymbolRules, Violation
 from .session import Session, open_session
+from .times import from_datetime, to_datetime
 
 __all__ = [
     # Sessions
@@ -279,6 +283,49 @@ __all__ = [
     "SubscriberTooSlow",
     # Requests
     "Request",
+    # What people do with results
+    "CheckedRequest",
+    "Violation",
+    "Circumstances",
+    "SymbolRules",
+    "from_datetime",
+    "to_datetime",
+    "to_columns",
+    # Trading requests
+    "ListedOrder",
+    "OrderList",
+    "OrderAck",
+    "OrderResult",
+    "Fill",
+    "PreventedFill",
+    "OrderFull",
+    "CanceledOrder",
+    "CanceledOrderList",
+    "PlacedOrderList",
+    "PendingOrderReport",
+    "CommissionForOrder",
+    "OrderTested",
+    "OrderTestedWithRates",
+    "ReplacedOrder",
+    "AmendedOrder",
+    "AmendedOrderList",
+    "OrderAmended",
+    "OrderPlace",
+    "OrderTest",
+    "OrderCancel",
+    "OrderCancelReplace",
+    "OrderAmendKeepPriority",
+    "OpenOrdersCancelAll",
+    "OrderListPlace",
+    "OrderListPlaceOco",
+    "OrderListPlaceOto",
+    "OrderListPlaceOtoco",
+    "OrderListPlaceOpo",
+    "OrderListPlaceOpoco",
+    "OrderListCancel",
+    "RoutedOrder",
+    "SorOrderPlace",
+    "SorOrderTest",
     # Values
     "Timestamp",
     "Duration",
@@ -367,39 +414,6 @@ __all__ = [
     "SessionLogon",
     "SessionStatus",
     "SessionLogout",
-    # Trading requests
-    "OrderAck",
-    "OrderResult",
-    "Fill",
-    "PreventedFill",
-    "OrderFull",
-    "CanceledOrder",
-    "CanceledOrderList",
-    "PlacedOrderList",
-    "PendingOrderReport",
-    "CommissionForOrder",
-    "OrderTested",
-    "OrderTestedWithRates",
-    "ReplacedOrder",
-    "AmendedOrder",
-    "AmendedOrderList",
-    "OrderAmended",
-    "OrderPlace",
-    "OrderTest",
-    "OrderCancel",
-    "OrderCancelReplace",
-    "OrderAmendKeepPriority",
-    "OpenOrdersCancelAll",
-    "OrderListPlace",
-    "OrderListPlaceOco",
-    "OrderListPlaceOto",
-    "OrderListPlaceOtoco",
-    "OrderListPlaceOpo",
-    "OrderListPlaceOpoco",
-    "OrderListCancel",
-    "RoutedOrder",
-    "SorOrderPlace",
-    "SorOrderTest",
     # Account requests
     "CommissionRates",
     "Balance",

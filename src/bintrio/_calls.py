@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
-from difflib import get_close_matches
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
@@ -109,6 +108,8 @@ def _complain(request_type: type[Request[Any]], args: tuple[Any, ...], kwargs: M
 
 def did_you_mean(name: str, known: list[str]) -> str:
     """The known name that is nearest to a misspelt one, as the end of a sentence, or nothing."""
+    from difflib import get_close_matches  # for those who misspell only
+
     found = get_close_matches(python_name(name), known, n=1)
     return f"; did you mean {found[0]!r}?" if found else ""
 

@@ -219,13 +219,16 @@ def read_event(envelope: Envelope) -> UserEvent:
     raw = envelope.event
     event: Event
     try:
-        event = _read_event(raw)
+        event = _event_decoder()(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         event = UnknownEvent(event_type=_event_type(raw), raw=bytes(raw))
     return UserEvent(subscription_id=envelope.subscription_id, event=event)
 
 
-_read_event: Final = msgspec.json.Decoder(KnownEvent).decode
+@cache
+def _event_decoder() -> Callable[[Any], KnownEvent]:
+    # Built when the first event comes: seven large records are a twentieth of what importing bintrio costs.
+    return msgspec.json.Decoder(KnownEvent).decode
 
 
 class _EventType(msgspec.Struct):

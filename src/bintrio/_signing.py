@@ -25,17 +25,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from .errors import InvalidRequest
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     from .api._base import Json
 
@@ -112,8 +109,6 @@ class _PrivateKey(Key):
 
     __slots__ = ()
 
-    _type: ClassVar[type]
-
     @classmethod
     def from_pem(cls, data: str | bytes, *, api_key: str, password: str | bytes | None = None) -> Self:
         """A key from PEM text: PKCS#8, encrypted or not, or the traditional form of RSA.
@@ -140,7 +135,7 @@ class _PrivateKey(Key):
         return cls.from_pem(_read_file(path), api_key=api_key, password=password)
 
     def __init__(self, private_key: object, *, api_key: str) -> None:
-        _check_type(private_key, self._type, type(self))
+        _check_type(private_key, type(self))
         super().__init__(api_key, self._prepare(private_key))
 
     @staticmethod
@@ -161,10 +156,11 @@ class RsaKey(_PrivateKey):
 
     __slots__ = ()
 
-    _type: ClassVar[type] = RSAPrivateKey
-
     @staticmethod
     def _prepare(private_key: RSAPrivateKey) -> Callable[[bytes], str]:
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.hashes import SHA256
+
         padding, digest = PKCS1v15(), SHA256()
         return lambda message: _base64(private_key.sign(message, padding, digest))
 
@@ -183,14 +179,18 @@ class Ed25519Key(_PrivateKey):
     __slots__ = ()
 
     can_log_on: ClassVar[bool] = True
-    _type: ClassVar[type] = Ed25519PrivateKey
 
     @staticmethod
     def _prepare(private_key: Ed25519PrivateKey) -> Callable[[bytes], str]:
         return lambda message: _base64(private_key.sign(message))
 
 
-_CLASSES: Final[dict[type, type[Key]]] = {RSAPrivateKey: RsaKey, Ed25519PrivateKey: Ed25519Key}
+def _private_key_types() -> dict[type[Key], type]:
+    # Imported when the first key is made: it would be a fifth of what importing bintrio costs.
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    return {RsaKey: RSAPrivateKey, Ed25519Key: Ed25519PrivateKey}
 
 
 def _as_text(value: Json) -> str:
@@ -248,6 +248,9 @@ def _read_private_key(data: bytes, password: str | bytes | None) -> object:
         raise InvalidRequest("the private key is encrypted: give its passphrase as password", field="password")
     if passphrase is not None and not encrypted:
         raise InvalidRequest("a passphrase was given, but the private key is not encrypted", field="password")
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     try:
         return load_pem_private_key(data, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -268,12 +271,11 @@ def _unreadable(encrypted: bool) -> InvalidRequest:
     return InvalidRequest("the private key is damaged, or in another form than PKCS#8", field="data")
 
 
-def _check_type(private_key: object, wanted: type, key_type: type[Key]) -> None:
-    if isinstance(private_key, wanted):
-        return
-    for kind, other in _CLASSES.items():
-        if isinstance(private_key, kind):
-            raise InvalidRequest(
-                f"{key_type.__name__} was given the private key of another type: use {other.__name__}", field="data"
-            )
-    raise InvalidRequest(f"{key_type.__name__} cannot use this type of private key", field="data")
+def _check_type(private_key: object, key_type: type[Key]) -> None:
+    fitting = [known for known, wanted in _private_key_types().items() if isinstance(private_key, wanted)]
+    if not fitting:
+        raise InvalidRequest(f"{key_type.__name__} cannot use this type of private key", field="data")
+    if not issubclass(key_type, fitting[0]):
+        raise InvalidRequest(
+            f"{key_type.__name__} was given the private key of another type: use {fitting[0].__name__}", field="data"
+        )

@@ -1,0 +1,57 @@
+"""The public surface: in one place, complete, and named by rule."""
+
+from __future__ import annotations
+
+import inspect
+
+import msgspec
+
+import bintrio
+from bintrio import errors
+from bintrio._codec import decoder
+from bintrio.api import events, filters
+from bintrio.api._base import catalogue, python_name
+
+
+def test_every_name_is_there_once() -> None:
+    assert len(bintrio.__all__) == len(set(bintrio.__all__))
+    for name in bintrio.__all__:
+        assert getattr(bintrio, name) is not None
+
+
+def test_every_request_is_public_and_has_its_method() -> None:
+    for method, request_type in catalogue.items():
+        assert getattr(bintrio, request_type.__name__) is request_type
+        assert inspect.iscoroutinefunction(getattr(bintrio.Session, python_name(method)))
+
+
+def test_the_class_of_a_request_is_named_by_the_exchange_too() -> None:
+    for method, request_type in catalogue.items():
+        assert request_type.__name__.lower() == method.replace(".", "").lower()
+
+
+def test_every_error_is_public() -> None:
+    for name, value in vars(errors).items():
+        if inspect.isclass(value) and issubclass(value, errors.BintrioError):
+            assert getattr(bintrio, name) is value
+
+
+def test_every_record_that_a_user_can_meet_is_public() -> None:
+    """Whatever hangs below a result, an event or a filter."""
+    met: set[type] = set()
+
+    def walk(annotation: object) -> None:
+        for part in getattr(annotation, "__args__", ()) or ():
+            walk(part)
+        if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct) and annotation not in met:
+            met.add(annotation)
+            for field in msgspec.structs.fields(annotation):
+                walk(field.type)
+
+    for request_type in catalogue.values():
+        assert decoder(request_type.api.result)
+        walk(request_type.api.result)
+    walk(events.Event)
+    walk(filters.Filter)
+    hidden = sorted(record.__name__ for record in met if getattr(bintrio, record.__name__, None) is not record)
+    assert not hidden
