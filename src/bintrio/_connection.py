@@ -131,7 +131,7 @@ class Lost(Exception):
 
 
 class Overdue(Exception):
-    """The deadline of the call passed before the answer came. `Call.is_sent` tells whether a byte of it may have left."""
+    """The deadline of the call passed before the answer came; `Call.is_sent` tells whether a byte of it left."""
 
 
 class Ended(Exception):
