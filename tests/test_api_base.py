@@ -30,6 +30,7 @@ from bintrio.api._base import (
     plain,
     python_name,
     requires,
+    requires_by,
     requires_value,
     time_zone_in_range,
     together,
@@ -220,6 +221,9 @@ RULES: list[tuple[Any, dict[str, Any], str | None]] = [
         "side='BUY' requires price or limit, really",
     ),
     (requires("side", (), "price"), {"side": "X"}, "side requires price"),
+    (requires_by("side", {"BUY": ["price"]}), {"side": "BUY"}, "side='BUY' requires price"),
+    (requires_by("side", {"BUY": ["price"]}), {"side": "BUY", "price": 1}, None),
+    (requires_by("side", {"BUY": ["price"]}), {"side": "SELL"}, None),
     (excludes("side", ("BUY",), "price"), {"side": "BUY", "price": 1}, "side='BUY' excludes price"),
     (requires_value("price", "side", "BUY"), {"price": 1}, "price requires side='BUY'"),
     (

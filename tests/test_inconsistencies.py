@@ -176,7 +176,8 @@ def test_inconsistency_17_what_only_other_documents_know_is_optional() -> None:
     assert as_json(decode_response("account.status", with_result(more)).result) == more
     order = message("order.place/response-result")["result"]
     prevented = {"preventedMatchId": 1, "makerOrderId": 2, "price": "1.0", "makerPreventedQuantity": "3"}
-    full = order | {"fills": [], "orderCapacity": "AGENCY", "tradeGroupId": 1, "preventedMatches": [prevented]}
+    fill = {"price": "1", "qty": "1", "commission": "0", "commissionAsset": None, "tradeId": 1}
+    full = order | {"fills": [fill], "orderCapacity": "AGENCY", "tradeGroupId": 1, "preventedMatches": [prevented]}
     assert as_json(decode_response("order.place", with_result(full)).result) == full
     subscription = [{"subscriptionId": 0, "expirationTime": 5}]
     assert as_json(decode_response("session.subscriptions", with_result(subscription)).result) == subscription

@@ -98,6 +98,10 @@ def test_what_only_type_checkers_know_is_nothing_at_runtime() -> None:
     assert _narrowed.PlaceAs is _narrowed.DayOne  # type: ignore[comparison-overlap]
 
 
+def test_what_python_asks_of_every_module_is_not_there() -> None:
+    assert not hasattr(_narrowed, "__path__")
+
+
 def test_the_page_of_methods_is_current() -> None:
     script = runpy.run_path(str(ROOT / "scripts" / "make_methods.py"))
     assert (ROOT / "docs" / "methods.md").read_text() == script["text"](), "run scripts/make_methods.py"

@@ -165,4 +165,6 @@ else:
             return cls
 
     def __getattr__(name: str) -> type[_Absent]:
+        if name.startswith("_"):
+            raise AttributeError(name)
         return _Absent

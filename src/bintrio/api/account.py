@@ -187,7 +187,7 @@ class AccountTrade(Record, frozen=True, kw_only=True):
     qty: Decimal
     quote_qty: Decimal
     commission: Decimal
-    commission_asset: str
+    commission_asset: str | None
     time: Timestamp
     is_buyer: bool
     is_maker: bool
@@ -284,7 +284,7 @@ class Allocation(Record, frozen=True, kw_only=True):
     qty: Decimal
     quote_qty: Decimal
     commission: Decimal
-    commission_asset: str
+    commission_asset: str | None
     time: Timestamp
     is_buyer: bool
     is_maker: bool

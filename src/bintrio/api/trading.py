@@ -82,12 +82,16 @@ class OrderResult(OrderReport, frozen=True, kw_only=True):
 
 
 class Fill(Record, frozen=True, kw_only=True):
-    """One trade of an order. ``match_type`` and ``alloc_id`` come with smart order routing, where there is no trade."""
+    """One trade of an order.
+
+    ``match_type`` and ``alloc_id`` come with smart order routing, where there is no trade. Where no commission is due,
+    the SBE schema allows for no ``commission_asset``.
+    """
 
     price: Decimal
     qty: Decimal
     commission: Decimal
-    commission_asset: str
+    commission_asset: str | None
     trade_id: int
     match_type: MatchType | None = None
     alloc_id: int | None = None
