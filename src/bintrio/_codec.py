@@ -424,11 +424,17 @@ def _known_filters(value: Any) -> Any:
     fields = cast("dict[str, Any]", value)
     if "filterType" not in fields:
         return {name: _known_filters(item) for name, item in fields.items()}
+    raw = _encoder.encode(fields)
     try:
-        msgspec.convert(fields, Filter)
+        _filter_reader()(raw)
     except msgspec.ValidationError:
-        return {"filterType": "", "type": str(fields["filterType"]), "raw": _encoder.encode(fields)}
+        return {"filterType": "", "type": str(fields["filterType"]), "raw": raw}
     return fields
+
+
+@cache
+def _filter_reader() -> Callable[[bytes], Any]:
+    return msgspec.json.Decoder(Filter).decode
 
 
 # The sandbox's side
