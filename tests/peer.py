@@ -52,7 +52,7 @@ class Peer:
     async def serve(self) -> None:
         try:
             async with trio.open_nursery() as nursery:
-                request = await trio_websocket.wrap_server_stream(nursery, self.stream)
+                request = await trio_websocket.wrap_server_stream(nursery, self.stream, max_message_size=2**24)
                 self.websocket = await request.accept()
                 self.exchange.peers.append(self)
                 while True:

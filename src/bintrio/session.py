@@ -568,9 +568,10 @@ class Session(Methods):
 
     async def _retire(self, old: Connection) -> None:
         with trio.move_on_after(self._settings.drain_timeout):
-            if self._current is not None:
-                # Feeds that someone subscribed to on the old connection while the new one was opened.
-                await self._try_to_carry_all(self._current)
+            # Feeds that someone subscribed to on the old connection while the new one was opened.
+            assert self._current is not None
+            with suppress(Lost, OutcomeUnknown):
+                await self._carry_all(self._current)
             await old.retire()
         old.end(Ended(f"it was replaced, and did not answer within {self._settings.drain_timeout:g} s"))
         # What the new connection is late with, it brings within the pong window, or it is dead.
@@ -620,10 +621,6 @@ class Session(Methods):
                 await connection.subscribe(feed)
             except Rejected as error:
                 self._end_feed(feed, error)
-
-    async def _try_to_carry_all(self, connection: Connection) -> None:
-        with suppress(Lost, OutcomeUnknown):
-            await self._carry_all(connection)
 
     def _restore_soon(self, feed: Feed) -> None:
         self._chores.start_soon(protected, self._restore, feed)
