@@ -332,6 +332,7 @@ async def test_g6_a_caller_cancelled_while_it_waits_for_room_leaves_nothing(auto
         assert scope.cancelled_caught
         assert session.connection is not None
         assert session.connection.in_flight == 2
+        assert session.connection.backlog > 1_200_000
         await trio.sleep(20)
         # Which of the two the writer took first is not ours to say.
         assert {type(outcome.error) for outcome in outcomes} == {OutcomeUnknown, NotSent}
@@ -1336,6 +1337,18 @@ async def test_g10_unknown_events_are_carried(autojump_clock: MockClock) -> None
         assert first.event_type == "somethingNew"
         assert b'"z": [1]' in first.raw
         assert isinstance(second, bintrio.UnknownEvent)
+
+
+async def test_g10_unknown_fields_break_nothing(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        async with trio.open_nursery() as nursery:
+            outcome = in_background(nursery, lambda: session.depth(symbol="BTCUSDT"))
+            request = await exchange.peers[0].next()
+            result = {"lastUpdateId": 1, "bids": [["1", "2", "new"]], "asks": [], "new": {"deep": [1]}}
+            await exchange.peers[0].answer(request, result, new=1, rateLimits=[{**LIMITS[0], "count": 1, "new": None}])
+        assert outcome.value.last_update_id == 1
+        await exchange.peers[0].event(0, e="balanceUpdate", E=1, a="BTC", d="1", T=1, new="field")
+        assert isinstance(await anext(events), bintrio.BalanceUpdate)
 
 
 async def test_g10_unknown_codes_are_carried(autojump_clock: MockClock) -> None:

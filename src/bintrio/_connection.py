@@ -367,6 +367,11 @@ class Connection:
         """How many calls wait for their answer."""
         return len(self._waiting)
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait to be written."""
+        return self._wire.backlog
+
     async def room(self) -> None:
         """Wait until there is room to queue a call, or the connection has ended. No checkpoint if there is."""
         try:
