@@ -356,31 +356,38 @@ def together(*names: str) -> Rule:
 
 
 def requires(name: str, values: Sequence[str], *needed: str) -> Rule:
-    """When ``name`` has one of the values, or any at all if there are none, what is needed must be given."""
+    """When ``name`` has one of the values, or any at all if there are none, what is needed must be given.
+
+    ``a|b`` is needed when one of the two will do.
+    """
+    if values:
+        return requires_by(name, dict.fromkeys(values, needed))
     alternatives = [need.split("|") for need in needed]
-
-    def rule(request: Any) -> str | None:
-        value = getattr(request, name)
-        if value is None or (values and value not in values):
-            return None
-        missing = [names for names in alternatives if not _given(request, names)]
-        if not missing:
-            return None
-        case = f"{name}={value!r}" if values else name
-        return f"{case} requires {', '.join(' or '.join(names) for names in missing)}"
-
-    return rule
+    return lambda request: None if getattr(request, name) is None else _complain_of_missing(request, name, alternatives)
 
 
 def requires_by(name: str, cases: Mapping[str, Sequence[str]]) -> Rule:
     """`requires` for several values of ``name`` at once: one look instead of one rule for each."""
-    rules = {value: requires(name, (value,), *needed) for value, needed in cases.items()}
+    alternatives = {value: [need.split("|") for need in needed] for value, needed in cases.items()}
 
     def rule(request: Any) -> str | None:
-        found = rules.get(getattr(request, name))
-        return found(request) if found else None
+        value = getattr(request, name)
+        return (
+            _complain_of_missing(request, f"{name}={value!r}", alternatives[value]) if value in alternatives else None
+        )
 
     return rule
+
+
+def _complain_of_missing(request: Any, case: str, alternatives: Sequence[Sequence[str]]) -> str | None:
+    for names in alternatives:
+        for name in names:
+            if getattr(request, name) is not None:
+                break
+        else:
+            missing = [names for names in alternatives if not _given(request, names)]
+            return f"{case} requires {', '.join(' or '.join(names) for names in missing)}"
+    return None
 
 
 def excludes(name: str, values: Sequence[str], *names: str) -> Rule:
