@@ -7,8 +7,8 @@
 It listens on loopback TCP, with TLS on request, and hands out in-memory streams. All its time is trio's, so under
 `trio.testing.MockClock` a day passes at once; there, use ``listen=False`` and `Sandbox.connect`.
 
-What it does not do yet: stop orders, order lists, icebergs, pegged orders, self-trade prevention, and the methods that
-answer -1020.
+What it does not do yet: stop, trailing, iceberg and pegged orders, which are refused as not supported for the symbol;
+self-trade prevention; order lists and smart order routing, whose methods answer -1020 (`answered_methods`).
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ from .faults import (
 )
 from .handshake import PATH
 from .limits import Limits
+from .methods import functions
 from .orders import Order
 from .server import Server, Timings
 from .symbols import SYMBOLS, Symbol
@@ -86,6 +87,7 @@ __all__ = [
     "Symbol",
     "Timeout",
     "UnknownIdReply",
+    "answered_methods",
     "open_sandbox",
     "trader",
 ]
@@ -103,6 +105,11 @@ def trader(uid: int = _TRADER_UID) -> SandboxAccount:
     balances = {"BTC": Decimal(100), "ETH": Decimal(1_000), "BNB": Decimal(1_000), "USDT": Decimal(1_000_000)}
     rate = Decimal("0.001")
     return SandboxAccount(uid, balances, maker_rate=rate, taker_rate=rate)
+
+
+def answered_methods() -> frozenset[str]:
+    """The exchange's names of the methods that a sandbox answers; to all others it says -1020, as to unknown ones."""
+    return frozenset(functions)
 
 
 class Sandbox:

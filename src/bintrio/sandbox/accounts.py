@@ -6,6 +6,7 @@ or comes and goes by a deposit or withdrawal.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
@@ -14,7 +15,7 @@ import msgspec
 from bintrio.api.account import Balance
 from bintrio.api.events import AssetBalance
 
-from .orders import NOTHING, Order, eight_decimals
+from .orders import NOTHING, Execution, Order, eight_decimals
 from .refusals import client_order_id_differs, no_such_order, order_refused
 
 
@@ -36,6 +37,8 @@ class Account:
 
     Attributes:
         orders: all its orders by order id.
+        history: its orders by symbol, in the order of their ids.
+        executions: its side of each trade by symbol, in the order of the trades.
         updated_at: when its balances last changed, in microseconds.
     """
 
@@ -51,9 +54,12 @@ class Account:
         self.maker_rate = maker_rate
         self.taker_rate = taker_rate
         self.orders: dict[int, Order] = {}
+        self.history: defaultdict[str, list[Order]] = defaultdict(list)
+        self.executions: defaultdict[str, list[Execution]] = defaultdict(list)
         self.updated_at = 0
         self._holdings = {asset: Holding(free=amount) for asset, amount in balances.items()}
         self._by_client_id: dict[tuple[str, str], Order] = {}
+        self._open: dict[int, Order] = {}
 
     # Balances
 
@@ -111,14 +117,29 @@ class Account:
         Raises:
             Refusal: -2010.
         """
-        namesake = self._by_client_id.get((order.symbol, order.client_order_id))
-        if namesake is not None and namesake.is_open:
+        if self.is_taken(order.symbol, order.client_order_id):
             raise order_refused("Duplicate order sent.")
+
+    def is_taken(self, symbol: str, client_order_id: str) -> bool:
+        """Whether an open order of the symbol has that client order id."""
+        namesake = self._by_client_id.get((symbol, client_order_id))
+        return namesake is not None and namesake.is_open
 
     def register(self, order: Order) -> None:
         """Take note of a new order."""
-        self.orders[order.order_id] = order
+        self.orders[order.order_id] = self._open[order.order_id] = order
+        self.history[order.symbol].append(order)
         self._by_client_id[(order.symbol, order.client_order_id)] = order
+
+    def rename(self, order: Order, client_order_id: str) -> None:
+        """Let an order go by another client order id; its former one is free."""
+        del self._by_client_id[(order.symbol, order.client_order_id)]
+        order.client_order_id = client_order_id
+        self._by_client_id[(order.symbol, client_order_id)] = order
+
+    def retire(self, order: Order) -> None:
+        """Take note that an order is no longer open."""
+        del self._open[order.order_id]
 
     def find(self, symbol: str, order_id: int | None, client_order_id: str | None) -> Order:
         """An order by either id; with both, by the order id, and the other must agree.
@@ -138,4 +159,4 @@ class Account:
 
     def open_orders(self, symbol: str | None = None) -> Iterator[Order]:
         """Orders that can still trade, oldest first."""
-        return (order for order in self.orders.values() if order.is_open and symbol in {None, order.symbol})
+        return (order for order in self._open.values() if symbol in {None, order.symbol})

@@ -29,7 +29,7 @@ from bintrio._signing import Ed25519Key, HmacKey, RsaKey
 
 from . import refusals
 from .orders import NOTHING
-from .units import MILLISECOND, SECOND
+from .units import MILLISECOND, SECOND, as_microseconds
 
 DEFAULT_RECV_WINDOW: Final = Decimal(5_000)
 """Milliseconds; "Timing security"."""
@@ -37,8 +37,6 @@ DEFAULT_RECV_WINDOW: Final = Decimal(5_000)
 _API_KEY: Final = re.compile(r"[A-Za-z0-9]{1,128}")
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,20}")
 _WINDOW: Final = re.compile(r"[0-9]{1,20}(\.[0-9]+)?")
-_FIRST_MICROSECONDS: Final = 10**14
-"""A timestamp from here on is in microseconds: as milliseconds it would lie in the year 5138."""
 
 
 class SandboxAccount:
@@ -200,7 +198,7 @@ def check_timestamp(params: Mapping[str, Any], now: int) -> None:
         raise refusals.mandatory("timestamp")
     if not _TIMESTAMP.fullmatch(sent):
         raise refusals.illegal_characters("timestamp", "^[0-9]{1,20}$")
-    timestamp = int(sent) if int(sent) >= _FIRST_MICROSECONDS else int(sent) * MILLISECOND
+    timestamp = as_microseconds(int(sent))
     if timestamp >= now + SECOND:
         raise refusals.timestamp_ahead()
     if now - timestamp > _recv_window(params) * MILLISECOND:

@@ -217,12 +217,13 @@ class Exchange:
         credential = self._authenticate(api, session, params, now)
         if credential is not None and api.orders:
             context.orders = self._order_budgets[credential.uid]
-            context.orders.admit(api.orders, now)
+            # order.cancelReplace may cancel over the limit; then it sees to the limit itself.
+            if params.get("orderRateLimitExceededMode") != "CANCEL_ONLY":
+                context.orders.admit(api.orders, now)
         request = read_request(request_type, params)
-        result = functions[method](Call(self.engine, self.limits, request, session, credential, now))
+        order_budget = None if credential is None else self._order_budgets[credential.uid]
+        result = functions[method](Call(self.engine, self.limits, request, session, credential, order_budget, now))
         context.weight = request.weight if api.weight_on_success is None else api.weight_on_success
-        if context.orders is not None:
-            context.orders.add(api.orders, now)
         return result
 
     def _authenticate(self, api: Api, session: Session, params: Mapping[str, Any], now: int) -> Credential | None:
@@ -290,15 +291,19 @@ class Exchange:
 
     def _distribute(self, now: int) -> None:
         for uid, event in self.engine.take_notices():
-            self._count_filled(uid, event, now)
+            self._count(uid, event, now)
             for session in self.sessions:
                 number = session.subscription_to(uid)
                 if number is not None:
                     self._deliver(session, number, event)
 
-    def _count_filled(self, uid: int, event: KnownEvent, now: int) -> None:
-        """An order stops counting as unfilled with its first trade ("Unfilled Order Count")."""
-        if isinstance(event, ExecutionReport) and event.execution_type == "TRADE":
+    def _count(self, uid: int, event: KnownEvent, now: int) -> None:
+        """An order counts as unfilled from its placing to its first trade, if any ("Unfilled Order Count")."""
+        if not isinstance(event, ExecutionReport):
+            return
+        if event.execution_type == "NEW":
+            self._order_budgets[uid].add(1, now)
+        elif event.execution_type == "TRADE":
             order = self.engine.accounts[uid].orders[event.order_id]
             if order.is_counted:
                 order.is_counted = False

@@ -18,15 +18,18 @@ from decimal import Decimal
 from itertools import count
 from typing import Final, Literal, NamedTuple
 
+from msgspec.structs import replace
+
 from bintrio.api._values import ExecutionType
+from bintrio.api.account import Amendment
 from bintrio.api.events import BalanceUpdate, KnownEvent, OutboundAccountPosition
-from bintrio.api.trading import OrderPlace, OrderTest
 
 from .accounts import Account
 from .book import Book
-from .orders import NOTHING, Execution, Order, Trade, eight_decimals, execution_report
-from .refusals import cancel_refused, invalid_symbol, order_refused
+from .orders import NOTHING, Execution, Order, Placement, Trade, eight_decimals, execution_report
+from .refusals import amend_refused, cancel_refused, invalid_symbol, order_refused
 from .symbols import Symbol
+from .tape import Tape
 
 
 class Notice(NamedTuple):
@@ -45,6 +48,7 @@ class MatchingEngine:
     Attributes:
         symbols: what is traded, by name.
         books: by the symbol's name.
+        tapes: the public trades, by the symbol's name.
         accounts: by uid.
         fees: commission taken so far, by asset.
         orders: every order that was taken, in order.
@@ -53,11 +57,11 @@ class MatchingEngine:
     def __init__(self, symbols: Iterable[Symbol]) -> None:
         self.symbols: Final = {symbol.name: symbol for symbol in symbols}
         self.books: Final = {name: Book(symbol.step_size) for name, symbol in self.symbols.items()}
+        self.tapes: Final = {name: Tape() for name in self.symbols}
         self.accounts: Final[dict[int, Account]] = {}
         self.fees: Final[dict[str, Decimal]] = {}
         self.orders: Final[list[Order]] = []
         self._order_ids = count(1)
-        self._trade_ids = count(1)
         self._execution_ids = count(1)
         self._notices: list[Notice] = []
 
@@ -79,18 +83,19 @@ class MatchingEngine:
 
     # Orders
 
-    def check(self, account: Account, request: OrderPlace | OrderTest, now: int) -> Order:
+    def check(self, account: Account, request: Placement, now: int) -> Order:
         """The order that a request asks for, if every rule lets it pass; nothing is changed.
 
         Raises:
             Refusal: -1121, -1013 or -2010.
         """
         symbol = self.symbol(request.symbol)
+        symbol.check_supported(request)
         order = _as_order(request, next(self._order_ids), account.uid, now)
         symbol.check(order, self._reference_price(order))
         return order
 
-    def place(self, account: Account, request: OrderPlace, now: int) -> Order:
+    def place(self, account: Account, request: Placement, now: int) -> Order:
         """Place an order, trade it, and put the rest on the book or end it.
 
         Raises:
@@ -151,16 +156,78 @@ class MatchingEngine:
         now: int,
         *,
         cancel_id: str | None = None,
-    ) -> None:
+    ) -> int:
         order.end(kind, now)
+        account.retire(order)
+        return self._report_release(account, order, kind, now, cancel_id=cancel_id)
+
+    def _report_release(
+        self,
+        account: Account,
+        order: Order,
+        kind: ExecutionType,
+        now: int,
+        *,
+        cancel_id: str | None = None,
+        former_id: str = "",
+    ) -> int:
+        """Give back what an order that has changed no longer needs, and tell. Returns the report's execution id."""
         self._release(account, order)
-        self._report(order, kind, cancel_id=cancel_id)
+        execution_id = self._report(order, kind, cancel_id=cancel_id, former_id=former_id)
         self._report_balances(account, (self._given(order),), now)
+        return execution_id
+
+    def amend(self, account: Account, order: Order, quantity: Decimal, now: int, *, client_order_id: str) -> int:
+        """Reduce the quantity of an order, which keeps its place on the book. Returns the report's execution id.
+
+        An order of which that much was traded already expires.
+
+        Raises:
+            Refusal: -2038 or -1013; nothing has changed.
+        """
+        self._check_amendment(account, order, quantity, client_order_id)
+        former_id, former_quantity = order.client_order_id, order.quantity
+        account.rename(order, client_order_id)
+        if quantity > order.executed:
+            execution_id = self._reduce(account, order, quantity, now, former_id)
+        else:
+            self.books[order.symbol].remove(order)
+            execution_id = self._end(account, order, "EXPIRED", now)
+        order.amendments.append(
+            Amendment(
+                symbol=order.symbol,
+                order_id=order.order_id,
+                execution_id=execution_id,
+                orig_client_order_id=former_id,
+                new_client_order_id=client_order_id,
+                orig_qty=eight_decimals(former_quantity),
+                new_qty=eight_decimals(quantity),
+                time=now,
+            )
+        )
+        return execution_id
+
+    def _check_amendment(self, account: Account, order: Order, quantity: Decimal, client_order_id: str) -> None:
+        if not order.is_open:
+            raise amend_refused("Unknown order sent.")
+        if quantity == order.quantity:
+            raise amend_refused("The requested action would change no state; rejecting")
+        if quantity > order.quantity:
+            raise amend_refused("Order amend (quantity increase) is not supported.")
+        if client_order_id != order.client_order_id and account.is_taken(order.symbol, client_order_id):
+            raise amend_refused("Duplicate order sent.")
+        self.symbols[order.symbol].check(replace(order, quantity=quantity), None)
+
+    def _reduce(self, account: Account, order: Order, quantity: Decimal, now: int, former_id: str) -> int:
+        order.quantity = quantity
+        order.updated_at = now
+        self.books[order.symbol].update_id += 1
+        return self._report_release(account, order, "REPLACED", now, former_id=former_id)
 
     # Trades
 
     def _settle(self, taker: Order, trade: Trade, now: int) -> None:
-        trade_id = next(self._trade_ids)
+        trade_id = self.tapes[taker.symbol].record(taker, trade, now)
         for order in (taker, trade.maker):
             self._settle_side(order, trade, trade_id, now, is_maker=order is trade.maker)
 
@@ -176,8 +243,11 @@ class MatchingEngine:
         self.fees[asset] = self.fees.get(asset, NOTHING) + commission
         if order.type != "MARKET":
             self._release(account, order)
-        execution = Execution(trade_id, trade.price, trade.quantity, commission, asset, is_maker)
+        execution = Execution(order, now, trade_id, trade.price, trade.quantity, commission, asset, is_maker)
         order.executions.append(execution)
+        account.executions[order.symbol].append(execution)
+        if not order.is_open:
+            account.retire(order)
         self._report(order, "TRADE", execution=execution)
         self._report_balances(account, (symbol.base, symbol.quote), now)
 
@@ -216,12 +286,20 @@ class MatchingEngine:
     # Events
 
     def _report(
-        self, order: Order, kind: ExecutionType, *, execution: Execution | None = None, cancel_id: str | None = None
-    ) -> None:
+        self,
+        order: Order,
+        kind: ExecutionType,
+        *,
+        execution: Execution | None = None,
+        cancel_id: str | None = None,
+        former_id: str = "",
+    ) -> int:
+        execution_id = next(self._execution_ids)
         report = execution_report(
-            order, kind, execution_id=next(self._execution_ids), execution=execution, cancel_id=cancel_id
+            order, kind, execution_id=execution_id, execution=execution, cancel_id=cancel_id, former_id=former_id
         )
         self._notices.append(Notice(order.owner, report))
+        return execution_id
 
     def _report_balances(self, account: Account, assets: Iterable[str], now: int) -> None:
         account.updated_at = now
@@ -237,7 +315,7 @@ def _needed(order: Order) -> Decimal:
     return order.price * order.remaining if order.is_buy else order.remaining
 
 
-def _as_order(request: OrderPlace | OrderTest, order_id: int, owner: int, now: int) -> Order:
+def _as_order(request: Placement, order_id: int, owner: int, now: int) -> Order:
     return Order(
         order_id=order_id,
         owner=owner,

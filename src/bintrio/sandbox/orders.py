@@ -8,7 +8,7 @@ Source: "Trading requests" of the WebSocket API document, executionReport in use
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -22,7 +22,20 @@ from bintrio.api._values import (
     TimeInForce,
 )
 from bintrio.api.events import ExecutionReport
-from bintrio.api.trading import CanceledOrder, Fill, OrderAck, OrderFull, OrderResult
+from bintrio.api.trading import (
+    AmendedOrder,
+    CanceledOrder,
+    Fill,
+    OrderAck,
+    OrderCancelReplace,
+    OrderFull,
+    OrderPlace,
+    OrderResult,
+    OrderTest,
+)
+
+Placement: TypeAlias = OrderPlace | OrderTest | OrderCancelReplace
+"""What asks for an order."""
 
 NOTHING: Final = Decimal(0)
 _EIGHT_DECIMALS: Final = Decimal("1E-8")
@@ -55,6 +68,8 @@ class Trade(NamedTuple):
 class Execution(NamedTuple):
     """One order's side of a trade."""
 
+    order: Order
+    time: int
     trade_id: int
     price: Decimal
     quantity: Decimal
@@ -73,6 +88,7 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
         quote_quantity: what a market order by quote amount may spend or is to yield; else 0.
         reserved: what is still locked for it, of the asset that it gives.
         is_counted: whether it still counts as unfilled against the account's ORDERS limits.
+        amendments: how its quantity was reduced.
     """
 
     order_id: int
@@ -96,6 +112,7 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
     strategy_type: int | None = None
     executions: list[Execution] = []
     is_counted: bool = True
+    amendments: list[account_api.Amendment] = []
 
     @property
     def is_buy(self) -> bool:
@@ -237,6 +254,51 @@ def canceled(order: Order, client_order_id: str) -> CanceledOrder:
     )
 
 
+def amended(order: Order, former_id: str) -> AmendedOrder:
+    """The order in the answer to order.amend.keepPriority; ``former_id`` is its client order id until then."""
+    return AmendedOrder(
+        symbol=order.symbol,
+        order_id=order.order_id,
+        order_list_id=-1,
+        orig_client_order_id=former_id,
+        client_order_id=order.client_order_id,
+        price=eight_decimals(order.price),
+        qty=eight_decimals(order.quantity),
+        executed_qty=eight_decimals(order.executed),
+        prevented_qty=eight_decimals(NOTHING),
+        quote_order_qty=eight_decimals(order.quote_quantity),
+        cumulative_quote_qty=eight_decimals(order.quote_executed),
+        status=order.status,
+        time_in_force=order.time_in_force,
+        type=order.type,
+        side=order.side,
+        working_time=order.created_at,
+        self_trade_prevention_mode=order.stp_mode,
+        strategy_id=order.strategy_id,
+        strategy_type=order.strategy_type,
+    )
+
+
+def account_trade(execution: Execution) -> account_api.AccountTrade:
+    """An item of myTrades."""
+    order = execution.order
+    return account_api.AccountTrade(
+        symbol=order.symbol,
+        id=execution.trade_id,
+        order_id=order.order_id,
+        order_list_id=-1,
+        price=eight_decimals(execution.price),
+        qty=eight_decimals(execution.quantity),
+        quote_qty=eight_decimals(execution.price * execution.quantity),
+        commission=eight_decimals(execution.commission),
+        commission_asset=execution.commission_asset,
+        time=execution.time,
+        is_buyer=order.is_buy,
+        is_maker=execution.is_maker,
+        is_best_match=True,
+    )
+
+
 def execution_report(
     order: Order,
     kind: ExecutionType,
@@ -244,6 +306,7 @@ def execution_report(
     execution_id: int,
     execution: Execution | None = None,
     cancel_id: str | None = None,
+    former_id: str = "",
 ) -> ExecutionReport:
     """The event that tells of the order's latest change.
 
@@ -253,6 +316,7 @@ def execution_report(
         execution_id: unique among all reports.
         execution: the trade, for kind ``TRADE``.
         cancel_id: the client order id of the cancellation, for kind ``CANCELED``.
+        former_id: the order's client order id until now, for kind ``REPLACED``.
     """
     return ExecutionReport(
         event_time=order.updated_at,
@@ -266,7 +330,7 @@ def execution_report(
         stop_price=eight_decimals(NOTHING),
         iceberg_quantity=eight_decimals(NOTHING),
         order_list_id=-1,
-        original_client_order_id=order.client_order_id if cancel_id else "",
+        original_client_order_id=order.client_order_id if cancel_id else former_id,
         execution_type=kind,
         order_status=order.status,
         reject_reason="NONE",

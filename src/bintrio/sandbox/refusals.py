@@ -115,6 +115,7 @@ def invalid_value(name: str) -> Refusal:
 
 
 _INVALID_VALUES: Final = {
+    "interval": (-1120, "Invalid interval."),
     "timeInForce": (-1115, "Invalid timeInForce."),
     "type": (-1116, "Invalid orderType."),
     "side": (-1117, "Invalid side."),
@@ -225,6 +226,26 @@ def cancel_refused(message: str) -> Refusal:
     return Refusal(-2011, message)
 
 
+def amend_refused(message: str) -> Refusal:
+    """-2038: the matching engine does not amend the order."""
+    return Refusal(-2038, message)
+
+
+def not_supported(kind: str) -> Refusal:
+    """-2010: the symbol does not take orders of that kind."""
+    return order_refused(f"{kind} orders are not supported for this symbol.")
+
+
+def replace_failed(data: dict[str, Any]) -> Refusal:
+    """-2022: order.cancelReplace did nothing. ``data`` says why."""
+    return Refusal(-2022, "Order cancel-replace failed.", data=data)
+
+
+def replace_partly_failed(data: dict[str, Any]) -> Refusal:
+    """-2021 with status 409: order.cancelReplace did one half. ``data`` has both halves."""
+    return Refusal(-2021, "Order cancel-replace partially failed.", status=409, data=data)
+
+
 def no_such_order() -> Refusal:
     """-2013."""
     return Refusal(-2013, "Order does not exist.")
@@ -233,6 +254,19 @@ def no_such_order() -> Refusal:
 def client_order_id_differs() -> Refusal:
     """-2039."""
     return Refusal(-2039, "Client order ID is not correct for this order ID.")
+
+
+# Market data
+
+
+def too_long(hours: int) -> Refusal:
+    """-1127, for a span of time."""
+    return Refusal(-1127, f"More than {hours} hours between startTime and endTime.")
+
+
+def no_reference_price() -> Refusal:
+    """-2043."""
+    return Refusal(-2043, "This symbol doesn't have a reference price.")
 
 
 # User data

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
-from .orders import Order, eight_decimals
-from .refusals import filter_failure, order_refused, stp_mode_not_allowed
+from .orders import Order, Placement, eight_decimals
+from .refusals import filter_failure, not_supported, order_refused, stp_mode_not_allowed
 
 _ORDER_TYPES: Final = ("LIMIT", "LIMIT_MAKER", "MARKET")
 
@@ -62,6 +62,21 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
             self._check_quantity(order.quantity)
         self._check_notional(order, reference_price)
 
+    def check_supported(self, request: Placement) -> None:
+        """Refuse an order of a kind that there is not here.
+
+        Raises:
+            Refusal: -2010.
+        """
+        if request.trailing_delta is not None:
+            raise not_supported("Trailing stop")
+        if request.type not in _ORDER_TYPES:
+            raise not_supported(request.type.capitalize().replace("_", " "))
+        if request.iceberg_qty is not None:
+            raise not_supported("Iceberg")
+        if request.peg_price_type is not None:
+            raise not_supported("Pegged")
+
     def _check_price(self, price: Decimal) -> None:
         if not self.min_price <= price <= self.max_price or price % self.tick_size:
             raise filter_failure("PRICE_FILTER")
@@ -97,19 +112,20 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
             "opoAllowed": False,
             "quoteOrderQtyMarketAllowed": True,
             "allowTrailingStop": False,
-            "cancelReplaceAllowed": False,
-            "amendAllowed": False,
+            "cancelReplaceAllowed": True,
+            "amendAllowed": True,
             "pegInstructionsAllowed": False,
             "isSpotTradingAllowed": True,
             "isMarginTradingAllowed": False,
-            "filters": self._filters(),
+            "filters": self.filters(),
             "permissions": [],
             "permissionSets": [["SPOT"]],
             "defaultSelfTradePreventionMode": "NONE",
             "allowedSelfTradePreventionModes": ["NONE"],
         }
 
-    def _filters(self) -> list[dict[str, Any]]:
+    def filters(self) -> list[dict[str, Any]]:
+        """As ``exchangeInfo`` lists them."""
         return [
             {
                 "filterType": "PRICE_FILTER",

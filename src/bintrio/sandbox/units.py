@@ -6,7 +6,7 @@ Source: "General API Information" (timeUnit) of the WebSocket API document.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -19,8 +19,22 @@ SECOND = 1_000_000
 """Microseconds in one."""
 
 
+FIRST_MICROSECONDS: Final = 10**14
+"""A time in a request from here on is in microseconds: as milliseconds it would lie in the year 5138."""
+
+
+def as_microseconds(time: int) -> int:
+    """A time of a request, which may be in either unit."""
+    return time if time >= FIRST_MICROSECONDS else time * MILLISECOND
+
+
+def last_microsecond(time: int) -> int:
+    """The end of a time of a request: a trade late in a millisecond is one of that millisecond."""
+    return time if time >= FIRST_MICROSECONDS else time * MILLISECOND + MILLISECOND - 1
+
+
 def in_unit(value: Any, unit: TimeUnit) -> Any:
-    """A record, or a sequence of records, with every time in it in ``unit``."""
+    """A record, or a sequence of records, with every time in it in ``unit``; records within records are left alone."""
     return value if unit == "us" else _in_milliseconds(value)
 
 

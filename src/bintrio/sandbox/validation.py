@@ -25,6 +25,7 @@ from bintrio.errors import InvalidRequest
 
 from . import refusals
 from .refusals import Refusal
+from .units import SECOND, as_microseconds
 
 Params = Mapping[str, Any]
 """Decoded JSON values by wire name; a number with a fraction is a Decimal with the digits that were sent."""
@@ -68,7 +69,18 @@ _SURPLUS_BY_TYPE: Final = {
     "LIMIT_MAKER": ("timeInForce", "stopPrice", "trailingDelta", "quoteOrderQty"),
     "MARKET": ("timeInForce", "price", "stopPrice", "trailingDelta", "icebergQty"),
 }
-_EITHER: Final = (("orderId", "origClientOrderId"),)
+_EITHER: Final = (
+    ("orderId", "origClientOrderId"),
+    ("cancelOrderId", "cancelOrigClientOrderId"),
+    ("origClientOrderId", "orderListId"),
+    ("orderListId", "listClientOrderId"),
+)
+
+_WITHIN_A_DAY: Final = frozenset({"allOrders", "allOrderLists", "myAllocations", "myTrades"})
+"""Methods whose span of time has a limit."""
+
+_LONGEST_SPAN: Final = 24
+"""Hours."""
 
 
 class Field(NamedTuple):
@@ -102,6 +114,8 @@ def read_request(request_type: type[Request[Any]], params: Params) -> Request[An
     sent = {field.wire_name: given[field.name] for field in known if field.name in given}
     if "type" in names:
         _check_type(sent, names)
+    if request_type.api.name in _WITHIN_A_DAY:
+        _check_span(sent)
     for first, second in _EITHER:
         if {first, second} <= names and not {first, second} & sent.keys():
             raise refusals.either_mandatory(first, second)
@@ -175,6 +189,14 @@ def _check_market(sent: Params) -> None:
         raise refusals.either_mandatory("quantity", "quoteOrderQty")
     if "quantity" in sent and "quoteOrderQty" in sent:
         raise refusals.not_required("quoteOrderQty")
+
+
+def _check_span(sent: Params) -> None:
+    start, end = sent.get("startTime"), sent.get("endTime")
+    if start is None or end is None:
+        return
+    if as_microseconds(end) - as_microseconds(start) > _LONGEST_SPAN * 3600 * SECOND:
+        raise refusals.too_long(_LONGEST_SPAN)
 
 
 # Kinds of values: each takes the wire name and a JSON value.

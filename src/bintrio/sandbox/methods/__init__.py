@@ -1,0 +1,9 @@
+"""What each method does, once its request has passed the gates: one module for each section of the document.
+
+Source: the method's section of the WebSocket API document; `Request.api.url` names it.
+"""
+
+from . import account, authentication, general, market, trading, user_data
+from .calls import Call, functions
+
+__all__ = ["Call", "account", "authentication", "functions", "general", "market", "trading", "user_data"]

@@ -1,0 +1,123 @@
+"""What a method's function is given, and where it is registered.
+
+A function takes a `Call` and returns a record with times in microseconds, or raises a `Refusal`. Decorating it with
+`answers` is all it takes to add a method. A record within a record is the function's to bring into the connection's
+unit (`Call.in_unit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from bintrio.api._base import Request
+
+from .. import refusals
+from ..accounts import Account
+from ..auth import Credential
+from ..limits import Limits, OrderBudget
+from ..matching import MatchingEngine
+from ..sessions import Session
+from ..symbols import Symbol
+from ..tape import Tape
+from ..units import as_microseconds, in_unit, last_microsecond
+
+_DEFAULT_LIMIT: Final = 500
+_MAX_LIMIT: Final = 1_000
+
+
+class Call(NamedTuple):
+    """What a method's function works with.
+
+    Attributes:
+        request: the `Request`, of the type that belongs to the method.
+        credential: the key that signed the request or is logged on; None where the method asks for none.
+        order_budget: the limits on the orders of the key's account; None without a key.
+        now: microseconds.
+    """
+
+    engine: MatchingEngine
+    limits: Limits
+    request: Any
+    session: Session
+    credential: Credential | None
+    order_budget: OrderBudget | None
+    now: int
+
+    @property
+    def signer(self) -> Credential:
+        """The key, where the method asks for one."""
+        assert self.credential is not None
+        return self.credential
+
+    @property
+    def account(self) -> Account:
+        """The account that the key belongs to."""
+        return self.engine.accounts[self.signer.uid]
+
+    @property
+    def orders(self) -> OrderBudget:
+        """The limits on the account's orders, where the method asks for a key."""
+        assert self.order_budget is not None
+        return self.order_budget
+
+    @property
+    def symbol(self) -> Symbol:
+        """The symbol that the request names.
+
+        Raises:
+            Refusal: -1121.
+        """
+        return self.engine.symbol(self.request.symbol)
+
+    @property
+    def tape(self) -> Tape:
+        """The public trades of that symbol.
+
+        Raises:
+            Refusal: -1121.
+        """
+        return self.engine.tapes[self.symbol.name]
+
+    @property
+    def start(self) -> int | None:
+        """``startTime`` in microseconds."""
+        start: int | None = self.request.start_time
+        return None if start is None else as_microseconds(start)
+
+    @property
+    def end(self) -> int | None:
+        """``endTime`` in microseconds; all of it, where it is a millisecond."""
+        end: int | None = self.request.end_time
+        return None if end is None else last_microsecond(end)
+
+    def limit(self, default: int = _DEFAULT_LIMIT, greatest: int = _MAX_LIMIT) -> int:
+        """``limit``, or its default.
+
+        Raises:
+            Refusal: -1130. Of what lies outside its range the document says nothing.
+        """
+        limit: int = default if self.request.limit is None else self.request.limit
+        if not 1 <= limit <= greatest:
+            raise refusals.invalid_value("limit")
+        return limit
+
+    def in_unit(self, record: Any) -> Any:
+        """A record with its times in the unit of the connection."""
+        return in_unit(record, self.session.unit)
+
+
+Function: TypeAlias = Callable[[Call], Any]
+
+functions: Final[dict[str, Function]] = {}
+"""By the method's name."""
+
+
+def answers(request_type: type[Request[Any]]) -> Callable[[Function], Function]:
+    """Register the function that answers a method."""
+
+    def register(function: Function) -> Function:
+        functions[request_type.api.name] = function
+        return function
+
+    return register

@@ -1,0 +1,87 @@
+"""General requests.
+
+Source: "General requests" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bintrio.api.general import (
+    ExchangeInfo,
+    ExecutionRuleBook,
+    ExecutionRules,
+    Nothing,
+    Ping,
+    ServerTime,
+    SymbolExecutionRules,
+    Time,
+)
+
+from ..symbols import Symbol
+from ..units import MILLISECOND
+from .calls import Call, answers
+
+
+@answers(Ping)
+def ping(call: Call) -> Nothing:
+    """Nothing."""
+    return Nothing()
+
+
+@answers(Time)
+def time(call: Call) -> ServerTime:
+    """The clock."""
+    return ServerTime(server_time=call.now)
+
+
+@answers(ExchangeInfo)
+def exchange_info(call: Call) -> dict[str, Any]:
+    """Limits and symbols. Given as JSON, which has fields that only some symbols have."""
+    return {
+        "timezone": "UTC",
+        "serverTime": call.now if call.session.unit == "us" else call.now // MILLISECOND,
+        "rateLimits": [_without_count(rule) for rule in call.limits.rules()],
+        "exchangeFilters": [],
+        "symbols": [symbol.as_json() for symbol in _symbols(call)],
+        "sors": [],
+    }
+
+
+def _without_count(rule: Any) -> dict[str, Any]:
+    return {
+        "rateLimitType": rule.rate_limit_type,
+        "interval": rule.interval,
+        "intervalNum": rule.interval_num,
+        "limit": rule.limit,
+    }
+
+
+def _symbols(call: Call) -> Sequence[Symbol]:
+    request: ExchangeInfo = call.request
+    engine = call.engine
+    if request.symbol is not None:
+        return [engine.symbol(request.symbol)]
+    if request.symbols is not None:
+        return [engine.symbol(name) for name in request.symbols]
+    if request.permissions is not None and "SPOT" not in request.permissions:
+        return []
+    wanted = request.symbol_status
+    return [symbol for symbol in engine.symbols.values() if wanted is None or symbol.status == wanted]
+
+
+@answers(ExecutionRules)
+def execution_rules(call: Call) -> ExecutionRuleBook:
+    """The symbols asked for; none of them has any rule."""
+    request: ExecutionRules = call.request
+    engine = call.engine
+    symbols = list(engine.symbols.values())
+    if request.symbol is not None or request.symbols is not None:
+        symbols = [engine.symbol(name) for name in request.symbols or (request.symbol,) if name is not None]
+    wanted = request.symbol_status
+    return ExecutionRuleBook(
+        symbol_rules=tuple(
+            SymbolExecutionRules(symbol=symbol.name, rules=()) for symbol in symbols if wanted in {None, symbol.status}
+        )
+    )

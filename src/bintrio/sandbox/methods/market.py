@@ -1,0 +1,293 @@
+"""Market data requests.
+
+No symbol has block trades or a reference price here.
+
+Source: "Market data requests" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, TypeVar
+
+from bintrio.api.market import (
+    AggregateTrade,
+    AveragePrice,
+    AvgPrice,
+    BlockTrade,
+    BlockTradesHistorical,
+    DayStatistics,
+    Depth,
+    Kline,
+    Klines,
+    MiniStatistics,
+    NoReferencePrice,
+    OrderBook,
+    PriceLevel,
+    ReferencePrice,
+    ReferencePriceCalculation,
+    Statistics,
+    SymbolBook,
+    SymbolPrice,
+    Ticker,
+    Ticker24hr,
+    TickerBook,
+    TickerPrice,
+    TickerTradingDay,
+    Trade,
+    TradesAggregate,
+    TradesHistorical,
+    TradesRecent,
+    UiKlines,
+)
+
+from .. import refusals
+from ..candles import DAY, MINUTE, Summary, candles, interval, summarize, window
+from ..orders import NOTHING, eight_decimals
+from ..symbols import Symbol
+from ..tape import from_id, in_span, newest
+from .calls import Call, answers
+
+MAX_DEPTH: Final = 5_000
+"""Levels a side; "Order book"."""
+
+_DEFAULT_DEPTH: Final = 100
+_AVERAGE_MINUTES: Final = 5
+_THREE_DECIMALS: Final = Decimal("0.001")
+_ZERO: Final = eight_decimals(NOTHING)
+
+T = TypeVar("T")
+
+_id: Final[Callable[[Any], int]] = attrgetter("id")
+
+
+# The book
+
+
+@answers(Depth)
+def depth(call: Call) -> OrderBook:
+    """The order book."""
+    _check_status(call, call.symbol)
+    limit = call.limit(_DEFAULT_DEPTH, MAX_DEPTH)
+    book = call.engine.books[call.request.symbol]
+    return OrderBook(last_update_id=book.update_id, bids=_levels(book.bids(limit)), asks=_levels(book.asks(limit)))
+
+
+def _levels(levels: Sequence[tuple[Decimal, Decimal]]) -> tuple[PriceLevel, ...]:
+    return tuple(PriceLevel(eight_decimals(price), eight_decimals(quantity)) for price, quantity in levels)
+
+
+def _check_status(call: Call, symbol: Symbol) -> None:
+    if call.request.symbol_status not in {None, symbol.status}:
+        raise refusals.symbol_status_differs()
+
+
+# Trades
+
+
+@answers(TradesRecent)
+def trades_recent(call: Call) -> Sequence[Trade]:
+    """The newest trades."""
+    return newest(call.tape.trades, call.limit())
+
+
+@answers(TradesHistorical)
+def trades_historical(call: Call) -> Sequence[Trade]:
+    """Trades from an id on, or the newest."""
+    first: int | None = call.request.from_id
+    trades, limit = call.tape.trades, call.limit()
+    return newest(trades, limit) if first is None else from_id(trades, first, limit, _id)
+
+
+@answers(TradesAggregate)
+def trades_aggregate(call: Call) -> Sequence[AggregateTrade]:
+    """Aggregate trades from an id on, in a span of time, or the newest."""
+    first: int | None = call.request.from_id
+    aggregates, limit = call.tape.aggregates, call.limit()
+    if first is not None:
+        return from_id(aggregates, first, limit, _id)
+    return in_span(aggregates, call.start, call.end, limit)
+
+
+@answers(BlockTradesHistorical)
+def block_trades_historical(call: Call) -> tuple[BlockTrade, ...]:
+    """None."""
+    call.engine.symbol(call.request.symbol)
+    call.limit()
+    return ()
+
+
+# Candles
+
+
+@answers(UiKlines)
+@answers(Klines)
+def klines(call: Call) -> tuple[Kline, ...]:
+    """Candles; those for charts are the same."""
+    request: Klines = call.request
+    parts = interval(request.interval, request.time_zone)
+    return candles(call.tape, parts, call.now, start=call.start, end=call.end, limit=call.limit())
+
+
+@answers(AvgPrice)
+def avg_price(call: Call) -> AveragePrice:
+    """The average price of the last minutes; without a trade in them, the last price."""
+    tape = call.tape
+    last = tape.before(call.now + 1)
+    summary = summarize(tape.between(call.now - _AVERAGE_MINUTES * MINUTE, call.now + 1))
+    price = summary.average if summary else last.price if last else _ZERO
+    return AveragePrice(mins=_AVERAGE_MINUTES, price=price, close_time=last.time if last else 0)
+
+
+# Tickers
+
+
+def _tickers(call: Call, of_symbol: Callable[[Symbol], T]) -> T | tuple[T, ...]:
+    """The ticker of the one symbol that is asked for, or of several, or of all."""
+    request, engine = call.request, call.engine
+    if request.symbol is not None:
+        _check_status(call, call.symbol)
+        return of_symbol(call.symbol)
+    symbols = engine.symbols.values() if request.symbols is None else map(engine.symbol, request.symbols)
+    return tuple(of_symbol(symbol) for symbol in symbols if request.symbol_status in {None, symbol.status})
+
+
+@answers(TickerPrice)
+def ticker_price(call: Call) -> SymbolPrice | tuple[SymbolPrice, ...]:
+    """The last price; 0 before the first trade."""
+    return _tickers(call, partial(_price, call))
+
+
+def _price(call: Call, symbol: Symbol) -> SymbolPrice:
+    last = call.engine.books[symbol.name].last_price
+    return SymbolPrice(symbol=symbol.name, price=eight_decimals(last or NOTHING))
+
+
+@answers(TickerBook)
+def ticker_book(call: Call) -> SymbolBook | tuple[SymbolBook, ...]:
+    """The best bid and ask; 0 where there is none."""
+    return _tickers(call, partial(_best, call))
+
+
+def _best(call: Call, symbol: Symbol) -> SymbolBook:
+    bid, ask = _top(call, symbol)
+    return SymbolBook(
+        symbol=symbol.name,
+        bid_price=bid.price,
+        bid_qty=bid.quantity,
+        ask_price=ask.price,
+        ask_qty=ask.quantity,
+    )
+
+
+def _top(call: Call, symbol: Symbol) -> tuple[PriceLevel, PriceLevel]:
+    book, nothing = call.engine.books[symbol.name], PriceLevel(_ZERO, _ZERO)
+    bid, ask = (next(iter(_levels(levels)), nothing) for levels in (book.bids(1), book.asks(1)))
+    return bid, ask
+
+
+class _Window(NamedTuple):
+    """A span of time: from the first moment to the last one shown. Trades that are still to come are in none."""
+
+    opening: int
+    closing: int
+
+
+@answers(Ticker24hr)
+def ticker_24hr(call: Call) -> Any:
+    """The last 24 hours."""
+    return _tickers(call, partial(_day_statistics, call, _Window(call.now - DAY, call.now)))
+
+
+@answers(Ticker)
+def ticker(call: Call) -> Any:
+    """A window that ends now. It opens with a minute, so it is up to a minute longer than was asked for."""
+    opening = (call.now - window(call.request.window_size or "1d")) // MINUTE * MINUTE
+    return _tickers(call, partial(_statistics, call, _Window(opening, call.now)))
+
+
+@answers(TickerTradingDay)
+def ticker_trading_day(call: Call) -> Any:
+    """The day so far; it closes with the last moment of the day."""
+    opening = interval("1d", call.request.time_zone).opening(call.now)
+    return _tickers(call, partial(_statistics, call, _Window(opening, opening + DAY - 1)))
+
+
+def _mini(call: Call, span: _Window, symbol: Symbol) -> dict[str, Any]:
+    """The fields of a MINI ticker. Without a trade, all prices but the last one are 0."""
+    trades = call.engine.tapes[symbol.name].between(span.opening, span.closing + 1)
+    summary = summarize(trades) or Summary(_ZERO, _ZERO, _ZERO, _last_price(call, symbol))
+    return {
+        "symbol": symbol.name,
+        "open_price": summary.open,
+        "high_price": summary.high,
+        "low_price": summary.low,
+        "last_price": summary.close,
+        "volume": eight_decimals(summary.volume),
+        "quote_volume": eight_decimals(summary.quote_volume),
+        "open_time": span.opening,
+        "close_time": span.closing,
+        "first_id": trades[0].id if trades else -1,
+        "last_id": trades[-1].id if trades else -1,
+        "count": summary.trades,
+    }
+
+
+def _last_price(call: Call, symbol: Symbol) -> Decimal:
+    return _price(call, symbol).price
+
+
+def _full(mini: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a FULL ticker, from those of the MINI one."""
+    opened, volume = mini["open_price"], mini["volume"]
+    change = mini["last_price"] - opened if opened else _ZERO
+    percent = 100 * change / opened if opened else NOTHING
+    return mini | {
+        "price_change": change,
+        "price_change_percent": percent.quantize(_THREE_DECIMALS, ROUND_HALF_UP),
+        "weighted_avg_price": eight_decimals(mini["quote_volume"] / volume) if volume else _ZERO,
+    }
+
+
+def _statistics(call: Call, span: _Window, symbol: Symbol) -> Statistics | MiniStatistics:
+    mini = _mini(call, span, symbol)
+    return MiniStatistics(**mini) if call.request.type == "MINI" else Statistics(**_full(mini))
+
+
+def _day_statistics(call: Call, span: _Window, symbol: Symbol) -> DayStatistics | MiniStatistics:
+    mini = _mini(call, span, symbol)
+    if call.request.type == "MINI":
+        return MiniStatistics(**mini)
+    bid, ask = _top(call, symbol)
+    tape = call.engine.tapes[symbol.name]
+    before = tape.before(span.opening)
+    return DayStatistics(
+        **_full(mini),
+        prev_close_price=before.price if before else mini["open_price"],
+        last_qty=tape.trades[-1].qty if mini["count"] else _ZERO,
+        bid_price=bid.price,
+        bid_qty=bid.quantity,
+        ask_price=ask.price,
+        ask_qty=ask.quantity,
+    )
+
+
+# Reference prices
+
+
+@answers(ReferencePrice)
+def reference_price(call: Call) -> NoReferencePrice:
+    """There never was one: a refusal that is a success by its status."""
+    call.engine.symbol(call.request.symbol)
+    refusal = refusals.no_reference_price()
+    return NoReferencePrice(code=refusal.code, msg=refusal.message)
+
+
+@answers(ReferencePriceCalculation)
+def reference_price_calculation(call: Call) -> None:
+    """There is none: a refusal like others."""
+    _check_status(call, call.symbol)
+    raise refusals.no_reference_price()

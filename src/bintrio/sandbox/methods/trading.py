@@ -1,0 +1,219 @@
+"""Trading requests.
+
+**order.cancelReplace.** What is wrong with the new order as such (its filters, the limit on orders) is said before
+anything is canceled. Over that limit ``CANCEL_ONLY`` cancels all the same. If the cancellation fails too, the answer
+has status 429, else 409; for the latter the document's table has 429 with ``STOP_ON_FAILURE``, its example 409. An
+order that is not attempted counts against the limit.
+
+**order.amend.keepPriority.** An amendment that makes the order expire weighs as much as any; the document has 0.
+
+**Order lists.** There are none, so none can be canceled.
+
+Source: "Trading requests" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final
+
+from bintrio.api.trading import (
+    CanceledOrder,
+    OpenOrdersCancelAll,
+    OrderAck,
+    OrderAmended,
+    OrderAmendKeepPriority,
+    OrderCancel,
+    OrderCancelReplace,
+    OrderFull,
+    OrderListCancel,
+    OrderPlace,
+    OrderResult,
+    OrderTest,
+)
+
+from .. import orders, refusals
+from ..orders import Order, eight_decimals
+from ..refusals import Refusal
+from .account import NO_DISCOUNT, NO_RATES
+from .calls import Call, answers
+
+_UNKNOWN: Final = "Unknown order sent."
+
+
+# Placing
+
+
+@answers(OrderPlace)
+def order_place(call: Call) -> OrderAck | OrderResult | OrderFull:
+    """Place an order. FULL is what MARKET and LIMIT orders are answered with by default, ACK all others."""
+    request: OrderPlace | OrderCancelReplace = call.request
+    order = call.engine.place(call.account, request, call.now)
+    shown = request.new_order_resp_type or ("FULL" if order.type in {"LIMIT", "MARKET"} else "ACK")
+    return _SHAPES[shown](order)
+
+
+_SHAPES: Final[dict[str, Callable[[Order], OrderAck | OrderResult | OrderFull]]] = {
+    "ACK": orders.ack,
+    "RESULT": orders.result,
+    "FULL": orders.full,
+}
+
+
+@answers(OrderTest)
+def order_test(call: Call) -> dict[str, Any]:
+    """Check an order."""
+    request: OrderTest = call.request
+    call.engine.check(call.account, request, call.now)
+    if not request.compute_commission_rates:
+        return {}
+    account = call.account
+    rates = {"maker": eight_decimals(account.maker_rate), "taker": eight_decimals(account.taker_rate)}
+    none = {"maker": NO_RATES.maker, "taker": NO_RATES.taker}
+    return {
+        "standardCommissionForOrder": rates,
+        "specialCommissionForOrder": none,
+        "taxCommissionForOrder": none,
+        "discount": NO_DISCOUNT,
+    }
+
+
+# Canceling
+
+
+@answers(OrderCancel)
+def order_cancel(call: Call) -> CanceledOrder:
+    """Cancel an order."""
+    request: OrderCancel = call.request
+    return _cancel(
+        call, request.order_id, request.orig_client_order_id, request.new_client_order_id, request.cancel_restrictions
+    )
+
+
+def _cancel(
+    call: Call, order_id: int | None, name: str | None, new_name: str | None, restriction: str | None
+) -> CanceledOrder:
+    try:
+        order = call.account.find(call.symbol.name, order_id, name)
+    except Refusal as refusal:
+        # One that cannot be found is a refused cancellation here.
+        raise refusals.cancel_refused(_UNKNOWN) if refusal.code == -2013 else refusal from None
+    cancel_id = new_name or _cancel_id(order)
+    call.engine.cancel(call.account, order, call.now, cancel_id=cancel_id, restriction=restriction)
+    return orders.canceled(order, cancel_id)
+
+
+def _cancel_id(order: Order) -> str:
+    return f"cancel-{order.order_id}"
+
+
+@answers(OpenOrdersCancelAll)
+def open_orders_cancel_all(call: Call) -> tuple[CanceledOrder, ...]:
+    """Cancel all open orders of a symbol; that there are none is a refused cancellation."""
+    account = call.account
+    found = tuple(account.open_orders(call.symbol.name))
+    if not found:
+        raise refusals.cancel_refused(_UNKNOWN)
+    for order in found:
+        call.engine.cancel(account, order, call.now, cancel_id=_cancel_id(order))
+    return tuple(orders.canceled(order, _cancel_id(order)) for order in found)
+
+
+@answers(OrderListCancel)
+def order_list_cancel(call: Call) -> None:
+    """There is none."""
+    call.engine.symbol(call.request.symbol)
+    raise refusals.cancel_refused(_UNKNOWN)
+
+
+# Replacing
+
+
+@answers(OrderCancelReplace)
+def order_cancel_replace(call: Call) -> dict[str, Any]:
+    """Cancel an order and place another."""
+    request: OrderCancelReplace = call.request
+    call.engine.check(call.account, request, call.now)
+    over_limit = _attempt(_check_limit, call)
+    canceled = _attempt(_cancel_first, call)
+    if isinstance(canceled, Refusal) and request.cancel_replace_mode == "STOP_ON_FAILURE":
+        call.orders.add(1, call.now)
+        raise _nothing_done(canceled, over_limit)
+    placed = over_limit or _attempt(order_place, call)
+    halves = _half(call, "cancel", canceled) | _half(call, "newOrder", placed)
+    failures = [half for half in (canceled, placed) if isinstance(half, Refusal)]
+    if len(failures) == 1:
+        raise refusals.replace_partly_failed(halves)
+    if failures:
+        raise refusals.replace_failed(halves)
+    return halves
+
+
+def _attempt(action: Callable[[Call], Any], call: Call) -> Any:
+    """What an action gives, or its refusal."""
+    try:
+        return action(call)
+    except Refusal as refusal:
+        return refusal
+
+
+def _check_limit(call: Call) -> None:
+    call.orders.admit(1, call.now)
+
+
+def _cancel_first(call: Call) -> CanceledOrder:
+    request: OrderCancelReplace = call.request
+    return _cancel(
+        call,
+        request.cancel_order_id,
+        request.cancel_orig_client_order_id,
+        request.cancel_new_client_order_id,
+        request.cancel_restrictions,
+    )
+
+
+def _half(call: Call, name: str, outcome: Any) -> dict[str, Any]:
+    if isinstance(outcome, Refusal):
+        return {f"{name}Result": "FAILURE", f"{name}Response": _as_half(outcome)}
+    return {f"{name}Result": "SUCCESS", f"{name}Response": call.in_unit(outcome)}
+
+
+def _as_half(refusal: Refusal) -> dict[str, Any]:
+    return {"code": refusal.code, "msg": refusal.message}
+
+
+def _nothing_done(canceled: Refusal, over_limit: Refusal | None) -> Refusal:
+    """The cancellation failed, so the order was not attempted."""
+    data = {
+        "cancelResult": "FAILURE",
+        "newOrderResult": "NOT_ATTEMPTED",
+        "cancelResponse": _as_half(canceled),
+        "newOrderResponse": None,
+    }
+    refusal = refusals.replace_failed(data)
+    if over_limit is not None:
+        refusal.status, refusal.data = over_limit.status, data | (over_limit.data or {})
+    return refusal
+
+
+# Amending
+
+
+@answers(OrderAmendKeepPriority)
+def order_amend_keep_priority(call: Call) -> OrderAmended:
+    """Reduce the quantity of an order, which keeps its place."""
+    request: OrderAmendKeepPriority = call.request
+    account = call.account
+    try:
+        order = account.find(call.symbol.name, request.order_id, request.orig_client_order_id)
+    except Refusal as refusal:
+        raise refusals.amend_refused(_UNKNOWN) if refusal.code == -2013 else refusal from None
+    former = order.client_order_id
+    name = request.new_client_order_id or f"amend-{order.order_id}-{len(order.amendments) + 1}"
+    execution_id = call.engine.amend(account, order, Decimal(request.new_qty), call.now, client_order_id=name)
+    return OrderAmended(
+        transact_time=call.now,
+        execution_id=execution_id,
+        amended_order=call.in_unit(orders.amended(order, former)),
+    )

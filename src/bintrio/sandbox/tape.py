@@ -1,0 +1,111 @@
+"""The tape: the public trades of one symbol, in their order, and as aggregates.
+
+Trade ids count up from 1 without a gap, for each symbol on its own, and so do aggregate ids: an id says where in the
+list its trade is. Times are microseconds and never go back, so a span of time is found by bisection.
+
+Source: "Recent trades", "Historical trades" and "Aggregate trades" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
+
+from bintrio.api.market import AggregateTrade
+from bintrio.api.market import Trade as PublicTrade
+
+from .orders import Order, Trade, eight_decimals
+
+T = TypeVar("T")
+
+time_of: Final[Callable[[Any], int]] = attrgetter("time")
+
+
+class Tape:
+    """What was traded of one symbol.
+
+    Attributes:
+        trades: all of them.
+        aggregates: trades of one taker order at one price, as one.
+    """
+
+    def __init__(self) -> None:
+        self.trades: Final[list[PublicTrade]] = []
+        self.aggregates: Final[list[AggregateTrade]] = []
+        self._taker: Order | None = None
+
+    def record(self, taker: Order, trade: Trade, now: int) -> int:
+        """Note a trade. Returns its id."""
+        public = PublicTrade(
+            id=len(self.trades) + 1,
+            price=eight_decimals(trade.price),
+            qty=eight_decimals(trade.quantity),
+            quote_qty=eight_decimals(trade.amount),
+            time=now,
+            is_buyer_maker=trade.maker.is_buy,
+            is_best_match=True,
+        )
+        self.trades.append(public)
+        self._aggregate(taker, public)
+        return public.id
+
+    def _aggregate(self, taker: Order, trade: PublicTrade) -> None:
+        # A taker order trades at one time only, all at once.
+        if taker is self._taker and self.aggregates[-1].price == trade.price:
+            last = self.aggregates[-1]
+            self.aggregates[-1] = replace(last, quantity=last.quantity + trade.qty, last_trade_id=trade.id)
+            return
+        self._taker = taker
+        self.aggregates.append(
+            AggregateTrade(
+                id=len(self.aggregates) + 1,
+                price=trade.price,
+                quantity=trade.qty,
+                first_trade_id=trade.id,
+                last_trade_id=trade.id,
+                time=trade.time,
+                is_buyer_maker=trade.is_buyer_maker,
+                is_best_match=True,
+            )
+        )
+
+    def between(self, start: int, end: int) -> Sequence[PublicTrade]:
+        """The trades from ``start`` on and before ``end``."""
+        return self.trades[self._position(start) : self._position(end)]
+
+    def before(self, time: int) -> PublicTrade | None:
+        """The latest trade before a time."""
+        position = self._position(time)
+        return self.trades[position - 1] if position else None
+
+    def _position(self, time: int) -> int:
+        return bisect_left(self.trades, time, key=time_of)
+
+
+def newest(items: Sequence[T], limit: int) -> Sequence[T]:
+    """The last items, up to ``limit``."""
+    return items[-limit:]
+
+
+def in_span(
+    items: Sequence[T], start: int | None, end: int | None, limit: int, time: Callable[[T], int] = time_of
+) -> Sequence[T]:
+    """The items of a span of time, both its ends included.
+
+    With a start, the oldest of them up to ``limit``; without one, the newest ("Data sources" says so for all queries).
+    """
+    last = len(items) if end is None else bisect_right(items, end, key=time)
+    if start is None:
+        return newest(items[:last], limit)
+    first = bisect_left(items, start, key=time)
+    return items[first : min(last, first + limit)]
+
+
+def from_id(items: Sequence[T], first: int, limit: int, id_of: Callable[[T], int]) -> Sequence[T]:
+    """The items whose ids are not less than ``first``, oldest first, up to ``limit``."""
+    position = bisect_left(items, first, key=id_of)
+    return items[position : position + limit]
