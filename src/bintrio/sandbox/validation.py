@@ -112,7 +112,7 @@ def read_request(request_type: type[Request[Any]], params: Params) -> Request[An
     _check_surplus(names, own, params)
     given = {field.name: _read(field, own[field.wire_name]) for field in known if _is_given(field, own)}
     sent = {field.wire_name: given[field.name] for field in known if field.name in given}
-    if "type" in names:
+    if {"type", "side"} <= names:
         _check_type(sent, names)
     if request_type.api.name in _WITHIN_A_DAY:
         _check_span(sent)
