@@ -36,11 +36,11 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "api._narrowed",
     ),
     # 1: rules without I/O
-    ("_frames", "_codec", "_signing", "_clock", "_ledger", "times", "columns", "rules"),
+    ("_frames", "_codec", "_signing", "_settings", "_clock", "_ledger", "times", "columns", "rules"),
     # 2: one connection
     ("_rotation", "_tasks", "_wire", "_subscriptions", "_connection"),
     # 3: the client, and the sandbox, which is one room: within it only cycles are forbidden
-    ("_calls", "_methods", "session", "sandbox.*"),
+    ("_calls", "_methods", "_supervisor", "session", "sandbox.*"),
     # 4: what puts them together, free to import anything
     ("bintrio", "cli", "pytest_plugin", "__main__"),
 )

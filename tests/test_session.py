@@ -140,7 +140,7 @@ async def test_g1_a_call_on_a_closed_session_is_not_sent(autojump_clock: MockClo
         outcome = in_background(nursery, session.ping)
         await exchange.peers[0].next()
         kept = session
-        kept._close()
+        kept._supervisor.close()
         await wait_all_tasks_blocked()
         assert isinstance(outcome.error, NotSent | OutcomeUnknown)
     with pytest.raises(NotSent, match="the session was closed"):
@@ -1074,6 +1074,23 @@ async def test_a_lost_connection_is_replaced_with_growing_pauses(autojump_clock:
         assert repr(session).startswith("<Session on exchange.test, <Connection ")
 
 
+async def test_connections_that_do_not_last_are_replaced_with_growing_pauses(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        for number in range(8):
+            peer = await exchange.peer(number)
+            await trio.sleep(0.1)
+            await peer.cut()
+        await exchange.peer(8)
+        # At least half of 0.25, 0.5, 1, 2, 4, 8, 16 and 30 s.
+        assert 30 <= trio.current_time() <= 64
+        assert session.counters.losses == 8
+        await trio.sleep(40)
+        before = trio.current_time()
+        await exchange.peers[8].cut()
+        await exchange.peer(9)
+        assert trio.current_time() - before < 0.1
+
+
 async def test_the_state_between_two_connections_is_shown(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, exchange):
         first = session.connection
@@ -1244,7 +1261,7 @@ async def test_a_feed_that_nobody_hears_does_not_move(autojump_clock: MockClock)
         await exchange.peers[0].answer(leave)
         await wait_all_tasks_blocked()
         assert len(exchange.sent("userDataStream.subscribe")) == 1
-        assert not session._feeds
+        assert not session._supervisor.feeds
 
 
 async def test_g5_two_rotations_in_a_row_keep_repeats_apart(autojump_clock: MockClock) -> None:
@@ -1370,7 +1387,7 @@ async def test_g3_a_subscriber_that_never_reads_and_a_caller_that_never_decodes_
         assert await deltas(events, 5) == [0, 1, 2, 3, 4]
         with pytest.raises(bintrio.SubscriberTooSlow):
             await anext(events)
-        assert len(session._feeds) == 1
+        assert len(session._supervisor.feeds) == 1
 
 
 async def test_session_end_ends_subscriptions(autojump_clock: MockClock) -> None:

@@ -31,6 +31,7 @@ from ._clock import Clock
 from ._codec import Envelope, RequestId, read_envelope, read_error, read_event, read_result, write_request
 from ._frames import Message, Opcode
 from ._ledger import Charge, Cost, Ledger, Scope
+from ._settings import Settings
 from ._signing import Key, payload
 from ._subscriptions import Feed
 from ._tasks import protected
@@ -45,7 +46,7 @@ from .api.user_data import (
     UserDataStreamSubscribeSignature,
     UserDataStreamUnsubscribe,
 )
-from .endpoints import Address, TimeUnit
+from .endpoints import Address
 from .errors import InvalidRequest, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
 
 logger: Final = logging.getLogger("bintrio")
@@ -64,19 +65,6 @@ Accept: TypeAlias = Callable[[Envelope], None]
 
 Connect: TypeAlias = Callable[[Address], Awaitable[trio.abc.Stream]]
 """Opens the byte stream to an address, TLS included if it asks for that."""
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The durations, in seconds, and sizes, in bytes, of a session. `open_session` says what each means."""
-
-    request_timeout: float
-    connect_timeout: float
-    close_timeout: float
-    pong_window: float
-    lifetime: float
-    drain_timeout: float
-    max_message_size: int
-    time_unit: TimeUnit
 
 
 class Call:
@@ -517,7 +505,7 @@ class Connection:
         if feed is None or subscription_id is None:
             self._shared.counters.unclaimed_events += 1
             return
-        feed.publish(event, self.number)
+        feed.publish(event, self.number, self.last_heard)
         if isinstance(event, EventStreamTerminated):
             del self.feeds[subscription_id]
             feed.interrupted(self.number, self.last_heard, self.last_heard, "the exchange ended the subscription")
@@ -570,17 +558,22 @@ class Connection:
         async with self._subscribing:
             if feed.is_carried_by(self.number):
                 return
-            if feed.key is self._shared.key and self.is_logged_on:
-                await self.ask(UserDataStreamSubscribe(), accept=accept)
-            else:
-                await self.ask(UserDataStreamSubscribeSignature(), key=feed.key, accept=accept)
+            feed.coming(self.number)
+            try:
+                if feed.key is self._shared.key and self.is_logged_on:
+                    await self.ask(UserDataStreamSubscribe(), accept=accept)
+                else:
+                    await self.ask(UserDataStreamSubscribeSignature(), key=feed.key, accept=accept)
+            finally:
+                if not feed.is_carried_by(self.number):
+                    feed.released(self.number, self._shared.now())
 
     async def unsubscribe(self, feed: Feed, *, even_if_heard: bool = False) -> None:
         """Give up a feed, if nobody hears it: once this returns, everything before it was brought."""
 
         def accept(_envelope: Envelope) -> None:
             self.feeds.pop(subscription_id, None)
-            feed.released(self.number)
+            feed.released(self.number, self.last_heard)
 
         async with self._subscribing:
             for subscription_id in [number for number, carried in self.feeds.items() if carried is feed]:

@@ -6,8 +6,8 @@ learns it when it has read that far.
 
 **No event twice (G5).** While a session moves house, two connections carry the same events. `Overlap` counts how often
 each connection delivered each event and passes on the one that is ahead. Counting, rather than a set of what was seen,
-lets the exchange say the same thing twice. Counting starts before the new connection subscribes and goes on for a while
-after the old one is closed, since a slow new connection repeats what the old one told long ago.
+lets the exchange say the same thing twice. Counting starts before the second connection subscribes, and goes on for as
+long as the one that is left may be late with what the other told long ago.
 
 **No gap unsaid.** When a connection is lost, what happened until the next one subscribed is not told again by the
 exchange. The subscriber gets a `Gap` in its place.
@@ -15,6 +15,7 @@ exchange. The subscriber gets a `Gap` in its place.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -115,15 +116,19 @@ class Feed:
 
     Attributes:
         key: the API key the account goes by.
+        lateness: milliseconds by which one connection may be late with what another has brought.
         repeats: how many events were dropped since another connection had brought them.
     """
 
-    def __init__(self, key: Key) -> None:
+    def __init__(self, key: Key, *, lateness: int) -> None:
         self.key: Final = key
+        self.lateness: Final = lateness
         self.repeats = 0
         self._subscribers: list[Subscriber] = []
         self._carriers: set[int] = set()
+        self._coming: set[int] = set()
         self._overlap: Overlap | None = None
+        self._overlap_ends: float = math.inf
         self._lost: tuple[Timestamp, str] | None = None
 
     def __repr__(self) -> str:
@@ -152,11 +157,18 @@ class Feed:
             subscriber.end(error)
         self._subscribers.clear()
 
-    # Below: who carries. Connections go by their numbers.
+    # Below: who carries. Connections go by their numbers, times are the exchange's, in milliseconds.
 
     def is_carried_by(self, connection: int) -> bool:
         """Whether the connection brings this feed's events."""
         return connection in self._carriers
+
+    def coming(self, connection: int) -> None:
+        """The connection is about to subscribe, and may bring events as soon as the exchange has heard of it."""
+        self._coming.add(connection)
+        if self._carriers:
+            self._overlap = self._overlap or Overlap()
+            self._overlap_ends = math.inf
 
     def carried(self, connection: int, now: Timestamp) -> None:
         """The connection brings events from now on."""
@@ -166,31 +178,30 @@ class Feed:
             self._lost = None
             self._hand_out(Gap(start=start, end=max(start, now), reason=reason))
 
-    def released(self, connection: int) -> None:
-        """The connection has brought everything up to now, and will bring no more."""
+    def released(self, connection: int, now: Timestamp) -> None:
+        """The connection has brought everything up to now, and will bring no more; or it never came."""
         self._carriers.discard(connection)
+        self._coming.discard(connection)
+        if len(self._carriers | self._coming) < 2:
+            self._overlap_ends = now + self.lateness
 
     def interrupted(self, connection: int, start: Timestamp, now: Timestamp, reason: str) -> None:
         """The connection, last heard of at ``start``, will bring no more, and may have owed some."""
-        self._carriers.discard(connection)
+        self.released(connection, now)
         if self._carriers:
             self._hand_out(Gap(start=start, end=max(start, now), reason=reason))
         elif self._lost is None:
             self._lost = (start, reason)
 
-    def publish(self, event: Event, connection: int) -> None:
+    def publish(self, event: Event, connection: int, now: Timestamp) -> None:
         """Hand an event to every subscriber, unless another connection has brought it already."""
-        if self._overlap is not None and self._overlap.is_repeat(connection, event.identity()):
-            self.repeats += 1
-        else:
-            self._hand_out(event)
-
-    def expect_repeats(self, *, expected: bool) -> None:
-        """Whether two connections may bring the same events, now or in what is still on its way."""
-        if not expected:
-            self._overlap = None
-        elif self._overlap is None:
-            self._overlap = Overlap()
+        if self._overlap is not None:
+            if now > self._overlap_ends:
+                self._overlap = None
+            elif self._overlap.is_repeat(connection, event.identity()):
+                self.repeats += 1
+                return
+        self._hand_out(event)
 
     def _hand_out(self, event: UserDataEvent) -> None:
         self._subscribers = [subscriber for subscriber in self._subscribers if subscriber.put_nowait(event)]

@@ -1,55 +1,45 @@
 """`open_session` and `Session`: one `async with` that stays usable for weeks.
 
-    open_session                 one nursery
-    ├─ _keep_connected           owns the current connection; the swap is one assignment with no await around it
-    │  └─ chores                 asking for the time, retiring connections, subscribing anew
-    ├─ connection A              reader, writer, heartbeat
-    └─ connection B              only while rotating
-
 **A call** (`_perform`) waits for a live connection, for room in its write queue and for the budget, in a loop; then it
 is signed, charged and queued in one step. Signing comes last: before the wait it would spend the call's ``recvWindow``
 in our own queue. All of it happens within one deadline. When that passes, what counts is whether a byte may have left:
 `NotSent` or `OutcomeUnknown`. When the connection is lost, a call of which no byte left, or which only reads, goes to
 the next one within the same deadline; every other is `OutcomeUnknown` at once (G1, G7).
 
-**Rotation** (`_keep_connected`) opens B while A still works, swaps, and lets A give up its feeds and answer what it
-owes (G5). B is opened before A's lifetime is over, when the exchange announces its shutdown, or when the user asks. It
-is opened after A has ended only if that could not be foreseen.
+The connections themselves, and the feeds they carry, are the affair of `_supervisor`.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 import os
 import random
 import ssl
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from copy import copy
 from functools import partial
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, TypeVar
 
 import msgspec
 import trio
 
 from ._clock import Clock
-from ._codec import Envelope, RequestId, raw_params, read_error, read_result
-from ._connection import Call, Connect, Connection, Counters, Ended, Lost, Overdue, Settings, Shared, logger
-from ._ledger import Cost, Ledger, LocalLedger
+from ._codec import Envelope, RequestId, checked_id, raw_params, read_error, read_result
+from ._connection import Call, Connect, Connection, Counters, Lost, Overdue, Shared
+from ._ledger import Ledger, LocalLedger
 from ._methods import Methods
-from ._rotation import backoff, rotation_delay
+from ._rotation import backoff
+from ._settings import check_key, check_positive_int, check_privacy, checked_settings
 from ._signing import Key
-from ._subscriptions import Feed, Subscriber
-from ._tasks import protected
-from ._wire import HandshakeRejected, connect_tcp
+from ._subscriptions import Subscriber
+from ._supervisor import Supervisor
+from ._wire import connect_tcp
 from .api._base import Api, Request, catalogue
 from .api._values import RateLimit
-from .api.general import ExchangeInfo
-from .endpoints import Address, Endpoint, TimeUnit, as_endpoint
+from .endpoints import Endpoint, TimeUnit, as_endpoint
 from .errors import (
-    ConnectionFailed,
     InvalidRequest,
     InvalidTimestamp,
     NotSent,
@@ -60,15 +50,6 @@ from .errors import (
 )
 
 R = TypeVar("R")
-
-CONNECT_COST: Final = Cost(weight=2, connections=1)
-"""What the exchange charges for a connection ("IP Limits")."""
-
-CLOCK_SAMPLES: Final = 3
-"""Questions for the time before the first call; the quickest answer tells most."""
-
-CLOCK_INTERVAL: Final = 600.0
-"""Seconds between later questions for the time: enough for clocks that drift apart by 100 ppm."""
 
 FINALITY_MARGIN: Final = 1000
 """Milliseconds after a request's ``recvWindow`` from which "order does not exist" is taken for an answer. It covers the
@@ -119,20 +100,21 @@ async def open_session(
         async with bintrio.open_session(bintrio.TESTNET, key=key) as session:
             book = await session.depth(symbol="BTCUSDT", limit=5)
     """
-    durations = {
-        "request_timeout": request_timeout,
-        "connect_timeout": connect_timeout,
-        "close_timeout": close_timeout,
-        "pong_window": pong_window,
-        "lifetime": lifetime,
-        "drain_timeout": drain_timeout,
-    }
-    _check_settings(durations, max_message_size, time_unit, key)
-    settings = Settings(**durations, max_message_size=max_message_size, time_unit=time_unit)
+    settings = checked_settings(
+        request_timeout=request_timeout,
+        connect_timeout=connect_timeout,
+        close_timeout=close_timeout,
+        pong_window=pong_window,
+        lifetime=lifetime,
+        drain_timeout=drain_timeout,
+        max_message_size=max_message_size,
+        time_unit=time_unit,
+    )
+    check_key(key)
     endpoint = as_endpoint(endpoint)
     if connect is None:
         for address in endpoint.addresses(time_unit=time_unit):
-            _check_privacy(address, key)
+            check_privacy(address, key)
         connect = partial(connect_tcp, ssl_context=ssl_context)
     shared = Shared(
         key=key,
@@ -145,13 +127,13 @@ async def open_session(
     )
     failure: BaseException | None = None
     async with trio.open_nursery() as nursery:
-        session = Session(endpoint, shared, connect, nursery)
+        supervisor = Supervisor(endpoint, shared, connect, nursery)
         try:
-            await nursery.start(session._keep_connected)  # pyright: ignore[reportPrivateUsage]  # its own module
-            yield session
+            await nursery.start(supervisor.run)
+            yield Session(endpoint, shared, supervisor)
         except BaseException as error:  # it is raised below, by itself: the nursery would put it into a group
             failure = error
-        session._close()  # pyright: ignore[reportPrivateUsage]  # its own module
+        supervisor.close()
     if failure is not None:
         try:
             raise failure
@@ -174,30 +156,15 @@ class Session(Methods):
         counters: what was dropped, and how often.
     """
 
-    def __init__(self, endpoint: Endpoint, shared: Shared, connect: Connect, nursery: trio.Nursery) -> None:
+    def __init__(self, endpoint: Endpoint, shared: Shared, supervisor: Supervisor) -> None:
         self.endpoint: Final = endpoint
         self.counters: Final = shared.counters
         self._shared = shared
-        self._settings = shared.settings
-        self._connect = connect
-        self._nursery = nursery
-        self._supervision = trio.CancelScope()
-        self._numbers = itertools.count(1)
-        self._chores: trio.Nursery
-        self._addresses = endpoint.addresses(time_unit=shared.settings.time_unit)
-        self._is_private = False
-        self._current: Connection | None = None
-        self._connections: set[Connection] = set()
-        self._changed = trio.Event()
-        self._clock_is_doubted = trio.Event()
-        self._last_failure: Exception | None = None
-        self._is_closed = False
-        self._feeds: dict[str, Feed] = {}
-        self._overlaps = 0
+        self._supervisor = supervisor
 
     def __repr__(self) -> str:
         where = self.endpoint.name or self.endpoint.urls[0]
-        if self._is_closed:
+        if self._supervisor.is_closed:
             return f"<Session on {where}, closed>"
         state = "connecting" if self.connection is None else repr(self.connection)
         weight = self.request_weight
@@ -223,7 +190,7 @@ class Session(Methods):
             ProtocolViolation: the answer to a call that only reads does not fit the documented type.
         """
         request = _identified(request)
-        call = Call(request.api, request.params(), weight=request.weight, id=_checked_id(id))
+        call = Call(request.api, request.params(), weight=request.weight, id=checked_id(id))
         result: R = await self._perform(call, request, request.api.result)
         return result
 
@@ -262,7 +229,7 @@ class Session(Methods):
             ),
             raw_params(method, params or {}),
             weight=weight or (api.weight if isinstance(api.weight, int) else 1),
-            id=_checked_id(id),
+            id=checked_id(id),
         )
         return await self._perform(call, None, Any)
 
@@ -292,7 +259,7 @@ class Session(Methods):
                 if pause <= 0:
                     return None
             except (NotSent, OutcomeUnknown):
-                if self._is_closed:
+                if self._supervisor.is_closed:
                     raise
                 pause = backoff(next(attempts), random.random())
             await trio.sleep(pause)
@@ -303,10 +270,10 @@ class Session(Methods):
         Raises:
             NotSent: the session was closed.
         """
-        old = await self._live("rotation")
+        old = await self._supervisor.live("rotation")
         old.is_due.set()
-        while await self._live("rotation") is old:
-            await self._changed.wait()
+        while await self._supervisor.live("rotation") is old:
+            await self._supervisor.changed.wait()
 
     @asynccontextmanager
     async def user_data(self, key: Key | None = None, buffer: int = 10_000) -> AsyncGenerator[Subscriber]:
@@ -327,28 +294,22 @@ class Session(Methods):
         key = key or self._shared.key
         if not isinstance(key, Key):
             raise InvalidRequest(f"user data needs a key, not {type(key).__name__}", field="key")
-        _check_positive_int("buffer", buffer)
-        if not self._is_private:
-            raise InvalidRequest("a key must not travel over plain ws:// to another machine", field="key")
+        check_positive_int("buffer", buffer)
+        self._supervisor.check_privacy()
         subscriber = Subscriber(buffer)
-        feed = self._feeds.setdefault(key.api_key, Feed(key))
-        feed.expect_repeats(expected=self._overlaps > 0)
-        feed.add(subscriber)
+        feed = self._supervisor.listen(key, subscriber)
         try:
-            await self._carry(feed)
+            await self._supervisor.carry(feed)
             yield subscriber
         finally:
-            subscriber.end()
-            if feed.remove(subscriber) and not self._is_closed:
-                self._chores.start_soon(protected, self._abandon, feed)
+            self._supervisor.leave(feed, subscriber)
 
     # Live state
 
     @property
     def connection(self) -> Connection | None:
         """The connection in use, or None between two."""
-        current = self._current
-        return current if current is not None and current.cause is None else None
+        return self._supervisor.connection
 
     @property
     def request_weight(self) -> RateLimit | None:
@@ -392,16 +353,16 @@ class Session(Methods):
                 raise
             raise _unknown(call, request, f"its answer cannot be read: {violation}") from violation
         if isinstance(error, InvalidTimestamp):
-            self._clock_is_doubted.set()
+            self._supervisor.clock_is_doubted.set()
         if isinstance(error, OutcomeUnknown):
             raise _unknown(call, request, error.reason)
         raise error
 
     async def _exchange(self, call: Call, request: Request[Any] | None) -> Envelope:
         """Get a call answered, by as many connections as it takes and the law allows."""
-        call.deadline = trio.current_time() + self._settings.request_timeout
+        call.deadline = trio.current_time() + self._shared.settings.request_timeout
         while True:
-            connection = self.connection
+            connection = self._supervisor.connection
             if connection is None or connection.is_full:
                 await self._wait_for_way(call, request)
                 continue
@@ -420,9 +381,9 @@ class Session(Methods):
     async def _wait_for_way(self, call: Call, request: Request[Any] | None) -> None:
         """Wait until there is a connection with room in its queue."""
         with trio.move_on_at(call.deadline):
-            connection = await self._live(call.api.name)
+            connection = await self._supervisor.live(call.api.name)
             return await connection.room()
-        raise self._overdue(call, request) from None if self.connection else self._last_failure
+        raise self._overdue(call, request) from None if self.connection else self._supervisor.last_failure
 
     async def _wait_for_budget(self, call: Call, delay: float) -> None:
         if trio.current_time() + delay > call.deadline:
@@ -430,20 +391,10 @@ class Session(Methods):
         await trio.sleep(delay)
 
     def _overdue(self, call: Call, request: Request[Any] | None) -> NotSent | OutcomeUnknown:
-        timeout = self._settings.request_timeout
+        timeout = self._shared.settings.request_timeout
         if call.is_sent:
             return _unknown(call, request, f"no answer came within {timeout:g} s")
         return NotSent(call.api.name, f"it could not be sent within {timeout:g} s")
-
-    async def _live(self, method: str) -> Connection:
-        """The connection in use, once there is one. No checkpoint if there is."""
-        while True:
-            if self._is_closed:
-                raise NotSent(method, "the session was closed")
-            connection = self.connection
-            if connection is not None:
-                return connection
-            await self._changed.wait()
 
     def _check_key(self, api: Api) -> None:
         key = self._shared.key
@@ -452,202 +403,6 @@ class Session(Methods):
         if api.security == "SESSION" and key is not None and not key.can_log_on:
             kind = type(key).__name__
             raise InvalidRequest(f"{api.name} needs an Ed25519Key, the session has an {kind}", field="key")
-
-    # Supervision
-
-    @trio.lowlevel.enable_ki_protection
-    async def _keep_connected(self, *, task_status: trio.TaskStatus[None]) -> None:
-        with self._supervision:
-            self._swap(await self._open_any())
-            async with trio.open_nursery() as self._chores:
-                self._chores.start_soon(protected, self._keep_time)
-                task_status.started()
-                while True:
-                    await self._replace_when_due()
-
-    async def _replace_when_due(self) -> None:
-        old = self._current
-        assert old is not None
-        with trio.move_on_at(old.opened_at + rotation_delay(self._settings.lifetime, random.random())):
-            await old.is_due.wait()
-        if old.cause is not None:
-            self.counters.losses += 1
-            logger.warning("connection %d was lost: %s", old.number, old.cause)
-        self._expect_repeats(1)
-        self._swap(await self._open_sometime())
-        self._chores.start_soon(protected, self._retire, old)
-
-    async def _open_sometime(self) -> Connection:
-        attempts = itertools.count()
-        while True:
-            try:
-                return await self._open_any()
-            except (ConnectionFailed, Rejected) as error:
-                self._last_failure = error
-                logger.warning("no other connection yet: %s", error)
-                await trio.sleep(backoff(next(attempts), random.random()))
-
-    async def _open_any(self) -> Connection:
-        """A connection that is ready, to the first address that gives one."""
-        attempts: list[tuple[str, Exception]] = []
-        for url, address in zip(self.endpoint.urls, self._addresses, strict=True):
-            try:
-                return await self._open(address)
-            except (Rejected, InvalidRequest):
-                raise  # every address would say the same
-            except trio.TooSlowError:
-                timeout = self._settings.connect_timeout
-                attempts.append((url, TimeoutError(f"it was not ready within {timeout:g} s")))
-            except Exception as error:  # whatever `connect` raises is the user's to know
-                attempts.append((url, error))
-        raise ConnectionFailed(attempts) from attempts[-1][1]
-
-    async def _open(self, address: Address) -> Connection:
-        ledger = self._shared.ledger
-        await trio.sleep(ledger.delay(CONNECT_COST, self.now()))
-        charge = ledger.charge(CONNECT_COST, self.now())
-        connection = Connection(self._shared, address, next(self._numbers))
-        connection.terminated = self._restore_soon
-        try:
-            with trio.fail_after(self._settings.connect_timeout):
-                await self._nursery.start(self._run, connection)
-        except HandshakeRejected as rejected:
-            if rejected.status in {418, 429}:
-                after = rejected.retry_after
-                ledger.back_off(None if after is None else self.now() + after * 1000, self.now())
-            raise
-        finally:
-            ledger.settle(charge, (), self.now())
-        return connection
-
-    @trio.lowlevel.enable_ki_protection
-    async def _run(self, connection: Connection, *, task_status: trio.TaskStatus[None]) -> None:
-        self._connections.add(connection)
-        try:
-            await connection.run(self._open_stream, self._make_ready, task_status=task_status)
-        finally:
-            self._connections.discard(connection)
-
-    async def _open_stream(self, address: Address) -> trio.abc.Stream:
-        stream = await self._connect(address)
-        try:
-            if not _is_in_memory(stream):
-                _check_privacy(address, self._shared.key)
-        except InvalidRequest:
-            await trio.aclose_forcefully(stream)
-            raise
-        self._is_private = address.is_private or _is_in_memory(stream)
-        return stream
-
-    async def _make_ready(self, connection: Connection) -> None:
-        for _ in range(1 if self._shared.clock.is_set else CLOCK_SAMPLES):
-            await connection.measure_clock()
-        if self.request_weight is None or not self.order_counts:
-            await self._learn_limits(connection)
-        await connection.log_on()
-        await self._carry_all(connection)
-
-    async def _learn_limits(self, connection: Connection) -> None:
-        """Ask for the limits. They come with every exchangeInfo; the fewest symbols come with those that are halted."""
-        try:
-            info = await connection.ask(ExchangeInfo(symbol_status="HALT"))
-        except (Rejected, OutcomeUnknown) as error:
-            logger.warning("the limits are not known, and are learned from answers: %s", error)
-        else:
-            self._shared.ledger.record(info.rate_limits, self.now())
-
-    def _swap(self, connection: Connection) -> None:
-        self._current = connection
-        self.counters.connections += 1
-        logger.info("connection %d is in use", connection.number)
-        self._signal()
-
-    def _signal(self) -> None:
-        changed, self._changed = self._changed, trio.Event()
-        changed.set()
-
-    async def _retire(self, old: Connection) -> None:
-        with trio.move_on_after(self._settings.drain_timeout):
-            # Feeds that someone subscribed to on the old connection while the new one was opened.
-            assert self._current is not None
-            with suppress(Lost, OutcomeUnknown):
-                await self._carry_all(self._current)
-            await old.retire()
-        old.end(Ended(f"it was replaced, and did not answer within {self._settings.drain_timeout:g} s"))
-        # What the new connection is late with, it brings within the pong window, or it is dead.
-        await trio.sleep(self._settings.pong_window)
-        self._expect_repeats(-1)
-
-    async def _keep_time(self) -> None:
-        while True:
-            with trio.move_on_after(CLOCK_INTERVAL):
-                await self._clock_is_doubted.wait()
-                self._shared.clock.forget()
-            self._clock_is_doubted = trio.Event()
-            connection = self.connection
-            if connection is not None:
-                with trio.move_on_after(self._settings.request_timeout), suppress(Lost, Rejected, OutcomeUnknown):
-                    await connection.measure_clock()
-
-    def _close(self) -> None:
-        self._is_closed = True
-        self._signal()
-        self._supervision.cancel()
-        for connection in list(self._connections):
-            connection.end(Ended("the session was closed"))
-        for feed in self._feeds.values():
-            feed.end()
-
-    # Feeds
-
-    async def _carry(self, feed: Feed) -> None:
-        """See that the connection in use carries a feed."""
-        name = "userDataStream.subscribe"
-        with trio.move_on_after(self._settings.request_timeout):
-            while True:
-                connection = await self._live(name)
-                with suppress(Lost):
-                    await connection.subscribe(feed)
-                    return
-        if self.connection is None:
-            raise NotSent(name, "there was no connection in time") from self._last_failure
-        if self._shared.ledger.delay(Cost(weight=1), self.now()) > 0:
-            raise NotSent(name, "the exchange's limits left no room for it in time")
-        raise OutcomeUnknown(name, f"no answer came within {self._settings.request_timeout:g} s")
-
-    async def _carry_all(self, connection: Connection) -> None:
-        for feed in [feed for feed in self._feeds.values() if feed.is_heard]:
-            try:
-                await connection.subscribe(feed)
-            except Rejected as error:
-                self._end_feed(feed, error)
-
-    def _restore_soon(self, feed: Feed) -> None:
-        self._chores.start_soon(protected, self._restore, feed)
-
-    async def _restore(self, feed: Feed) -> None:
-        """Subscribe anew after the exchange has ended a subscription, or tell why that cannot be."""
-        try:
-            await self._carry(feed)
-        except (Rejected, NotSent, OutcomeUnknown) as error:
-            self._end_feed(feed, error)
-
-    async def _abandon(self, feed: Feed) -> None:
-        """Give up a feed that nobody listens to."""
-        with trio.move_on_after(self._settings.request_timeout), suppress(Lost, Rejected, OutcomeUnknown):
-            for connection in list(self._connections):
-                await connection.unsubscribe(feed)
-            if not feed.is_heard:
-                self._feeds.pop(feed.key.api_key, None)
-
-    def _end_feed(self, feed: Feed, error: Exception) -> None:
-        feed.end(error)
-        self._feeds.pop(feed.key.api_key, None)
-
-    def _expect_repeats(self, change: int) -> None:
-        self._overlaps += change
-        for feed in self._feeds.values():
-            feed.expect_repeats(expected=self._overlaps > 0)
 
 
 def _identified(request: Request[R]) -> Request[R]:
@@ -687,43 +442,3 @@ def _unknown_api(method: Any) -> Api:
         result=Any,
         rules=(),
     )
-
-
-def _checked_id(chosen: RequestId | None) -> RequestId | None:
-    is_id = chosen is None or (
-        (isinstance(chosen, str) and 0 < len(chosen) <= 36)
-        or (isinstance(chosen, int) and not isinstance(chosen, bool) and -(2**63) <= chosen < 2**63)
-    )
-    if not is_id:
-        expected = "a str of 1 to 36 characters or an int of 64 bits"
-        raise InvalidRequest(f"id must be {expected}, not {type(chosen).__name__} {chosen!r:.80}", field="id")
-    return chosen
-
-
-def _check_settings(durations: Mapping[str, Any], max_message_size: Any, time_unit: Any, key: Any) -> None:
-    for name, value in durations.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-            raise InvalidRequest(f"{name} must be a positive number of seconds, not {value!r:.80}", field=name)
-        if math.isinf(value) and name != "lifetime":
-            raise InvalidRequest(f"{name} must be finite", field=name)
-    _check_positive_int("max_message_size", max_message_size)
-    if time_unit not in get_args(TimeUnit):
-        raise InvalidRequest(f"time_unit must be 'ms' or 'us', not {time_unit!r:.80}", field="time_unit")
-    if key is not None and not isinstance(key, Key):
-        said = f"key must be an Ed25519Key, HmacKey or RsaKey, not {type(key).__name__}"
-        raise InvalidRequest(said, field="key")
-
-
-def _check_positive_int(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidRequest(f"{name} must be a positive int, not {value!r:.80}", field=name)
-
-
-def _check_privacy(address: Address, key: Key | None) -> None:
-    if key is not None and not address.is_private:
-        said = f"a key must not travel over plain ws:// to {address.host}: use wss://, or a loopback address"
-        raise InvalidRequest(said, field="endpoint")
-
-
-def _is_in_memory(stream: trio.abc.Stream) -> bool:
-    return isinstance(stream, trio.StapledStream)

@@ -1,0 +1,63 @@
+"""The durations and sizes of a session, and what is checked before anything is opened."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, get_args
+
+import msgspec
+
+from ._signing import Key
+from .endpoints import Address, TimeUnit
+from .errors import InvalidRequest
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The durations, in seconds, and sizes, in bytes, of a session. `open_session` says what each means."""
+
+    request_timeout: float
+    connect_timeout: float
+    close_timeout: float
+    pong_window: float
+    lifetime: float
+    drain_timeout: float
+    max_message_size: int
+    time_unit: TimeUnit
+
+
+def checked_settings(*, max_message_size: Any, time_unit: Any, **durations: Any) -> Settings:
+    """Settings of values that can be right.
+
+    Raises:
+        InvalidRequest: a duration is no positive number, or infinite although it is no lifetime; the size is no
+            positive int; the unit is not known.
+    """
+    for name, value in durations.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            raise InvalidRequest(f"{name} must be a positive number of seconds, not {value!r:.80}", field=name)
+        if math.isinf(value) and name != "lifetime":
+            raise InvalidRequest(f"{name} must be finite", field=name)
+    check_positive_int("max_message_size", max_message_size)
+    if time_unit not in get_args(TimeUnit):
+        raise InvalidRequest(f"time_unit must be 'ms' or 'us', not {time_unit!r:.80}", field="time_unit")
+    return Settings(max_message_size=max_message_size, time_unit=time_unit, **durations)
+
+
+def check_positive_int(name: str, value: Any) -> None:
+    """Raise `InvalidRequest` unless the value is a positive int."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidRequest(f"{name} must be a positive int, not {value!r:.80}", field=name)
+
+
+def check_key(key: Any) -> None:
+    """Raise `InvalidRequest` unless the key is one, or None."""
+    if key is not None and not isinstance(key, Key):
+        kind = type(key).__name__
+        raise InvalidRequest(f"key must be an Ed25519Key, HmacKey or RsaKey, not {kind}", field="key")
+
+
+def check_privacy(address: Address, key: Key | None) -> None:
+    """Raise `InvalidRequest` if a key would travel where others can read (G9)."""
+    if key is not None and not address.is_private:
+        said = f"a key must not travel over plain ws:// to {address.host}: use wss://, or a loopback address"
+        raise InvalidRequest(said, field="endpoint")

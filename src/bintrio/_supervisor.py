@@ -1,0 +1,314 @@
+"""What lives behind a session: its connections, one after the other, and the feeds that they carry.
+
+    Supervisor.run               owns the current connection; the swap is one assignment with no await around it
+    ├─ chores                    asking for the time, retiring connections, subscribing anew
+    ├─ connection A              reader, writer, heartbeat
+    └─ connection B              only while rotating
+
+**Rotation.** B is opened while A still works. Then the two are swapped, and A gives up its feeds and answers what it
+owes (G5). B is opened before A's lifetime is over, when the exchange announces its shutdown, or when the user asks. It
+is opened after A has ended only if that could not be foreseen.
+
+**Feeds** are carried by a connection from before it is put to use. Those that someone subscribed to on A while B was
+opened are carried over before A gives them up. One that nobody listens to is left behind.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from contextlib import suppress
+from typing import Final
+
+import trio
+
+from ._connection import Connect, Connection, Ended, Lost, Shared, logger
+from ._ledger import Cost
+from ._rotation import LONGEST_BACKOFF, backoff, rotation_delay
+from ._settings import check_privacy
+from ._signing import Key
+from ._subscriptions import Feed, Subscriber
+from ._tasks import protected
+from ._wire import HandshakeRejected
+from .api.general import ExchangeInfo
+from .endpoints import Address, Endpoint
+from .errors import ConnectionFailed, InvalidRequest, NotSent, OutcomeUnknown, Rejected
+
+CONNECT_COST: Final = Cost(weight=2, connections=1)
+"""What the exchange charges for a connection ("IP Limits")."""
+
+CLOCK_SAMPLES: Final = 3
+"""Questions for the time before the first call; the quickest answer tells most."""
+
+CLOCK_INTERVAL: Final = 600.0
+"""Seconds between later questions for the time: enough for clocks that drift apart by 100 ppm."""
+
+
+class Supervisor:
+    """Keeps a session connected.
+
+    Attributes:
+        last_failure: why the latest attempt to connect failed; None if none has.
+        changed: set, and replaced by a fresh one, when there is another connection, or none any more.
+        clock_is_doubted: set it to have the exchange's time measured anew.
+        feeds: the accounts that are listened to, by API key.
+        is_closed: whether the session is over.
+    """
+
+    def __init__(self, endpoint: Endpoint, shared: Shared, connect: Connect, nursery: trio.Nursery) -> None:
+        self.last_failure: Exception | None = None
+        self.changed = trio.Event()
+        self.clock_is_doubted = trio.Event()
+        self.feeds: Final[dict[str, Feed]] = {}
+        self.is_closed = False
+        self._endpoint = endpoint
+        self._addresses = endpoint.addresses(time_unit=shared.settings.time_unit)
+        self._shared = shared
+        self._settings = shared.settings
+        self._connect = connect
+        self._nursery = nursery
+        self._supervision = trio.CancelScope()
+        self._chores: trio.Nursery
+        self._numbers = itertools.count(1)
+        self._current: Connection | None = None
+        self._connections: set[Connection] = set()
+        self._is_private = False
+        # How many attempts in a row gave no connection that lasted.
+        self._failures = 0
+
+    @property
+    def connection(self) -> Connection | None:
+        """The connection in use, or None between two."""
+        current = self._current
+        return current if current is not None and current.cause is None else None
+
+    async def live(self, method: str) -> Connection:
+        """The connection in use, once there is one. No checkpoint if there is."""
+        while True:
+            if self.is_closed:
+                raise NotSent(method, "the session was closed")
+            connection = self.connection
+            if connection is not None:
+                return connection
+            await self.changed.wait()
+
+    # Lifetimes
+
+    @trio.lowlevel.enable_ki_protection
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Connect, and stay connected until `close`. ``started()`` means that the first connection is ready.
+
+        Raises:
+            ConnectionFailed, Rejected, InvalidRequest: the first connection could not be had.
+        """
+        with self._supervision:
+            self._swap(await self._open_any())
+            async with trio.open_nursery() as self._chores:
+                self._chores.start_soon(protected, self._keep_time)
+                task_status.started()
+                while True:
+                    await self._replace_when_due()
+
+    async def _replace_when_due(self) -> None:
+        old = self._current
+        assert old is not None
+        with trio.move_on_at(old.opened_at + rotation_delay(self._settings.lifetime, random.random())):
+            await old.is_due.wait()
+        if old.cause is not None:
+            self._shared.counters.losses += 1
+            logger.warning("connection %d was lost: %s", old.number, old.cause)
+        has_lasted = old.cause is None or trio.current_time() - old.opened_at > LONGEST_BACKOFF
+        self._failures = 0 if has_lasted else self._failures + 1
+        self._swap(await self._open_sometime())
+        self._chores.start_soon(protected, self._retire, old)
+
+    async def _open_sometime(self) -> Connection:
+        while True:
+            if self._failures:
+                await trio.sleep(backoff(self._failures - 1, random.random()))
+            try:
+                return await self._open_any()
+            except (ConnectionFailed, Rejected) as error:
+                self.last_failure = error
+                self._failures += 1
+                logger.warning("no other connection yet: %s", error)
+
+    async def _open_any(self) -> Connection:
+        """A connection that is ready, to the first address that gives one."""
+        attempts: list[tuple[str, Exception]] = []
+        for url, address in zip(self._endpoint.urls, self._addresses, strict=True):
+            try:
+                return await self._open(address)
+            except (Rejected, InvalidRequest):
+                raise  # every address would say the same
+            except trio.TooSlowError:
+                timeout = self._settings.connect_timeout
+                attempts.append((url, TimeoutError(f"it was not ready within {timeout:g} s")))
+            except Exception as error:  # whatever `connect` raises is the user's to know
+                attempts.append((url, error))
+        raise ConnectionFailed(attempts) from attempts[-1][1]
+
+    async def _open(self, address: Address) -> Connection:
+        ledger = self._shared.ledger
+        await trio.sleep(ledger.delay(CONNECT_COST, self._shared.now()))
+        charge = ledger.charge(CONNECT_COST, self._shared.now())
+        connection = Connection(self._shared, address, next(self._numbers))
+        connection.terminated = self._restore_soon
+        try:
+            with trio.fail_after(self._settings.connect_timeout):
+                await self._nursery.start(self._run, connection)
+        except HandshakeRejected as rejected:
+            if rejected.status in {418, 429}:
+                after = rejected.retry_after
+                ledger.back_off(None if after is None else self._shared.now() + after * 1000, self._shared.now())
+            raise
+        finally:
+            ledger.settle(charge, (), self._shared.now())
+        return connection
+
+    @trio.lowlevel.enable_ki_protection
+    async def _run(self, connection: Connection, *, task_status: trio.TaskStatus[None]) -> None:
+        self._connections.add(connection)
+        try:
+            await connection.run(self._open_stream, self._make_ready, task_status=task_status)
+        finally:
+            self._connections.discard(connection)
+
+    async def _open_stream(self, address: Address) -> trio.abc.Stream:
+        stream = await self._connect(address)
+        try:
+            if not _is_in_memory(stream):
+                check_privacy(address, self._shared.key)
+        except InvalidRequest:
+            await trio.aclose_forcefully(stream)
+            raise
+        self._is_private = address.is_private or _is_in_memory(stream)
+        return stream
+
+    async def _make_ready(self, connection: Connection) -> None:
+        for _ in range(1 if self._shared.clock.is_set else CLOCK_SAMPLES):
+            await connection.measure_clock()
+        if not (self._knows("REQUEST_WEIGHT") and self._knows("ORDERS")):
+            await self._learn_limits(connection)
+        await connection.log_on()
+        await self._carry_all(connection)
+
+    def _knows(self, limit_type: str) -> bool:
+        return bool(self._shared.ledger.used(limit_type, self._shared.now()))
+
+    async def _learn_limits(self, connection: Connection) -> None:
+        """Ask for the limits. They come with every exchangeInfo; the fewest symbols come with those that are halted."""
+        try:
+            info = await connection.ask(ExchangeInfo(symbol_status="HALT"))
+        except (Rejected, OutcomeUnknown) as error:
+            logger.warning("the limits are not known, and are learned from answers: %s", error)
+        else:
+            self._shared.ledger.record(info.rate_limits, self._shared.now())
+
+    def _swap(self, connection: Connection) -> None:
+        self._current = connection
+        self._shared.counters.connections += 1
+        logger.info("connection %d is in use", connection.number)
+        self._signal()
+
+    def _signal(self) -> None:
+        changed, self.changed = self.changed, trio.Event()
+        changed.set()
+
+    async def _retire(self, old: Connection) -> None:
+        with trio.move_on_after(self._settings.drain_timeout):
+            # Feeds that someone subscribed to on the old connection while the new one was opened.
+            assert self._current is not None
+            with suppress(Lost, OutcomeUnknown):
+                await self._carry_all(self._current)
+            await old.retire()
+        old.end(Ended(f"it was replaced, and did not answer within {self._settings.drain_timeout:g} s"))
+
+    async def _keep_time(self) -> None:
+        while True:
+            with trio.move_on_after(CLOCK_INTERVAL):
+                await self.clock_is_doubted.wait()
+                self._shared.clock.forget()
+            self.clock_is_doubted = trio.Event()
+            connection = self.connection
+            if connection is not None:
+                with trio.move_on_after(self._settings.request_timeout), suppress(Lost, Rejected, OutcomeUnknown):
+                    await connection.measure_clock()
+
+    def close(self) -> None:
+        """End everything. Connections take their leave in their own time."""
+        self.is_closed = True
+        self._signal()
+        self._supervision.cancel()
+        for connection in list(self._connections):
+            connection.end(Ended("the session was closed"))
+        for feed in self.feeds.values():
+            feed.end()
+
+    # Feeds
+
+    def check_privacy(self) -> None:
+        """Raise `InvalidRequest` if a key would travel where others can read (G9)."""
+        if not self._is_private:
+            raise InvalidRequest("a key must not travel over plain ws:// to another machine", field="key")
+
+    def listen(self, key: Key, subscriber: Subscriber) -> Feed:
+        """Add a subscriber to the feed of an account, which `carry` then sees to."""
+        # What a connection is late with, it brings within the pong window, or it is dead.
+        feed = self.feeds.setdefault(key.api_key, Feed(key, lateness=round(self._settings.pong_window * 1000)))
+        feed.add(subscriber)
+        return feed
+
+    def leave(self, feed: Feed, subscriber: Subscriber) -> None:
+        """Take a subscriber off its feed. The last one has it given up."""
+        subscriber.end()
+        if feed.remove(subscriber) and not self.is_closed:
+            self._chores.start_soon(protected, self._abandon, feed)
+
+    async def carry(self, feed: Feed) -> None:
+        """See that the connection in use carries a feed."""
+        name = "userDataStream.subscribe"
+        with trio.move_on_after(self._settings.request_timeout):
+            while True:
+                connection = await self.live(name)
+                with suppress(Lost):
+                    await connection.subscribe(feed)
+                    return
+        if self.connection is None:
+            raise NotSent(name, "there was no connection in time") from self.last_failure
+        if self._shared.ledger.delay(Cost(weight=1), self._shared.now()) > 0:
+            raise NotSent(name, "the exchange's limits left no room for it in time")
+        raise OutcomeUnknown(name, f"no answer came within {self._settings.request_timeout:g} s")
+
+    async def _carry_all(self, connection: Connection) -> None:
+        for feed in [feed for feed in self.feeds.values() if feed.is_heard]:
+            try:
+                await connection.subscribe(feed)
+            except Rejected as error:
+                self._end_feed(feed, error)
+
+    def _restore_soon(self, feed: Feed) -> None:
+        self._chores.start_soon(protected, self._restore, feed)
+
+    async def _restore(self, feed: Feed) -> None:
+        """Subscribe anew after the exchange has ended a subscription, or tell why that cannot be."""
+        try:
+            await self.carry(feed)
+        except (Rejected, NotSent, OutcomeUnknown) as error:
+            self._end_feed(feed, error)
+
+    async def _abandon(self, feed: Feed) -> None:
+        """Give up a feed that nobody listens to."""
+        with trio.move_on_after(self._settings.request_timeout), suppress(Lost, Rejected, OutcomeUnknown):
+            for connection in list(self._connections):
+                await connection.unsubscribe(feed)
+            if not feed.is_heard:
+                self.feeds.pop(feed.key.api_key, None)
+
+    def _end_feed(self, feed: Feed, error: Exception) -> None:
+        feed.end(error)
+        self.feeds.pop(feed.key.api_key, None)
+
+
+def _is_in_memory(stream: trio.abc.Stream) -> bool:
+    return isinstance(stream, trio.StapledStream)
