@@ -110,6 +110,27 @@ def test_a_limit_learned_late_counts_what_is_in_flight() -> None:
     assert weight_used(ledger) == 3
 
 
+def test_g8_a_limit_learned_late_limits_what_was_asked_for_before() -> None:
+    ledger = ledger_of(weight())
+    assert ledger.delay(Cost(weight=1, orders=5), NOON) == 0
+    ledger.record([orders(1)], NOON)
+    assert ledger.delay(Cost(weight=1, orders=5), NOON) == 10
+
+
+def test_a_limit_learned_late_counts_what_left_in_this_window_or_the_last() -> None:
+    ledger = LocalLedger(margin=0)
+    sent_at = [NOON - 10 * SECOND - 1, NOON - 10 * SECOND, NOON]
+    earlier, last, _ = [ledger.charge(Cost(orders=1), time) for time in sent_at]
+    ledger.record([orders()], NOON)
+    assert ledger.used("ORDERS", NOON) == [(orders(), 2)]
+    ledger.cancel(earlier)
+    assert ledger.used("ORDERS", NOON) == [(orders(), 2)]
+    ledger.cancel(last)
+    assert ledger.used("ORDERS", NOON) == [(orders(), 1)]
+    assert ledger.used("ORDERS", NOON + 10 * SECOND) == [(orders(), 1)]
+    assert ledger.used("ORDERS", NOON + 20 * SECOND) == [(orders(), 0)]
+
+
 @pytest.mark.parametrize(
     "unknown",
     [

@@ -31,6 +31,10 @@ as if never charged.
 **After 429 and 418** nothing goes out before the time they name. The order limit (-1015) holds only what costs orders:
 it can last until midnight, and cancelling must stay possible.
 
+**The common case is short**, as every call passes here three times. A budget keeps the sum, `used`, because to settle a
+charge only moves it from open to known; a cost visits the budgets that it takes of, and no other; and nothing turns or
+expires before `_due_at`.
+
 What was left out: fairness. Who waits asks again when its delay is over; whoever keeps the queue decides who is first.
 Asking again as soon as something is settled is allowed, and often finds room earlier.
 
@@ -41,7 +45,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from operator import add
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -83,6 +86,9 @@ class Cost(NamedTuple):
 _COST_OF: Final[dict[str, int]] = {"REQUEST_WEIGHT": 0, "ORDERS": 1, "CONNECTIONS": 2}
 """Which item of a `Cost` counts against which type of limit."""
 
+_Settled: TypeAlias = tuple[int, int, int]
+"""The sum of all costs settled so far, item by item. A plain tuple, for one is made with every answer."""
+
 
 class Charge:
     """A cost that was charged and is neither settled nor cancelled. What it holds is the ledger's business.
@@ -94,7 +100,7 @@ class Charge:
 
     __slots__ = ("at", "cost", "order", "settled_before")
 
-    def __init__(self, cost: Cost, at: int, order: int, settled_before: Cost) -> None:
+    def __init__(self, cost: Cost, at: int, order: int, settled_before: _Settled) -> None:
         self.cost = cost
         self.at = at
         self.order = order
@@ -150,21 +156,27 @@ class LocalLedger:
     def __init__(self, margin: int = MARGIN) -> None:
         self._margin = margin
         self._budgets: dict[tuple[str, str, int], _Budget] = {}
+        # What each cost takes of which budgets. There are few different costs.
+        self._parts: dict[Cost, tuple[tuple[_Budget, int], ...]] = {}
         # In the order of charging.
         self._open: dict[Charge, None] = {}
-        self._settled = Cost()
+        self._settled: _Settled = (0, 0, 0)
         self._order = 0
         self._held: dict[Scope, int] = {"everything": 0, "orders": 0}
         self._now = 0
-        # When the next window of any budget turns, so that most calls need not ask each.
-        self._turns_at = _FOREVER
+        # No window turns before this, and no open charge has been out for too long.
+        self._due_at = 0
 
     def delay(self, cost: Cost, now: int) -> float:
         """See `Ledger.delay`."""
         self._advance(now)
-        free_at = [budget.free_at(cost) for budget in self._budgets.values()]
-        held_until = self._held["everything"], self._held["orders"] if cost.orders else 0
-        return max(0, max(*free_at, *held_until) - self._now) / 1000
+        free_at = self._held["everything"]
+        if cost.orders:
+            free_at = max(free_at, self._held["orders"])
+        for budget, part in self._parts_of(cost):
+            if budget.used + part > budget.limit.limit:
+                free_at = max(free_at, budget.free_at(part))
+        return max(0, free_at - self._now) / 1000
 
     def charge(self, cost: Cost, now: int) -> Charge:
         """See `Ledger.charge`."""
@@ -172,24 +184,27 @@ class LocalLedger:
         self._order += 1
         charge = Charge(cost, self._now, self._order, self._settled)
         self._open[charge] = None
-        for budget in self._budgets.values():
-            budget.open(charge)
+        for budget, part in self._parts_of(cost):
+            budget.open(part)
         return charge
 
     def settle(self, charge: Charge, counts: Iterable[RateLimit], now: int) -> None:
         """See `Ledger.settle`. A charge that is settled or cancelled already only brings its counts."""
         reported = self._learn(counts, now)
-        if charge in self._open:
-            self._close(charge, reported)
-        else:
+        if charge not in self._open:
             self._raise(reported)
+            return
+        settled = self._settled
+        self._close(charge)
+        for budget, count in reported:
+            budget.correct(count, charge, settled, self._order)
 
     def cancel(self, charge: Charge) -> None:
         """See `Ledger.cancel`. To cancel what was settled or cancelled changes nothing."""
         if charge in self._open:
             del self._open[charge]
-            for budget in self._budgets.values():
-                budget.close(charge)
+            for budget, part in self._parts_of(charge.cost):
+                budget.cancel(part, charge.at)
 
     def record(self, counts: Iterable[RateLimit], now: int) -> None:
         """See `Ledger.record`."""
@@ -208,45 +223,64 @@ class LocalLedger:
 
     def _advance(self, now: int) -> None:
         # A clock that was put right may step back a little. A window that has begun does not end by that.
-        self._now = max(self._now, now)
-        if self._now >= self._turns_at:
-            for budget in self._budgets.values():
-                budget.turn(self._now)
-            self._turns_at = min(budget.turns_at for budget in self._budgets.values())
-        while self._open and self._now - (oldest := next(iter(self._open))).at >= LONGEST_FLIGHT:
-            self._close(oldest, {})
+        if now > self._now:
+            self._now = now
+            if now >= self._due_at:
+                self._catch_up()
 
-    def _close(self, charge: Charge, reported: dict[_Budget, int]) -> None:
-        del self._open[charge]
+    def _catch_up(self) -> None:
         for budget in self._budgets.values():
-            budget.settle(charge, reported.get(budget), self._settled, self._order, self._now)
-        self._settled = Cost(*map(add, self._settled, charge.cost))
+            budget.turn(self._now)
+        while self._open and self._now - (oldest := next(iter(self._open))).at >= LONGEST_FLIGHT:
+            self._close(oldest)
+        # Whatever is charged later is due later than the oldest, or than what would be charged now.
+        oldest_at = next(iter(self._open)).at if self._open else self._now
+        self._due_at = min([oldest_at + LONGEST_FLIGHT, *(budget.turns_at for budget in self._budgets.values())])
 
-    def _raise(self, reported: dict[_Budget, int]) -> None:
-        for budget, count in reported.items():
+    def _parts_of(self, cost: Cost) -> tuple[tuple[_Budget, int], ...]:
+        parts = self._parts.get(cost)
+        if parts is None:
+            parts = tuple((budget, part) for budget in self._budgets.values() if (part := budget.part(cost)))
+            self._parts[cost] = parts
+        return parts
+
+    def _close(self, charge: Charge) -> None:
+        del self._open[charge]
+        for budget, part in self._parts_of(charge.cost):
+            budget.settle(part, charge.at, self._now)
+        weight, orders, connections = self._settled
+        cost = charge.cost
+        self._settled = (weight + cost.weight, orders + cost.orders, connections + cost.connections)
+
+    def _raise(self, reported: list[tuple[_Budget, int]]) -> None:
+        for budget, count in reported:
             budget.raise_to(count, self._order)
 
-    def _learn(self, counts: Iterable[RateLimit], now: int) -> dict[_Budget, int]:
+    def _learn(self, counts: Iterable[RateLimit], now: int) -> list[tuple[_Budget, int]]:
         self._advance(now)
-        found = [(self._budget(limit), limit.count) for limit in counts]
-        return {budget: count for budget, count in found if count is not None}
+        reported: list[tuple[_Budget, int]] = []
+        for limit in counts:
+            budget = self._budgets.get((limit.rate_limit_type, limit.interval, limit.interval_num))
+            if budget is None:
+                budget = self._add_budget(limit)
+            elif budget.limit.limit != limit.limit:
+                budget.limit = _bare(limit)
+            if limit.count is not None:
+                reported.append((budget, limit.count))
+        return reported
 
-    def _budget(self, limit: RateLimit) -> _Budget:
-        key = (limit.rate_limit_type, limit.interval, limit.interval_num)
-        budget = self._budgets.get(key)
-        if budget is None:
-            budget = self._budgets[key] = _Budget(_bare(limit), self._margin, self._now)
-            self._turns_at = min(self._turns_at, budget.turns_at)
-            for charge in self._open:
-                budget.open(charge)
-        elif budget.limit.limit != limit.limit:
-            budget.limit = _bare(limit)
+    def _add_budget(self, limit: RateLimit) -> _Budget:
+        budget = _Budget(_bare(limit), self._margin, self._now)
+        self._budgets[limit.rate_limit_type, limit.interval, limit.interval_num] = budget
+        self._parts.clear()
+        self._due_at = min(self._due_at, budget.turns_at)
+        for charge in self._open:
+            budget.adopt(budget.part(charge.cost), charge.at)
         return budget
 
     def _turn_of_what_is_full(self, scope: Scope) -> int:
         budgets = [b for b in self._budgets.values() if b.limit.rate_limit_type == _TYPE_OF[scope]]
-        turns = [budget.turns_at for budget in budgets if budget.is_bounded and budget.used >= budget.limit.limit]
-        return max(turns, default=self._now + UNSTATED_BACK_OFF)
+        return max([budget.turns_at for budget in budgets if budget.is_full], default=self._now + UNSTATED_BACK_OFF)
 
 
 class _Budget:
@@ -254,6 +288,7 @@ class _Budget:
 
     Attributes:
         limit: as the exchange published it last.
+        used: what is used up of the current window: known and open.
         turns_at: exchange time in milliseconds at which the window is over here, margin included.
     """
 
@@ -262,22 +297,24 @@ class _Budget:
         "_carried",
         "_foreign_since",
         "_item",
-        "_known",
         "_length",
         "_margin",
         "_open",
+        "_spills_from",
         "_spilt",
         "limit",
         "turns_at",
+        "used",
     )
 
     def __init__(self, limit: RateLimit, margin: int, now: int) -> None:
         self.limit = limit
         self._item = _COST_OF.get(limit.rate_limit_type)
-        self._length = _MILLISECONDS.get(limit.interval, 0) * limit.interval_num
+        # 0 if the interval is not understood: a window without an end, and no limit.
+        self._length = max(0, _MILLISECONDS.get(limit.interval, 0) * limit.interval_num)
         self._margin = margin
-        # Use of the current window: known, open, open since the last window.
-        self._known = self._open = self._carried = 0
+        # Of what is used: what is open, and what of that was charged in the last window.
+        self.used = self._open = self._carried = 0
         # Of what is known, the part that may have arrived in the next window already.
         self._spilt = 0
         # The latest charge when use by others last showed.
@@ -285,64 +322,79 @@ class _Budget:
         self._enter(now)
 
     @property
-    def is_bounded(self) -> bool:
-        """Whether both type and interval are understood."""
-        return self._item is not None and self._length > 0
+    def is_full(self) -> bool:
+        return self._length > 0 and self.used >= self.limit.limit
 
-    @property
-    def used(self) -> int:
-        return self._known + self._open + self._carried
+    def part(self, cost: Cost | _Settled) -> int:
+        """What of a cost counts here; 0 if the type of limit is not understood."""
+        return 0 if self._item is None else cost[self._item]
 
-    def free_at(self, cost: Cost) -> int:
-        """When the cost fits, or at least is worth trying; 0 for now."""
-        part = self._part(cost)
-        if part == 0 or not self.is_bounded:
+    def free_at(self, part: int) -> int:
+        """When what does not fit now will, or at least is worth trying; 0 if this does not limit."""
+        if self._length == 0:
             return 0
         if part > self.limit.limit:
             raise InvalidRequest(f"this takes {part} of {_in_words(self.limit)}, so it can never be sent")
-        return 0 if self.used + part <= self.limit.limit else self.turns_at
+        return self.turns_at
 
     def turn(self, now: int) -> None:
         """Enter the window that it is time for."""
         if now < self.turns_at:
             return
         is_next = now < self.turns_at + self._length
-        self._known = self._spilt if is_next else 0
-        self._carried = self._open if is_next else 0
-        self._open = self._spilt = 0
+        self._open = self._carried = self._open - self._carried if is_next else 0
+        self.used = self._open + self._spilt if is_next else 0
+        self._spilt = 0
         self._enter(now)
 
-    def open(self, charge: Charge) -> None:
-        self._move(charge, 1)
+    def open(self, part: int) -> None:
+        """Count what is charged now, hence in this window."""
+        self._open += part
+        self.used += part
 
-    def close(self, charge: Charge) -> int:
-        """Take a charge out again; how much of it counted still."""
-        return self._move(charge, -1)
+    def adopt(self, part: int, at: int) -> None:
+        """Count what was charged before this limit was known."""
+        if at >= self._began_at - self._length:
+            self.open(part)
+            if at < self._began_at:
+                self._carried += part
 
-    def settle(self, charge: Charge, count: int | None, settled: Cost, order: int, now: int) -> None:
-        """Move a charge from open to known, and let the count, if any, put right what is known."""
-        part = self.close(charge)
-        if now >= self.turns_at - 2 * self._margin:
-            self._spilt += part
-        known = self._known + part
-        if count is None or charge.at < self._began_at:
-            self._known = known
-        elif count > known + self._open + self._carried:
-            self._known = count
+    def cancel(self, part: int, at: int) -> None:
+        """Take a charge out again."""
+        self.used -= self._close(part, at)
+
+    def settle(self, part: int, at: int, now: int) -> None:
+        """Move a charge from open to known."""
+        closed = self._close(part, at)
+        if now >= self._spills_from:
+            self._spilt += closed
+
+    def correct(self, count: int, charge: Charge, settled: _Settled, order: int) -> None:
+        """Let the count that came with a charge's answer put right what is known. That charge is not in ``settled``."""
+        if charge.at < self._began_at:
+            return
+        if count > self.used:
             self._foreign_since = order
-        elif charge.order > self._foreign_since:
-            settled_since = self._part(settled) - self._part(charge.settled_before)
-            self._known = max(count, min(known, count + settled_since))
-        else:
-            self._known = max(count, known)
+        least = count + self._open
+        if self.used < least:
+            self.used = least
+        elif self.used > least and charge.order > self._foreign_since:
+            settled_since = self.part(settled) - self.part(charge.settled_before)
+            self.used = min(self.used, least + settled_since)
 
     def raise_to(self, count: int, order: int) -> None:
-        if count > self._known:
-            self._known = count
+        if count + self._open > self.used:
+            self.used = count + self._open
             self._foreign_since = order
 
-    def _part(self, cost: Cost) -> int:
-        return 0 if self._item is None else cost[self._item]
+    def _close(self, part: int, at: int) -> int:
+        """How much of a charge counted still."""
+        if at < self._began_at:
+            if at < self._began_at - self._length:
+                return 0
+            self._carried -= part
+        self._open -= part
+        return part
 
     def _enter(self, now: int) -> None:
         if self._length:
@@ -350,16 +402,7 @@ class _Budget:
             self.turns_at = self._began_at + self._length
         else:
             self._began_at, self.turns_at = 0, _FOREVER
-
-    def _move(self, charge: Charge, sign: Literal[1, -1]) -> int:
-        part = self._part(charge.cost)
-        if charge.at >= self._began_at:
-            self._open += sign * part
-        elif charge.at >= self._began_at - self._length:
-            self._carried += sign * part
-        else:
-            return 0
-        return part
+        self._spills_from = self.turns_at - 2 * self._margin
 
 
 def _bare(limit: RateLimit) -> RateLimit:
