@@ -1,4 +1,4 @@
-"""From a message to its answer, every gate and every method, without a wire."""
+"""From a message to its answer through every gate, without a wire; methods have tests of their own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from bintrio._codec import decode_event
-from bintrio._signing import Key
-from bintrio.api.events import EventStreamTerminated, ExecutionReport
+from bintrio.api.events import ExecutionReport
 from bintrio.api.trading import OrderPlace
 from bintrio.sandbox.auth import SandboxAccount
 from bintrio.sandbox.exchange import payload, read_message
@@ -87,75 +86,7 @@ def test_rate_limits_are_shown_as_asked_for() -> None:
     assert "rateLimits" in quiet.call("ping", returnRateLimits=True)
 
 
-# General and market data
-
-
-def test_time_in_both_units() -> None:
-    assert Client().result("time") == {"serverTime": NOW // 1_000}
-    assert Client(unit="us").result("time") == {"serverTime": NOW}
-
-
-def test_exchange_info(client: Client) -> None:
-    info = client.result("exchangeInfo")
-    assert [symbol["symbol"] for symbol in info["symbols"]] == ["BTCUSDT", "ETHUSDT", "BNBBTC", "OLDUSDT"]
-    assert info["serverTime"] == NOW // 1_000
-    assert info["rateLimits"][0] == {
-        "rateLimitType": "REQUEST_WEIGHT",
-        "interval": "MINUTE",
-        "intervalNum": 1,
-        "limit": 6000,
-    }
-    assert info["symbols"][0]["filters"][1] == {
-        "filterType": "LOT_SIZE",
-        "minQty": "0.00001000",
-        "maxQty": "9000.00000000",
-        "stepSize": "0.00001000",
-    }
-    assert Client(unit="us").result("exchangeInfo")["serverTime"] == NOW
-
-
-@pytest.mark.parametrize(
-    ("params", "names"),
-    [
-        ({"symbol": "BNBBTC"}, ["BNBBTC"]),
-        ({"symbols": ["ETHUSDT", "BNBBTC"]}, ["ETHUSDT", "BNBBTC"]),
-        ({"symbolStatus": "BREAK"}, ["OLDUSDT"]),
-        ({"permissions": ["MARGIN"]}, []),
-        ({"permissions": ["SPOT"], "symbolStatus": "BREAK"}, ["OLDUSDT"]),
-    ],
-)
-def test_exchange_info_of_some(client: Client, params: dict[str, Any], names: list[str]) -> None:
-    assert [symbol["symbol"] for symbol in client.result("exchangeInfo", **params)["symbols"]] == names
-
-
-def test_depth(trader: Client) -> None:
-    trader.trade("order.place", **BUY)
-    trader.trade("order.place", **BUY | {"side": "SELL", "price": "101"})
-    book = trader.result("depth", symbol="BTCUSDT", limit=1)
-    assert book["bids"] == [["100.00000000", "1.50000000"]]
-    assert book["asks"] == [["101.00000000", "1.50000000"]]
-    assert trader.error("depth", symbol="NOPE") == (400, -1121, "Invalid symbol.")
-    assert trader.error("depth", symbol="BTCUSDT", limit=5_001)[1] == -1130
-    assert trader.error("depth", symbol="BTCUSDT", symbolStatus="HALT")[1] == -1220
-
-
 # Who asks
-
-
-def test_a_session_logs_on_and_off(client: Client) -> None:
-    assert client.result("session.status")["apiKey"] is None
-    status = client.result("session.logon", **client.signed())
-    assert (status["apiKey"], status["authorizedSince"]) == (client.account.key.api_key, NOW // 1_000)
-    assert client.trade("account.status")["uid"] == 7
-    assert client.result("session.logout")["apiKey"] is None
-    assert client.error("account.status", timestamp=NOW // 1_000)[1] == -1102
-
-
-@pytest.mark.parametrize("kind", ["hmac_key", "rsa_key"])
-def test_only_ed25519_keys_log_on(client: Client, kind: str) -> None:
-    key: Key = getattr(client.account, kind)
-    assert client.error("session.logon", **client.signed(key))[1] == -2015
-    assert client.result("account.status", **client.signed(key))["uid"] == 7
 
 
 def test_the_signature_covers_numbers_and_lists_as_they_were_written() -> None:
@@ -195,28 +126,6 @@ def test_accounts_have_numbers_of_their_own(client: Client) -> None:
 
 
 # Trading
-
-
-def test_order_place_answers_as_asked(trader: Client) -> None:
-    ack = trader.trade("order.place", **BUY, newOrderRespType="ACK", newClientOrderId="mine")
-    assert ack == {
-        "symbol": "BTCUSDT",
-        "orderId": ack["orderId"],
-        "orderListId": -1,
-        "clientOrderId": "mine",
-        "transactTime": NOW // 1_000,
-    }
-    result = trader.trade("order.place", **BUY, newOrderRespType="RESULT", strategyId=4, strategyType=1_000_000)
-    assert result["price"] == "100.00000000"
-    assert result["origQuoteOrderQty"] == "0.00000000"
-    assert (result["status"], result["workingTime"], result["strategyId"]) == ("NEW", NOW // 1_000, 4)
-    assert "fills" not in result
-    full = trader.trade("order.place", **BUY | {"side": "SELL", "quantity": "2.5"})
-    assert full["status"] == "FILLED"
-    assert [fill["qty"] for fill in full["fills"]] == ["1.50000000", "1.00000000"]
-    assert full["fills"][0]["commission"] == "0.30000000"
-    maker = {"type": "LIMIT_MAKER", "timeInForce": None, "price": "90"}
-    assert "status" not in trader.trade("order.place", **BUY | maker)
 
 
 def test_an_order_that_is_refused_costs_its_weight_and_one_that_is_taken_nothing(trader: Client) -> None:
@@ -260,78 +169,7 @@ def test_depth_weighs_by_its_limit(client: Client, limit: Any, weight: int) -> N
     assert client.budget.weight.count(NOW) == weight
 
 
-def test_order_test_changes_nothing(trader: Client) -> None:
-    assert trader.trade("order.test", **BUY) == {}
-    rates = trader.trade("order.test", **BUY, computeCommissionRates=True)
-    assert rates["standardCommissionForOrder"] == {"maker": "0.00100000", "taker": "0.00200000"}
-    assert trader.trade("openOrders.status") == []
-    assert trader.error("order.test", **BUY | {"price": "0.001"}, timestamp=NOW // 1_000)[1] == -1013
-
-
-def test_an_order_is_found_and_canceled(trader: Client) -> None:
-    order_id = trader.trade("order.place", **BUY, newClientOrderId="mine")["orderId"]
-    (listed,) = trader.trade("openOrders.status", symbol="BTCUSDT")
-    assert listed == trader.trade("order.status", symbol="BTCUSDT", origClientOrderId="mine")
-    assert (listed["orderId"], listed["status"], listed["isWorking"]) == (order_id, "NEW", True)
-    canceled = trader.trade("order.cancel", symbol="BTCUSDT", orderId=order_id, newClientOrderId="bye")
-    assert (canceled["origClientOrderId"], canceled["clientOrderId"], canceled["status"]) == ("mine", "bye", "CANCELED")
-    assert trader.trade("openOrders.status") == []
-    assert trader.trade("order.status", symbol="BTCUSDT", orderId=order_id)["status"] == "CANCELED"
-
-
-@pytest.mark.parametrize(
-    ("method", "params", "code", "message"),
-    [
-        ("order.cancel", {"symbol": "BTCUSDT", "orderId": 99}, -2011, "Unknown order sent."),
-        ("order.cancel", {"symbol": "NOPE", "orderId": 99}, -1121, "Invalid symbol."),
-        ("order.status", {"symbol": "BTCUSDT", "orderId": 99}, -2013, "Order does not exist."),
-        ("order.status", {"symbol": "NOPE", "orderId": 99}, -1121, "Invalid symbol."),
-        ("openOrders.status", {"symbol": "NOPE"}, -1121, "Invalid symbol."),
-    ],
-)
-def test_orders_that_do_not_exist(trader: Client, method: str, params: Any, code: int, message: str) -> None:
-    assert trader.error(method, **params, timestamp=NOW // 1_000) == (400, code, message)
-
-
-def test_a_cancel_with_ids_that_disagree(trader: Client) -> None:
-    order_id = trader.trade("order.place", **BUY)["orderId"]
-    ids = {"orderId": order_id, "origClientOrderId": "other"}
-    assert trader.error("order.cancel", symbol="BTCUSDT", **ids, timestamp=NOW // 1_000)[1] == -2039
-
-
-def test_account_status(trader: Client) -> None:
-    trader.trade("order.place", **BUY)
-    account = trader.trade("account.status")
-    assert account["balances"] == [
-        {"asset": "BTC", "free": "5.00000000", "locked": "0.00000000"},
-        {"asset": "USDT", "free": "850.00000000", "locked": "150.00000000"},
-    ]
-    assert (account["makerCommission"], account["commissionRates"]["taker"]) == (10, "0.00200000")
-    trader.exchange.transfer(7, "BTC", D(-5), NOW)
-    assert [b["asset"] for b in trader.trade("account.status", omitZeroBalances=True)["balances"]] == ["USDT"]
-
-
 # User data
-
-
-def test_events_go_to_subscribers_of_the_account_only(trader: Client) -> None:
-    trader.trade("order.place", **BUY)
-    assert trader.events() == []
-    assert trader.result("userDataStream.subscribe") == {"subscriptionId": 0}
-    other = SandboxAccount(8, {"USDT": D(1_000)})
-    trader.exchange.open_account(other)
-    assert trader.result("userDataStream.subscribe.signature", **trader.signed(other.rsa_key)) == {"subscriptionId": 1}
-    assert trader.result("session.subscriptions") == [{"subscriptionId": 0}, {"subscriptionId": 1}]
-    trader.trade("order.place", **BUY)
-    assert {event["subscriptionId"] for event in trader.events()} == {0}
-    trader.exchange.transfer(8, "USDT", D(5), NOW)
-    assert [(e["subscriptionId"], e["event"]["e"]) for e in trader.events()] == [
-        (1, "balanceUpdate"),
-        (1, "outboundAccountPosition"),
-    ]
-    assert trader.result("userDataStream.unsubscribe", subscriptionId=1) == {}
-    assert trader.error("userDataStream.unsubscribe", subscriptionId=1)[1] == -2036
-    assert trader.error("userDataStream.subscribe")[1] == -2035
 
 
 def test_an_execution_report_has_the_times_of_its_connection() -> None:
@@ -344,23 +182,6 @@ def test_an_execution_report_has_the_times_of_its_connection() -> None:
         assert {report[letter] for letter in "ETOW"} == {NOW // scale}
         assert "u" not in report
         assert report["N"] is None
-
-
-def test_logging_out_terminates_the_subscription_of_the_session(trader: Client) -> None:
-    trader.result("userDataStream.subscribe")
-    trader.result("userDataStream.subscribe.signature", **_of_another(trader))
-    trader.result("session.logout")
-    (delivery,) = trader.exchange.take_deliveries()
-    event = decode_event(delivery.message)
-    assert (event.subscription_id, event.event) == (0, EventStreamTerminated(event_time=NOW // 1_000))
-    assert trader.result("session.subscriptions") == [{"subscriptionId": 1}]
-    assert trader.error("userDataStream.subscribe")[1] == -1002
-
-
-def _of_another(client: Client) -> dict[str, Any]:
-    other = SandboxAccount(8, {})
-    client.exchange.open_account(other)
-    return client.signed(other.key)
 
 
 def test_the_exchange_can_trade_from_within(trader: Client) -> None:
@@ -398,13 +219,6 @@ def test_answers_have_the_documented_fields(trader: Client, method: str, variant
     trader.trade("order.place", **BUY)
     ours = first(trader.result(method, **params))
     assert ours.keys() ^ documented(method, variant).keys() <= CONDITIONAL
-
-
-def test_symbols_have_the_documented_fields(client: Client) -> None:
-    ours = client.result("exchangeInfo")["symbols"][0]
-    theirs = documented("exchangeInfo")["symbols"][0]
-    assert set(ours) == set(theirs)
-    assert {name: type(value) for name, value in ours.items()} == {name: type(theirs[name]) for name in ours}
 
 
 def test_events_have_the_documented_fields(trader: Client) -> None:

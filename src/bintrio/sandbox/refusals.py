@@ -251,6 +251,11 @@ def no_such_order() -> Refusal:
     return Refusal(-2013, "Order does not exist.")
 
 
+def archived() -> Refusal:
+    """-2026."""
+    return Refusal(-2026, "Order was canceled or expired with no executed qty over 90 days ago and has been archived.")
+
+
 def client_order_id_differs() -> Refusal:
     """-2039."""
     return Refusal(-2039, "Client order ID is not correct for this order ID.")

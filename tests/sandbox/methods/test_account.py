@@ -18,6 +18,18 @@ def signed(**params: Any) -> dict[str, Any]:
     return OF_BTC | {"timestamp": NOW // 1_000} | params
 
 
+def test_account_status(client: Client) -> None:
+    client.trade("order.place", **BUY)
+    account = client.trade("account.status")
+    assert account["balances"] == [
+        {"asset": "BTC", "free": "5.00000000", "locked": "0.00000000"},
+        {"asset": "USDT", "free": "850.00000000", "locked": "150.00000000"},
+    ]
+    assert (account["makerCommission"], account["commissionRates"]["taker"]) == (10, "0.00200000")
+    client.exchange.transfer(7, "BTC", D(-5), NOW)
+    assert [b["asset"] for b in client.trade("account.status", omitZeroBalances=True)["balances"]] == ["USDT"]
+
+
 def test_commission(client: Client) -> None:
     found = client.trade("account.commission", **OF_BTC)
     none = "0.00000000"
@@ -44,6 +56,20 @@ def test_the_filters_of_a_symbol(client: Client) -> None:
 
 
 # Orders
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "code", "message"),
+    [
+        ("order.cancel", {"symbol": "BTCUSDT", "orderId": 99}, -2011, "Unknown order sent."),
+        ("order.cancel", {"symbol": "NOPE", "orderId": 99}, -1121, "Invalid symbol."),
+        ("order.status", {"symbol": "BTCUSDT", "orderId": 99}, -2013, "Order does not exist."),
+        ("order.status", {"symbol": "NOPE", "orderId": 99}, -1121, "Invalid symbol."),
+        ("openOrders.status", {"symbol": "NOPE"}, -1121, "Invalid symbol."),
+    ],
+)
+def test_orders_that_do_not_exist(client: Client, method: str, params: Any, code: int, message: str) -> None:
+    assert client.error(method, **params, timestamp=NOW // 1_000) == (400, code, message)
 
 
 def test_all_orders(client: Client) -> None:
@@ -87,6 +113,22 @@ def test_open_orders_are_those_that_can_still_trade(client: Client) -> None:
     client.trade("order.place", **SELL | {"quantity": "1.5", "price": "92"})
     assert [(o["side"], o["price"][:2]) for o in client.trade("openOrders.status")] == [("BUY", "90"), ("SELL", "92")]
     assert client.trade("openOrders.status", symbol="ETHUSDT") == []
+
+
+def test_orders_that_ended_without_a_trade_are_archived(client: Client) -> None:
+    traded, canceled, still_open = (client.trade("order.place", **BUY | {"quantity": "1"})["orderId"] for _ in "123")
+    client.trade("order.place", **SELL | {"quantity": "1"})
+    client.trade("order.cancel", **OF_BTC, orderId=canceled)
+    client.now += 90 * DAY
+    assert client.trade("order.status", **OF_BTC, orderId=canceled)["status"] == "CANCELED"
+    client.now += 1_000
+    params = signed(orderId=canceled, timestamp=client.now // 1_000)
+    assert client.error("order.status", **params)[1:] == (
+        -2026,
+        "Order was canceled or expired with no executed qty over 90 days ago and has been archived.",
+    )
+    assert client.trade("order.status", **OF_BTC, orderId=traded)["status"] == "FILLED"
+    assert client.trade("order.status", **OF_BTC, orderId=still_open)["status"] == "NEW"
 
 
 def test_amendments(client: Client) -> None:

@@ -33,6 +33,20 @@ def market(client: Client) -> Client:
     return client
 
 
+# The book
+
+
+def test_depth(client: Client) -> None:
+    client.trade("order.place", **BUY)
+    client.trade("order.place", **BUY | {"side": "SELL", "price": "101"})
+    book = client.result("depth", symbol="BTCUSDT", limit=1)
+    assert book["bids"] == [["100.00000000", "1.50000000"]]
+    assert book["asks"] == [["101.00000000", "1.50000000"]]
+    assert client.error("depth", symbol="NOPE") == (400, -1121, "Invalid symbol.")
+    assert client.error("depth", symbol="BTCUSDT", limit=5_001)[1] == -1130
+    assert client.error("depth", symbol="BTCUSDT", symbolStatus="HALT")[1] == -1220
+
+
 # Trades
 
 

@@ -1,4 +1,4 @@
-"""Trading requests beyond placing and canceling one order: all at once, replacing, amending, and what is refused."""
+"""Trading requests: placing, canceling, replacing, amending, and what is refused."""
 
 from __future__ import annotations
 
@@ -37,6 +37,56 @@ def place(client: Client, **changes: Any) -> int:
 
 def orders_of(client: Client) -> list[tuple[int, str]]:
     return [(order["orderId"], order["status"]) for order in client.trade("allOrders", **OF_BTC)]
+
+
+# Single orders
+
+
+def test_order_place_answers_as_asked(client: Client) -> None:
+    ack = client.trade("order.place", **BUY, newOrderRespType="ACK", newClientOrderId="mine")
+    assert ack == {
+        "symbol": "BTCUSDT",
+        "orderId": ack["orderId"],
+        "orderListId": -1,
+        "clientOrderId": "mine",
+        "transactTime": NOW // 1_000,
+    }
+    result = client.trade("order.place", **BUY, newOrderRespType="RESULT", strategyId=4, strategyType=1_000_000)
+    assert result["price"] == "100.00000000"
+    assert result["origQuoteOrderQty"] == "0.00000000"
+    assert (result["status"], result["workingTime"], result["strategyId"]) == ("NEW", NOW // 1_000, 4)
+    assert "fills" not in result
+    full = client.trade("order.place", **BUY | {"side": "SELL", "quantity": "2.5"})
+    assert full["status"] == "FILLED"
+    assert [fill["qty"] for fill in full["fills"]] == ["1.50000000", "1.00000000"]
+    assert full["fills"][0]["commission"] == "0.30000000"
+    maker = {"type": "LIMIT_MAKER", "timeInForce": None, "price": "90"}
+    assert "status" not in client.trade("order.place", **BUY | maker)
+
+
+def test_order_test_changes_nothing(client: Client) -> None:
+    assert client.trade("order.test", **BUY) == {}
+    rates = client.trade("order.test", **BUY, computeCommissionRates=True)
+    assert rates["standardCommissionForOrder"] == {"maker": "0.00100000", "taker": "0.00200000"}
+    assert client.trade("openOrders.status") == []
+    assert client.error("order.test", **BUY | {"price": "0.001"}, timestamp=NOW // 1_000)[1] == -1013
+
+
+def test_an_order_is_found_and_canceled(client: Client) -> None:
+    order_id = client.trade("order.place", **BUY, newClientOrderId="mine")["orderId"]
+    (listed,) = client.trade("openOrders.status", symbol="BTCUSDT")
+    assert listed == client.trade("order.status", symbol="BTCUSDT", origClientOrderId="mine")
+    assert (listed["orderId"], listed["status"], listed["isWorking"]) == (order_id, "NEW", True)
+    canceled = client.trade("order.cancel", symbol="BTCUSDT", orderId=order_id, newClientOrderId="bye")
+    assert (canceled["origClientOrderId"], canceled["clientOrderId"], canceled["status"]) == ("mine", "bye", "CANCELED")
+    assert client.trade("openOrders.status") == []
+    assert client.trade("order.status", symbol="BTCUSDT", orderId=order_id)["status"] == "CANCELED"
+
+
+def test_a_cancel_with_ids_that_disagree(client: Client) -> None:
+    order_id = client.trade("order.place", **BUY)["orderId"]
+    ids = {"orderId": order_id, "origClientOrderId": "other"}
+    assert client.error("order.cancel", symbol="BTCUSDT", **ids, timestamp=NOW // 1_000)[1] == -2039
 
 
 # Kinds of orders that there are not

@@ -42,11 +42,15 @@ from bintrio.api.account import Order as OrderInformation
 
 from .. import orders, refusals
 from ..accounts import Account
+from ..candles import DAY
 from ..orders import NOTHING, Execution, eight_decimals
 from ..tape import from_id, in_span
 from .calls import Call, answers
 
 _BASIS_POINTS: Final = 10_000
+_KEPT: Final = 90 * DAY
+"""How long order.status knows an order that ended without a trade."""
+
 _ZERO: Final = eight_decimals(NOTHING)
 
 NO_RATES: Final = CommissionRates(maker=_ZERO, taker=_ZERO, buyer=_ZERO, seller=_ZERO)
@@ -116,7 +120,10 @@ def my_filters(call: Call) -> dict[str, Any]:
 def order_status(call: Call) -> OrderInformation:
     """One order."""
     request: OrderStatus = call.request
-    return orders.status(call.account.find(call.symbol.name, request.order_id, request.orig_client_order_id))
+    order = call.account.find(call.symbol.name, request.order_id, request.orig_client_order_id)
+    if not order.is_open and not order.executed and call.now - order.updated_at > _KEPT:
+        raise refusals.archived()
+    return orders.status(order)
 
 
 @answers(OpenOrdersStatus)
