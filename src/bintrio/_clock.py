@@ -38,6 +38,8 @@ DRIFT: Final = 100
 _NO_BOUND: Final = 10**18
 """Microseconds; more than any two clocks differ by."""
 
+_NOT_SET: Final = "the exchange's time is not known before a sample is recorded"
+
 _MICROSECONDS: Final[dict[TimeUnit, int]] = {"ms": 1000, "us": 1}
 
 
@@ -67,6 +69,8 @@ class Clock:
     def __init__(self) -> None:
         self.round_trip = math.nan
         self._known: _Interval | None = None
+        # The middle of what is known: every call asks for the time, and few samples change it.
+        self._offset = 0
 
     @property
     def is_set(self) -> bool:
@@ -98,6 +102,7 @@ class Clock:
         ).aged(received_at)
         self.round_trip = received_at - sent_at
         self._known = fresh if self._known is None else _meet(self._known, fresh)
+        self._offset = self._known.middle
 
     def forget(self) -> None:
         """Trust the estimate no longer, and let the next sample stand alone: for -1021."""
@@ -111,7 +116,9 @@ class Clock:
 
     def now_us(self, local: float) -> int:
         """The exchange's time in microseconds at a local time."""
-        return math.floor(local * 1e6) + self.offset
+        if self._known is None:
+            raise RuntimeError(_NOT_SET)
+        return math.floor(local * 1e6) + self._offset
 
     def error_bound(self, local: float) -> float:
         """By how many seconds `now_us` may be wrong at a local time."""
@@ -126,7 +133,7 @@ class Clock:
 
     def _interval(self) -> _Interval:
         if self._known is None:
-            raise RuntimeError("the exchange's time is not known before a sample is recorded")
+            raise RuntimeError(_NOT_SET)
         return self._known
 
 

@@ -410,7 +410,10 @@ class Connection:
 
     def _free_id(self) -> int:
         # Ids that users chose are in flight beside our own.
-        return next(number for number in self._shared.ids if number not in self._waiting)
+        number = next(self._shared.ids)
+        while number in self._waiting:
+            number = next(self._shared.ids)
+        return number
 
     def _authenticated(self, call: Call, timestamp: int) -> dict[str, Json]:
         if not call.api.signed:
