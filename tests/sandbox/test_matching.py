@@ -281,22 +281,82 @@ orders = st.fixed_dictionaries(
 )
 
 
-@given(st.lists(st.one_of(orders, st.integers(0, 30)), max_size=40))
-def test_whatever_is_placed_and_canceled_no_asset_is_made_or_lost(steps: list[dict[str, Any] | int]) -> None:
+@given(st.lists(st.one_of(orders, st.tuples(st.integers(0, 30), st.sampled_from(["cancel", "amend"]))), max_size=40))
+def test_whatever_is_placed_amended_and_canceled_no_asset_is_made_or_lost(
+    steps: list[dict[str, Any] | tuple[int, str]],
+) -> None:
     hall = Hall(rate="0.003")
     for step in steps:
         if isinstance(step, dict):
             hall.place(**step)
-        elif step < len(hall.engine.orders) and (order := hall.engine.orders[step]).is_open:
-            hall.engine.cancel(hall.account(order.owner), order, 0, cancel_id="x")
+        elif step[0] < len(hall.engine.orders) and (order := hall.engine.orders[step[0]]).is_open:
+            change(hall, order, step[1])
     for asset, total in (("BTC", 200), ("USDT", 20_000)):
         holdings = [account.holding(asset) for account in hall.engine.accounts.values()]
         assert all(holding.free >= 0 and holding.locked >= 0 for holding in holdings)
         assert sum(h.free + h.locked for h in holdings) + hall.engine.fees.get(asset, NOTHING) == total
     for uid in (1, 2):
         open_orders = list(hall.account(uid).open_orders())
+        assert open_orders == [order for order in hall.account(uid).orders.values() if order.is_open]
         locked = sum((order.reserved for order in open_orders if order.is_buy), NOTHING)
         assert hall.account(uid).holding("USDT").locked == locked
     book = hall.engine.books["BTCUSDT"]
     if book.bids() and book.asks():
         assert book.bids()[0][0] < book.asks()[0][0]
+    executions = [one for account in hall.engine.accounts.values() for one in account.executions["BTCUSDT"]]
+    assert len(executions) == 2 * len(hall.engine.tapes["BTCUSDT"].trades)
+
+
+def change(hall: Hall, order: Order, how: str) -> None:
+    account = hall.account(order.owner)
+    if how == "cancel":
+        hall.engine.cancel(account, order, 0, cancel_id="x")
+    elif order.quantity > D("0.1"):
+        hall.engine.amend(account, order, order.quantity - D("0.1"), 0, client_order_id="x" * order.order_id)
+
+
+# Amending
+
+
+def test_amending_gives_the_rest_of_the_money_back_and_keeps_the_place() -> None:
+    hall = Hall()
+    first, second = hall.place(quantity="3"), hall.place(quantity="3")
+    assert hall.engine.amend(hall.account(), first, D(2), 9, client_order_id="new") == 3
+    assert hall.money() == (100, 0, 9_950, 50)
+    assert (first.client_order_id, first.updated_at, first.status) == ("new", 9, "NEW")
+    hall.place(2, side="SELL", quantity="3")
+    assert (state(first), state(second)) == (("FILLED", 2, 20), ("PARTIALLY_FILLED", 1, 10))
+    assert hall.reports()[:3] == [("NEW", "NEW"), ("NEW", "NEW"), ("REPLACED", "NEW")]
+
+
+def test_amending_to_what_was_traded_expires_the_order() -> None:
+    hall = Hall()
+    order = hall.place(quantity="3")
+    hall.place(2, side="SELL", quantity="2")
+    hall.engine.amend(hall.account(), order, D(2), 9, client_order_id="new")
+    assert state(order) == ("EXPIRED", 2, 20)
+    assert hall.money() == (102, 0, 9_980, 0)
+    assert hall.engine.books["BTCUSDT"].bids() == []
+    assert [(one.orig_qty, one.new_qty) for one in order.amendments] == [(D(3), D(2))]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "name", "code"), [("3", "new", -2038), ("4", "new", -2038), ("2", "taken", -2038), ("0", "new", -1013)]
+)
+def test_an_amendment_that_is_refused_changes_nothing(quantity: str, name: str, code: int) -> None:
+    hall = Hall()
+    order = hall.place(quantity="3", new_client_order_id="mine")
+    hall.place(new_client_order_id="taken")
+    before = hall.money()
+    with pytest.raises(Refusal) as caught:
+        hall.engine.amend(hall.account(), order, D(quantity), 9, client_order_id=name)
+    assert caught.value.code == code
+    assert (hall.money(), order.client_order_id, order.quantity) == (before, "mine", D(3))
+    assert order.amendments == []
+
+
+def test_an_order_that_is_over_is_not_amended() -> None:
+    hall = Hall()
+    order = hall.place(2, side="SELL", type="MARKET", time_in_force=None, price=None)
+    with pytest.raises(Refusal, match="Unknown order"):
+        hall.engine.amend(hall.account(2), order, D("0.5"), 9, client_order_id="new")

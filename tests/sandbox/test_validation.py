@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bintrio.api._base import Request
-from bintrio.api.account import AccountStatus, OrderStatus
+from bintrio.api.account import AccountStatus, AllOrders, OrderListStatus, OrderStatus
 from bintrio.api.general import ExchangeInfo, Ping
-from bintrio.api.market import Depth
+from bintrio.api.market import Depth, Klines, Ticker24hr
 from bintrio.api.trading import OrderCancel, OrderPlace
 from bintrio.sandbox.refusals import Refusal
 from bintrio.sandbox.validation import read_request
@@ -168,3 +168,25 @@ json_values = st.recursive(
 def test_whatever_is_sent_it_is_a_request_or_a_refusal(params: dict[str, Any]) -> None:
     with suppress(Refusal):
         assert isinstance(read_request(OrderPlace, LIMIT | params), OrderPlace)
+
+
+def test_a_span_of_time_may_have_a_limit() -> None:
+    day, start = 86_400_000, 1_767_225_600_000
+    span = {"symbol": "BTCUSDT", "startTime": start}
+    said = (-1127, "More than 24 hours between startTime and endTime.")
+    assert refusal(AllOrders, span | {"endTime": start + day + 1}) == said
+    assert refusal(AllOrders, span | {"endTime": (start + day) * 1_000 + 1}) == said
+    assert refusal(AllOrders, span | {"endTime": start - 1})[0] == -1128
+    for end in ({}, {"endTime": start}, {"endTime": start + day}):
+        read_request(AllOrders, span | end)
+    read_request(Klines, span | {"interval": "1m", "endTime": start + 2 * day})
+
+
+def test_the_type_of_a_ticker_is_no_order_type() -> None:
+    assert read_request(Ticker24hr, {"type": "MINI"}) == Ticker24hr(type="MINI")
+    assert refusal(Ticker24hr, {"type": "TINY"}) == (-1130, "Data sent for parameter 'type' is not valid.")
+
+
+def test_an_order_list_has_two_names() -> None:
+    said = (-1102, "Param 'origClientOrderId' or 'orderListId' must be sent, but both were empty/null!")
+    assert refusal(OrderListStatus, {}) == said

@@ -111,7 +111,12 @@ def bad_combination() -> Refusal:
 
 def invalid_value(name: str) -> Refusal:
     """The code that belongs to the parameter, else -1130."""
-    return Refusal(*_INVALID_VALUES.get(name, (-1130, f"Data sent for parameter '{name}' is not valid.")))
+    return Refusal(*_INVALID_VALUES[name]) if name in _INVALID_VALUES else not_valid(name)
+
+
+def not_valid(name: str) -> Refusal:
+    """-1130."""
+    return Refusal(-1130, f"Data sent for parameter '{name}' is not valid.")
 
 
 _INVALID_VALUES: Final = {

@@ -151,7 +151,8 @@ def _is_given(field: Field, own: Params) -> bool:
 def _read(field: Field, value: Any) -> Any:
     exact = field.read(field.wire_name, value)
     if field.values and exact not in field.values:
-        raise refusals.invalid_value(field.wire_name)
+        # A ticker's type is no order type.
+        raise (refusals.not_valid if "MINI" in field.values else refusals.invalid_value)(field.wire_name)
     _check_range(field.wire_name, exact)
     return exact
 

@@ -1,0 +1,61 @@
+"""What an account keeps of its orders: by id, by name, by symbol, and which are open."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from bintrio.sandbox.accounts import Account
+from bintrio.sandbox.orders import Order
+from bintrio.sandbox.refusals import Refusal
+
+
+def order(order_id: int, name: str, symbol: str = "BTCUSDT") -> Order:
+    return Order(
+        order_id=order_id,
+        owner=1,
+        symbol=symbol,
+        side="BUY",
+        type="LIMIT",
+        time_in_force="GTC",
+        client_order_id=name,
+        created_at=0,
+    )
+
+
+def account_of(*placed: Order) -> Account:
+    account = Account(1, {"USDT": Decimal(5)})
+    for one in placed:
+        account.register(one)
+    return account
+
+
+def test_orders_are_kept_by_symbol_and_while_they_are_open() -> None:
+    first, second, other = order(1, "a"), order(2, "b"), order(3, "a", "ETHUSDT")
+    account = account_of(first, second, other)
+    first.end("CANCELED", 5)
+    account.retire(first)
+    assert account.history == {"BTCUSDT": [first, second], "ETHUSDT": [other]}
+    assert list(account.open_orders()) == [second, other]
+    assert list(account.open_orders("ETHUSDT")) == [other]
+
+
+def test_an_order_that_is_renamed_gives_its_name_free() -> None:
+    renamed = order(1, "a")
+    account = account_of(renamed)
+    account.rename(renamed, "b")
+    assert (account.is_taken("BTCUSDT", "a"), account.is_taken("BTCUSDT", "b")) == (False, True)
+    assert account.find("BTCUSDT", None, "b") is renamed
+    with pytest.raises(Refusal, match="does not exist"):
+        account.find("BTCUSDT", None, "a")
+
+
+def test_a_name_is_taken_while_its_order_is_open() -> None:
+    taken = order(1, "a")
+    account = account_of(taken)
+    with pytest.raises(Refusal, match="Duplicate"):
+        account.check_client_order_id(order(2, "a"))
+    account.check_client_order_id(order(2, "a", "ETHUSDT"))
+    taken.end("CANCELED", 5)
+    account.check_client_order_id(order(2, "a"))
