@@ -340,8 +340,10 @@ def _by_shape(members: Sequence[Any]) -> Callable[[Any], Any]:
     """Objects are tried with the members that are records, arrays with those that are tuples."""
     arrays = [member for member in members if get_origin(member) is tuple]
     objects = [member for member in members if get_origin(member) is not tuple]
-    read_array = _reader(arrays or objects, decoder, _names_in_json)
     read_object = _reader(objects, decoder, _names_in_json)
+    if not arrays:
+        return read_object
+    read_array = _reader(arrays, decoder, _names_in_json)
     return lambda raw: read_array(raw) if _is_array(raw) else read_object(raw)
 
 
