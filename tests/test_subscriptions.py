@@ -114,6 +114,19 @@ async def test_g5_a_second_connection_that_never_came_is_not_waited_for_long() -
     assert len(await everything(subscriber)) == 3
 
 
+async def test_g5_of_three_connections_two_are_left_that_may_repeat_each_other() -> None:
+    source, subscriber = feed(), Subscriber(10)
+    source.add(subscriber)
+    for connection in (1, 2, 3):
+        source.coming(connection)
+        source.carried(connection, 0)
+    source.released(1, 0)
+    source.publish(event(1), 2, 10**9)
+    source.publish(event(1), 3, 10**9)
+    assert source.repeats == 1
+    assert len(await everything(subscriber)) == 1
+
+
 async def test_g5_unknown_events_are_told_apart_by_their_json() -> None:
     overlap = Overlap()
     first = UnknownEvent(event_type="new", raw=b'{"e":"new","E":1,"x":1}')
