@@ -1,0 +1,75 @@
+"""bintrio with everything on: typed Decimals, client order ids, budgets, deadlines, heartbeat. HMAC signs each call."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+import bintrio
+
+from . import API_KEY, API_SECRET, PRICE, QUANTITY, SYMBOL, Client, Events
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+LOOP: Final = "trio"
+
+
+class BintrioClient(Client):
+    def __init__(self, session: bintrio.Session, stack: AsyncExitStack) -> None:
+        self._session = session
+        self._stack = stack
+
+    async def order(self) -> object:
+        return await self._session.order_place(
+            symbol=SYMBOL,
+            side="SELL",
+            type="LIMIT",
+            time_in_force="GTC",
+            price=Decimal(PRICE),
+            quantity=Decimal(QUANTITY),
+        )
+
+    async def depth(self) -> object:
+        return await self._session.depth(symbol=SYMBOL, limit=5000)
+
+    async def subscribe(self, subscribers: int) -> Events:
+        return BintrioEvents(
+            [await self._stack.enter_async_context(self._session.user_data()) for _ in range(subscribers)]
+        )
+
+    async def rotate(self) -> None:
+        await self._session.rotate()
+
+
+class BintrioEvents(Events):
+    def __init__(self, subscribers: list[bintrio.Subscriber]) -> None:
+        self._subscribers = subscribers
+
+    async def receive(self, count: int) -> None:
+        async with trio.open_nursery() as nursery:
+            for subscriber in self._subscribers:
+                nursery.start_soon(read, subscriber, count)
+
+
+async def read(subscriber: bintrio.Subscriber, count: int) -> None:
+    async for event in subscriber:
+        assert isinstance(event, bintrio.ExecutionReport)
+        count -= 1
+        if not count:
+            return
+
+
+@asynccontextmanager
+async def open_client(url: str) -> AsyncGenerator[Client]:
+    async with open_with(url, bintrio.HmacKey(API_KEY, API_SECRET)) as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_with(url: str, key: bintrio.Key) -> AsyncGenerator[Client]:
+    async with bintrio.open_session(url, key=key) as session, AsyncExitStack() as stack:
+        yield BintrioClient(session, stack)

@@ -1,0 +1,42 @@
+"""ccxt.pro: aiohttp; answers are dicts in ccxt's own terms."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from . import API_KEY, API_SECRET, PRICE, QUANTITY, Client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+LOOP: Final = "asyncio"
+SYMBOLS: Final = Path(__file__).parents[2] / "tests" / "data" / "examples" / "exchangeInfo" / "response.json"
+pro: Any = importlib.import_module("ccxt.pro")
+
+
+class CcxtClient(Client):
+    def __init__(self, exchange: Any) -> None:
+        self._exchange = exchange
+
+    async def order(self) -> object:
+        answer: object = await self._exchange.create_order_ws(
+            "BTC/USDT", "limit", "sell", float(QUANTITY), float(PRICE)
+        )
+        return answer
+
+
+@asynccontextmanager
+async def open_client(url: str) -> AsyncGenerator[Client]:
+    # The markets are given, not loaded over REST; its rate limiter is off, since it never asks what the limits are.
+    exchange = pro.binance({"apiKey": API_KEY, "secret": API_SECRET, "enableRateLimit": False})
+    exchange.options |= {"crossMarginPairsData": [], "isolatedMarginPairsData": []}
+    exchange.urls["api"]["ws"]["ws-api"]["spot"] = url
+    symbol = json.loads(SYMBOLS.read_text(encoding="utf-8"))["result"]["symbols"][0]
+    market = symbol | {"symbol": "BTCUSDT", "baseAsset": "BTC", "quoteAsset": "USDT"}
+    exchange.set_markets([exchange.parse_market(market)])
+    yield CcxtClient(exchange)
+    await exchange.close()

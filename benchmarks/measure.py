@@ -1,0 +1,239 @@
+"""One client, measured in a process of its own: each row is printed as a line of JSON as soon as it is known.
+
+    python -m benchmarks.measure '{"module": "bintrio", "started": 0, "seconds": 1, "ports": {...}, "rows": ["start"]}'
+
+``started`` is the monotonic time at which the process was started, so that the first row has the whole start: the
+interpreter, the imports, the connection and the first answer. ``seconds`` is how long a row of calls takes.
+
+Each row has a fresh connection. Calls in flight are that many tasks, each of which makes one call after the other. CPU
+time is that of all threads of the process. What a client cannot do is not printed; what it fails at is, with the error.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from .clients import Client
+from .loops import LOOPS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from .loops import Loop, Work
+
+IN_FLIGHT: Final = (1, 8, 32, 256)
+WARM_UP: Final = 0.25  # of the time that is measured
+BURST: Final = 50
+BURSTS: Final = 30
+EVENTS: Final = 20_000  # for each second that a row takes
+MOVES_AFTER: Final = 50  # calls between two rotations
+PATIENCE: Final = 5.0  # seconds, beyond what a row should take, until it counts as failed
+
+
+class Run(NamedTuple):
+    module: Any
+    started: float
+    seconds: float
+    ports: dict[str, int]
+
+    @property
+    def loop(self) -> Loop:
+        return LOOPS[self.module.LOOP]
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.ports[getattr(self.module, 'PORT', 'api')]}/ws-api/v3"
+
+    def tell_server(self, line: str) -> None:
+        with socket.create_connection(("127.0.0.1", self.ports["control"])) as connection:
+            connection.sendall(line.encode())
+            assert connection.recv(4) == b"done"
+
+
+Row = dict[str, float]
+if TYPE_CHECKING:
+    Measure = Callable[[Run, Client], Awaitable[Row]]
+
+
+# Rows
+
+
+async def start(run: Run, client: Client) -> Row:
+    await client.order()
+    return {"seconds": time.monotonic() - run.started, "megabytes": resident_megabytes()}
+
+
+def resident_megabytes() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def orders(in_flight: int) -> Measure:
+    async def measure(run: Run, client: Client) -> Row:
+        return await calls(run, client.order, in_flight)
+
+    return measure
+
+
+async def depth(run: Run, client: Client) -> Row:
+    return await calls(run, client.depth, 1)
+
+
+async def calls(run: Run, call: Work, in_flight: int) -> Row:
+    await repeat(run, call, in_flight, WARM_UP * run.seconds)
+    cpu, begin = time.process_time(), time.perf_counter()
+    latencies = await repeat(run, call, in_flight, run.seconds)
+    wall, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    latencies.sort()
+    count = len(latencies)
+    return {
+        "calls/s": count / wall,
+        "p50": latencies[count // 2] * 1e6,
+        "p99": latencies[count * 99 // 100] * 1e6,
+        "CPU": cpu / count * 1e6,
+    }
+
+
+async def repeat(run: Run, call: Work, in_flight: int, seconds: float) -> list[float]:
+    """Call for so long; return how long each call took."""
+    latencies: list[float] = []
+    end = time.perf_counter() + seconds
+
+    async def work() -> None:
+        now = time.perf_counter()
+        while now < end:
+            before = now
+            await call()
+            now = time.perf_counter()
+            latencies.append(now - before)
+
+    await run.loop.together(work, in_flight)
+    return latencies
+
+
+async def burst(run: Run, client: Client) -> Row:
+    """Fifty orders at once: the time until the last is answered, the median of several bursts."""
+    times: list[float] = []
+    for _ in range(BURSTS):
+        begin = time.perf_counter()
+        await run.loop.together(client.order, BURST)
+        times.append(time.perf_counter() - begin)
+    return {"milliseconds": sorted(times)[BURSTS // 2] * 1e3}
+
+
+def events(subscribers: int) -> Measure:
+    async def measure(run: Run, client: Client) -> Row:
+        """Execution reports a second to each of the subscribers, sent as fast as they are taken."""
+        count = int(EVENTS * run.seconds)
+        subscription = await client.subscribe(subscribers)
+        cpu, begin = time.process_time(), time.perf_counter()
+        run.tell_server(f"events {count}")
+        await subscription.receive(count)
+        wall, cpu = time.perf_counter() - begin, time.process_time() - cpu
+        return {"events/s": count / wall, "CPU": cpu / count * 1e6}
+
+    return measure
+
+
+async def rotation(run: Run, client: Client) -> Row:
+    """The worst latency of 256 calls in flight: left in peace, then while moving to fresh connections."""
+    if type(client).rotate is Client.rotate:
+        raise NotImplementedError
+    peace = await repeat(run, client.order, 256, run.seconds)
+    is_over = False
+
+    async def rotate() -> None:
+        nonlocal is_over
+        end = time.perf_counter() + run.seconds
+        while time.perf_counter() < end:
+            for _ in range(MOVES_AFTER):
+                await client.order()
+            await client.rotate()
+        is_over = True
+
+    latencies: list[float] = []
+    failures = 0
+
+    async def work() -> None:
+        nonlocal failures
+        while not is_over:
+            before = time.perf_counter()
+            try:
+                await client.order()
+            except Exception:
+                failures += 1
+            latencies.append(time.perf_counter() - before)
+
+    tasks = iter([rotate, *[work] * 256])
+    await run.loop.together(lambda: next(tasks)(), 257)
+    return {"failures": failures, "worst ms": max(latencies) * 1e3, "worst in peace ms": max(peace) * 1e3}
+
+
+async def reconnection(run: Run, client: Client) -> Row:
+    """From a cut connection to the next answered order, asking again and again."""
+    await client.order()
+    run.tell_server("abort")
+    begin = time.perf_counter()
+    while True:
+        try:
+            await client.order()
+        except Exception:
+            await run.loop.pause()
+        else:
+            return {"milliseconds": (time.perf_counter() - begin) * 1e3}
+
+
+if TYPE_CHECKING:
+    Rows = dict[str, Measure]
+
+ROWS: Final[Rows] = {
+    "start": start,
+    **{f"order, {in_flight} in flight": orders(in_flight) for in_flight in IN_FLIGHT},
+    "burst of 50": burst,
+    "depth of 5,000": depth,
+    "events to 1": events(1),
+    "events to 4": events(4),
+    "rotation": rotation,
+    "lost connection": reconnection,
+}
+
+
+async def measure(run: Run, rows: Rows) -> None:
+    for name, row in rows.items():
+        try:
+            async with run.loop.within(run.seconds + PATIENCE), run.module.open_client(run.url) as client:
+                show(name, await row(run, client))
+        except* NotImplementedError:
+            pass
+        except* Exception as errors:
+            show(name, {"error": repr(errors.exceptions[0])})
+
+
+def show(name: str, figures: Mapping[str, float | str]) -> None:
+    print(json.dumps([name, figures]), flush=True)
+
+
+def main(plan: str) -> None:
+    asked = json.loads(plan)
+    module: Any = importlib.import_module(f"benchmarks.clients.{asked['module']}")
+    run = Run(module, asked["started"], asked["seconds"], asked["ports"])
+    able = getattr(module, "ROWS", ROWS)
+    rows = {name: ROWS[name] for name in asked["rows"] if name in able}
+
+    async def measure_all() -> None:
+        await measure(run, rows)
+        sys.stdout.flush()
+        os._exit(0)  # some clients leave tasks and threads behind that do not end
+
+    run.loop.run(measure_all)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
