@@ -2,7 +2,7 @@
 #   make demo    the sandbox on loopback, a session to it, trades, a rotation under load
 #   make test    everything that must hold: style, types, layers, README, tests with branch coverage
 #   make check   style and types only
-#   make bench   speed, as ratios within one run
+#   make bench   speed beside every other client, as ratios within one run
 
 PYTHON ?= python3
 VENV := .venv
@@ -23,11 +23,17 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.run
 	$(BIN)/python benchmarks/wire.py
+	$(BIN)/python benchmarks/codec.py
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,tls]'
+	touch $@
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python

@@ -132,11 +132,11 @@ def official(method: str) -> dict[str, Read]:
 
 
 def microseconds(read: Read, data: bytes, seconds: float) -> float:
-    """The cost of one reading, from as many as the time allows."""
-    count, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < seconds:
+    """The cost of one reading, from as many as the time allows, and at least one."""
+    count, elapsed, start = 0, 0.0, time.perf_counter()
+    while not count or elapsed < seconds:
         read(data)
-        count += 1
+        count, elapsed = count + 1, time.perf_counter() - start
     return elapsed / count * 1e6
 
 

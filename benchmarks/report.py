@@ -89,8 +89,8 @@ def verdicts(measured: Measured) -> Iterator[tuple[str, str, bool]]:
 
 
 def median(measured: Measured, client: str, row: str, figure: str) -> float | None:
-    rounds = measured.get(client, {}).get(row)
-    return statistics.median(figures[figure] for figures in rounds) if rounds else None
+    values = [figures[figure] for figures in measured.get(client, {}).get(row, ()) if figure in figures]
+    return statistics.median(values) if values else None
 
 
 # Markdown

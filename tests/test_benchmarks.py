@@ -1,0 +1,175 @@
+"""The benchmarks run, and say what they measured. What they measure is not tested here."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from benchmarks import codec, report
+from benchmarks.clients import CLIENTS
+from benchmarks.run import measure_all
+from benchmarks.server import CLOSE, Connection, Exchange, frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from benchmarks.report import Figures, Measured
+
+
+class Transport:
+    """What a connection writes."""
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return False
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Exchange:
+    return Exchange()
+
+
+@pytest.fixture
+def connection(exchange: Exchange) -> Iterator[Connection]:
+    connection = Connection(exchange)
+    connection.connection_made(Transport())
+    connection.data_received(b"GET / HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    yield connection
+    connection.connection_lost(None)
+
+
+def masked(opcode: int, payload: bytes) -> bytes:
+    key = os.urandom(4)
+    size = len(payload)
+    head = bytes((0x80 | opcode, 0x80 | size)) if size < 126 else bytes((0x80 | opcode, 0xFE)) + size.to_bytes(2, "big")
+    return head + key + bytes(byte ^ key[index % 4] for index, byte in enumerate(payload))
+
+
+def written(connection: Connection) -> bytes:
+    data: bytes = connection.transport.written
+    connection.transport.written = b""
+    return data
+
+
+def unframed(data: bytes) -> Any:
+    return json.loads(data[data.index(b"{") :])
+
+
+def test_the_server_accepts_the_handshake_of_rfc_6455(connection: Connection) -> None:
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in written(connection)
+
+
+def test_the_server_answers_under_the_id_with_the_example_however_the_bytes_are_cut(connection: Connection) -> None:
+    written(connection)
+    request = masked(1, b'{"method":"order.place","id":"seven","params":{"note":"%b"}}' % (b"x" * 200))
+    for index in range(len(request)):
+        connection.data_received(request[index : index + 1])
+    answer = unframed(written(connection))
+    example = codec.example("order.place", "response-result")
+    assert (answer["id"], answer["status"], answer["result"]) == ("seven", 200, example["result"])
+    assert [limit["count"] for limit in answer["rateLimits"]] == [limit["count"] for limit in example["rateLimits"]]
+
+
+def test_the_server_leaves_out_rate_limits_that_are_not_wanted(connection: Connection) -> None:
+    written(connection)
+    connection.data_received(masked(1, b'{"id":1,"method":"ping","params":{"returnRateLimits":false}}'))
+    assert unframed(written(connection)) == {"id": 1, "status": 200, "result": {}}
+
+
+def test_the_server_answers_a_close_and_no_pong(connection: Connection) -> None:
+    written(connection)
+    connection.data_received(masked(10, b"ping") + masked(8, b""))
+    assert written(connection) == CLOSE
+
+
+def test_the_server_sends_events_as_they_are_taken(connection: Connection) -> None:
+    connection.data_received(masked(1, b'{"id":1,"method":"userDataStream.subscribe"}'))
+    written(connection)
+    connection.pause_writing()
+    connection.send_events(70)
+    assert written(connection) == b""
+    connection.resume_writing()
+    assert written(connection).count(b'{"subscriptionId":0,"event":{"e":"executionReport"') == 70
+
+
+@pytest.mark.parametrize("size", [125, 126, 65535, 65536])
+def test_the_servers_frames_have_the_shortest_length(size: int) -> None:
+    data = frame(b"x" * size)
+    assert len(data) - size == (2 if size < 126 else 4 if size < 65536 else 10)
+
+
+def test_a_client_that_is_not_installed_is_missing_and_the_others_are_measured(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(CLIENTS, "missing", "no_such_module")
+    rows = ["start", "order, 8 in flight", "events to 4"]
+    measured = measure_all(["missing", "bintrio", "trio TCP, the floor"], rows, rounds=1, seconds=0.01)
+    assert {client: list(found) for client, found in measured.items()} == {
+        "bintrio": rows,
+        "trio TCP, the floor": ["start"],
+    }
+    report.write(measured, tmp_path, rounds=1, seconds=0.01)
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["measured"] == measured
+
+
+def test_the_codec_is_measured_without_its_peer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(codec, "official", not_installed)
+    assert codec.main(rounds=1, seconds=0) == 0
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()] == [
+        [method, "bintrio"] for method in codec.REPLIES
+    ]
+
+
+def not_installed(method: str) -> Any:
+    raise ImportError(method)
+
+
+def test_the_codec_fails_below_its_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    medians = {"bintrio": 1.0, "binance-sdk-spot": codec.GATE}
+
+    def compare(method: str, rounds: int, seconds: float) -> dict[str, float]:
+        return medians
+
+    monkeypatch.setattr(codec, "compare", compare)
+    assert codec.main() == 0
+    medians["binance-sdk-spot"] -= 0.1
+    assert codec.main() == 1
+
+
+def rounds(row: str, **figures: float) -> dict[str, list[Figures]]:
+    return {row: [{name.replace("_", "/"): value for name, value in figures.items()}]}
+
+
+@pytest.mark.parametrize(("ours", "holds"), [(500.0, True), (499.0, False)])
+def test_a_bound_holds_from_its_factor_on(ours: float, holds: bool) -> None:
+    measured: Measured = {
+        "bintrio": rounds("order, 32 in flight", calls_s=ours),
+        "ccxt.pro": rounds("order, 32 in flight", calls_s=100.0),
+    }
+    assert [verdict for _, _, verdict in report.verdicts(measured)] == [holds]
+
+
+@pytest.mark.parametrize(("failures", "worst", "holds"), [(0, 69.0, True), (0, 71.0, False), (1, 50.0, False)])
+def test_a_rotation_must_cost_little_and_fail_nothing(failures: int, worst: float, holds: bool) -> None:
+    figures = {"failures": float(failures), "worst ms": worst, "worst in peace ms": 50.0}
+    assert [verdict for _, _, verdict in report.verdicts({"bintrio": {"rotation": [figures]}})] == [holds]
+
+
+def test_tables_show_medians_spread_and_ratios() -> None:
+    measured: Measured = {
+        "bintrio": {"depth of 5,000": [{"p50": value} for value in (2.0, 1.0, 3.0)]},
+        "ccxt.pro": {"depth of 5,000": [{"p50": 8.0}]},
+    }
+    text = report.markdown(measured, rounds=3, seconds=1)
+    assert "| bintrio | 2 (1 to 3) | 1.00 |" in text
+    assert "| ccxt.pro | 8 (8 to 8) | 4.00 |" in text
