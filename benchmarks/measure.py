@@ -1,9 +1,10 @@
 """One client, measured in a process of its own: each row is printed as a line of JSON as soon as it is known.
 
-    python -m benchmarks.measure '{"module": "bintrio", "started": 0, "seconds": 1, "ports": {...}, "rows": ["start"]}'
+    python -m benchmarks.measure '{"module": "bintrio", "started": 0, "seconds": 1, "ports": {...}, ...}'
 
 ``started`` is the monotonic time at which the process was started, so that the first row has the whole start: the
-interpreter, the imports, the connection and the first answer. ``seconds`` is how long a row of calls takes.
+interpreter, the imports, the connection and the first answer. ``seconds`` is how long a row of calls takes, ``rows``
+are the names of those to measure, and with ``secure`` the connection is TLS.
 
 Each row has a fresh connection. Calls in flight are that many tasks, each of which makes one call after the other. CPU
 time is that of all threads of the process. What a client cannot do is not printed; what it fails at is, with the error.
@@ -42,6 +43,7 @@ class Run(NamedTuple):
     started: float
     seconds: float
     ports: dict[str, int]
+    secure: bool
 
     @property
     def loop(self) -> Loop:
@@ -49,7 +51,8 @@ class Run(NamedTuple):
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.ports[getattr(self.module, 'PORT', 'api')]}/ws-api/v3"
+        scheme = "wss" if self.secure else "ws"
+        return f"{scheme}://127.0.0.1:{self.ports[getattr(self.module, 'PORT', 'api')]}/ws-api/v3"
 
     def tell_server(self, line: str) -> None:
         with socket.create_connection(("127.0.0.1", self.ports["control"])) as connection:
@@ -223,7 +226,7 @@ def show(name: str, figures: Mapping[str, float | str]) -> None:
 def main(plan: str) -> None:
     asked = json.loads(plan)
     module: Any = importlib.import_module(f"benchmarks.clients.{asked['module']}")
-    run = Run(module, asked["started"], asked["seconds"], asked["ports"])
+    run = Run(module, asked["started"], asked["seconds"], asked["ports"], asked["secure"])
     able = getattr(module, "ROWS", ROWS)
     rows = {name: ROWS[name] for name in asked["rows"] if name in able}
 

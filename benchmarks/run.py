@@ -2,6 +2,7 @@
 
     python -m benchmarks.run            # some minutes; writes benchmarks/results/
     python -m benchmarks.run --quick    # under a minute, one round: to see that it runs
+    python -m benchmarks.run --tls      # over TLS, but for the floor
 
 Each client is measured in processes of its own (`measure`). Rounds alternate (A B C A B C ...), so that a busy machine
 slows all; what is shown are medians, with the lowest and the highest. A client that is not installed is missing from
@@ -12,12 +13,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
 from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rich.console import Console
 from rich.progress import Progress
@@ -25,7 +28,7 @@ from rich.progress import Progress
 from . import report
 from .clients import CLIENTS
 from .measure import ROWS
-from .server import server
+from .server import certificates, server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,33 +42,53 @@ QUICK_ROWS: Final = ("start", "order, 1 in flight", "order, 32 in flight", "even
 SLACK: Final = 8.0  # seconds that a row may take longer than its share, until the process is killed
 
 
-def measure_all(clients: Sequence[str], rows: Sequence[str], *, rounds: int, seconds: float) -> Measured:
+class Plan(NamedTuple):
+    """What every client is asked; ``authority`` is the file that certifies the server, None for plain TCP."""
+
+    rows: Sequence[str]
+    seconds: float
+    ports: Ports
+    authority: Path | None
+
+
+def measure_all(
+    clients: Sequence[str], rows: Sequence[str], *, rounds: int, seconds: float, tls: bool = False
+) -> Measured:
     """Every figure of every round, by client and row."""
+    with ExitStack() as stack:
+        authority, chain = stack.enter_context(certificates()) if tls else (None, None)
+        plan = Plan(rows, seconds, stack.enter_context(server(chain)), authority)
+        return measure_rounds(clients, plan, rounds)
+
+
+def measure_rounds(clients: Sequence[str], plan: Plan, rounds: int) -> Measured:
     measured: Measured = defaultdict(lambda: defaultdict(list))
-    with server() as ports, Progress(console=Console(stderr=True)) as progress:
+    with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=rounds * len(clients))
         for number in range(1, rounds + 1):
             for client in clients:
                 progress.update(task, description=f"round {number} of {rounds}: {client}")
-                for row, figures in measure(client, ports, rows, seconds):
+                for row, figures in measure(client, plan):
                     measured[client][row].append(figures)
                 progress.advance(task)
     return measured
 
 
-def measure(client: str, ports: Ports, rows: Sequence[str], seconds: float) -> Iterator[tuple[str, report.Figures]]:
-    plan = {
+def measure(client: str, plan: Plan) -> Iterator[tuple[str, report.Figures]]:
+    asked = {
         "module": CLIENTS[client],
         "started": time.monotonic(),
-        "seconds": seconds,
-        "ports": ports._asdict(),
-        "rows": list(rows),
+        "seconds": plan.seconds,
+        "ports": plan.ports._asdict(),
+        "secure": plan.authority is not None,
+        "rows": list(plan.rows),
     }
-    command = [sys.executable, "-m", "benchmarks.measure", json.dumps(plan)]
+    command = [sys.executable, "-m", "benchmarks.measure", json.dumps(asked)]
+    # The variable that OpenSSL reads: hardly a client needs an option for it.
+    environment = os.environ | ({"SSL_CERT_FILE": str(plan.authority)} if plan.authority else {})
+    timeout = len(plan.rows) * (plan.seconds + SLACK)
     try:
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, timeout=len(rows) * (seconds + SLACK), check=False
-        )
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=timeout, check=False)
         output = done.stdout
     except subprocess.TimeoutExpired as error:
         output = error.stdout or b""
@@ -80,6 +103,7 @@ def measure(client: str, ports: Ports, rows: Sequence[str], seconds: float) -> I
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="bintrio beside every other client.")
     parser.add_argument("--quick", action="store_true", help="one short round of the rows that matter most")
+    parser.add_argument("--tls", action="store_true", help="over TLS instead of plain TCP")
     parser.add_argument("--rounds", type=int, help="default: 5, or 1 if quick")
     parser.add_argument("--seconds", type=float, help="how long each row of calls takes; default: 1, or 0.3 if quick")
     parser.add_argument("--clients", nargs="+", choices=CLIENTS, default=list(CLIENTS), metavar="NAME")
@@ -93,7 +117,7 @@ def main() -> None:
     rows = options.rows or (QUICK_ROWS if options.quick else tuple(ROWS))
     rounds = options.rounds or (1 if options.quick else 5)
     seconds = options.seconds or (0.3 if options.quick else 1.0)
-    measured = measure_all(options.clients, rows, rounds=rounds, seconds=seconds)
+    measured = measure_all(options.clients, rows, rounds=rounds, seconds=seconds, tls=options.tls)
     report.write(measured, options.output, rounds=rounds, seconds=seconds)
     print(report.markdown(measured, rounds=rounds, seconds=seconds))
 

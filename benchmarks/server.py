@@ -17,17 +17,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import importlib
 import json
 import multiprocessing
+import ssl
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
+import trustme
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Coroutine, Generator, Iterator
     from multiprocessing.connection import Connection as Pipe
 
 DATA: Final = Path(__file__).parent.parent / "tests" / "data"
@@ -254,37 +258,57 @@ class Control(asyncio.Protocol):
         self._transport.write(b"done")
 
 
-async def serve(report: Callable[[Ports], None]) -> None:
-    """Serve until cancelled; ``report`` is given the ports once they are open."""
+async def serve(report: Callable[[Ports], None], chain: Path | None = None) -> None:
+    """Serve until cancelled; ``report`` is given the ports once they are open. With a ``chain`` the API speaks TLS."""
     exchange = Exchange()
     loop = asyncio.get_running_loop()
     reply = frame(b'{"id":1,' + exchange.answers["order.place"].full)
-    protocols = (lambda: Connection(exchange), lambda: Raw(reply), lambda: Control(exchange))
-    servers = [await loop.create_server(protocol, "127.0.0.1", 0) for protocol in protocols]
+    context = _context(chain) if chain else None
+    servers = (
+        await loop.create_server(lambda: Connection(exchange), "127.0.0.1", 0, ssl=context),
+        await loop.create_server(lambda: Raw(reply), "127.0.0.1", 0),
+        await loop.create_server(lambda: Control(exchange), "127.0.0.1", 0),
+    )
     exchange.ping()
     report(Ports(*(server.sockets[0].getsockname()[1] for server in servers)))
     await asyncio.Event().wait()
 
 
-def _serve_for(pipe: Pipe) -> None:
-    with suppress(KeyboardInterrupt):
-        _run(serve(pipe.send))
-
-
-def _run(main: Any) -> None:
-    try:
-        import uvloop  # type: ignore[import-not-found, unused-ignore]  # pyright: ignore[reportMissingImports]  # extra
-    except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)  # pyright: ignore[reportUnknownMemberType]  # an optional extra
+def _context(chain: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(chain)
+    return context
 
 
 @contextmanager
-def server() -> Generator[Ports]:
+def certificates() -> Generator[tuple[Path, Path]]:
+    """PEM files for as long as the context lasts: of an authority, and of 127.0.0.1 with its key."""
+    authority = trustme.CA()
+    with TemporaryDirectory() as folder:
+        trusted, chain = Path(folder) / "authority.pem", Path(folder) / "server.pem"
+        authority.cert_pem.write_to_path(str(trusted))
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(chain))
+        yield trusted, chain
+
+
+def _serve_for(pipe: Pipe, chain: Path | None) -> None:
+    with suppress(KeyboardInterrupt):
+        _run(serve(pipe.send, chain))
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    try:
+        loop: Any = importlib.import_module("uvloop")
+    except ImportError:
+        loop = asyncio
+    loop.run(main)
+
+
+@contextmanager
+def server(chain: Path | None = None) -> Generator[Ports]:
     """A server in a process of its own, for as long as the context lasts."""
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("spawn").Process(target=_serve_for, args=(sender,), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(target=_serve_for, args=(sender, chain), daemon=True)
     process.start()
     try:
         yield receiver.recv()

@@ -106,12 +106,13 @@ def test_the_servers_frames_have_the_shortest_length(size: int) -> None:
     assert len(data) - size == (2 if size < 126 else 4 if size < 65536 else 10)
 
 
+@pytest.mark.parametrize("tls", [False, True])
 def test_a_client_that_is_not_installed_is_missing_and_the_others_are_measured(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    tls: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(CLIENTS, "missing", "no_such_module")
     rows = ["start", "order, 8 in flight", "events to 4"]
-    measured = measure_all(["missing", "bintrio", "trio TCP, the floor"], rows, rounds=1, seconds=0.01)
+    measured = measure_all(["missing", "bintrio", "trio TCP, the floor"], rows, rounds=1, seconds=0.01, tls=tls)
     assert {client: list(found) for client, found in measured.items()} == {
         "bintrio": rows,
         "trio TCP, the floor": ["start"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,6 +34,7 @@ class CcxtClient(Client):
 async def open_client(url: str) -> AsyncGenerator[Client]:
     # The markets are given, not loaded over REST; its rate limiter is off, since it never asks what the limits are.
     exchange = pro.binance({"apiKey": API_KEY, "secret": API_SECRET, "enableRateLimit": False})
+    exchange.cafile = os.environ.get("SSL_CERT_FILE", exchange.cafile)
     exchange.options |= {"crossMarginPairsData": [], "isolatedMarginPairsData": []}
     exchange.urls["api"]["ws"]["ws-api"]["spot"] = url
     symbol = json.loads(SYMBOLS.read_text(encoding="utf-8"))["result"]["symbols"][0]
