@@ -161,12 +161,18 @@ def read_result(method: str, result_type: Any, envelope: Envelope) -> Any:
     Raises:
         ProtocolViolation: the result does not fit its type.
     """
-    if not envelope.result:
+    raw = envelope.result
+    if not raw:
         raise ProtocolViolation(f"{method}: the reply has no `result`")
     try:
-        return decoder(result_type)(envelope.result)
+        try:
+            return decoder(result_type)(raw)
+        except msgspec.ValidationError:
+            if b'"filterType"' not in bytes(raw):
+                raise
+            return _read_again(result_type, raw)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ProtocolViolation(f"{method}: {_located(error)}", raw=bytes(envelope.result)) from None
+        raise ProtocolViolation(f"{method}: {_located(error)}", raw=bytes(raw)) from None
 
 
 def _located(error: Exception) -> str:
@@ -305,7 +311,7 @@ def decoder(result_type: Any) -> Callable[[Any], Any]:
         return _by_shape(get_args(result_type))
     if origin is tuple and get_origin(get_args(result_type)[0]) in {Union, UnionType}:
         return _each(decoder(get_args(result_type)[0]))
-    return _forgiving(result_type)
+    return msgspec.json.Decoder(result_type, dec_hook=_one_of).decode
 
 
 _split: Final = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
@@ -340,9 +346,9 @@ def _by_shape(members: Sequence[Any]) -> Callable[[Any], Any]:
     """Objects are tried with the members that are records, arrays with those that are tuples."""
     arrays = [member for member in members if get_origin(member) is tuple]
     objects = [member for member in members if get_origin(member) is not tuple]
+    if not arrays or not objects:
+        return _reader(members, decoder, _names_in_json)
     read_object = _reader(objects, decoder, _names_in_json)
-    if not arrays:
-        return read_object
     read_array = _reader(arrays, decoder, _names_in_json)
     return lambda raw: read_array(raw) if _is_array(raw) else read_object(raw)
 
@@ -375,19 +381,29 @@ def _reader(
         for index, member in enumerate(members)
     ]
 
+    *richer, plainest = shapes
+
     def read(value: Any) -> Any:
         text = bytes(value) if isinstance(value, msgspec.Raw) else None
-        for shape in shapes[:-1]:
-            if text is not None and not any(marker in text for marker in shape.markers):
+        for decode, own_fields, markers in richer:
+            if text is not None and not _holds_one(text, markers):
                 continue
             try:
-                return shape.decode(value)
+                return decode(value)
             except msgspec.ValidationError:
-                if shape.own_fields & names_in(value):
+                if own_fields & names_in(value):
                     raise
-        return shapes[-1].decode(value)
+        return plainest.decode(value)
 
     return read
+
+
+def _holds_one(text: bytes, markers: tuple[bytes, ...]) -> bool:
+    # A loop, since a generator would cost every order's answer as much as two of its prices.
+    for marker in markers:  # noqa: SIM110
+        if marker in text:
+            return True
+    return False
 
 
 def _shape(member: Any, decode: Callable[[Any], Any], own_fields: frozenset[str]) -> _Shape:
@@ -417,19 +433,9 @@ def _is_array(raw: Any) -> bool:
     return memoryview(raw)[:1].tobytes() == b"["
 
 
-def _forgiving(result_type: Any) -> Callable[[Any], Any]:
-    """Read into the type; when that fails, once more with the filters that are at fault as `UnknownFilter`."""
-    decode = msgspec.json.Decoder(result_type, dec_hook=_one_of).decode
-
-    def attempt(raw: Any) -> Any:
-        try:
-            return decode(raw)
-        except msgspec.ValidationError:
-            if b'"filterType"' not in bytes(raw):
-                raise
-            return msgspec.convert(_known_filters(msgspec.json.decode(raw)), result_type)
-
-    return attempt
+def _read_again(result_type: Any, raw: msgspec.Raw) -> Any:
+    """Read what did not fit once more, with the filters that are at fault as `UnknownFilter`."""
+    return msgspec.convert(_known_filters(msgspec.json.decode(raw)), result_type)
 
 
 def _known_filters(value: Any) -> Any:
