@@ -18,6 +18,15 @@ Figures = dict[str, float]
 Measured = dict[str, dict[str, list[Figures]]]
 """By client and row: one set of figures for each round."""
 
+
+class Conditions(NamedTuple):
+    """How it was measured: so many rounds, each row for so many seconds."""
+
+    rounds: int
+    seconds: float
+    tls: bool = False
+
+
 OURS: Final = "bintrio"
 PEERS: Final = ("binance-sdk-spot", "python-binance", "ccxt.pro", "unicorn-binance-websocket-api")
 PLAIN: Final = "trio-websocket, plainly"
@@ -96,18 +105,19 @@ def median(measured: Measured, client: str, row: str, figure: str) -> float | No
 # Markdown
 
 
-def markdown(measured: Measured, *, rounds: int, seconds: float) -> str:
-    parts = [_preface(rounds, seconds), _verdict_table(measured)]
+def markdown(measured: Measured, conditions: Conditions) -> str:
+    parts = [_preface(conditions), _verdict_table(measured)]
     parts += [_table(row, measured) for row in _rows(measured)]
     return "\n\n".join(parts) + "\n"
 
 
-def _preface(rounds: int, seconds: float) -> str:
+def _preface(conditions: Conditions) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in _versions().items())
     return (
-        "# Measured\n\n"
-        f"Medians of {rounds} interleaved rounds of {seconds:g} s a row, with the lowest and the highest; ratios are "
-        f"to {OURS} in the same run. {platform.machine()}, Python {platform.python_version()}; {versions}."
+        f"# Measured over {'TLS' if conditions.tls else 'plain TCP'}\n\n"
+        f"Medians of {conditions.rounds} interleaved rounds of {conditions.seconds:g} s a row, with the lowest "
+        f"and the highest; ratios are to {OURS} in the same run. {platform.machine()}, "
+        f"Python {platform.python_version()}; {versions}."
     )
 
 
@@ -154,14 +164,15 @@ def _short(value: float) -> str:
 # Files
 
 
-def write(measured: Measured, folder: Path, *, rounds: int, seconds: float) -> None:
+def write(measured: Measured, conditions: Conditions, folder: Path) -> None:
+    """Write ``plain`` or ``tls``, as .md, .json and .svg; without matplotlib there is no .svg."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = markdown(measured, rounds=rounds, seconds=seconds)
-    (folder / "results.md").write_text(text, encoding="utf-8")
-    data = {"rounds": rounds, "seconds": seconds, "versions": _versions(), "measured": measured}
-    (folder / "results.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    path = folder / ("tls" if conditions.tls else "plain")
+    path.with_suffix(".md").write_text(markdown(measured, conditions), encoding="utf-8")
+    data = {"conditions": conditions._asdict(), "versions": _versions(), "measured": measured}
+    path.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     with suppress(ImportError):
-        plot(measured, folder / "results.svg")
+        plot(measured, path.with_suffix(".svg"))
 
 
 def plot(measured: Measured, path: Path) -> None:

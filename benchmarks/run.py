@@ -118,8 +118,9 @@ def main() -> None:
     rounds = options.rounds or (1 if options.quick else 5)
     seconds = options.seconds or (0.3 if options.quick else 1.0)
     measured = measure_all(options.clients, rows, rounds=rounds, seconds=seconds, tls=options.tls)
-    report.write(measured, options.output, rounds=rounds, seconds=seconds)
-    print(report.markdown(measured, rounds=rounds, seconds=seconds))
+    conditions = report.Conditions(rounds, seconds, options.tls)
+    report.write(measured, conditions, options.output)
+    print(report.markdown(measured, conditions))
 
 
 if __name__ == "__main__":

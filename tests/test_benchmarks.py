@@ -117,8 +117,11 @@ def test_a_client_that_is_not_installed_is_missing_and_the_others_are_measured(
         "bintrio": rows,
         "trio TCP, the floor": ["start"],
     }
-    report.write(measured, tmp_path, rounds=1, seconds=0.01)
-    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["measured"] == measured
+    report.write(measured, report.Conditions(1, 0.01, tls), tmp_path)
+    assert (
+        json.loads((tmp_path / ("tls.json" if tls else "plain.json")).read_text(encoding="utf-8"))["measured"]
+        == measured
+    )
 
 
 def test_the_codec_is_measured_without_its_peer(
@@ -171,6 +174,6 @@ def test_tables_show_medians_spread_and_ratios() -> None:
         "bintrio": {"depth of 5,000": [{"p50": value} for value in (2.0, 1.0, 3.0)]},
         "ccxt.pro": {"depth of 5,000": [{"p50": 8.0}]},
     }
-    text = report.markdown(measured, rounds=3, seconds=1)
+    text = report.markdown(measured, report.Conditions(3, 1))
     assert "| bintrio | 2 (1 to 3) | 1.00 |" in text
     assert "| ccxt.pro | 8 (8 to 8) | 4.00 |" in text
