@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from . import API_KEY, API_SECRET, PRICE, QUANTITY, SYMBOL, Client
+from . import API_KEY, API_SECRET, PRICE, QUANTITY, SYMBOL, Client, Events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -20,6 +20,7 @@ unicorn: Any = importlib.import_module("unicorn_binance_websocket_api")
 
 class UnicornClient(Client):
     def __init__(self, manager: Any) -> None:
+        self._manager = manager
         self._spot = manager.api.spot
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
@@ -41,6 +42,16 @@ class UnicornClient(Client):
     async def depth(self) -> object:
         return await self._call(partial(self._spot.get_order_book, symbol=SYMBOL, limit=5000))
 
+    async def subscribe(self, subscribers: int) -> Events:
+        if subscribers > 1:
+            raise NotImplementedError
+        events = UnicornEvents()
+        stream = self._manager.create_stream(
+            "arr", "!userData", api_key=API_KEY, api_secret=API_SECRET, process_stream_data=events.take
+        )
+        await ready(self._manager, stream)
+        return events
+
     def take(self, message: dict[str, Any]) -> None:
         """Called in the library's thread."""
         self._loop.call_soon_threadsafe(self._waiting.pop(message["id"]).set_result, message)
@@ -50,6 +61,28 @@ class UnicornClient(Client):
         answer = self._waiting[number] = self._loop.create_future()
         request(request_id=number)
         return answer
+
+
+class UnicornEvents(Events):
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._left = 0
+        self._complete = asyncio.Event()
+
+    async def receive(self, count: int) -> None:
+        self._left += count
+        await self._complete.wait()
+
+    def take(self, message: dict[str, Any]) -> None:
+        """Called in the library's thread."""
+        self._left -= 1
+        if not self._left:
+            self._loop.call_soon_threadsafe(self._complete.set)
+
+
+async def ready(manager: Any, stream: str) -> None:
+    while not manager.socket_is_ready[stream]:  # noqa: ASYNC110  # it is set in another thread
+        await asyncio.sleep(0.001)
 
 
 @asynccontextmanager
@@ -63,6 +96,5 @@ async def open_client(url: str) -> AsyncGenerator[Client]:
         stream = manager.create_stream(
             api=True, api_key=API_KEY, api_secret=API_SECRET, process_stream_data=client.take
         )
-        while not manager.socket_is_ready[stream]:  # noqa: ASYNC110  # it is set in another thread
-            await asyncio.sleep(0.001)
+        await ready(manager, stream)
         yield client
