@@ -52,7 +52,8 @@ class OfficialEvents(Events):
             stream.on("message", self._counter(number))
 
     async def receive(self, count: int) -> None:
-        self._expected = count
+        self._expected += count
+        self._complete.clear()
         await self._complete.wait()
 
     def _counter(self, number: int) -> Any:

@@ -65,19 +65,17 @@ class UnicornClient(Client):
 
 class UnicornEvents(Events):
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._left = 0
-        self._complete = asyncio.Event()
+        self._expected = 0
+        self._received = 0
 
     async def receive(self, count: int) -> None:
-        self._left += count
-        await self._complete.wait()
+        self._expected += count
+        while self._received < self._expected:  # noqa: ASYNC110  # they are counted in another thread
+            await asyncio.sleep(0.001)
 
     def take(self, message: dict[str, Any]) -> None:
         """Called in the library's thread."""
-        self._left -= 1
-        if not self._left:
-            self._loop.call_soon_threadsafe(self._complete.set)
+        self._received += 1
 
 
 async def ready(manager: Any, stream: str) -> None:
