@@ -940,12 +940,59 @@ async def test_g2_a_verdict_on_nobody_ends_the_connection_for_everyone(autojump_
         assert isinstance(outcome.error.__cause__, Unauthorized)
 
 
-async def test_a_message_of_no_kind_ends_the_connection(autojump_clock: MockClock) -> None:
+async def test_g10_a_message_of_no_kind_is_dropped_and_counted(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, session.ping)
+        await exchange.peers[0].send('{"notice": "maintenance on Sunday"}')
+        await exchange.peers[0].answer(await exchange.peers[0].next())
+    assert outcome.value is not None
+    assert session.counters.unreadable_messages == 1
+
+
+async def test_a_success_that_belongs_to_no_call_ends_the_connection(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, exchange):
-        await exchange.peers[0].send("{}")
+        await exchange.peers[0].answer({"id": None})
         await trio.sleep(1)
         assert len(exchange.peers) == 2
         assert session.counters.losses == 1
+
+
+async def test_limits_that_cannot_be_read_are_learned_later(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        exchange.script["exchangeInfo"] = lambda _peer: {"rateLimits": "?"}
+        async with bintrio.open_session(URL, connect=exchange.connect) as session:
+            assert session.request_weight is None
+
+
+async def test_g8_what_is_queued_when_a_429_comes_does_not_leave(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        first = in_background(nursery, session.ping)
+        request = await exchange.peers[0].next()
+        stalled = trio.Event()
+        stall(session, stalled)
+        taken = in_background(nursery, session.ping)
+        await wait_all_tasks_blocked()
+        queued = in_background(nursery, session.ping)
+        await wait_all_tasks_blocked()
+        await exchange.peers[0].refuse(request, 429, -1003, "slow down", data={"retryAfter": START + 5_000})
+        await wait_all_tasks_blocked()
+        assert isinstance(first.error, RateLimited)
+        assert session.connection is not None
+        assert session.connection.in_flight == 1
+        await trio.sleep(20)
+        assert isinstance(taken.error, OutcomeUnknown)
+        assert isinstance(queued.error, NotSent)
+        stalled.set()
+
+
+async def test_a_body_exception_comes_out_even_if_leaving_is_cancelled(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        with trio.CancelScope() as scope, pytest.raises(ZeroDivisionError):  # noqa: PT012  # the body is what is tested
+            async with bintrio.open_session(URL, connect=exchange.connect) as session:
+                stall(session, trio.Event())
+                scope.deadline = trio.current_time() + 1
+                raise ZeroDivisionError
+        assert trio.current_time() == 1
 
 
 async def test_a_reply_of_17_megabytes_is_taken(autojump_clock: MockClock) -> None:
@@ -1249,6 +1296,50 @@ async def test_g5_a_subscription_made_while_the_session_moves_is_told_nothing_tw
             await exchange.peers[0].answer(leave)
             await new.balance(2)
             assert await deltas(events, 2) == [1, 2]
+
+
+@pytest.mark.parametrize(("status", "code"), [(429, -1003), (400, -1021)], ids=["429", "clock"])
+async def test_g5_a_refusal_for_now_does_not_end_a_subscription(
+    autojump_clock: MockClock, status: int, code: int
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        keep = exchange.script["userDataStream.subscribe"]
+        exchange.script["userDataStream.subscribe"] = None
+        await exchange.peers[0].cut()
+        peer = await exchange.peer(1)
+        await peer.refuse(await peer.next(), status, code, "not now", data={"retryAfter": START + 1000})
+        exchange.script["userDataStream.subscribe"] = keep
+        peer = await exchange.peer(2)
+        assert isinstance(await anext(events), bintrio.Gap)
+        await peer.balance(1)
+        assert await deltas(events, 1) == [1]
+
+
+async def test_g5_a_feed_that_moves_with_nobody_is_restored_and_its_gap_told(autojump_clock: MockClock) -> None:
+    """Subscribed to on the old connection while the new one was opened, and not taken over by the new one."""
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["time"] = None
+        nursery.start_soon(session.rotate)
+        new = await exchange.peer(1)
+        waits = await new.next()
+        subscribe = exchange.script["userDataStream.subscribe.signature"]
+        exchange.script["userDataStream.subscribe"] = None
+        async with session.user_data(HMAC) as events, trio.open_nursery() as inner:
+            listening = in_background(inner, lambda: anext(events))
+            exchange.script["userDataStream.subscribe.signature"] = None
+            await new.answer(waits, {"serverTime": START})
+            await new.refuse(await new.next(), 500, -1000, "no idea")
+            peer = await exchange.peer(2) if session.connection is None else new
+            exchange.script["userDataStream.subscribe.signature"] = subscribe
+            exchange.script["time"] = lambda _peer: {"serverTime": START + int(trio.current_time() * 1000)}
+            await trio.sleep(100)
+            assert peer is not None
+            assert session.connection is not None
+            (feed,) = session._supervisor.feeds.values()
+            assert feed.is_carried
+            inner.cancel_scope.cancel()
+        assert listening.error is None
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_feed_that_nobody_hears_does_not_move(autojump_clock: MockClock) -> None:

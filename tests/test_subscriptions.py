@@ -179,9 +179,22 @@ async def test_a_feed_that_was_given_up_in_order_leaves_no_gap() -> None:
     source.carried(1, 100)
     source.carried(2, 150)
     source.released(1, 200)
-    source.released(2, 200)
-    source.carried(3, 300)
     assert await everything(subscriber) == []
+
+
+async def test_a_gap_is_told_when_the_last_connection_left_in_order_but_nobody_went_on() -> None:
+    source, subscriber = feed(), Subscriber(10)
+    source.add(subscriber)
+    source.carried(1, 100)
+    source.carried(2, 150)
+    source.interrupted(2, 160, 170, "cut")
+    assert source.is_carried
+    source.released(1, 180)
+    source.carried(3, 300)
+    first, second = await everything(subscriber)
+    assert first == Gap(start=160, end=170, reason="cut")
+    assert isinstance(second, Gap)
+    assert (second.start, second.end) == (180, 300)
 
 
 async def test_a_feed_ends_for_everyone_with_the_error() -> None:

@@ -50,7 +50,7 @@ class Failure(msgspec.Struct, frozen=True):
     """``error`` of a reply."""
 
     code: int
-    msg: str
+    msg: str = ""
     data: msgspec.Raw = _ABSENT
 
 

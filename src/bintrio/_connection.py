@@ -301,11 +301,12 @@ class Connection:
         """
         try:
             for feed in list(self.feeds.values()):
-                await self.unsubscribe(feed, even_if_heard=True)
+                with suppress(Rejected, OutcomeUnknown):  # then it ends with a gap, when all is answered
+                    await self.unsubscribe(feed, even_if_heard=True)
             while self._waiting and self.cause is None:
                 self._idle = trio.Event()
                 await self._idle.wait()
-        except (Lost, Rejected, OutcomeUnknown) as error:
+        except Lost as error:
             logger.info("connection %d: retiring went wrong: %s", self.number, error)
         self.end(Ended("it was replaced"))
 
@@ -486,8 +487,12 @@ class Connection:
         """An answer with id null is about the connection: it belongs to no call, and ends them all."""
         if envelope.status in _HOLD:
             self._hold_back(envelope)
-        error = read_error("connection", envelope) if envelope.status else None
-        self.end(error or ProtocolViolation("a message that is neither a reply nor an event"))
+        if envelope.status == 0:
+            self._shared.counters.unreadable_messages += 1
+            logger.warning("connection %d: a message was dropped that is neither a reply nor an event", self.number)
+            return
+        error = read_error("connection", envelope)
+        self.end(error or ProtocolViolation("a success that belongs to no call"))
 
     def _hold_back(self, envelope: Envelope) -> None:
         """After 429 and 418 nothing more goes out, not even what waits already (G8)."""
@@ -495,6 +500,12 @@ class Connection:
         if isinstance(error, RateLimited):
             scope: Scope = "orders" if error.code == TOO_MANY_ORDERS else "everything"
             self._shared.ledger.back_off(error.retry_after, self._shared.now(), scope)
+            for waiting in list(self._waiting.values()):
+                if (scope == "everything" or waiting.call.cost.orders) and self._wire.withdraw(waiting.outgoing):
+                    # It waits for its turn again, with the others.
+                    del self._waiting[waiting.id]
+                    self._write_off(waiting.charge, is_sent=False)
+                    waiting.answer[0].send_nowait(Lost(error, is_sent=False))
 
     def _take_event(self, envelope: Envelope) -> None:
         user_event = read_event(envelope)

@@ -163,6 +163,11 @@ class Feed:
         """Whether the connection brings this feed's events."""
         return connection in self._carriers
 
+    @property
+    def is_carried(self) -> bool:
+        """Whether any connection brings this feed's events."""
+        return bool(self._carriers)
+
     def coming(self, connection: int) -> None:
         """The connection is about to subscribe, and may bring events as soon as the exchange has heard of it."""
         self._coming.add(connection)
@@ -180,18 +185,25 @@ class Feed:
 
     def released(self, connection: int, now: Timestamp) -> None:
         """The connection has brought everything up to now, and will bring no more; or it never came."""
-        self._carriers.discard(connection)
-        self._coming.discard(connection)
-        if len(self._carriers | self._coming) < 2:
-            self._overlap_ends = now + self.lateness
+        was_carrier = connection in self._carriers
+        self._leave(connection, now)
+        if was_carrier and not self._carriers and self._subscribers and self._lost is None:
+            # The connection that should have gone on was lost in the meantime.
+            self._lost = (now, "no connection carried the subscription")
 
     def interrupted(self, connection: int, start: Timestamp, now: Timestamp, reason: str) -> None:
         """The connection, last heard of at ``start``, will bring no more, and may have owed some."""
-        self.released(connection, now)
+        self._leave(connection, now)
         if self._carriers:
             self._hand_out(Gap(start=start, end=max(start, now), reason=reason))
         elif self._lost is None:
             self._lost = (start, reason)
+
+    def _leave(self, connection: int, now: Timestamp) -> None:
+        self._carriers.discard(connection)
+        self._coming.discard(connection)
+        if len(self._carriers | self._coming) < 2:
+            self._overlap_ends = now + self.lateness
 
     def publish(self, event: Event, connection: int, now: Timestamp) -> None:
         """Hand an event to every subscriber, unless another connection has brought it already."""

@@ -32,7 +32,16 @@ from ._tasks import protected
 from ._wire import HandshakeRejected
 from .api.general import ExchangeInfo
 from .endpoints import Address, Endpoint
-from .errors import ConnectionFailed, InvalidRequest, NotSent, OutcomeUnknown, Rejected
+from .errors import (
+    ConnectionFailed,
+    InvalidRequest,
+    InvalidTimestamp,
+    NotSent,
+    OutcomeUnknown,
+    ProtocolViolation,
+    RateLimited,
+    Rejected,
+)
 
 CONNECT_COST: Final = Cost(weight=2, connections=1)
 """What the exchange charges for a connection ("IP Limits")."""
@@ -173,6 +182,7 @@ class Supervisor:
             await connection.run(self._open_stream, self._make_ready, task_status=task_status)
         finally:
             self._connections.discard(connection)
+            self._signal()
 
     async def _open_stream(self, address: Address) -> trio.abc.Stream:
         stream = await self._connect(address)
@@ -200,13 +210,14 @@ class Supervisor:
         """Ask for the limits. They come with every exchangeInfo; the fewest symbols come with those that are halted."""
         try:
             info = await connection.ask(ExchangeInfo(symbol_status="HALT"))
-        except (Rejected, OutcomeUnknown) as error:
+        except (Rejected, OutcomeUnknown, ProtocolViolation) as error:
             logger.warning("the limits are not known, and are learned from answers: %s", error)
         else:
             self._shared.ledger.record(info.rate_limits, self._shared.now())
 
     def _swap(self, connection: Connection) -> None:
         self._current = connection
+        self.last_failure = None
         self._shared.counters.connections += 1
         logger.info("connection %d is in use", connection.number)
         self._signal()
@@ -219,10 +230,13 @@ class Supervisor:
         with trio.move_on_after(self._settings.drain_timeout):
             # Feeds that someone subscribed to on the old connection while the new one was opened.
             assert self._current is not None
-            with suppress(Lost, OutcomeUnknown):
+            with suppress(Lost, OutcomeUnknown, Rejected):
                 await self._carry_all(self._current)
             await old.retire()
         old.end(Ended(f"it was replaced, and did not answer within {self._settings.drain_timeout:g} s"))
+        for feed in self.feeds.values():
+            if feed.is_heard and not feed.is_carried:
+                self._restore_soon(feed)
 
     async def _keep_time(self) -> None:
         while True:
@@ -244,6 +258,11 @@ class Supervisor:
             connection.end(Ended("the session was closed"))
         for feed in self.feeds.values():
             feed.end()
+
+    async def gone(self) -> None:
+        """Wait until every connection has taken its leave."""
+        while self._connections:
+            await self.changed.wait()
 
     # Feeds
 
@@ -284,6 +303,8 @@ class Supervisor:
         for feed in [feed for feed in self.feeds.values() if feed.is_heard]:
             try:
                 await connection.subscribe(feed)
+            except (RateLimited, InvalidTimestamp):
+                raise  # for now, not for ever: another attempt may do
             except Rejected as error:
                 self._end_feed(feed, error)
 
@@ -291,11 +312,17 @@ class Supervisor:
         self._chores.start_soon(protected, self._restore, feed)
 
     async def _restore(self, feed: Feed) -> None:
-        """Subscribe anew after the exchange has ended a subscription, or tell why that cannot be."""
-        try:
-            await self.carry(feed)
-        except (Rejected, NotSent, OutcomeUnknown) as error:
-            self._end_feed(feed, error)
+        """Subscribe anew to what nobody carries any more, or tell why that cannot be."""
+        for attempt in itertools.count():
+            try:
+                return await self.carry(feed)
+            except (NotSent, OutcomeUnknown, RateLimited, InvalidTimestamp):
+                await trio.sleep(backoff(attempt, random.random()))
+            except Rejected as error:
+                return self._end_feed(feed, error)
+            if not feed.is_heard:
+                return None
+        raise AssertionError
 
     async def _abandon(self, feed: Feed) -> None:
         """Give up a feed that nobody listens to."""

@@ -134,6 +134,13 @@ async def open_session(
         except BaseException as error:  # it is raised below, by itself: the nursery would put it into a group
             failure = error
         supervisor.close()
+        try:
+            await supervisor.gone()
+        except trio.Cancelled as cancelled:
+            failure = failure or cancelled
+        # From here on the nursery may raise nothing of its own, else it would do so in place of the body's exception.
+        nursery.cancel_scope.shield = True
+        nursery.cancel_scope.cancel()
     if failure is not None:
         try:
             raise failure
