@@ -159,7 +159,8 @@ class Supervisor:
 
     async def _open(self, address: Address) -> Connection:
         ledger = self._shared.ledger
-        await trio.sleep(ledger.delay(CONNECT_COST, self._shared.now()))
+        while (delay := ledger.delay(CONNECT_COST, self._shared.now())) > 0:  # noqa: ASYNC110  # no event tells of room
+            await trio.sleep(delay)
         charge = ledger.charge(CONNECT_COST, self._shared.now())
         connection = Connection(self._shared, address, next(self._numbers))
         connection.terminated = self._restore_soon
