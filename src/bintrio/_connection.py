@@ -319,6 +319,10 @@ class Connection:
                     self._take(message)
         except WireClosed as closed:
             self.end(closed)
+        except Exception as bug:
+            # Whatever a message did to us costs this connection, and not the session.
+            logger.exception("connection %d: the reader failed", self.number)
+            self.end(bug)
 
     async def _watch_heart(self) -> None:
         window = self._shared.settings.pong_window
@@ -506,6 +510,7 @@ class Connection:
                     del self._waiting[waiting.id]
                     self._write_off(waiting.charge, is_sent=False)
                     waiting.answer[0].send_nowait(Lost(error, is_sent=False))
+            self._note_idle()
 
     def _take_event(self, envelope: Envelope) -> None:
         user_event = read_event(envelope)
@@ -544,7 +549,10 @@ class Connection:
         error = read_error(request.api.name, envelope)
         if error is not None:
             raise error
-        return read_result(request.api.name, request.api.result, envelope)
+        try:
+            return read_result(request.api.name, request.api.result, envelope)
+        except ProtocolViolation as violation:
+            raise OutcomeUnknown(request.api.name, f"its answer cannot be read: {violation}") from violation
 
     async def measure_clock(self) -> None:
         """Ask for the exchange's time, and learn from the answer."""

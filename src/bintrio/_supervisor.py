@@ -115,8 +115,12 @@ class Supervisor:
             async with trio.open_nursery() as self._chores:
                 self._chores.start_soon(protected, self._keep_time)
                 task_status.started()
-                while True:
-                    await self._replace_when_due()
+                try:
+                    while True:
+                        await self._replace_when_due()
+                finally:
+                    # By the session, or by a scope around it: nobody is to wait for a connection any more.
+                    self.close()
 
     async def _replace_when_due(self) -> None:
         old = self._current
@@ -331,11 +335,16 @@ class Supervisor:
             for connection in list(self._connections):
                 await connection.unsubscribe(feed)
             if not feed.is_heard:
-                self.feeds.pop(feed.key.api_key, None)
+                self._forget(feed)
 
     def _end_feed(self, feed: Feed, error: Exception) -> None:
         feed.end(error)
-        self.feeds.pop(feed.key.api_key, None)
+        self._forget(feed)
+
+    def _forget(self, feed: Feed) -> None:
+        # Its place may have been taken by a successor.
+        if self.feeds.get(feed.key.api_key) is feed:
+            del self.feeds[feed.key.api_key]
 
 
 def _is_in_memory(stream: trio.abc.Stream) -> bool:
