@@ -1495,3 +1495,74 @@ async def test_session_end_ends_subscriptions(autojump_clock: MockClock) -> None
             nursery.start_soon(listen, session)
             await wait_all_tasks_blocked()
         await ended.wait()
+
+
+async def test_a_message_that_the_reader_cannot_take_costs_a_connection_and_not_the_session(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair() as (session, exchange):
+        await exchange.peers[0].send('{"event":' + '{"a":' * 3000 + "1" + "}" * 3000 + "}")
+        await exchange.peer(1)
+        await trio.sleep(1)
+        assert session.connection is not None
+
+
+@pytest.mark.parametrize("stays", [True, False])
+async def test_restoring_goes_on_while_somebody_listens(autojump_clock: MockClock, stays: bool) -> None:
+    method = "userDataStream.subscribe.signature"
+    async with open_pair(key=HMAC) as (session, exchange):
+        keep, peer = exchange.script[method], exchange.peers[0]
+        async with session.user_data() as events:
+            exchange.script[method] = None
+            await peer.event(0, e="eventStreamTerminated", E=START)
+            await peer.refuse(await peer.next(), 500, -1000, "no idea")
+            exchange.script[method] = keep
+            if stays:
+                await trio.sleep(5)
+                await peer.balance(1, peer.subscriptions[-1])
+                assert (await deltas(events, 3))[-1] == 1
+        await trio.sleep(5)
+        assert len(exchange.sent(method)) == (3 if stays else 2)
+
+
+async def test_g5_a_feed_that_the_next_connection_did_not_take_is_restored(autojump_clock: MockClock) -> None:
+    own, other = "userDataStream.subscribe", "userDataStream.subscribe.signature"
+    async with (
+        open_pair(key=ed25519_key()) as (session, exchange),
+        session.user_data(),
+        trio.open_nursery() as nursery,
+    ):
+        keep = exchange.script[own]
+        exchange.script[own] = None
+        nursery.start_soon(session.rotate)
+        new = await exchange.peer(1)
+        waits = await new.next()
+        async with session.user_data(HMAC) as events:
+            exchange.script[other], exchange.script[own] = None, keep
+            await new.answer(waits, {"subscriptionId": 0})
+            new.subscriptions.append(0)
+            refused = await new.next()
+            exchange.script[other] = keep
+            await new.refuse(refused, 500, -1000, "no idea")
+            assert isinstance(await anext(events), bintrio.Gap)
+            await new.balance(1, new.subscriptions[-1])
+            assert await deltas(events, 1) == [1]
+
+
+async def test_a_feed_that_ended_does_not_take_its_successor_along(autojump_clock: MockClock) -> None:
+    method = "userDataStream.subscribe.signature"
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        keep, peer = exchange.script[method], exchange.peers[0]
+        with pytest.raises(Rejected):  # noqa: PT012  # the whole subscription is what ends
+            async with session.user_data(HMAC) as ended:
+                exchange.script[method] = None
+                await peer.event(0, e="eventStreamTerminated", E=START)
+                await peer.refuse(await peer.next(), 400, -1000, "hiccup")
+                async for _ in ended:
+                    pass
+        exchange.script[method] = keep
+        async with session.user_data(HMAC) as events:
+            await session.rotate()
+            await trio.sleep(1)
+            await exchange.peers[1].balance(1)
+            assert await deltas(events, 1) == [1]

@@ -318,16 +318,15 @@ class Supervisor:
 
     async def _restore(self, feed: Feed) -> None:
         """Subscribe anew to what nobody carries any more, or tell why that cannot be."""
-        for attempt in itertools.count():
+        attempts = itertools.count()
+        while feed.is_heard:
             try:
-                return await self.carry(feed)
+                await self.carry(feed)
+                return
             except (NotSent, OutcomeUnknown, RateLimited, InvalidTimestamp):
-                await trio.sleep(backoff(attempt, random.random()))
+                await trio.sleep(backoff(next(attempts), random.random()))
             except Rejected as error:
-                return self._end_feed(feed, error)
-            if not feed.is_heard:
-                return None
-        raise AssertionError
+                self._end_feed(feed, error)
 
     async def _abandon(self, feed: Feed) -> None:
         """Give up a feed that nobody listens to."""
