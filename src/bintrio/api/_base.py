@@ -154,6 +154,13 @@ class Request(
         """
         return None
 
+    def is_confirmed_by(self, answer: Any) -> bool:
+        """Whether the answer to `confirmation` shows that this call was executed. If not, it may be executed yet.
+
+        An order that can be found was placed. Requests that change what was there before override it.
+        """
+        return True
+
 
 catalogue: Final[dict[str, type[Request[Any]]]] = {}
 """Every declared method by the exchange's name, in the order of declaration."""

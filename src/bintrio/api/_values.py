@@ -10,7 +10,7 @@ Source: enums.md, and "Rate limits" of the WebSocket API document.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 
@@ -91,6 +91,9 @@ OrderState: TypeAlias = Open[
         "UNKNOWN",
     ]
 ]
+OPEN_STATES: Final = frozenset({"NEW", "PENDING_NEW", "PARTIALLY_FILLED", "PENDING_CANCEL"})
+"""States in which an order may still be filled, canceled or amended."""
+
 NewOrderRespType: TypeAlias = Open[Literal["ACK", "RESULT", "FULL"]]
 SelfTradePreventionMode: TypeAlias = Open[
     Literal["NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]

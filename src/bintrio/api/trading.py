@@ -31,6 +31,7 @@ from ._base import (
 )
 from ._orders import ListedOrder, OrderCore, OrderDetails, OrderList
 from ._values import (
+    OPEN_STATES,
     CancelReplaceMode,
     CancelReplaceResult,
     CancelRestrictions,
@@ -335,6 +336,10 @@ class OrderCancel(Request[CanceledOrder | CanceledOrderList], frozen=True, kw_on
         """Ask for the order that was to be canceled; its status tells."""
         return OrderStatus(symbol=self.symbol, order_id=self.order_id, orig_client_order_id=self.orig_client_order_id)
 
+    def is_confirmed_by(self, answer: Any) -> bool:
+        """An order that is still open may be canceled yet."""
+        return answer.status not in OPEN_STATES
+
 
 class CancelReplaceRequest(NewOrder[R_co], Generic[R_co], frozen=True, kw_only=True):
     """What order.cancelReplace takes, but for the parameters that decide its result."""
@@ -394,6 +399,10 @@ class OrderAmendKeepPriority(Request[OrderAmended], frozen=True, kw_only=True):
             return OrderStatus(symbol=self.symbol, order_id=self.order_id)
         return OrderStatus(symbol=self.symbol, orig_client_order_id=self.new_client_order_id)
 
+    def is_confirmed_by(self, answer: Any) -> bool:
+        """An amended order goes by the new id; one that is over cannot be amended any more."""
+        return answer.client_order_id == self.new_client_order_id or answer.status not in OPEN_STATES
+
 
 @api("openOrders.cancelAll", security="TRADE", weight=1, weight_on_success=0, section="cancel-open-orders-trade")
 class OpenOrdersCancelAll(Request[tuple[CanceledOrder | CanceledOrderList, ...]], frozen=True, kw_only=True):
@@ -405,6 +414,10 @@ class OpenOrdersCancelAll(Request[tuple[CanceledOrder | CanceledOrderList, ...]]
     def confirmation(self) -> Request[Any]:
         """Ask which orders are still open."""
         return OpenOrdersStatus(symbol=self.symbol)
+
+    def is_confirmed_by(self, answer: Any) -> bool:
+        """Orders that are still open may be canceled yet."""
+        return not answer
 
 
 # Order lists
@@ -720,6 +733,10 @@ class OrderListCancel(Request[CanceledOrderList], frozen=True, kw_only=True):
         """Ask for the order list; its status tells. By its number if there is one, for that goes first in a cancel."""
         name = self.list_client_order_id if self.order_list_id is None else None
         return OrderListStatus(order_list_id=self.order_list_id, orig_client_order_id=name)
+
+    def is_confirmed_by(self, answer: Any) -> bool:
+        """A list that is not over may be canceled yet."""
+        return bool(answer.list_order_status != "EXECUTING")
 
 
 # Smart order routing
