@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -59,3 +60,25 @@ def test_g7_other_confirmations() -> None:
     assert OrderListCancel(symbol="X", order_list_id=5).confirmation() == OrderListStatus(order_list_id=5)
     amend = OrderAmendKeepPriority(symbol="X", order_id=5, new_client_order_id="b", new_qty=1)
     assert amend.confirmation() == OrderStatus(symbol="X", order_id=5)
+
+
+def test_g7_what_changes_an_order_is_confirmed_by_how_the_order_is() -> None:
+    cancel = OrderCancel(symbol="X", order_id=5)
+    amend = OrderAmendKeepPriority(symbol="X", order_id=5, new_qty=1, new_client_order_id="new")
+    everything = build("openOrders.cancelAll", {"symbol": "X"})
+    cancel_list = OrderListCancel(symbol="X", order_list_id=5)
+
+    def order(status: str, name: str = "old") -> SimpleNamespace:
+        return SimpleNamespace(status=status, client_order_id=name)
+
+    assert cancel.is_confirmed_by(order("CANCELED"))
+    assert cancel.is_confirmed_by(order("FILLED"))
+    assert not cancel.is_confirmed_by(order("PARTIALLY_FILLED"))
+    assert amend.is_confirmed_by(order("NEW", "new"))
+    assert amend.is_confirmed_by(order("FILLED"))
+    assert not amend.is_confirmed_by(order("NEW"))
+    assert everything.is_confirmed_by(())
+    assert not everything.is_confirmed_by((order("NEW"),))
+    assert cancel_list.is_confirmed_by(SimpleNamespace(list_order_status="ALL_DONE"))
+    assert not cancel_list.is_confirmed_by(SimpleNamespace(list_order_status="EXECUTING"))
+    assert build("order.place", valid_params("order.place")).is_confirmed_by(order("NEW"))

@@ -21,6 +21,7 @@ from trio.testing import MockClock
 
 import bintrio
 from bintrio import sandbox as faults
+from bintrio._rotation import LONGEST_BACKOFF
 from bintrio.sandbox import Sandbox, open_sandbox
 
 from .peer import ed25519_key
@@ -212,7 +213,7 @@ async def test_g5_three_days_with_events_and_calls_lose_nothing_and_double_nothi
 
 @pytest.mark.parametrize("kind", ["Ed25519", "HMAC"])
 async def test_g5_shutdowns_and_rotations_under_load_cost_nothing(autojump_clock: MockClock, kind: str) -> None:
-    """A few hundred orders in flight and an event for each, through ten changes of connection."""
+    """Some thousand orders and an event for each, through ten changes of connection."""
     async with open_sandbox(listen=False, limits=GENEROUS) as sandbox:
         key = sandbox.key if kind == "Ed25519" else sandbox.hmac_key
         received: list[int] = []
@@ -224,10 +225,10 @@ async def test_g5_shutdowns_and_rotations_under_load_cost_nothing(autojump_clock
                 if isinstance(event, bintrio.ExecutionReport):
                     received.append(event.order_id)
 
-        async def place(session: bintrio.Session, count: int) -> None:
-            for number in range(count):
-                placed.append((await session.send(limit_order(30_000 + number))).order_id)
-                await trio.sleep(0.05)
+        async def place(session: bintrio.Session, until: trio.Event) -> None:
+            while not until.is_set():
+                placed.append((await session.send(limit_order(30_000 + len(placed)))).order_id)
+                await trio.sleep(0.5)
 
         async with (
             bintrio.open_session(sandbox.memory_endpoint, connect=sandbox.connect, key=key) as session,
@@ -236,17 +237,18 @@ async def test_g5_shutdowns_and_rotations_under_load_cost_nothing(autojump_clock
         ):
             nursery.start_soon(listen, events)
             async with trio.open_nursery() as orders:
+                is_over = trio.Event()
                 for _ in range(10):
-                    orders.start_soon(place, session, 40)
-                for number in range(10):
-                    await trio.sleep(0.1)
-                    if number % 2:
-                        sandbox.announce_shutdown(after=5)
-                    else:
-                        await session.rotate()
+                    orders.start_soon(place, session, is_over)
+                for _ in range(5):
+                    await session.rotate()
+                    await trio.sleep(LONGEST_BACKOFF + 1)  # a connection that is shut down sooner is not trusted
+                    sandbox.announce_shutdown(after=5)
+                    await trio.sleep(1)
+                is_over.set()
             await trio.sleep(10)
             nursery.cancel_scope.cancel()
-        assert len(placed) == len(set(placed)) == 400
+        assert len(placed) == len(set(placed)) > 3000
         assert sorted(received) == sorted(placed)
         assert session.counters.losses == 0
         assert session.counters.connections >= 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -441,6 +442,22 @@ async def test_g7_confirm_goes_on_asking_until_the_exchange_says(autojump_clock:
         assert outcome.value.order_id == 7
 
 
+async def test_g7_confirm_believes_that_an_order_stays_open_only_when_it_is_too_late_to_cancel_it(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        cancel = bintrio.OrderCancel(symbol="BTCUSDT", order_id=7)
+        for last in ("NEW", "CANCELED"):
+            error = OutcomeUnknown("order.cancel", "lost", request=cancel, final_at=session.now() + 5000)
+            ask = partial(session.confirm, error)
+            async with trio.open_nursery() as nursery:
+                outcome = in_background(nursery, ask)
+                for status in ("NEW", last):
+                    await exchange.peers[0].answer(await exchange.peers[0].next(), {**ORDER, "status": status})
+            assert outcome.value.status == last
+            assert START + outcome.at * 1000 >= (error.final_at or 0)
+
+
 async def test_confirm_passes_refusals_on_and_refuses_what_leaves_nothing_behind(autojump_clock: MockClock) -> None:
     async with open_pair(key=HMAC) as (session, exchange):
         error = await unknown_order(session, exchange)
@@ -874,6 +891,11 @@ async def test_calls_that_cannot_be_right_are_refused_before_sending(autojump_cl
             await session.request("")
         with pytest.raises(InvalidRequest, match=r"depth: price must be a str, int.*not float 0\.1"):
             await session.request("depth", {"price": 0.1})
+        for window in ("abc", "nan", "-1", [1], True):
+            with pytest.raises(InvalidRequest, match="recvWindow must be a number of milliseconds"):
+                await session.request("account.status", {"recvWindow": window}, signed=False)
+        with pytest.raises(InvalidRequest, match="weight must be a positive int"):
+            await session.request("ping", weight=0)
         await wait_all_tasks_blocked()
         assert len(exchange.log) == before
 
@@ -1209,7 +1231,7 @@ async def test_a_subscription_that_is_refused_raises(autojump_clock: MockClock) 
                 raise AssertionError
 
         nursery.start_soon(outcome.watch, subscribe)
-        await exchange.peers[0].refuse(await exchange.peers[0].next(), 400, -2035, "already active")
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 400, -2042, "too many")
     assert isinstance(outcome.error, SubscriptionError)
 
 

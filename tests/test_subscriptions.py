@@ -128,26 +128,26 @@ async def test_g5_of_three_connections_two_are_left_that_may_repeat_each_other()
 
 
 async def test_g5_unknown_events_are_told_apart_by_their_json() -> None:
-    overlap = Overlap()
+    overlap = Overlap(60_000)
     first = UnknownEvent(event_type="new", raw=b'{"e":"new","E":1,"x":1}')
     later = UnknownEvent(event_type="new", raw=b'{"x":1,"e":"new","E":2}')
     other = UnknownEvent(event_type="new", raw=b'{"x":2,"e":"new","E":2}')
-    assert not overlap.is_repeat(1, first.identity())
-    assert overlap.is_repeat(2, later.identity())
-    assert not overlap.is_repeat(2, other.identity())
+    assert not overlap.is_repeat(1, first.identity(), 0)
+    assert overlap.is_repeat(2, later.identity(), 0)
+    assert not overlap.is_repeat(2, other.identity(), 0)
 
 
 @given(st.lists(st.integers(0, 3)), st.lists(st.booleans()))
 def test_g5_two_connections_in_any_interleaving_bring_every_event_once(numbers: list[int], turns: list[bool]) -> None:
     """Each connection brings the same events in the same order, an event may occur twice, neither is always ahead."""
-    overlap = Overlap()
+    overlap = Overlap(60_000)
     position = {1: 0, 2: 0}
     delivered: list[int] = []
     for connection in [*(1 if turn else 2 for turn in turns), *[1] * len(numbers), *[2] * len(numbers)]:
         if position[connection] < len(numbers):
             number = numbers[position[connection]]
             position[connection] += 1
-            if not overlap.is_repeat(connection, number):
+            if not overlap.is_repeat(connection, number, 0):
                 delivered.append(number)
     assert sorted(delivered) == sorted(numbers)
 
@@ -189,7 +189,7 @@ async def test_a_gap_is_told_when_the_last_connection_left_in_order_but_nobody_w
     source.carried(2, 150)
     source.interrupted(2, 160, 170, "cut")
     assert source.is_carried
-    source.released(1, 180)
+    source.handed_over(1, 180)
     source.carried(3, 300)
     first, second = await everything(subscriber)
     assert first == Gap(start=160, end=170, reason="cut")
@@ -226,3 +226,56 @@ async def test_reprs_state_what_is() -> None:
     source.publish(known, 7, 0)
     assert repr(source) == "<Feed, 1 subscribers, carried by connections [7]>"
     assert repr(subscriber) == "<Subscriber, 1 of 3 events waiting>"
+
+
+async def test_whoever_comes_when_nobody_listened_hears_of_no_gap() -> None:
+    source, subscriber = feed(), Subscriber(10)
+    source.carried(1, 0)
+    source.interrupted(1, 10, 20, "cut")
+    source.add(subscriber)
+    source.carried(2, 30)
+    assert await everything(subscriber) == []
+
+
+def test_g5_repeats_are_remembered_for_as_long_as_they_may_come_and_no_longer() -> None:
+    overlap = Overlap(1_000)
+    for now in range(100_000):
+        assert not overlap.is_repeat(1, now, now)
+        if now >= 1_000:
+            assert overlap.is_repeat(2, now - 1_000, now)
+    assert len(overlap._young) + len(overlap._old) <= 3_003
+
+
+def test_g5_repeats_are_forgotten_at_once_after_a_pause() -> None:
+    overlap = Overlap(1_000)
+    assert not overlap.is_repeat(1, "event", 0)
+    assert not overlap.is_repeat(2, "event", 5_000)
+
+
+async def test_g3_a_subscriber_with_a_full_buffer_lets_others_have_their_turn() -> None:
+    subscriber = Subscriber(10_000)
+    for number in range(10_000):
+        subscriber.put_nowait(event(number))
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take_turns)
+        assert len(await everything(subscriber)) == 10_000
+        nursery.cancel_scope.cancel()
+    assert 10 < turns < 1_000
+
+
+async def test_g6_a_cancelled_step_takes_no_event() -> None:
+    subscriber = Subscriber(10)
+    subscriber.put_nowait(event(1))
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await anext(subscriber)
+    assert scope.cancelled_caught
+    assert await anext(subscriber) == event(1)

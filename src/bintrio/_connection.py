@@ -47,13 +47,15 @@ from .api.user_data import (
     UserDataStreamUnsubscribe,
 )
 from .endpoints import Address
-from .errors import InvalidRequest, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
+from .errors import BintrioError, InvalidRequest, OutcomeUnknown, ProtocolViolation, RateLimited, SubscriptionError
 
 logger: Final = logging.getLogger("bintrio")
 
 TOO_MANY_ORDERS: Final = -1015
 """The code of a 429 about orders. It can last until midnight, and cancelling must stay possible, so only what costs
 orders is held back by it."""
+
+ALREADY_SUBSCRIBED: Final = -2035
 
 _HOLD: Final = frozenset({418, 429})
 
@@ -79,10 +81,24 @@ class Call:
         accept: called by the reader with a successful answer, before anything that came after it is looked at.
         deadline: local time at which it is overdue.
         is_sent: whether a byte of it may have left.
+        is_suspect: whether a connection that it was sent on has ended since the server broke the protocol.
+        window: milliseconds for which it stays valid, once it is signed.
         final_at: the exchange's time in milliseconds from which it is too late to execute it, once it is signed.
     """
 
-    __slots__ = ("accept", "api", "cost", "deadline", "final_at", "id", "is_sent", "key", "params")
+    __slots__ = (
+        "accept",
+        "api",
+        "cost",
+        "deadline",
+        "final_at",
+        "id",
+        "is_sent",
+        "is_suspect",
+        "key",
+        "params",
+        "window",
+    )
 
     def __init__(
         self,
@@ -101,14 +117,28 @@ class Call:
         self.accept: Accept | None = None
         self.deadline = math.inf
         self.is_sent = False
+        self.is_suspect = False
+        self.window = _window(api, params)
         self.final_at: int | None = None
 
 
+def _window(api: Api, params: dict[str, Json]) -> int:
+    given = params.get("recvWindow")
+    if given is None:
+        return DEFAULT_RECV_WINDOW
+    with suppress(ValueError, OverflowError):
+        window = math.ceil(float(str(given)))
+        if window >= 0:
+            return window
+    said = f"{api.name}: recvWindow must be a number of milliseconds, not {type(given).__name__} {given!r:.80}"
+    raise InvalidRequest(said, field="recvWindow")
+
+
 class Lost(Exception):
-    """The connection ended before the answer came.
+    """The connection ended before the answer came, or is of no use for the call any more.
 
     Attributes:
-        cause: what ended it.
+        cause: why.
         is_sent: whether a byte of the call may have left.
     """
 
@@ -123,7 +153,11 @@ class Overdue(Exception):
 
 
 class Ended(Exception):
-    """Ended by this side; the text says why."""
+    """Ended by this side since it was not needed any more; the text says why."""
+
+
+class Silent(Exception):
+    """Nothing was heard of the exchange for the pong window."""
 
 
 class Counters(msgspec.Struct):
@@ -165,6 +199,15 @@ class Shared(msgspec.Struct, frozen=True):
         """
         return self.channels.pop() if self.channels else trio.open_memory_channel[Answer](1)
 
+    async def room_for(self, cost: Cost) -> None:
+        """Wait until the budgets have room for a cost. No checkpoint if they have.
+
+        Raises:
+            InvalidRequest: they never will.
+        """
+        while (delay := self.ledger.delay(cost, self.now())) > 0:  # noqa: ASYNC110  # no event tells of room
+            await trio.sleep(delay)
+
     def now(self) -> int:
         """The exchange's time in milliseconds. Before the clock is set, it is 1970, and so no limit is known."""
         return self.clock.now(trio.current_time()) if self.clock.is_set else 0
@@ -193,7 +236,8 @@ class Connection:
         last_heard: the exchange's time in milliseconds when the last message came or the last ping was answered.
         is_logged_on: whether calls need no signature of their own.
         cause: what ended it, or None as long as it has not ended.
-        is_due: set when it should be replaced: it ended, the exchange announced its shutdown, or the user asked.
+        is_due: set when it should be replaced: it ended, was given notice, or the user asked.
+        has_notice: whether it should be replaced since the exchange announced its shutdown, or is at odds with it.
         feeds: the feeds it carries, by its own subscription ids.
         terminated: called with a feed whose subscription the exchange has ended.
     """
@@ -206,6 +250,7 @@ class Connection:
         self.is_logged_on = False
         self.cause: Exception | None = None
         self.is_due: Final = trio.Event()
+        self.has_notice = False
         self.feeds: Final[dict[int, Feed]] = {}
         self.terminated: Callable[[Feed], object] = lambda _feed: None
         self._shared = shared
@@ -216,6 +261,7 @@ class Connection:
         self._heart = trio.CancelScope()
         self._timer = trio.CancelScope()
         self._earliest_deadline = math.inf
+        self._is_ready = False
         self._wire: Wire
         self._accept = {"session.logon": self._logged_on, "session.logout": self._logged_off}
 
@@ -243,7 +289,6 @@ class Connection:
         """
         stream = await connect(self.address)
         settings = self._shared.settings
-        is_ready = False
         try:
             async with open_wire(
                 stream,
@@ -258,12 +303,11 @@ class Connection:
                         nursery.start_soon(protected, self._read)
                         nursery.start_soon(protected, self._watch_heart)
                         nursery.start_soon(protected, self._watch_deadlines)
-                        is_ready = await self._become_ready(make_ready)
-                        if is_ready:
+                        if await self._become_ready(make_ready):
                             task_status.started()
         finally:
             self.end(Ended("the session was closed"))
-        if not is_ready:
+        if not self._is_ready:
             assert self.cause is not None
             raise self.cause
 
@@ -274,13 +318,17 @@ class Connection:
             self.end(lost.cause)
         except Exception as error:
             self.end(error)
-        return self.cause is None
+        self._is_ready = self.cause is None
+        return self._is_ready
 
     def end(self, cause: Exception) -> None:
         """End the connection, and tell everyone who waits. Only the first cause counts."""
         if self.cause is not None:
             return
         self.cause = cause
+        if self._is_ready and not isinstance(cause, Ended):
+            self._shared.counters.losses += 1
+            logger.warning("connection %d was lost: %s", self.number, cause)
         self.is_due.set()
         for waiting in self._waiting.values():
             is_sent = waiting.outgoing.taken
@@ -294,6 +342,11 @@ class Connection:
         self.feeds.clear()
         self._tasks.cancel()
 
+    def give_notice(self) -> None:
+        """It must be replaced, although it works still."""
+        self.has_notice = True
+        self.is_due.set()
+
     async def retire(self) -> None:
         """Give up the feeds, wait for the answers that are due, and end.
 
@@ -301,7 +354,7 @@ class Connection:
         """
         try:
             for feed in list(self.feeds.values()):
-                with suppress(Rejected, OutcomeUnknown):  # then it ends with a gap, when all is answered
+                with suppress(BintrioError):  # then it ends with a gap, when all is answered
                     await self.unsubscribe(feed, even_if_heard=True)
             while self._waiting and self.cause is None:
                 self._idle = trio.Event()
@@ -329,7 +382,7 @@ class Connection:
         self._heart.deadline = trio.current_time() + window
         with self._heart:
             await trio.sleep_forever()
-        self.end(Ended(f"no ping was answered for {window:g} s"))
+        self.end(Silent(f"no ping was answered for {window:g} s"))
 
     def _pong_written(self) -> None:
         self.last_heard = self._shared.now()
@@ -423,8 +476,7 @@ class Connection:
     def _authenticated(self, call: Call, timestamp: int) -> dict[str, Json]:
         if not call.api.signed:
             return call.params
-        window = call.params.get("recvWindow")
-        call.final_at = timestamp + (DEFAULT_RECV_WINDOW if window is None else math.ceil(float(str(window))))
+        call.final_at = timestamp + call.window
         params = {**call.params, "timestamp": timestamp}
         key = call.key or (None if self.is_logged_on else self._shared.key)
         if key is not None:
@@ -517,7 +569,7 @@ class Connection:
         event = user_event.event
         if isinstance(event, ServerShutdown):
             logger.info("connection %d: the exchange announced its shutdown", self.number)
-            self.is_due.set()
+            self.give_notice()
             return
         subscription_id = user_event.subscription_id
         feed = None if subscription_id is None else self.feeds.get(subscription_id)
@@ -536,26 +588,34 @@ class Connection:
     def _logged_off(self, _envelope: Envelope) -> None:
         self.is_logged_on = False
 
-    # The session's own calls. Each raises Lost, Rejected or OutcomeUnknown.
+    # The session's own calls. Each raises Lost, or a BintrioError: Rejected or OutcomeUnknown mostly.
 
     async def ask(self, request: Request[Any], *, key: Key | None = None, accept: Accept | None = None) -> Any:
         """Send a request as soon as the budget allows, and give its result."""
-        ledger, cost = self._shared.ledger, Cost(weight=request.weight)
-        while (delay := ledger.delay(cost, self._shared.now())) > 0:  # noqa: ASYNC110  # no event tells of room
-            await trio.sleep(delay)
         call = Call(request.api, request.params(), weight=request.weight, key=key)
         call.accept = accept
-        envelope = await self.call(call)
-        error = read_error(request.api.name, envelope)
-        if error is not None:
-            raise error
+        envelope = await self._exchange(call)
         try:
-            return read_result(request.api.name, request.api.result, envelope)
+            error = read_error(request.api.name, envelope)
+            if error is None:
+                return read_result(request.api.name, request.api.result, envelope)
         except ProtocolViolation as violation:
             raise OutcomeUnknown(request.api.name, f"its answer cannot be read: {violation}") from violation
+        raise error
+
+    async def _exchange(self, call: Call) -> Envelope:
+        while True:
+            await self._shared.room_for(call.cost)
+            try:
+                return await self.call(call)
+            except Lost:
+                # Else it was only taken back, since another call was answered with 429: it waits, as all do.
+                if self.cause is not None:
+                    raise
 
     async def measure_clock(self) -> None:
         """Ask for the exchange's time, and learn from the answer."""
+        await self._shared.room_for(Cost(weight=1))  # else the wait would count as time on the way
         sent_at = trio.current_time()
         answer = await self.ask(Time())
         unit = self._shared.settings.time_unit
@@ -568,7 +628,11 @@ class Connection:
             await self.ask(SessionLogon(), key=key)
 
     async def subscribe(self, feed: Feed) -> None:
-        """Carry a feed from the exchange's answer on, unless it is carried already."""
+        """Carry a feed from the exchange's answer on, unless it is carried already, or nobody hears it.
+
+        If the exchange says that it brings the feed already, then by an id that was never learned: an answer was lost.
+        Only another connection can carry it, so this one is given notice, and it is `Lost`.
+        """
         name = UserDataStreamSubscribe.api.name
 
         def accept(envelope: Envelope) -> None:
@@ -578,7 +642,7 @@ class Connection:
             feed.carried(self.number, self._shared.now())
 
         async with self._subscribing:
-            if feed.is_carried_by(self.number):
+            if feed.is_carried_by(self.number) or not feed.is_heard:
                 return
             feed.coming(self.number)
             try:
@@ -586,18 +650,33 @@ class Connection:
                     await self.ask(UserDataStreamSubscribe(), accept=accept)
                 else:
                     await self.ask(UserDataStreamSubscribeSignature(), key=feed.key, accept=accept)
+            except SubscriptionError as error:
+                if error.code != ALREADY_SUBSCRIBED:
+                    raise
+                self.give_notice()
+                raise Lost(error, is_sent=True) from None
             finally:
                 if not feed.is_carried_by(self.number):
                     feed.released(self.number, self._shared.now())
 
     async def unsubscribe(self, feed: Feed, *, even_if_heard: bool = False) -> None:
-        """Give up a feed, if nobody hears it: once this returns, everything before it was brought."""
+        """Give up a feed, if nobody hears it: once this returns, everything before it was brought.
 
-        def accept(_envelope: Envelope) -> None:
-            self.feeds.pop(subscription_id, None)
-            feed.released(self.number, self.last_heard)
+        A feed that nobody hears is given up even if the exchange does not say so. If it goes on with it, the next
+        attempt to subscribe will tell.
+        """
+
+        def give_up(_envelope: Envelope | None = None) -> None:
+            if self.feeds.pop(subscription_id, None) is feed:
+                leave = feed.handed_over if even_if_heard else feed.released
+                leave(self.number, self.last_heard)
 
         async with self._subscribing:
             for subscription_id in [number for number, carried in self.feeds.items() if carried is feed]:
-                if even_if_heard or not feed.is_heard:
-                    await self.ask(UserDataStreamUnsubscribe(subscription_id=subscription_id), accept=accept)
+                if feed.is_heard and not even_if_heard:
+                    continue
+                try:
+                    await self.ask(UserDataStreamUnsubscribe(subscription_id=subscription_id), accept=give_up)
+                finally:
+                    if not even_if_heard:
+                        give_up()

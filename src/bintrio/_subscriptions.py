@@ -7,7 +7,7 @@ learns it when it has read that far.
 **No event twice (G5).** While a session moves house, two connections carry the same events. `Overlap` counts how often
 each connection delivered each event and passes on the one that is ahead. Counting, rather than a set of what was seen,
 lets the exchange say the same thing twice. Counting starts before the second connection subscribes, and goes on for as
-long as the one that is left may be late with what the other told long ago.
+long as the one that is left may be late with what the other told long ago. What is older than that is forgotten.
 
 **No gap unsaid.** When a connection is lost, what happened until the next one subscribed is not told again by the
 exchange. The subscriber gets a `Gap` in its place.
@@ -49,8 +49,17 @@ UserDataEvent: TypeAlias = Event | Gap
 """What a subscriber receives."""
 
 
+_LONGEST_RUN: Final = 256
+"""Events that a subscriber takes from its buffer before other tasks have their turn. It is more than one read of the
+wire brings, so whoever only reads keeps up with it. One a turn would make each cost five microseconds more; all at once
+would keep pongs waiting for as long as the user's code takes over them."""
+
+
 class Subscriber:
     """The events of one account, in the order of arrival: ``async for event in events``.
+
+    It ends, without an error, when the session is closed. Each step can be cancelled, and a cancelled one takes no
+    event.
 
     Raises, while iterating:
         SubscriberTooSlow: the buffer overflowed here; what came before was delivered.
@@ -61,6 +70,7 @@ class Subscriber:
         self.buffer: Final = buffer
         self._incoming, self._outgoing = trio.open_memory_channel[UserDataEvent](buffer)
         self._error: BaseException | None = None
+        self._run = 0
 
     def __len__(self) -> int:
         """How many events wait in the buffer."""
@@ -74,6 +84,14 @@ class Subscriber:
 
     async def __anext__(self) -> UserDataEvent:
         try:
+            if self._run < _LONGEST_RUN:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                self._run += 1
+                try:
+                    return self._outgoing.receive_nowait()
+                except trio.WouldBlock:
+                    pass
+            self._run = 0
             return await self._outgoing.receive()
         except trio.EndOfChannel:
             if self._error is not None:
@@ -96,19 +114,31 @@ class Subscriber:
 
 
 class Overlap:
-    """Tells repeats apart while two connections carry the same events."""
+    """Tells repeats apart while two connections carry the same events.
 
-    def __init__(self) -> None:
-        self._delivered: Counter[Hashable] = Counter()
-        self._seen: Counter[tuple[int, Hashable]] = Counter()
+    Args:
+        lateness: milliseconds after which an event is not repeated any more.
+    """
 
-    def is_repeat(self, connection: int, identity: Hashable) -> bool:
+    def __init__(self, lateness: int) -> None:
+        self._lateness = lateness
+        # How often each connection delivered each event, in two ages: the older one is forgotten as a whole.
+        self._young: dict[Hashable, Counter[int]] = {}
+        self._old: dict[Hashable, Counter[int]] = {}
+        self._ages_at: float = -math.inf
+
+    def is_repeat(self, connection: int, identity: Hashable, now: Timestamp) -> bool:
         """Count an event that a connection, by its number, delivered: was it delivered as often already?"""
-        self._seen[connection, identity] += 1
-        if self._seen[connection, identity] <= self._delivered[identity]:
-            return True
-        self._delivered[identity] += 1
-        return False
+        if now > self._ages_at:
+            self._old = self._young if now <= self._ages_at + self._lateness else {}
+            self._young = {}
+            self._ages_at = now + self._lateness
+        counts = self._young.get(identity)
+        if counts is None:
+            counts = self._young[identity] = self._old.pop(identity, Counter())
+        delivered = max(counts.values(), default=0)
+        counts[connection] += 1
+        return counts[connection] <= delivered
 
 
 class Feed:
@@ -118,12 +148,16 @@ class Feed:
         key: the API key the account goes by.
         lateness: milliseconds by which one connection may be late with what another has brought.
         repeats: how many events were dropped since another connection had brought them.
+        carried_at: when a connection last began to bring it; 0 if none has.
+        failures: how many attempts in a row, since it was last carried for long, gave no subscription that lasted.
     """
 
     def __init__(self, key: Key, *, lateness: int) -> None:
         self.key: Final = key
         self.lateness: Final = lateness
         self.repeats = 0
+        self.carried_at: Timestamp = 0
+        self.failures = 0
         self._subscribers: list[Subscriber] = []
         self._carriers: set[int] = set()
         self._coming: set[int] = set()
@@ -143,6 +177,8 @@ class Feed:
 
     def add(self, subscriber: Subscriber) -> None:
         """Listen from here on."""
+        if not self._subscribers:
+            self._lost = None  # nobody was there to miss anything
         self._subscribers.append(subscriber)
 
     def remove(self, subscriber: Subscriber) -> bool:
@@ -172,12 +208,13 @@ class Feed:
         """The connection is about to subscribe, and may bring events as soon as the exchange has heard of it."""
         self._coming.add(connection)
         if self._carriers:
-            self._overlap = self._overlap or Overlap()
+            self._overlap = self._overlap or Overlap(self.lateness)
             self._overlap_ends = math.inf
 
     def carried(self, connection: int, now: Timestamp) -> None:
         """The connection brings events from now on."""
         self._carriers.add(connection)
+        self.carried_at = now
         if self._lost is not None:
             start, reason = self._lost
             self._lost = None
@@ -185,10 +222,13 @@ class Feed:
 
     def released(self, connection: int, now: Timestamp) -> None:
         """The connection has brought everything up to now, and will bring no more; or it never came."""
-        was_carrier = connection in self._carriers
         self._leave(connection, now)
-        if was_carrier and not self._carriers and self._subscribers and self._lost is None:
-            # The connection that should have gone on was lost in the meantime.
+
+    def handed_over(self, connection: int, now: Timestamp) -> None:
+        """The connection has brought everything up to now, and another goes on."""
+        self._leave(connection, now)
+        if not self._carriers and self._lost is None:
+            # The other was lost in the meantime.
             self._lost = (now, "no connection carried the subscription")
 
     def interrupted(self, connection: int, start: Timestamp, now: Timestamp, reason: str) -> None:
@@ -210,7 +250,7 @@ class Feed:
         if self._overlap is not None:
             if now > self._overlap_ends:
                 self._overlap = None
-            elif self._overlap.is_repeat(connection, event.identity()):
+            elif self._overlap.is_repeat(connection, event.identity(), now):
                 self.repeats += 1
                 return
         self._hand_out(event)

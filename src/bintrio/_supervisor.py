@@ -33,6 +33,7 @@ from ._wire import HandshakeRejected
 from .api.general import ExchangeInfo
 from .endpoints import Address, Endpoint
 from .errors import (
+    BintrioError,
     ConnectionFailed,
     InvalidRequest,
     InvalidTimestamp,
@@ -127,10 +128,8 @@ class Supervisor:
         assert old is not None
         with trio.move_on_at(old.opened_at + rotation_delay(self._settings.lifetime, random.random())):
             await old.is_due.wait()
-        if old.cause is not None:
-            self._shared.counters.losses += 1
-            logger.warning("connection %d was lost: %s", old.number, old.cause)
-        has_lasted = old.cause is None or trio.current_time() - old.opened_at > LONGEST_BACKOFF
+        is_fine = old.cause is None and not old.has_notice
+        has_lasted = is_fine or trio.current_time() - old.opened_at > LONGEST_BACKOFF
         self._failures = 0 if has_lasted else self._failures + 1
         self._swap(await self._open_sometime())
         self._chores.start_soon(protected, self._retire, old)
@@ -140,8 +139,9 @@ class Supervisor:
             if self._failures:
                 await trio.sleep(backoff(self._failures - 1, random.random()))
             try:
+                await self._shared.room_for(CONNECT_COST)
                 return await self._open_any()
-            except (ConnectionFailed, Rejected) as error:
+            except (ConnectionFailed, Rejected, InvalidRequest) as error:
                 self.last_failure = error
                 self._failures += 1
                 logger.warning("no other connection yet: %s", error)
@@ -159,12 +159,14 @@ class Supervisor:
                 attempts.append((url, TimeoutError(f"it was not ready within {timeout:g} s")))
             except Exception as error:  # whatever `connect` raises is the user's to know
                 attempts.append((url, error))
+                if _is_hold(error):
+                    break  # it is the caller's address that has to wait
         raise ConnectionFailed(attempts) from attempts[-1][1]
 
     async def _open(self, address: Address) -> Connection:
         ledger = self._shared.ledger
-        while (delay := ledger.delay(CONNECT_COST, self._shared.now())) > 0:  # noqa: ASYNC110  # no event tells of room
-            await trio.sleep(delay)
+        with trio.fail_after(self._settings.connect_timeout):
+            await self._shared.room_for(CONNECT_COST)
         charge = ledger.charge(CONNECT_COST, self._shared.now())
         connection = Connection(self._shared, address, next(self._numbers))
         connection.terminated = self._restore_soon
@@ -172,7 +174,7 @@ class Supervisor:
             with trio.fail_after(self._settings.connect_timeout):
                 await self._nursery.start(self._run, connection)
         except HandshakeRejected as rejected:
-            if rejected.status in {418, 429}:
+            if _is_hold(rejected):
                 after = rejected.retry_after
                 ledger.back_off(None if after is None else self._shared.now() + after * 1000, self._shared.now())
             raise
@@ -235,7 +237,7 @@ class Supervisor:
         with trio.move_on_after(self._settings.drain_timeout):
             # Feeds that someone subscribed to on the old connection while the new one was opened.
             assert self._current is not None
-            with suppress(Lost, OutcomeUnknown, Rejected):
+            with suppress(Lost, BintrioError):
                 await self._carry_all(self._current)
             await old.retire()
         old.end(Ended(f"it was replaced, and did not answer within {self._settings.drain_timeout:g} s"))
@@ -251,7 +253,7 @@ class Supervisor:
             self.clock_is_doubted = trio.Event()
             connection = self.connection
             if connection is not None:
-                with trio.move_on_after(self._settings.request_timeout), suppress(Lost, Rejected, OutcomeUnknown):
+                with trio.move_on_after(self._settings.request_timeout), suppress(Lost, BintrioError):
                     await connection.measure_clock()
 
     def close(self) -> None:
@@ -298,6 +300,8 @@ class Supervisor:
                 with suppress(Lost):
                     await connection.subscribe(feed)
                     return
+                if connection is self.connection:  # it has been given notice
+                    await self.changed.wait()
         if self.connection is None:
             raise NotSent(name, "there was no connection in time") from self.last_failure
         if self._shared.ledger.delay(Cost(weight=1), self._shared.now()) > 0:
@@ -318,19 +322,22 @@ class Supervisor:
 
     async def _restore(self, feed: Feed) -> None:
         """Subscribe anew to what nobody carries any more, or tell why that cannot be."""
-        attempts = itertools.count()
+        has_lasted = self._shared.now() - feed.carried_at > LONGEST_BACKOFF * 1000
+        feed.failures = 0 if has_lasted else feed.failures + 1
         while feed.is_heard:
+            if feed.failures:
+                await trio.sleep(backoff(feed.failures - 1, random.random()))
             try:
                 await self.carry(feed)
                 return
-            except (NotSent, OutcomeUnknown, RateLimited, InvalidTimestamp):
-                await trio.sleep(backoff(next(attempts), random.random()))
+            except (NotSent, OutcomeUnknown, RateLimited, InvalidTimestamp, InvalidRequest):
+                feed.failures += 1
             except Rejected as error:
                 self._end_feed(feed, error)
 
     async def _abandon(self, feed: Feed) -> None:
         """Give up a feed that nobody listens to."""
-        with trio.move_on_after(self._settings.request_timeout), suppress(Lost, Rejected, OutcomeUnknown):
+        with trio.move_on_after(self._settings.request_timeout), suppress(Lost, BintrioError):
             for connection in list(self._connections):
                 await connection.unsubscribe(feed)
             if not feed.is_heard:
@@ -344,6 +351,10 @@ class Supervisor:
         # Its place may have been taken by a successor.
         if self.feeds.get(feed.key.api_key) is feed:
             del self.feeds[feed.key.api_key]
+
+
+def _is_hold(error: Exception) -> bool:
+    return isinstance(error, HandshakeRejected) and error.status in {418, 429}
 
 
 def _is_in_memory(stream: trio.abc.Stream) -> bool:

@@ -136,8 +136,8 @@ async def open_session(
         supervisor.close()
         try:
             await supervisor.gone()
-        except trio.Cancelled as cancelled:
-            failure = failure or cancelled
+        except BaseException as error:  # cancelled, or Ctrl-C
+            failure = failure or error
         # From here on the nursery may raise nothing of its own, else it would do so in place of the body's exception.
         nursery.cancel_scope.shield = True
         nursery.cancel_scope.cancel()
@@ -229,6 +229,8 @@ class Session(Methods):
         """
         known = catalogue.get(method)
         api = known.api if known else _unknown_api(method)
+        if weight is not None:
+            check_positive_int("weight", weight)
         call = Call(
             api._replace(
                 signed=api.signed if signed is None else signed,
@@ -243,8 +245,9 @@ class Session(Methods):
     async def confirm(self, error: OutcomeUnknown) -> Any:
         """Find out what became of a call: ask until the exchange says.
 
-        "It does not exist" counts only once the call is too old to be executed, so this may take as long as its
-        ``recvWindow`` (5 s unless it said otherwise). Bound it with a cancel scope if you must.
+        That an order does not exist, or was not canceled or amended, counts only once the call is too old to be
+        executed, so this may take as long as its ``recvWindow`` (5 s unless it said otherwise). Bound it with a cancel
+        scope if you must.
 
         Returns:
             What the exchange knows: the `Order` that was placed or was to be canceled, say. None if it does not exist:
@@ -253,16 +256,22 @@ class Session(Methods):
         Raises:
             InvalidRequest: the call changes nothing, or came from `request`, so there is nothing to ask for.
             Rejected: the exchange refuses the question.
+            ProtocolViolation: its answer cannot be read.
+            NotSent, OutcomeUnknown: the session was closed meanwhile.
         """
-        query = error.request.confirmation() if error.request is not None else None
-        if query is None:
+        request: Request[Any] | None = error.request
+        query = request.confirmation() if request is not None else None
+        if request is None or query is None:
             raise InvalidRequest(f"{error.method} leaves nothing behind that could be asked for")
         attempts = itertools.count()
         while True:
+            # By the time of asking: an answer tells how things were then, not when it comes.
+            pause = ((error.final_at or 0) + FINALITY_MARGIN - self.now()) / 1000
             try:
-                return await self.send(query)
+                found = await self.send(query)
+                if pause <= 0 or request.is_confirmed_by(found):
+                    return found
             except UnknownOrder:
-                pause = ((error.final_at or 0) + FINALITY_MARGIN - self.now()) / 1000
                 if pause <= 0:
                     return None
             except (NotSent, OutcomeUnknown):
@@ -375,7 +384,7 @@ class Session(Methods):
                 continue
             delay = self._shared.ledger.delay(call.cost, self.now())
             if delay > 0:
-                await self._wait_for_budget(call, delay)
+                await self._wait_for_budget(call, request, delay)
                 continue
             try:
                 return await connection.call(call)
@@ -384,24 +393,32 @@ class Session(Methods):
             except Lost as lost:
                 if lost.is_sent and (not call.api.repeatable or isinstance(lost.cause, Rejected)):
                     raise _unknown(call, request, f"the connection ended: {lost.cause}") from lost.cause
+                violation = lost.cause.__cause__
+                if lost.is_sent and isinstance(violation, ProtocolViolation):
+                    # By its own answer, perhaps, which would end every connection that it is repeated on.
+                    if call.is_suspect:
+                        raise ProtocolViolation(f"{call.api.name}: {violation}", raw=violation.raw) from lost.cause
+                    call.is_suspect = True
 
     async def _wait_for_way(self, call: Call, request: Request[Any] | None) -> None:
         """Wait until there is a connection with room in its queue."""
-        with trio.move_on_at(call.deadline):
-            connection = await self._supervisor.live(call.api.name)
-            return await connection.room()
+        try:
+            with trio.move_on_at(call.deadline):
+                connection = await self._supervisor.live(call.api.name)
+                return await connection.room()
+        except NotSent as closed:
+            raise _unanswered(call, request, closed.reason) from None
         raise self._overdue(call, request) from None if self.connection else self._supervisor.last_failure
 
-    async def _wait_for_budget(self, call: Call, delay: float) -> None:
+    async def _wait_for_budget(self, call: Call, request: Request[Any] | None, delay: float) -> None:
         if trio.current_time() + delay > call.deadline:
-            raise NotSent(call.api.name, f"the exchange's limits leave no room for it for another {delay:.3f} s")
+            said = f"the exchange's limits leave no room for it for another {delay:.3f} s"
+            raise _unanswered(call, request, said)
         await trio.sleep(delay)
 
     def _overdue(self, call: Call, request: Request[Any] | None) -> NotSent | OutcomeUnknown:
-        timeout = self._shared.settings.request_timeout
-        if call.is_sent:
-            return _unknown(call, request, f"no answer came within {timeout:g} s")
-        return NotSent(call.api.name, f"it could not be sent within {timeout:g} s")
+        happened = "no answer came" if call.is_sent else "it could not be sent"
+        return _unanswered(call, request, f"{happened} within {self._shared.settings.request_timeout:g} s")
 
     def _check_key(self, api: Api) -> None:
         key = self._shared.key
@@ -420,6 +437,11 @@ def _identified(request: Request[R]) -> Request[R]:
         for name in missing:
             msgspec.structs.force_setattr(request, name, os.urandom(16).hex())
     return request
+
+
+def _unanswered(call: Call, request: Request[Any] | None, reason: str) -> NotSent | OutcomeUnknown:
+    """What to raise when there will be no answer: a read that was sent and then repeated has left, after all."""
+    return _unknown(call, request, reason) if call.is_sent else NotSent(call.api.name, reason)
 
 
 def _unknown(call: Call, request: Request[Any] | None, reason: str) -> OutcomeUnknown:
