@@ -321,6 +321,7 @@ class Connection:
         self._is_ready = self.cause is None
         return self._is_ready
 
+    @trio.lowlevel.enable_ki_protection
     def end(self, cause: Exception) -> None:
         """End the connection, and tell everyone who waits. Only the first cause counts."""
         if self.cause is not None:
@@ -446,6 +447,7 @@ class Connection:
             raise answer
         return answer
 
+    @trio.lowlevel.enable_ki_protection
     def _send(self, call: Call) -> _Waiting:
         if self.cause is not None:
             raise Lost(self.cause, is_sent=False)
@@ -484,6 +486,7 @@ class Connection:
             params["signature"] = key.sign(payload(params))
         return params
 
+    @trio.lowlevel.enable_ki_protection
     def _forget(self, waiting: _Waiting) -> None:
         # If its answer came in the very moment of the cancellation, its id may be another call's by now.
         if self._waiting.get(waiting.id) is waiting:
