@@ -37,6 +37,7 @@ from ._subscriptions import Feed
 from ._tasks import protected
 from ._wire import Outgoing, Wire, WireClosed, open_wire
 from .api._base import Api, Json, Request
+from .api._values import Timestamp
 from .api.authentication import SessionLogon
 from .api.events import EventStreamTerminated, ServerShutdown
 from .api.general import Time
@@ -70,13 +71,13 @@ Connect: TypeAlias = Callable[[Address], Awaitable[trio.abc.Stream]]
 
 
 class Call:
-    """One call on its way.
+    """One call on its way, by as many connections as it takes.
 
     Attributes:
         api: what is known of the method.
         params: the parameters, without those of signing.
         cost: what it takes of the budgets.
-        id: its id, unique among the calls in flight; None until one is chosen for it.
+        id: the id that its user chose; None for one of the session's.
         key: the key to sign with, even on a connection that is logged on; None for the session's, if need be.
         accept: called by the reader with a successful answer, before anything that came after it is looked at.
         deadline: local time at which it is overdue.
@@ -84,11 +85,20 @@ class Call:
         is_suspect: whether a connection that it was sent on has ended since the server broke the protocol.
         window: milliseconds for which it stays valid, once it is signed.
         final_at: the exchange's time in milliseconds from which it is too late to execute it, once it is signed.
+
+    While it waits for its answer on a connection:
+
+        wire_id: the id that it goes by, unique among the calls in flight.
+        charge: what the ledger holds for it.
+        outgoing: its frame.
+        answer: where its answer will be.
     """
 
     __slots__ = (
         "accept",
+        "answer",
         "api",
+        "charge",
         "cost",
         "deadline",
         "final_at",
@@ -96,9 +106,16 @@ class Call:
         "is_sent",
         "is_suspect",
         "key",
+        "outgoing",
         "params",
         "window",
+        "wire_id",
     )
+
+    wire_id: RequestId
+    charge: Charge
+    outgoing: Outgoing
+    answer: Channel
 
     def __init__(
         self,
@@ -213,19 +230,6 @@ class Shared(msgspec.Struct, frozen=True):
         return self.clock.now(trio.current_time()) if self.clock.is_set else 0
 
 
-class _Waiting:
-    """A call that waits for its answer."""
-
-    __slots__ = ("answer", "call", "charge", "id", "outgoing")
-
-    def __init__(self, id: RequestId, call: Call, charge: Charge, outgoing: Outgoing, answer: Channel) -> None:
-        self.id = id
-        self.call = call
-        self.charge = charge
-        self.outgoing = outgoing
-        self.answer = answer
-
-
 class Connection:
     """One logged-on connection.
 
@@ -254,7 +258,7 @@ class Connection:
         self.feeds: Final[dict[int, Feed]] = {}
         self.terminated: Callable[[Feed], object] = lambda _feed: None
         self._shared = shared
-        self._waiting: dict[RequestId, _Waiting] = {}
+        self._waiting: dict[RequestId, Call] = {}
         self._idle = trio.Event()
         self._subscribing = trio.Lock()
         self._tasks = trio.CancelScope()
@@ -331,11 +335,11 @@ class Connection:
             self._shared.counters.losses += 1
             logger.warning("connection %d was lost: %s", self.number, cause)
         self.is_due.set()
-        for waiting in self._waiting.values():
-            is_sent = waiting.outgoing.taken
-            waiting.call.is_sent |= is_sent
-            self._write_off(waiting.charge, is_sent=is_sent)
-            waiting.answer[0].send_nowait(Lost(cause, is_sent=is_sent))
+        for call in self._waiting.values():
+            is_sent = call.outgoing.taken
+            call.is_sent |= is_sent
+            self._write_off(call.charge, is_sent=is_sent)
+            call.answer[0].send_nowait(Lost(cause, is_sent=is_sent))
         self._waiting.clear()
         self._idle.set()
         for feed in self.feeds.values():
@@ -396,11 +400,10 @@ class Connection:
             with trio.CancelScope(deadline=self._earliest_deadline) as self._timer:
                 await trio.sleep_forever()
             now = trio.current_time()
-            for waiting in [waiting for waiting in self._waiting.values() if waiting.call.deadline <= now]:
-                self._forget(waiting)
-                waiting.answer[0].send_nowait(Overdue())
-            deadlines = (waiting.call.deadline for waiting in self._waiting.values())
-            self._earliest_deadline = min(deadlines, default=math.inf)
+            for call in [call for call in self._waiting.values() if call.deadline <= now]:
+                self._forget(call)
+                call.answer[0].send_nowait(Overdue())
+            self._earliest_deadline = min((call.deadline for call in self._waiting.values()), default=math.inf)
 
     # Calls
 
@@ -426,8 +429,12 @@ class Connection:
         except WireClosed as closed:
             self.end(closed)
 
-    async def call(self, call: Call) -> Envelope:
+    async def call(self, call: Call, now: Timestamp) -> Envelope:
         """Send a call and wait for its answer.
+
+        Args:
+            call: what to send.
+            now: the exchange's time in milliseconds.
 
         Raises:
             Lost: the connection ended first.
@@ -436,37 +443,35 @@ class Connection:
         """
         # Whoever is cancelled already sends nothing. Without that, it is no checkpoint.
         await trio.lowlevel.checkpoint_if_cancelled()
-        waiting = self._send(call)
+        self._send(call, now)
         try:
-            answer = await waiting.answer[1].receive()
+            answer = await call.answer[1].receive()
         except trio.Cancelled:
-            self._forget(waiting)
+            self._forget(call)
             raise
-        self._shared.channels.append(waiting.answer)
+        self._shared.channels.append(call.answer)
         if not isinstance(answer, Envelope):
             raise answer
         return answer
 
     @trio.lowlevel.enable_ki_protection
-    def _send(self, call: Call) -> _Waiting:
+    def _send(self, call: Call, now: Timestamp) -> None:
         if self.cause is not None:
             raise Lost(self.cause, is_sent=False)
-        request_id = self._free_id() if call.id is None else call.id
-        if request_id in self._waiting:
-            raise InvalidRequest(f"{call.api.name}: id {request_id!r} is in flight already", field="id")
-        now = self._shared.now()
-        data = write_request(request_id, call.api.name, self._authenticated(call, now))
+        call.wire_id = wire_id = self._free_id() if call.id is None else call.id
+        if wire_id in self._waiting:
+            raise InvalidRequest(f"{call.api.name}: id {wire_id!r} is in flight already", field="id")
+        data = write_request(wire_id, call.api.name, self._authenticated(call, now))
         try:
-            outgoing = self._wire.send_nowait(data)
+            call.outgoing = self._wire.send_nowait(data)
         except WireClosed as closed:
             self.end(closed)
             raise Lost(closed, is_sent=False) from None
-        charge = self._shared.ledger.charge(call.cost, now)
-        waiting = _Waiting(request_id, call, charge, outgoing, self._shared.take_channel())
-        self._waiting[request_id] = waiting
+        call.charge = self._shared.ledger.charge(call.cost, now)
+        call.answer = self._shared.take_channel()
+        self._waiting[wire_id] = call
         if call.deadline < self._earliest_deadline:
             self._earliest_deadline = self._timer.deadline = call.deadline
-        return waiting
 
     def _free_id(self) -> int:
         # Ids that users chose are in flight beside our own.
@@ -475,7 +480,7 @@ class Connection:
             number = next(self._shared.ids)
         return number
 
-    def _authenticated(self, call: Call, timestamp: int) -> dict[str, Json]:
+    def _authenticated(self, call: Call, timestamp: Timestamp) -> dict[str, Json]:
         if not call.api.signed:
             return call.params
         call.final_at = timestamp + call.window
@@ -487,15 +492,15 @@ class Connection:
         return params
 
     @trio.lowlevel.enable_ki_protection
-    def _forget(self, waiting: _Waiting) -> None:
+    def _forget(self, call: Call) -> None:
         # If its answer came in the very moment of the cancellation, its id may be another call's by now.
-        if self._waiting.get(waiting.id) is waiting:
-            del self._waiting[waiting.id]
+        if self._waiting.get(call.wire_id) is call:
+            del self._waiting[call.wire_id]
             self._note_idle()
-        is_sent = not self._wire.withdraw(waiting.outgoing)
-        waiting.call.is_sent |= is_sent
+        is_sent = not self._wire.withdraw(call.outgoing)
+        call.is_sent |= is_sent
         if not is_sent:
-            self._write_off(waiting.charge, is_sent=False)
+            self._write_off(call.charge, is_sent=False)
 
     def _write_off(self, charge: Charge, *, is_sent: bool) -> None:
         ledger = self._shared.ledger
@@ -527,17 +532,17 @@ class Connection:
             self._take_verdict(envelope)
 
     def _take_reply(self, request_id: RequestId, envelope: Envelope) -> None:
-        waiting = self._waiting.pop(request_id, None)
-        if waiting is None:
+        call = self._waiting.pop(request_id, None)
+        if call is None:
             self._shared.counters.dropped_replies += 1
             self._shared.ledger.record(envelope.rate_limits, self.last_heard)
         else:
-            self._shared.ledger.settle(waiting.charge, envelope.rate_limits, self.last_heard)
-            accept = waiting.call.accept or self._accept.get(waiting.call.api.name)
+            self._shared.ledger.settle(call.charge, envelope.rate_limits, self.last_heard)
+            accept = call.accept or self._accept.get(call.api.name)
             if accept is not None and envelope.error is None:
                 with suppress(ProtocolViolation):  # the caller, who decodes the same result, raises it
                     accept(envelope)
-            waiting.answer[0].send_nowait(envelope)
+            call.answer[0].send_nowait(envelope)
             self._note_idle()
         if envelope.status in _HOLD:
             self._hold_back(envelope)
@@ -559,12 +564,12 @@ class Connection:
         if isinstance(error, RateLimited):
             scope: Scope = "orders" if error.code == TOO_MANY_ORDERS else "everything"
             self._shared.ledger.back_off(error.retry_after, self._shared.now(), scope)
-            for waiting in list(self._waiting.values()):
-                if (scope == "everything" or waiting.call.cost.orders) and self._wire.withdraw(waiting.outgoing):
+            for call in list(self._waiting.values()):
+                if (scope == "everything" or call.cost.orders) and self._wire.withdraw(call.outgoing):
                     # It waits for its turn again, with the others.
-                    del self._waiting[waiting.id]
-                    self._write_off(waiting.charge, is_sent=False)
-                    waiting.answer[0].send_nowait(Lost(error, is_sent=False))
+                    del self._waiting[call.wire_id]
+                    self._write_off(call.charge, is_sent=False)
+                    call.answer[0].send_nowait(Lost(error, is_sent=False))
             self._note_idle()
 
     def _take_event(self, envelope: Envelope) -> None:
@@ -610,7 +615,7 @@ class Connection:
         while True:
             await self._shared.room_for(call.cost)
             try:
-                return await self.call(call)
+                return await self.call(call, self._shared.now())
             except Lost:
                 # Else it was only taken back, since another call was answered with 429: it waits, as all do.
                 if self.cause is not None:

@@ -382,12 +382,13 @@ class Session(Methods):
             if connection is None or connection.is_full:
                 await self._wait_for_way(call, request)
                 continue
-            delay = self._shared.ledger.delay(call.cost, self.now())
+            now = self._shared.now()
+            delay = self._shared.ledger.delay(call.cost, now)
             if delay > 0:
                 await self._wait_for_budget(call, request, delay)
                 continue
             try:
-                return await connection.call(call)
+                return await connection.call(call, now)
             except Overdue:
                 raise self._overdue(call, request) from None
             except Lost as lost:
