@@ -131,6 +131,21 @@ def test_a_limit_learned_late_counts_what_left_in_this_window_or_the_last() -> N
     assert ledger.used("ORDERS", NOON + 20 * SECOND) == [(orders(), 0)]
 
 
+def test_a_limit_that_an_answer_tells_of_counts_what_it_settles_on_both_sides_of_a_turn() -> None:
+    ledger = LocalLedger(MARGIN)
+    turn = NOON + MINUTE
+    ledger.settle(ledger.charge(Cost(weight=3), turn - MARGIN), [weight()], turn - MARGIN)
+    assert weight_used(ledger, turn - MARGIN) == 3
+    assert weight_used(ledger, turn + MARGIN) == 3
+    assert weight_used(ledger, turn + MARGIN + MINUTE) == 0
+
+
+def test_a_limit_that_a_very_late_answer_tells_of_does_not_count_what_it_settles() -> None:
+    ledger = LocalLedger(margin=0)
+    ledger.settle(ledger.charge(Cost(orders=3), NOON), [orders()], NOON + 20 * SECOND)
+    assert ledger.used("ORDERS", NOON + 20 * SECOND) == [(orders(), 0)]
+
+
 @pytest.mark.parametrize(
     "unknown",
     [
@@ -311,6 +326,29 @@ def test_what_is_settled_close_to_a_turn_counts_on_both_sides() -> None:
     assert weight_used(ledger, turn + MARGIN + MINUTE) == 0
 
 
+def test_windows_of_different_lengths_turn_each_for_itself() -> None:
+    ledger = ledger_of(orders(), orders_a_day(), margin=MARGIN)
+    turn = NOON + 10 * SECOND
+    ledger.settle(ledger.charge(Cost(orders=2), turn - MARGIN), [orders(2), orders_a_day(2)], turn - MARGIN)
+    assert ledger.used("ORDERS", turn + MARGIN) == [(orders(), 2), (orders_a_day(), 2)]
+    assert ledger.used("ORDERS", turn + MARGIN + 10 * SECOND) == [(orders(), 0), (orders_a_day(), 2)]
+
+
+def test_g8_use_that_appears_with_the_turn_is_seen() -> None:
+    ledger = ledger_of(weight(), margin=MARGIN)
+    close = NOON + MINUTE - MARGIN
+    ledger.settle(ledger.charge(Cost(weight=9), close), [weight(0)], close)
+    assert ledger.delay(Cost(weight=2), close) == 0
+    assert ledger.delay(Cost(weight=2), close + 2 * MARGIN) == 60
+
+
+def test_g8_use_by_others_is_seen_at_once() -> None:
+    ledger = ledger_of(weight())
+    assert ledger.delay(Cost(weight=2), NOON) == 0
+    ledger.settle(ledger.charge(Cost(weight=1), NOON), [weight(9)], NOON)
+    assert ledger.delay(Cost(weight=2), NOON) == 60
+
+
 def test_a_full_window_is_left_a_margin_after_its_turn() -> None:
     ledger = ledger_of(weight(), margin=MARGIN)
     ledger.settle(ledger.charge(Cost(weight=10), NOON + SECOND), [], NOON + SECOND)
@@ -364,6 +402,18 @@ def test_g8_without_any_reason_a_minute_is_waited(known: tuple[RateLimit, ...]) 
     ledger = ledger_of(*known)
     ledger.back_off(None, NOON)
     assert ledger.delay(Cost(), NOON) == UNSTATED_BACK_OFF / 1000
+
+
+@pytest.mark.parametrize("until", [10**400, -(10**400)])
+def test_a_retry_after_beyond_all_measure_is_survived(until: int) -> None:
+    ledger = LocalLedger()
+    ledger.back_off(until, NOON)
+    assert (ledger.delay(Cost(), NOON) > DAY) == (until > 0)
+
+
+def test_an_interval_beyond_all_measure_is_survived() -> None:
+    ledger = ledger_of(published("ORDERS", "DAY", 10**400, count=1))
+    assert ledger.delay(Cost(orders=1), NOON) > DAY
 
 
 # An exchange behind the ledger
@@ -524,3 +574,35 @@ def test_g8_in_one_window_no_order_of_events_hides_use(steps: list[tuple[str, in
             charge, reported = counted.pop(which % len(counted))
             ledger.settle(charge, [weight(reported, limit=10_000)], NOON)
         assert weight_used(ledger) >= count
+
+
+steps = st.tuples(
+    st.sampled_from(["charge", "charge", "settle", "cancel", "record", "wait"]),
+    st.builds(Cost, st.integers(0, 4), st.integers(0, 2), st.integers(0, 1)),
+    st.integers(0, 15),
+    st.sampled_from([0, 1, 400, 9_999, MINUTE]),
+)
+
+
+@given(st.lists(steps, max_size=40))
+def test_g8_a_delay_is_the_same_with_and_without_a_look_at_each_budget(
+    planned: list[tuple[str, Cost, int, int]],
+) -> None:
+    ledger = ledger_of(weight(), orders(), orders_a_day(), margin=MARGIN)
+    now = NOON
+    charged: list[Charge] = []
+    for step, cost, number, pause in planned:
+        now += pause
+        counts = [weight(number, limit=16 - number % 2 * 8), orders(number // 2)]
+        if step == "charge":
+            charged.append(ledger.charge(cost, now))
+        elif step == "settle" and charged:
+            ledger.settle(charged.pop(number % len(charged)), counts, now)
+        elif step == "cancel" and charged:
+            ledger.cancel(charged.pop(number % len(charged)))
+        elif step == "record":
+            ledger.record(counts, now)
+        delay, room = ledger.delay(cost, now), ledger._room
+        assert delay == ledger._look(cost)
+        # That look was the test's.
+        ledger._room = room

@@ -31,9 +31,12 @@ as if never charged.
 **After 429 and 418** nothing goes out before the time they name. The order limit (-1015) holds only what costs orders:
 it can last until midnight, and cancelling must stay possible.
 
-**The common case is short**, as every call passes here three times. A budget keeps the sum, `used`, because to settle a
-charge only moves it from open to known; a cost visits the budgets that it takes of, and no other; and nothing turns or
-expires before `_due_at`.
+**The common case is short**, as every call passes here three times. What is charged and what is settled is summed up
+once for each kind of cost (`_Tally`), not for each limit; a budget remembers by how much it differs from that: what the
+exchange reported, and what counts no longer. So a count that tells nothing new changes nothing. No window turns and
+nothing expires before `_due_at`. And no budget is looked at to see whether a cost fits while there is `_room` for it:
+what the fullest had when it was looked at last, less all that came on top since. That use went down is seen only when
+the room seems gone.
 
 What was left out: fairness. Who waits asks again when its delay is over; whoever keeps the queue decides who is first.
 Asking again as soon as something is settled is allowed, and often finds room earlier.
@@ -44,7 +47,8 @@ Source: "Rate limits" of the exchange's WebSocket API document.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -66,6 +70,7 @@ UNSTATED_BACK_OFF: Final = 60_000
 """Milliseconds to hold everything after a 429 that does not say until when, and nothing known tells why."""
 
 _FOREVER: Final = sys.maxsize
+_UNKNOWN: Final = -_FOREVER
 
 _MILLISECONDS: Final[dict[str, int]] = {"SECOND": 1_000, "MINUTE": 60_000, "HOUR": 3_600_000, "DAY": 86_400_000}
 
@@ -83,28 +88,26 @@ class Cost(NamedTuple):
     connections: int = 0
 
 
-_COST_OF: Final[dict[str, int]] = {"REQUEST_WEIGHT": 0, "ORDERS": 1, "CONNECTIONS": 2}
+_ITEMS: Final[dict[str, int]] = {"REQUEST_WEIGHT": 0, "ORDERS": 1, "CONNECTIONS": 2}
 """Which item of a `Cost` counts against which type of limit."""
 
-_Settled: TypeAlias = tuple[int, int, int]
-"""The sum of all costs settled so far, item by item. A plain tuple, for one is made with every answer."""
 
-
-class Charge:
+class Charge(msgspec.Struct, eq=False):
     """A cost that was charged and is neither settled nor cancelled. What it holds is the ledger's business.
 
     Attributes:
         cost: as charged.
         at: exchange time of charging, in milliseconds.
+        order: how many charges there had been, with it.
+        parts: what the cost adds to which tallies.
+        settled_before: what was settled in all before it was charged, item by item.
     """
 
-    __slots__ = ("at", "cost", "order", "settled_before")
-
-    def __init__(self, cost: Cost, at: int, order: int, settled_before: _Settled) -> None:
-        self.cost = cost
-        self.at = at
-        self.order = order
-        self.settled_before = settled_before
+    cost: Cost
+    at: int
+    order: int
+    parts: _Parts
+    settled_before: tuple[int, ...]
 
 
 class Ledger(Protocol):
@@ -156,63 +159,85 @@ class LocalLedger:
     def __init__(self, margin: int = MARGIN) -> None:
         self._margin = margin
         self._budgets: dict[tuple[str, str, int], _Budget] = {}
-        # What each cost takes of which budgets. There are few different costs.
-        self._parts: dict[Cost, tuple[tuple[_Budget, int], ...]] = {}
+        # One for each item of a cost.
+        self._tallies: Final = (_Tally(), _Tally(), _Tally())
+        # There are few different costs.
+        self._shares: dict[Cost, _Share] = {}
         # In the order of charging.
         self._open: dict[Charge, None] = {}
-        self._settled: _Settled = (0, 0, 0)
         self._order = 0
         self._held: dict[Scope, int] = {"everything": 0, "orders": 0}
         self._now = 0
         # No window turns before this, and no open charge has been out for too long.
         self._due_at = 0
+        # To settle a charge concerns its tallies only, if it was charged from this time on, and is settled before that.
+        self._began_at = 0
+        self._spills_from = _FOREVER
+        # At least so much of each kind may be charged before any budget is full.
+        self._room = _UNKNOWN
 
     def delay(self, cost: Cost, now: int) -> float:
         """See `Ledger.delay`."""
-        self._advance(now)
-        free_at = self._held["everything"]
-        if cost.orders:
-            free_at = max(free_at, self._held["orders"])
-        for budget, part in self._parts_of(cost):
-            if budget.used + part > budget.limit.limit:
-                free_at = max(free_at, budget.free_at(part))
-        return max(0, free_at - self._now) / 1000
+        if now > self._now:
+            self._advance(now)
+        share = self._shares.get(cost) or self._add_share(cost)
+        return 0 if share.most <= self._room else self._look(cost)
 
     def charge(self, cost: Cost, now: int) -> Charge:
         """See `Ledger.charge`."""
-        self._advance(now)
+        if now > self._now:
+            self._advance(now)
+        share = self._shares.get(cost) or self._add_share(cost)
+        for tally, part in share.parts:
+            tally.charged += part
+        self._room -= share.most
         self._order += 1
-        charge = Charge(cost, self._now, self._order, self._settled)
+        weight, orders, connections = self._tallies
+        settled_before = (weight.settled, orders.settled, connections.settled)
+        charge = Charge(cost, self._now, self._order, share.parts, settled_before)
         self._open[charge] = None
-        for budget, part in self._parts_of(cost):
-            budget.open(part)
         return charge
 
     def settle(self, charge: Charge, counts: Iterable[RateLimit], now: int) -> None:
         """See `Ledger.settle`. A charge that is settled or cancelled already only brings its counts."""
-        reported = self._learn(counts, now)
+        if now > self._now:
+            self._advance(now)
         if charge not in self._open:
-            self._raise(reported)
+            self.record(counts, now)
             return
-        settled = self._settled
         self._close(charge)
-        for budget, count in reported:
-            budget.correct(count, charge, settled, self._order)
+        for limit in counts:
+            budget = self._budgets.get((limit.rate_limit_type, limit.interval, limit.interval_num))
+            if budget is None or budget.limit.limit != limit.limit:
+                budget = self._learn(limit, charge)
+            if limit.count is not None:
+                more = limit.count - budget.tally.settled - budget.known_beyond
+                if more and charge.at >= budget.began_at:
+                    self._room -= budget.correct(more, charge, self._order)
 
     def cancel(self, charge: Charge) -> None:
         """See `Ledger.cancel`. To cancel what was settled or cancelled changes nothing."""
         if charge in self._open:
             del self._open[charge]
-            for budget, part in self._parts_of(charge.cost):
-                budget.cancel(part, charge.at)
+            for tally, part in charge.parts:
+                tally.charged -= part
+            for budget in self._budgets.values():
+                budget.close(budget.part(charge.cost), charge.at)
 
     def record(self, counts: Iterable[RateLimit], now: int) -> None:
         """See `Ledger.record`."""
-        self._raise(self._learn(counts, now))
+        if now > self._now:
+            self._advance(now)
+        self._room = _UNKNOWN
+        for limit in counts:
+            budget = self._learn(limit)
+            if limit.count is not None:
+                budget.raise_to(limit.count, self._order)
 
     def back_off(self, until: int | None, now: int, scope: Scope = "everything") -> None:
         """See `Ledger.back_off`."""
         self._advance(now)
+        self._room = _UNKNOWN
         held_until = self._turn_of_what_is_full(scope) if until is None else until + self._margin
         self._held[scope] = max(self._held[scope], held_until)
 
@@ -220,6 +245,18 @@ class LocalLedger:
         """See `Ledger.used`."""
         self._advance(now)
         return [(b.limit, b.used) for b in self._budgets.values() if b.limit.rate_limit_type == limit_type]
+
+    def _look(self, cost: Cost) -> float:
+        """The delay, by a look at each budget, and the room there is."""
+        held_until = max(self._held.values())
+        is_held = self._now < held_until
+        self._room = _UNKNOWN if is_held else min((b.room for b in self._budgets.values()), default=_FOREVER)
+        free_at = held_until if cost.orders else self._held["everything"]
+        for budget in self._budgets.values():
+            part = budget.part(cost)
+            if part and budget.used + part > budget.limit.limit:
+                free_at = max(free_at, budget.free_at(part))
+        return max(0, min(free_at, _FOREVER) - self._now) / 1000
 
     def _advance(self, now: int) -> None:
         # A clock that was put right may step back a little. A window that has begun does not end by that.
@@ -231,51 +268,53 @@ class LocalLedger:
     def _catch_up(self) -> None:
         for budget in self._budgets.values():
             budget.turn(self._now)
+        self._note_windows()
         while self._open and self._now - (oldest := next(iter(self._open))).at >= LONGEST_FLIGHT:
             self._close(oldest)
         # Whatever is charged later is due later than the oldest, or than what would be charged now.
         oldest_at = next(iter(self._open)).at if self._open else self._now
         self._due_at = min([oldest_at + LONGEST_FLIGHT, *(budget.turns_at for budget in self._budgets.values())])
 
-    def _parts_of(self, cost: Cost) -> tuple[tuple[_Budget, int], ...]:
-        parts = self._parts.get(cost)
-        if parts is None:
-            parts = tuple((budget, part) for budget in self._budgets.values() if (part := budget.part(cost)))
-            self._parts[cost] = parts
-        return parts
+    def _note_windows(self) -> None:
+        budgets = self._budgets.values()
+        self._began_at = max((budget.began_at for budget in budgets), default=0)
+        self._spills_from = min((budget.spills_from for budget in budgets), default=_FOREVER)
+        self._room = _UNKNOWN
+
+    def _add_share(self, cost: Cost) -> _Share:
+        parts = tuple((tally, part) for tally, part in zip(self._tallies, cost, strict=True) if part)
+        share = self._shares[cost] = _Share(max(cost), parts)
+        return share
 
     def _close(self, charge: Charge) -> None:
         del self._open[charge]
-        for budget, part in self._parts_of(charge.cost):
-            budget.settle(part, charge.at, self._now)
-        weight, orders, connections = self._settled
-        cost = charge.cost
-        self._settled = (weight + cost.weight, orders + cost.orders, connections + cost.connections)
+        for tally, part in charge.parts:
+            tally.settled += part
+        if charge.at < self._began_at or self._now >= self._spills_from:
+            for budget in self._budgets.values():
+                budget.settle(budget.part(charge.cost), charge.at, self._now)
 
-    def _raise(self, reported: list[tuple[_Budget, int]]) -> None:
-        for budget, count in reported:
-            budget.raise_to(count, self._order)
+    def _learn(self, limit: RateLimit, settled: Charge | None = None) -> _Budget:
+        budget = self._budgets.get((limit.rate_limit_type, limit.interval, limit.interval_num))
+        if budget is None:
+            return self._add_budget(limit, settled)
+        if budget.limit.limit != limit.limit:
+            budget.limit = _bare(limit)
+            self._room = _UNKNOWN
+        return budget
 
-    def _learn(self, counts: Iterable[RateLimit], now: int) -> list[tuple[_Budget, int]]:
-        self._advance(now)
-        reported: list[tuple[_Budget, int]] = []
-        for limit in counts:
-            budget = self._budgets.get((limit.rate_limit_type, limit.interval, limit.interval_num))
-            if budget is None:
-                budget = self._add_budget(limit)
-            elif budget.limit.limit != limit.limit:
-                budget.limit = _bare(limit)
-            if limit.count is not None:
-                reported.append((budget, limit.count))
-        return reported
-
-    def _add_budget(self, limit: RateLimit) -> _Budget:
-        budget = _Budget(_bare(limit), self._margin, self._now)
+    def _add_budget(self, limit: RateLimit, settled: Charge | None) -> _Budget:
+        """Count what is in flight, and what was settled by the answer that told of this limit."""
+        item = _ITEMS.get(limit.rate_limit_type)
+        tally = _Tally() if item is None else self._tallies[item]
+        budget = _Budget(_bare(limit), tally, item, self._margin, self._now)
         self._budgets[limit.rate_limit_type, limit.interval, limit.interval_num] = budget
-        self._parts.clear()
-        self._due_at = min(self._due_at, budget.turns_at)
         for charge in self._open:
             budget.adopt(budget.part(charge.cost), charge.at)
+        if settled is not None:
+            budget.adopt_settled(budget.part(settled.cost), settled.at, self._now)
+        self._due_at = min(self._due_at, budget.turns_at)
+        self._note_windows()
         return budget
 
     def _turn_of_what_is_full(self, scope: Scope) -> int:
@@ -283,38 +322,75 @@ class LocalLedger:
         return max([budget.turns_at for budget in budgets if budget.is_full], default=self._now + UNSTATED_BACK_OFF)
 
 
+class _Tally:
+    """All there ever was of one item of the costs.
+
+    Attributes:
+        charged: what was charged, without what was cancelled.
+        settled: what of that was settled.
+    """
+
+    __slots__ = ("charged", "settled")
+
+    def __init__(self) -> None:
+        self.charged = self.settled = 0
+
+
+_Parts: TypeAlias = tuple[tuple[_Tally, int], ...]
+
+
+class _Share(msgspec.Struct):
+    """A cost, made ready.
+
+    Attributes:
+        most: no limit counts more of it than that.
+        parts: what it adds to which tallies.
+    """
+
+    most: int
+    parts: _Parts
+
+
 class _Budget:
     """One limit, and its current window.
 
     Attributes:
         limit: as the exchange published it last.
-        used: what is used up of the current window: known and open.
-        turns_at: exchange time in milliseconds at which the window is over here, margin included.
+        tally: of what counts here.
+        part: what of a cost counts here; 0 if the type of limit is not understood.
+        known_beyond: what is known to be used of the current window, less what the tally says is settled.
+        began_at: exchange time in milliseconds at which the window began here, margin included.
+        turns_at: the time at which it is over here.
+        spills_from: what is settled from then on may have arrived in the next window already.
     """
 
     __slots__ = (
-        "_began_at",
         "_carried",
         "_foreign_since",
-        "_item",
+        "_forgotten",
         "_length",
         "_margin",
-        "_open",
-        "_spills_from",
         "_spilt",
+        "began_at",
+        "known_beyond",
         "limit",
+        "part",
+        "spills_from",
+        "tally",
         "turns_at",
-        "used",
     )
 
-    def __init__(self, limit: RateLimit, margin: int, now: int) -> None:
+    def __init__(self, limit: RateLimit, tally: _Tally, item: int | None, margin: int, now: int) -> None:
         self.limit = limit
-        self._item = _COST_OF.get(limit.rate_limit_type)
+        self.tally = tally
+        self.part: Callable[[Sequence[int]], int] = _nothing if item is None else itemgetter(item)
         # 0 if the interval is not understood: a window without an end, and no limit.
         self._length = max(0, _MILLISECONDS.get(limit.interval, 0) * limit.interval_num)
         self._margin = margin
-        # Of what is used: what is open, and what of that was charged in the last window.
-        self.used = self._open = self._carried = 0
+        self.known_beyond = -tally.settled
+        # Of what is open by the tally: what does not count here any longer, and what was charged in the last window.
+        self._forgotten = tally.charged - tally.settled
+        self._carried = 0
         # Of what is known, the part that may have arrived in the next window already.
         self._spilt = 0
         # The latest charge when use by others last showed.
@@ -322,12 +398,24 @@ class _Budget:
         self._enter(now)
 
     @property
+    def open(self) -> int:
+        """What is charged and not yet answered, and may count in this window."""
+        return self.tally.charged - self.tally.settled - self._forgotten
+
+    @property
+    def used(self) -> int:
+        """What is used up of the current window: known and open."""
+        return self.tally.charged + self.known_beyond - self._forgotten
+
+    @property
     def is_full(self) -> bool:
+        """Whether the exchange may refuse what counts here."""
         return self._length > 0 and self.used >= self.limit.limit
 
-    def part(self, cost: Cost | _Settled) -> int:
-        """What of a cost counts here; 0 if the type of limit is not understood."""
-        return 0 if self._item is None else cost[self._item]
+    @property
+    def room(self) -> int:
+        """How much of what counts here fits still."""
+        return _FOREVER if self._length == 0 or self.part is _nothing else self.limit.limit - self.used
 
     def free_at(self, part: int) -> int:
         """When what does not fit now will, or at least is worth trying; 0 if this does not limit."""
@@ -342,71 +430,91 @@ class _Budget:
         if now < self.turns_at:
             return
         is_next = now < self.turns_at + self._length
-        self._open = self._carried = self._open - self._carried if is_next else 0
-        self.used = self._open + self._spilt if is_next else 0
+        self._forgotten += self._carried if is_next else self.open
+        self._carried = self.open
+        self.known_beyond = (self._spilt if is_next else 0) - self.tally.settled
         self._spilt = 0
         self._enter(now)
 
-    def open(self, part: int) -> None:
-        """Count what is charged now, hence in this window."""
-        self._open += part
-        self.used += part
-
     def adopt(self, part: int, at: int) -> None:
         """Count what was charged before this limit was known."""
-        if at >= self._began_at - self._length:
-            self.open(part)
-            if at < self._began_at:
+        if self._counts(at):
+            self._forgotten -= part
+            if at < self.began_at:
                 self._carried += part
 
-    def cancel(self, part: int, at: int) -> None:
-        """Take a charge out again."""
-        self.used -= self._close(part, at)
+    def adopt_settled(self, part: int, at: int, now: int) -> None:
+        """Count what was charged before this limit was known, and was settled just now."""
+        if self._counts(at):
+            self.known_beyond += part
+            self._note_spilt(part, now)
+
+    def close(self, part: int, at: int) -> None:
+        """Take note that a charge is no longer open. Its tally knows already."""
+        if not self._counts(at):
+            self._forgotten -= part
+        elif at < self.began_at:
+            self._carried -= part
 
     def settle(self, part: int, at: int, now: int) -> None:
-        """Move a charge from open to known."""
-        closed = self._close(part, at)
-        if now >= self._spills_from:
-            self._spilt += closed
+        """Take note that a charge is settled. Its tally knows already."""
+        self.close(part, at)
+        if self._counts(at):
+            self._note_spilt(part, now)
+        else:
+            self.known_beyond -= part
 
-    def correct(self, count: int, charge: Charge, settled: _Settled, order: int) -> None:
-        """Let the count that came with a charge's answer put right what is known. That charge is not in ``settled``."""
-        if charge.at < self._began_at:
-            return
-        if count > self.used:
-            self._foreign_since = order
-        least = count + self._open
-        if self.used < least:
-            self.used = least
-        elif self.used > least and charge.order > self._foreign_since:
-            settled_since = self.part(settled) - self.part(charge.settled_before)
-            self.used = min(self.used, least + settled_since)
+    def correct(self, more: int, charge: Charge, order: int) -> int:
+        """Let the count that came with the answer to a charge, which is settled, put right what is known.
+
+        Args:
+            more: by how much the count is more than what is known; below 0 if it is less.
+            charge: of this window.
+            order: how many charges there have been.
+
+        Returns:
+            How much more is known to be used.
+        """
+        if more > 0:
+            if more > self.open:
+                self._foreign_since = order
+            self.known_beyond += more
+            return more
+        if charge.order > self._foreign_since:
+            settled_since = self.tally.settled - self.part(charge.settled_before) - self.part(charge.cost)
+            if more + settled_since < 0:
+                self.known_beyond += more + settled_since
+        return 0
 
     def raise_to(self, count: int, order: int) -> None:
-        if count + self._open > self.used:
-            self.used = count + self._open
+        """Let a count that came with no charge put right what is known, if it is more."""
+        if count > self.tally.settled + self.known_beyond:
+            self.known_beyond = count - self.tally.settled
             self._foreign_since = order
 
-    def _close(self, part: int, at: int) -> int:
-        """How much of a charge counted still."""
-        if at < self._began_at:
-            if at < self._began_at - self._length:
-                return 0
-            self._carried -= part
-        self._open -= part
-        return part
+    def _counts(self, at: int) -> bool:
+        """Whether a charge of that time counts in this window still."""
+        return at >= self.began_at - self._length
+
+    def _note_spilt(self, part: int, now: int) -> None:
+        if now >= self.spills_from:
+            self._spilt += part
 
     def _enter(self, now: int) -> None:
         if self._length:
-            self._began_at = now - (now - self._margin) % self._length
-            self.turns_at = self._began_at + self._length
+            self.began_at = now - (now - self._margin) % self._length
+            self.turns_at = self.began_at + self._length
         else:
-            self._began_at, self.turns_at = 0, _FOREVER
-        self._spills_from = self.turns_at - 2 * self._margin
+            self.began_at, self.turns_at = 0, _FOREVER
+        self.spills_from = self.turns_at - 2 * self._margin
 
 
 def _bare(limit: RateLimit) -> RateLimit:
     return msgspec.structs.replace(limit, count=None)
+
+
+def _nothing(_cost: Sequence[int]) -> int:
+    return 0
 
 
 def _in_words(limit: RateLimit) -> str:
