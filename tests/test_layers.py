@@ -38,7 +38,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     # 1: rules without I/O
     ("_frames", "_codec", "_signing", "_settings", "_clock", "_ledger", "times", "columns", "rules"),
     # 2: one connection
-    ("_rotation", "_tasks", "_wire", "_subscriptions", "_connection"),
+    ("_rotation", "_tasks", "_streams", "_wire", "_subscriptions", "_connection"),
     # 3: the client, and the sandbox, which is one room: within it only cycles are forbidden
     ("_calls", "_methods", "_supervisor", "session", "sandbox.*"),
     # 4: what puts them together, free to import anything

@@ -17,6 +17,7 @@ import trustme
 
 from bintrio import _wire
 from bintrio._frames import FrameDecoder, Message, Opcode, close_payload, encode_frame, parse_close
+from bintrio._streams import PromptStream
 from bintrio._wire import ControlLane, HandshakeRejected, Wire, WireClosed, connect_tcp, open_wire
 from bintrio.endpoints import Address
 from bintrio.errors import ProtocolViolation
@@ -554,6 +555,7 @@ async def test_g6_a_server_that_stops_reading_makes_senders_wait_where_they_can_
         await trio.testing.wait_all_tasks_blocked()
         queued = wire.send_nowait(b"q" * 600)
         assert wire.backlog > 1000
+        assert wire.is_full
         with trio.CancelScope() as impatient:
             impatient.cancel()
             await wire.room()
@@ -569,6 +571,7 @@ async def test_g6_a_server_that_stops_reading_makes_senders_wait_where_they_can_
 
 async def test_room_is_no_checkpoint_while_there_is_some() -> None:
     async with opened() as (wire, _):
+        assert not wire.is_full
         with trio.testing.assert_no_checkpoints():
             await wire.room()
 
@@ -598,6 +601,206 @@ async def test_a_long_backlog_is_written_in_several_batches() -> None:
         assert [outgoing.taken for outgoing in queued] == [True, True, False, False]
         for _ in queued:
             assert await server.next() == text(b"x" * 40_000)
+
+
+# Sending at once
+
+
+class Prompt(PromptStream):
+    """A stream in memory whose kernel takes only so many bytes, and fails on demand.
+
+    Attributes:
+        takes: bytes that are taken before it is full.
+        fails: with what the next write fails.
+        writes: how many there were.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, peer: trio.testing.MemoryReceiveStream) -> None:
+        self.takes = 2**30
+        self.fails: Exception | None = None
+        self.writes = 0
+        self._stream = stream
+        self._peer = peer
+        self._unsent = b""
+        self._has_room = trio.Event()
+
+    def send_nowait(self, data: bytes) -> bool:
+        if self.fails is not None:
+            raise self.fails
+        self.writes += 1
+        self._unsent += data
+        sent, self._unsent = self._unsent[: self.takes], self._unsent[self.takes :]
+        self.takes -= len(sent)
+        if sent:
+            self._peer.put_data(sent)
+        return not self._unsent
+
+    def make_room(self, size: int = 2**30) -> None:
+        self.takes = size
+        self._has_room.set()
+        self._has_room = trio.Event()
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await trio.lowlevel.checkpoint()
+        is_sent = self.send_nowait(bytes(data))
+        while not is_sent:
+            await self._has_room.wait()
+            is_sent = self.send_nowait(b"")
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def prompt_pair() -> tuple[Prompt, trio.abc.Stream]:
+    ours, theirs = trio.testing.memory_stream_pair()
+    return Prompt(ours, theirs.receive_stream), theirs
+
+
+async def test_a_frame_sent_at_once_has_left_on_return() -> None:
+    ours, theirs = prompt_pair()
+    async with opened((ours, theirs)) as (wire, server):
+        await trio.testing.wait_all_tasks_blocked()
+        writes = ours.writes
+        with trio.testing.assert_no_checkpoints():
+            outgoing = wire.send_nowait(b"now", at_once=True)
+        assert (outgoing.taken, wire.backlog, ours.writes) == (True, 0, writes + 1)
+        assert not wire.withdraw(outgoing)
+        assert await server.next() == text(b"now")
+
+
+async def test_other_streams_are_written_to_by_the_writer_only() -> None:
+    async with opened() as (wire, server):
+        assert not wire.send_nowait(b"in its turn", at_once=True).taken
+        assert await server.next() == text(b"in its turn")
+
+
+async def test_what_is_sent_at_once_does_not_overtake_what_is_queued() -> None:
+    ours, theirs = prompt_pair()
+    async with opened((ours, theirs)) as (wire, server):
+        await trio.testing.wait_all_tasks_blocked()
+        writes = ours.writes
+        queued = [wire.send_nowait(b"1"), wire.send_nowait(b"2", at_once=True), wire.send_nowait(b"3")]
+        assert [outgoing.taken for outgoing in queued] == [False, False, False]
+        assert [await server.next() for _ in queued] == [text(b"1"), text(b"2"), text(b"3")]
+        assert ours.writes == writes + 1  # all in one
+
+
+async def test_a_withdrawn_frame_does_not_keep_the_next_one_waiting() -> None:
+    ours, theirs = prompt_pair()
+    async with opened((ours, theirs)) as (wire, server):
+        assert wire.withdraw(wire.send_nowait(b"withdrawn"))
+        assert wire.send_nowait(b"now", at_once=True).taken
+        wire.send_nowait(b"next")
+        assert [await server.next(), await server.next()] == [text(b"now"), text(b"next")]
+
+
+async def test_g6_what_did_not_leave_at_once_leaves_before_anything_else() -> None:
+    ours, theirs = prompt_pair()
+    written: list[str] = []
+    async with (
+        opened((ours, theirs), pong_written=lambda: written.append("pong")) as (wire, server),
+        trio.open_nursery() as nursery,
+    ):
+        await trio.testing.wait_all_tasks_blocked()
+        ours.takes = 3
+        outgoing = wire.send_nowait(b"in two parts", at_once=True)
+        assert (outgoing.taken, wire.backlog) == (True, outgoing.size)
+        assert not wire.withdraw(outgoing)
+        later = wire.send_nowait(b"later", at_once=True)
+        assert not later.taken
+        nursery.start_soon(receive_for_ever, wire)
+        await server.stream.send_all(encode_frame(Opcode.PING, b"p"))
+        await trio.testing.wait_all_tasks_blocked()
+        ours.make_room(10)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (written, later.taken) == ([], False)
+        ours.make_room()
+        assert await server.next() == text(b"in two parts")
+        assert [await server.next(), await server.next()] == [Message(Opcode.PONG, b"p"), text(b"later")]
+        await trio.testing.wait_all_tasks_blocked()
+        assert (written, wire.backlog) == (["pong"], 0)
+        assert wire.send_nowait(b"at once again", at_once=True).taken
+        nursery.cancel_scope.cancel()
+
+
+async def test_g6_what_did_not_leave_at_once_leaves_before_the_close_frame() -> None:
+    ours, theirs = prompt_pair()
+    server = Server(theirs)
+
+    async def serve() -> None:
+        await server.shake_hands()
+        await trio.testing.wait_all_tasks_blocked()
+        ours.make_room()
+        assert await server.next() == text(b"in two parts")
+        await server.answer_close()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        async with open_wire(ours, host="exchange", resource="/") as wire:
+            ours.takes = 3
+            wire.send_nowait(b"in two parts", at_once=True)
+    assert server.close == (1000, "")
+
+
+async def test_g6_what_did_not_leave_at_once_is_finished_though_the_server_closes() -> None:
+    ours, theirs = prompt_pair()
+    async with opened((ours, theirs)) as (wire, server):
+        ours.takes = 3
+        wire.send_nowait(b"in two parts", at_once=True)
+        withdrawn = wire.send_nowait(b"too late")
+        await server.stream.send_all(encode_frame(Opcode.CLOSE, close_payload(1001, "")))
+        assert (await closed_with(wire)).code == 1001
+        assert not withdrawn.taken
+        ours.make_room()
+        assert await server.next() == text(b"in two parts")
+    assert server.close == (1001, "")
+
+
+@pytest.mark.parametrize("error", [trio.BrokenResourceError("reset"), BrokenPipeError("pipe")])
+async def test_a_write_at_once_that_fails_lets_answers_in_flight_arrive(
+    error: Exception, autojump_clock: MockClock
+) -> None:
+    ours, theirs = prompt_pair()
+    async with opened((ours, theirs)) as (wire, server):
+        await trio.testing.wait_all_tasks_blocked()
+        ours.fails = error
+        outgoing = wire.send_nowait(b"lost", at_once=True)
+        assert outgoing.taken
+        with pytest.raises(WireClosed, match="writing failed"):
+            wire.send_nowait(b"refused", at_once=True)
+        with pytest.raises(WireClosed, match="writing failed"):
+            await wire.room()
+        await server.stream.send_all(frames(b"an answer"))
+        assert await wire.receive() == [text(b"an answer")]
+        closed = await closed_with(wire)
+        assert trio.current_time() == pytest.approx(2.0, abs=0.01)
+        assert (closed.code, closed.reason, closed.__cause__) == (None, "writing failed", error)
+
+
+async def test_the_writer_s_own_failure_with_a_prompt_stream(autojump_clock: MockClock) -> None:
+    ours, theirs = prompt_pair()
+    async with opened((ours, theirs)) as (wire, _):
+        ours.fails = trio.BrokenResourceError()
+        assert not wire.send_nowait(b"queued").taken
+        assert (await closed_with(wire)).reason == "writing failed"
+
+
+async def test_a_stream_that_takes_everything_does_not_starve_other_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_wire, "_BATCH", 1)
+    ours, theirs = prompt_pair()
+    async with opened((ours, theirs)) as (wire, server):
+        for _ in range(10):
+            wire.send_nowait(b"x")
+        for turn in range(1, 10):  # a batch for each turn of ours
+            await trio.lowlevel.checkpoint()
+            assert wire.backlog >= 7 * (10 - turn)
+        assert [await server.next() for _ in range(10)] == [text(b"x")] * 10
 
 
 # Cancellation
@@ -862,44 +1065,3 @@ async def test_over_real_sockets(secure: bool) -> None:
                 wire.send_nowait(payload)
                 assert await wire.receive() == [text(payload)]
         nursery.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize("trusted", [False, True])
-async def test_a_certificate_that_does_not_fit_is_refused(trusted: bool) -> None:
-    authority = trustme.CA()
-    trust = (authority if trusted else trustme.CA()).cert_pem.bytes().decode()
-    context = ssl.create_default_context(cadata=trust)
-    async with trio.open_nursery() as nursery:
-        address = await serve_echo(nursery, authority=authority, name="elsewhere.example")
-        with pytest.raises(trio.BrokenResourceError) as caught:
-            await connect_tcp(address, ssl_context=context)
-        assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
-        nursery.cancel_scope.cancel()
-
-
-async def test_a_tls_handshake_that_is_cancelled_closes_the_socket() -> None:
-    async with trio.open_nursery() as nursery:
-        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        address = Address(host="127.0.0.1", port=listener.socket.getsockname()[1], secure=True, resource="/")
-        scope = trio.CancelScope()
-
-        async def connect() -> None:
-            with scope:
-                await connect_tcp(address)
-
-        nursery.start_soon(connect)
-        async with await listener.accept() as accepted:
-            assert await accepted.receive_some()  # the client's hello
-            scope.cancel()
-            while await accepted.receive_some():
-                pass  # until the client's end
-        await listener.aclose()
-    assert scope.cancelled_caught
-
-
-async def test_nobody_listens() -> None:
-    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    address = Address(host="127.0.0.1", port=listener.socket.getsockname()[1], secure=False, resource="/")
-    await listener.aclose()
-    with pytest.raises(OSError, match=r"127\.0\.0\.1"):
-        await connect_tcp(address)

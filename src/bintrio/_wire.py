@@ -9,7 +9,13 @@ never touches a message; its message queue cannot fill, so it can never stop ans
 **One writer.** A single task writes to the stream: control frames first, then data frames in the order they were
 queued, whole frames always, many in one `send_all`. Callers only queue. That is why cancelling a caller cannot tear
 a frame, and why a frame can be withdrawn until the writer takes it. The writer is cancelled only when the whole wire
-ends. It takes at most `_BATCH` bytes at a time, so that pongs never wait behind a long backlog.
+ends. It takes at most `_BATCH` bytes at a time, so that pongs never wait behind a long backlog, and lets other tasks
+run after each batch, however readily the stream takes them.
+
+**One exception:** waking the writer costs a turn of the scheduler. A caller that has nobody to share a `send_all` with
+may write `at_once`, if nothing is waiting and the stream is a `PromptStream`. That is one step without a checkpoint, in
+which Ctrl-C waits too, so there is nothing that could tear. What the kernel does not take at once, the stream keeps
+ahead of everything else, and the writer sees to it that it leaves.
 
 **One reader,** and it is whoever calls `Wire.receive`: a task between the two would cost each message a hop. Pings
 are seen only while somebody receives, so the caller must do nothing else. While the wire is being closed it reads by
@@ -26,7 +32,6 @@ that is meant to spare servers the TIME_WAIT state), compression, and subprotoco
 
 from __future__ import annotations
 
-import ssl
 from collections import deque
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, cast
@@ -44,14 +49,14 @@ from ._frames import (
     encode_frame,
     parse_close,
 )
+from ._streams import STREAM_ERRORS, PromptStream, close_at_once
+from ._streams import connect_tcp as connect_tcp
 from ._tasks import protected, protecting
 from .errors import ProtocolViolation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
-
-    from .endpoints import Address
 
 _RECEIVE_SIZE: Final = 64 * 1024  # bytes; trio-websocket's own 4 KiB costs a system call for every few replies
 _BATCH: Final = 64 * 1024  # bytes of data frames in one send_all
@@ -60,7 +65,6 @@ _MAX_BODY: Final = 64 * 1024  # bytes kept of a rejected handshake's body
 _MAX_UNANSWERED_PINGS: Final = 2**17  # some four full receives of the shortest pings
 _PONG: Final = 0x80 | Opcode.PONG
 _CLOSE: Final = 0x80 | Opcode.CLOSE
-_STREAM_ERRORS: Final = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 
 
 class HandshakeRejected(Exception):
@@ -109,7 +113,7 @@ class Outgoing:
 
     @property
     def taken(self) -> bool:
-        """Whether the writer has it, so that bytes of it may have left. Until then it can be withdrawn."""
+        """Whether it was taken for writing, so that bytes of it may have left. Until then it can be withdrawn."""
         return self.frame is None
 
 
@@ -155,6 +159,7 @@ class Wire:
         self, stream: trio.abc.Stream, *, max_message_size: int, max_backlog: int, close_timeout: float
     ) -> None:
         self._stream = stream
+        self._prompt_stream = stream if isinstance(stream, PromptStream) else None
         self._max_backlog = max_backlog
         self._close_timeout = close_timeout
         self._decoder = FrameDecoder(masked=False, max_message_size=max_message_size)
@@ -163,12 +168,14 @@ class Wire:
         self._ready: list[Message] = []  # came along with the answer to the handshake
         # Outgoing
         self.backlog = 0
-        """Bytes waiting to be written: queued, or taken by the writer and not yet written."""
+        """Bytes waiting to be written: queued, or taken and not yet written. If there are none, the writer is idle."""
+        self._unfinished = 0  # of these, the size of a frame that was written at once, but not all of it
         self._control_queue: list[bytes] = []
         self._unanswered_pings = 0
         self._queue: deque[Outgoing] = deque()
         self._idle_writer = trio.lowlevel.ParkingLot()
         self._senders = trio.lowlevel.ParkingLot()
+        self._is_writable = True  # False once a write has failed
         # The end
         self._end: tuple[int | None, str, BaseException | None] | None = None  # code, reason, cause
         self._is_reading = True  # False once nothing more will be received
@@ -211,7 +218,7 @@ class Wire:
                 nursery.cancel_scope.shield = True
                 nursery.cancel_scope.cancel()
         finally:
-            await _close_at_once(self._stream)
+            await close_at_once(self._stream)
         if failure is not None:
             try:
                 raise failure
@@ -220,20 +227,45 @@ class Wire:
 
     # Sending
 
-    def send_nowait(self, payload: bytes, opcode: Opcode = Opcode.TEXT) -> Outgoing:
+    @trio.lowlevel.enable_ki_protection
+    def send_nowait(self, payload: bytes, opcode: Opcode = Opcode.TEXT, *, at_once: bool = False) -> Outgoing:
         """Queue one message as one frame. Never waits: call `room` first.
 
+        Args:
+            payload: the message.
+            opcode: TEXT or BINARY.
+            at_once: write it here and now if nothing else waits and the stream can: the frame is then taken on
+                return. Sooner by a turn of the scheduler, but what others send in the same turn needs a system call of
+                its own.
+
         Raises:
-            WireClosed: nothing was queued.
+            WireClosed: nothing was queued. A write that fails here does not raise; it ends the wire as one that fails
+                in the writer, since bytes of the frame may have left.
         """
         if self._end is not None:
             raise self._closed()
         frame = encode_frame(opcode, payload, self._mask_keys.take())
         outgoing = Outgoing(frame)
-        self._queue.append(outgoing)
-        self._grow_backlog(len(frame))
+        if at_once and not self.backlog and self._prompt_stream is not None:
+            outgoing.frame = None
+            self._write_at_once(frame, self._prompt_stream)
+        else:
+            self._queue.append(outgoing)
+            self._grow_backlog(len(frame))
         return outgoing
 
+    def _write_at_once(self, frame: bytes, stream: PromptStream) -> None:
+        try:
+            is_written = stream.send_nowait(frame)
+        except STREAM_ERRORS as error:
+            self._fail_writing(error)
+            self._idle_writer.unpark()
+            return
+        if not is_written:
+            self._grow_backlog(len(frame))
+            self._unfinished = len(frame)
+
+    @trio.lowlevel.enable_ki_protection
     def withdraw(self, outgoing: Outgoing) -> bool:
         """Take a frame back. True: no byte of it leaves. False: the writer has it already."""
         if outgoing.taken:
@@ -277,34 +309,47 @@ class Wire:
         self._grow_backlog(len(frame))
 
     async def _write(self, pong_written: Callable[[], object] | None) -> None:
-        try:
-            while True:
-                control, data = self._take()
-                if not control and not data:
-                    await self._idle_writer.park()
-                    continue
-                batch = b"".join(control + data)
-                await self._stream.send_all(batch)
-                self._shrink_backlog(len(batch))
-                self._note_written(control, pong_written)
-        except _STREAM_ERRORS as error:
-            self._owes_close = False
-            self._finish(None, "writing failed", error)
-            await trio.sleep(self._close_timeout)
-            await _close_at_once(self._stream)
+        while self._is_writable:
+            if not self.backlog:
+                await self._idle_writer.park()
+                continue
+            # While it is uncertain when a frame can leave, the next one is not taken: it may still be withdrawn.
+            control, batch = ([], b"") if self._unfinished else self._take()
+            size, self._unfinished = self._unfinished or len(batch), 0
+            try:
+                await self._send(batch)
+            except STREAM_ERRORS as error:
+                self._fail_writing(error)
+                break
+            self._shrink_backlog(size)
+            self._note_written(control, pong_written)
+        await trio.sleep(self._close_timeout)
+        await close_at_once(self._stream)
 
-    def _take(self) -> tuple[list[bytes], list[bytes]]:
-        """Everything that waits, up to `_BATCH` bytes: control frames, data frames."""
+    async def _send(self, batch: bytes) -> None:
+        # Without a checkpoint only if the writer parks next: a stream that takes everything must not starve others.
+        if self._prompt_stream is None or self._queue:
+            await self._stream.send_all(batch)
+        elif not self._prompt_stream.send_nowait(batch):
+            await self._prompt_stream.send_all(b"")
+
+    def _fail_writing(self, error: Exception) -> None:
+        self._is_writable = False
+        self._owes_close = False
+        self._finish(None, "writing failed", error)
+
+    def _take(self) -> tuple[list[bytes], bytes]:
+        """Control frames, and with them everything that waits, up to `_BATCH` bytes of data frames."""
         control, self._control_queue = self._control_queue, []
-        data: list[bytes] = []
+        batch = control.copy()
         size = 0
         while self._queue and size < _BATCH:
             outgoing = self._queue.popleft()
             if outgoing.frame:
-                data.append(outgoing.frame)
+                batch.append(outgoing.frame)
                 outgoing.frame = None
                 size += outgoing.size
-        return control, data
+        return control, b"".join(batch)
 
     def _note_written(self, control: list[bytes], pong_written: Callable[[], object] | None) -> None:
         for frame in control:
@@ -342,7 +387,7 @@ class Wire:
         """Bytes from the stream; none once it has ended."""
         try:
             data = bytes(await self._stream.receive_some(_RECEIVE_SIZE))
-        except _STREAM_ERRORS as error:
+        except STREAM_ERRORS as error:
             self._lose("reading failed", error)
             return b""
         if not data:
@@ -403,7 +448,7 @@ class Wire:
         except ExceptionGroup as failed:  # by the nursery, whatever it was
             self._lose("trio-websocket failed", failed.exceptions[0])
             self._handshake_over.set()
-            await _close_at_once(self._stream)  # wakes whoever reads
+            await close_at_once(self._stream)  # wakes whoever reads
 
     async def _shake_hands(self) -> None:
         head, rest = await self._read_head()
@@ -485,7 +530,7 @@ class Wire:
         with trio.move_on_after(self._close_timeout):
             if self._owes_close:
                 await self._close_politely()
-            with suppress(*_STREAM_ERRORS):
+            with suppress(*STREAM_ERRORS):
                 await self._stream.aclose()
 
     async def _close_politely(self) -> None:
@@ -557,37 +602,3 @@ def _number(headers: Sequence[tuple[str, str]], wanted: str) -> int | None:
     """The value of a header, if it is a number; 18 digits are enough for anybody."""
     value = next((value for name, value in headers if name == wanted), "")
     return int(value) if value.isdecimal() and len(value) < 19 else None
-
-
-async def _close_at_once(stream: trio.abc.AsyncResource) -> None:
-    # Not `trio.aclose_forcefully`: if a scope around us is cancelled too, that lets a Cancelled out, which would take
-    # the place of the exception on its way.
-    with suppress(*_STREAM_ERRORS), trio.CancelScope(shield=True) as scope:
-        scope.cancel()
-        await stream.aclose()
-
-
-async def connect_tcp(address: Address, *, ssl_context: ssl.SSLContext | None = None) -> trio.abc.Stream:
-    """Connect to an address: TCP, then TLS with a check of the certificate if the address is a secure one.
-
-    Args:
-        address: where to.
-        ssl_context: for secure addresses; None is Python's default context.
-
-    Raises:
-        OSError: the name could not be resolved, or nobody answered.
-        trio.BrokenResourceError: TLS failed; the `ssl.SSLError` that says why is its cause.
-    """
-    stream = await trio.open_tcp_stream(address.host, address.port)
-    if not address.secure:
-        return stream
-    try:
-        # Python's default context is slow to make, for it reads every certificate that the system trusts.
-        if ssl_context is None:
-            ssl_context = await trio.to_thread.run_sync(ssl.create_default_context)
-        secure = trio.SSLStream(stream, ssl_context, server_hostname=address.host, https_compatible=True)
-        await secure.do_handshake()
-    except BaseException:
-        await _close_at_once(stream)
-        raise
-    return secure
