@@ -63,6 +63,7 @@ _BATCH: Final = 64 * 1024  # bytes of data frames in one send_all
 _MAX_HEAD: Final = 16 * 1024  # bytes of the handshake answer's status line and headers
 _MAX_BODY: Final = 64 * 1024  # bytes kept of a rejected handshake's body
 _MAX_UNANSWERED_PINGS: Final = 2**17  # some four full receives of the shortest pings
+_FIRST_CONTROL: Final = Opcode.CLOSE  # of the opcodes
 _PONG: Final = 0x80 | Opcode.PONG
 _CLOSE: Final = 0x80 | Opcode.CLOSE
 
@@ -403,12 +404,12 @@ class Wire:
 
     def _cut(self, data: bytes) -> list[Message]:
         """Data messages out of received bytes; what else is there goes to the control lane."""
-        messages = self._decoder.feed(data)
-        if any(message.opcode >= Opcode.CLOSE for message in messages):
-            for message in messages:
-                if message.opcode >= Opcode.CLOSE:
+        everything = self._decoder.feed(data)
+        messages = [message for message in everything if message.opcode < _FIRST_CONTROL]
+        if len(messages) < len(everything):
+            for message in everything:
+                if message.opcode >= _FIRST_CONTROL:
                     self._pass_on(message)
-            messages = [message for message in messages if message.opcode < Opcode.CLOSE]
         if self._decoder.violation is not None:
             self._break_off(*self._decoder.violation)
         return messages
