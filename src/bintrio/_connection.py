@@ -463,7 +463,8 @@ class Connection:
             raise InvalidRequest(f"{call.api.name}: id {wire_id!r} is in flight already", field="id")
         data = write_request(wire_id, call.api.name, self._authenticated(call, now))
         try:
-            call.outgoing = self._wire.send_nowait(data)
+            # What follows answers that came together is collected, and leaves together.
+            call.outgoing = self._wire.send_nowait(data, at_once=not self._waiting)
         except WireClosed as closed:
             self.end(closed)
             raise Lost(closed, is_sent=False) from None
