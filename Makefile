@@ -3,12 +3,13 @@
 #   make test    everything that must hold: style, types, layers, README, tests with branch coverage
 #   make check   style and types only
 #   make bench   speed beside every other client, as ratios within one run
+#   make bench-guard   steps that Python takes for a call, held against what was recorded; no other client, some seconds
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench bench-guard clean
 
 demo: $(VENV)/.demo
 	$(BIN)/bintrio demo
@@ -27,6 +28,9 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python benchmarks/wire.py
 	$(BIN)/python benchmarks/codec.py
+
+bench-guard: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.guard
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,tls]'

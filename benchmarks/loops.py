@@ -20,8 +20,8 @@ class Loop(Protocol):
         """Run it so many times at once, until all are over."""
         ...
 
-    async def pause(self) -> None:
-        """Let a millisecond pass."""
+    async def pause(self, seconds: float) -> None:
+        """Let time pass."""
         ...
 
     def within(self, seconds: float) -> AbstractAsyncContextManager[None]:
@@ -45,10 +45,10 @@ class TrioLoop:
             for _ in range(count):
                 nursery.start_soon(work)
 
-    async def pause(self) -> None:
+    async def pause(self, seconds: float) -> None:
         import trio
 
-        await trio.sleep(0.001)
+        await trio.sleep(seconds)
 
     @asynccontextmanager
     async def within(self, seconds: float) -> AsyncGenerator[None]:
@@ -69,10 +69,10 @@ class AsyncioLoop:
 
         await asyncio.gather(*(work() for _ in range(count)))
 
-    async def pause(self) -> None:
+    async def pause(self, seconds: float) -> None:
         import asyncio
 
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(seconds)
 
     @asynccontextmanager
     async def within(self, seconds: float) -> AsyncGenerator[None]:

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 Figures = dict[str, float]
@@ -38,17 +38,29 @@ PACKAGES: Final = (
 )
 
 MORE_IS_BETTER: Final = frozenset({"calls/s", "events/s"})
-UNITS: Final = {"p50": "p50, us", "p99": "p99, us", "CPU": "CPU, us each", "seconds": "s", "megabytes": "MB resident"}
-PLOTS: Final = (
-    ("order, 32 in flight", "calls/s"),
-    ("order, 32 in flight", "CPU"),
-    ("order, 1 in flight", "p50"),
-    ("order, 32 in flight", "p99"),
-    ("events to 1", "events/s"),
-    ("start", "seconds"),
-    ("start", "megabytes"),
-    ("depth of 5,000", "p50"),
-)
+UNITS: Final = {
+    "p50": "p50, us",
+    "p99": "p99, us",
+    "CPU": "CPU, us each",
+    "seconds": "s",
+    "milliseconds": "ms",
+    "megabytes": "MB resident",
+    "on the wire": "on the wire, ms",
+    "answered": "answered, ms",
+}
+CALLS_SCALE: Final = "CPU per call, by calls in flight"
+SYMBOLS_SCALE: Final = "CPU per symbol, by symbols in exchangeInfo"
+SUBSCRIBERS_SCALE: Final = "CPU per event and subscriber, by subscribers"
+SCALES: Final = (CALLS_SCALE, SYMBOLS_SCALE, SUBSCRIBERS_SCALE)
+"""Rows whose figures are microseconds by a number."""
+
+BARS: Final = {
+    ("order, 32 in flight", "calls/s"): "signed orders a second, 32 in flight",
+    ("order, 1 in flight", "p50"): "median latency of an order, 1 in flight, us",
+    ("order, 32 in flight", "CPU"): "CPU time for an order, 32 in flight, us",
+    ("events to 1", "events/s"): "user-data events a second, one subscriber",
+}
+COLOURS: Final = {"bar": "#9aa4b2", "ours": "#d97706", "text": "#1f2937"}
 
 
 # What must hold
@@ -76,6 +88,7 @@ BOUNDS: Final = (
 )
 ROTATION_FAILURES: Final = 0
 ROTATION_EXTRA: Final = 20.0  # milliseconds
+GROWTH: Final = 1.0  # megabytes
 
 
 def verdicts(measured: Measured) -> Iterator[tuple[str, str, bool]]:
@@ -95,6 +108,10 @@ def verdicts(measured: Measured) -> Iterator[tuple[str, str, bool]]:
         holds = failures == ROTATION_FAILURES and rotating - peace < ROTATION_EXTRA
         expected = f"rotation under 256 calls in flight: no failure, less than {ROTATION_EXTRA:.0f} ms more"
         yield expected, f"{failures:.0f} failures, {rotating - peace:+.1f} ms", holds
+    for figures in measured[OURS].get("an hour of calls", ()):
+        growth = figures["MB after an hour"] - figures["megabytes"]
+        expected = f"an hour of calls leaves less than {GROWTH:.0f} MB behind"
+        yield expected, f"{growth:+.2f} MB", growth < GROWTH
 
 
 def median(measured: Measured, client: str, row: str, figure: str) -> float | None:
@@ -141,11 +158,22 @@ def _rows(measured: Measured) -> list[str]:
 
 def _table(row: str, measured: Measured) -> str:
     names = list(next(rows[row][0] for rows in measured.values() if rows.get(row)))
+    if row in SCALES:
+        return _scale_table(row, names, measured)
     lines = [f"## {row}", "", f"| | {' | '.join(f'{UNITS.get(name, name)} | ratio' for name in names)} |"]
     lines.append("|---|" + "---:|---:|" * len(names))
     for client, rows in measured.items():
         if rows.get(row):
             cells = " | ".join(_cell(measured, client, row, name) for name in names)
+            lines.append(f"| {client} | {cells} |")
+    return "\n".join(lines)
+
+
+def _scale_table(row: str, names: Sequence[str], measured: Measured) -> str:
+    lines = [f"## {row}", "", f"| us | {' | '.join(names)} |", "|---|" + "---:|" * len(names)]
+    for client, rows in measured.items():
+        if rows.get(row):
+            cells = " | ".join(_short(median(measured, client, row, name) or 0.0) for name in names)
             lines.append(f"| {client} | {cells} |")
     return "\n".join(lines)
 
@@ -172,37 +200,67 @@ def write(measured: Measured, conditions: Conditions, folder: Path) -> None:
     data = {"conditions": conditions._asdict(), "versions": _versions(), "measured": measured}
     path.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     with suppress(ImportError):
-        plot(measured, path.with_suffix(".svg"))
+        plot(measured, path)
 
 
 def plot(measured: Measured, path: Path) -> None:
-    """One bar chart for each of `PLOTS`.
+    """Bars of `BARS` in the file of that name as .svg, and lines of `SCALES` in another one.
 
     Raises:
         ImportError: matplotlib is not installed.
     """
     matplotlib: Any = importlib.import_module("matplotlib")
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "bintrio"
-    pyplot: Any = importlib.import_module("matplotlib.pyplot")
-    charts = [chart for chart in PLOTS if any(rows.get(chart[0]) for rows in measured.values())]
-    figure, grid = pyplot.subplots(
-        (len(charts) + 1) // 2, 2, figsize=(13, 2.6 * ((len(charts) + 1) // 2)), squeeze=False, layout="constrained"
+    # Text stays text, which keeps the file small; the ground is white, on a dark page as well.
+    matplotlib.rcParams.update(
+        {
+            "svg.hashsalt": "bintrio",
+            "svg.fonttype": "none",
+            "font.size": 9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            **{f"{part}.color": COLOURS["text"] for part in ("text", "xtick", "ytick")},
+        }
     )
-    for axes, (row, name) in zip(grid.flat, charts, strict=False):
-        _draw(axes, row, name, {client: median(measured, client, row, name) for client in measured})
-    for axes in grid.flat[len(charts) :]:
-        axes.set_visible(False)
-    figure.savefig(path, metadata={"Date": None})
+    pyplot: Any = importlib.import_module("matplotlib.pyplot")
+    bars = {title: chart for chart, title in BARS.items() if median(measured, OURS, *chart) is not None}
+    if bars:
+        figure, grid = pyplot.subplots(2, 2, figsize=(10, 6), sharey=True, squeeze=False, layout="constrained")
+        for axes, (title, (row, name)) in zip(grid.flat, bars.items(), strict=False):
+            _draw_bars(axes, title, {client: median(measured, client, row, name) for client in measured})
+        grid[0, 0].invert_yaxis()
+        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+    scales = [row for row in SCALES if measured.get(OURS, {}).get(row)]
+    if scales:
+        figure, grid = pyplot.subplots(1, len(scales), figsize=(10, 4), squeeze=False, layout="constrained")
+        for axes, row in zip(grid.flat, scales, strict=True):
+            _draw_lines(axes, row, {client: rows for client, rows in measured.items() if client != FLOOR})
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+        figure.savefig(path.with_name(f"{path.name}-scaling.svg"), metadata={"Date": None})
 
 
-def _draw(axes: Any, row: str, name: str, medians: Mapping[str, float | None]) -> None:
-    known = {client: value for client, value in medians.items() if value is not None}
-    colours = ["tab:orange" if client.startswith(OURS) else "tab:grey" for client in known]
-    bars = axes.barh(list(known), list(known.values()), color=colours)
-    axes.bar_label(bars, labels=[f" {_short(value)}" for value in known.values()], fontsize=8)
-    axes.invert_yaxis()
-    axes.tick_params(labelsize=8)
-    better = "more is better" if name in MORE_IS_BETTER else "less is better"
-    axes.set_title(f"{row}: {UNITS.get(name, name)} ({better})", fontsize=9)
-    axes.margins(x=0.15)
+def _draw_bars(axes: Any, title: str, medians: Mapping[str, float | None]) -> None:
+    ours = medians[OURS] or 1.0
+    values = [value or 0.0 for value in medians.values()]
+    colours = [COLOURS["ours" if client.startswith(OURS) else "bar"] for client in medians]
+    bars = axes.barh(list(medians), values, color=colours)
+    labels = [f"{_short(value)}  ({value / ours:.2f} x)" if value else "\N{EN DASH}" for value in values]
+    axes.bar_label(bars, labels=labels, padding=3, fontsize=8)
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.margins(x=0.3)
+
+
+def _draw_lines(axes: Any, row: str, measured: Measured) -> None:
+    for index, (client, rows) in enumerate(measured.items()):
+        numbers = [int(name) for name in rows[row][0]] if rows.get(row) else []
+        costs = [median(measured, client, row, str(number)) for number in numbers]
+        colour, width = (COLOURS["ours"], 2.5) if client == OURS else (f"C{index}", 1.0)
+        axes.plot(numbers, costs, marker="o", markersize=3, label=client, color=colour, linewidth=width)
+    for axis, set_scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
+        set_scale("log")
+        axis.set_major_formatter("{x:,g}")
+        axis.set_minor_formatter("")
+    axes.set_title(f"{row}, us", fontsize=8, loc="left")

@@ -25,21 +25,23 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from rich.console import Console
 from rich.progress import Progress
 
-from . import report
+from . import report, soak
 from .clients import CLIENTS
-from .measure import ROWS
+from .measure import LONGER, ROWS
 from .server import certificates, server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .report import Measured
     from .server import Ports
 
 ROOT: Final = Path(__file__).parent.parent
 RESULTS: Final = Path(__file__).parent / "results"
+ALL_ROWS: Final = (*ROWS, soak.ROW)
 QUICK_ROWS: Final = ("start", "order, 1 in flight", "order, 32 in flight", "events to 1", "rotation")
 SLACK: Final = 8.0  # seconds that a row may take longer than its share, until the process is killed
+SOAK_TIMEOUT: Final = 120.0  # seconds
 
 
 class Plan(NamedTuple):
@@ -57,8 +59,13 @@ def measure_all(
     """Every figure of every round, by client and row."""
     with ExitStack() as stack:
         authority, chain = stack.enter_context(certificates()) if tls else (None, None)
-        plan = Plan(rows, seconds, stack.enter_context(server(chain)), authority)
-        return measure_rounds(clients, plan, rounds)
+        in_rounds = [row for row in rows if row != soak.ROW]
+        plan = Plan(in_rounds, seconds, stack.enter_context(server(chain)), authority)
+        measured = measure_rounds(clients if in_rounds else (), plan, rounds)
+    if soak.ROW in rows and report.OURS in clients:
+        for row, figures in lines_of(report.OURS, [sys.executable, "-m", "benchmarks.soak"], {}, SOAK_TIMEOUT):
+            measured[report.OURS][row].append(figures)
+    return measured
 
 
 def measure_rounds(clients: Sequence[str], plan: Plan, rounds: int) -> Measured:
@@ -83,10 +90,17 @@ def measure(client: str, plan: Plan) -> Iterator[tuple[str, report.Figures]]:
         "secure": plan.authority is not None,
         "rows": list(plan.rows),
     }
-    command = [sys.executable, "-m", "benchmarks.measure", json.dumps(asked)]
     # The variable that OpenSSL reads: hardly a client needs an option for it.
-    environment = os.environ | ({"SSL_CERT_FILE": str(plan.authority)} if plan.authority else {})
-    timeout = len(plan.rows) * (plan.seconds + SLACK)
+    certificates = {"SSL_CERT_FILE": str(plan.authority)} if plan.authority else {}
+    timeout = sum(plan.seconds + SLACK + LONGER.get(row, 0.0) for row in plan.rows)
+    return lines_of(client, [sys.executable, "-m", "benchmarks.measure", json.dumps(asked)], certificates, timeout)
+
+
+def lines_of(
+    client: str, command: Sequence[str], environment: Mapping[str, str], timeout: float
+) -> Iterator[tuple[str, report.Figures]]:
+    """The rows that a process prints; what went wrong is printed here."""
+    environment = os.environ | environment
     try:
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=timeout, check=False)
         output = done.stdout
@@ -107,14 +121,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="default: 5, or 1 if quick")
     parser.add_argument("--seconds", type=float, help="how long each row of calls takes; default: 1, or 0.3 if quick")
     parser.add_argument("--clients", nargs="+", choices=CLIENTS, default=list(CLIENTS), metavar="NAME")
-    parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="NAME")
+    parser.add_argument("--rows", nargs="+", choices=ALL_ROWS, metavar="NAME")
     parser.add_argument("--output", type=Path, default=RESULTS, help="default: benchmarks/results")
     return parser.parse_args()
 
 
 def main() -> None:
     options = arguments()
-    rows = options.rows or (QUICK_ROWS if options.quick else tuple(ROWS))
+    rows = options.rows or (QUICK_ROWS if options.quick else ALL_ROWS)
     rounds = options.rounds or (1 if options.quick else 5)
     seconds = options.seconds or (0.3 if options.quick else 1.0)
     measured = measure_all(options.clients, rows, rounds=rounds, seconds=seconds, tls=options.tls)

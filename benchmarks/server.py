@@ -7,9 +7,16 @@ none of them fragmented. Counts of rate limits are the examples'; the limits are
 patience that is measured. A ping goes out every second, where the exchange sends one every twenty.
 
 Three ports on loopback, printed as JSON when they are open: ``api`` speaks the WebSocket API; ``raw`` answers each
-chunk of bytes with as many as an order's answer has, which is the floor under every client; ``control`` takes a line:
-``events N`` sends N execution reports to each subscriber as fast as it takes them, and ``abort`` cuts every connection.
-The answer ``done`` says that it has begun.
+chunk of bytes with as many as an order's answer has, which is the floor under every client; ``control`` takes a line,
+does what it says from now on, and answers ``done``:
+
+    events N            N execution reports to each subscriber, as fast as it takes them
+    paced RATE N        N execution reports to each subscriber, so many a second
+    symbols N           exchangeInfo has so many symbols
+    hold, release       answers are kept back, until they are released
+    mute                the connections that there are hear no ping and no answer any more
+    abort               they are cut
+    orders              answers how many orders came so far, and the monotonic time at which the last one did
 """
 
 from __future__ import annotations
@@ -21,6 +28,7 @@ import importlib
 import json
 import multiprocessing
 import ssl
+import time
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -40,6 +48,7 @@ LEVELS: Final = 5000
 LIMIT: Final = 1_000_000_000
 PING_INTERVAL: Final = 1.0
 EVENTS_AT_ONCE: Final = 50
+PACE: Final = 0.002  # seconds between two looks at how many events are due
 
 RATE_LIMITS: Final = (
     {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": LIMIT, "count": 1},
@@ -120,20 +129,62 @@ class Exchange:
         self.answers = answers()
         event = json.loads((DATA / "events" / "executionReport.json").read_text(encoding="utf-8"))["event"]
         self.event = b',"event":' + _compact(event) + b"}"
+        self.orders = 0
+        self.last_order_at = 0.0
+        self.is_holding = False
+        self._pacing: asyncio.Task[None] | None = None
 
     def ping(self) -> None:
         for connection in self.connections:
-            if not connection.transport.is_closing():
-                connection.transport.write(PING)
+            connection.write(PING)
         asyncio.get_running_loop().call_later(PING_INTERVAL, self.ping)
 
-    def command(self, line: str) -> None:
+    def command(self, line: str) -> str:
         name, *arguments = line.split()
-        for connection in tuple(self.connections):
-            if name == "abort":
-                connection.transport.abort()
-            elif name == "events":
-                connection.send_events(int(arguments[0]))
+        return getattr(self, f"_{name}")(*map(int, arguments)) or "done"
+
+    def _events(self, count: int) -> None:
+        for connection in self.connections:
+            connection.send_events(count)
+
+    def _paced(self, rate: int, count: int) -> None:
+        self._pacing = asyncio.get_running_loop().create_task(self.pace(rate, count))
+
+    async def pace(self, rate: int, count: int) -> None:
+        """Send so many events a second, until so many are sent."""
+        begin, sent = time.monotonic(), 0
+        while sent < count:
+            await asyncio.sleep(PACE)
+            due = min(count, int((time.monotonic() - begin) * rate))
+            self._events(due - sent)
+            sent = due
+
+    def _symbols(self, count: int) -> None:
+        reply = _example(DATA / "examples" / "exchangeInfo")
+        reply["result"]["symbols"] = [
+            reply["result"]["symbols"][0] | {"symbol": f"S{index}USDT", "baseAsset": f"S{index}"}
+            for index in range(count)
+        ]
+        self.answers["exchangeInfo"] = _answer(reply)
+
+    def _hold(self) -> None:
+        self.is_holding = True
+
+    def _release(self) -> None:
+        self.is_holding = False
+        for connection in self.connections:
+            connection.release()
+
+    def _mute(self) -> None:
+        for connection in self.connections:
+            connection.is_mute = True
+
+    def _abort(self) -> None:
+        for connection in self.connections:
+            connection.transport.abort()
+
+    def _orders(self) -> str:
+        return f"{self.orders} {self.last_order_at!r}"
 
 
 class Connection(asyncio.Protocol):
@@ -144,6 +195,8 @@ class Connection(asyncio.Protocol):
         self._subscriptions = 0
         self._events: Iterator[bytes] = iter(())
         self._can_write = True
+        self._held: list[bytes] = []
+        self.is_mute = False
         self.transport: Any
 
     def connection_made(self, transport: Any) -> None:
@@ -155,8 +208,18 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         replies = self._replies() if self._is_open else self._handshake()
-        if replies and not self.transport.is_closing():
-            self.transport.write(replies)
+        if self._exchange.is_holding:
+            self._held.append(replies)
+        elif replies:
+            self.write(replies)
+
+    def write(self, data: bytes) -> None:
+        if not self.is_mute and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def release(self) -> None:
+        self.write(b"".join(self._held))
+        self._held.clear()
 
     def pause_writing(self) -> None:
         self._can_write = False
@@ -217,6 +280,9 @@ class Connection(asyncio.Protocol):
         request = _read_request(payload)
         answer = self._exchange.answers[request.method]
         head = b'{"id":' + bytes(request.id) + b","
+        if request.method == "order.place":
+            self._exchange.orders += 1
+            self._exchange.last_order_at = time.monotonic()
         if request.method.startswith("userDataStream.subscribe"):
             answer = _answer({"result": {"subscriptionId": self._subscriptions}})
             self._subscriptions += 1
@@ -254,8 +320,7 @@ class Control(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._exchange.command(data.decode())
-        self._transport.write(b"done")
+        self._transport.write(self._exchange.command(data.decode()).encode())
 
 
 async def serve(report: Callable[[Ports], None], chain: Path | None = None) -> None:

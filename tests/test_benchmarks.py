@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from benchmarks import codec, report
+import trio
+import trio.testing
+from benchmarks import codec, guard, report, soak
 from benchmarks.clients import CLIENTS
 from benchmarks.run import measure_all
 from benchmarks.server import CLOSE, Connection, Exchange, frame
@@ -100,6 +103,51 @@ def test_the_server_sends_events_as_they_are_taken(connection: Connection) -> No
     assert written(connection).count(b'{"subscriptionId":0,"event":{"e":"executionReport"') == 70
 
 
+def test_the_server_counts_orders_and_keeps_answers_back_until_released(
+    exchange: Exchange, connection: Connection
+) -> None:
+    written(connection)
+    count = int(exchange.command("orders").split()[0])
+    assert exchange.command("hold") == "done"
+    connection.data_received(masked(1, b'{"method":"order.place","id":1}') + masked(1, b'{"method":"ping","id":2}'))
+    assert written(connection) == b""
+    assert int(exchange.command("orders").split()[0]) == count + 1
+    exchange.command("release")
+    answers = written(connection)
+    assert b'{"id":1,' in answers
+    assert b'{"id":2,' in answers
+    connection.data_received(masked(1, b'{"method":"ping","id":3}'))
+    assert unframed(written(connection))["id"] == 3
+
+
+def test_a_mute_server_says_nothing_on_the_connections_there_are(exchange: Exchange, connection: Connection) -> None:
+    written(connection)
+    exchange.command("mute")
+    connection.data_received(masked(1, b'{"method":"ping","id":1}'))
+    assert written(connection) == b""
+
+
+def test_the_server_has_as_many_symbols_as_it_is_told(exchange: Exchange, connection: Connection) -> None:
+    written(connection)
+    exchange.command("symbols 3")
+    connection.data_received(masked(1, b'{"method":"exchangeInfo","id":1}'))
+    symbols = [symbol["symbol"] for symbol in unframed(written(connection))["result"]["symbols"]]
+    assert symbols == ["S0USDT", "S1USDT", "S2USDT"]
+
+
+def test_the_server_sends_events_at_a_pace() -> None:
+    async def main() -> int:
+        exchange = Exchange()
+        connection = Connection(exchange)
+        connection.connection_made(Transport())
+        connection.data_received(b"GET / HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        connection.data_received(masked(1, b'{"id":1,"method":"userDataStream.subscribe"}'))
+        await exchange.pace(100_000, 70)
+        return written(connection).count(b'"executionReport"')
+
+    assert asyncio.run(main()) == 70
+
+
 @pytest.mark.parametrize("size", [125, 126, 65535, 65536])
 def test_the_servers_frames_have_the_shortest_length(size: int) -> None:
     data = frame(b"x" * size)
@@ -122,6 +170,54 @@ def test_a_client_that_is_not_installed_is_missing_and_the_others_are_measured(
         json.loads((tmp_path / ("tls.json" if tls else "plain.json")).read_text(encoding="utf-8"))["measured"]
         == measured
     )
+
+
+@pytest.mark.parametrize("row", ["burst of 50", "1,000 events/s", report.SYMBOLS_SCALE, report.SUBSCRIBERS_SCALE])
+def test_a_row_is_measured(row: str) -> None:
+    measured = measure_all(["bintrio"], [row], rounds=1, seconds=0.01)
+    (figures,) = measured["bintrio"][row]
+    assert all(value > 0 for value in figures.values())
+
+
+def test_an_hour_is_soaked_in_virtual_time(autojump_clock: trio.testing.MockClock) -> None:
+    async def main() -> Figures:
+        return await soak.soak(hour=60, minutes=20)
+
+    figures = trio.run(main, clock=autojump_clock)
+    assert figures["calls"] == 600
+    assert figures["MB after an hour"] >= 0
+
+
+@pytest.fixture
+def quick_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "ROUNDS", 1)
+    monkeypatch.setattr(guard, "CALLS", 32)
+
+
+@pytest.mark.usefixtures("quick_guard")
+def test_the_guard_records_and_then_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "guard.json"
+    assert guard.main([], path) == 2
+    assert guard.main(["--record"], path) == 0
+    recorded = json.loads(path.read_text(encoding="utf-8"))
+    assert list(recorded) == [guard.environment()]
+    assert guard.main([], path) == 0
+    recorded[guard.environment()]["event to 1"]["instructions"] /= 1.2
+    path.write_text(json.dumps(recorded), encoding="utf-8")
+    capsys.readouterr()
+    assert guard.main([], path) == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "TOO MUCH" in line]
+    assert line.startswith("event to 1           instructions")
+
+
+@pytest.mark.usefixtures("quick_guard")
+def test_the_guard_keeps_the_figures_of_other_versions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "guard.json"
+    path.write_text('{"some Python": {}}', encoding="utf-8")
+    assert guard.main([], path) == 2
+    assert "only for: some Python" in capsys.readouterr().out
+    assert guard.main(["--record"], path) == 0
+    assert list(json.loads(path.read_text(encoding="utf-8"))) == ["some Python", guard.environment()]
 
 
 def test_the_codec_is_measured_without_its_peer(

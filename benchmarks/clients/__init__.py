@@ -2,7 +2,8 @@
 
 A module says which event loop it runs on (``LOOP``) and opens its client (``open_client``). What a client cannot do, it
 leaves to `Client`, and its row is missing. Options are the library's defaults, but for the URL, the key, and what would
-talk to other machines.
+talk to other machines. Where a library has options for it, ``open_wary_client`` opens a client that soon notices when
+the server is silent.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ class Client:
 
     async def subscribe(self, subscribers: int) -> Events:
         """Subscribe to user data, so many times."""
+        raise NotImplementedError
+
+    async def exchange_info(self) -> object:
+        """Get what there is to trade, with its rules."""
         raise NotImplementedError
 
     async def rotate(self) -> None:

@@ -17,6 +17,9 @@ ROWS: Final = (
     "burst of 50",
     "depth of 5,000",
     "events to 1",
+    "1,000 events/s",
+    "10,000 calls in flight",
+    "CPU per call, by calls in flight",
 )
 """All but what takes care of connections."""
 

@@ -14,14 +14,15 @@ from . import API_KEY, API_SECRET, PRICE, QUANTITY, SYMBOL, Client, Events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from contextlib import AbstractAsyncContextManager
 
 LOOP: Final = "trio"
 
 
 class BintrioClient(Client):
-    def __init__(self, session: bintrio.Session, stack: AsyncExitStack) -> None:
+    def __init__(self, session: bintrio.Session, stack: AsyncExitStack | None = None) -> None:
         self._session = session
-        self._stack = stack
+        self._stack = stack or AsyncExitStack()
 
     async def order(self) -> object:
         return await self._session.order_place(
@@ -35,6 +36,9 @@ class BintrioClient(Client):
 
     async def depth(self) -> object:
         return await self._session.depth(symbol=SYMBOL, limit=5000)
+
+    async def exchange_info(self) -> object:
+        return await self._session.exchange_info()
 
     async def subscribe(self, subscribers: int) -> Events:
         return BintrioEvents(
@@ -63,13 +67,15 @@ async def read(subscriber: bintrio.Subscriber, count: int) -> None:
             return
 
 
-@asynccontextmanager
-async def open_client(url: str) -> AsyncGenerator[Client]:
-    async with open_with(url, bintrio.HmacKey(API_KEY, API_SECRET)) as client:
-        yield client
+def open_client(url: str) -> AbstractAsyncContextManager[Client]:
+    return open_with(url, bintrio.HmacKey(API_KEY, API_SECRET))
+
+
+def open_wary_client(url: str) -> AbstractAsyncContextManager[Client]:
+    return open_with(url, bintrio.HmacKey(API_KEY, API_SECRET), pong_window=2)
 
 
 @asynccontextmanager
-async def open_with(url: str, key: bintrio.Key) -> AsyncGenerator[Client]:
-    async with bintrio.open_session(url, key=key) as session, AsyncExitStack() as stack:
+async def open_with(url: str, key: bintrio.Key, pong_window: float = 60) -> AsyncGenerator[Client]:
+    async with bintrio.open_session(url, key=key, pong_window=pong_window) as session, AsyncExitStack() as stack:
         yield BintrioClient(session, stack)

@@ -13,6 +13,7 @@ from . import API_KEY, API_SECRET, PRICE, QUANTITY, Client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from contextlib import AbstractAsyncContextManager
 
 LOOP: Final = "asyncio"
 SYMBOLS: Final = Path(__file__).parents[2] / "tests" / "data" / "examples" / "exchangeInfo" / "response.json"
@@ -30,10 +31,18 @@ class CcxtClient(Client):
         return answer
 
 
+def open_client(url: str) -> AbstractAsyncContextManager[Client]:
+    return open_with(url)
+
+
+def open_wary_client(url: str) -> AbstractAsyncContextManager[Client]:
+    return open_with(url, streaming={"keepAlive": 1000})
+
+
 @asynccontextmanager
-async def open_client(url: str) -> AsyncGenerator[Client]:
+async def open_with(url: str, **options: object) -> AsyncGenerator[Client]:
     # The markets are given, not loaded over REST; its rate limiter is off, since it never asks what the limits are.
-    exchange = pro.binance({"apiKey": API_KEY, "secret": API_SECRET, "enableRateLimit": False})
+    exchange = pro.binance({"apiKey": API_KEY, "secret": API_SECRET, "enableRateLimit": False, **options})
     exchange.cafile = os.environ.get("SSL_CERT_FILE", exchange.cafile)
     exchange.options |= {"crossMarginPairsData": [], "isolatedMarginPairsData": []}
     exchange.urls["api"]["ws"]["ws-api"]["spot"] = url

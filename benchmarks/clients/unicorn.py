@@ -65,17 +65,22 @@ class UnicornClient(Client):
 
 class UnicornEvents(Events):
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._is_complete = asyncio.Event()
         self._expected = 0
         self._received = 0
 
     async def receive(self, count: int) -> None:
+        self._is_complete.clear()
         self._expected += count
-        while self._received < self._expected:  # noqa: ASYNC110  # they are counted in another thread
-            await asyncio.sleep(0.001)
+        if self._received < self._expected:
+            await self._is_complete.wait()
 
     def take(self, message: dict[str, Any]) -> None:
         """Called in the library's thread."""
         self._received += 1
+        if self._received >= self._expected:
+            self._loop.call_soon_threadsafe(self._is_complete.set)
 
 
 async def ready(manager: Any, stream: str) -> None:
