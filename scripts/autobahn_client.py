@@ -62,7 +62,7 @@ class FuzzingServer:
             async for messages in _received(wire):
                 for message in messages:
                     await wire.room()
-                    wire.send_nowait(message.payload, message.opcode)
+                    wire.send_nowait(message.payload, message.opcode, at_once=len(messages) == 1)
 
     async def update_reports(self) -> None:
         """Have the report written."""

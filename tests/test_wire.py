@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import signal
+import socket
 import ssl
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -14,11 +16,13 @@ import trio
 import trio.testing
 import trio_websocket
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bintrio import _wire
 from bintrio._frames import FrameDecoder, Message, Opcode, close_payload, encode_frame, parse_close
 from bintrio._streams import PromptStream
-from bintrio._wire import ControlLane, HandshakeRejected, Wire, WireClosed, connect_tcp, open_wire
+from bintrio._wire import ControlLane, HandshakeRejected, Outgoing, Wire, WireClosed, connect_tcp, open_wire
 from bintrio.endpoints import Address
 from bintrio.errors import ProtocolViolation
 
@@ -783,6 +787,45 @@ async def test_a_write_at_once_that_fails_lets_answers_in_flight_arrive(
         assert (closed.code, closed.reason, closed.__cause__) == (None, "writing failed", error)
 
 
+async def test_a_write_at_once_to_a_socket_that_was_reset() -> None:
+    async with trio.open_nursery() as nursery:
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        address = Address(host="127.0.0.1", port=listener.socket.getsockname()[1], secure=False, resource="/")
+        stream = await connect_tcp(address)
+        peer = await listener.accept()
+        nursery.start_soon(Server(peer).shake_hands)
+        async with open_wire(stream, host="exchange", resource="/", close_timeout=0) as wire:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset it by closing
+            await peer.aclose()
+            assert wire.send_nowait(b"lost", at_once=True).taken
+            error = await closed_with(wire)
+        assert error.reason == "writing failed"
+        assert isinstance(error.__cause__, trio.BrokenResourceError)
+        assert isinstance(error.__cause__.__cause__, ConnectionResetError)
+        await listener.aclose()
+
+
+def test_g6_ctrl_c_waits_until_a_frame_sent_at_once_is_whole() -> None:
+    written: list[tuple[bool, int]] = []
+
+    class Interrupted(Prompt):
+        def send_nowait(self, data: bytes) -> bool:
+            if b"GET" not in data:
+                signal.raise_signal(signal.SIGINT)
+            return super().send_nowait(data)
+
+    async def main() -> None:
+        ours, theirs = trio.testing.memory_stream_pair()
+        async with opened((Interrupted(ours, theirs.receive_stream), theirs)) as (wire, server):
+            written.append((wire.send_nowait(b"whole", at_once=True).taken, wire.backlog))
+            await server.next()
+
+    with pytest.raises(BaseException) as caught:  # noqa: PT011  # a group of one: the nursery is the test's own
+        trio.run(main)
+    assert caught.group_contains(KeyboardInterrupt)
+    assert written == [(True, 0)]
+
+
 async def test_the_writer_s_own_failure_with_a_prompt_stream(autojump_clock: MockClock) -> None:
     ours, theirs = prompt_pair()
     async with opened((ours, theirs)) as (wire, _):
@@ -801,6 +844,50 @@ async def test_a_stream_that_takes_everything_does_not_starve_other_tasks(monkey
             await trio.lowlevel.checkpoint()
             assert wire.backlog >= 7 * (10 - turn)
         assert [await server.next() for _ in range(10)] == [text(b"x")] * 10
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), st.integers(0, 200)),
+        st.tuples(st.just("send at once"), st.integers(0, 200)),
+        st.tuples(st.just("withdraw"), st.integers(0, 20)),
+        st.tuples(st.just("limit"), st.integers(0, 100)),
+        st.tuples(st.just("make room"), st.integers(0, 100)),
+        st.tuples(st.just("wait"), st.just(0)),
+    ),
+    max_size=30,
+)
+
+
+@given(STEPS)
+def test_g6_frames_leave_whole_and_in_order_however_they_are_sent(steps: list[tuple[str, int]]) -> None:
+    sent: list[tuple[Outgoing, bytes]] = []
+
+    async def take(step: str, number: int, wire: Wire, stream: Prompt) -> None:
+        if step.startswith("send"):
+            payload = b"%d" % len(sent) + b"." * number
+            sent.append((wire.send_nowait(payload, at_once=step == "send at once"), payload))
+        elif step == "withdraw" and number < len(sent) and wire.withdraw(sent[number][0]):
+            del sent[number]
+        elif step == "limit":
+            stream.takes = number
+        elif step == "make room":
+            stream.make_room(number)
+        elif step == "wait":
+            await trio.testing.wait_all_tasks_blocked()
+
+    async def main() -> None:
+        ours, theirs = prompt_pair()
+        async with opened((ours, theirs)) as (wire, server):
+            for step, number in steps:
+                await take(step, number, wire, ours)
+            ours.make_room()
+            assert [await server.next() for _ in sent] == [text(payload) for _, payload in sent]
+            await trio.testing.wait_all_tasks_blocked()
+            assert wire.backlog == 0
+        assert server.close == (1000, "")
+
+    trio.run(main)
 
 
 # Cancellation

@@ -171,16 +171,17 @@ class TlsStream(PromptStream):
 
     def _shake_hands(self) -> bool:
         """One step of the handshake. False: it takes more from the server."""
+        is_done = False
         try:
             self._tls.do_handshake()
+            is_done = True
         except ssl.SSLWantReadError:
-            return False
+            pass
         except ssl.SSLError as error:
             self._failure = error
-            self._check_usable()
-        finally:
-            self._reply()
-        return True
+        self._reply()
+        self._check_usable()
+        return is_done
 
     def send_nowait(self, data: bytes | bytearray | memoryview) -> bool:
         """See `PromptStream`."""
@@ -248,7 +249,7 @@ class TlsStream(PromptStream):
         except ssl.SSLError as error:
             self._failure = error  # told once everything before it has been returned
             return b""
-        self._is_at_end = not data
+        self._is_at_end = self._is_at_end or not data
         return data
 
     def _reply(self) -> None:
