@@ -297,6 +297,9 @@ ROWS: Final[Rows] = {
     SYMBOLS_SCALE: cost_by_symbols,
     SUBSCRIBERS_SCALE: cost_by_subscribers,
 }
+ALONE: Final = frozenset({"10,000 calls in flight"})
+"""Rows that need a process of their own: memory that an earlier row left free would not be seen to be taken."""
+
 LONGER: Final = {
     "10,000 calls in flight": 30.0,
     CALLS_SCALE: 30.0,

@@ -27,7 +27,7 @@ from rich.progress import Progress
 
 from . import report, soak
 from .clients import CLIENTS
-from .measure import LONGER, ROWS
+from .measure import ALONE, LONGER, ROWS
 from .server import certificates, server
 
 if TYPE_CHECKING:
@@ -75,10 +75,18 @@ def measure_rounds(clients: Sequence[str], plan: Plan, rounds: int) -> Measured:
         for number in range(1, rounds + 1):
             for client in clients:
                 progress.update(task, description=f"round {number} of {rounds}: {client}")
-                for row, figures in measure(client, plan):
+                for row, figures in measure_apart(client, plan):
                     measured[client][row].append(figures)
                 progress.advance(task)
     return measured
+
+
+def measure_apart(client: str, plan: Plan) -> Iterator[tuple[str, report.Figures]]:
+    """Rows that need a process of their own are measured in one, the others together."""
+    together = [row for row in plan.rows if row not in ALONE]
+    for rows in [together, *([row] for row in plan.rows if row in ALONE)]:
+        if rows:
+            yield from measure(client, plan._replace(rows=rows))
 
 
 def measure(client: str, plan: Plan) -> Iterator[tuple[str, report.Figures]]:
