@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from bintrio._wire import WireClosed, connect_tcp, open_wire
+from bintrio._streams import connect_tcp
+from bintrio._wire import WireClosed, open_wire
 from bintrio.endpoints import as_endpoint
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from bintrio import _wire
 from bintrio._frames import FrameDecoder, Message, Opcode, close_payload, encode_frame, parse_close
-from bintrio._streams import PromptStream
-from bintrio._wire import ControlLane, HandshakeRejected, Outgoing, Wire, WireClosed, connect_tcp, open_wire
+from bintrio._streams import PromptStream, connect_tcp
+from bintrio._wire import ControlLane, HandshakeRejected, Outgoing, Wire, WireClosed, open_wire
 from bintrio.endpoints import Address
 from bintrio.errors import ProtocolViolation
 

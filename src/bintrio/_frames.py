@@ -165,14 +165,6 @@ class _Fault(Exception):
         self.reason = reason
 
 
-class _Header(NamedTuple):
-    """Where a frame lies in the buffer: its first byte, and the ends of its payload."""
-
-    first: int
-    start: int
-    end: int
-
-
 class FrameDecoder:
     """Cuts messages out of the bytes that one end of a connection receives.
 
@@ -254,8 +246,11 @@ class FrameDecoder:
             position = end
         return position
 
-    def _header(self, data: bytes, position: int) -> _Header | None:
-        """The header at `position`; None, and the bytes it takes noted, if its frame is not all there."""
+    def _header(self, data: bytes, position: int) -> tuple[int, int, int] | None:
+        """The frame at `position`: its first byte, and the ends of its payload.
+
+        None, and the bytes it takes noted, if it is not all there.
+        """
         available = len(data) - position
         if available < 2:
             self._needed = 2
@@ -276,7 +271,7 @@ class FrameDecoder:
         if end - position > available:
             self._needed = end - position
             return None
-        return _Header(first, end - size, end)
+        return first, end - size, end
 
     def _check(self, first: int, second: int) -> None:
         """The rules for the first two bytes."""
