@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from decimal import Decimal
+from enum import Enum, IntEnum
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bintrio._codec import write_request
+from bintrio._signing import payload
 from bintrio.api._base import (
     Milliseconds,
     Number,
@@ -46,7 +48,7 @@ from bintrio.errors import InvalidRequest
 class MadeUp(Request[Nothing], frozen=True, kw_only=True):
     """One parameter of each kind."""
 
-    symbol: str = "X"
+    symbol: str
     price: Number | None = None
     window: Milliseconds | None = None
     limit: int | None = None
@@ -59,6 +61,7 @@ del catalogue["made.upMethod"]  # The catalogue is the document's.
 
 
 def made(**given: Any) -> MadeUp:
+    given.setdefault("symbol", "X")
     return MadeUp(**given)
 
 
@@ -161,12 +164,38 @@ def test_a_request_is_read_back_as_the_sandbox_does() -> None:
     request = made(price="0.10", window=5000, symbols=("A",))
     assert msgspec.convert(request.params(), MadeUp) == request
     with pytest.raises(msgspec.ValidationError, match=r"limit"):
-        msgspec.convert({"limit": 1.5}, MadeUp)
+        msgspec.convert({"symbol": "X", "limit": 1.5}, MadeUp)
 
 
 def test_a_request_shows_what_is_set() -> None:
-    assert repr(made(limit=5)) == "MadeUp(limit=5)"
+    assert repr(made(limit=5)) == "MadeUp(symbol='X', limit=5)"
     assert hash(made(limit=5)) == hash(made(limit="5"))
+
+
+def test_only_none_may_be_a_default() -> None:
+    with pytest.raises(TypeError, match="only None may be a default"):
+
+        @api("made.up", security="NONE", weight=1, section="made-up")
+        class _MadeUp(Request[Nothing], frozen=True, kw_only=True):
+            limit: int = 5
+
+
+class Sort(str, Enum):  # noqa: UP042  # the older way, whose members format as their names
+    BUY = "BUY"
+
+
+class Count(IntEnum):
+    FIVE = 5
+
+
+class Price(Decimal):
+    pass
+
+
+def test_values_of_derived_types_become_exact() -> None:
+    request = made(side=Sort.BUY, symbols=[Sort.BUY], limit=Count.FIVE, price=Price("1.50"))
+    assert request.params() == {"symbol": "X", "side": "BUY", "symbols": ["BUY"], "limit": 5, "price": "1.50"}
+    assert payload(request.params()) == 'limit=5&price=1.50&side=BUY&symbol=X&symbols=["BUY"]'
 
 
 def test_what_an_api_method_declares() -> None:
@@ -269,9 +298,9 @@ del catalogue["made.up.rules"]
 
 def test_a_broken_rule_is_named_with_its_method() -> None:
     with pytest.raises(InvalidRequest, match=r"^made\.up\.rules: one of price, limit is required$") as caught:
-        Ruled()
+        Ruled(symbol="X")
     assert caught.value.field is None
-    assert Ruled(limit=1).api.repeatable is False
+    assert Ruled(symbol="X", limit=1).api.repeatable is False
 
 
 START = 1_700_000_000_000

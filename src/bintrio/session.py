@@ -33,9 +33,9 @@ from ._methods import Methods
 from ._rotation import backoff
 from ._settings import check_key, check_positive_int, check_privacy, checked_settings
 from ._signing import Key
+from ._streams import connect_tcp
 from ._subscriptions import Subscriber
 from ._supervisor import Supervisor
-from ._wire import connect_tcp
 from .api._base import Api, Request, catalogue
 from .api._values import RateLimit
 from .endpoints import Endpoint, TimeUnit, as_endpoint
@@ -432,12 +432,12 @@ class Session(Methods):
 
 def _identified(request: Request[R]) -> Request[R]:
     """The request with every client order id that it lacks. They are random, and have nobody's prefix."""
-    missing = [name for name in request.api.client_ids if getattr(request, name) is None]
-    if missing:
-        request = copy(request)
-        for name in missing:
-            msgspec.structs.force_setattr(request, name, os.urandom(16).hex())
-    return request
+    identified = request
+    for name in request.api.client_ids:
+        if getattr(request, name) is None:
+            identified = copy(request) if identified is request else identified
+            msgspec.structs.force_setattr(identified, name, os.urandom(16).hex())
+    return identified
 
 
 def _unanswered(call: Call, request: Request[Any] | None, reason: str) -> NotSent | OutcomeUnknown:

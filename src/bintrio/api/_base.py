@@ -35,6 +35,7 @@ from typing import (
     TypeAlias,
     TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
 )
@@ -121,7 +122,9 @@ class Request(
     api: ClassVar[Api]
 
     def __post_init__(self) -> None:
-        for parameter, value in self._given():
+        for parameter, value in zip(_in_order(type(self)), msgspec.structs.astuple(self), strict=True):
+            if value is None:
+                continue
             exact = parameter.kind(value)
             if exact is None:
                 raise InvalidRequest(_complaint(self.api.name, parameter, value), field=parameter.name)
@@ -140,12 +143,13 @@ class Request(
 
     def params(self) -> dict[str, Json]:
         """The parameters as they go out, by their wire names; None is left out."""
-        return {parameter.wire_name: _outgoing(value) for parameter, value in self._given()}
-
-    def _given(self) -> list[tuple[Parameter, Any]]:
-        # Of twenty fields most are None: one zip over a tuple costs a third of asking for each by name.
-        fields = zip(_in_order(type(self)), msgspec.structs.astuple(self), strict=True)
-        return [given for given in fields if given[1] is not None]
+        params: dict[str, Any] = msgspec.to_builtins(self, builtin_types=_DECIMAL)
+        for name, value in params.items():
+            if value.__class__ is Decimal:
+                params[name] = plain(value)
+            elif value.__class__ is tuple:
+                params[name] = list(value)
+        return params
 
     def confirmation(self) -> Request[Any] | None:
         """The request that tells what became of this one, or None if this one changes nothing.
@@ -185,9 +189,15 @@ def api(
     """Declare a `Request` class to be an API method.
 
     ``signed`` follows from the security type, and ``repeatable`` is what does not trade, unless given.
+
+    Raises:
+        TypeError: a field has another default than None. It would not be sent, and what the exchange takes in its place
+            is not for us to say.
     """
 
     def declare(request_type: type[RequestT]) -> type[RequestT]:
+        if not {None, msgspec.NODEFAULT}.issuperset(request_type.__struct_defaults__):
+            raise TypeError(f"{name}: only None may be a default")
         base = request_type.__orig_bases__[0]  # type: ignore[attr-defined]  # typing's own protocol
         catalogue[name] = request_type
         request_type.api = Api(
@@ -231,10 +241,8 @@ def _in_order(request_type: type[Request[Any]]) -> tuple[Parameter, ...]:
     )
 
 
-def _outgoing(value: Any) -> Json:
-    if isinstance(value, Decimal):
-        return plain(value)
-    return list(value) if isinstance(value, tuple) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+_DECIMAL: Final = (Decimal,)
+"""What `msgspec.to_builtins` leaves as it is."""
 
 
 def python_name(name: str) -> str:
@@ -244,20 +252,22 @@ def python_name(name: str) -> str:
 
 def plain(number: Decimal) -> str:
     """A Decimal in plain notation, every digit kept: ``Decimal("1E-7")`` is ``0.0000001``."""
-    return format(number, "f")
+    text = str(number)
+    return format(number, "f") if "E" in text else text
 
 
-# Kinds: each takes a value that is not None, and gives it in its exact form, or None if it cannot be right.
+# Kinds: each takes a value that is not None, and gives it in its exact form, or None if it cannot be right. The exact
+# form is of the very type, and not of one derived from it: a member of an enum becomes its value.
 
 
 def _decimal(value: Any) -> Decimal | None:
-    if isinstance(value, str):
-        return Decimal(value) if _PLAIN_NUMBER.fullmatch(value) and value.isascii() else None
-    if isinstance(value, int) and not isinstance(value, bool):
+    if value.__class__ is not Decimal:
+        if isinstance(value, str):
+            return Decimal(value) if _PLAIN_NUMBER.fullmatch(value) and value.isascii() else None
+        if not isinstance(value, int | Decimal) or isinstance(value, bool):
+            return None
         value = Decimal(value)
-    if isinstance(value, Decimal) and value.is_finite() and not value.is_signed():
-        return value
-    return None
+    return value if value.is_finite() and not value.is_signed() else None
 
 
 def _duration(value: Any) -> Decimal | int | None:
@@ -266,10 +276,12 @@ def _duration(value: Any) -> Decimal | int | None:
 
 
 def _integer(value: Any) -> int | None:
+    if value.__class__ is int:
+        return value
     if isinstance(value, str):
         digits = value.removeprefix("-")
         return int(value) if digits.isascii() and digits.isdecimal() else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _boolean(value: Any) -> bool | None:
@@ -277,14 +289,16 @@ def _boolean(value: Any) -> bool | None:
 
 
 def _string(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    if value.__class__ is not str:
+        value = str.__str__(value) if isinstance(value, str) else None
+    return value or None
 
 
 def _strings(value: Any) -> tuple[str, ...] | None:
     if isinstance(value, str) or not isinstance(value, Sequence):
         return None
-    items: tuple[Any, ...] = tuple(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    return items if items and all(map(_string, items)) else None
+    items = tuple(map(_string, value))  # pyright: ignore[reportUnknownArgumentType]
+    return cast("tuple[str, ...]", items) if items and None not in items else None
 
 
 _KINDS: Final[dict[Any, Callable[[Any], Any]]] = {
