@@ -29,7 +29,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import bintrio
 from bintrio._codec import Envelope, read_envelope, read_result, write_request
-from bintrio._wire import Wire, connect_tcp, open_wire
+from bintrio._streams import connect_tcp
+from bintrio._wire import Wire, open_wire
 from bintrio.endpoints import Address
 
 if TYPE_CHECKING:

@@ -50,7 +50,6 @@ from ._frames import (
     parse_close,
 )
 from ._streams import STREAM_ERRORS, PromptStream, close_at_once
-from ._streams import connect_tcp as connect_tcp
 from ._tasks import protected, protecting
 from .errors import ProtocolViolation
 
