@@ -22,6 +22,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -128,7 +129,7 @@ class Call:
     ) -> None:
         self.api = api
         self.params = params
-        self.cost = Cost(weight=weight, orders=api.orders)
+        self.cost = _cost(weight, api.orders)
         self.id = id
         self.key = key
         self.accept: Accept | None = None
@@ -137,6 +138,9 @@ class Call:
         self.is_suspect = False
         self.window = _window(api, params)
         self.final_at: int | None = None
+
+
+_cost: Final = cache(Cost)  # few differ, and every call has one
 
 
 def _window(api: Api, params: dict[str, Json]) -> int:
