@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
 from bintrio._codec import (
+    Envelope,
+    Failure,
     as_json,
     decode_event,
     decode_response,
@@ -25,10 +27,21 @@ from bintrio._codec import (
 )
 from bintrio.api._values import OneOf, RateLimit, Record, Sole
 from bintrio.api.account import RelevantFilters
-from bintrio.api.events import EventStreamTerminated, UnknownEvent, UserEvent
+from bintrio.api.events import EventStreamTerminated, KnownEvent, OutboundAccountPosition, UnknownEvent, UserEvent
 from bintrio.api.filters import MaxNumOrdersFilter, UnknownFilter
 from bintrio.api.general import ServerTime
-from bintrio.errors import InvalidRequest, OutcomeUnknown, PartlyDone, ProtocolViolation, Rejected, UnknownSymbol
+from bintrio.api.trading import OrderListPlaceOto, OrderPlace
+from bintrio.errors import (
+    Banned,
+    InvalidRequest,
+    OutcomeUnknown,
+    PartlyDone,
+    ProtocolViolation,
+    RateLimited,
+    Rejected,
+    UnknownSymbol,
+)
+from bintrio.times import to_datetime
 
 from .catalogue import EXAMPLES
 
@@ -65,11 +78,92 @@ def test_text_that_is_not_utf8_is_a_violation_wherever_it_is() -> None:
         decode_response("ticker.price", b'{"id":1,"status":200,"result":{"symbol":"\xff","price":"1"}}')
 
 
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize("data", [f'{{"id":1,"result":{DEEP}', f'{{"moon":{DEEP}'])
+def test_g1_a_message_nested_too_deep_is_a_violation(data: str) -> None:
+    with pytest.raises(ProtocolViolation, match="recursion"):
+        read_envelope(data.encode())
+
+
+@pytest.mark.parametrize("result_type", [Any, ServerTime, OrderPlace.api.result, OrderListPlaceOto.api.result])
+def test_g1_a_result_nested_too_deep_is_a_violation(result_type: Any) -> None:
+    for deep in (DEEP, '{"a":' * 100_000, '[{"filterType":' * 100_000):
+        with pytest.raises(ProtocolViolation) as caught:
+            read_result("m", result_type, Envelope(id=1, status=200, result=msgspec.Raw(deep.encode())))
+        assert caught.value.raw == deep.encode()
+
+
+def test_g10_an_event_nested_too_deep_is_unknown() -> None:
+    for deep in (DEEP, '{"e":"balanceUpdate","a":' + DEEP, '{"e":' + DEEP):
+        user_event = read_event(Envelope(event=msgspec.Raw(deep.encode())))
+        assert user_event.event == UnknownEvent(event_type=None, raw=deep.encode())
+
+
+ODD_LIMITS: list[Any] = [None, "many", ["ORDERS"], [{"rateLimitType": "ORDERS"}], {"a": 1}]
+
+
+@pytest.mark.parametrize("odd", ODD_LIMITS)
+def test_g1_a_reply_with_odd_rate_limits_reaches_its_caller(odd: Any) -> None:
+    reply = {"id": "a", "status": 200, "result": {"serverTime": 5}, "rateLimits": odd}
+    envelope = read_envelope(json.dumps(reply).encode())
+    assert (envelope.id, envelope.status, envelope.rate_limits) == ("a", 200, ())
+    assert read_result("time", ServerTime, envelope) == ServerTime(server_time=5)
+
+
+@pytest.mark.parametrize("odd", ODD_LIMITS)
+def test_g8_a_refusal_with_odd_rate_limits_is_still_one(odd: Any) -> None:
+    failure = {"code": -1003, "msg": "Too much.", "data": {"retryAfter": 7}}
+    reply = {"id": None, "status": 429, "error": failure, "rateLimits": odd}
+    error = read_error("m", read_envelope(json.dumps(reply).encode()))
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == 7
+
+
+@pytest.mark.parametrize("odd", ['"status":"200"', '"status":400,"error":"no"', '"status":400,"error":{"code":"x"}'])
+def test_g1_a_reply_of_which_only_the_id_can_be_read_fails_its_caller_at_once(odd: str) -> None:
+    envelope = read_envelope(f'{{"id":"a",{odd},"rateLimits":null}}'.encode())
+    assert envelope == Envelope(id="a")
+    with pytest.raises(ProtocolViolation, match="the reply has no status"):
+        read_error("m", envelope)
+
+
+def test_g2_a_reply_with_a_null_event_is_a_reply() -> None:
+    envelope = read_envelope(b'{"id":1,"status":200,"result":{"serverTime":5},"event": null }')
+    assert not envelope.event
+    assert (envelope.id, read_result("time", ServerTime, envelope)) == (1, ServerTime(server_time=5))
+
+
 @pytest.mark.parametrize(("status", "code"), [(500, -1000), (503, -1008), (400, -1006), (408, -1007)])
 def test_an_unknown_outcome_is_no_refusal(status: int, code: int) -> None:
     error = read_error("order.place", read_envelope(write_reply(1, status, error={"code": code, "msg": "Hm."})))
     assert isinstance(error, OutcomeUnknown)
     assert str(error).endswith(f"{status} {code} Hm.")
+
+
+@pytest.mark.parametrize("data", ["1e999", '{"retryAfter":1e999}', DEEP, '{"a":' * 100_000, '["' + "1" * 9_999 + '"'])
+def test_g8_a_refusal_with_unreadable_data_is_still_one(data: str) -> None:
+    failure = Failure(-1003, "Too much.", msgspec.Raw(data.encode()))
+    error = read_error("m", Envelope(id=1, status=429, error=failure))
+    assert isinstance(error, RateLimited)
+    assert (error.data, error.retry_after) == (None, None)
+
+
+@pytest.mark.parametrize("odd", ["1" + "0" * 400, "253402300800000", "-1", "1.5", "1e15", '"7"', "true", "null", "[]"])
+def test_g8_a_retry_after_that_is_no_time_is_none(odd: str) -> None:
+    reply = f'{{"id":1,"status":418,"error":{{"code":-1003,"msg":"Banned.","data":{{"retryAfter":{odd}}}}}}}'
+    error = read_error("m", read_envelope(reply.encode()))
+    assert isinstance(error, Banned)
+    assert error.until is None
+
+
+def test_g8_the_last_time_there_is() -> None:
+    reply = b'{"id":1,"status":418,"error":{"code":-1003,"msg":"","data":{"retryAfter":253402300799999}}}'
+    error = read_error("m", read_envelope(reply))
+    assert isinstance(error, Banned)
+    assert error.until is not None
+    assert to_datetime(error.until).year == 9999
 
 
 def test_a_failure_without_an_error_is_still_one() -> None:
@@ -266,3 +360,43 @@ def test_halves_of_a_409_are_typed() -> None:
 def test_a_known_event() -> None:
     path = EXAMPLES.parent / "events" / "balanceUpdate.json"
     assert decode_event(path.read_text()).subscription_id == 0
+
+
+def decimal_fields(event_type: Any) -> list[str]:
+    return [field.encode_name for field in msgspec.structs.fields(event_type) if "Decimal" in str(field.type)]
+
+
+def any_event(event_type: Any) -> dict[str, Any]:
+    """An event with every field it has and every Decimal it may have."""
+    values: dict[Any, Any] = {str: "x", int: 1, bool: True, Decimal: "1"}
+    event: dict[str, Any] = {"e": event_type.__struct_config__.tag}
+    for field in msgspec.structs.fields(event_type):
+        if field.required:
+            event[field.encode_name] = values.get(field.type, "x")
+    event |= dict.fromkeys(decimal_fields(event_type), "1")
+    if event_type is OutboundAccountPosition:
+        event["B"] = [{"a": "X", "f": "1", "l": "1"}, {"a": "Y", "f": "1", "l": "1"}]
+    return event
+
+
+NUMBERS = [(kind, name) for kind in get_args(KnownEvent) for name in decimal_fields(kind)]
+
+
+@pytest.mark.parametrize("number", ["NaN", "sNaN", "-Infinity", " inf ", "nan5"])
+@pytest.mark.parametrize(("event_type", "name"), NUMBERS)
+def test_g5_an_event_with_a_number_that_is_none_is_unknown(event_type: Any, name: str, number: str) -> None:
+    event = any_event(event_type)
+    assert isinstance(decode_event(json.dumps({"event": event})).event, event_type)
+    event[name] = number
+    unknown = decode_event(json.dumps({"event": event})).event
+    assert isinstance(unknown, UnknownEvent)
+    assert unknown.event_type == event["e"]
+    assert unknown.identity() == decode_event(json.dumps({"event": event | {"E": 9}})).event.identity()
+
+
+@pytest.mark.parametrize("name", ["f", "l"])
+def test_g5_a_balance_that_is_no_number_makes_its_event_unknown(name: str) -> None:
+    event = any_event(OutboundAccountPosition)
+    assert isinstance(decode_event(json.dumps({"event": event})).event, OutboundAccountPosition)
+    event["B"][1][name] = "sNaN"
+    assert isinstance(decode_event(json.dumps({"event": event})).event, UnknownEvent)

@@ -12,12 +12,16 @@ not pass for an ACK. Inside a record such a union is a `OneOf`, which msgspec ha
 Filters do have a tag, so msgspec decodes them at full speed (exchangeInfo has reached 17 MB). Only when that fails is
 the answer read a second time, with every filter that does not fit turned into an `UnknownFilter` (G10).
 
+An envelope that does not fit is read again too, as far as it does (`_read_in_part`): a reply with an odd rate limit
+still has a caller, who should not wait for it until the deadline.
+
 Source: "Request format", "Response format" and "Event format" of the WebSocket API document.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from functools import cache, partial
 from types import UnionType
@@ -27,7 +31,17 @@ import msgspec
 
 from .api._base import Json, catalogue, plain
 from .api._values import RateLimit, Record, Sole
-from .api.events import Event, KnownEvent, UnknownEvent, UserEvent
+from .api.events import (
+    AllocationReport,
+    BalanceUpdate,
+    Event,
+    ExecutionReport,
+    ExternalLockUpdate,
+    KnownEvent,
+    OutboundAccountPosition,
+    UnknownEvent,
+    UserEvent,
+)
 from .api.filters import Filter
 from .errors import (
     EXECUTION_UNKNOWN_CODES,
@@ -45,6 +59,9 @@ RequestId: TypeAlias = int | str
 _ABSENT: Final = msgspec.Raw(b"")
 _encoder: Final = msgspec.json.Encoder()
 
+# What msgspec raises for bytes that do not fit: the last two for text that is not UTF-8, and for JSON nested too deep.
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 
 class Failure(msgspec.Struct, frozen=True):
     """``error`` of a reply."""
@@ -54,19 +71,31 @@ class Failure(msgspec.Struct, frozen=True):
     data: msgspec.Raw = _ABSENT
 
 
-class Envelope(Record, frozen=True, kw_only=True):
-    """A message with its payload left as it came.
-
-    A reply has a status, and either a result or an error. An event has an event, and mostly a subscription id.
-    """
+class _Unmetered(Record, frozen=True, kw_only=True):
+    """An envelope without its rate limits."""
 
     id: RequestId | None = None
     status: int = 0
     result: msgspec.Raw = _ABSENT
     error: Failure | None = None
-    rate_limits: tuple[RateLimit, ...] = ()
     subscription_id: int | None = None
     event: msgspec.Raw = _ABSENT
+
+
+class Envelope(_Unmetered, frozen=True, kw_only=True):
+    """A message with its payload left as it came.
+
+    A reply has a status, and either a result or an error. An event has an event, and mostly a subscription id. A reply
+    of which only the id can be read has the status 0.
+    """
+
+    rate_limits: tuple[RateLimit, ...] = ()
+
+
+class _Addressed(msgspec.Struct, frozen=True):
+    """All of a reply that is needed to tell its caller that it cannot be read."""
+
+    id: RequestId
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,18 +170,31 @@ def checked_id(chosen: Any) -> RequestId | None:
 
 
 _read_envelope: Final = msgspec.json.Decoder(Envelope).decode
+_NULL: Final = msgspec.Raw(b"null")
 
 
 def read_envelope(data: bytes) -> Envelope:
-    """The envelope of a message.
+    """The envelope of a message, or as much of it as fits: at least the id of a reply.
 
     Raises:
-        ProtocolViolation: it is not JSON, not an object, or its envelope has other types than documented.
+        ProtocolViolation: it is not JSON, not an object, or its envelope has other types than documented and no id.
     """
     try:
-        return _read_envelope(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ProtocolViolation(f"message: {error}", raw=data) from None
+        envelope = _read_envelope(data)
+    except _UNREADABLE as error:
+        envelope = _read_in_part(data, error)
+    if envelope.event and envelope.event == _NULL:
+        return msgspec.structs.replace(envelope, event=_ABSENT)
+    return envelope
+
+
+def _read_in_part(data: bytes, error: Exception) -> Envelope:
+    """The envelope of a message that does not fit, as ``error`` says: without rate limits, or else its id alone."""
+    with suppress(*_UNREADABLE):
+        return Envelope(**msgspec.structs.asdict(msgspec.json.decode(data, type=_Unmetered)))
+    with suppress(*_UNREADABLE):
+        return Envelope(id=msgspec.json.decode(data, type=_Addressed).id)
+    raise ProtocolViolation(f"message: {error}", raw=data) from None
 
 
 def read_result(method: str, result_type: Any, envelope: Envelope) -> Any:
@@ -171,7 +213,7 @@ def read_result(method: str, result_type: Any, envelope: Envelope) -> Any:
             if b'"filterType"' not in bytes(raw):
                 raise
             return _read_again(result_type, raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise ProtocolViolation(f"{method}: {_located(error)}", raw=bytes(raw)) from None
 
 
@@ -203,11 +245,19 @@ def read_error(method: str, envelope: Envelope) -> Rejected | OutcomeUnknown | N
 
 def _rejection(method: str, status: int, failure: Failure, rate_limits: Sequence[RateLimit]) -> Rejected:
     kind = rejection_type(status, failure.code, failure.msg)
-    data = msgspec.json.decode(failure.data) if failure.data else None
+    data = _plain_values(failure.data)
     error = kind(method, status=status, code=failure.code, message=failure.msg, data=data, rate_limits=rate_limits)
     if isinstance(error, PartlyDone):
         _tell_halves_apart(error)
     return error
+
+
+def _plain_values(raw: msgspec.Raw) -> Any:
+    """JSON values; None for what is absent, and for what has none, such as 1e999."""
+    try:
+        return msgspec.json.decode(raw) if raw else None
+    except _UNREADABLE:
+        return None
 
 
 def _tell_halves_apart(error: PartlyDone) -> None:
@@ -240,9 +290,58 @@ def read_event(envelope: Envelope) -> UserEvent:
     event: Event
     try:
         event = _event_decoder()(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        event = UnknownEvent(event_type=_event_type(raw), raw=bytes(raw))
+    except _UNREADABLE:
+        event = _unknown(raw)
+    else:
+        if not _is_finite(event):
+            event = _unknown(raw)
     return UserEvent(subscription_id=envelope.subscription_id, event=event)
+
+
+def _unknown(raw: msgspec.Raw) -> UnknownEvent:
+    return UnknownEvent(event_type=_event_type(raw), raw=bytes(raw))
+
+
+def _is_finite(event: KnownEvent) -> bool:
+    """Whether its numbers are numbers.
+
+    NaN is not even equal to itself, so a repeat of such an event could not be told from another event.
+    """
+    match event:
+        case ExecutionReport():
+            return _is_finite_report(event)
+        case OutboundAccountPosition():
+            return all(balance.free.is_finite() and balance.locked.is_finite() for balance in event.balances)
+        case BalanceUpdate() | ExternalLockUpdate():
+            return event.delta.is_finite()
+        case AllocationReport():
+            numbers = (event.price, event.quantity, event.quote_quantity, event.commission_amount)
+            return all(map(Decimal.is_finite, numbers))
+        case _:
+            return True
+
+
+def _is_finite_report(event: ExecutionReport) -> bool:
+    # Asked for by name, the numbers take half the time of a loop over them.
+    return (
+        event.quantity.is_finite()
+        and event.price.is_finite()
+        and event.stop_price.is_finite()
+        and event.iceberg_quantity.is_finite()
+        and event.last_executed_quantity.is_finite()
+        and event.cumulative_filled_quantity.is_finite()
+        and event.last_executed_price.is_finite()
+        and event.commission_amount.is_finite()
+        and event.cumulative_quote_quantity.is_finite()
+        and event.last_quote_quantity.is_finite()
+        and event.quote_order_quantity.is_finite()
+        and (event.prevented_quantity is None or event.prevented_quantity.is_finite())
+        and (event.last_prevented_quantity is None or event.last_prevented_quantity.is_finite())
+        and (event.prevented_execution_quantity is None or event.prevented_execution_quantity.is_finite())
+        and (event.prevented_execution_price is None or event.prevented_execution_price.is_finite())
+        and (event.prevented_execution_quote_quantity is None or event.prevented_execution_quote_quantity.is_finite())
+        and (event.pegged_price is None or event.pegged_price.is_finite())
+    )
 
 
 @cache
@@ -258,7 +357,7 @@ class _EventType(msgspec.Struct):
 def _event_type(raw: msgspec.Raw) -> str | None:
     try:
         return msgspec.json.decode(raw, type=_EventType).e
-    except msgspec.MsgspecError:
+    except _UNREADABLE:
         return None
 
 

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 EXECUTION_UNKNOWN_CODES: Final = frozenset({-1006, -1007})
 """Codes that say that the exchange itself does not know whether the request was executed."""
 
+# The end of the year 9999, in milliseconds: a later time has no `datetime`.
+_LAST_TIME: Final = 253_402_300_799_999
+
 
 class BintrioError(Exception):
     """The root of every error that bintrio raises on purpose."""
@@ -196,10 +199,11 @@ class RateLimited(Rejected):
 
     @property
     def retry_after(self) -> int | None:
-        """The exchange's time in milliseconds; None if it gave none."""
+        """The exchange's time in milliseconds; None if it gave none, or none that can be right."""
         data = cast("dict[str, Any]", self.data) if isinstance(self.data, dict) else {}
         found = data.get("retryAfter")
-        return found if isinstance(found, int) else None
+        is_time = isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= _LAST_TIME
+        return found if is_time else None
 
 
 class Banned(RateLimited):
