@@ -16,12 +16,12 @@ from bintrio._frames import (
     RAW_LIMIT,
     CloseCode,
     FrameDecoder,
-    MaskKeys,
     Message,
     Opcode,
     apply_mask,
     close_payload,
     encode_frame,
+    mask_keys,
     parse_close,
 )
 
@@ -81,8 +81,8 @@ def test_masking_is_the_rfc_s_and_its_own_inverse(payload: bytes, mask: bytes) -
 
 
 def test_mask_keys_are_fresh_across_batches() -> None:
-    keys = MaskKeys()
-    taken = [keys.take() for _ in range(3000)]
+    keys = mask_keys()
+    taken = [next(keys) for _ in range(3000)]
     assert {len(key) for key in taken} == {4}
     # Of 3,000 random 32-bit keys, about one pair in a thousand runs is equal; ten pairs never are.
     assert len(set(taken)) > 2990
@@ -289,7 +289,7 @@ def test_what_is_common_is_decoded_by_the_same_rules(parts: list[tuple[bytes, by
 @given(st.binary(max_size=70_000), st.booleans())
 def test_wsproto_reads_what_is_encoded(payload: bytes, fin: bool) -> None:
     client = Connection(ConnectionType.SERVER)
-    client.receive_data(encode_frame(Opcode.BINARY, payload, MaskKeys().take(), fin=fin))
+    client.receive_data(encode_frame(Opcode.BINARY, payload, next(mask_keys()), fin=fin))
     events = [event for event in client.events() if isinstance(event, BytesMessage)]
     assert b"".join(bytes(event.data) for event in events) == payload
     assert not events or events[-1].message_finished is fin

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import codecs
 import os
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -137,23 +138,16 @@ def parse_close(payload: bytes) -> tuple[int | None, str]:
     return int.from_bytes(payload[:2], "big"), payload[2:].decode()
 
 
-class MaskKeys:
+_MASKS: Final = 1024
+"""Masks taken from the operating system at once: a system call for each frame would cost more than the frame."""
+
+
+def mask_keys() -> Iterator[bytes]:
     """Unpredictable masks, a fresh one for each frame (section 10.3)."""
-
-    _BATCH: Final = 1024
-    """Masks taken from the operating system at once: a system call for each frame would cost more than the frame."""
-
-    def __init__(self) -> None:
-        self._random = b""
-        self._position = 0
-
-    def take(self) -> bytes:
-        """The next four bytes."""
-        position = self._position
-        if position == len(self._random):
-            self._random, position = os.urandom(4 * self._BATCH), 0
-        self._position = position + 4
-        return self._random[position : position + 4]
+    while True:
+        masks = os.urandom(4 * _MASKS)
+        for position in range(0, len(masks), 4):
+            yield masks[position : position + 4]
 
 
 class _Fault(Exception):

@@ -45,7 +45,7 @@ def payload(params: Mapping[str, Json]) -> str:
     for name in sorted(params):
         value = params[name]
         if name != "signature":
-            # Asking here spares most parameters a call.
+            # Most values are strings: to ask here spares them a call.
             parts.append(f"{name}={value if value.__class__ is str else _as_text(value)}")
     return "&".join(parts)
 

@@ -43,10 +43,10 @@ from ._frames import (
     RAW_LIMIT,
     CloseCode,
     FrameDecoder,
-    MaskKeys,
     Message,
     Opcode,
     encode_frame,
+    mask_keys,
     parse_close,
 )
 from ._streams import STREAM_ERRORS, PromptStream, close_at_once
@@ -163,7 +163,7 @@ class Wire:
         self._max_backlog = max_backlog
         self._close_timeout = close_timeout
         self._decoder = FrameDecoder(masked=False, max_message_size=max_message_size)
-        self._mask_keys = MaskKeys()
+        self._mask_keys = mask_keys()
         self._control = ControlLane(self._send_control)
         self._ready: list[Message] = []  # came along with the answer to the handshake
         # Outgoing
@@ -244,7 +244,7 @@ class Wire:
         """
         if self._end is not None:
             raise self._closed()
-        frame = encode_frame(opcode, payload, self._mask_keys.take())
+        frame = encode_frame(opcode, payload, next(self._mask_keys))
         outgoing = Outgoing(frame)
         if at_once and not self.backlog and self._prompt_stream is not None:
             outgoing.frame = None

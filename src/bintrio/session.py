@@ -20,7 +20,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import trio
@@ -36,7 +36,7 @@ from ._signing import Key
 from ._streams import connect_tcp
 from ._subscriptions import Subscriber
 from ._supervisor import Supervisor
-from .api._base import Api, Request, catalogue
+from .api._base import Api, Json, Request, catalogue, wire_name
 from .api._values import RateLimit
 from .endpoints import Endpoint, TimeUnit, as_endpoint
 from .errors import (
@@ -196,8 +196,7 @@ class Session(Methods):
             OutcomeUnknown: it may have happened.
             ProtocolViolation: the answer to a call that only reads does not fit the documented type.
         """
-        request = _identified(request)
-        call = Call(request.api, request.params(), weight=request.weight, id=checked_id(id))
+        call = Call(request.api, _identified(request), weight=request.weight, id=checked_id(id))
         result: R = await self._perform(call, request, request.api.result)
         return result
 
@@ -430,14 +429,21 @@ class Session(Methods):
             raise InvalidRequest(f"{api.name} needs an Ed25519Key, the session has an {kind}", field="key")
 
 
-def _identified(request: Request[R]) -> Request[R]:
-    """The request with every client order id that it lacks. They are random, and have nobody's prefix."""
-    identified = request
+def _identified(request: Request[Any]) -> dict[str, Json]:
+    """The parameters of a request, with every client order id that it lacks. These are random, with nobody's prefix."""
+    params = request.params()
     for name in request.api.client_ids:
         if getattr(request, name) is None:
-            identified = copy(request) if identified is request else identified
-            msgspec.structs.force_setattr(identified, name, os.urandom(16).hex())
-    return identified
+            params[wire_name(name)] = os.urandom(16).hex()
+    return params
+
+
+def _as_sent(request: Request[R], params: Mapping[str, Json]) -> Request[R]:
+    """The request with the client order ids that it went out with."""
+    sent = copy(request)
+    for name in request.api.client_ids:
+        msgspec.structs.force_setattr(sent, name, params[wire_name(name)])
+    return sent
 
 
 def _unanswered(call: Call, request: Request[Any] | None, reason: str) -> NotSent | OutcomeUnknown:
@@ -446,12 +452,12 @@ def _unanswered(call: Call, request: Request[Any] | None, reason: str) -> NotSen
 
 
 def _unknown(call: Call, request: Request[Any] | None, reason: str) -> OutcomeUnknown:
-    names = request.api.client_ids if request is not None else ()
+    names = call.api.client_ids if request is not None else ()
     return OutcomeUnknown(
         call.api.name,
         reason,
-        request=request,
-        client_order_id=next((getattr(request, name) for name in names), None),
+        request=None if request is None else _as_sent(request, call.params),
+        client_order_id=next((cast("str", call.params[wire_name(name)]) for name in names), None),
         final_at=call.final_at,
     )
 

@@ -123,17 +123,19 @@ class Request(
 
     def __post_init__(self) -> None:
         for parameter, value in zip(_in_order(type(self)), msgspec.structs.astuple(self), strict=True):
-            if value is None:
-                continue
-            exact = parameter.kind(value)
-            if exact is None:
-                raise InvalidRequest(_complaint(self.api.name, parameter, value), field=parameter.name)
-            if exact is not value:
-                msgspec.structs.force_setattr(self, parameter.name, exact)
+            if value is not None:
+                exact = parameter.kind(value)
+                if exact is not value:
+                    self._replace(parameter, value, exact)
         for rule in self.api.rules:
             broken = rule(self)
             if broken:
                 raise InvalidRequest(f"{self.api.name}: {broken}")
+
+    def _replace(self, parameter: Parameter, value: Any, exact: Any) -> None:
+        if exact is None:
+            raise InvalidRequest(_complaint(self.api.name, parameter, value), field=parameter.name)
+        msgspec.structs.force_setattr(self, parameter.name, exact)
 
     @property
     def weight(self) -> int:
@@ -248,6 +250,13 @@ _DECIMAL: Final = (Decimal,)
 def python_name(name: str) -> str:
     """The exchange's name of a method or field in Python: ``order.cancelReplace`` is ``order_cancel_replace``."""
     return _HUMP.sub(r"_\g<0>", name.replace(".", "_")).lower()
+
+
+@cache
+def wire_name(name: str) -> str:
+    """The Python name of a field as it is on the wire: ``new_client_order_id`` is ``newClientOrderId``."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def plain(number: Decimal) -> str:
