@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from decimal import Decimal
 from typing import Any, get_args
@@ -13,6 +14,7 @@ from bintrio._codec import (
     Envelope,
     Failure,
     as_json,
+    checked_id,
     decode_event,
     decode_response,
     decoder,
@@ -191,6 +193,15 @@ def test_a_half_that_does_not_fit_its_type_is_carried_as_json() -> None:
     assert error.failed == {}
 
 
+def test_a_half_that_was_refused_may_have_data() -> None:
+    half = {"code": -1021, "msg": "Too late.", "data": {"serverTime": 5}}
+    message = {"id": 1, "status": 409, "error": {"code": -2021, "msg": "Partly.", "data": {"newOrderResponse": half}}}
+    error = decode_response("order.cancelReplace", json.dumps(message)).error
+    assert isinstance(error, PartlyDone)
+    assert error.done == {}
+    assert error.failed["newOrderResponse"].data == {"serverTime": 5}
+
+
 def test_a_method_that_is_unknown_gives_plain_json() -> None:
     assert decode_response("new.method", '{"id":1,"status":200,"result":[1]}').result == [1]
 
@@ -298,6 +309,29 @@ def test_shapes_may_be_mixed_in_one_array() -> None:
     assert read(Holder, Holder(items=(ALICE, BOB))) == Holder(items=(ALICE, BOB))
 
 
+def test_shapes_may_change_from_one_answer_to_the_next() -> None:
+    for result in (BOB, ALICE, BOB, BOB, ALICE, ALICE, BOB):
+        assert read(Rich | Plain, result) == result
+        assert read(Holder, Holder(items=(result, BOB, ALICE))) == Holder(items=(result, BOB, ALICE))
+
+
+def test_a_broken_shape_is_found_out_after_any_other() -> None:
+    broken = {"name": "Bob", "price": "x"}
+    for result in (ALICE, BOB):
+        assert read(Rich | Plain, result) == result
+        for _ in range(2):
+            with pytest.raises(ProtocolViolation, match=r"Invalid decimal string - at `result\.price`"):
+                read(Rich | Plain, broken)
+
+
+def test_a_result_may_be_read_as_something_else_than_the_catalogue_says() -> None:
+    envelope = read_envelope(write_reply(1, 200, result=ServerTime(server_time=5)))
+    for _ in range(2):
+        assert read_result("time", ServerTime, envelope) == ServerTime(server_time=5)
+        assert read_result("time", Any, envelope) == {"serverTime": 5}
+        assert read_result("moon", ServerTime, envelope) == ServerTime(server_time=5)
+
+
 @pytest.mark.parametrize("result_type", [Rich | Plain, Plain | Rich, Rich | Plain | tuple[Rich, ...]])
 def test_a_broken_shape_does_not_pass_for_a_plainer_one(result_type: Any) -> None:
     with pytest.raises(ProtocolViolation, match=r"m: Invalid decimal string - at `result\.price`"):
@@ -400,3 +434,21 @@ def test_g5_a_balance_that_is_no_number_makes_its_event_unknown(name: str) -> No
     assert isinstance(decode_event(json.dumps({"event": event})).event, OutboundAccountPosition)
     event["B"][1][name] = "sNaN"
     assert isinstance(decode_event(json.dumps({"event": event})).event, UnknownEvent)
+
+
+def test_records_are_not_looked_at_by_the_garbage_collector() -> None:
+    envelope = read_envelope(write_reply(1, 200, result=BOB, rate_limits=(LIMIT,)))
+    assert not any(map(gc.is_tracked, (envelope, envelope.rate_limits[0], read_result("m", Rich, envelope))))
+
+
+@pytest.mark.parametrize("chosen", [None, "a", "x" * 36, 0, -(2**63), 2**63 - 1])
+def test_an_id_that_the_exchange_takes(chosen: Any) -> None:
+    assert checked_id(chosen) == chosen
+    assert "params" not in json.loads(write_request(chosen or 0, "ping", {}))
+
+
+@pytest.mark.parametrize("chosen", ["", "x" * 37, 2**63, -(2**63) - 1, True, 1.5, b"x"])
+def test_an_id_that_the_exchange_does_not_take(chosen: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"^id must be a str of 1 to 36 characters") as caught:
+        checked_id(chosen)
+    assert caught.value.field == "id"

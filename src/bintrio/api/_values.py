@@ -67,8 +67,13 @@ else:
             return Annotated[result, cls]
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, repr_omit_defaults=True):
-    """Something the exchange sends. Unknown fields are no error; a missing one is, unless it may be None."""
+class Record(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, repr_omit_defaults=True, gc=False
+):
+    """Something the exchange sends. Unknown fields are no error; a missing one is, unless it may be None.
+
+    The garbage collector need not look at records: what is made from JSON and cannot be changed holds no cycle.
+    """
 
 
 Side: TypeAlias = Open[Literal["BUY", "SELL"]]

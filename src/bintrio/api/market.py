@@ -23,7 +23,7 @@ from ._values import (
 )
 
 
-class PriceLevel(msgspec.Struct, frozen=True, array_like=True):
+class PriceLevel(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One price of an order book: ``[price, quantity]`` on the wire."""
 
     price: Decimal
@@ -100,6 +100,7 @@ class AggregateTrade(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
+    gc=False,
     rename={
         "id": "a",
         "price": "p",
@@ -140,7 +141,7 @@ class TradesAggregate(Request[tuple[AggregateTrade, ...]], frozen=True, kw_only=
     limit: int | None = None
 
 
-class Kline(msgspec.Struct, frozen=True, array_like=True):
+class Kline(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One candlestick; an array on the wire. Volumes are in the base asset unless they are called quote volumes."""
 
     open_time: Timestamp
