@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import copy
 import datetime
+import hmac
 import json
 import logging
 import pickle
@@ -100,6 +101,12 @@ def test_payload_does_not_depend_on_the_order_of_parameters(params: dict[str, An
 def test_hmac_signatures_of_the_documented_examples(vector: dict[str, Any]) -> None:
     key = HmacKey(vector["apiKey"], vector["secretKey"])
     assert key.sign(payload(vector["params"])) == vector["signature"]
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=150), st.text())
+def test_hmac_signatures_are_those_of_the_standard_library(secret: str, text: str) -> None:
+    """Secrets longer than a block of the hash included."""
+    assert HmacKey(API_KEY, secret).sign(text) == hmac.new(secret.encode(), text.encode(), "sha256").hexdigest()
 
 
 @pytest.mark.parametrize("vector", VECTORS["requests"]["signed"], ids=lambda vector: vector["method"])

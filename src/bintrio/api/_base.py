@@ -122,8 +122,9 @@ class Request(
     api: ClassVar[Api]
 
     def __post_init__(self) -> None:
-        for parameter, value in zip(_in_order(type(self)), msgspec.structs.astuple(self), strict=True):
-            if value is not None:
+        # Of twenty fields most are None, and most of the others are exact: no function is called for those.
+        for (exact_type, parameter), value in zip(_checks(type(self)), msgspec.structs.astuple(self), strict=False):
+            if value is not None and (value.__class__ is not exact_type or not value):
                 exact = parameter.kind(value)
                 if exact is not value:
                     self._replace(parameter, value, exact)
@@ -145,12 +146,11 @@ class Request(
 
     def params(self) -> dict[str, Json]:
         """The parameters as they go out, by their wire names; None is left out."""
-        params: dict[str, Any] = msgspec.to_builtins(self, builtin_types=_DECIMAL)
-        for name, value in params.items():
-            if value.__class__ is Decimal:
-                params[name] = plain(value)
-            elif value.__class__ is tuple:
-                params[name] = list(value)
+        params: dict[str, Any] = msgspec.to_builtins(self)
+        for name, in_plain_json in _unlike_json(type(self)):
+            value = params.get(name)
+            if value is not None:
+                params[name] = in_plain_json(value)
         return params
 
     def confirmation(self) -> Request[Any] | None:
@@ -243,8 +243,17 @@ def _in_order(request_type: type[Request[Any]]) -> tuple[Parameter, ...]:
     )
 
 
-_DECIMAL: Final = (Decimal,)
-"""What `msgspec.to_builtins` leaves as it is."""
+@cache
+def _checks(request_type: type[Request[Any]]) -> tuple[tuple[type | None, Parameter], ...]:
+    """The parameters in order, each with the type of which all values but the empty one, or zero, are exact."""
+    return tuple((_EXACT.get(parameter.kind), parameter) for parameter in _in_order(request_type))
+
+
+@cache
+def _unlike_json(request_type: type[Request[Any]]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+    """The parameters that `msgspec.to_builtins` gives in another form than they go out, with what mends that."""
+    known = [(parameter.wire_name, _MENDED.get(parameter.kind)) for parameter in _in_order(request_type)]
+    return tuple((name, mend) for name, mend in known if mend is not None)
 
 
 def python_name(name: str) -> str:
@@ -263,6 +272,11 @@ def plain(number: Decimal) -> str:
     """A Decimal in plain notation, every digit kept: ``Decimal("1E-7")`` is ``0.0000001``."""
     text = str(number)
     return format(number, "f") if "E" in text else text
+
+
+def _as_plain(value: str | int) -> str | int:
+    """A Decimal that msgspec has written as `str` does. Whole milliseconds are an int."""
+    return plain(Decimal(value)) if isinstance(value, str) and "E" in value else value
 
 
 # Kinds: each takes a value that is not None, and gives it in its exact form, or None if it cannot be right. The exact
@@ -319,6 +333,13 @@ _KINDS: Final[dict[Any, Callable[[Any], Any]]] = {
     Sequence: _strings,
 }
 
+_EXACT: Final[dict[Callable[[Any], Any], type]] = {_boolean: bool, _integer: int, _string: str}
+_MENDED: Final[dict[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    _decimal: _as_plain,
+    _duration: _as_plain,
+    _strings: list,
+}
+
 _NUMBER: Final = "a finite Decimal, int or numeric string that is not negative"
 _EXPECTED: Final[dict[Callable[[Any], Any], str]] = {
     _decimal: _NUMBER,
@@ -359,8 +380,13 @@ def at_most_one(*names: str) -> Rule:
     """No two of the names may be given together."""
 
     def rule(request: Any) -> str | None:
-        given = _given(request, names)
-        return f"{' and '.join(given)} exclude each other" if len(given) > 1 else None
+        is_given = False
+        for name in names:
+            if getattr(request, name) is not None:
+                if is_given:
+                    return f"{' and '.join(_given(request, names))} exclude each other"
+                is_given = True
+        return None
 
     return rule
 
@@ -377,10 +403,14 @@ def not_with(name: str, *others: str) -> Rule:
 
 def together(*names: str) -> Rule:
     """All of the names must be given, or none."""
+    first, *others = names
 
     def rule(request: Any) -> str | None:
-        given = _given(request, names)
-        return f"{' and '.join(names)} go together" if 0 < len(given) < len(names) else None
+        is_missing = getattr(request, first) is None
+        for name in others:
+            if (getattr(request, name) is None) is not is_missing:
+                return f"{' and '.join(names)} go together"
+        return None
 
     return rule
 
@@ -392,31 +422,32 @@ def requires(name: str, values: Sequence[str], *needed: str) -> Rule:
     """
     if values:
         return requires_by(name, dict.fromkeys(values, needed))
-    alternatives = [need.split("|") for need in needed]
+    alternatives = _alternatives(needed)
     return lambda request: None if getattr(request, name) is None else _complain_of_missing(request, name, alternatives)
 
 
 def requires_by(name: str, cases: Mapping[str, Sequence[str]]) -> Rule:
     """`requires` for several values of ``name`` at once: one look instead of one rule for each."""
-    alternatives = {value: [need.split("|") for need in needed] for value, needed in cases.items()}
+    alternatives = {value: (f"{name}={value!r}", _alternatives(needed)) for value, needed in cases.items()}
 
     def rule(request: Any) -> str | None:
-        value = getattr(request, name)
-        return (
-            _complain_of_missing(request, f"{name}={value!r}", alternatives[value]) if value in alternatives else None
-        )
+        found = alternatives.get(getattr(request, name))
+        return None if found is None else _complain_of_missing(request, *found)
 
     return rule
 
 
-def _complain_of_missing(request: Any, case: str, alternatives: Sequence[Sequence[str]]) -> str | None:
-    for names in alternatives:
-        for name in names:
-            if getattr(request, name) is not None:
-                break
-        else:
-            missing = [names for names in alternatives if not _given(request, names)]
-            return f"{case} requires {', '.join(' or '.join(names) for names in missing)}"
+def _alternatives(needed: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Of each need, the name that is given mostly, and those that will do as well."""
+    return [(name, others) for name, *others in (need.split("|") for need in needed)]
+
+
+def _complain_of_missing(request: Any, case: str, alternatives: Sequence[tuple[str, list[str]]]) -> str | None:
+    for name, others in alternatives:
+        if getattr(request, name) is None and not _given(request, others):
+            needs = ([name, *others] for name, others in alternatives)
+            missing = [" or ".join(names) for names in needs if not _given(request, names)]
+            return f"{case} requires {', '.join(missing)}"
     return None
 
 
