@@ -60,6 +60,7 @@ from .api.trading import (
     OrderPlace,
     OrderResult,
     OrderTest,
+    PendingOrderReport,
     SorOrderPlace,
     SorOrderTest,
 )
@@ -75,6 +76,7 @@ R = TypeVar("R")
 _ACK = Literal["ACK"]
 _RESULT = Literal["RESULT"]
 _FULL = Literal["FULL"]
+_RESULT_OR_FULL = Literal["RESULT", "FULL"]
 
 
 class Methods(ABC):
@@ -170,8 +172,12 @@ class Methods(ABC):
         narrowed.OtocoAs[OrderFull, _FULL],
         OrderListPlaceOtoco,
     )
-    order_list_place_opo = Call(OrderListPlaceOpo)
-    order_list_place_opoco = Call(OrderListPlaceOpoco)
+    order_list_place_opo = Narrowed3(
+        narrowed.OpoAs[OrderAck, _ACK], narrowed.OpoAs[PendingOrderReport, _RESULT_OR_FULL], OrderListPlaceOpo
+    )
+    order_list_place_opoco = Narrowed3(
+        narrowed.OpocoAs[OrderAck, _ACK], narrowed.OpocoAs[PendingOrderReport, _RESULT_OR_FULL], OrderListPlaceOpoco
+    )
     order_list_cancel = Call(OrderListCancel)
     sor_order_place = Narrowed4(
         narrowed.RouteAs[OrderAck, _ACK],

@@ -28,10 +28,12 @@ from bintrio.api.trading import (
     CanceledOrderList,
     OrderAck,
     OrderFull,
+    OrderListPlaceOpo,
     OrderPlace,
     OrderResult,
     OrderTested,
     OrderTestedWithRates,
+    PendingOrderReport,
     PlacedOrderList,
     ReplacedOrder,
 )
@@ -117,6 +119,55 @@ async def orders(session: Methods, price: Decimal) -> None:
     )
     assert_type(placed, PlacedOrderList[OrderResult])
     assert_type(placed.order_reports, tuple[OrderResult, ...])
+
+
+async def pending_orders(session: Methods) -> None:
+    opo = OrderListPlaceOpo(
+        symbol="X",
+        working_type="LIMIT_MAKER",
+        working_side="BUY",
+        working_price=1,
+        working_quantity=1,
+        pending_type="MARKET",
+        pending_side="SELL",
+        new_order_resp_type="FULL",
+    )
+    assert_type(await session.send(opo), PlacedOrderList[PendingOrderReport | OrderAck])
+    shown = await session.order_list_place_opo(
+        symbol="X",
+        working_type="LIMIT_MAKER",
+        working_side="BUY",
+        working_price=1,
+        working_quantity=1,
+        pending_type="MARKET",
+        pending_side="SELL",
+        new_order_resp_type="FULL",
+    )
+    assert_type(shown, PlacedOrderList[PendingOrderReport])
+    taken = await session.order_list_place_opoco(
+        symbol="X",
+        working_type="LIMIT_MAKER",
+        working_side="BUY",
+        working_price=1,
+        working_quantity=1,
+        pending_side="SELL",
+        pending_above_type="LIMIT_MAKER",
+        pending_above_price=2,
+        new_order_resp_type="ACK",
+    )
+    assert_type(taken, PlacedOrderList[OrderAck])
+    either = await session.order_list_place_opoco(
+        symbol="X",
+        working_type="LIMIT_MAKER",
+        working_side="BUY",
+        working_price=1,
+        working_quantity=1,
+        pending_side="SELL",
+        pending_above_type="LIMIT_MAKER",
+        pending_above_price=2,
+    )
+    assert_type(either, PlacedOrderList[PendingOrderReport | OrderAck])
+    await session.order_list_place_opo(symbol="X", new_order_resp_type="ACK")  # type: ignore[call-overload]
 
 
 async def wrong_orders(session: Methods) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         LegsRequest,
         NewOrder,
         OcoRequest,
+        OnePendingRequest,
         OrderFull,
         OrderTested,
         OrderTestedWithRates,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         ReplacedOrder,
         RoutedOrder,
         SorOrderTestRequest,
+        TwoPendingRequest,
     )
 
     OrderT = TypeVar("OrderT")
@@ -142,6 +144,14 @@ if TYPE_CHECKING:
 
     class OtocoAs(
         OtocoRequest[PlacedOrderList[OrderT]], _As[KindT], Generic[OrderT, KindT], frozen=True, kw_only=True
+    ): ...
+
+    class OpoAs(
+        OnePendingRequest[PlacedOrderList[OrderT]], _As[KindT], Generic[OrderT, KindT], frozen=True, kw_only=True
+    ): ...
+
+    class OpocoAs(
+        TwoPendingRequest[PlacedOrderList[OrderT]], _As[KindT], Generic[OrderT, KindT], frozen=True, kw_only=True
     ): ...
 
     class _WithRates(msgspec.Struct, frozen=True, kw_only=True):
