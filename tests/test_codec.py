@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import json
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, get_args
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 from bintrio._codec import (
     Envelope,
@@ -93,14 +95,32 @@ def test_g1_a_message_nested_too_deep_is_a_violation(data: str) -> None:
 def test_g1_a_result_nested_too_deep_is_a_violation(result_type: Any) -> None:
     for deep in (DEEP, '{"a":' * 100_000, '[{"filterType":' * 100_000):
         with pytest.raises(ProtocolViolation) as caught:
-            read_result("m", result_type, Envelope(id=1, status=200, result=msgspec.Raw(deep.encode())))
+            read_result("m", result_type, Envelope(id=1, status=200, result=Raw(deep.encode())))
         assert caught.value.raw == deep.encode()
 
 
 def test_g10_an_event_nested_too_deep_is_unknown() -> None:
     for deep in (DEEP, '{"e":"balanceUpdate","a":' + DEEP, '{"e":' + DEEP):
-        user_event = read_event(Envelope(event=msgspec.Raw(deep.encode())))
+        user_event = read_event(Envelope(event=Raw(deep.encode())))
         assert user_event.event == UnknownEvent(event_type=None, raw=deep.encode())
+
+
+@pytest.mark.parametrize(
+    "result_type", [Any, ServerTime, OrderPlace.api.result, RelevantFilters, OrderListPlaceOto.api.result]
+)
+def test_g1_no_depth_of_a_result_escapes(result_type: Any) -> None:
+    for depth in range(1, 1100, 3):
+        nested = "[" * depth + "]" * depth
+        for result in (nested, f'{{"serverTime":1,"filterType":{nested}}}', f'{{"price":"x","name":{nested}}}'):
+            with suppress(ProtocolViolation):
+                read_result("m", result_type, read_envelope(f'{{"id":1,"status":200,"result":{result}}}'.encode()))
+
+
+def test_g1_no_depth_of_a_refusal_escapes() -> None:
+    for depth in range(1, 1100, 3):
+        data = f'{{"newOrderResponse":{{"code":-1,"data":{"[" * depth}{"]" * depth}}}}}'
+        error = read_error("order.cancelReplace", Envelope(status=409, error=Failure(-2021, "", Raw(data.encode()))))
+        assert isinstance(error, PartlyDone)
 
 
 ODD_LIMITS: list[Any] = [None, "many", ["ORDERS"], [{"rateLimitType": "ORDERS"}], {"a": 1}]
@@ -146,7 +166,7 @@ def test_an_unknown_outcome_is_no_refusal(status: int, code: int) -> None:
 
 @pytest.mark.parametrize("data", ["1e999", '{"retryAfter":1e999}', DEEP, '{"a":' * 100_000, '["' + "1" * 9_999 + '"'])
 def test_g8_a_refusal_with_unreadable_data_is_still_one(data: str) -> None:
-    failure = Failure(-1003, "Too much.", msgspec.Raw(data.encode()))
+    failure = Failure(-1003, "Too much.", Raw(data.encode()))
     error = read_error("m", Envelope(id=1, status=429, error=failure))
     assert isinstance(error, RateLimited)
     assert (error.data, error.retry_after) == (None, None)
@@ -370,12 +390,18 @@ def test_g10_filters_are_read_again_when_one_is_unknown() -> None:
     known = {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 5}
     unknown = {"filterType": "MOON", "phase": [1]}
     answer = {"exchangeFilters": [known, unknown], "symbolFilters": [], "assetFilters": []}
-    filters = read(RelevantFilters, answer)
+    filters = read(RelevantFilters, answer | {"note": 5})
     assert filters.exchange_filters[0] == MaxNumOrdersFilter(max_num_orders=5)
     assert isinstance(filters.exchange_filters[1], UnknownFilter)
     assert as_json(filters) == answer
     with pytest.raises(ProtocolViolation):
         read(RelevantFilters, {"exchangeFilters": [unknown]})
+
+
+@pytest.mark.parametrize("result_type", [Rich | Plain, tuple[Rich | Plain, ...], Holder])
+def test_an_answer_without_filters_may_speak_of_them(result_type: Any) -> None:
+    with pytest.raises(ProtocolViolation, match="at `result"):
+        read(result_type, {"filterType": "MOON", "price": "x"})
 
 
 def test_a_reply_needs_a_result() -> None:
@@ -394,6 +420,11 @@ def test_halves_of_a_409_are_typed() -> None:
 def test_a_known_event() -> None:
     path = EXAMPLES.parent / "events" / "balanceUpdate.json"
     assert decode_event(path.read_text()).subscription_id == 0
+
+
+@pytest.mark.parametrize("raw", [b'{"e":"\xff"}', b'{"e":1e999}', b"\xff"])
+def test_json_of_what_is_none_is_its_text(raw: bytes) -> None:
+    assert as_json(UnknownEvent(event_type=None, raw=raw)) == raw.decode(errors="replace")
 
 
 def decimal_fields(event_type: Any) -> list[str]:

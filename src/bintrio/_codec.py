@@ -242,7 +242,7 @@ def _read_again(method: str, result_type: Any, raw: msgspec.Raw, error: Exceptio
         raise ProtocolViolation(f"{method}: the reply has no `result`") from None
     try:
         if isinstance(error, msgspec.ValidationError) and b'"filterType"' in bytes(raw):
-            return msgspec.convert(_known_filters(msgspec.json.decode(raw)), result_type)
+            return decoder(result_type)(_encoder.encode(_known_filters(msgspec.json.decode(raw))))
     except _UNREADABLE as still:
         error = still
     raise ProtocolViolation(f"{method}: {_located(error)}", raw=bytes(raw)) from None
@@ -313,7 +313,7 @@ def _converted(half: Any, half_type: Any) -> Any:
     """A half as a record, or as it came if it does not fit."""
     try:
         return msgspec.convert(half, half_type, dec_hook=_one_of)
-    except msgspec.ValidationError:
+    except _UNREADABLE:
         return half
 
 
@@ -652,6 +652,13 @@ def as_json(value: Any) -> Any:
     return _plain_notation(msgspec.to_builtins(value, builtin_types=(Decimal, bytes)))
 
 
+def _json_or_text(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except _UNREADABLE:
+        return raw.decode(errors="replace")
+
+
 def _plain_notation(value: Any) -> Any:
     if isinstance(value, Decimal):
         return plain(value)
@@ -659,7 +666,7 @@ def _plain_notation(value: Any) -> Any:
         fields = cast("dict[str, Any]", value)
         # Only what is unknown holds bytes: its own JSON, which stands for it.
         if isinstance(fields.get("raw"), bytes):
-            return msgspec.json.decode(fields["raw"])
+            return _json_or_text(fields["raw"])
         return {name: _plain_notation(item) for name, item in fields.items()}
     if isinstance(value, list | tuple):
         return [_plain_notation(item) for item in cast("Sequence[Any]", value)]
