@@ -125,4 +125,5 @@ def test_g10_an_event_without_a_type_is_carried(raw: bytes) -> None:
 
 
 def test_the_identity_of_broken_json_is_itself() -> None:
-    assert UnknownEvent(event_type=None, raw=b"{").identity() == b"{"
+    for raw in (b"{", b'{"e":"\xff"}', b"[" * 2000 + b"]" * 2000):
+        assert UnknownEvent(event_type=None, raw=raw).identity() == raw

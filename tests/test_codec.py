@@ -143,12 +143,20 @@ def test_g8_a_refusal_with_odd_rate_limits_is_still_one(odd: Any) -> None:
     assert error.retry_after == 7
 
 
-@pytest.mark.parametrize("odd", ['"status":"200"', '"status":400,"error":"no"', '"status":400,"error":{"code":"x"}'])
+@pytest.mark.parametrize("odd", ['"status":"200"', '"status":200,"error":"no"', '"status":true,"error":{"code":"x"}'])
 def test_g1_a_reply_of_which_only_the_id_can_be_read_fails_its_caller_at_once(odd: str) -> None:
     envelope = read_envelope(f'{{"id":"a",{odd},"rateLimits":null}}'.encode())
     assert envelope == Envelope(id="a")
     with pytest.raises(ProtocolViolation, match="the reply has no status"):
         read_error("m", envelope)
+
+
+@pytest.mark.parametrize("call", ['"id":"a",', '"id":null,', ""])
+@pytest.mark.parametrize("error", ['"no"', '{"code":"x"}'])
+def test_g8_a_refusal_whose_error_cannot_be_read_is_still_one(call: str, error: str) -> None:
+    envelope = read_envelope(f'{{{call}"status":418,"error":{error},"rateLimits":null}}'.encode())
+    assert envelope == Envelope(id="a" if "a" in call else None, status=418)
+    assert isinstance(read_error("ping", envelope), Banned)
 
 
 def test_g2_a_reply_with_a_null_event_is_a_reply() -> None:

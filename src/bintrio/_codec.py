@@ -104,9 +104,15 @@ class Envelope(_Unmetered, frozen=True, kw_only=True):
 
 
 class _Addressed(msgspec.Struct, frozen=True):
-    """All of a reply that is needed to tell its caller that it cannot be read."""
+    """All of a reply that is needed to tell its caller that it cannot be read, or that it says no."""
 
-    id: RequestId
+    id: RequestId | None = None
+    status: Any = 0
+
+    @property
+    def refusal(self) -> int:
+        """The status, if it says no; else 0."""
+        return self.status if isinstance(self.status, int) and self.status >= 400 else 0
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,11 +206,13 @@ def read_envelope(data: bytes) -> Envelope:
 
 
 def _read_in_part(data: bytes, error: Exception) -> Envelope:
-    """The envelope of a message that does not fit, as ``error`` says: without rate limits, or else its id alone."""
+    """The envelope of a message that does not fit, as ``error`` says: without rate limits, or else id and refusal."""
     with suppress(*_UNREADABLE):
         return Envelope(**msgspec.structs.asdict(msgspec.json.decode(data, type=_Unmetered)))
     with suppress(*_UNREADABLE):
-        return Envelope(id=msgspec.json.decode(data, type=_Addressed).id)
+        reply = msgspec.json.decode(data, type=_Addressed)
+        if reply.id is not None or reply.refusal:
+            return Envelope(id=reply.id, status=reply.refusal)
     raise ProtocolViolation(f"message: {error}", raw=data) from None
 
 

@@ -217,11 +217,11 @@ class UnknownEvent(msgspec.Struct, frozen=True, kw_only=True):
         """A value that is equal for the same event on two connections: its JSON without ``E``."""
         try:
             event: Any = msgspec.json.decode(self.raw)
-        except msgspec.DecodeError:
+            if isinstance(event, dict):
+                cast("dict[str, Any]", event).pop("E", None)
+            return msgspec.json.encode(event, order="sorted")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self.raw
-        if isinstance(event, dict):
-            cast("dict[str, Any]", event).pop("E", None)
-        return msgspec.json.encode(event, order="sorted")
 
 
 KnownEvent: TypeAlias = (
