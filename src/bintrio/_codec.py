@@ -175,10 +175,12 @@ def checked_id(chosen: Any) -> RequestId | None:
     Raises:
         InvalidRequest: it is neither a str of 1 to 36 characters nor an int of 64 bits.
     """
+    if chosen is None:
+        return None
     is_str = isinstance(chosen, str) and 0 < len(chosen) <= 36
     is_int = isinstance(chosen, int) and not isinstance(chosen, bool) and -(2**63) <= chosen < 2**63
-    if chosen is None or is_str or is_int:
-        return cast("RequestId | None", chosen)
+    if is_str or is_int:
+        return cast("RequestId", chosen)
     expected = "a str of 1 to 36 characters or an int of 64 bits"
     raise InvalidRequest(f"id must be {expected}, not {type(chosen).__name__} {chosen!r:.80}", field="id")
 
