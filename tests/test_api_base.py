@@ -28,6 +28,7 @@ from bintrio.api._base import (
     excludes,
     fixed_value,
     not_with,
+    only_with,
     parameters,
     plain,
     python_name,
@@ -36,6 +37,7 @@ from bintrio.api._base import (
     requires_value,
     time_zone_in_range,
     together,
+    wire_name,
     within_a_day,
 )
 from bintrio.api._values import Side
@@ -229,6 +231,12 @@ def test_python_names(name: str, expected: str) -> None:
     assert python_name(name) == expected
 
 
+def test_wire_names_are_those_that_requests_go_out_with() -> None:
+    for request_type in catalogue.values():
+        for parameter in parameters(request_type):
+            assert wire_name(parameter.name) == parameter.wire_name
+
+
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=0))
 def test_plain_notation_is_exact(number: Decimal) -> None:
     text = plain(number)
@@ -261,6 +269,9 @@ RULES: list[tuple[Any, dict[str, Any], str | None]] = [
         "price requires side='BUY'",
     ),
     (fixed_value("side", "BUY"), {"side": "SELL"}, "side must be 'BUY'"),
+    (only_with(("limit", "side"), fixed_value("side", "BUY")), {}, None),
+    (only_with(("limit", "side"), fixed_value("side", "BUY")), {"limit": 1}, "side must be 'BUY'"),
+    (only_with(("limit", "side"), fixed_value("side", "BUY")), {"side": "BUY"}, None),
     (at_most(1, "symbols"), {"symbols": ["A", "B"]}, "symbols takes at most 1 items"),
     (within_a_day("limit", "limit"), {}, None),
     (at_least_one("price", "limit"), {"limit": 1}, None),

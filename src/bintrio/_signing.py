@@ -41,12 +41,15 @@ _PEM_LABEL: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 
 def payload(params: Mapping[str, Json]) -> str:
     """The text a signature covers. A value that is not a string is written as it is in the JSON of the request."""
+    names = sorted(params)
+    if "signature" in params:
+        names.remove("signature")
     parts: list[str] = []
-    for name in sorted(params):
+    for name in names:
         value = params[name]
-        if name != "signature":
-            # Most values are strings: to ask here spares them a call.
-            parts.append(f"{name}={value if value.__class__ is str else _as_text(value)}")
+        # Nearly all are one or the other, and their JSON is their text.
+        is_its_text = value.__class__ is str or value.__class__ is int
+        parts.append(f"{name}={value if is_its_text else msgspec.json.encode(value).decode()}")
     return "&".join(parts)
 
 
@@ -197,10 +200,6 @@ def _private_key_types() -> dict[type[Key], type]:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     return {RsaKey: RSAPrivateKey, Ed25519Key: Ed25519PrivateKey}
-
-
-def _as_text(value: Json) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _base64(signature: bytes) -> str:

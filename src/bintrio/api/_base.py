@@ -22,6 +22,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -477,6 +478,12 @@ def requires_value(name: str, other: str, value: str, *, unless: tuple[str, str]
 def fixed_value(name: str, value: str) -> Rule:
     """The exchange takes no other value for ``name``."""
     return lambda request: None if getattr(request, name) == value else f"{name} must be {value!r}"
+
+
+def only_with(names: Sequence[str], *rules: Rule) -> Rule:
+    """Rules that cannot be broken as long as none of the names is given: one look instead of one for each."""
+    values, absent, rule = attrgetter(*names), (None,) * len(names), _all(*rules)
+    return lambda request: None if values(request) == absent else rule(request)
 
 
 def at_most(count: int, name: str) -> Rule:

@@ -24,6 +24,7 @@ from ._base import (
     at_most_one,
     excludes,
     fixed_value,
+    only_with,
     requires,
     requires_by,
     requires_value,
@@ -246,6 +247,7 @@ class NewOrder(Instruction[R_co], Generic[R_co], frozen=True, kw_only=True):
 
 _PRICE = "price|peg_price_type"
 _TRIGGER = "stop_price|trailing_delta"
+_PEG = ("peg_price_type", "peg_offset_type", "peg_offset_value")
 ORDER_RULES = (
     requires_by(
         "type",
@@ -259,10 +261,13 @@ ORDER_RULES = (
             "TAKE_PROFIT_LIMIT": ("time_in_force", _PRICE, "quantity", _TRIGGER),
         },
     ),
-    at_most_one("quantity", "quote_order_qty"),
-    together("peg_offset_type", "peg_offset_value"),
-    excludes("type", ("MARKET", "STOP_LOSS", "TAKE_PROFIT"), "peg_price_type", "peg_offset_type", "peg_offset_value"),
-    requires_value("iceberg_qty", "time_in_force", "GTC", unless=("type", "LIMIT_MAKER")),
+    only_with(
+        ("quote_order_qty", "iceberg_qty", *_PEG),
+        at_most_one("quantity", "quote_order_qty"),
+        together("peg_offset_type", "peg_offset_value"),
+        excludes("type", ("MARKET", "STOP_LOSS", "TAKE_PROFIT"), *_PEG),
+        requires_value("iceberg_qty", "time_in_force", "GTC", unless=("type", "LIMIT_MAKER")),
+    ),
 )
 """What each order type needs ("Place new order", additional mandatory parameters; pegged and iceberg orders)."""
 
