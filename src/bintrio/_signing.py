@@ -16,8 +16,6 @@ Source: "Request security" of the exchange's WebSocket API document.
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -102,13 +100,17 @@ class HmacKey(Key):
     __slots__ = ()
 
     def __init__(self, api_key: str, secret: str) -> None:
-        # Two of the four SHA-256 blocks of a short HMAC depend on the secret alone: they are computed once, here.
-        prepared = hmac.new(_token(secret, "secret").encode(), digestmod=hashlib.sha256)
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.hmac import HMAC
+
+        # Two of the four SHA-256 blocks of a short HMAC depend on the secret alone: they are computed once, here. A
+        # copy of this one takes half the time of a copy of Python's, which is made in Python.
+        prepared = HMAC(_token(secret, "secret").encode(), SHA256())
 
         def signer(message: bytes) -> str:
             signature = prepared.copy()
             signature.update(message)
-            return signature.hexdigest()
+            return signature.finalize().hex()
 
         super().__init__(api_key, signer)
 
