@@ -6,6 +6,7 @@ import gc
 import json
 from contextlib import suppress
 from decimal import Decimal
+from enum import Enum, IntEnum
 from typing import Any, get_args
 
 import msgspec
@@ -491,3 +492,31 @@ def test_an_id_that_the_exchange_does_not_take(chosen: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"^id must be a str of 1 to 36 characters") as caught:
         checked_id(chosen)
     assert caught.value.field == "id"
+
+
+class Sort(str, Enum):  # noqa: UP042  # the older way, whose members format as their names
+    BUY = "BUY"
+
+
+class Count(IntEnum):
+    FIVE = 5
+
+
+def test_raw_parameters_of_derived_types_become_exact() -> None:
+    params = raw_params("m", {Sort.BUY: Sort.BUY, "count": Count.FIVE, "really": True, "list": [Sort.BUY]})
+    assert params == {"BUY": "BUY", "count": 5, "really": True, "list": ["BUY"]}
+    assert {type(name) for name in params} == {str}
+    assert [type(value) for value in params.values()] == [str, int, bool, list]
+
+
+def test_half_a_surrogate_pair_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="m: a parameter holds half a surrogate pair"):
+        write_request(1, "m", {"symbol": "\ud800"})
+
+
+@pytest.mark.parametrize("method", ["order.place", "klines", "openOrders.cancelAll"])
+def test_a_half_done_status_of_a_method_without_halves_has_none(method: str) -> None:
+    reply = {"id": 1, "status": 409, "error": {"code": -2021, "msg": "x", "data": {"a": {"b": 1}}}}
+    error = read_error(method, read_envelope(json.dumps(reply).encode()))
+    assert isinstance(error, PartlyDone)
+    assert (error.done, error.failed) == ({"a": {"b": 1}}, {})

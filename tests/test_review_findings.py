@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -16,10 +18,19 @@ from trio_websocket import ConnectionClosed
 import bintrio
 from bintrio._wire import HandshakeRejected
 from bintrio.api._values import RateLimit
-from bintrio.errors import ConnectionFailed, NotSent, OutcomeUnknown, ProtocolViolation, Rejected
+from bintrio.endpoints import Address
+from bintrio.errors import (
+    ConnectionFailed,
+    InvalidRequest,
+    NotSent,
+    OutcomeUnknown,
+    ProtocolViolation,
+    Rejected,
+    SubscriptionError,
+)
 
 from .peer import ACK, LIMITS, START, URL, Exchange, Peer, ed25519_key, open_exchange, open_pair
-from .test_session import BUY, HMAC, deltas, in_background, stall
+from .test_session import BUY, HMAC, Outcome, deltas, in_background, stall
 
 TIMEOUT = 1.0
 
@@ -210,25 +221,6 @@ async def test_a_subscription_whose_end_is_unknown_can_be_made_again(autojump_cl
         async with session.user_data() as events:
             await exchange.peers[1].balance(1)
             assert await deltas(events, 1) == [1]
-
-
-async def test_a_feed_that_is_always_said_to_be_there_already_ends_within_its_deadline(
-    autojump_clock: MockClock,
-) -> None:
-    async with open_pair(key=HMAC, request_timeout=100, pong_window=1e6) as (session, exchange):
-
-        async def stubborn(peer: Peer, request: dict[str, Any], own: Any = exchange.answer_own) -> bool:
-            if request["method"].startswith("userDataStream.subscribe"):
-                await peer.refuse(request, 400, -2035, "User Data Stream subscription already active.")
-                return True
-            return bool(await own(peer, request))
-
-        exchange.answer_own = stubborn  # type: ignore[method-assign]  # the script is replaced whole
-        with pytest.raises(OutcomeUnknown):
-            async with session.user_data():
-                raise AssertionError
-        assert trio.current_time() == 100
-        assert len(exchange.peers) < 20
 
 
 @pytest.mark.parametrize(("status", "code"), [(504, -1007), (400, -2036)])
@@ -427,23 +419,386 @@ async def test_a_connection_lost_while_its_successor_opens_counts_as_lost(autoju
         assert session.counters.losses == 1
 
 
+async def interrupt_when_idle() -> None:
+    await wait_all_tasks_blocked()
+    signal.raise_signal(signal.SIGINT)
+
+
+def run_with_ctrl_c(main: Callable[[], Awaitable[None]]) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        trio.run(main, clock=MockClock(autojump_threshold=0.01))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+async def close_slowly(exchange: Exchange) -> None:
+    async with bintrio.open_session(URL, connect=exchange.connect, close_timeout=1e6) as session:
+        stall(session, trio.Event())
+        trio.lowlevel.spawn_system_task(interrupt_when_idle)
+
+
 def test_ctrl_c_while_closing_comes_out_bare() -> None:
     async def main() -> None:
         async with open_exchange() as exchange:
-            try:
-                async with bintrio.open_session(URL, connect=exchange.connect, close_timeout=1e6) as session:
-                    stall(session, trio.Event())
-                    trio.lowlevel.spawn_system_task(interrupt)
-            except KeyboardInterrupt:
-                return
-        raise AssertionError
+            with pytest.raises(KeyboardInterrupt):
+                await close_slowly(exchange)
 
-    async def interrupt() -> None:
+    run_with_ctrl_c(main)
+
+
+# Orders that are queued when their connection goes.
+
+
+def hold_writes(session: bintrio.Session) -> trio.Event:
+    """The network takes nothing until the event is set; then it takes everything."""
+    assert session.connection is not None
+    stream: Any = session.connection._wire._stream
+    send_all, is_free = stream.send_stream.send_all, trio.Event()
+
+    async def wait(data: bytes) -> None:
+        await is_free.wait()
+        await send_all(data)
+
+    stream.send_stream.send_all = wait
+    return is_free
+
+
+async def queue_an_order(session: bintrio.Session, nursery: trio.Nursery) -> Outcome:
+    """Behind a call that keeps the writer busy."""
+    in_background(nursery, session.ping)
+    await wait_all_tasks_blocked()
+    outcome = in_background(nursery, lambda: session.send(BUY))
+    await wait_all_tasks_blocked()
+    return outcome
+
+
+async def answer_the_order(peer: Peer) -> None:
+    while (request := await peer.next())["method"] != "order.place":
+        await peer.answer(request)
+    await peer.answer(request, ACK)
+    await trio.sleep(1)
+
+
+@pytest.mark.parametrize("how", ["verdict", "silence", "drain timeout"])
+async def test_g7_an_order_that_is_sent_again_does_not_leave_with_the_connection_that_goes(
+    autojump_clock: MockClock, how: str
+) -> None:
+    async with (
+        open_pair(key=HMAC, request_timeout=300, drain_timeout=5) as (session, exchange),
+        trio.open_nursery() as nursery,
+    ):
+        is_free = hold_writes(session)
+        outcome = await queue_an_order(session, nursery)
+        if how == "verdict":
+            refusal = {"code": -1000, "msg": "an unknown error"}
+            await exchange.peers[0].send(json.dumps({"id": None, "status": 400, "error": refusal}))
+        elif how == "silence":
+            await trio.sleep(60.5)
+        else:
+            await session.rotate()
+            await trio.sleep(5.5)
         await wait_all_tasks_blocked()
-        signal.raise_signal(signal.SIGINT)
+        is_free.set()
+        await answer_the_order(await exchange.peer(1))
+        assert outcome.value is not None
+        assert len(exchange.sent("order.place")) == 1
+        nursery.cancel_scope.cancel()
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        trio.run(main, clock=MockClock(autojump_threshold=0))
-    finally:
-        signal.signal(signal.SIGINT, before)
+
+async def test_g1_an_order_called_unsent_when_the_session_closes_does_not_leave(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange, trio.open_nursery() as nursery:
+        async with bintrio.open_session(URL, connect=exchange.connect, key=HMAC) as session:
+            is_free = hold_writes(session)
+            outcome = await queue_an_order(session, nursery)
+            nursery.start_soon(set_later, is_free)
+        await trio.sleep(1)
+        assert isinstance(outcome.error, NotSent)
+        assert not exchange.sent("order.place")
+
+
+async def set_later(event: trio.Event) -> None:
+    await trio.sleep(0.5)
+    event.set()
+
+
+def test_g6_ctrl_c_takes_a_queued_order_back() -> None:
+    async def main() -> None:
+        async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+            is_free = hold_writes(session)
+            in_background(nursery, session.ping)
+            await wait_all_tasks_blocked()
+            trio.lowlevel.spawn_system_task(interrupt_when_idle)
+            with pytest.raises(KeyboardInterrupt):
+                await session.send(BUY)
+            assert session.connection is not None
+            assert session.connection.in_flight == 1
+            is_free.set()
+            await trio.sleep(1)
+            assert not exchange.sent("order.place")
+            nursery.cancel_scope.cancel()
+
+    run_with_ctrl_c(main)
+
+
+async def test_g7_an_order_does_not_leave_after_its_deadline(autojump_clock: MockClock) -> None:
+    """It waits for the budget within its deadline; the program is busy meanwhile, and comes back late."""
+    async with open_exchange() as exchange:
+        exchange.script["exchangeInfo"] = lambda _peer: {
+            "timezone": "UTC",
+            "serverTime": START,
+            "rateLimits": [LIMITS[0], {**LIMITS[1], "limit": 1}],
+            "exchangeFilters": [],
+            "symbols": [],
+        }
+        async with (
+            bintrio.open_session(URL, connect=exchange.connect, key=HMAC) as session,
+            trio.open_nursery() as nursery,
+        ):
+            first, second = (in_background(nursery, lambda: session.send(BUY)) for _ in range(2))
+            await answer_the_order(exchange.peers[0])
+            autojump_clock.jump(40)
+            await trio.sleep(1)
+            assert len(exchange.sent("order.place")) == 1
+            assert {type(first.error), type(second.error)} == {type(None), NotSent}
+
+
+# Answers that come late.
+
+
+async def test_g2_an_id_whose_answer_may_come_yet_is_not_given_away(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        peer = exchange.peers[0]
+        outcome = in_background(nursery, lambda: session.send(BUY, id=77))
+        request = await peer.next()
+        await trio.sleep(16)
+        assert isinstance(outcome.error, OutcomeUnknown)
+        with pytest.raises(InvalidRequest, match="id 77 is in flight already"):
+            await session.send(BUY, id=77)
+        await peer.answer(request, ACK)
+        await wait_all_tasks_blocked()
+        assert session.counters.dropped_replies == 1
+        again = in_background(nursery, lambda: session.send(BUY, id=77))
+        await peer.answer(await peer.next(), {**ACK, "orderId": 8})
+        await wait_all_tasks_blocked()
+        assert again.value.order_id == 8
+
+
+async def test_g2_the_sessions_own_numbers_keep_clear_of_late_answers(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        peer = exchange.peers[0]
+        last = exchange.log[-1]["id"]
+        with trio.move_on_after(1):
+            await session.send(BUY, id=last + 1)
+        late = await peer.next()
+        in_background(nursery, session.ping)
+        request = await peer.next()
+        assert request["id"] == last + 2
+        await peer.answer(late, ACK)
+        await peer.answer(request)
+
+
+# Feeds.
+
+
+async def listen(session: bintrio.Session, received: list[Any]) -> None:
+    async with session.user_data() as events:
+        async for event in events:
+            received.append(event)
+
+
+async def test_g5_two_connections_that_subscribe_at_the_same_time_bring_each_event_once(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["userDataStream.subscribe"] = None
+        received: list[Any] = []
+        nursery.start_soon(listen, session, received)
+        old = exchange.peers[0]
+        on_old = await old.next()
+        nursery.start_soon(session.rotate)
+        new = await exchange.peer(1)
+        on_new = await new.next()
+        exchange.script["userDataStream.unsubscribe"] = None
+        for peer, request in ((old, on_old), (new, on_new)):
+            await peer.answer(request, {"subscriptionId": 0})
+            await wait_all_tasks_blocked()
+        await old.balance(1)
+        await new.balance(1)
+        await trio.sleep(1)
+        assert len(received) == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_g5_a_subscription_that_comes_while_its_connection_retires_leaves_no_gap(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["userDataStream.subscribe"] = None
+        received: list[Any] = []
+        nursery.start_soon(listen, session, received)
+        old = exchange.peers[0]
+        on_old = await old.next()
+        nursery.start_soon(session.rotate)
+        new = await exchange.peer(1)
+        await new.answer(await new.next(), {"subscriptionId": 0})
+        await wait_all_tasks_blocked()
+        await old.answer(on_old, {"subscriptionId": 0})
+        await trio.sleep(1)
+        await new.balance(1)
+        await trio.sleep(1)
+        assert [type(event) for event in received] == [bintrio.BalanceUpdate]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_feed_that_is_always_refused_as_there_already_raises_and_costs_no_connection(
+    autojump_clock: MockClock,
+) -> None:
+    """A second key of the same account, say."""
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
+
+        async def answer_own(peer: Peer, request: dict[str, Any], own: Any = exchange.answer_own) -> bool:
+            if request["method"] != "userDataStream.subscribe.signature":
+                return bool(await own(peer, request))
+            await peer.refuse(request, 400, -2035, "User Data Stream subscription already active.")
+            return True
+
+        exchange.answer_own = answer_own  # type: ignore[method-assign]  # the script is replaced whole
+        with pytest.raises(SubscriptionError):
+            async with session.user_data(HMAC):
+                raise AssertionError
+        await trio.sleep(600)
+        assert session.counters.connections == 1
+        assert not len(events)
+
+
+# Streams of others.
+
+
+class Odd(Exception):
+    """What a proxy's library may raise."""
+
+
+class Foreign(trio.abc.Stream):
+    """Anybody's stream, which raises what it is told to."""
+
+    def __init__(self, inner: trio.abc.Stream) -> None:
+        self.inner = inner
+        self.failing: set[str] = set()
+
+    def _fail(self, what: str) -> None:
+        if what in self.failing:
+            raise Odd(what)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self._fail("send")
+        await self.inner.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self.inner.receive_some(max_bytes)
+        self._fail("receive")
+        return data
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+        self._fail("close")
+
+
+@pytest.mark.parametrize("what", ["send", "receive"])
+async def test_an_odd_error_of_a_foreign_stream_costs_a_connection_and_not_the_session(
+    autojump_clock: MockClock, what: str
+) -> None:
+    async with open_exchange() as exchange:
+        streams: list[Foreign] = []
+
+        async def connect(address: Address) -> trio.abc.Stream:
+            streams.append(Foreign(await exchange.connect(address)))
+            return streams[-1]
+
+        async with bintrio.open_session(URL, connect=connect) as session, trio.open_nursery() as nursery:
+            streams[0].failing = {what, "close"}
+            outcome = in_background(nursery, session.ping)
+            if what == "receive":
+                await exchange.peers[0].next()
+                await exchange.peers[0].send("{}")
+            second = await exchange.peer(1)
+            await second.answer(await second.next())
+            await wait_all_tasks_blocked()
+            assert outcome.value is not None
+
+
+@pytest.mark.parametrize("how", ["verdict", "rotation"])
+async def test_whoever_waits_for_room_looks_elsewhere_when_the_connection_is_replaced(
+    autojump_clock: MockClock, how: str
+) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        stall(session, trio.Event())
+        for _ in range(3):
+            in_background(nursery, lambda: session.request("x", {"a": "b" * 600_000}))
+            await wait_all_tasks_blocked()
+        outcome = in_background(nursery, session.ping)
+        await wait_all_tasks_blocked()
+        if how == "rotation":
+            await session.rotate()
+        else:
+            refusal = {"code": -1000, "msg": "an unknown error"}
+            await exchange.peers[0].send(json.dumps({"id": None, "status": 400, "error": refusal}))
+        second = await exchange.peer(1)
+        while (request := await second.next())["method"] != "ping":
+            pass
+        await second.answer(request)
+        await wait_all_tasks_blocked()
+        assert outcome.at < 3
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_half_done_status_of_a_method_without_halves_is_a_refusal(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, lambda: session.send(BUY))
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 409, -2021, "x")
+        await wait_all_tasks_blocked()
+        assert isinstance(outcome.error, Rejected)
+
+
+async def test_a_subscription_that_lasted_is_made_again_at_once(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
+        await trio.sleep(31)
+        await exchange.peers[0].event(0, e="eventStreamTerminated", E=START)
+        await wait_all_tasks_blocked()
+        assert trio.current_time() == 31
+        assert len(exchange.sent("userDataStream.subscribe")) == 2
+        assert len(events) == 2
+
+
+async def test_a_subscription_goes_to_the_next_connection_when_its_own_is_lost(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        keep, exchange.script["userDataStream.subscribe"] = exchange.script["userDataStream.subscribe"], None
+        received: list[Any] = []
+        nursery.start_soon(listen, session, received)
+        await exchange.peers[0].next()
+        exchange.script["userDataStream.subscribe"] = keep
+        await exchange.peers[0].cut()
+        await trio.sleep(1)
+        await exchange.peers[1].balance(1)
+        await trio.sleep(1)
+        assert [type(event) for event in received][-1] is bintrio.BalanceUpdate
+        nursery.cancel_scope.cancel()
+
+
+async def test_whatever_the_reader_trips_over_costs_one_connection(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        connection = session.connection
+        assert connection is not None
+        monkeypatch.setattr(connection, "_take", lambda _message: 1 / 0)
+        await exchange.peers[0].send("{}")
+        outcome = in_background(nursery, session.ping)
+        second = await exchange.peer(1)
+        await second.answer(await second.next())
+        await wait_all_tasks_blocked()
+        assert isinstance(connection.cause, ZeroDivisionError)
+        assert outcome.value is not None

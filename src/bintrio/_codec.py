@@ -137,10 +137,18 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_request(request_id: RequestId, method: str, params: Mapping[str, Json]) -> bytes:
-    """One request as JSON."""
-    if params:
-        return _encoder.encode({"id": request_id, "method": method, "params": params})
-    return _encoder.encode({"id": request_id, "method": method})
+    """One request as JSON.
+
+    Raises:
+        InvalidRequest: a name or value is not valid Unicode.
+    """
+    try:
+        if params:
+            return _encoder.encode({"id": request_id, "method": method, "params": params})
+        return _encoder.encode({"id": request_id, "method": method})
+    except UnicodeEncodeError:
+        said = f"{method}: a parameter holds half a surrogate pair, which UTF-8 cannot express"
+        raise InvalidRequest(said) from None
 
 
 def raw_params(method: str, params: Mapping[str, Any]) -> dict[str, Json]:
@@ -154,13 +162,17 @@ def raw_params(method: str, params: Mapping[str, Any]) -> dict[str, Json]:
 
 def _name(method: str, name: Any) -> str:
     if isinstance(name, str):
-        return name
+        return str.__str__(name)
     raise InvalidRequest(f"{method}: parameter names must be str, not {type(name).__name__} {name!r:.80}")
 
 
 def _exact(method: str, name: str, value: Any) -> Json:
-    if isinstance(value, str | int):
+    if isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return str.__str__(value)  # of an enum's member its value
+    if isinstance(value, int):
+        return int(value)
     if isinstance(value, Decimal) and value.is_finite():
         return plain(value)
     if isinstance(value, list | tuple):
@@ -306,7 +318,10 @@ def _plain_values(raw: msgspec.Raw) -> Any:
 def _tell_halves_apart(error: PartlyDone) -> None:
     """Fill ``done`` and ``failed``: a half with a code was refused, another has the type it has in the result."""
     known = catalogue.get(error.method)
-    types = {field.encode_name: field.type for field in msgspec.structs.fields(known.api.result)} if known else {}
+    result: Any = known.api.result if known else None
+    record = get_origin(result) or result
+    fields = msgspec.structs.fields(result) if isinstance(record, type) and issubclass(record, msgspec.Struct) else ()
+    types = {field.encode_name: field.type for field in fields}
     done: dict[str, Any] = {}
     failed: dict[str, Rejected] = {}
     halves = cast("dict[str, Any]", error.data) if isinstance(error.data, dict) else {}

@@ -49,7 +49,7 @@ from .api.user_data import (
     UserDataStreamUnsubscribe,
 )
 from .endpoints import Address
-from .errors import BintrioError, InvalidRequest, OutcomeUnknown, ProtocolViolation, RateLimited, SubscriptionError
+from .errors import BintrioError, InvalidRequest, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
 
 logger: Final = logging.getLogger("bintrio")
 
@@ -263,6 +263,10 @@ class Connection:
         self.terminated: Callable[[Feed], object] = lambda _feed: None
         self._shared = shared
         self._waiting: dict[RequestId, Call] = {}
+        # Ids of calls whose callers are gone, and whose answers may come yet: they must not reach anyone else (G2).
+        self._owed: set[RequestId] = set()
+        # API keys of which the exchange may know a subscription that is not known here.
+        self._unsure: set[str] = set()
         self._idle = trio.Event()
         self._subscribing = trio.Lock()
         self._tasks = trio.CancelScope()
@@ -340,7 +344,8 @@ class Connection:
             logger.warning("connection %d was lost: %s", self.number, cause)
         self.is_due.set()
         for call in self._waiting.values():
-            is_sent = call.outgoing.taken
+            # Taken back, since a wire that closes in good order writes what is queued: it may go out elsewhere (G7).
+            is_sent = not self._wire.withdraw(call.outgoing)
             call.is_sent |= is_sent
             self._write_off(call.charge, is_sent=is_sent)
             call.answer[0].send_nowait(Lost(cause, is_sent=is_sent))
@@ -356,21 +361,29 @@ class Connection:
         self.has_notice = True
         self.is_due.set()
 
+    def stand_down(self) -> None:
+        """Another is in use: whoever waits for room here is to look there."""
+        self._wire.release()
+
     async def retire(self) -> None:
         """Give up the feeds, wait for the answers that are due, and end.
 
         The answer to unsubscribing comes after every event before it, so nothing is lost with the connection.
         """
         try:
-            for feed in list(self.feeds.values()):
-                with suppress(BintrioError):  # then it ends with a gap, when all is answered
-                    await self.unsubscribe(feed, even_if_heard=True)
+            await self._hand_over_feeds()
             while self._waiting and self.cause is None:
                 self._idle = trio.Event()
                 await self._idle.wait()
+            await self._hand_over_feeds()  # one may have come with the last answer
         except Lost as error:
             logger.info("connection %d: retiring went wrong: %s", self.number, error)
         self.end(Ended("it was replaced"))
+
+    async def _hand_over_feeds(self) -> None:
+        for feed in list(self.feeds.values()):
+            with suppress(BintrioError):  # then it ends with a gap, when all is answered
+                await self.unsubscribe(feed, even_if_heard=True)
 
     async def _read(self) -> None:
         try:
@@ -427,7 +440,7 @@ class Connection:
         return self._wire.backlog
 
     async def room(self) -> None:
-        """Wait until there is room to queue a call, or the connection has ended. No checkpoint if there is."""
+        """Wait until there may be room to queue a call, or is no need to wait here. No checkpoint if there is room."""
         try:
             await self._wire.room()
         except WireClosed as closed:
@@ -450,7 +463,7 @@ class Connection:
         self._send(call, now)
         try:
             answer = await call.answer[1].receive()
-        except trio.Cancelled:
+        except BaseException:  # cancelled, or Ctrl-C
             self._forget(call)
             raise
         self._shared.channels.append(call.answer)
@@ -463,7 +476,7 @@ class Connection:
         if self.cause is not None:
             raise Lost(self.cause, is_sent=False)
         call.wire_id = wire_id = self._free_id() if call.id is None else call.id
-        if wire_id in self._waiting:
+        if wire_id in self._waiting or wire_id in self._owed:
             raise InvalidRequest(f"{call.api.name}: id {wire_id!r} is in flight already", field="id")
         data = write_request(wire_id, call.api.name, self._authenticated(call, now))
         try:
@@ -481,7 +494,7 @@ class Connection:
     def _free_id(self) -> int:
         # Ids that users chose are in flight beside our own.
         number = next(self._shared.ids)
-        while number in self._waiting:
+        while number in self._waiting or number in self._owed:
             number = next(self._shared.ids)
         return number
 
@@ -502,10 +515,11 @@ class Connection:
         if self._waiting.get(call.wire_id) is call:
             del self._waiting[call.wire_id]
             self._note_idle()
-        is_sent = not self._wire.withdraw(call.outgoing)
-        call.is_sent |= is_sent
-        if not is_sent:
-            self._write_off(call.charge, is_sent=False)
+            if not self._wire.withdraw(call.outgoing):
+                call.is_sent = True
+                self._owed.add(call.wire_id)
+            else:
+                self._write_off(call.charge, is_sent=False)
 
     def _write_off(self, charge: Charge, *, is_sent: bool) -> None:
         ledger = self._shared.ledger
@@ -539,6 +553,7 @@ class Connection:
     def _take_reply(self, request_id: RequestId, envelope: Envelope) -> None:
         call = self._waiting.pop(request_id, None)
         if call is None:
+            self._owed.discard(request_id)
             self._shared.counters.dropped_replies += 1
             self._shared.ledger.record(envelope.rate_limits, self.last_heard)
         else:
@@ -643,8 +658,8 @@ class Connection:
     async def subscribe(self, feed: Feed) -> None:
         """Carry a feed from the exchange's answer on, unless it is carried already, or nobody hears it.
 
-        If the exchange says that it brings the feed already, then by an id that was never learned: an answer was lost.
-        Only another connection can carry it, so this one is given notice, and it is `Lost`.
+        After an answer was lost, the exchange may say that it brings the feed already, by an id that was never learned.
+        Only another connection can carry it then, so this one is given notice, and it is `Lost`.
         """
         name = UserDataStreamSubscribe.api.name
 
@@ -663,11 +678,15 @@ class Connection:
                     await self.ask(UserDataStreamSubscribe(), accept=accept)
                 else:
                     await self.ask(UserDataStreamSubscribeSignature(), key=feed.key, accept=accept)
-            except SubscriptionError as error:
-                if error.code != ALREADY_SUBSCRIBED:
-                    raise
-                self.give_notice()
-                raise Lost(error, is_sent=True) from None
+                self._unsure.discard(feed.key.api_key)
+            except Rejected as error:
+                if error.code == ALREADY_SUBSCRIBED and feed.key.api_key in self._unsure:
+                    self.give_notice()
+                    raise Lost(error, is_sent=True) from None
+                raise
+            except BaseException:
+                self._unsure.add(feed.key.api_key)
+                raise
             finally:
                 if not feed.is_carried_by(self.number):
                     feed.released(self.number, self._shared.now())
@@ -690,6 +709,9 @@ class Connection:
                     continue
                 try:
                     await self.ask(UserDataStreamUnsubscribe(subscription_id=subscription_id), accept=give_up)
+                except BaseException:
+                    self._unsure.add(feed.key.api_key)
+                    raise
                 finally:
                     if not even_if_heard:
                         give_up()

@@ -306,7 +306,7 @@ async def close_at_once(stream: trio.abc.AsyncResource) -> None:
     """Close without waiting for anything, and without raising."""
     # Not `trio.aclose_forcefully`: if a scope around us is cancelled too, that lets a Cancelled out, which would take
     # the place of the exception on its way.
-    with suppress(*STREAM_ERRORS), trio.CancelScope(shield=True) as scope:
+    with suppress(Exception), trio.CancelScope(shield=True) as scope:
         scope.cancel()
         await stream.aclose()
 

@@ -207,7 +207,7 @@ class Feed:
     def coming(self, connection: int) -> None:
         """The connection is about to subscribe, and may bring events as soon as the exchange has heard of it."""
         self._coming.add(connection)
-        if self._carriers:
+        if len(self._carriers | self._coming) > 1:
             self._overlap = self._overlap or Overlap(self.lateness)
             self._overlap_ends = math.inf
 

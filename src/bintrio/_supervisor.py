@@ -223,6 +223,8 @@ class Supervisor:
             self._shared.ledger.record(info.rate_limits, self._shared.now())
 
     def _swap(self, connection: Connection) -> None:
+        if self._current is not None:
+            self._current.stand_down()
         self._current = connection
         self.last_failure = None
         self._shared.counters.connections += 1

@@ -21,6 +21,8 @@ ahead of everything else, and the writer sees to it that it leaves.
 are seen only while somebody receives, so the caller must do nothing else. While the wire is being closed it reads by
 itself.
 
+**A stream may be anybody's,** a proxy's for instance, and raise what it likes: that ends this wire, and nothing else.
+
 **How a wire ends.** By the first of: a close frame from the server, a broken rule, the end of the stream, a failed
 read or write, or the `async with` being left. What was queued and not yet taken then never leaves, except in the last
 case: leaving in good order writes what is queued, then the close frame. A failed write does not stop reading at once,
@@ -49,7 +51,7 @@ from ._frames import (
     mask_keys,
     parse_close,
 )
-from ._streams import STREAM_ERRORS, PromptStream, close_at_once
+from ._streams import PromptStream, close_at_once
 from ._tasks import protected, protecting
 from .errors import ProtocolViolation
 
@@ -257,7 +259,7 @@ class Wire:
     def _write_at_once(self, frame: bytes, stream: PromptStream) -> None:
         try:
             is_written = stream.send_nowait(frame)
-        except STREAM_ERRORS as error:
+        except Exception as error:
             self._fail_writing(error)
             self._idle_writer.unpark()
             return
@@ -281,7 +283,7 @@ class Wire:
         return self.backlog >= self._max_backlog
 
     async def room(self) -> None:
-        """Wait until fewer than `max_backlog` bytes are waiting to be written.
+        """Wait while `max_backlog` bytes or more are waiting to be written, until some leave or `release` is called.
 
         Not a checkpoint when there is room: it then returns at once, and the `send_nowait` that follows cannot be
         overtaken.
@@ -289,10 +291,14 @@ class Wire:
         Raises:
             WireClosed: there will be none.
         """
-        while self.backlog >= self._max_backlog and self._end is None:
+        if self.backlog >= self._max_backlog and self._end is None:
             await self._senders.park()
         if self._end is not None:
             raise self._closed()
+
+    def release(self) -> None:
+        """Let whoever waits for room go on, although there may be none."""
+        self._senders.unpark_all()
 
     def _grow_backlog(self, size: int) -> None:
         if not self.backlog:  # else the writer is busy, or woken already
@@ -318,7 +324,7 @@ class Wire:
             size, self._unfinished = self._unfinished or len(batch), 0
             try:
                 await self._send(batch)
-            except STREAM_ERRORS as error:
+            except Exception as error:
                 self._fail_writing(error)
                 break
             self._shrink_backlog(size)
@@ -387,7 +393,7 @@ class Wire:
         """Bytes from the stream; none once it has ended."""
         try:
             data = bytes(await self._stream.receive_some(_RECEIVE_SIZE))
-        except STREAM_ERRORS as error:
+        except Exception as error:
             self._lose("reading failed", error)
             return b""
         if not data:
@@ -530,10 +536,11 @@ class Wire:
         with trio.move_on_after(self._close_timeout):
             if self._owes_close:
                 await self._close_politely()
-            with suppress(*STREAM_ERRORS):
+            with suppress(Exception):
                 await self._stream.aclose()
 
     async def _close_politely(self) -> None:
+        self.release()
         self._end = self._end or (CloseCode.NORMAL, "closed by this side", None)
         if not self._server_closed:
             self._closing.set()

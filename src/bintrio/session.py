@@ -381,6 +381,8 @@ class Session(Methods):
             if connection is None or connection.is_full:
                 await self._wait_for_way(call, request)
                 continue
+            if trio.current_time() >= call.deadline:  # it waited, and was woken late by a busy program
+                raise self._overdue(call, request)
             now = self._shared.now()
             delay = self._shared.ledger.delay(call.cost, now)
             if delay > 0:

@@ -272,12 +272,12 @@ def wire_name(name: str) -> str:
 def plain(number: Decimal) -> str:
     """A Decimal in plain notation, every digit kept: ``Decimal("1E-7")`` is ``0.0000001``."""
     text = str(number)
-    return format(number, "f") if "E" in text else text
+    return format(number, "f") if "E" in text or "e" in text else text
 
 
 def _as_plain(value: str | int) -> str | int:
     """A Decimal that msgspec has written as `str` does. Whole milliseconds are an int."""
-    return plain(Decimal(value)) if isinstance(value, str) and "E" in value else value
+    return plain(Decimal(value)) if isinstance(value, str) and ("E" in value or "e" in value) else value
 
 
 # Kinds: each takes a value that is not None, and gives it in its exact form, or None if it cannot be right. The exact
