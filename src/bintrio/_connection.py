@@ -502,7 +502,8 @@ class Connection:
         if not call.api.signed:
             return call.params
         call.final_at = timestamp + call.window
-        params = {**call.params, "timestamp": timestamp}
+        params = call.params.copy()
+        params["timestamp"] = timestamp
         key = call.key or (None if self.is_logged_on else self._shared.key)
         if key is not None:
             params["apiKey"] = key.api_key

@@ -434,9 +434,9 @@ class Session(Methods):
 def _identified(request: Request[Any]) -> dict[str, Json]:
     """The parameters of a request, with every client order id that it lacks. These are random, with nobody's prefix."""
     params = request.params()
-    for name in request.api.client_ids:
-        if getattr(request, name) is None:
-            params[wire_name(name)] = os.urandom(16).hex()
+    for name in map(wire_name, request.api.client_ids):
+        if name not in params:
+            params[name] = os.urandom(16).hex()
     return params
 
 
