@@ -788,13 +788,17 @@ async def test_a_subscription_goes_to_the_next_connection_when_its_own_is_lost(a
         nursery.cancel_scope.cancel()
 
 
+def _trip(_message: bytes) -> None:
+    raise ZeroDivisionError
+
+
 async def test_whatever_the_reader_trips_over_costs_one_connection(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
         connection = session.connection
         assert connection is not None
-        monkeypatch.setattr(connection, "_take", lambda _message: 1 / 0)
+        monkeypatch.setattr(connection, "_take", _trip)
         await exchange.peers[0].send("{}")
         outcome = in_background(nursery, session.ping)
         second = await exchange.peer(1)

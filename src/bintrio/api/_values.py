@@ -72,6 +72,8 @@ class Record(
 ):
     """Something the exchange sends. Unknown fields are no error; a missing one is, unless it may be None.
 
+    What is unknown here is left out; `Session.request` gives every field as it came (G10).
+
     The garbage collector need not look at records: what is made from JSON and cannot be changed holds no cycle.
     """
 
