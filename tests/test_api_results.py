@@ -80,6 +80,24 @@ def test_no_field_is_lost(method: str, path: Path) -> None:
     assert encoded(method, message) == message
 
 
+NEW: dict[str, Any] = {"newField": [1, {"price": "0.10"}], "another": None}
+
+
+def extended(value: Any) -> Any:
+    """A JSON value with two new fields in each of its objects."""
+    if isinstance(value, list):
+        return list(map(extended, value))  # pyright: ignore[reportUnknownArgumentType]
+    if not isinstance(value, dict):
+        return value
+    return {name: extended(item) for name, item in cast("dict[str, Any]", value).items()} | NEW
+
+
+@pytest.mark.parametrize(("method", "path"), CASES, ids=lambda value: value.stem if isinstance(value, Path) else value)
+def test_g10_no_field_is_lost_that_is_new(method: str, path: Path) -> None:
+    message = {name: extended(value) if name != "error" else value for name, value in whole(path).items()}
+    assert encoded(method, message) == message
+
+
 NOT_MADE = {
     "depth": "positional arrays, which the description does not take apart",
     "klines": "positional arrays",

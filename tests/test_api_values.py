@@ -64,4 +64,6 @@ def test_sole_marks_a_result() -> None:
 def test_a_record_has_camel_case_and_shows_and_writes_what_is_set() -> None:
     assert repr(Rich(first_price=1)) == "Rich(first_price=1)"
     assert msgspec.json.encode(Rich(first_price=1)) == b'{"firstPrice":1}'
-    assert msgspec.json.decode(b'{"firstPrice":1,"unknown":[]}', type=Rich) == Rich(first_price=1)
+    assert msgspec.json.decode(b'{"firstPrice":1}', type=Rich) == Rich(first_price=1)
+    with pytest.raises(msgspec.ValidationError, match="unknown"):  # which is read once more, see _lenient
+        msgspec.json.decode(b'{"firstPrice":1,"unknown":[]}', type=Rich)

@@ -400,9 +400,10 @@ def test_g10_filters_are_read_again_when_one_is_unknown() -> None:
     unknown = {"filterType": "MOON", "phase": [1]}
     answer = {"exchangeFilters": [known, unknown], "symbolFilters": [], "assetFilters": []}
     filters = read(RelevantFilters, answer | {"note": 5})
+    assert filters.unknown_fields == b'{"note":5}'
     assert filters.exchange_filters[0] == MaxNumOrdersFilter(max_num_orders=5)
     assert isinstance(filters.exchange_filters[1], UnknownFilter)
-    assert as_json(filters) == answer
+    assert as_json(filters) == answer | {"note": 5}
     with pytest.raises(ProtocolViolation):
         read(RelevantFilters, {"exchangeFilters": [unknown]})
 
@@ -424,6 +425,39 @@ def test_halves_of_a_409_are_typed() -> None:
     assert isinstance(error, PartlyDone)
     assert error.done["newOrderResponse"].order_id == 12569099453
     assert error.failed["cancelResponse"].code == -2011
+
+
+def test_g10_halves_of_a_409_keep_what_is_unknown() -> None:
+    path = EXAMPLES / "order.cancelReplace" / "response-partial-cancel-failed.json"
+    reply = json.loads(path.read_bytes())
+    reply["error"]["data"]["newOrderResponse"]["note"] = {"a": 5}
+    error = decode_response("order.cancelReplace", json.dumps(reply)).error
+    assert isinstance(error, PartlyDone)
+    assert error.done["newOrderResponse"].order_id == 12569099453
+    assert error.done["newOrderResponse"].unknown_fields == b'{"note":{"a":5}}'
+
+
+def test_a_half_of_a_409_that_cannot_be_read_comes_as_it_is() -> None:
+    data: dict[str, Any] = {"cancelResponse": {"code": 5, "msg": []}, "newOrderResponse": [1]}
+    reply: dict[str, Any] = {"id": 1, "status": 409, "error": {"code": -2021, "msg": "", "data": data}}
+    error = decode_response("order.cancelReplace", json.dumps(reply)).error
+    assert isinstance(error, PartlyDone)
+    assert error.done == {"cancelResponse": {"code": 5, "msg": []}}
+
+
+def test_g10_a_new_field_may_have_no_value_in_python() -> None:
+    found = read_result("time", ServerTime, read_envelope(b'{"id":1,"result":{"serverTime":5,"far":1e999}}'))
+    assert found.unknown_fields == b'{"far":1e999}'
+    assert as_json(found) == {"serverTime": 5, "far": "1e999"}
+
+
+def test_g10_rate_limits_may_have_new_fields() -> None:
+    limit = {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 5, "count": 2, "note": 5}
+    reply: dict[str, Any] = {"id": 1, "status": 200, "result": {}, "rateLimits": [limit], "note": 5}
+    envelope = read_envelope(json.dumps(reply).encode())
+    assert (envelope.id, envelope.status, envelope.result) == (1, 200, Raw(b"{}"))
+    assert envelope.rate_limits[0].count == 2
+    assert as_json(envelope.rate_limits) == [limit]
 
 
 def test_a_known_event() -> None:
@@ -516,7 +550,7 @@ def test_half_a_surrogate_pair_is_refused() -> None:
 
 @pytest.mark.parametrize("method", ["order.place", "klines", "openOrders.cancelAll"])
 def test_a_half_done_status_of_a_method_without_halves_has_none(method: str) -> None:
-    reply = {"id": 1, "status": 409, "error": {"code": -2021, "msg": "x", "data": {"a": {"b": 1}}}}
+    reply: dict[str, Any] = {"id": 1, "status": 409, "error": {"code": -2021, "msg": "x", "data": {"a": {"b": 1}}}}
     error = read_error(method, read_envelope(json.dumps(reply).encode()))
     assert isinstance(error, PartlyDone)
     assert (error.done, error.failed) == ({"a": {"b": 1}}, {})

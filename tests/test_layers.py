@@ -36,7 +36,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "api._narrowed",
     ),
     # 1: rules without I/O
-    ("_frames", "_codec", "_signing", "_settings", "_clock", "_ledger", "times", "columns", "rules"),
+    ("_frames", "_lenient", "_codec", "_signing", "_settings", "_clock", "_ledger", "times", "columns", "rules"),
     # 2: one connection
     ("_rotation", "_tasks", "_streams", "_wire", "_subscriptions", "_connection"),
     # 3: the client, and the sandbox, which is one room: within it only cycles are forbidden

@@ -9,11 +9,10 @@ members of a union apart by a tag, which these answers do not have, so the first
 One that does not fit, though the answer has fields that only it knows, is at fault: a RESULT without its status must
 not pass for an ACK. Inside a record such a union is a `OneOf`, which msgspec hands back to us (`_one_of`).
 
-Filters do have a tag, so msgspec decodes them at full speed (exchangeInfo has reached 17 MB). Only when that fails is
-the answer read a second time, with every filter that does not fit turned into an `UnknownFilter` (G10).
-
-An envelope that does not fit is read again too, as far as it does (`_read_in_part`): a reply with an odd rate limit
-still has a caller, who should not wait for it until the deadline.
+What does not fit is read a second time, since it may only be news (G10). Unknown fields are kept (`_lenient`). Filters
+have a tag, so msgspec decodes them at full speed (exchangeInfo has reached 17 MB), and only now is every one that does
+not fit turned into an `UnknownFilter`. An envelope is read as far as it fits (`_read_in_part`): a reply with an odd
+rate limit still has a caller, who should not wait for it until the deadline.
 
 Source: "Request format", "Response format" and "Event format" of the WebSocket API document.
 """
@@ -29,8 +28,9 @@ from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, cast, ge
 
 import msgspec
 
+from ._lenient import lenient, settled
 from .api._base import Json, catalogue, plain
-from .api._values import RateLimit, Record, Sole
+from .api._values import RateLimit, Sole
 from .api.events import (
     AllocationReport,
     BalanceUpdate,
@@ -82,7 +82,7 @@ class _FailedHalf(msgspec.Struct, frozen=True):
     data: Any = None
 
 
-class _Unmetered(Record, frozen=True, kw_only=True):
+class _Unmetered(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
     """An envelope without its rate limits."""
 
     id: RequestId | None = None
@@ -101,6 +101,12 @@ class Envelope(_Unmetered, frozen=True, kw_only=True):
     """
 
     rate_limits: tuple[RateLimit, ...] = ()
+
+
+class _Metered(msgspec.Struct, frozen=True, rename="camel"):
+    """The rate limits of a reply."""
+
+    rate_limits: msgspec.Raw = _ABSENT
 
 
 class _Addressed(msgspec.Struct, frozen=True):
@@ -220,9 +226,16 @@ def read_envelope(data: bytes) -> Envelope:
 
 
 def _read_in_part(data: bytes, error: Exception) -> Envelope:
-    """The envelope of a message that does not fit, as ``error`` says: without rate limits, or else id and refusal."""
+    """The envelope of a message that does not fit, as ``error`` says: without rate limits, or else id and refusal.
+
+    Rate limits that are only more than we know are kept.
+    """
     with suppress(*_UNREADABLE):
-        return Envelope(**msgspec.structs.asdict(msgspec.json.decode(data, type=_Unmetered)))
+        unmetered = msgspec.structs.asdict(msgspec.json.decode(data, type=_Unmetered))
+        with suppress(*_UNREADABLE):
+            limits = msgspec.json.decode(data, type=_Metered).rate_limits
+            return Envelope(**unmetered, rate_limits=_read_leniently(tuple[RateLimit, ...], limits))
+        return Envelope(**unmetered)
     with suppress(*_UNREADABLE):
         reply = msgspec.json.decode(data, type=_Addressed)
         if reply.id is not None or reply.refusal:
@@ -241,8 +254,8 @@ def read_result(method: str, result_type: Any, envelope: Envelope) -> Any:
         read = _reader(method, result_type)
     try:
         return read(envelope.result)
-    except _UNREADABLE as error:
-        return _read_again(method, result_type, envelope.result, error)
+    except _UNREADABLE:
+        return _read_again(method, result_type, envelope.result)
 
 
 # For each method of the catalogue whose result was read before, its type and how to read it. To look for a union in
@@ -258,16 +271,23 @@ def _reader(method: str, result_type: Any) -> Callable[[Any], Any]:
     return read
 
 
-def _read_again(method: str, result_type: Any, raw: msgspec.Raw, error: Exception) -> Any:
-    """Read what did not fit, as ``error`` says, once more, with the filters that are at fault as `UnknownFilter`."""
+def _read_again(method: str, result_type: Any, raw: msgspec.Raw) -> Any:
+    """Read what did not fit once more, with what is unknown: fields, and then filters as `UnknownFilter`."""
     if not raw:
         raise ProtocolViolation(f"{method}: the reply has no `result`") from None
     try:
-        if isinstance(error, msgspec.ValidationError) and b'"filterType"' in bytes(raw):
-            return decoder(result_type)(_encoder.encode(_known_filters(msgspec.json.decode(raw))))
-    except _UNREADABLE as still:
-        error = still
-    raise ProtocolViolation(f"{method}: {_located(error)}", raw=bytes(raw)) from None
+        try:
+            return _read_leniently(result_type, raw)
+        except msgspec.ValidationError:
+            if b'"filterType"' not in bytes(raw):
+                raise
+            return _read_leniently(result_type, _encoder.encode(_known_filters(msgspec.json.decode(raw))))
+    except _UNREADABLE as error:
+        raise ProtocolViolation(f"{method}: {_located(error)}", raw=bytes(raw)) from None
+
+
+def _read_leniently(known: Any, raw: bytes | msgspec.Raw) -> Any:
+    return settled(decoder(lenient(known))(raw), raw)
 
 
 def _located(error: Exception) -> str:
@@ -326,20 +346,26 @@ def _tell_halves_apart(error: PartlyDone) -> None:
     failed: dict[str, Rejected] = {}
     halves = cast("dict[str, Any]", error.data) if isinstance(error.data, dict) else {}
     for name, half in halves.items():
-        refusal = _converted(half, _FailedHalf)
-        if isinstance(refusal, _FailedHalf):
+        refusal = _refused(half)
+        if refusal is not None:
             failed[name] = _rejection(error.method, 400, refusal, refusal.data, error.rate_limits)
         elif isinstance(half, dict):
-            done[name] = _converted(half, types.get(name, Any))
+            done[name] = _half(half, types.get(name, Any))
     error.done, error.failed = done, failed
 
 
-def _converted(half: Any, half_type: Any) -> Any:
-    """A half as a record, or as it came if it does not fit."""
+def _refused(half: Any) -> _FailedHalf | None:
     try:
-        return msgspec.convert(half, half_type, dec_hook=_one_of)
+        return msgspec.convert(half, _FailedHalf)
     except _UNREADABLE:
-        return half
+        return None
+
+
+def _half(half: Any, half_type: Any) -> Any:
+    """A half that was done: a record, or as it came if it does not fit."""
+    with suppress(*_UNREADABLE):
+        return _read_leniently(half_type, _encoder.encode(half))
+    return half
 
 
 def read_event(envelope: Envelope) -> UserEvent:
@@ -347,7 +373,10 @@ def read_event(envelope: Envelope) -> UserEvent:
     raw = envelope.event
     event: Event
     try:
-        event = _event_decoder()(raw)
+        try:
+            event = _event_decoder()(raw)
+        except msgspec.ValidationError:
+            event = cast("KnownEvent", _read_leniently(KnownEvent, raw))
         if not _IS_FINITE[type(event)](event):
             event = _unknown(raw)
     except _UNREADABLE:
@@ -483,11 +512,16 @@ def decoder(result_type: Any) -> Callable[[Any], Any]:
     origin = get_origin(result_type)
     if origin is Annotated and Sole in get_args(result_type):
         return _unwrapped(decoder(get_args(result_type)[0]))
-    if origin in {Union, UnionType}:
+    if origin in {Union, UnionType} and not _have_tags(get_args(result_type)):
         return _by_shape(get_args(result_type))
     if origin is tuple and get_origin(get_args(result_type)[0]) in {Union, UnionType}:
         return _each(decoder(get_args(result_type)[0]))
     return msgspec.json.Decoder(result_type, dec_hook=_one_of).decode
+
+
+def _have_tags(members: Sequence[Any]) -> bool:
+    configs = [getattr(member, "__struct_config__", None) for member in members]
+    return all(config is not None and config.tag is not None for config in configs)
 
 
 _split: Final = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
@@ -644,7 +678,7 @@ def _known_filters(value: Any) -> Any:
 
 @cache
 def _filter_reader() -> Callable[[bytes], Any]:
-    return msgspec.json.Decoder(Filter).decode
+    return msgspec.json.Decoder(lenient(Filter)).decode
 
 
 # The sandbox's side
@@ -673,7 +707,10 @@ def write_event(subscription_id: int | None, event: Event) -> bytes:
 
 
 def as_json(value: Any) -> Any:
-    """Records to JSON values with every Decimal in plain notation; fields that are None by default are left out."""
+    """Records to JSON values with every Decimal in plain notation, and unknown fields in their places.
+
+    Fields that are None by default are left out.
+    """
     return _plain_notation(msgspec.to_builtins(value, builtin_types=(Decimal, bytes)))
 
 
@@ -692,6 +729,9 @@ def _plain_notation(value: Any) -> Any:
         # Only what is unknown holds bytes: its own JSON, which stands for it.
         if isinstance(fields.get("raw"), bytes):
             return _json_or_text(fields["raw"])
+        if isinstance(fields.get("unknown_fields"), bytes):
+            unknown = msgspec.json.decode(fields.pop("unknown_fields"), type=dict[str, msgspec.Raw])
+            return _plain_notation(fields) | {name: _json_or_text(bytes(part)) for name, part in unknown.items()}
         return {name: _plain_notation(item) for name, item in fields.items()}
     if isinstance(value, list | tuple):
         return [_plain_notation(item) for item in cast("Sequence[Any]", value)]

@@ -29,5 +29,5 @@ def to_columns(rows: Sequence[msgspec.Struct] | OrderBook) -> dict[str, list[Any
         return {"side": sides, **to_columns((*rows.bids, *rows.asks))}
     if not rows:
         return {}
-    names = rows[0].__struct_fields__
+    names = [name for name in rows[0].__struct_fields__ if name != "unknown_fields"]
     return {name: [getattr(row, name) for row in rows] for name in names}

@@ -67,15 +67,29 @@ else:
             return Annotated[result, cls]
 
 
-class Record(
-    msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, repr_omit_defaults=True, gc=False
+class Lossless(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    repr_omit_defaults=True,
+    forbid_unknown_fields=True,
+    gc=False,
 ):
-    """Something the exchange sends. Unknown fields are no error; a missing one is, unless it may be None.
+    """An object that the exchange sends. A missing field is an error, unless it may be None; an unknown one is kept.
 
-    What is unknown here is left out; `Session.request` gives every field as it came (G10).
+    The garbage collector need not look at it: what is made from JSON and cannot be changed holds no cycle.
 
-    The garbage collector need not look at records: what is made from JSON and cannot be changed holds no cycle.
+    Attributes:
+        unknown_fields: the fields that this release does not know, as a JSON object in the words of the exchange;
+            None if there are none (G10).
     """
+
+    unknown_fields: bytes | None = msgspec.field(default=None, name="unknown_fields")
+
+
+class Record(Lossless, frozen=True, kw_only=True, rename="camel"):
+    """A result, or a part of one."""
 
 
 Side: TypeAlias = Open[Literal["BUY", "SELL"]]

@@ -24,6 +24,7 @@ from ._values import (
     ExpiryReason,
     ListOrderStatus,
     ListStatusType,
+    Lossless,
     MatchType,
     OrderCapacity,
     OrderRejectReason,
@@ -39,8 +40,15 @@ from ._values import (
 )
 
 
-class _Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
-    """A part of an event."""
+class _Item(Lossless, frozen=True, kw_only=True):
+    """An event, or a part of one."""
+
+
+def _known_values(value: Any) -> Any:
+    """The values of an event, and of its parts, in the order of the fields; without what is unknown of them."""
+    if isinstance(value, tuple):
+        return tuple(map(_known_values, value))  # pyright: ignore[reportUnknownArgumentType]
+    return _known_values(msgspec.structs.astuple(value)[1:]) if isinstance(value, _Item) else value
 
 
 class _Event(_Item, frozen=True, kw_only=True, tag_field="e"):
@@ -49,8 +57,11 @@ class _Event(_Item, frozen=True, kw_only=True, tag_field="e"):
     event_time: Timestamp = field(name="E")
 
     def identity(self) -> Hashable:
-        """A value that is equal for the same event on two connections: all but its ``event_time``."""
-        return type(self), msgspec.structs.astuple(self)[1:]
+        """A value that is equal for the same event on two connections: all that is known of it but its ``event_time``.
+
+        What is unknown may differ, since servers are not all upgraded at once.
+        """
+        return type(self), _known_values(self)[1:]
 
 
 class AssetBalance(_Item, frozen=True, kw_only=True):

@@ -11,12 +11,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TypeAlias
 
-import msgspec
-
-from ._values import Timestamp
+from ._values import Lossless, Timestamp
 
 
-class _Filter(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="filterType", omit_defaults=True):
+class _Filter(Lossless, frozen=True, kw_only=True, rename="camel", tag_field="filterType"):
     """What all filters share."""
 
 

@@ -14,6 +14,7 @@ import msgspec
 from ._base import R_co, Request, api, at_most, at_most_one, exactly_one, not_with, time_zone_in_range
 from ._values import (
     KlineInterval,
+    Lossless,
     Record,
     ReferencePriceCalculationType,
     SymbolStatusFilter,
@@ -97,10 +98,9 @@ class BlockTradesHistorical(Request[tuple[BlockTrade, ...]], frozen=True, kw_onl
 
 
 class AggregateTrade(
-    msgspec.Struct,
+    Lossless,
     frozen=True,
     kw_only=True,
-    gc=False,
     rename={
         "id": "a",
         "price": "p",
