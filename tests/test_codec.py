@@ -451,6 +451,14 @@ def test_g10_a_new_field_may_have_no_value_in_python() -> None:
     assert as_json(found) == {"serverTime": 5, "far": "1e999"}
 
 
+@pytest.mark.parametrize("value", ["", "x", b"null", 5, -1, 2**70, 0.5, [], {}])
+def test_g10_a_new_field_may_have_the_name_that_we_keep_new_fields_under(value: Any) -> None:
+    answer = b'{"serverTime":5,"unknown_fields":' + (value if isinstance(value, bytes) else json.dumps(value).encode())
+    found = read_result("time", ServerTime, read_envelope(b'{"id":1,"result":' + answer + b"}}"))
+    assert found.server_time == 5
+    assert as_json(found) == json.loads(answer + b"}")
+
+
 def test_g10_rate_limits_may_have_new_fields() -> None:
     limit = {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 5, "count": 2, "note": 5}
     reply: dict[str, Any] = {"id": 1, "status": 200, "result": {}, "rateLimits": [limit], "note": 5}

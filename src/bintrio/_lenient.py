@@ -8,10 +8,10 @@ its own that nobody asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, Final, TypeAlias, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, cast, get_args, get_origin
 
 import msgspec
 
@@ -25,9 +25,6 @@ _encode: Final = msgspec.json.Encoder().encode
 # To a type checker these are no values.
 _one_of: Final[Any] = OneOf
 _union: Final[Any] = Union
-
-_known: Final[dict[type, type[Lossless]]] = {}
-"""The record of which each twin is one."""
 
 
 @cache
@@ -53,36 +50,61 @@ def _any_of(members: tuple[Any, ...]) -> Any:
     return _union[tuple(map(lenient, members))]
 
 
-def _twin(record: type[Lossless], fields: tuple[msgspec.structs.FieldInfo, ...]) -> type[msgspec.Struct]:
+class _Twin(NamedTuple):
+    """What there is to know of the twin of a record.
+
+    Attributes:
+        record: the record.
+        names: of its fields in JSON, and of its tag.
+        nested: of those that may have records in them the name, and the name in JSON.
+    """
+
+    record: type[Lossless]
+    names: frozenset[str | None]
+    nested: tuple[tuple[str, str], ...]
+
+
+_twins: Final[dict[type, _Twin]] = {}
+
+
+def _twin(record: type[Lossless], fields: Sequence[msgspec.structs.FieldInfo]) -> type[msgspec.Struct]:
+    fields = [field for field in fields if field.name != "unknown_fields"]
+    config = record.__struct_config__
     twin = msgspec.defstruct(
         record.__name__,
-        [
-            (field.name, lenient(field.type), msgspec.field(default=field.default, name=field.encode_name))
-            for field in fields
-            if field.name != "unknown_fields"
-        ],
+        [(field.name, lenient(field.type), _as_in_json(field)) for field in fields],
         kw_only=True,
-        tag_field=record.__struct_config__.tag_field,
-        tag=record.__struct_config__.tag,
+        tag_field=config.tag_field,
+        tag=config.tag,
     )
-    _known[twin] = record
+    _twins[twin] = _Twin(
+        record,
+        frozenset(field.encode_name for field in fields) | {config.tag_field},
+        tuple((field.name, field.encode_name) for field in fields if lenient(field.type) != field.type),
+    )
     return twin
+
+
+def _as_in_json(field: msgspec.structs.FieldInfo) -> Any:
+    defaults: dict[str, Any] = {"default": field.default, "default_factory": field.default_factory}
+    return msgspec.field(**defaults, name=field.encode_name)
 
 
 def settled(value: Any, raw: bytes | msgspec.Raw) -> Any:
     """What was read as a `lenient` type from ``raw``, in the known records, with the unknown fields of each."""
     if isinstance(value, tuple):
         return tuple(map(settled, value, _items(raw)))  # pyright: ignore[reportUnknownArgumentType]
-    twin = cast("type[msgspec.Struct]", type(value))
-    record = _known.get(twin)
-    if record is None:
+    twin = _twins.get(cast("type[msgspec.Struct]", type(value)))
+    if twin is None:
         return value
     fields = _fields(raw)
-    unknown = fields[0] if isinstance(fields, tuple) else fields  # an array of one: a `Sole`
-    unknown.pop(record.__struct_config__.tag_field or "", None)
-    known: dict[str, Any] = {}
-    for field in msgspec.structs.fields(twin):
-        part = unknown.pop(field.encode_name, None)
-        found = getattr(value, field.name)
-        known[field.name] = found if part is None else settled(found, part)
-    return record(**known, unknown_fields=_encode(unknown) if unknown else None)
+    if isinstance(fields, tuple):  # an array of one: a `Sole`
+        (fields,) = fields
+    known = msgspec.structs.asdict(value)
+    for name, name_in_json in twin.nested:
+        if name_in_json in fields:
+            known[name] = settled(known[name], fields[name_in_json])
+    if not twin.names.issuperset(fields):
+        unknown = {name: part for name, part in fields.items() if name not in twin.names}
+        known["unknown_fields"] = _encode(unknown)
+    return twin.record(**known)

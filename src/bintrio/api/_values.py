@@ -67,6 +67,13 @@ else:
             return Annotated[result, cls]
 
 
+if TYPE_CHECKING:
+    UnknownFields: TypeAlias = bytes | None
+else:
+    # There is no such number, so that JSON cannot fill the field: only `_lenient` does.
+    UnknownFields = Annotated[int, msgspec.Meta(gt=0, lt=0)]
+
+
 class Lossless(
     msgspec.Struct,
     frozen=True,
@@ -85,7 +92,7 @@ class Lossless(
             None if there are none (G10).
     """
 
-    unknown_fields: bytes | None = msgspec.field(default=None, name="unknown_fields")
+    unknown_fields: UnknownFields = msgspec.field(default=None, name="unknown_fields")
 
 
 class Record(Lossless, frozen=True, kw_only=True, rename="camel"):
