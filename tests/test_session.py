@@ -1145,12 +1145,16 @@ async def test_a_lost_connection_is_replaced_with_growing_pauses(autojump_clock:
 
 async def test_connections_that_do_not_last_are_replaced_with_growing_pauses(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, exchange):
+        opened_at: list[float] = []
         for number in range(8):
             peer = await exchange.peer(number)
+            opened_at.append(trio.current_time())
             await trio.sleep(0.1)
             await peer.cut()
         await exchange.peer(8)
-        # At least half of 0.25, 0.5, 1, 2, 4, 8, 16 and 30 s.
+        # The first was chance. After that at least half of 0.5, 1, 2, 4, 8, 16 and 30 s.
+        assert opened_at[1] - opened_at[0] < 0.2
+        assert opened_at[2] - opened_at[1] > 0.3
         assert 30 <= trio.current_time() <= 64
         assert session.counters.losses == 8
         await trio.sleep(40)

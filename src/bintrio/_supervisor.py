@@ -135,13 +135,16 @@ class Supervisor:
         self._chores.start_soon(protected, self._retire, old)
 
     async def _open_sometime(self) -> Connection:
+        # One connection that is lost soon is bad luck, two in a row are a reason to wait.
+        is_patient = self._failures > 1
         while True:
-            if self._failures:
+            if is_patient:
                 await trio.sleep(backoff(self._failures - 1, random.random()))
             try:
                 await self._shared.room_for(CONNECT_COST)
                 return await self._open_any()
             except (ConnectionFailed, Rejected, InvalidRequest) as error:
+                is_patient = True
                 self.last_failure = error
                 self._failures += 1
                 logger.warning("no other connection yet: %s", error)
