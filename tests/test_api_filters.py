@@ -10,6 +10,7 @@ import pytest
 
 from bintrio._codec import as_json, decode_response
 from bintrio.api.filters import Filter, PriceFilter, TPlusSellFilter, UnknownFilter
+from bintrio.errors import ProtocolViolation
 
 from .catalogue import EXAMPLES, document
 
@@ -25,7 +26,7 @@ def test_every_filter_is_known() -> None:
 @pytest.mark.parametrize("name", FILTERS)
 def test_filter_has_the_documented_fields(name: str) -> None:
     fields = msgspec.structs.fields(TYPES[name])
-    assert {field.encode_name for field in fields} - {"unknown_fields"} == set(FILTERS[name]["fields"])
+    assert {field.encode_name for field in fields} - {"unknown fields"} == set(FILTERS[name]["fields"])
     decoded = msgspec.json.decode(json.dumps(FILTERS[name]["example"]), type=Filter)
     assert type(decoded) is TYPES[name]
     assert as_json(decoded) == FILTERS[name]["example"]
@@ -66,3 +67,26 @@ def test_a_filter_known_from_the_sbe_schema() -> None:
     decode = msgspec.json.Decoder(Filter).decode
     assert decode(b'{"filterType":"T_PLUS_SELL"}') == TPlusSellFilter()
     assert decode(b'{"filterType":"T_PLUS_SELL","endTime":5}') == TPlusSellFilter(end_time=5)
+
+
+NEWS = b'"other":1.10000000000000000000000012'
+
+
+def test_g10_an_unknown_filter_leaves_all_else_as_it_came() -> None:
+    """The digits of numbers, what is beside it, and fields that are called as filters are."""
+    moon = b'{"filterTyp\\u0065":"MOON","far":1e999,' + NEWS + b"}"
+    lot = json.dumps(FILTERS["LOT_SIZE"]["example"]).encode()[:-1] + b"," + NEWS + b"}"
+    note = b'"note":{"filterType":"NOVEL"},"filterType":"X",' + NEWS
+    reply = b'{"id":1,"status":200,"result":{"symbolFilters":[' + moon + b"," + lot + b"],"
+    reply += b'"exchangeFilters":[],"assetFilters":[],' + note + b"}}"
+    found = decode_response("myFilters", reply).result
+    assert found.unknown_fields == b"{" + note + b"}"
+    assert found.symbol_filters[0] == UnknownFilter(type="MOON", raw=moon)
+    assert found.symbol_filters[1].unknown_fields == b"{" + NEWS + b"}"
+
+
+@pytest.mark.parametrize("wrong", [{}, [], None, "LOT_SIZE", {"filter": "LOT_SIZE"}])
+def test_a_filter_has_a_type(wrong: Any) -> None:
+    reply = {"id": 1, "status": 200, "result": {"symbolFilters": [wrong], "exchangeFilters": [], "assetFilters": []}}
+    with pytest.raises(ProtocolViolation, match="myFilters: "):
+        decode_response("myFilters", json.dumps(reply))

@@ -156,8 +156,10 @@ def test_g1_a_reply_of_which_only_the_id_can_be_read_fails_its_caller_at_once(od
 @pytest.mark.parametrize("error", ['"no"', '{"code":"x"}'])
 def test_g8_a_refusal_whose_error_cannot_be_read_is_still_one(call: str, error: str) -> None:
     envelope = read_envelope(f'{{{call}"status":418,"error":{error},"rateLimits":null}}'.encode())
-    assert envelope == Envelope(id="a" if "a" in call else None, status=418)
-    assert isinstance(read_error("ping", envelope), Banned)
+    assert (envelope.id, envelope.status) == ("a" if "a" in call else None, 418)
+    refusal = read_error("ping", envelope)
+    assert isinstance(refusal, Banned)
+    assert refusal.message == error
 
 
 def test_g2_a_reply_with_a_null_event_is_a_reply() -> None:
@@ -370,7 +372,7 @@ def test_a_broken_shape_does_not_pass_for_a_plainer_one(result_type: Any) -> Non
 
 
 def test_a_broken_shape_inside_a_record_does_not_pass_either() -> None:
-    with pytest.raises(ProtocolViolation, match=r"Invalid decimal string - in `\.price` - at `result\.items\[0\]`"):
+    with pytest.raises(ProtocolViolation, match=r"Invalid decimal string - at `result\.items\[0\]\.price`"):
         read(Holder, {"items": [{"name": "Bob", "price": "x"}]})
 
 
@@ -434,7 +436,17 @@ def test_g10_halves_of_a_409_keep_what_is_unknown() -> None:
     error = decode_response("order.cancelReplace", json.dumps(reply)).error
     assert isinstance(error, PartlyDone)
     assert error.done["newOrderResponse"].order_id == 12569099453
-    assert error.done["newOrderResponse"].unknown_fields == b'{"note":{"a":5}}'
+    assert error.done["newOrderResponse"].unknown_fields == b'{"note":{"a": 5}}'
+
+
+def test_g10_a_half_that_was_done_may_get_a_code() -> None:
+    path = EXAMPLES / "order.cancelReplace" / "response-partial-cancel-failed.json"
+    news = b'"code":0,"fee":1.10,"far":1e999'
+    reply = path.read_bytes().replace(b'"newOrderResponse": {', b'"newOrderResponse": {' + news + b",")
+    error = decode_response("order.cancelReplace", reply).error
+    assert isinstance(error, PartlyDone)
+    assert error.done["newOrderResponse"].unknown_fields == b"{" + news + b"}"
+    assert error.failed.keys() == {"cancelResponse"}
 
 
 def test_a_half_of_a_409_that_cannot_be_read_comes_as_it_is() -> None:
@@ -466,6 +478,46 @@ def test_g10_rate_limits_may_have_new_fields() -> None:
     assert (envelope.id, envelope.status, envelope.result) == (1, 200, Raw(b"{}"))
     assert envelope.rate_limits[0].count == 2
     assert as_json(envelope.rate_limits) == [limit]
+
+
+def test_rate_limits_that_fit_are_kept_beside_one_that_does_not() -> None:
+    fits = {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 5, "count": 2}
+    limits: list[Any] = [{"rateLimitType": "NOVEL"}, fits, None]
+    reply: dict[str, Any] = {"id": 1, "status": 200, "result": {}, "rateLimits": limits}
+    assert as_json(read_envelope(json.dumps(reply).encode()).rate_limits) == [fits]
+
+
+ACK = {"symbol": "X", "orderId": 1, "orderListId": -1, "clientOrderId": "a", "transactTime": 1}
+PLAIN_WITH_NEWS = [
+    ("order.place", ACK, "status"),
+    ("ticker.price", {"symbol": "X", "price": "1"}, "type"),
+    ("referencePrice.calculation", {"symbol": "X", "calculationType": "MEDIAN"}, "bucketCount"),
+]
+
+
+@pytest.mark.parametrize(("method", "plain", "name"), PLAIN_WITH_NEWS)
+def test_g10_a_plain_answer_may_get_a_field_that_a_richer_one_has(method: str, plain: Any, name: str) -> None:
+    known = decode_response(method, write_reply(1, 200, result=plain)).result
+    found = decode_response(method, write_reply(1, 200, result=plain | {name: "5"})).result
+    assert type(found) is type(known)
+    assert as_json(found) == plain | {name: "5"}
+
+
+def test_paths_lead_to_what_is_wrong() -> None:
+    path = EXAMPLES / "openOrders.cancelAll" / "response.json"
+    reply = json.loads(path.read_bytes())
+    del reply["result"][1]["orderReports"][1]["symbol"]
+    with pytest.raises(ProtocolViolation, match=r"`symbol` - at `result\[1\]\.orderReports\[1\]`"):
+        decode_response("openOrders.cancelAll", json.dumps(reply))
+    reply["result"] = [{}]
+    with pytest.raises(ProtocolViolation, match=r" - at `result\[0\]`"):
+        decode_response("openOrders.cancelAll", json.dumps(reply))
+
+
+@pytest.mark.parametrize("data", ["", "null", "[]", '{"id":"\ud800"}'])
+def test_a_message_that_is_no_reply_is_told_of_with_its_method(data: str) -> None:
+    with pytest.raises(ProtocolViolation, match="time: "):
+        decode_response("time", data)
 
 
 def test_a_known_event() -> None:

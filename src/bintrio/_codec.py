@@ -9,17 +9,17 @@ members of a union apart by a tag, which these answers do not have, so the first
 One that does not fit, though the answer has fields that only it knows, is at fault: a RESULT without its status must
 not pass for an ACK. Inside a record such a union is a `OneOf`, which msgspec hands back to us (`_one_of`).
 
-What does not fit is read a second time, since it may only be news (G10). Unknown fields are kept (`_lenient`). Filters
-have a tag, so msgspec decodes them at full speed (exchangeInfo has reached 17 MB), and only now is every one that does
-not fit turned into an `UnknownFilter`. An envelope is read as far as it fits (`_read_in_part`): a reply with an odd
-rate limit still has a caller, who should not wait for it until the deadline.
+What does not fit is read a second time, since it may only be news (G10): with its unknown fields, and with every filter
+that does not fit as an `UnknownFilter` (`_lenient`). An envelope is read as far as it fits (`_read_in_part`): a reply
+with an odd rate limit still has a caller, who should not wait for it until the deadline.
 
 Source: "Request format", "Response format" and "Event format" of the WebSocket API document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from functools import cache, partial
@@ -30,7 +30,7 @@ import msgspec
 
 from ._lenient import lenient, settled
 from .api._base import Json, catalogue, plain
-from .api._values import RateLimit, Sole
+from .api._values import OneOf, RateLimit, Sole
 from .api.events import (
     AllocationReport,
     BalanceUpdate,
@@ -45,7 +45,6 @@ from .api.events import (
     UnknownEvent,
     UserEvent,
 )
-from .api.filters import Filter
 from .errors import (
     EXECUTION_UNKNOWN_CODES,
     BintrioError,
@@ -72,14 +71,6 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
     code: int
     msg: str = ""
     data: msgspec.Raw = _ABSENT
-
-
-class _FailedHalf(msgspec.Struct, frozen=True):
-    """A `Failure` that is part of ``error.data``, and so is decoded already."""
-
-    code: int
-    msg: str = ""
-    data: Any = None
 
 
 class _Unmetered(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False):
@@ -114,6 +105,7 @@ class _Addressed(msgspec.Struct, frozen=True):
 
     id: RequestId | None = None
     status: Any = 0
+    error: msgspec.Raw = _ABSENT
 
     @property
     def refusal(self) -> int:
@@ -228,19 +220,26 @@ def read_envelope(data: bytes) -> Envelope:
 def _read_in_part(data: bytes, error: Exception) -> Envelope:
     """The envelope of a message that does not fit, as ``error`` says: without rate limits, or else id and refusal.
 
-    Rate limits that are only more than we know are kept.
+    Of its rate limits those are kept that fit, if only with new fields.
     """
     with suppress(*_UNREADABLE):
         unmetered = msgspec.structs.asdict(msgspec.json.decode(data, type=_Unmetered))
-        with suppress(*_UNREADABLE):
-            limits = msgspec.json.decode(data, type=_Metered).rate_limits
-            return Envelope(**unmetered, rate_limits=_read_leniently(tuple[RateLimit, ...], limits))
-        return Envelope(**unmetered)
+        return Envelope(**unmetered, rate_limits=tuple(_fitting_limits(data)))
     with suppress(*_UNREADABLE):
         reply = msgspec.json.decode(data, type=_Addressed)
         if reply.id is not None or reply.refusal:
-            return Envelope(id=reply.id, status=reply.refusal)
+            said = Failure(0, bytes(reply.error).decode(errors="replace")) if reply.refusal and reply.error else None
+            return Envelope(id=reply.id, status=reply.refusal, error=said)
     raise ProtocolViolation(f"message: {error}", raw=data) from None
+
+
+def _fitting_limits(data: bytes) -> Iterator[RateLimit]:
+    limits: tuple[msgspec.Raw, ...] = ()
+    with suppress(*_UNREADABLE):
+        limits = _split(msgspec.json.decode(data, type=_Metered).rate_limits)
+    for limit in limits:
+        with suppress(*_UNREADABLE):
+            yield _read_leniently(RateLimit, limit)
 
 
 def read_result(method: str, result_type: Any, envelope: Envelope) -> Any:
@@ -272,16 +271,11 @@ def _reader(method: str, result_type: Any) -> Callable[[Any], Any]:
 
 
 def _read_again(method: str, result_type: Any, raw: msgspec.Raw) -> Any:
-    """Read what did not fit once more, with what is unknown: fields, and then filters as `UnknownFilter`."""
+    """Read what did not fit once more, with what is unknown."""
     if not raw:
         raise ProtocolViolation(f"{method}: the reply has no `result`") from None
     try:
-        try:
-            return _read_leniently(result_type, raw)
-        except msgspec.ValidationError:
-            if b'"filterType"' not in bytes(raw):
-                raise
-            return _read_leniently(result_type, _encoder.encode(_known_filters(msgspec.json.decode(raw))))
+        return _read_leniently(result_type, raw)
     except _UNREADABLE as error:
         raise ProtocolViolation(f"{method}: {_located(error)}", raw=bytes(raw)) from None
 
@@ -290,9 +284,13 @@ def _read_leniently(known: Any, raw: bytes | msgspec.Raw) -> Any:
     return settled(decoder(lenient(known))(raw), raw)
 
 
+# The path within a `OneOf`, and the one to it.
+_SPLIT_PATH: Final = re.compile(r" - in `([^`]*)` - at `([^`]*)`")
+
+
 def _located(error: Exception) -> str:
     """An error of msgspec, with the path in the whole message: ``Expected `str`, got `int` - at `result.symbol` ``."""
-    said = str(error)
+    said = _SPLIT_PATH.sub(r" - at `\2\1`", str(error))
     return said.replace(" - at `$", " - at `result") if " - at `$" in said else f"{said} - at `result`"
 
 
@@ -313,18 +311,16 @@ def read_error(method: str, envelope: Envelope) -> Rejected | OutcomeUnknown | N
         failure = Failure(0, "no error was given")
     if envelope.status >= 500 or failure.code in EXECUTION_UNKNOWN_CODES:
         return OutcomeUnknown(method, f"{envelope.status} {failure.code} {failure.msg}")
-    data = _plain_values(failure.data)
-    return _rejection(method, envelope.status, failure, data, envelope.rate_limits)
-
-
-def _rejection(
-    method: str, status: int, failure: Failure | _FailedHalf, data: Any, rate_limits: Sequence[RateLimit]
-) -> Rejected:
-    kind = rejection_type(status, failure.code, failure.msg)
-    error = kind(method, status=status, code=failure.code, message=failure.msg, data=data, rate_limits=rate_limits)
+    error = _rejection(method, envelope.status, failure, envelope.rate_limits)
     if isinstance(error, PartlyDone):
-        _tell_halves_apart(error)
+        _tell_halves_apart(error, failure.data)
     return error
+
+
+def _rejection(method: str, status: int, failure: Failure, rate_limits: Sequence[RateLimit]) -> Rejected:
+    kind = rejection_type(status, failure.code, failure.msg)
+    data = _plain_values(failure.data)
+    return kind(method, status=status, code=failure.code, message=failure.msg, data=data, rate_limits=rate_limits)
 
 
 def _plain_values(raw: msgspec.Raw) -> Any:
@@ -335,37 +331,31 @@ def _plain_values(raw: msgspec.Raw) -> Any:
         return None
 
 
-def _tell_halves_apart(error: PartlyDone) -> None:
-    """Fill ``done`` and ``failed``: a half with a code was refused, another has the type it has in the result."""
+def _tell_halves_apart(error: PartlyDone, data: msgspec.Raw) -> None:
+    """Fill ``done`` and ``failed``: a half that was done has the type it has in the result, another a code."""
     known = catalogue.get(error.method)
     result: Any = known.api.result if known else None
     record = get_origin(result) or result
     fields = msgspec.structs.fields(result) if isinstance(record, type) and issubclass(record, msgspec.Struct) else ()
     types = {field.encode_name: field.type for field in fields}
-    done: dict[str, Any] = {}
-    failed: dict[str, Rejected] = {}
-    halves = cast("dict[str, Any]", error.data) if isinstance(error.data, dict) else {}
-    for name, half in halves.items():
-        refusal = _refused(half)
-        if refusal is not None:
-            failed[name] = _rejection(error.method, 400, refusal, refusal.data, error.rate_limits)
-        elif isinstance(half, dict):
-            done[name] = _half(half, types.get(name, Any))
-    error.done, error.failed = done, failed
-
-
-def _refused(half: Any) -> _FailedHalf | None:
-    try:
-        return msgspec.convert(half, _FailedHalf)
-    except _UNREADABLE:
-        return None
-
-
-def _half(half: Any, half_type: Any) -> Any:
-    """A half that was done: a record, or as it came if it does not fit."""
+    halves: dict[str, msgspec.Raw] = {}
     with suppress(*_UNREADABLE):
-        return _read_leniently(half_type, _encoder.encode(half))
-    return half
+        halves = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    found = {name: _half(half, types.get(name, Failure)) for name, half in halves.items() if _begins_with(b"{", half)}
+    error.done = {name: half for name, half in found.items() if not isinstance(half, Failure)}
+    error.failed = {
+        name: _rejection(error.method, 400, half, error.rate_limits)
+        for name, half in found.items()
+        if isinstance(half, Failure)
+    }
+
+
+def _half(half: msgspec.Raw, half_type: Any) -> Any:
+    """A record, or else a `Failure`, or as it came if it is neither."""
+    for known in (half_type, Failure):
+        with suppress(*_UNREADABLE):
+            return _read_leniently(known, half)
+    return _plain_values(half)
 
 
 def read_event(envelope: Envelope) -> UserEvent:
@@ -479,7 +469,10 @@ def decode_response(method: str, data: bytes | str) -> Response:
         ProtocolViolation: it is no reply, or its result does not fit the documented type; the message names the
             method and the path.
     """
-    envelope = read_envelope(data.encode() if isinstance(data, str) else data)
+    try:
+        envelope = read_envelope(_as_bytes(data))
+    except ProtocolViolation as violation:
+        raise ProtocolViolation(f"{method}: {violation}", raw=violation.raw) from None
     if envelope.status == 0:
         raise ProtocolViolation(f"{method}: the message has no status, so it is no reply", raw=_as_bytes(data))
     error = read_error(method, envelope)
@@ -503,7 +496,7 @@ def decode_event(data: bytes | str) -> UserEvent:
 
 
 def _as_bytes(data: bytes | str) -> bytes:
-    return data.encode() if isinstance(data, str) else data
+    return data.encode(errors="surrogatepass") if isinstance(data, str) else data
 
 
 @cache
@@ -512,11 +505,16 @@ def decoder(result_type: Any) -> Callable[[Any], Any]:
     origin = get_origin(result_type)
     if origin is Annotated and Sole in get_args(result_type):
         return _unwrapped(decoder(get_args(result_type)[0]))
+    if isinstance(result_type, type(_OneOf)):
+        return _by_shape(result_type.members)
     if origin in {Union, UnionType} and not _have_tags(get_args(result_type)):
         return _by_shape(get_args(result_type))
     if origin is tuple and get_origin(get_args(result_type)[0]) in {Union, UnionType}:
         return _each(decoder(get_args(result_type)[0]))
     return msgspec.json.Decoder(result_type, dec_hook=_one_of).decode
+
+
+_OneOf: Final[Any] = OneOf  # which to a type checker is no value
 
 
 def _have_tags(members: Sequence[Any]) -> bool:
@@ -528,12 +526,22 @@ _split: Final = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
 
 
 def _each(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda raw: tuple(map(decode, _split(raw)))
+    def read(raw: Any) -> tuple[Any, ...]:
+        found: list[Any] = []
+        for item in _split(raw):
+            try:
+                found.append(decode(item))
+            except msgspec.ValidationError as error:
+                said, _, path = str(error).partition(" - at `$")
+                raise msgspec.ValidationError(f"{said} - at `$[{len(found)}]{path or '`'}") from None
+        return tuple(found)
+
+    return read
 
 
 def _unwrapped(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def unwrap(raw: Any) -> Any:
-        items = _split(raw) if _is_array(raw) else (raw,)
+        items = _split(raw) if _begins_with(b"[", raw) else (raw,)
         if len(items) != 1:
             raise msgspec.ValidationError(f"Expected an array of length 1, got {len(items)}")
         return decode(items[0])
@@ -542,9 +550,9 @@ def _unwrapped(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 class _Shape(NamedTuple):
-    """A member of a union: how it is read, and the fields that no plainer member has.
+    """A member of a union: how it is read, and the fields that it must have and no plainer member has.
 
-    The markers are those that must be there, as they stand in JSON: where none of them occurs, trying is idle.
+    The markers are the same as they stand in JSON: where none of them occurs, trying is idle.
     """
 
     decode: Callable[[Any], Any]
@@ -560,7 +568,7 @@ def _by_shape(members: Sequence[Any]) -> Callable[[Any], Any]:
         return _shape_reader(members, decoder, _names_in_json)
     read_object = _shape_reader(objects, decoder, _names_in_json)
     read_array = _shape_reader(arrays, decoder, _names_in_json)
-    return lambda raw: read_array(raw) if _is_array(raw) else read_object(raw)
+    return lambda raw: read_array(raw) if _begins_with(b"[", raw) else read_object(raw)
 
 
 @cache
@@ -598,6 +606,7 @@ def _shape_reader(
     def read(value: Any) -> Any:
         # Answers mostly have the shape of those before. So the richest is tried unseen for as long as it fits, and
         # then no more until one has fitted again: to look for markers costs as much as two prices, to fail far more.
+        # Where shapes take turns (ACK and FULL of one method), each change to a plainer one costs one failure.
         nonlocal is_likely
         if is_likely:
             try:
@@ -615,7 +624,8 @@ def _shape_reader(
             try:
                 found = decode(value)
             except msgspec.ValidationError:
-                if own_fields & names_in(value):
+                # A plainer one may have got a new field of that name, but hardly most of them.
+                if 2 * len(own_fields & names_in(value)) > len(own_fields):
                     raise
             else:
                 is_likely = decode is richest
@@ -634,9 +644,8 @@ def _holds_one(text: bytes, markers: tuple[bytes, ...]) -> bool:
 
 
 def _shape(member: Any, decode: Callable[[Any], Any], own_fields: frozenset[str]) -> _Shape:
-    required = (field.encode_name for field in _fields(member) if field.required)
-    markers = tuple(f'"{name}"'.encode() for name in required if name in own_fields)
-    return _Shape(decode, own_fields, markers)
+    required = [field.encode_name for field in _fields(member) if field.required and field.encode_name in own_fields]
+    return _Shape(decode, frozenset(required), tuple(f'"{name}"'.encode() for name in required))
 
 
 def _field_names(member: Any) -> frozenset[str]:
@@ -650,35 +659,13 @@ def _fields(member: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
 
 def _names_in_json(raw: Any) -> set[str]:
     """The field names of an object, or of the first object of an array."""
-    value = msgspec.json.decode(raw)
-    if isinstance(value, list):
-        value = next(iter(cast("Sequence[Any]", value)), None)
-    return set(cast("dict[str, Any]", value)) if isinstance(value, dict) else set()
+    if _begins_with(b"[", raw):
+        raw = next(iter(_split(raw)), _NULL)
+    return set(msgspec.json.decode(raw, type=dict[str, msgspec.Raw])) if _begins_with(b"{", raw) else set()
 
 
-def _is_array(raw: Any) -> bool:
-    return memoryview(raw)[:1].tobytes() == b"["
-
-
-def _known_filters(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_known_filters(item) for item in cast("Sequence[Any]", value)]
-    if not isinstance(value, dict):
-        return value
-    fields = cast("dict[str, Any]", value)
-    if "filterType" not in fields:
-        return {name: _known_filters(item) for name, item in fields.items()}
-    raw = _encoder.encode(fields)
-    try:
-        _filter_reader()(raw)
-    except msgspec.ValidationError:
-        return {"filterType": "", "type": str(fields["filterType"]), "raw": raw}
-    return fields
-
-
-@cache
-def _filter_reader() -> Callable[[bytes], Any]:
-    return msgspec.json.Decoder(lenient(Filter)).decode
+def _begins_with(bracket: bytes, raw: Any) -> bool:
+    return memoryview(raw)[:1].tobytes() == bracket
 
 
 # The sandbox's side
@@ -729,8 +716,8 @@ def _plain_notation(value: Any) -> Any:
         # Only what is unknown holds bytes: its own JSON, which stands for it.
         if isinstance(fields.get("raw"), bytes):
             return _json_or_text(fields["raw"])
-        if isinstance(fields.get("unknown_fields"), bytes):
-            unknown = msgspec.json.decode(fields.pop("unknown_fields"), type=dict[str, msgspec.Raw])
+        if isinstance(fields.get("unknown fields"), bytes):
+            unknown = msgspec.json.decode(fields.pop("unknown fields"), type=dict[str, msgspec.Raw])
             return _plain_notation(fields) | {name: _json_or_text(bytes(part)) for name, part in unknown.items()}
         return {name: _plain_notation(item) for name, item in fields.items()}
     if isinstance(value, list | tuple):

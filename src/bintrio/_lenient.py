@@ -4,6 +4,9 @@ Records are strict: one that comes with an unknown field does not decode. Nearly
 way to find out, and only then is what came read a second time: first as `lenient` twins of the same records, which pass
 over what they do not know, then `settled` from these into the records proper. Each takes along, as JSON, the fields of
 its own that nobody asked for.
+
+Filters are `settled` one by one from their JSON: of the many in an exchangeInfo one may be of an unknown type, or in an
+unknown shape.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, cast, ge
 import msgspec
 
 from .api._values import Lossless, OneOf
+from .api.filters import Filter, UnknownFilter
 
 _Fields: TypeAlias = dict[str, msgspec.Raw]
 _fields: Final[Callable[[Any], _Fields | tuple[_Fields]]] = msgspec.json.Decoder(_Fields | tuple[_Fields]).decode
@@ -34,6 +38,8 @@ def lenient(known: Any) -> Any:
     arguments = get_args(known)
     if origin is Annotated:
         return Annotated[(lenient(arguments[0]), *arguments[1:])]
+    if known == Filter:
+        return msgspec.Raw
     if origin in {Union, UnionType}:
         return _any_of(arguments)
     if origin is tuple:
@@ -94,6 +100,8 @@ def settled(value: Any, raw: bytes | msgspec.Raw) -> Any:
     """What was read as a `lenient` type from ``raw``, in the known records, with the unknown fields of each."""
     if isinstance(value, tuple):
         return tuple(map(settled, value, _items(raw)))  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, msgspec.Raw):
+        return _settled_filter(value)
     twin = _twins.get(cast("type[msgspec.Struct]", type(value)))
     if twin is None:
         return value
@@ -108,3 +116,24 @@ def settled(value: Any, raw: bytes | msgspec.Raw) -> Any:
         unknown = {name: part for name, part in fields.items() if name not in twin.names}
         known["unknown_fields"] = _encode(unknown)
     return twin.record(**known)
+
+
+class _Typed(msgspec.Struct):
+    filter_type: Any = msgspec.field(name="filterType")
+
+
+def _settled_filter(raw: msgspec.Raw) -> Any:
+    strict, as_twin = _filter_readers()
+    try:
+        return strict(raw)
+    except msgspec.ValidationError:
+        pass
+    try:
+        return settled(as_twin(raw), raw)
+    except msgspec.ValidationError:
+        return UnknownFilter(type=str(msgspec.json.decode(raw, type=_Typed).filter_type), raw=bytes(raw))
+
+
+@cache
+def _filter_readers() -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    return msgspec.json.Decoder(Filter).decode, msgspec.json.Decoder(_any_of(get_args(Filter))).decode

@@ -67,13 +67,6 @@ else:
             return Annotated[result, cls]
 
 
-if TYPE_CHECKING:
-    UnknownFields: TypeAlias = bytes | None
-else:
-    # There is no such number, so that JSON cannot fill the field: only `_lenient` does.
-    UnknownFields = Annotated[int, msgspec.Meta(gt=0, lt=0)]
-
-
 class Lossless(
     msgspec.Struct,
     frozen=True,
@@ -92,7 +85,8 @@ class Lossless(
             None if there are none (G10).
     """
 
-    unknown_fields: UnknownFields = msgspec.field(default=None, name="unknown_fields")
+    # No name of the exchange has a blank, so nothing that it sends comes here by itself.
+    unknown_fields: bytes | None = msgspec.field(default=None, name="unknown fields")
 
 
 class Record(Lossless, frozen=True, kw_only=True, rename="camel"):
