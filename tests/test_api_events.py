@@ -132,15 +132,25 @@ def test_g10_an_unknown_event_is_carried_with_its_json() -> None:
     event = decode_event(envelope({"e": "moon", "E": 1, "phase": [0.5]})).event
     assert isinstance(event, UnknownEvent)
     assert event.event_type == "moon"
+    assert event.reason == "Invalid value 'moon' - at `$.e`"
     assert json.loads(event.raw)["phase"] == [0.5]
     assert as_json(event) == {"e": "moon", "E": 1, "phase": [0.5]}
     assert event.identity() == decode_event('{"event":{"phase":[0.5],"E":2,"e":"moon"}}').event.identity()
 
 
+def test_g10_an_event_of_a_known_type_that_lacks_a_field_says_which() -> None:
+    event = {"e": "outboundAccountPosition", "E": 1, "u": 2, "B": [{"a": "BTC", "f": "1.00"}]}
+    found = decode_event(envelope(event)).event
+    assert isinstance(found, UnknownEvent)
+    assert found.reason == "Object missing required field `l` - at `$.B[0]`"
+
+
 @pytest.mark.parametrize("raw", [b"7", b'"x"', b"[1]", b"{}", b'{"e":7}'])
 def test_g10_an_event_without_a_type_is_carried(raw: bytes) -> None:
     event = decode_event(b'{"event":' + raw + b"}").event
-    assert event == UnknownEvent(event_type=None, raw=raw)
+    assert isinstance(event, UnknownEvent)
+    assert (event.event_type, event.raw) == (None, raw)
+    assert event.reason.startswith(("Object missing required field `e`", "Expected `"))
     assert event.identity() == msgspec.json.encode(json.loads(raw))
 
 

@@ -50,7 +50,9 @@ def test_g10_filters_that_are_unknown_or_misshapen_are_carried() -> None:
     assert isinstance(price, PriceFilter)
     assert isinstance(unknown, UnknownFilter)
     assert (unknown.type, json.loads(unknown.raw)) == ("MOON_PHASE", UNKNOWN)
+    assert unknown.reason == "Invalid value 'MOON_PHASE' - at `$.filterType`"
     assert (misshapen.type, json.loads(misshapen.raw)) == ("PRICE_FILTER", MISSHAPEN)
+    assert misshapen.reason == "Object missing required field `maxPrice`"
     assert odd.type == "7"
     assert as_json(symbol)["filters"] == message["result"]["symbols"][0]["filters"]
 
@@ -81,7 +83,8 @@ def test_g10_an_unknown_filter_leaves_all_else_as_it_came() -> None:
     reply += b'"exchangeFilters":[],"assetFilters":[],' + note + b"}}"
     found = decode_response("myFilters", reply).result
     assert found.unknown_fields == b"{" + note + b"}"
-    assert found.symbol_filters[0] == UnknownFilter(type="MOON", raw=moon)
+    assert isinstance(found.symbol_filters[0], UnknownFilter)
+    assert (found.symbol_filters[0].type, found.symbol_filters[0].raw) == ("MOON", moon)
     assert found.symbol_filters[1].unknown_fields == b"{" + NEWS + b"}"
 
 

@@ -103,7 +103,9 @@ def test_g1_a_result_nested_too_deep_is_a_violation(result_type: Any) -> None:
 def test_g10_an_event_nested_too_deep_is_unknown() -> None:
     for deep in (DEEP, '{"e":"balanceUpdate","a":' + DEEP, '{"e":' + DEEP):
         user_event = read_event(Envelope(event=Raw(deep.encode())))
-        assert user_event.event == UnknownEvent(event_type=None, raw=deep.encode())
+        assert isinstance(user_event.event, UnknownEvent)
+        assert (user_event.event.event_type, user_event.event.raw) == (None, deep.encode())
+        assert user_event.event.reason
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def test_a_recorded_event_is_no_reply_and_a_reply_no_event() -> None:
 def test_an_event_survives_both_directions() -> None:
     event = EventStreamTerminated(event_time=5)
     assert decode_event(write_event(3, event)) == UserEvent(subscription_id=3, event=event)
-    unknown = UnknownEvent(event_type="moon", raw=b'{"e":"moon"}')
+    unknown = UnknownEvent(event_type="moon", raw=b'{"e":"moon"}', reason="Invalid value 'moon' - at `$.e`")
     assert write_event(None, unknown) == b'{"event":{"e":"moon"}}'
     assert read_event(read_envelope(b'{"event":{"e":"moon"}}')).event == unknown
 
@@ -559,6 +561,7 @@ def test_g5_an_event_with_a_number_that_is_none_is_unknown(event_type: Any, name
     unknown = decode_event(json.dumps({"event": event})).event
     assert isinstance(unknown, UnknownEvent)
     assert unknown.event_type == event["e"]
+    assert unknown.reason == "a number is not finite"
     assert unknown.identity() == decode_event(json.dumps({"event": event | {"E": 9}})).event.identity()
 
 

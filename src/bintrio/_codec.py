@@ -368,9 +368,9 @@ def read_event(envelope: Envelope) -> UserEvent:
         except msgspec.ValidationError:
             event = cast("KnownEvent", _read_leniently(KnownEvent, raw))
         if not _IS_FINITE[type(event)](event):
-            event = _unknown(raw)
-    except _UNREADABLE:
-        event = _unknown(raw)
+            event = _unknown(raw, "a number is not finite")
+    except _UNREADABLE as error:
+        event = _unknown(raw, str(error))
     return UserEvent(subscription_id=envelope.subscription_id, event=event)
 
 
@@ -380,8 +380,8 @@ def _event_decoder() -> Callable[[Any], KnownEvent]:
     return msgspec.json.Decoder(KnownEvent).decode
 
 
-def _unknown(raw: msgspec.Raw) -> UnknownEvent:
-    return UnknownEvent(event_type=_event_type(raw), raw=bytes(raw))
+def _unknown(raw: msgspec.Raw, reason: str) -> UnknownEvent:
+    return UnknownEvent(event_type=_event_type(raw), raw=bytes(raw), reason=reason)
 
 
 class _EventType(msgspec.Struct):

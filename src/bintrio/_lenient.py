@@ -130,8 +130,9 @@ def _settled_filter(raw: msgspec.Raw) -> Any:
         pass
     try:
         return settled(as_twin(raw), raw)
-    except msgspec.ValidationError:
-        return UnknownFilter(type=str(msgspec.json.decode(raw, type=_Typed).filter_type), raw=bytes(raw))
+    except msgspec.ValidationError as error:
+        filter_type = str(msgspec.json.decode(raw, type=_Typed).filter_type)
+        return UnknownFilter(type=filter_type, raw=bytes(raw), reason=str(error))
 
 
 @cache

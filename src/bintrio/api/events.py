@@ -219,10 +219,12 @@ class UnknownEvent(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         event_type: the value of ``e``, or None if there is none.
         raw: the event's JSON as it came.
+        reason: what does not fit, and where in the event (`$`).
     """
 
     event_type: str | None
     raw: bytes
+    reason: str = ""
 
     def identity(self) -> Hashable:
         """A value that is equal for the same event on two connections: its JSON without ``E``."""

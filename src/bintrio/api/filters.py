@@ -172,10 +172,12 @@ class UnknownFilter(_Filter, frozen=True, kw_only=True, tag=""):
     Attributes:
         type: the value of ``filterType``.
         raw: the filter as JSON.
+        reason: what does not fit, and where in the filter (`$`).
     """
 
     type: str
     raw: bytes
+    reason: str = ""
 
 
 Filter: TypeAlias = (
