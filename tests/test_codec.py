@@ -505,6 +505,21 @@ def test_g10_a_plain_answer_may_get_a_field_that_a_richer_one_has(method: str, p
     assert as_json(found) == plain | {name: "5"}
 
 
+@pytest.mark.parametrize(
+    ("own_fields", "missing"),
+    [
+        ({"calculationType": "EXTERNAL"}, "field `externalCalculationId`"),
+        ({"calculationType": "EXTERNAL", "externalId": 42}, "field `externalCalculationId`"),
+        ({"calculationType": "ARITHMETIC_MEAN"}, "fields `bucketCount` and `bucketWidthMs`"),
+        ({"calculationType": "ARITHMETIC_MEAN", "bucketCount": 2}, "fields `bucketCount` and `bucketWidthMs`"),
+    ],
+)
+def test_a_known_calculation_without_its_own_fields_is_not_an_unknown_one(own_fields: Any, missing: str) -> None:
+    reply = write_reply(1, 200, result={"symbol": "X", **own_fields})
+    with pytest.raises(ProtocolViolation, match=f"{missing} - at `result`"):
+        decode_response("referencePrice.calculation", reply)
+
+
 def test_paths_lead_to_what_is_wrong() -> None:
     path = EXAMPLES / "openOrders.cancelAll" / "response.json"
     reply = json.loads(path.read_bytes())

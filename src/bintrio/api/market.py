@@ -5,9 +5,9 @@ Source: "Market data requests" of the WebSocket API document.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Generic, Protocol
+from typing import Final, Generic, Protocol
 
 import msgspec
 
@@ -405,6 +405,17 @@ class OtherCalculation(Record, frozen=True, kw_only=True):
 
     symbol: str
     calculation_type: ReferencePriceCalculationType
+
+    def __post_init__(self) -> None:
+        own_fields = _CALCULATIONS.get(self.calculation_type)
+        if type(self) is OtherCalculation and own_fields:
+            raise msgspec.ValidationError(f"Object of type {self.calculation_type} missing required {own_fields}")
+
+
+_CALCULATIONS: Final[Mapping[str, str]] = {
+    "ARITHMETIC_MEAN": "fields `bucketCount` and `bucketWidthMs`",
+    "EXTERNAL": "field `externalCalculationId`",
+}
 
 
 class ArithmeticMean(OtherCalculation, frozen=True, kw_only=True):
