@@ -28,9 +28,9 @@ from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, cast, ge
 
 import msgspec
 
-from ._lenient import lenient, settled
+from ._lenient import lenient, settled, split
 from .api._base import Json, catalogue, plain
-from .api._values import OneOf, RateLimit, Sole
+from .api._values import UNKNOWN_FIELDS, RateLimit, Sole, one_of
 from .api.events import (
     AllocationReport,
     BalanceUpdate,
@@ -236,7 +236,7 @@ def _read_in_part(data: bytes, error: Exception) -> Envelope:
 def _fitting_limits(data: bytes) -> Iterator[RateLimit]:
     limits: tuple[msgspec.Raw, ...] = ()
     with suppress(*_UNREADABLE):
-        limits = _split(msgspec.json.decode(data, type=_Metered).rate_limits)
+        limits = split(msgspec.json.decode(data, type=_Metered).rate_limits)
     for limit in limits:
         with suppress(*_UNREADABLE):
             yield _read_leniently(RateLimit, limit)
@@ -505,7 +505,7 @@ def decoder(result_type: Any) -> Callable[[Any], Any]:
     origin = get_origin(result_type)
     if origin is Annotated and Sole in get_args(result_type):
         return _unwrapped(decoder(get_args(result_type)[0]))
-    if isinstance(result_type, type(_OneOf)):
+    if isinstance(result_type, type(one_of)):
         return _by_shape(result_type.members)
     if origin in {Union, UnionType} and not _have_tags(get_args(result_type)):
         return _by_shape(get_args(result_type))
@@ -514,21 +514,15 @@ def decoder(result_type: Any) -> Callable[[Any], Any]:
     return msgspec.json.Decoder(result_type, dec_hook=_one_of).decode
 
 
-_OneOf: Final[Any] = OneOf  # which to a type checker is no value
-
-
 def _have_tags(members: Sequence[Any]) -> bool:
     configs = [getattr(member, "__struct_config__", None) for member in members]
     return all(config is not None and config.tag is not None for config in configs)
 
 
-_split: Final = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
-
-
 def _each(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def read(raw: Any) -> tuple[Any, ...]:
         found: list[Any] = []
-        for item in _split(raw):
+        for item in split(raw):
             try:
                 found.append(decode(item))
             except msgspec.ValidationError as error:
@@ -541,7 +535,7 @@ def _each(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 def _unwrapped(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
     def unwrap(raw: Any) -> Any:
-        items = _split(raw) if _begins_with(b"[", raw) else (raw,)
+        items = split(raw) if _begins_with(b"[", raw) else (raw,)
         if len(items) != 1:
             raise msgspec.ValidationError(f"Expected an array of length 1, got {len(items)}")
         return decode(items[0])
@@ -572,14 +566,14 @@ def _by_shape(members: Sequence[Any]) -> Callable[[Any], Any]:
 
 
 @cache
-def _one_of_reader(one_of: Any) -> Callable[[Any], Any]:
-    return _shape_reader(one_of.members, lambda member: partial(msgspec.convert, type=member), set[str])
+def _one_of_reader(union: Any) -> Callable[[Any], Any]:
+    return _shape_reader(union.members, lambda member: partial(msgspec.convert, type=member), set[str])
 
 
-def _one_of(one_of: Any, value: Any) -> Any:
+def _one_of(union: Any, value: Any) -> Any:
     """Msgspec's hook for types it does not know, which are the unions inside records."""
     try:
-        return _one_of_reader(one_of)(value)
+        return _one_of_reader(union)(value)
     except msgspec.ValidationError as error:
         # msgspec puts the path before a ValueError only; what it found further in stays in the words.
         raise ValueError(str(error).replace(" - at `$", " - in `")) from None
@@ -660,7 +654,7 @@ def _fields(member: Any) -> tuple[msgspec.structs.FieldInfo, ...]:
 def _names_in_json(raw: Any) -> set[str]:
     """The field names of an object, or of the first object of an array."""
     if _begins_with(b"[", raw):
-        raw = next(iter(_split(raw)), _NULL)
+        raw = next(iter(split(raw)), _NULL)
     return set(msgspec.json.decode(raw, type=dict[str, msgspec.Raw])) if _begins_with(b"{", raw) else set()
 
 
@@ -716,8 +710,8 @@ def _plain_notation(value: Any) -> Any:
         # Only what is unknown holds bytes: its own JSON, which stands for it.
         if isinstance(fields.get("raw"), bytes):
             return _json_or_text(fields["raw"])
-        if isinstance(fields.get("unknown fields"), bytes):
-            unknown = msgspec.json.decode(fields.pop("unknown fields"), type=dict[str, msgspec.Raw])
+        if isinstance(fields.get(UNKNOWN_FIELDS), bytes):
+            unknown = msgspec.json.decode(fields.pop(UNKNOWN_FIELDS), type=dict[str, msgspec.Raw])
             return _plain_notation(fields) | {name: _json_or_text(bytes(part)) for name, part in unknown.items()}
         return {name: _plain_notation(item) for name, item in fields.items()}
     if isinstance(value, list | tuple):

@@ -18,17 +18,17 @@ from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, cast, ge
 
 import msgspec
 
-from .api._values import Lossless, OneOf
+from .api._values import Lossless, one_of
 from .api.filters import Filter, UnknownFilter
 
 _Fields: TypeAlias = dict[str, msgspec.Raw]
 _fields: Final[Callable[[Any], _Fields | tuple[_Fields]]] = msgspec.json.Decoder(_Fields | tuple[_Fields]).decode
-_items: Final = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
 _encode: Final = msgspec.json.Encoder().encode
 
-# To a type checker these are no values.
-_one_of: Final[Any] = OneOf
-_union: Final[Any] = Union
+_union: Final[Any] = Union  # which to a type checker is no value
+
+split: Final = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
+"""The items of a JSON array, each as JSON."""
 
 
 @cache
@@ -44,8 +44,8 @@ def lenient(known: Any) -> Any:
         return _any_of(arguments)
     if origin is tuple:
         return tuple.__class_getitem__(tuple(map(lenient, arguments)))
-    if isinstance(known, type(_one_of)):
-        return _one_of[_any_of(known.members)]
+    if isinstance(known, type(one_of)):
+        return one_of[_any_of(known.members)]
     record = origin or known
     if isinstance(record, type) and issubclass(record, Lossless):
         return _twin(record, msgspec.structs.fields(known))
@@ -99,7 +99,7 @@ def _as_in_json(field: msgspec.structs.FieldInfo) -> Any:
 def settled(value: Any, raw: bytes | msgspec.Raw) -> Any:
     """What was read as a `lenient` type from ``raw``, in the known records, with the unknown fields of each."""
     if isinstance(value, tuple):
-        return tuple(map(settled, value, _items(raw)))  # pyright: ignore[reportUnknownArgumentType]
+        return tuple(map(settled, value, split(raw)))  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, msgspec.Raw):
         return _settled_filter(value)
     twin = _twins.get(cast("type[msgspec.Struct]", type(value)))

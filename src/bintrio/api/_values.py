@@ -67,6 +67,13 @@ else:
             return Annotated[result, cls]
 
 
+one_of: Final[Any] = OneOf
+"""`OneOf` for code that handles types as values: to a type checker `OneOf` itself is none."""
+
+UNKNOWN_FIELDS: Final = "unknown fields"
+"""`Lossless.unknown_fields` in JSON. No name of the exchange has a blank, so nothing that it sends comes there."""
+
+
 class Lossless(
     msgspec.Struct,
     frozen=True,
@@ -85,8 +92,7 @@ class Lossless(
             None if there are none (G10).
     """
 
-    # No name of the exchange has a blank, so nothing that it sends comes here by itself.
-    unknown_fields: bytes | None = msgspec.field(default=None, name="unknown fields")
+    unknown_fields: bytes | None = msgspec.field(default=None, name=UNKNOWN_FIELDS)
 
 
 class Record(Lossless, frozen=True, kw_only=True, rename="camel"):
