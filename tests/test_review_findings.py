@@ -336,7 +336,7 @@ async def test_no_connection_at_all_allowed_is_no_reason_to_give_up(autojump_clo
             await trio.sleep(100)
             assert session.connection is None
             none[0]["limit"] = 300
-            session._shared.ledger.record([msgspec.convert(none[0], RateLimit)], session.now())
+            session._shared.ledger.record([msgspec.convert(none[0], RateLimit)], session._shared.now())
             await trio.sleep(31)
             assert session.connection is not None
 
@@ -401,7 +401,7 @@ async def test_g8_a_429_while_a_connection_retires_costs_its_orders_nothing(auto
 async def test_waiting_for_the_budget_is_not_taken_for_time_on_the_way(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, _exchange):
         assert session.connection is not None
-        session._shared.ledger.back_off(session.now() + 5000, session.now())
+        session._shared.ledger.back_off(session._shared.now() + 5000, session._shared.now())
         await session.connection.measure_clock()
         assert trio.current_time() > 5
         assert session.round_trip == 0

@@ -661,7 +661,48 @@ async def test_microseconds_are_asked_for_in_the_url(autojump_clock: MockClock) 
         exchange.script["time"] = lambda _peer: {"serverTime": (START + int(trio.current_time() * 1000)) * 1000}
         async with bintrio.open_session(URL, connect=exchange.connect, time_unit="us") as session:
             assert exchange.addresses[0].resource == "/ws-api/v3?timeUnit=MICROSECOND"
-            assert session.now() == START
+            assert session.now() == START * 1000
+
+
+@pytest.mark.parametrize(("time_unit", "per_millisecond"), [("ms", 1), ("us", 1000)])
+async def test_every_time_that_a_session_gives_is_in_its_unit(
+    autojump_clock: MockClock, time_unit: Any, per_millisecond: int
+) -> None:
+    async with open_exchange() as exchange:
+        exchange.script["time"] = lambda _peer: {
+            "serverTime": (START + int(trio.current_time() * 1000)) * per_millisecond
+        }
+        async with (
+            bintrio.open_session(URL, connect=exchange.connect, key=HMAC, time_unit=time_unit) as session,
+            session.user_data() as events,
+            trio.open_nursery() as nursery,
+        ):
+            await trio.sleep(7)
+            outcome = in_background(nursery, lambda: session.send(BUY))
+            await exchange.peers[0].next()
+            await exchange.peers[0].cut()
+            gap = await anext(events)
+            nursery.cancel_scope.cancel()
+        assert isinstance(outcome.error, OutcomeUnknown)
+        assert outcome.error.final_at == (START + 7_000 + 5_000) * per_millisecond
+        assert isinstance(gap, bintrio.Gap)
+        assert START * per_millisecond <= gap.start <= gap.end <= (START + 8_000) * per_millisecond
+        assert session.now() == (START + round(trio.current_time() * 1000)) * per_millisecond
+
+
+async def test_g7_confirm_waits_for_the_window_in_either_unit(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        exchange.script["time"] = lambda _peer: {"serverTime": (START + int(trio.current_time() * 1000)) * 1000}
+        async with (
+            bintrio.open_session(URL, connect=exchange.connect, key=HMAC, time_unit="us") as session,
+            trio.open_nursery() as nursery,
+        ):
+            cancel = bintrio.OrderCancel(symbol="BTCUSDT", order_id=7)
+            error = OutcomeUnknown("order.cancel", "lost", request=cancel, final_at=session.now() + 5_000_000)
+            outcome = in_background(nursery, lambda: session.confirm(error))
+            for _ in range(2):
+                await exchange.peers[0].answer(await exchange.peers[0].next(), {**ORDER, "status": "NEW"})
+        assert 5 < outcome.at < 10
 
 
 # Opening

@@ -32,7 +32,7 @@ from ._clock import Clock
 from ._codec import Envelope, RequestId, read_envelope, read_error, read_event, read_result, write_request
 from ._frames import Message, Opcode
 from ._ledger import Charge, Cost, Ledger, Scope
-from ._settings import Settings
+from ._settings import UNITS_PER_MILLISECOND, Settings
 from ._signing import Key, payload
 from ._subscriptions import Feed
 from ._tasks import protected
@@ -232,6 +232,10 @@ class Shared(msgspec.Struct, frozen=True):
     def now(self) -> int:
         """The exchange's time in milliseconds. Before the clock is set, it is 1970, and so no limit is known."""
         return self.clock.now(trio.current_time()) if self.clock.is_set else 0
+
+    def in_unit(self, milliseconds: int) -> int:
+        """A time or duration in the unit of the session, in which users and the exchange have it."""
+        return milliseconds * UNITS_PER_MILLISECOND[self.settings.time_unit]
 
 
 class Connection:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 
 from ._signing import Key
 from .endpoints import Address, TimeUnit
 from .errors import InvalidRequest
+
+UNITS_PER_MILLISECOND: Final[dict[TimeUnit, int]] = {"ms": 1, "us": 1000}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

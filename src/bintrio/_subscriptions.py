@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
@@ -35,8 +35,8 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """Events may be missing here: query what matters for the time between.
 
     Attributes:
-        start: the exchange's time, in milliseconds, at which the lost connection was last heard of.
-        end: the exchange's time, in milliseconds, from which events are complete again.
+        start: the exchange's time, in the unit of the session, at which the lost connection was last heard of.
+        end: the exchange's time, in the unit of the session, from which events are complete again.
         reason: why the connection was lost.
     """
 
@@ -147,14 +147,16 @@ class Feed:
     Attributes:
         key: the API key the account goes by.
         lateness: milliseconds by which one connection may be late with what another has brought.
+        in_unit: gives a time in milliseconds in the unit of the session.
         repeats: how many events were dropped since another connection had brought them.
         carried_at: when a connection last began to bring it; 0 if none has.
         failures: how many attempts in a row, since it was last carried for long, gave no subscription that lasted.
     """
 
-    def __init__(self, key: Key, *, lateness: int) -> None:
+    def __init__(self, key: Key, *, lateness: int, in_unit: Callable[[Timestamp], Timestamp] = int) -> None:
         self.key: Final = key
         self.lateness: Final = lateness
+        self.in_unit: Final = in_unit
         self.repeats = 0
         self.carried_at: Timestamp = 0
         self.failures = 0
@@ -218,7 +220,7 @@ class Feed:
         if self._lost is not None:
             start, reason = self._lost
             self._lost = None
-            self._hand_out(Gap(start=start, end=max(start, now), reason=reason))
+            self._tell_gap(start, now, reason)
 
     def released(self, connection: int, now: Timestamp) -> None:
         """The connection has brought everything up to now, and will bring no more; or it never came."""
@@ -235,7 +237,7 @@ class Feed:
         """The connection, last heard of at ``start``, will bring no more, and may have owed some."""
         self._leave(connection, now)
         if self._carriers:
-            self._hand_out(Gap(start=start, end=max(start, now), reason=reason))
+            self._tell_gap(start, now, reason)
         elif self._lost is None:
             self._lost = (start, reason)
 
@@ -254,6 +256,9 @@ class Feed:
                 self.repeats += 1
                 return
         self._hand_out(event)
+
+    def _tell_gap(self, start: Timestamp, now: Timestamp, reason: str) -> None:
+        self._hand_out(Gap(start=self.in_unit(start), end=self.in_unit(max(start, now)), reason=reason))
 
     def _hand_out(self, event: UserDataEvent) -> None:
         self._subscribers = [subscriber for subscriber in self._subscribers if subscriber.put_nowait(event)]

@@ -286,7 +286,8 @@ class Supervisor:
     def listen(self, key: Key, subscriber: Subscriber) -> Feed:
         """Add a subscriber to the feed of an account, which `carry` then sees to."""
         # What a connection is late with, it brings within the pong window, or it is dead.
-        feed = self.feeds.setdefault(key.api_key, Feed(key, lateness=round(self._settings.pong_window * 1000)))
+        lateness = round(self._settings.pong_window * 1000)
+        feed = self.feeds.setdefault(key.api_key, Feed(key, lateness=lateness, in_unit=self._shared.in_unit))
         feed.add(subscriber)
         return feed
 

@@ -104,8 +104,8 @@ class OutcomeUnknown(BintrioError):
         reason: why the outcome is not known.
         request: the `Request` as it was sent, client order id included; None for ``session.request()``.
         client_order_id: the id the order goes by, if the call had one.
-        final_at: the exchange's time, in milliseconds, from which the call can no longer be executed, since its
-            ``recvWindow`` is over; None if it carried no timestamp.
+        final_at: the exchange's time, in the unit of the session, from which the call can no longer be executed, since
+            its ``recvWindow`` is over; None if it carried no timestamp.
     """
 
     def __init__(

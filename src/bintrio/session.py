@@ -85,7 +85,8 @@ async def open_session(
         lifetime: seconds after which the exchange ends a connection; it is replaced before. `math.inf` for never.
         drain_timeout: seconds that a replaced connection has for the answers it owes.
         max_message_size: bytes of the longest message that is accepted.
-        time_unit: the unit of every time the exchange sends: ``"ms"`` or ``"us"``.
+        time_unit: the unit of every time that the exchange sends, and that the session gives or takes: ``"ms"`` or
+            ``"us"``. Durations are seconds.
         ssl_context: for TLS; None for the system's certificates.
         connect: opens the byte stream to an address, TLS included: for a proxy, or a stream in memory.
         ledger: keeps the budgets; None for one of the session's own.
@@ -265,7 +266,8 @@ class Session(Methods):
         attempts = itertools.count()
         while True:
             # By the time of asking: an answer tells how things were then, not when it comes.
-            pause = ((error.final_at or 0) + FINALITY_MARGIN - self.now()) / 1000
+            in_unit = self._shared.in_unit
+            pause = ((error.final_at or 0) + in_unit(FINALITY_MARGIN) - self.now()) / in_unit(1000)
             try:
                 found = await self.send(query)
                 if pause <= 0 or request.is_confirmed_by(found):
@@ -347,11 +349,11 @@ class Session(Methods):
         return self._shared.clock.round_trip
 
     def now(self) -> int:
-        """The exchange's time in milliseconds."""
-        return self._shared.now()
+        """The exchange's time, in the unit of the session."""
+        return self._shared.in_unit(self._shared.now())
 
     def _used(self, limit_type: str) -> Iterable[RateLimit]:
-        for limit, used in self._shared.ledger.used(limit_type, self.now()):
+        for limit, used in self._shared.ledger.used(limit_type, self._shared.now()):
             yield msgspec.structs.replace(limit, count=used)
 
     # The path of a call
@@ -366,11 +368,11 @@ class Session(Methods):
         except ProtocolViolation as violation:
             if call.api.repeatable:
                 raise
-            raise _unknown(call, request, f"its answer cannot be read: {violation}") from violation
+            raise self._unknown(call, request, f"its answer cannot be read: {violation}") from violation
         if isinstance(error, InvalidTimestamp):
             self._supervisor.clock_is_doubted.set()
         if isinstance(error, OutcomeUnknown):
-            raise _unknown(call, request, error.reason)
+            raise self._unknown(call, request, error.reason)
         raise error
 
     async def _exchange(self, call: Call, request: Request[Any] | None) -> Envelope:
@@ -394,7 +396,7 @@ class Session(Methods):
                 raise self._overdue(call, request) from None
             except Lost as lost:
                 if lost.is_sent and (not call.api.repeatable or isinstance(lost.cause, Rejected)):
-                    raise _unknown(call, request, f"the connection ended: {lost.cause}") from lost.cause
+                    raise self._unknown(call, request, f"the connection ended: {lost.cause}") from lost.cause
                 violation = lost.cause.__cause__
                 if lost.is_sent and isinstance(violation, ProtocolViolation):
                     # By its own answer, perhaps, which would end every connection that it is repeated on.
@@ -409,18 +411,32 @@ class Session(Methods):
                 connection = await self._supervisor.live(call.api.name)
                 return await connection.room()
         except NotSent as closed:
-            raise _unanswered(call, request, closed.reason) from None
+            raise self._unanswered(call, request, closed.reason) from None
         raise self._overdue(call, request) from None if self.connection else self._supervisor.last_failure
 
     async def _wait_for_budget(self, call: Call, request: Request[Any] | None, delay: float) -> None:
         if trio.current_time() + delay > call.deadline:
             said = f"the exchange's limits leave no room for it for another {delay:.3f} s"
-            raise _unanswered(call, request, said)
+            raise self._unanswered(call, request, said)
         await trio.sleep(delay)
 
     def _overdue(self, call: Call, request: Request[Any] | None) -> NotSent | OutcomeUnknown:
         happened = "no answer came" if call.is_sent else "it could not be sent"
-        return _unanswered(call, request, f"{happened} within {self._shared.settings.request_timeout:g} s")
+        return self._unanswered(call, request, f"{happened} within {self._shared.settings.request_timeout:g} s")
+
+    def _unanswered(self, call: Call, request: Request[Any] | None, reason: str) -> NotSent | OutcomeUnknown:
+        """What to raise when there will be no answer: a read that was sent and then repeated has left, after all."""
+        return self._unknown(call, request, reason) if call.is_sent else NotSent(call.api.name, reason)
+
+    def _unknown(self, call: Call, request: Request[Any] | None, reason: str) -> OutcomeUnknown:
+        names = call.api.client_ids if request is not None else ()
+        return OutcomeUnknown(
+            call.api.name,
+            reason,
+            request=None if request is None else _as_sent(request, call.params),
+            client_order_id=next((cast("str", call.params[wire_name(name)]) for name in names), None),
+            final_at=None if call.final_at is None else self._shared.in_unit(call.final_at),
+        )
 
     def _check_key(self, api: Api) -> None:
         key = self._shared.key
@@ -446,22 +462,6 @@ def _as_sent(request: Request[R], params: Mapping[str, Json]) -> Request[R]:
     for name in request.api.client_ids:
         msgspec.structs.force_setattr(sent, name, params[wire_name(name)])
     return sent
-
-
-def _unanswered(call: Call, request: Request[Any] | None, reason: str) -> NotSent | OutcomeUnknown:
-    """What to raise when there will be no answer: a read that was sent and then repeated has left, after all."""
-    return _unknown(call, request, reason) if call.is_sent else NotSent(call.api.name, reason)
-
-
-def _unknown(call: Call, request: Request[Any] | None, reason: str) -> OutcomeUnknown:
-    names = call.api.client_ids if request is not None else ()
-    return OutcomeUnknown(
-        call.api.name,
-        reason,
-        request=None if request is None else _as_sent(request, call.params),
-        client_order_id=next((cast("str", call.params[wire_name(name)]) for name in names), None),
-        final_at=call.final_at,
-    )
 
 
 def _unknown_api(method: Any) -> Api:
