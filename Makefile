@@ -1,6 +1,7 @@
 # Each target makes the virtual environment it needs, in .venv.
 #   make demo    the sandbox on loopback, a session to it, trades, a rotation under load
 #   make test    everything that must hold: style, types, layers, README, tests with branch coverage
+#   make test-extra   what needs more than Python and make; each of these tests skips, and says why, where that is not there
 #   make check   style and types only
 #   make bench   speed beside every other client, as ratios within one run
 #   make bench-guard   steps that Python takes for a call, held against what was recorded; no other client, some seconds
@@ -9,14 +10,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench bench-guard clean
+.PHONY: demo test test-extra check bench bench-guard clean
 
 demo: $(VENV)/.demo
 	$(BIN)/bintrio demo
 
 test: check
-	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage run -m pytest -m "not extra"
 	$(BIN)/coverage report
+
+test-extra: $(VENV)/.dev
+	$(BIN)/python -m pytest -m extra
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
