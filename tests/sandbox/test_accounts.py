@@ -51,6 +51,16 @@ def test_an_order_that_is_renamed_gives_its_name_free() -> None:
         account.find("BTCUSDT", None, "a")
 
 
+def test_a_name_that_was_used_again_is_that_of_the_latest_order() -> None:
+    """A name is free once its order is closed; when the later one goes by another, the earlier one is found again."""
+    earlier, later = order(1, "a"), order(2, "a")
+    account = account_of(earlier, later)
+    assert account.find("BTCUSDT", None, "a") is later
+    account.rename(later, "b")
+    assert account.find("BTCUSDT", None, "a") is earlier
+    assert account.find("BTCUSDT", 1, "a") is earlier
+
+
 def test_a_name_is_taken_while_its_order_is_open() -> None:
     taken = order(1, "a")
     account = account_of(taken)

@@ -22,6 +22,7 @@ from bintrio.sandbox import (
     Disconnect,
     DropReply,
     DuplicateReply,
+    EventsFirst,
     Fault,
     Garbage,
     HalfOpen,
@@ -362,6 +363,20 @@ async def test_a_dropped_reply(autojump_clock: MockClock, sandbox: Sandbox, peer
 async def test_a_repeated_reply(autojump_clock: MockClock, sandbox: Sandbox, peer: Peer) -> None:
     sandbox.inject(DuplicateReply())
     assert await peer.call("time") == await peer.receive()
+
+
+async def test_events_come_after_the_reply_unless_a_fault_says_otherwise(
+    autojump_clock: MockClock, sandbox: Sandbox, peer: Peer
+) -> None:
+    for fault, expected in (
+        (None, ["reply", "event"]),
+        (EventsFirst("userDataStream.unsubscribe"), ["event", "reply"]),
+    ):
+        if fault is not None:
+            sandbox.inject(fault)
+        await peer.call("userDataStream.subscribe.signature", **peer.signed())
+        await peer.send(2, "userDataStream.unsubscribe")
+        assert ["event" if "event" in await peer.receive() else "reply" for _ in range(2)] == expected
 
 
 async def test_replies_in_reverse(autojump_clock: MockClock, sandbox: Sandbox, peer: Peer) -> None:

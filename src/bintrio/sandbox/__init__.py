@@ -41,6 +41,7 @@ from .faults import (
     Disconnect,
     DropReply,
     DuplicateReply,
+    EventsFirst,
     Fault,
     Garbage,
     HalfOpen,
@@ -70,6 +71,7 @@ __all__ = [
     "Disconnect",
     "DropReply",
     "DuplicateReply",
+    "EventsFirst",
     "Fault",
     "Garbage",
     "HalfOpen",
@@ -202,6 +204,18 @@ class Sandbox:
         """Every order that clients placed and the matching engine took, in order."""
         return [order for order in self._exchange.engine.orders if order.owner != _MARKET_MAKER_UID]
 
+    @property
+    def query_lag(self) -> float:
+        """Seconds by which queries of orders, trades and balances are behind the matching engine (see `open_sandbox`).
+
+        It may be changed at any time. What a query has shown already it goes on showing; 0 shows everything at once.
+        """
+        return self._exchange.replicas.lag / SECOND
+
+    @query_lag.setter
+    def query_lag(self, seconds: float) -> None:
+        self._exchange.replicas.lag = _lag(seconds)
+
     # What it does
 
     def announce_shutdown(self, after: float = 10.0) -> None:
@@ -274,6 +288,7 @@ async def open_sandbox(
     ping_interval: float = 20.0,
     pong_window: float = 60.0,
     lifetime: float = 86_400.0,
+    query_lag: float = 0.0,
     start_time_ms: int | None = START_TIME_MS,
     faults: Iterable[Fault] = (),
 ) -> AsyncGenerator[Sandbox, None]:
@@ -290,13 +305,18 @@ async def open_sandbox(
         ping_interval: seconds between pings.
         pong_window: seconds after which an unanswered ping ends the connection.
         lifetime: seconds after which a connection is ended.
+        query_lag: seconds after which a change is seen by account.status, order.status, openOrders.status, allOrders,
+            myTrades, order.amendments and the like, which the exchange answers from a cache or a database ("Data
+            sources": Memory, Database). Requests to the matching engine and events are never behind.
         start_time_ms: the exchange's time at the start; None takes this machine's clock.
         faults: to be injected at once.
 
     Raises:
         OSError: the port cannot be had.
+        ValueError: `query_lag` is negative or no number.
     """
     exchange = Exchange(symbols, limits or Limits())
+    exchange.replicas.lag = _lag(query_lag)
     owners = tuple(accounts) if accounts else (trader(),)
     exchange.open_account(_market_maker(exchange))
     for account in owners:
@@ -319,6 +339,13 @@ async def open_sandbox(
         raise _sole(group) from None
     if failure is not None:
         raise failure
+
+
+def _lag(seconds: float) -> int:
+    """Microseconds."""
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"query_lag must be a number of seconds from 0 on, not {seconds!r}")
+    return round(seconds * SECOND)
 
 
 def _sole(error: BaseException) -> BaseException:

@@ -15,7 +15,7 @@ import msgspec
 from bintrio.api.account import Balance
 from bintrio.api.events import AssetBalance
 
-from .orders import NOTHING, Execution, Order, eight_decimals
+from .orders import NOTHING, Execution, Order, eight_decimals, snapshot
 from .refusals import client_order_id_differs, no_such_order, order_refused
 
 
@@ -24,6 +24,10 @@ class Holding(msgspec.Struct):
 
     free: Decimal = NOTHING
     locked: Decimal = NOTHING
+
+    def copy(self) -> Holding:
+        """One of its own that is as much."""
+        return Holding(self.free, self.locked)
 
 
 class Account:
@@ -58,7 +62,7 @@ class Account:
         self.executions: defaultdict[str, list[Execution]] = defaultdict(list)
         self.updated_at = 0
         self._holdings = {asset: Holding(free=amount) for asset, amount in balances.items()}
-        self._by_client_id: dict[tuple[str, str], Order] = {}
+        self._by_client_id: defaultdict[tuple[str, str], list[Order]] = defaultdict(list)
         self._open: dict[int, Order] = {}
 
     # Balances
@@ -109,6 +113,11 @@ class Account:
             for asset, holding in holdings
         )
 
+    def set_holdings(self, holdings: Mapping[str, Holding], updated_at: int) -> None:
+        """Let it have as much as another copy of the account had."""
+        self._holdings |= holdings
+        self.updated_at = updated_at
+
     # Orders
 
     def check_client_order_id(self, order: Order) -> None:
@@ -122,20 +131,25 @@ class Account:
 
     def is_taken(self, symbol: str, client_order_id: str) -> bool:
         """Whether an open order of the symbol has that client order id."""
-        namesake = self._by_client_id.get((symbol, client_order_id))
+        namesake = self._named(symbol, client_order_id)
         return namesake is not None and namesake.is_open
+
+    def _named(self, symbol: str, client_order_id: str) -> Order | None:
+        """The order that took a client order id last: an id is free again once its order is closed."""
+        namesakes = self._by_client_id.get((symbol, client_order_id))
+        return namesakes[-1] if namesakes else None
 
     def register(self, order: Order) -> None:
         """Take note of a new order."""
         self.orders[order.order_id] = self._open[order.order_id] = order
         self.history[order.symbol].append(order)
-        self._by_client_id[(order.symbol, order.client_order_id)] = order
+        self._by_client_id[(order.symbol, order.client_order_id)].append(order)
 
     def rename(self, order: Order, client_order_id: str) -> None:
         """Let an order go by another client order id; its former one is free."""
-        del self._by_client_id[(order.symbol, order.client_order_id)]
+        self._by_client_id[(order.symbol, order.client_order_id)].remove(order)
         order.client_order_id = client_order_id
-        self._by_client_id[(order.symbol, client_order_id)] = order
+        self._by_client_id[(order.symbol, client_order_id)].append(order)
 
     def retire(self, order: Order) -> None:
         """Take note that an order is no longer open."""
@@ -144,13 +158,12 @@ class Account:
     def find(self, symbol: str, order_id: int | None, client_order_id: str | None) -> Order:
         """An order by either id; with both, by the order id, and the other must agree.
 
+        Of several orders that went by one client order id one after the other, it is the latest.
+
         Raises:
             Refusal: -2013 or -2039.
         """
-        if order_id is None:
-            order = self._by_client_id.get((symbol, client_order_id or ""))
-        else:
-            order = self.orders.get(order_id)
+        order = self._named(symbol, client_order_id or "") if order_id is None else self.orders.get(order_id)
         if order is None or order.symbol != symbol:
             raise no_such_order()
         if client_order_id is not None and order.client_order_id != client_order_id:
@@ -160,3 +173,31 @@ class Account:
     def open_orders(self, symbol: str | None = None) -> Iterator[Order]:
         """Orders that can still trade, oldest first."""
         return (order for order in self._open.values() if symbol in {None, order.symbol})
+
+    # Copies
+
+    def copy(self) -> Account:
+        """An account of its own that stands as this one does."""
+        twin = Account(self.uid, {}, maker_rate=self.maker_rate, taker_rate=self.taker_rate)
+        for order in self.orders.values():
+            twin.update(snapshot(order))
+        for symbol, executions in self.executions.items():
+            twin.executions[symbol] = [*executions]
+        for name, orders in self._by_client_id.items():
+            # In the order in which they took the name, which is not that of their ids where one was renamed.
+            twin._by_client_id[name] = [twin.orders[order.order_id] for order in orders]
+        twin.set_holdings({asset: holding.copy() for asset, holding in self._holdings.items()}, self.updated_at)
+        return twin
+
+    def update(self, order: Order) -> None:
+        """Let an order stand as this snapshot of it does."""
+        own = self.orders.get(order.order_id)
+        if own is None:
+            self.register(order)
+            own = order
+        elif own.client_order_id != order.client_order_id:
+            self.rename(own, order.client_order_id)
+        for name in order.__struct_fields__:
+            setattr(own, name, getattr(order, name))
+        if not own.is_open:
+            self._open.pop(own.order_id, None)

@@ -32,6 +32,7 @@ from .matching import MatchingEngine
 from .methods import Call, functions
 from .orders import Order
 from .refusals import Refusal
+from .replicas import Replicas
 from .sessions import Session
 from .symbols import Symbol
 from .units import in_unit
@@ -146,6 +147,7 @@ class Exchange:
         engine: books and accounts.
         keyring: API keys.
         sessions: the live connections.
+        replicas: the accounts as queries see them.
     """
 
     def __init__(self, symbols: Iterable[Symbol], limits: Limits) -> None:
@@ -153,6 +155,7 @@ class Exchange:
         self.keyring: Final = Keyring()
         self.sessions: Final[set[Session]] = set()
         self.limits: Final = limits
+        self.replicas: Final = Replicas(self.engine.accounts)
         self._addresses: dict[str, AddressBudget] = {}
         self._order_budgets: dict[int, OrderBudget] = {}
         self._deliveries: list[Delivery] = []
@@ -165,9 +168,9 @@ class Exchange:
         """
         if account.uid in self.engine.accounts:
             raise ValueError(f"there is an account with uid {account.uid} already")
-        self.engine.accounts[account.uid] = Account(
-            account.uid, account.balances, maker_rate=account.maker_rate, taker_rate=account.taker_rate
-        )
+        opened = Account(account.uid, account.balances, maker_rate=account.maker_rate, taker_rate=account.taker_rate)
+        self.engine.accounts[account.uid] = opened
+        self.replicas.open_account(opened)
         self.keyring.add(account)
         self._order_budgets[account.uid] = OrderBudget(self.limits)
 
@@ -222,7 +225,9 @@ class Exchange:
                 context.orders.admit(api.orders, now)
         request = read_request(request_type, params)
         order_budget = None if credential is None else self._order_budgets[credential.uid]
-        result = functions[method](Call(self.engine, self.limits, request, session, credential, order_budget, now))
+        result = functions[method](
+            Call(self.engine, self.replicas, self.limits, request, session, credential, order_budget, now)
+        )
         context.weight = request.weight if api.weight_on_success is None else api.weight_on_success
         return result
 
@@ -290,7 +295,9 @@ class Exchange:
             self._deliver(session, number, EventStreamTerminated(event_time=now))
 
     def _distribute(self, now: int) -> None:
-        for uid, event in self.engine.take_notices():
+        notices = self.engine.take_notices()
+        self.replicas.note(notices, now)
+        for uid, event in notices:
             self._count(uid, event, now)
             for session in self.sessions:
                 number = session.subscription_to(uid)

@@ -57,6 +57,10 @@ class DuplicateReply(Fault, frozen=True, kw_only=True):
     """The answer comes twice."""
 
 
+class EventsFirst(Fault, frozen=True, kw_only=True):
+    """The events that the request causes come before its answer, not after it. The document promises neither order."""
+
+
 class Reorder(Fault, frozen=True, kw_only=True):
     """Answers are kept back until there are ``count``, then sent the last one first.
 

@@ -148,6 +148,11 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
         self.updated_at = now
 
 
+def snapshot(order: Order) -> Order:
+    """The order as it stands, which later changes leave alone."""
+    return msgspec.structs.replace(order, executions=[*order.executions], amendments=[*order.amendments])
+
+
 # Shapes
 
 

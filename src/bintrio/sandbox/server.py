@@ -350,6 +350,12 @@ class Connection:
         self.send(message)
 
     @_strike.register
+    def _(self, fault: faults.EventsFirst, incoming: Incoming) -> None:
+        message = self._execute(incoming).as_bytes()
+        self._server.deliver()
+        self.send(message)
+
+    @_strike.register
     def _(self, fault: faults.Reorder, incoming: Incoming) -> None:
         self._kept_back.append(self._execute(incoming).as_bytes())
         if len(self._kept_back) >= fault.count:

@@ -60,13 +60,15 @@ class Session:
     def log_off(self) -> None:
         """Back to signing each request. What was subscribed to by logon ends (see `take_ended`)."""
         self.credential = self._authorized_since = None
-        ended = [number for number, subscription in self.subscriptions.items() if subscription.by_logon]
-        for number in ended:
+        self._end([number for number, subscription in self.subscriptions.items() if subscription.by_logon])
+
+    def _end(self, numbers: list[int]) -> None:
+        for number in numbers:
             del self.subscriptions[number]
-        self._ended += ended
+        self._ended += numbers
 
     def take_ended(self) -> list[int]:
-        """The subscriptions that ended with their logon since the last call."""
+        """The subscriptions that ended since the last call, each to be told ("Event Stream Terminated")."""
         ended, self._ended = self._ended, []
         return ended
 
@@ -85,15 +87,14 @@ class Session:
         return number
 
     def unsubscribe(self, number: int | None) -> None:
-        """End one subscription, or all.
+        """End one subscription, or all (see `take_ended`).
 
         Raises:
             Refusal: -2036.
         """
-        if number is None:
-            self.subscriptions.clear()
-        elif self.subscriptions.pop(number, None) is None:
+        if number is not None and number not in self.subscriptions:
             raise refusals.not_subscribed()
+        self._end([*self.subscriptions] if number is None else [number])
 
     def subscription_to(self, uid: int) -> int | None:
         """The id of the subscription to an account, if there is one."""

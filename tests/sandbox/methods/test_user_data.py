@@ -26,6 +26,7 @@ def test_events_go_to_subscribers_of_the_account_only(client: Client) -> None:
         (1, "outboundAccountPosition"),
     ]
     assert client.result("userDataStream.unsubscribe", subscriptionId=1) == {}
+    assert [(e["subscriptionId"], e["event"]["e"]) for e in client.events()] == [(1, "eventStreamTerminated")]
     assert client.error("userDataStream.unsubscribe", subscriptionId=1)[1] == -2036
     assert client.error("userDataStream.subscribe")[1] == -2035
 
@@ -39,6 +40,19 @@ def test_logging_out_terminates_the_subscription_of_the_session(client: Client) 
     assert (event.subscription_id, event.event) == (0, EventStreamTerminated(event_time=NOW // 1_000))
     assert client.result("session.subscriptions") == [{"subscriptionId": 1}]
     assert client.error("userDataStream.subscribe")[1] == -1002
+
+
+def test_unsubscribing_from_all_is_told_for_each() -> None:
+    """user-data-stream.md, "Event Stream Terminated": "stopped via the userDataStream.unsubscribe method"."""
+    client = Client(unit="us")
+    client.log_on()
+    client.result("userDataStream.subscribe")
+    client.result("userDataStream.subscribe.signature", **_of_another(client))
+    client.result("userDataStream.unsubscribe")
+    terminated = {"e": "eventStreamTerminated", "E": NOW}
+    assert client.events() == [{"subscriptionId": number, "event": terminated} for number in (0, 1)]
+    client.result("userDataStream.unsubscribe")
+    assert client.events() == []
 
 
 def _of_another(client: Client) -> dict[str, Any]:

@@ -63,7 +63,7 @@ NO_DISCOUNT: Final = Discount(enabled_for_account=False, enabled_for_symbol=Fals
 @answers(AccountStatus)
 def account_status(call: Call) -> AccountInformation:
     """The account and its balances."""
-    account = call.account
+    account = call.queried_account
     return AccountInformation(
         maker_commission=int(account.maker_rate * _BASIS_POINTS),
         taker_commission=int(account.taker_rate * _BASIS_POINTS),
@@ -120,7 +120,7 @@ def my_filters(call: Call) -> dict[str, Any]:
 def order_status(call: Call) -> OrderInformation:
     """One order."""
     request: OrderStatus = call.request
-    order = call.account.find(call.symbol.name, request.order_id, request.orig_client_order_id)
+    order = call.queried_account.find(call.symbol.name, request.order_id, request.orig_client_order_id)
     if not order.is_open and not order.executed and call.now - order.updated_at > _KEPT:
         raise refusals.archived()
     return orders.status(order)
@@ -132,14 +132,14 @@ def open_orders_status(call: Call) -> tuple[OrderInformation, ...]:
     symbol: str | None = call.request.symbol
     if symbol is not None:
         call.engine.symbol(symbol)
-    return tuple(map(orders.status, call.account.open_orders(symbol)))
+    return tuple(map(orders.status, call.queried_account.open_orders(symbol)))
 
 
 @answers(AllOrders)
 def all_orders(call: Call) -> tuple[OrderInformation, ...]:
     """Orders in a span of time, which goes first, from an order id on, or the newest."""
     request: AllOrders = call.request
-    history, limit = call.account.history[call.symbol.name], call.limit()
+    history, limit = call.queried_account.history[call.symbol.name], call.limit()
     if request.order_id is not None and call.start is call.end is None:
         found = from_id(history, request.order_id, limit, attrgetter("order_id"))
     else:
@@ -151,7 +151,7 @@ def all_orders(call: Call) -> tuple[OrderInformation, ...]:
 def order_amendments(call: Call) -> Sequence[Amendment]:
     """The changes of one order's quantity, oldest first."""
     request: OrderAmendments = call.request
-    order = call.account.find(call.symbol.name, request.order_id, None)
+    order = call.queried_account.find(call.symbol.name, request.order_id, None)
     return from_id(order.amendments, request.from_execution_id or 0, call.limit(), attrgetter("execution_id"))
 
 
@@ -171,7 +171,7 @@ def my_trades(call: Call) -> tuple[AccountTrade, ...]:
 
 
 def _executions(call: Call) -> Sequence[Execution]:
-    account, symbol, order_id = call.account, call.symbol.name, call.request.order_id
+    account, symbol, order_id = call.queried_account, call.symbol.name, call.request.order_id
     if order_id is None:
         return account.executions[symbol]
     order = account.orders.get(order_id)

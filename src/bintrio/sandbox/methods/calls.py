@@ -17,6 +17,7 @@ from ..accounts import Account
 from ..auth import Credential
 from ..limits import Limits, OrderBudget
 from ..matching import MatchingEngine
+from ..replicas import Replicas
 from ..sessions import Session
 from ..symbols import Symbol
 from ..tape import Tape
@@ -37,6 +38,7 @@ class Call(NamedTuple):
     """
 
     engine: MatchingEngine
+    replicas: Replicas
     limits: Limits
     request: Any
     session: Session
@@ -54,6 +56,11 @@ class Call(NamedTuple):
     def account(self) -> Account:
         """The account that the key belongs to."""
         return self.engine.accounts[self.signer.uid]
+
+    @property
+    def queried_account(self) -> Account:
+        """The same account as queries see it: where the data source is Memory or Database, not the matching engine."""
+        return self.replicas.account(self.signer.uid, self.now)
 
     @property
     def orders(self) -> OrderBudget:

@@ -1,0 +1,116 @@
+"""What queries see: the accounts as they were a moment ago.
+
+On the exchange, an order is placed and canceled in the matching engine, and looked up in a cache or a database ("Data
+sources": Memory, Database), which may be behind. `Replicas.lag` says how far behind they are here. A replica is an
+account of its own that is fed with what each change left behind, and shows a change once it is as old as the lag. It
+never goes back: when the lag grows, a replica stands still until it is that far behind.
+
+Without a lag there are no replicas, and queries read the accounts themselves. Times are microseconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from bintrio.api.events import ExecutionReport, KnownEvent, OutboundAccountPosition
+
+from .accounts import Account, Holding
+from .orders import Order, snapshot
+
+
+class Replicas:
+    """The accounts as queries see them.
+
+    Args:
+        accounts: the accounts themselves, by uid.
+    """
+
+    def __init__(self, accounts: Mapping[int, Account]) -> None:
+        self._accounts: Final = accounts
+        self._replicas: dict[int, _Replica] = {}
+        self._lag = 0
+
+    @property
+    def lag(self) -> int:
+        """How old a change must be before queries see it."""
+        return self._lag
+
+    @lag.setter
+    def lag(self, lag: int) -> None:
+        if not lag:
+            self._replicas = {}
+        elif not self._lag:
+            self._replicas = {uid: _Replica(account) for uid, account in self._accounts.items()}
+        self._lag = lag
+
+    def open_account(self, account: Account) -> None:
+        """Queries know a new account at once."""
+        if self._lag:
+            self._replicas[account.uid] = _Replica(account)
+
+    def note(self, notices: Iterable[tuple[int, KnownEvent]], now: int) -> None:
+        """Let events, each with the uid of its account, say what has changed just now."""
+        if not self._lag:
+            return
+        events: dict[int, list[KnownEvent]] = {}
+        for uid, event in notices:
+            events.setdefault(uid, []).append(event)
+        for uid, of_account in events.items():
+            self._replicas[uid].note(of_account, now)
+
+    def account(self, uid: int, now: int) -> Account:
+        """An account as a query sees it; not to be changed."""
+        return self._replicas[uid].at(now - self._lag) if self._lag else self._accounts[uid]
+
+
+class _Change(NamedTuple):
+    """What a change left behind.
+
+    Attributes:
+        orders: those that have changed, in the order of their first change.
+        executions: how many the account has now, by symbol.
+    """
+
+    time: int
+    orders: tuple[Order, ...]
+    executions: dict[str, int]
+    holdings: dict[str, Holding]
+    updated_at: int
+
+
+class _Replica:
+    """One account, a moment ago: of what only ever grows, its length at the time is all that has to be kept."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._shown = account.copy()
+        self._waiting: deque[_Change] = deque()
+
+    def note(self, events: Iterable[KnownEvent], now: int) -> None:
+        account = self._account
+        changed: dict[int, Order] = {}
+        holdings: dict[str, Holding] = {}
+        for event in events:
+            if isinstance(event, ExecutionReport):
+                changed[event.order_id] = account.orders[event.order_id]
+            elif isinstance(event, OutboundAccountPosition):
+                holdings |= {balance.asset: account.holding(balance.asset).copy() for balance in event.balances}
+        executions = {order.symbol: len(account.executions[order.symbol]) for order in changed.values()}
+        orders = tuple(map(snapshot, changed.values()))
+        self._waiting.append(_Change(now, orders, executions, holdings, account.updated_at))
+
+    def at(self, time: int) -> Account:
+        while self._waiting and self._waiting[0].time <= time:
+            self._apply(self._waiting.popleft())
+        return self._shown
+
+    def _apply(self, change: _Change) -> None:
+        shown = self._shown
+        for order in change.orders:
+            shown.update(order)
+        for symbol, count in change.executions.items():
+            known = shown.executions[symbol]
+            known += self._account.executions[symbol][len(known) : count]
+        shown.set_holdings(change.holdings, change.updated_at)
