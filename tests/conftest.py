@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from . import streams
 
 # The same examples each time, and no clock that a busy machine could trip: a failure is the code's own.
 settings.register_profile(
-    "deterministic", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "deterministic",
+    derandomize=True,
+    deadline=None,
+    # Fixtures of functions: streams of one kind serve every example.
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("deterministic")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "both_streams" in metafunc.fixturenames:
+        is_for_one = metafunc.definition.get_closest_marker("plain_streams") is not None
+        metafunc.parametrize("both_streams", ["plain"] if is_for_one else ["plain", "prompt"], indirect=True)
+
+
+@pytest.fixture
+def both_streams(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a test twice: over plain streams in memory, and over such that take writes at once, often in part.
+
+    One whose time goes into something else is marked `plain_streams` with the reason, and runs once.
+    """
+    if request.param == "prompt":
+        pair = streams.partial_pairs()
+        monkeypatch.setattr("bintrio.sandbox.memory_stream_pair", pair)
+        monkeypatch.setattr("tests.peer.memory_stream_pair", pair)

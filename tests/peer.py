@@ -13,8 +13,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
-import trio.testing
 import trio_websocket
+from trio.testing import memory_stream_pair
 
 import bintrio
 from bintrio.endpoints import Address
@@ -135,7 +135,7 @@ class Exchange:
         self.addresses.append(address)
         if self.refuse_with:
             raise self.refuse_with[0]
-        ours, theirs = trio.testing.memory_stream_pair()
+        ours, theirs = memory_stream_pair()
         self._nursery.start_soon(Peer(self, theirs, address).serve)
         return ours
 

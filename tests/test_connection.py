@@ -5,8 +5,6 @@ Answers, events and lifetimes are seen from above, in `test_session.py`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -16,7 +14,10 @@ from bintrio._connection import Call, Ended, Lost
 from bintrio.errors import InvalidRequest, NotSent, OutcomeUnknown, RateLimited
 
 from .peer import START, URL, open_exchange, open_pair
-from .test_session import HMAC, in_background, stall
+from .streams import break_writes, stall
+from .test_session import HMAC, in_background
+
+pytestmark = pytest.mark.usefixtures("both_streams")
 
 
 async def test_g1_a_call_on_a_connection_that_has_ended_is_not_sent(autojump_clock: MockClock) -> None:
@@ -50,13 +51,7 @@ async def test_g7_a_call_on_a_wire_that_cannot_be_written_any_more_goes_to_the_n
     autojump_clock: MockClock,
 ) -> None:
     async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
-        assert session.connection is not None
-        stream: Any = session.connection._wire._stream
-
-        async def fail(_data: bytes) -> None:
-            raise trio.BrokenResourceError
-
-        stream.send_stream.send_all = fail
+        break_writes(session)
         first = in_background(nursery, session.ping)
         await wait_all_tasks_blocked()
         second = in_background(nursery, session.ping)

@@ -26,6 +26,8 @@ from bintrio.sandbox import Sandbox, open_sandbox
 
 from .peer import ed25519_key
 
+pytestmark = pytest.mark.usefixtures("both_streams")
+
 
 @asynccontextmanager
 async def open_pair(
@@ -197,6 +199,7 @@ async def deposits(events: bintrio.Subscriber, received: list[Decimal]) -> None:
             received.append(event.delta)
 
 
+@pytest.mark.plain_streams("days of pings, and few calls")
 async def test_g5_three_days_with_events_and_calls_lose_nothing_and_double_nothing(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, sandbox), session.user_data() as events, trio.open_nursery() as nursery:
         received: list[Decimal] = []

@@ -16,11 +16,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
 import bintrio
-from bintrio._wire import HandshakeRejected
 from bintrio.api._values import RateLimit
 from bintrio.endpoints import Address
 from bintrio.errors import (
     ConnectionFailed,
+    HandshakeRejected,
     InvalidRequest,
     NotSent,
     OutcomeUnknown,
@@ -30,7 +30,10 @@ from bintrio.errors import (
 )
 
 from .peer import ACK, LIMITS, START, URL, Exchange, Peer, ed25519_key, open_exchange, open_pair
-from .test_session import BUY, HMAC, Outcome, deltas, in_background, stall
+from .streams import stall
+from .test_session import BUY, HMAC, Outcome, deltas, in_background
+
+pytestmark = pytest.mark.usefixtures("both_streams")
 
 TIMEOUT = 1.0
 
@@ -63,6 +66,7 @@ async def test_three_losses_in_a_row_leave_a_gap_each(autojump_clock: MockClock)
             ends.append(gap.end)
 
 
+@pytest.mark.plain_streams("some hundred thousand pings, and hardly a call")
 async def test_forty_days_leave_nothing_behind(autojump_clock: MockClock) -> None:
     async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data():
         await trio.sleep(40 * 86_400)
@@ -451,16 +455,8 @@ def test_ctrl_c_while_closing_comes_out_bare() -> None:
 
 
 def hold_writes(session: bintrio.Session) -> trio.Event:
-    """The network takes nothing until the event is set; then it takes everything."""
-    assert session.connection is not None
-    stream: Any = session.connection._wire._stream
-    send_all, is_free = stream.send_stream.send_all, trio.Event()
-
-    async def wait(data: bytes) -> None:
-        await is_free.wait()
-        await send_all(data)
-
-    stream.send_stream.send_all = wait
+    is_free = trio.Event()
+    stall(session, is_free)
     return is_free
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +16,7 @@ import bintrio
 from bintrio.errors import (
     Banned,
     ConnectionFailed,
+    HandshakeRejected,
     InvalidRequest,
     InvalidTimestamp,
     NotSent,
@@ -27,6 +29,9 @@ from bintrio.errors import (
 )
 
 from .peer import ACK, LIMITS, ORDER, START, URL, Exchange, Peer, ed25519_key, open_exchange, open_pair
+from .streams import stall
+
+pytestmark = pytest.mark.usefixtures("both_streams")
 
 HMAC = bintrio.HmacKey("hmac-api-key", "top-secret")
 BUY = bintrio.OrderPlace(
@@ -54,17 +59,6 @@ def in_background(nursery: trio.Nursery, call: Callable[[], Any]) -> Outcome:
     outcome = Outcome()
     nursery.start_soon(outcome.watch, call)
     return outcome
-
-
-def stall(session: bintrio.Session, until: trio.Event) -> None:
-    """The peer stops reading: nothing can be written any more."""
-    assert session.connection is not None
-    stream: Any = session.connection._wire._stream
-
-    async def wait(_data: bytes) -> None:
-        await until.wait()
-
-    stream.send_stream.send_all = wait
 
 
 # How a call ends
@@ -185,7 +179,7 @@ async def test_g1_an_order_whose_answer_cannot_be_read_is_unknown(
     async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
         outcome = in_background(nursery, lambda: session.send(BUY))
         request = await exchange.peers[0].next()
-        await exchange.peers[0].answer(request, answer.pop("result"), **answer)
+        await exchange.peers[0].send(json.dumps({"id": request["id"], "status": 200, **answer}))
     assert isinstance(outcome.error, OutcomeUnknown)
     assert isinstance(outcome.error.__cause__, ProtocolViolation)
 
@@ -563,8 +557,6 @@ async def test_g8_a_429_with_a_verdict_on_nobody_holds_everything_too(autojump_c
 
 
 async def test_g8_a_handshake_refused_with_429_is_not_repeated_before_its_time(autojump_clock: MockClock) -> None:
-    from bintrio._wire import HandshakeRejected
-
     async with open_pair() as (session, exchange):
         exchange.refuse_with.append(HandshakeRejected(429, [("retry-after", "30")], b""))
         await exchange.peers[0].cut()
@@ -897,6 +889,7 @@ async def test_g9_a_key_does_not_travel_over_plain_ws_by_way_of_a_stream_of_ones
     assert stream.is_closed
 
 
+@pytest.mark.plain_streams("it is about that kind")
 async def test_g9_a_stream_in_memory_is_private(autojump_clock: MockClock) -> None:
     async with (
         open_exchange() as exchange,
@@ -1104,6 +1097,7 @@ async def pinging(exchange: Exchange) -> None:
                 await peer.websocket.ping()
 
 
+@pytest.mark.plain_streams("days of pings, and hardly a call")
 async def test_g5_the_session_moves_before_its_lifetime_is_over_without_a_failed_call(
     autojump_clock: MockClock,
 ) -> None:

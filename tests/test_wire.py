@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from bintrio import _wire
 from bintrio._frames import FrameDecoder, Message, Opcode, close_payload, encode_frame, parse_close
 from bintrio._streams import PromptStream, connect_tcp
-from bintrio._wire import ControlLane, HandshakeRejected, Outgoing, Wire, WireClosed, open_wire
+from bintrio._wire import ControlLane, Outgoing, Wire, WireClosed, open_wire
 from bintrio.endpoints import Address
-from bintrio.errors import ProtocolViolation
+from bintrio.errors import HandshakeRejected, ProtocolViolation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -182,7 +182,7 @@ async def reject(server: Server, answer: bytes, *, then_end: bool = False) -> No
         await server.stream.aclose()
 
 
-async def rejection(answer: bytes, *, then_end: bool = False) -> HandshakeRejected:
+async def rejection(answer: bytes, *, then_end: bool = False, **options: Any) -> HandshakeRejected:
     ours, theirs = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
 
@@ -191,7 +191,7 @@ async def rejection(answer: bytes, *, then_end: bool = False) -> HandshakeReject
 
         nursery.start_soon(serve)
         with pytest.raises(HandshakeRejected) as caught:
-            async with open_wire(ours, host="exchange", resource="/"):
+            async with open_wire(ours, host="exchange", resource="/", **options):
                 pytest.fail("the wire opened")
     return caught.value
 
@@ -238,6 +238,17 @@ async def test_a_handshake_that_cannot_be_sent() -> None:
         async with open_wire(ours, host="exchange", resource="/", headers=[("X", "a\r\nb")]):
             pytest.fail("the wire opened")
     assert isinstance(caught.value.__cause__, h11.LocalProtocolError)
+
+
+async def test_g8_a_rejection_is_told_before_its_body_comes(autojump_clock: MockClock) -> None:
+    told: list[tuple[HandshakeRejected, bytes, float]] = []
+
+    def rejected(error: HandshakeRejected) -> None:
+        told.append((error, error.body, trio.current_time()))
+
+    error = await rejection(b"HTTP/1.1 429 Slow\r\nContent-Length: 9\r\n\r\nsome", rejected=rejected)
+    assert told == [(error, b"", 0)]
+    assert error.body == b"some"
 
 
 async def test_a_rejection_waits_only_so_long_for_its_body(autojump_clock: MockClock) -> None:

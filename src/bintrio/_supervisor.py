@@ -29,12 +29,12 @@ from ._settings import check_privacy
 from ._signing import Key
 from ._subscriptions import Feed, Subscriber
 from ._tasks import protected
-from ._wire import HandshakeRejected
 from .api.general import ExchangeInfo
 from .endpoints import Address, Endpoint
 from .errors import (
     BintrioError,
     ConnectionFailed,
+    HandshakeRejected,
     InvalidRequest,
     InvalidTimestamp,
     NotSent,

@@ -53,7 +53,7 @@ from ._frames import (
 )
 from ._streams import PromptStream, close_at_once
 from ._tasks import protected, protecting
-from .errors import ProtocolViolation
+from .errors import HandshakeRejected, ProtocolViolation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -67,27 +67,6 @@ _MAX_UNANSWERED_PINGS: Final = 2**17  # some four full receives of the shortest 
 _FIRST_CONTROL: Final = Opcode.CLOSE  # of the opcodes
 _PONG: Final = 0x80 | Opcode.PONG
 _CLOSE: Final = 0x80 | Opcode.CLOSE
-
-
-class HandshakeRejected(Exception):
-    """The server answered the opening handshake with something other than 101.
-
-    Attributes:
-        status: HTTP status.
-        headers: names in lower case, and values, in order.
-        body: as much of the answer's body as came within the close timeout, at most 64 KiB, as it came.
-    """
-
-    def __init__(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
-        self.status = status
-        self.headers = tuple(headers)
-        self.body = body
-        super().__init__(f"the opening handshake was answered with HTTP {status}")
-
-    @property
-    def retry_after(self) -> int | None:
-        """Seconds to wait, from the Retry-After header; None if it is absent or a date."""
-        return _number(self.headers, "retry-after")
 
 
 class WireClosed(Exception):
@@ -129,6 +108,7 @@ def open_wire(
     max_backlog: int = 2**20,
     close_timeout: float = 2.0,
     pong_written: Callable[[], object] | None = None,
+    rejected: Callable[[HandshakeRejected], object] | None = None,
 ) -> AbstractAsyncContextManager[Wire]:
     """Open a WebSocket on a connected stream, which it then owns.
 
@@ -145,13 +125,15 @@ def open_wire(
         max_backlog: bytes waiting to be written from which on `Wire.room` waits.
         close_timeout: seconds that closing may take.
         pong_written: called each time that a pong has been written. Must not raise.
+        rejected: called with what will be raised, once the head of a refusal is there and before its body is read,
+            which may take as long as `close_timeout`: a 429 counts at once. Must not raise.
 
     Raises:
         HandshakeRejected: the server answered with another status than 101.
         WireClosed: the handshake failed in another way.
     """
     wire = Wire(stream, max_message_size=max_message_size, max_backlog=max_backlog, close_timeout=close_timeout)
-    return wire.run(host, resource, headers, pong_written)
+    return wire.run(host, resource, headers, pong_written, rejected)
 
 
 class Wire:
@@ -199,6 +181,7 @@ class Wire:
         resource: str,
         headers: Sequence[tuple[str, str]],
         pong_written: Callable[[], object] | None,
+        rejected: Callable[[HandshakeRejected], object] | None,
     ) -> AsyncGenerator[Wire]:
         """The wire's life: see `open_wire`."""
         failure: BaseException | None = None
@@ -207,7 +190,7 @@ class Wire:
                 nursery.start_soon(protected, self._write, pong_written)
                 nursery.start_soon(protected, self._run_control_lane, host, resource, headers)
                 try:
-                    await self._shake_hands()
+                    await self._shake_hands(rejected)
                     yield self
                 except BaseException as error:  # raised again below, outside the nursery, which would wrap it
                     failure = error
@@ -456,10 +439,14 @@ class Wire:
             self._handshake_over.set()
             await close_at_once(self._stream)  # wakes whoever reads
 
-    async def _shake_hands(self) -> None:
+    async def _shake_hands(self, rejected: Callable[[HandshakeRejected], object] | None) -> None:
         head, rest = await self._read_head()
         if head[9:12] != b"101":
-            raise await self._rejection(head, rest)
+            rejection = HandshakeRejected(*_parse_head(head))
+            if rejected is not None:
+                rejected(rejection)
+            rejection.body = await self._read_body(rejection, rest)
+            raise rejection
         self._control.feed(head)
         await self._handshake_over.wait()
         if self._end is not None:
@@ -487,14 +474,14 @@ class Wire:
         self._is_reading = False
         return self._closed()
 
-    async def _rejection(self, head: bytes, body: bytes) -> HandshakeRejected:
-        status, headers = _parse_head(head)
-        size = _number(headers, "content-length")
+    async def _read_body(self, rejection: HandshakeRejected, body: bytes) -> bytes:
+        """The body of a refusal, of which some came with its head; as much of it as comes in time."""
+        size = rejection.content_length
         wanted = _MAX_BODY if size is None else min(size, _MAX_BODY)
         with trio.move_on_after(self._close_timeout):
             while len(body) < wanted and (data := await self._read()):
                 body += data
-        return HandshakeRejected(status, headers, body[:wanted])
+        return body[:wanted]
 
     # Closing
 
@@ -603,9 +590,3 @@ def _parse_head(head: bytes) -> tuple[int, list[tuple[str, str]]]:
     """Status and headers of an HTTP answer."""
     fields = (line.partition(":") for line in head.decode("latin-1").split("\r\n")[1:-2])
     return int(head[9:12]), [(name.lower(), value.strip()) for name, _, value in fields]
-
-
-def _number(headers: Sequence[tuple[str, str]], wanted: str) -> int | None:
-    """The value of a header, if it is a number; 18 digits are enough for anybody."""
-    value = next((value for name, value in headers if name == wanted), "")
-    return int(value) if value.isdecimal() and len(value) < 19 else None

@@ -3,6 +3,7 @@
     BintrioError
     ├── InvalidRequest             the call is wrong; nothing was sent; correct it
     ├── ConnectionFailed           no connection could be opened; wait, or change the endpoint
+    ├── HandshakeRejected          one of ``ConnectionFailed.attempts``: HTTP refused the opening handshake
     ├── NotSent                    no byte of the call left; repeat it if you like
     ├── OutcomeUnknown             it may have happened; ``await session.confirm(error)``
     ├── Rejected                   the exchange said no; read the code
@@ -129,6 +130,39 @@ class ConnectionFailed(BintrioError):
         self.attempts = tuple(attempts)
         causes = "; ".join(f"{url}: {_in_words(cause)}" for url, cause in self.attempts)
         super().__init__(f"no connection could be opened ({causes})")
+
+
+class HandshakeRejected(BintrioError):
+    """The server answered the opening handshake of a connection with something other than 101.
+
+    It is found in `ConnectionFailed.attempts`; it is not raised by itself.
+
+    Attributes:
+        status: HTTP status.
+        headers: names in lower case, and values, in order.
+        body: as much of the answer's body as came within the close timeout, at most 64 KiB, as it came.
+    """
+
+    def __init__(self, status: int, headers: Sequence[tuple[str, str]], body: bytes = b"") -> None:
+        self.status = status
+        self.headers = tuple(headers)
+        self.body = body
+        super().__init__(f"the opening handshake was answered with HTTP {status}")
+
+    @property
+    def retry_after(self) -> int | None:
+        """Seconds to wait, from the Retry-After header; None if it is absent or a date."""
+        return self._number("retry-after")
+
+    @property
+    def content_length(self) -> int | None:
+        """Bytes of the whole body, from the Content-Length header; None if it is absent."""
+        return self._number("content-length")
+
+    def _number(self, wanted: str) -> int | None:
+        value = next((value for name, value in self.headers if name == wanted), "")
+        # 18 digits are enough for anybody.
+        return int(value) if value.isdecimal() and len(value) < 19 else None
 
 
 class NotSent(BintrioError):
