@@ -26,8 +26,6 @@ from bintrio.api._base import catalogue
 from bintrio.sandbox import Disconnect, Fault, ServerError, open_sandbox
 
 PROGRAM = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may have it ignored
 from bintrio.cli import main
 main(prog_name="bintrio")
 """

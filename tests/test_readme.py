@@ -38,9 +38,6 @@ FILES: Final = {block.splitlines()[0].removeprefix("# "): block for block in BLO
 PROGRAMS: Final = [block for block in BLOCKS if "trio.run(" in block]
 FRAGMENTS: Final = [block for block in BLOCKS if block not in PROGRAMS and block not in FILES.values()]
 
-DEFAULT_SIGINT: Final = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-"""Whoever runs the tests may have it ignored."""
-
 
 def test_the_first_example_is_above_the_fold() -> None:
     assert README.splitlines().index("```python") < 15
@@ -59,9 +56,7 @@ def test_a_program_runs(program: str, tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_a_program_at_once(tmp_path: Path) -> None:
     file = tmp_path / "program.py"
-    file.write_text(
-        DEFAULT_SIGINT + re.sub(r"^( *)(print\(.*)", r"\1\2\n\1await trio.sleep_forever()", BLOCKS[0], flags=re.M)
-    )
+    file.write_text(re.sub(r"^( *)(print\(.*)", r"\1\2\n\1await trio.sleep_forever()", BLOCKS[0], flags=re.M))
     with subprocess.Popen(
         [sys.executable, "-u", str(file)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -1,0 +1,84 @@
+"""The suite itself: it comes to an end, wherever it is started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bintrio._streams import PromptStream
+from bintrio.sandbox import open_sandbox
+
+ROOT = Path(__file__).parent.parent
+
+IGNORING_CTRL_C = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+os.execv(sys.executable, [sys.executable, "-m", "pytest", *sys.argv[1:]])
+"""
+
+SHORT_LIMIT = """
+from tests import time_limit
+from tests.time_limit import pytest_runtest_protocol
+time_limit.SECONDS = 0.2
+"""
+
+HANGING = {
+    "trio": """
+import trio
+async def test_it(): await trio.sleep_forever()
+""",
+    "virtual time": """
+import trio
+async def test_it(autojump_clock):
+    while True: await trio.sleep(1)
+""",
+    "a process": """
+import subprocess, sys, trio
+def test_it(): subprocess.run([sys.executable, "-c", "import time; time.sleep(1e6)"])
+""",
+}
+
+
+def test_tests_of_ctrl_c_run_where_it_is_ignored() -> None:
+    """As under ``nohup make test &``."""
+    options = ["-q", "-p", "no:cacheprovider", "tests/test_tasks.py", "tests/sandbox/test_open_sandbox.py"]
+    done = subprocess.run(
+        [sys.executable, "-c", IGNORING_CTRL_C, *options, "-k", "interrupt or ctrl_c"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+@pytest.mark.parametrize("kind", HANGING)
+def test_a_test_that_hangs_fails_and_the_next_one_runs(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(SHORT_LIMIT)
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntrio_mode = true")
+    (tmp_path / "test_it.py").write_text(HANGING[kind] + "\n\nasync def test_another(): await trio.sleep(0)")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    print(done.stdout)
+    assert done.returncode == 1
+    assert "it took more than 0.2 s" in done.stdout
+    assert "1 failed, 1 passed" in done.stdout
+
+
+@pytest.mark.usefixtures("both_streams")
+async def test_both_kinds_of_stream_are_what_they_say(request: pytest.FixtureRequest) -> None:
+    async with open_sandbox(listen=False) as sandbox:
+        stream = await sandbox.connect(sandbox.endpoint.addresses(time_unit="ms")[0])
+        assert isinstance(stream, PromptStream) is ("prompt" in request.node.name)
+        await stream.aclose()
