@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bintrio.endpoints import DEMO, PRODUCTION, TESTNET, Address, Endpoint, as_endpoint
+from bintrio.endpoints import DEMO, PRODUCTION, TESTNET, Address, Endpoint, as_endpoint, is_loopback
 from bintrio.errors import InvalidRequest
 
 
@@ -57,8 +57,17 @@ def test_authority_has_brackets_around_ipv6() -> None:
     assert Address("h", 5, False, "/").authority == "h:5"
 
 
+def test_what_a_url_cannot_hold_is_percent_encoded() -> None:
+    (address,) = Endpoint(("ws://h/é b%20?ü=1&a[]=%41".replace(" b", "b"),)).addresses(time_unit="ms")
+    assert address.resource == "/%C3%A9b%20?%C3%BC=1&a[]=%41"
+
+
 @pytest.mark.parametrize(
-    "url", ["http://example.com", "example.com", "", "ws://", "wss://:443", "ws://h:0", "ws://h:99999", "ws://[::1"]
+    "url",
+    [
+        *("http://example.com", "example.com", "", "ws://", "wss://:443", "ws://h:0", "ws://h:99999", "ws://[::1"),
+        *("wss://h/a b", "wss://h/\n", "wss://h/\ud800"),
+    ],
 )
 def test_what_is_no_websocket_url_is_refused(url: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
@@ -66,9 +75,20 @@ def test_what_is_no_websocket_url_is_refused(url: str) -> None:
     assert caught.value.field == "endpoint"
 
 
-def test_an_endpoint_needs_a_url() -> None:
+@pytest.mark.parametrize("urls", [(), [], None, "wss://h/", 7])
+def test_an_endpoint_needs_a_url(urls: Any) -> None:
     with pytest.raises(InvalidRequest, match="at least one URL"):
-        Endpoint(())
+        Endpoint(urls)
+
+
+def test_the_parts_of_an_endpoint_have_their_types() -> None:
+    urls: Any = ["wss://h/"]
+    assert hash(Endpoint(urls)) == hash(Endpoint(("wss://h/",)))
+    wrong: Any = 7
+    with pytest.raises(InvalidRequest, match="name must be a str, not int"):
+        Endpoint(("wss://h/",), wrong)
+    with pytest.raises(InvalidRequest, match="a URL string, not int"):
+        Endpoint((wrong,))
 
 
 def test_an_endpoint_is_left_as_it_is_and_other_things_are_refused() -> None:
@@ -85,3 +105,59 @@ def test_an_endpoint_is_left_as_it_is_and_other_things_are_refused() -> None:
 def test_g9_private_is_what_nobody_else_can_read(url: str, expected: bool) -> None:
     (address,) = as_endpoint(url).addresses(time_unit="ms")
     assert address.is_private is expected
+
+
+# Secrets in URLs
+
+
+def test_user_and_password_go_out_as_basic_authorization() -> None:
+    (address,) = as_endpoint("wss://b%C3%B6b:hunter%402@h:5/x").addresses(time_unit="ms")
+    assert address.headers == (("Authorization", "Basic YsO2YjpodW50ZXJAMg=="),)
+    assert (address.host, address.authority, address.resource) == ("h", "h:5", "/x")
+    assert as_endpoint("wss://h/").addresses(time_unit="ms")[0].headers == ()
+    assert as_endpoint("wss://:pw@h/").addresses(time_unit="ms")[0].authorization == "Basic OnB3"
+
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize("url", [f"wss://bob:{SECRET}@h/x", f"wss://{SECRET}@h/x", f"wss://h/x?token={SECRET}"])
+def test_g9_a_secret_of_a_url_shows_in_no_repr(url: str) -> None:
+    endpoint = as_endpoint(url)
+    for value in (endpoint, *endpoint.addresses(time_unit="us")):
+        for text in (repr(value), str(value), f"{value}", repr([value]), repr(value.__rich_repr__())):
+            assert SECRET not in text
+    assert endpoint.name == "h"
+
+
+def test_g9_a_bad_url_is_not_quoted() -> None:
+    for url in (
+        f"wss://bob:{SECRET}",
+        f"https://bob:{SECRET}@h",
+        f"bob:{SECRET}@h",
+        f"wss://h:99999/{SECRET}",
+        f"wss://h:{SECRET}/",
+        f"wss://[{SECRET}/",
+        f"wss://h/ {SECRET}",
+        f"{SECRET}:x",
+        f"wss:///{SECRET}",
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            as_endpoint(url)
+        assert SECRET not in repr(caught.value)
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("::ffff:10.0.0.1", False),
+        ("fe80::1%eth0", False),
+    ],
+)
+def test_loopback_addresses(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected

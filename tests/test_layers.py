@@ -21,6 +21,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     (
         "api",
         "api._values",
+        "_shown",
         "errors",
         "endpoints",
         "api._base",
@@ -36,9 +37,21 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "api._narrowed",
     ),
     # 1: rules without I/O
-    ("_frames", "_lenient", "_codec", "_signing", "_settings", "_clock", "_ledger", "times", "columns", "rules"),
+    (
+        "_frames",
+        "_lenient",
+        "_codec",
+        "_pem",
+        "_signing",
+        "_settings",
+        "_clock",
+        "_ledger",
+        "times",
+        "columns",
+        "rules",
+    ),
     # 2: one connection
-    ("_rotation", "_tasks", "_streams", "_wire", "_subscriptions", "_connection"),
+    ("_rotation", "_tasks", "_streams", "_privacy", "_wire", "_subscriptions", "_connection"),
     # 3: the client, and the sandbox, which is one room: within it only cycles are forbidden
     ("_calls", "_methods", "_supervisor", "session", "sandbox.*"),
     # 4: what puts them together, free to import anything

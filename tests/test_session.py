@@ -860,35 +860,6 @@ async def test_g9_a_key_does_not_travel_over_plain_ws(autojump_clock: MockClock)
             raise AssertionError
 
 
-async def test_g9_a_key_does_not_travel_over_plain_ws_by_way_of_a_stream_of_ones_own(
-    autojump_clock: MockClock,
-) -> None:
-    class Stream(trio.abc.Stream):
-        is_closed = False
-
-        async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-            raise AssertionError("nothing may be sent")
-
-        async def wait_send_all_might_not_block(self) -> None:
-            raise AssertionError
-
-        async def receive_some(self, max_bytes: int | None = None) -> bytes:
-            raise AssertionError
-
-        async def aclose(self) -> None:
-            self.is_closed = True
-
-    stream = Stream()
-
-    async def connect(_address: bintrio.Address) -> trio.abc.Stream:
-        return stream
-
-    with pytest.raises(InvalidRequest, match="plain ws://"):
-        async with bintrio.open_session("ws://exchange.test/", key=HMAC, connect=connect):
-            raise AssertionError
-    assert stream.is_closed
-
-
 @pytest.mark.plain_streams("it is about that kind")
 async def test_g9_a_stream_in_memory_is_private(autojump_clock: MockClock) -> None:
     async with (

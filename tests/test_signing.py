@@ -224,11 +224,6 @@ PEM_FAULTS: dict[str, tuple[Callable[[], object], str, str]] = {
         "data",
         "damaged",
     ),
-    "OpenSSH": (
-        lambda: Ed25519Key.from_pem(pem(ED25519, form=PrivateFormat.OpenSSH), api_key=API_KEY),
-        "data",
-        "another form than PKCS#8",
-    ),
     "RSA as Ed25519": (lambda: Ed25519Key.from_pem(pem(RSA), api_key=API_KEY), "data", "use RsaKey"),
     "Ed25519 as RSA": (lambda: RsaKey.from_pem(pem(ED25519), api_key=API_KEY), "data", "use Ed25519Key"),
     "elliptic curve": (
@@ -263,6 +258,7 @@ PATH_FAULTS: dict[str, tuple[Callable[[Path], str], str]] = {
     "directory": (lambda folder: str(folder), "it is a directory"),
     "below a file": (lambda folder: str(folder / "key.pem" / "x"), "Not a directory"),
     "nul": (lambda folder: str(folder) + "\0", "not a path"),
+    "key for a path": (lambda folder: SECRET, "cannot read the private key '…': there is no such file"),
     "PEM": (lambda folder: pem(ED25519).decode(), "use from_pem()"),
     "PEM on one line": (lambda folder: pem(ED25519).decode().replace("\n", " "), "use from_pem()"),
 }
@@ -276,6 +272,13 @@ def test_g9_a_faulty_path_is_named_and_a_key_in_its_place_is_not(case: str, tmp_
     assert error.field == "path"
     assert words in str(error)
     assert_cut_off(error)
+
+
+@pytest.mark.parametrize("path", [b"key.pem", None, 7, [], b"\xff"])
+def test_a_path_of_another_type_is_refused(path: Any) -> None:
+    error = fault(lambda: Ed25519Key.from_pem_file(path, api_key=API_KEY))
+    assert error.field == "path"
+    assert "path must be a str or a Path, not " in str(error)
 
 
 def test_a_file_that_may_not_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -537,7 +537,7 @@ async def test_nagle_is_off() -> None:
         stream = await connect_tcp(address)
         assert isinstance(stream, TcpStream)
         async with stream:
-            assert stream._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

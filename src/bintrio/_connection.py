@@ -32,10 +32,12 @@ from ._clock import Clock
 from ._codec import Envelope, RequestId, read_envelope, read_error, read_event, read_result, write_request
 from ._frames import Message, Opcode
 from ._ledger import Charge, Cost, Ledger, Scope
-from ._settings import UNITS_PER_MILLISECOND, Settings
+from ._privacy import is_private
+from ._settings import UNITS_PER_MILLISECOND, Settings, check_privacy
 from ._signing import Key, payload
+from ._streams import close_at_once
 from ._subscriptions import Feed
-from ._tasks import protected
+from ._tasks import past_ctrl_c, protected
 from ._wire import Outgoing, Wire, WireClosed, open_wire
 from .api._base import Api, Json, Request
 from .api._values import Timestamp
@@ -247,6 +249,7 @@ class Connection:
         opened_at: local time at which it was begun, as `trio.current_time` has it.
         last_heard: the exchange's time in milliseconds when the last message came or the last ping was answered.
         is_logged_on: whether calls need no signature of their own.
+        is_private: whether a key may travel over it (G9).
         cause: what ended it, or None as long as it has not ended.
         is_due: set when it should be replaced: it ended, was given notice, or the user asked.
         has_notice: whether it should be replaced since the exchange announced its shutdown, or is at odds with it.
@@ -260,6 +263,7 @@ class Connection:
         self.opened_at: Final = trio.current_time()
         self.last_heard = 0
         self.is_logged_on = False
+        self.is_private = False
         self.cause: Exception | None = None
         self.is_due: Final = trio.Event()
         self.has_notice = False
@@ -303,13 +307,14 @@ class Connection:
         Raises:
             Exception: what ended the connection, if that was before it was ready.
         """
-        stream = await connect(self.address)
+        stream = await self._open_stream(connect)
         settings = self._shared.settings
         try:
             async with open_wire(
                 stream,
                 host=self.address.authority,
                 resource=self.address.resource,
+                headers=self.address.headers,
                 max_message_size=settings.max_message_size,
                 close_timeout=settings.close_timeout,
                 pong_written=self._pong_written,
@@ -326,6 +331,17 @@ class Connection:
         if not self._is_ready:
             assert self.cause is not None
             raise self.cause
+
+    async def _open_stream(self, connect: Connect) -> trio.abc.Stream:
+        stream = await past_ctrl_c(connect, self.address)
+        try:
+            self.is_private = is_private(self.address, stream)
+            # Keys come later, but a password goes out with the handshake.
+            check_privacy(self.address, None, is_private=self.is_private)
+        except InvalidRequest:
+            await close_at_once(stream)
+            raise
+        return stream
 
     async def _become_ready(self, make_ready: Callable[[Connection], Awaitable[None]]) -> bool:
         try:
@@ -510,6 +526,7 @@ class Connection:
         params["timestamp"] = timestamp
         key = call.key or (None if self.is_logged_on else self._shared.key)
         if key is not None:
+            check_privacy(self.address, key, is_private=self.is_private)
             params["apiKey"] = key.api_key
             params["signature"] = key.sign(payload(params))
         return params
@@ -655,8 +672,13 @@ class Connection:
         self._shared.clock.record(sent_at, answer.server_time, trio.current_time(), unit=unit)
 
     async def log_on(self) -> None:
-        """Log on with the session's key, if it can."""
+        """Log on with the session's key, if it can.
+
+        Raises:
+            InvalidRequest: others could read it on the way; said here, and not only when a call is to be signed.
+        """
         key = self._shared.key
+        check_privacy(self.address, key, is_private=self.is_private)
         if key is not None and key.can_log_on:
             await self.ask(SessionLogon(), key=key)
 

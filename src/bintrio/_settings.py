@@ -58,8 +58,9 @@ def check_key(key: Any) -> None:
         raise InvalidRequest(f"key must be an Ed25519Key, HmacKey or RsaKey, not {kind}", field="key")
 
 
-def check_privacy(address: Address, key: Key | None) -> None:
-    """Raise `InvalidRequest` if a key would travel where others can read (G9)."""
-    if key is not None and not address.is_private:
-        said = f"a key must not travel over plain ws:// to {address.host}: use wss://, or a loopback address"
+def check_privacy(address: Address, key: Key | None, *, is_private: bool) -> None:
+    """Raise `InvalidRequest` if a key, or the password in a URL, would travel where others can read (G9)."""
+    secret = "a key" if key is not None else "a password"
+    if not is_private and (key is not None or address.authorization is not None):
+        said = f"{secret} must not travel over plain ws:// to {address.host}: use wss://, or a loopback address"
         raise InvalidRequest(said, field="endpoint")

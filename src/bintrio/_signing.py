@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 import msgspec
 
+from ._pem import read_private_key
+from ._shown import shown_path
 from .errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
     from .api._base import Json
-
-_PEM_LABEL: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 
 
 def payload(params: Mapping[str, Json]) -> str:
@@ -122,10 +121,11 @@ class _PrivateKey(Key):
 
     @classmethod
     def from_pem(cls, data: str | bytes, *, api_key: str, password: str | bytes | None = None) -> Self:
-        """A key from PEM text: PKCS#8, encrypted or not, or the traditional form of RSA.
+        r"""A key from PEM text: PKCS#8, encrypted or not, OpenSSH's form, or the traditional form of RSA.
 
         Args:
-            data: the text, from ``-----BEGIN`` on.
+            data: the text, from ``-----BEGIN`` on. What environment variables and editors make of it is read as well:
+                literal ``\n``, blanks for line breaks, quotes, indentation.
             api_key: the API key that the public half was registered under.
             password: the passphrase of an encrypted key.
 
@@ -133,7 +133,8 @@ class _PrivateKey(Key):
             InvalidRequest: this is no PEM, no private key or one of another type, or the passphrase is missing,
                 wrong or not needed; or the API key is malformed.
         """
-        private_key = _read_private_key(_as_bytes(data, "data"), password)
+        passphrase = _as_bytes(password, "password") if password else None
+        private_key = read_private_key(_as_bytes(data, "data"), passphrase)
         return cls(private_key, api_key=api_key)
 
     @classmethod
@@ -230,7 +231,12 @@ def _as_bytes(value: str | bytes, field: str) -> bytes:
 
 
 def _read_file(path: str | os.PathLike[str]) -> bytes:
-    name = os.fspath(path)
+    try:
+        name: Any = os.fspath(path)
+    except TypeError:
+        name = None
+    if not isinstance(name, str):
+        raise InvalidRequest(f"path must be a str or a Path, not {type(path).__name__}", field="path")
     if "\n" in name or "-----BEGIN" in name:
         raise InvalidRequest("path holds the text of a key, not its place: use from_pem()", field="path")
     try:
@@ -243,45 +249,14 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
         reason = "permission denied"
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a path"
-    raise InvalidRequest(f"cannot read the private key {name!r}: {reason}", field="path")
-
-
-def _read_private_key(data: bytes, password: str | bytes | None) -> object:
-    _check_label(data)
-    passphrase = _as_bytes(password, "password") if password else None
-    # PKCS#8 has the word in its label, the traditional form in its Proc-Type line.
-    encrypted = b"ENCRYPTED" in data
-    if encrypted and passphrase is None:
-        raise InvalidRequest("the private key is encrypted: give its passphrase as password", field="password")
-    if passphrase is not None and not encrypted:
-        raise InvalidRequest("a passphrase was given, but the private key is not encrypted", field="password")
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        return load_pem_private_key(data, passphrase)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise _unreadable(encrypted) from None
-
-
-def _check_label(data: bytes) -> None:
-    labels = [label.decode() for label in _PEM_LABEL.findall(data)]
-    if not labels:
-        raise InvalidRequest("this is not PEM: there is no line that starts with -----BEGIN", field="data")
-    if not any(label.endswith("PRIVATE KEY") for label in labels):
-        raise InvalidRequest(f"a private key is needed, this is a {labels[0].lower()}", field="data")
-
-
-def _unreadable(encrypted: bool) -> InvalidRequest:
-    if encrypted:
-        return InvalidRequest("the passphrase is wrong, or the private key is damaged", field="password")
-    return InvalidRequest("the private key is damaged, or in another form than PKCS#8", field="data")
+    raise InvalidRequest(f"cannot read the private key {shown_path(name)}: {reason}", field="path")
 
 
 def _check_type(private_key: object, key_type: type[Key]) -> None:
     fitting = [known for known, wanted in _private_key_types().items() if isinstance(private_key, wanted)]
     if not fitting:
-        raise InvalidRequest(f"{key_type.__name__} cannot use this type of private key", field="data")
+        kind = type(private_key).__name__
+        raise InvalidRequest(f"{key_type.__name__} cannot use this type of private key, {kind}", field="data")
     if not issubclass(key_type, fitting[0]):
         raise InvalidRequest(
             f"{key_type.__name__} was given the private key of another type: use {fitting[0].__name__}", field="data"

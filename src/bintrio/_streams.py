@@ -65,11 +65,14 @@ class TcpStream(PromptStream):
 
     Args:
         connected: the socket, which the stream then owns.
+
+    Attributes:
+        socket: that socket.
     """
 
     def __init__(self, connected: socket.socket) -> None:
         connected.setblocking(False)
-        self._socket = connected
+        self.socket: Final = connected
         self._unsent = bytearray()
         self._sole_sender = _SoleTask()
 
@@ -86,7 +89,7 @@ class TcpStream(PromptStream):
 
     def _send(self, data: bytes | bytearray | memoryview) -> int:
         try:
-            return self._socket.send(data)
+            return self.socket.send(data)
         except BlockingIOError:
             return 0
         except OSError as error:
@@ -100,14 +103,14 @@ class TcpStream(PromptStream):
             if self.send_nowait(data):
                 await trio.lowlevel.cancel_shielded_checkpoint()
             while self._unsent:
-                await trio.lowlevel.wait_writable(self._socket)
+                await trio.lowlevel.wait_writable(self.socket)
                 self.send_nowait(b"")
 
     async def wait_send_all_might_not_block(self) -> None:
         """See `trio.abc.SendStream`."""
         with self._sole_sender:
             self._check_open()
-            await trio.lowlevel.wait_writable(self._socket)
+            await trio.lowlevel.wait_writable(self.socket)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """See `trio.abc.ReceiveStream`."""
@@ -115,9 +118,9 @@ class TcpStream(PromptStream):
         self._check_open()
         while True:
             # Trying first would be in vain nearly always, and an error is dear.
-            await trio.lowlevel.wait_readable(self._socket)
+            await trio.lowlevel.wait_readable(self.socket)
             try:
-                return self._socket.recv(size)
+                return self.socket.recv(size)
             except BlockingIOError:
                 continue
             except OSError as error:
@@ -125,13 +128,13 @@ class TcpStream(PromptStream):
 
     async def aclose(self) -> None:
         """Close the socket, and wake whoever waits for it with `trio.ClosedResourceError`."""
-        if self._socket.fileno() != -1:
-            trio.lowlevel.notify_closing(self._socket)
-            self._socket.close()
+        if self.socket.fileno() != -1:
+            trio.lowlevel.notify_closing(self.socket)
+            self.socket.close()
         await trio.lowlevel.checkpoint()
 
     def _check_open(self) -> None:
-        if self._socket.fileno() == -1:
+        if self.socket.fileno() == -1:
             raise trio.ClosedResourceError("this stream was closed")
 
 

@@ -25,7 +25,7 @@ import trio
 from ._connection import Connect, Connection, Ended, Lost, Shared, logger
 from ._ledger import Cost
 from ._rotation import LONGEST_BACKOFF, backoff, rotation_delay
-from ._settings import check_privacy
+from ._shown import shown_url
 from ._signing import Key
 from ._subscriptions import Feed, Subscriber
 from ._tasks import protected
@@ -82,7 +82,6 @@ class Supervisor:
         self._numbers = itertools.count(1)
         self._current: Connection | None = None
         self._connections: set[Connection] = set()
-        self._is_private = False
         # How many attempts in a row gave no connection that lasted.
         self._failures = 0
 
@@ -159,9 +158,9 @@ class Supervisor:
                 raise  # every address would say the same
             except trio.TooSlowError:
                 timeout = self._settings.connect_timeout
-                attempts.append((url, TimeoutError(f"it was not ready within {timeout:g} s")))
+                attempts.append((shown_url(url), TimeoutError(f"it was not ready within {timeout:g} s")))
             except Exception as error:  # whatever `connect` raises is the user's to know
-                attempts.append((url, error))
+                attempts.append((shown_url(url), error))
                 if _is_hold(error):
                     break  # it is the caller's address that has to wait
         raise ConnectionFailed(attempts) from attempts[-1][1]
@@ -189,21 +188,10 @@ class Supervisor:
     async def _run(self, connection: Connection, *, task_status: trio.TaskStatus[None]) -> None:
         self._connections.add(connection)
         try:
-            await connection.run(self._open_stream, self._make_ready, task_status=task_status)
+            await connection.run(self._connect, self._make_ready, task_status=task_status)
         finally:
             self._connections.discard(connection)
             self._signal()
-
-    async def _open_stream(self, address: Address) -> trio.abc.Stream:
-        stream = await self._connect(address)
-        try:
-            if not _is_in_memory(stream):
-                check_privacy(address, self._shared.key)
-        except InvalidRequest:
-            await trio.aclose_forcefully(stream)
-            raise
-        self._is_private = address.is_private or _is_in_memory(stream)
-        return stream
 
     async def _make_ready(self, connection: Connection) -> None:
         for _ in range(1 if self._shared.clock.is_set else CLOCK_SAMPLES):
@@ -277,11 +265,6 @@ class Supervisor:
             await self.changed.wait()
 
     # Feeds
-
-    def check_privacy(self) -> None:
-        """Raise `InvalidRequest` if a key would travel where others can read (G9)."""
-        if not self._is_private:
-            raise InvalidRequest("a key must not travel over plain ws:// to another machine", field="key")
 
     def listen(self, key: Key, subscriber: Subscriber) -> Feed:
         """Add a subscriber to the feed of an account, which `carry` then sees to."""
@@ -361,7 +344,3 @@ class Supervisor:
 
 def _is_hold(error: Exception) -> bool:
     return isinstance(error, HandshakeRejected) and error.status in {418, 429}
-
-
-def _is_in_memory(stream: trio.abc.Stream) -> bool:
-    return isinstance(stream, trio.StapledStream)

@@ -1,22 +1,41 @@
 """Where the exchange listens: `PRODUCTION`, `TESTNET`, `DEMO`, or an endpoint of the user's own.
 
+**Secrets in URLs (G9).** A relay may want a user and a password, or a token in the query. The former go out as an
+`Authorization` header of type Basic, as with other clients, and only where others cannot read them; the query goes out
+as it is. Neither shows in a `repr` or a message: there, a URL ends before its query.
+
 Source: "General API Information" of the WebSocket API document; the testnet's and demo mode's general information.
 """
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 from typing import Any, Final, Literal
-from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
+from ._shown import shown_url
 from .errors import InvalidRequest
 
 TimeUnit = Literal["ms", "us"]
 """The unit of every time the exchange sends on a connection: milliseconds or microseconds."""
 
 _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
+
+# What a path or query may hold as it is (RFC 3986); letters beyond ASCII are percent-encoded.
+_SAFE: Final = "/?%:@!$&'()*+,;=-._~[]"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an IP address is one of this machine's own."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)  # an IPv4 peer of an IPv6 socket
+    return (mapped or address).is_loopback
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -27,27 +46,36 @@ class Address(msgspec.Struct, frozen=True):
         port: TCP port.
         secure: whether TLS is spoken (``wss``).
         resource: path and query of the WebSocket handshake.
+        authorization: what the handshake's Authorization header says; None if the URL names no user.
     """
 
     host: str
     port: int
     secure: bool
     resource: str
+    authorization: str | None = None
+
+    def __repr__(self) -> str:
+        return _repr(self)
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        resource = shown_url(self.resource)
+        return [("host", self.host), ("port", self.port), ("secure", self.secure), ("resource", resource)]
 
     @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine, by name or by number."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return self.host == "localhost" or is_loopback(self.host)
 
     @property
     def is_private(self) -> bool:
         """Whether what is sent there can be read on the way by nobody else."""
         return self.secure or self.is_loopback
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Further headers of the WebSocket handshake."""
+        return () if self.authorization is None else (("Authorization", self.authorization),)
 
     @property
     def authority(self) -> str:
@@ -63,16 +91,29 @@ class Endpoint(msgspec.Struct, frozen=True):
     Attributes:
         urls: ``wss://`` or ``ws://`` URLs of the same exchange, in the order of preference.
         name: what `repr(session)` calls it.
+
+    Raises:
+        InvalidRequest: there is no URL, or one that cannot be right.
     """
 
     urls: tuple[str, ...]
     name: str = ""
 
     def __post_init__(self) -> None:
-        if not self.urls:
-            raise InvalidRequest("an Endpoint needs at least one URL", field="urls")
+        urls: Any = self.urls
+        if not isinstance(urls, tuple | list) or not urls:
+            raise InvalidRequest("an Endpoint needs at least one URL, in a tuple", field="urls")
         for url in self.urls:
             _checked(url)
+        if not isinstance(self.name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest(f"name must be a str, not {type(self.name).__name__}", field="name")
+        msgspec.structs.force_setattr(self, "urls", tuple(self.urls))
+
+    def __repr__(self) -> str:
+        return _repr(self)
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("urls", tuple(map(shown_url, self.urls))), ("name", self.name)]
 
     def addresses(self, *, time_unit: TimeUnit) -> tuple[Address, ...]:
         """The URLs taken apart, with the options of the connection in the query.
@@ -91,36 +132,50 @@ def as_endpoint(endpoint: Endpoint | str) -> Endpoint:
     """
     if isinstance(endpoint, Endpoint):
         return endpoint
-    return Endpoint((endpoint,), name=_checked(endpoint).netloc)
+    return Endpoint((endpoint,), name=_checked(endpoint).netloc.rpartition("@")[2])
+
+
+def _repr(value: Address | Endpoint) -> str:
+    return f"{type(value).__name__}({', '.join(f'{name}={part!r}' for name, part in value.__rich_repr__())})"
 
 
 def _checked(url: Any) -> SplitResult:
     if not isinstance(url, str):
         kind = type(url).__name__
         raise InvalidRequest(f"endpoint must be an Endpoint or a URL string, not {kind}", field="endpoint")
+    # What urllib says of a bad URL quotes it, and where a URL is bad, its parts are not what they seem.
     try:
         parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise InvalidRequest(f"endpoint {url!r} is not a URL: {error}", field="endpoint") from None
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise InvalidRequest("endpoint is not a URL: its host or port cannot be read", field="endpoint") from None
     if parts.scheme not in _DEFAULT_PORTS:
-        raise InvalidRequest(
-            f"endpoint {url!r} must start with ws:// or wss://, not {parts.scheme or 'no scheme'}",
-            field="endpoint",
-        )
-    if not parts.hostname or port == 0:
-        raise InvalidRequest(f"endpoint {url!r} names no host or no usable port", field="endpoint")
+        scheme = parts.scheme if parts.scheme in {"http", "https"} else "anything else"
+        raise InvalidRequest(f"endpoint must start with ws:// or wss://, not {scheme}", field="endpoint")
+    if not host or port == 0:
+        raise InvalidRequest("endpoint names no host or no usable port", field="endpoint")
+    if not url.isprintable() or " " in url:
+        raise InvalidRequest("endpoint holds a blank or a control character", field="endpoint")
     return parts
 
 
 def _address(parts: SplitResult, options: dict[str, str]) -> Address:
-    query = "&".join(filter(None, (parts.query, urlencode(options))))
+    query = "&".join(filter(None, (quote(parts.query, safe=_SAFE), urlencode(options))))
     return Address(
         host=parts.hostname or "",
         port=parts.port or _DEFAULT_PORTS[parts.scheme],
         secure=parts.scheme == "wss",
-        resource=urlunsplit(("", "", parts.path or "/", query, "")),
+        resource=urlunsplit(("", "", quote(parts.path, safe=_SAFE) or "/", query, "")),
+        authorization=_authorization(parts),
     )
+
+
+def _authorization(parts: SplitResult) -> str | None:
+    """Basic authentication (RFC 7617), if the URL names a user or a password."""
+    if parts.username is None and parts.password is None:
+        return None
+    credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return f"Basic {base64.b64encode(credentials.encode()).decode()}"
 
 
 PRODUCTION: Final = Endpoint(

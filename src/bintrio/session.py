@@ -36,6 +36,7 @@ from ._signing import Key
 from ._streams import connect_tcp
 from ._subscriptions import Subscriber
 from ._supervisor import Supervisor
+from ._tasks import check_trio, start
 from .api._base import Api, Json, Request, catalogue, wire_name
 from .api._values import RateLimit
 from .endpoints import Endpoint, TimeUnit, as_endpoint
@@ -76,7 +77,8 @@ async def open_session(
     """Open a session. Entering returns once it is ready: connected, clock measured, logged on.
 
     Args:
-        endpoint: `PRODUCTION`, `TESTNET`, `DEMO`, or an `Endpoint` or ``wss://`` URL of your own.
+        endpoint: `PRODUCTION`, `TESTNET`, `DEMO`, or an `Endpoint` or ``wss://`` URL of your own. A user and password
+            in it go out as an Authorization header (Basic).
         key: signs what must be signed. An `Ed25519Key` logs the connection on; `HmacKey` and `RsaKey` sign each call.
         request_timeout: seconds within which a call ends, waiting for connection and budget included.
         connect_timeout: seconds for one attempt to get a connection ready.
@@ -92,7 +94,8 @@ async def open_session(
         ledger: keeps the budgets; None for one of the session's own.
 
     Raises:
-        InvalidRequest: an argument cannot be right, or a key would travel over plain ``ws://`` to another machine.
+        InvalidRequest: an argument cannot be right, a key or a password would travel over plain ``ws://`` to another
+            machine, or it is not trio that runs.
         ConnectionFailed: no address could be connected to; it has the cause for each.
         Rejected: the exchange did not accept the key.
 
@@ -101,6 +104,7 @@ async def open_session(
         async with bintrio.open_session(bintrio.TESTNET, key=key) as session:
             book = await session.depth(symbol="BTCUSDT", limit=5)
     """
+    check_trio("open_session")
     settings = checked_settings(
         request_timeout=request_timeout,
         connect_timeout=connect_timeout,
@@ -115,7 +119,7 @@ async def open_session(
     endpoint = as_endpoint(endpoint)
     if connect is None:
         for address in endpoint.addresses(time_unit=time_unit):
-            check_privacy(address, key)
+            check_privacy(address, key, is_private=address.is_private)
         connect = partial(connect_tcp, ssl_context=ssl_context)
     shared = Shared(
         key=key,
@@ -130,7 +134,7 @@ async def open_session(
     async with trio.open_nursery() as nursery:
         supervisor = Supervisor(endpoint, shared, connect, nursery)
         try:
-            await nursery.start(supervisor.run)
+            await start(nursery, supervisor.run)
             yield Session(endpoint, shared, supervisor)
         except BaseException as error:  # it is raised below, by itself: the nursery would put it into a group
             failure = error
@@ -312,7 +316,6 @@ class Session(Methods):
         if not isinstance(key, Key):
             raise InvalidRequest(f"user data needs a key, not {type(key).__name__}", field="key")
         check_positive_int("buffer", buffer)
-        self._supervisor.check_privacy()
         subscriber = Subscriber(buffer)
         feed = self._supervisor.listen(key, subscriber)
         try:

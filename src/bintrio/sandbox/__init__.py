@@ -27,7 +27,7 @@ import trio
 from trio.testing import memory_stream_pair
 
 from bintrio._signing import Ed25519Key, HmacKey, RsaKey
-from bintrio._tasks import protected
+from bintrio._tasks import check_trio, protected
 from bintrio.api._values import Side
 from bintrio.api.trading import OrderPlace
 from bintrio.endpoints import Address, Endpoint
@@ -315,6 +315,7 @@ async def open_sandbox(
         OSError: the port cannot be had.
         ValueError: `query_lag` is negative or no number.
     """
+    check_trio("open_sandbox")
     exchange = Exchange(symbols, limits or Limits())
     exchange.replicas.lag = _lag(query_lag)
     owners = tuple(accounts) if accounts else (trader(),)
