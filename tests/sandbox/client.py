@@ -11,8 +11,9 @@ from bintrio._codec import decode_event, decode_response
 from bintrio._signing import Key
 from bintrio.endpoints import TimeUnit
 from bintrio.sandbox.auth import SandboxAccount
-from bintrio.sandbox.exchange import Exchange, payload, read_message
+from bintrio.sandbox.exchange import Exchange, payload
 from bintrio.sandbox.limits import Limits
+from bintrio.sandbox.messages import read_message
 from bintrio.sandbox.sessions import Session
 from bintrio.sandbox.symbols import SYMBOLS, Symbol
 

@@ -11,8 +11,9 @@ from bintrio._codec import decode_event
 from bintrio.api.events import ExecutionReport
 from bintrio.api.trading import OrderPlace
 from bintrio.sandbox.auth import SandboxAccount
-from bintrio.sandbox.exchange import payload, read_message
+from bintrio.sandbox.exchange import payload
 from bintrio.sandbox.limits import Limits
+from bintrio.sandbox.messages import Number, read_message
 from bintrio.sandbox.refusals import Refusal
 
 from .client import BUY, CONDITIONAL, EXAMPLES, NOW, Client, D, documented, first
@@ -32,7 +33,7 @@ def trader(client: Client) -> Client:
 # The format
 
 
-@pytest.mark.parametrize("request_id", [5, -(2**63), "x" * 36, "", None])
+@pytest.mark.parametrize("request_id", [5, -(2**63), "x" * 1_000, "", None])
 def test_ids_come_back_unchanged(client: Client, request_id: Any) -> None:
     incoming = read_message(json.dumps({"id": request_id, "method": "v3/ping"}))
     answer = client.exchange.execute(client.session, client.budget, incoming, NOW)
@@ -56,7 +57,13 @@ def test_ids_come_back_unchanged(client: Client, request_id: Any) -> None:
         ('{"id": 1, "method": "ping", "params": {"x": NaN}}', -1135),
         ('{"id": 1.5, "method": "ping"}', -1100),
         ('{"id": true, "method": "ping"}', -1100),
-        ('{"id": "%s", "method": "ping"}' % ("x" * 37), -1100),
+        ('{"method": "ping"}', -1102),
+        (b'{"id": 1, "method": "ping"}', -1135),  # binary: "must be sent as JSON in text frames"
+        ("\ufeff{}", -1135),
+        ("[" * 100_000, -1135),
+        ('{{"id": 1, "method": "ping", "params": {{"a": {}{}}}}}'.format("[" * 20, "]" * 20), -1135),
+        ('{"id": 1, "method": "ping", "params": {"a": %s}}' % ("1" * 5_000), -1135),
+        ('{"id": 1, "method": "ping", "params": {"a": "\\ud800"}}', -1135),
         ('{"id": 9223372036854775808, "method": "ping"}', -1100),
     ],
 )
@@ -90,10 +97,10 @@ def test_rate_limits_are_shown_as_asked_for() -> None:
 
 
 def test_the_signature_covers_numbers_and_lists_as_they_were_written() -> None:
-    params = {"b": [1, "x"], "a": D("1.50"), "signature": "s", "c": True, "ü": "é"}
+    params = {"b": [1, "x"], "a": Number("1.50"), "signature": "s", "c": True, "ü": "é"}
     assert payload(params) == 'a=1.50&b=[1,"x"]&c=true&ü=é'
     client = Client()
-    number = client.signed(**BUY | {"price": D("100.00")})
+    number = client.signed(**BUY | {"price": Number("100.00")})
     message = json.dumps({"id": 1, "method": "order.place", "params": number | {"price": 0}})
     incoming = read_message(message.replace('"price": 0', '"price": 100.00'))
     assert client.exchange.execute(client.session, client.budget, incoming, NOW).status == 200

@@ -14,8 +14,8 @@ from trio.testing import MockClock
 import bintrio
 from bintrio.sandbox import open_sandbox
 from bintrio.sandbox.auth import SandboxAccount
-from bintrio.sandbox.exchange import read_message
 from bintrio.sandbox.limits import Limits
+from bintrio.sandbox.messages import read_message
 
 from .client import BUY, Client, D
 

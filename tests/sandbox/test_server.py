@@ -39,9 +39,10 @@ from bintrio.sandbox import (
     UnknownIdReply,
     open_sandbox,
 )
+from bintrio.sandbox.connection import Connections, Timings
 from bintrio.sandbox.exchange import Exchange, payload
 from bintrio.sandbox.faults import Script
-from bintrio.sandbox.server import Server, Timings
+from bintrio.sandbox.server import Server
 from bintrio.sandbox.symbols import SYMBOLS
 
 PATH = "/ws-api/v3"
@@ -289,14 +290,15 @@ async def test_a_reply_to_a_peer_that_is_gone(autojump_clock: MockClock, sandbox
 
 async def test_a_stream_that_breaks_ends_its_connection_and_nothing_else(autojump_clock: MockClock) -> None:
     exchange = Exchange(SYMBOLS, Limits())
-    server = Server(exchange, Script(), Timings(), lambda: 1)
+    connections = Connections(exchange, Script(), Timings(), lambda: 1)
+    server = Server(connections)
     ours, theirs = memory_stream_pair()
 
     pump = theirs.send_stream.send_all_hook
     assert pump is not None
 
     async def break_at_the_reply() -> None:
-        if server.received:
+        if connections.received:
             raise trio.BrokenResourceError
         await pump()
 

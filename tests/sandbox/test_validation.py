@@ -15,6 +15,7 @@ from bintrio.api.account import AccountStatus, AllOrders, OrderListStatus, Order
 from bintrio.api.general import ExchangeInfo, Ping
 from bintrio.api.market import Depth, Klines, Ticker24hr
 from bintrio.api.trading import OrderCancel, OrderPlace
+from bintrio.sandbox.messages import Number
 from bintrio.sandbox.refusals import Refusal
 from bintrio.sandbox.validation import read_request
 
@@ -41,14 +42,16 @@ def test_a_request_is_built_from_strings_and_numbers_alike() -> None:
         symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price="1.5", quantity=Decimal(2), strategy_id=7
     )
     assert read_request(OrderPlace, LIMIT | SIGNING | {"strategyId": "7"}) == expected
-    numbers = LIMIT | {"price": Decimal("1.5"), "quantity": 2, "strategyId": 7}
+    numbers = LIMIT | {"price": Number("1.5"), "quantity": 2, "strategyId": 7}
     assert read_request(OrderPlace, numbers) == expected
 
 
-def test_a_json_number_has_no_notation_of_its_own() -> None:
-    request = read_request(OrderPlace, LIMIT | {"price": Decimal("1E-7")})
+def test_a_json_number_has_the_notation_of_a_string() -> None:
+    request = read_request(OrderPlace, LIMIT | {"price": Number("0.0000001")})
     assert isinstance(request, OrderPlace)
     assert request.price == Decimal("0.0000001")
+    assert refusal(OrderPlace, LIMIT | {"price": Number("1E-7")})[0] == -1100
+    assert refusal(OrderPlace, LIMIT | {"newClientOrderId": Number("1.5")})[0] == -1100
 
 
 def test_a_market_order_and_a_window() -> None:
@@ -93,7 +96,7 @@ def test_booleans() -> None:
         ({"price": "1,5"}, -1100, "Illegal characters found in parameter 'price'; legal range is"),
         ({"price": True}, -1100, "Illegal characters found in parameter 'price'; legal range is"),
         ({"price": [1]}, -1100, "Illegal characters found in parameter 'price'; legal range is"),
-        ({"price": Decimal("1E+400000")}, -1100, "Illegal characters found in parameter 'price'; legal range is"),
+        ({"price": Number("1E+400000")}, -1100, "Illegal characters found in parameter 'price'; legal range is"),
         ({"price": "1.000000001"}, -1111, "Parameter 'price' has too much precision."),
         ({"strategyId": "x"}, -1100, "Illegal characters found in parameter 'strategyId'"),
         ({"strategyId": True}, -1100, "Illegal characters found in parameter 'strategyId'"),
@@ -184,7 +187,7 @@ def test_a_span_of_time_may_have_a_limit() -> None:
 
 def test_the_type_of_a_ticker_is_no_order_type() -> None:
     assert read_request(Ticker24hr, {"type": "MINI"}) == Ticker24hr(type="MINI")
-    assert refusal(Ticker24hr, {"type": "TINY"}) == (-1130, "Data sent for parameter 'type' is not valid.")
+    assert refusal(Ticker24hr, {"type": "TINY"}) == (-1139, "Invalid ticker type.")
 
 
 def test_an_order_list_has_two_names() -> None:

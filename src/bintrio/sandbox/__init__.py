@@ -33,6 +33,7 @@ from bintrio.api.trading import OrderPlace
 from bintrio.endpoints import Address, Endpoint
 
 from .auth import SandboxAccount
+from .connection import Connections, Timings
 from .exchange import Exchange
 from .faults import (
     Banned,
@@ -60,7 +61,7 @@ from .handshake import PATH
 from .limits import Limits
 from .methods import functions
 from .orders import Order
-from .server import Server, Timings
+from .server import Server
 from .symbols import SYMBOLS, Symbol
 from .units import MILLISECOND, SECOND
 
@@ -127,6 +128,7 @@ class Sandbox:
     def __init__(
         self,
         server: Server,
+        connections: Connections,
         nursery: trio.Nursery,
         accounts: Sequence[SandboxAccount],
         *,
@@ -138,7 +140,8 @@ class Sandbox:
         self.ssl_context: Final = ssl_context
         self.account: Final = accounts[0]
         self._server = server
-        self._exchange = server.exchange
+        self._connections = connections
+        self._exchange = connections.exchange
         self._nursery = nursery
 
     def __repr__(self) -> str:
@@ -187,17 +190,20 @@ class Sandbox:
 
     def now(self) -> int:
         """The exchange's time, in milliseconds."""
-        return self._server.now() // MILLISECOND
+        return self._connections.now() // MILLISECOND
 
     @property
     def connections(self) -> int:
         """How many connections are open; half-open ones are not counted."""
-        return len(self._server.connections)
+        return len(self._connections.open)
 
     @property
     def received(self) -> Counter[str]:
-        """How many requests came, by method, whether they were executed or not."""
-        return self._server.received
+        """How many requests came, by method, whether they were executed or not.
+
+        Those whose method does not exist count as ``"unknown method"``.
+        """
+        return self._connections.received
 
     @property
     def orders(self) -> Sequence[Order]:
@@ -220,15 +226,15 @@ class Sandbox:
 
     def announce_shutdown(self, after: float = 10.0) -> None:
         """Send serverShutdown to every connection, and end those ``after`` seconds. New ones are welcome."""
-        self._nursery.start_soon(protected, self._server.shut_down, after)
+        self._nursery.start_soon(protected, self._connections.shut_down, after)
 
     def inject(self, fault: Fault) -> None:
         """Script a fault (see `bintrio.sandbox.faults`)."""
-        self._server.inject(fault)
+        self._connections.inject(fault)
 
     def disconnect(self) -> None:
         """Cut every connection, without a close frame."""
-        for connection in tuple(self._server.connections.values()):
+        for connection in tuple(self._connections.open.values()):
             connection.cut()
 
     def deposit(self, asset: str, amount: Decimal, *, uid: int | None = None) -> None:
@@ -237,8 +243,8 @@ class Sandbox:
         Raises:
             Refusal: there is not enough to withdraw.
         """
-        self._exchange.transfer(self.account.uid if uid is None else uid, asset, amount, self._server.now())
-        self._server.deliver()
+        self._exchange.transfer(self.account.uid if uid is None else uid, asset, amount, self._connections.now())
+        self._connections.deliver()
 
     def withdraw(self, asset: str, amount: Decimal, *, uid: int | None = None) -> None:
         """Take from an account, the first one unless told otherwise.
@@ -254,7 +260,7 @@ class Sandbox:
         Raises:
             Refusal: an order breaks a filter of the symbol.
         """
-        now = self._server.now()
+        now = self._connections.now()
         self._exchange.cancel_all(_MARKET_MAKER_UID, symbol, now)
         self.trade(symbol, "BUY", bid, quantity)
         self.trade(symbol, "SELL", ask, quantity)
@@ -268,8 +274,8 @@ class Sandbox:
         request = OrderPlace(
             symbol=symbol, side=side, type="LIMIT", time_in_force="GTC", price=price, quantity=quantity
         )
-        order = self._exchange.place(_MARKET_MAKER_UID, request, self._server.now())
-        self._server.deliver()
+        order = self._exchange.place(_MARKET_MAKER_UID, request, self._connections.now())
+        self._connections.deliver()
         return order
 
 
@@ -322,7 +328,9 @@ async def open_sandbox(
     exchange.open_account(_market_maker(exchange))
     for account in owners:
         exchange.open_account(account)
-    server = Server(exchange, Script(faults), Timings(ping_interval, pong_window, lifetime), _clock(start_time_ms))
+    timings = Timings(ping_interval, pong_window, lifetime)
+    connections = Connections(exchange, Script(faults), timings, _clock(start_time_ms))
+    server = Server(connections)
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
@@ -330,7 +338,7 @@ async def open_sandbox(
             if listen:
                 endpoint, client_context = await _listen(server, nursery, port, tls=tls)
             try:
-                yield Sandbox(server, nursery, owners, endpoint=endpoint, ssl_context=client_context)
+                yield Sandbox(server, connections, nursery, owners, endpoint=endpoint, ssl_context=client_context)
             except BaseException as error:
                 # Kept out of the nursery, which would wrap it in a group.
                 failure = error

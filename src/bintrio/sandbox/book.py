@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
 
-from .orders import NOTHING, Order, Trade
+from .orders import NOTHING, Order, Trade, eight_decimals
 
 
 class Book:
     """The open orders of one symbol.
 
     Args:
-        step: the smallest part of the base asset that trades.
+        step: the smallest part of the base asset that trades; 0 leaves it at eight decimals.
 
     Attributes:
         update_id: grows with each change.
@@ -74,7 +74,8 @@ class Book:
 
     def _affordable(self, taker: Order, price: Decimal, spent: Decimal) -> Decimal:
         """Whole steps that the rest of a quote amount pays for."""
-        return (taker.quote_quantity - spent) / price // self._step * self._step
+        affordable = (taker.quote_quantity - spent) / price
+        return affordable // self._step * self._step if self._step else eight_decimals(affordable)
 
     def bids(self, limit: int | None = None) -> list[tuple[Decimal, Decimal]]:
         """Price and quantity of each level of the buyers, best first."""

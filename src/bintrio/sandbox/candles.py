@@ -22,7 +22,7 @@ from bintrio.api.market import Trade as PublicTrade
 
 from .orders import NOTHING, eight_decimals
 from .tape import Tape
-from .units import SECOND
+from .units import SECOND, minutes_ahead
 
 MINUTE: Final = 60 * SECOND
 DAY: Final = 24 * 60 * MINUTE
@@ -74,7 +74,7 @@ class Interval(NamedTuple):
 
 def interval(name: str, time_zone: str | None = None) -> Interval:
     """An interval by its name, as ``5m`` or ``1M``, in a time zone, as ``-2`` or ``5:45``."""
-    ahead = _ahead(time_zone or "0")
+    ahead = minutes_ahead(time_zone or "0") * MINUTE
     if name == "1M":
         return Interval(_LONGEST_MONTH, -ahead, is_month=True)
     return Interval(window(name), (_MONDAY if name == "1w" else 0) - ahead)
@@ -83,13 +83,6 @@ def interval(name: str, time_zone: str | None = None) -> Interval:
 def window(name: str) -> int:
     """How long an interval or a window is that is no month, as ``1s``, ``15m``, ``3d``."""
     return int(name[:-1]) * _UNITS[name[-1]]
-
-
-def _ahead(time_zone: str) -> int:
-    """How far the clocks of a time zone are ahead of UTC."""
-    hours, _, minutes = time_zone.lstrip("+-").partition(":")
-    ahead = (int(hours) * 60 + int(minutes or 0)) * MINUTE
-    return -ahead if time_zone.startswith("-") else ahead
 
 
 def _month(time: int) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -29,6 +29,7 @@ from .accounts import Account
 from .auth import Credential, Keyring, SandboxAccount, check_timestamp
 from .limits import AddressBudget, Limits, OrderBudget
 from .matching import MatchingEngine
+from .messages import Incoming
 from .methods import Call, functions
 from .orders import Order
 from .refusals import Refusal
@@ -37,20 +38,6 @@ from .sessions import Session
 from .symbols import Symbol
 from .units import in_unit
 from .validation import fields, read_request
-
-
-class Incoming(NamedTuple):
-    """A request as it came.
-
-    Attributes:
-        request_id: to be echoed.
-        method: without the optional ``v3/``.
-        params: by wire name; a number with a fraction is a Decimal with the digits that were sent.
-    """
-
-    request_id: RequestId | None
-    method: str
-    params: Mapping[str, Any]
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,43 +84,6 @@ class _Context:
         self.now: Final = now
         self.weight = 1
         self.orders: OrderBudget | None = None
-
-
-_decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
-
-_INT64: Final = 2**63
-
-
-def read_message(data: bytes | str) -> Incoming:
-    """A request out of a message.
-
-    Raises:
-        Refusal: -1135, -1100 or -1102; it goes out with ``id: null``.
-    """
-    try:
-        message = _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError):
-        raise refusals.invalid_json() from None
-    if not isinstance(message, dict):
-        raise refusals.invalid_json()
-    given = cast("dict[str, Any]", message)
-    request_id = _request_id(given.get("id"))
-    method, params = given.get("method"), given.get("params")
-    if not isinstance(params, dict | None):
-        raise refusals.invalid_json()
-    named = method.removeprefix("v3/") if isinstance(method, str) else ""
-    return Incoming(request_id, named, cast("dict[str, Any]", params or {}))
-
-
-def _request_id(value: Any) -> RequestId | None:
-    """A 64-bit integer, a string of up to 36 characters, or null."""
-    if value is None or (isinstance(value, str) and len(value) <= 36):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64:
-        return value
-    refusal = refusals.illegal_characters("id", "^[a-zA-Z0-9-_]{1,36}$")
-    refusal.is_anonymous = True
-    raise refusal
 
 
 class Exchange:
@@ -187,7 +137,7 @@ class Exchange:
         context = _Context(session, budget, incoming.params, now)
         request_id, status, result, error = incoming.request_id, 200, None, None
         try:
-            result = self._perform(context, incoming.method)
+            result = self._perform(context, incoming)
         except Refusal as refusal:
             status, error = refusal.status, refusal.as_error()
             if refusal.is_anonymous:
@@ -209,14 +159,16 @@ class Exchange:
         rate_limits = self._rate_limits(_Context(session, budget, {}, now))
         return Answer(request_id=None, status=refusal.status, error=refusal.as_error(), rate_limits=rate_limits)
 
-    def _perform(self, context: _Context, method: str) -> Any:
+    def _perform(self, context: _Context, incoming: Incoming) -> Any:
         """Every gate, then the method. Notes in the context what the request weighs, and whose orders it counts."""
         session, budget, params, now = context.session, context.budget, context.params, context.now
-        request_type = _request_type(method)
+        request_type = _request_type(incoming.method)
         api = request_type.api
         _check_session(session)
         context.weight = _weight(request_type, params)
         budget.admit(context.weight, now)
+        if incoming.is_doubled:
+            raise refusals.duplicate_parameter()
         credential = self._authenticate(api, session, params, now)
         if credential is not None and api.orders:
             context.orders = self._order_budgets[credential.uid]
@@ -225,7 +177,7 @@ class Exchange:
                 context.orders.admit(api.orders, now)
         request = read_request(request_type, params)
         order_budget = None if credential is None else self._order_budgets[credential.uid]
-        result = functions[method](
+        result = functions[api.name](
             Call(self.engine, self.replicas, self.limits, request, session, credential, order_budget, now)
         )
         context.weight = request.weight if api.weight_on_success is None else api.weight_on_success
@@ -247,7 +199,8 @@ class Exchange:
 
     def _rate_limits(self, context: _Context) -> tuple[RateLimit, ...] | None:
         wanted = context.params.get("returnRateLimits")
-        if not (wanted if isinstance(wanted, bool) else context.session.returns_rate_limits):
+        shown = wanted if isinstance(wanted, bool) else _FLAGS.get(str(wanted), context.session.returns_rate_limits)
+        if not shown:
             return None
         windows = context.orders.windows if context.orders is not None else ()
         return tuple(window.report(context.now) for window in (*windows, context.budget.weight))
@@ -320,6 +273,9 @@ class Exchange:
         self._deliveries.append(Delivery(session, write_event(number, in_unit(event, session.unit))))
 
 
+_FLAGS: Final = {"true": True, "false": False}
+
+
 def _check_session(session: Session) -> None:
     """A key that was revoked ends its session with the next request, whatever that is."""
     if session.credential is not None and session.credential.is_revoked:
@@ -328,12 +284,12 @@ def _check_session(session: Session) -> None:
 
 
 def payload(params: Mapping[str, Any]) -> str:
-    """What a signature must cover. Not `bintrio._signing.payload`: here a fraction is a Decimal, as it was written."""
+    """What a signature must cover: not `bintrio._signing.payload`, for here a fraction is as it was written."""
     return "&".join(f"{name}={_as_text(params[name])}" for name in sorted(params) if name != "signature")
 
 
 def _as_text(value: Any) -> str:
-    return str(value) if isinstance(value, str | Decimal) else msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _request_type(method: str) -> type[Request[Any]]:

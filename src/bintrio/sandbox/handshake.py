@@ -5,6 +5,7 @@ Source: "General API Information" and "URL parameters" of the WebSocket API docu
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -34,6 +35,22 @@ class Rejection(NamedTuple):
     headers: list[tuple[bytes, bytes]]
     body: bytes
 
+    def as_bytes(self) -> bytes:
+        """As it is sent; for a request that the library cannot answer."""
+        length = (b"Content-Length", str(len(self.body)).encode())
+        headers = b"".join(b"%s: %s\r\n" % header for header in (*self.headers, length, (b"Connection", b"close")))
+        return b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (
+            self.status,
+            HTTPStatus(self.status).phrase.encode(),
+            headers,
+            self.body,
+        )
+
+
+def without_words(status: int) -> Rejection:
+    """An HTTP answer that is its status and nothing else."""
+    return Rejection(status, [], b"")
+
 
 def reject(refusal: Refusal, now: int) -> Rejection:
     """A refusal as HTTP; ``now`` is in microseconds."""
@@ -56,7 +73,10 @@ def open_session(resource: str, now: int) -> Session:
     Raises:
         Refusal: its status is that of the HTTP answer.
     """
-    parts = urlsplit(resource)
+    try:
+        parts = urlsplit(resource)
+    except ValueError:  # of brackets that belong to an IPv6 address, where there is none
+        raise Refusal(-1000, "Bad Request") from None
     if parts.path != PATH:
         raise Refusal(-1000, "Not Found", status=404)
     options = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}

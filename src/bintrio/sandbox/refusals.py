@@ -67,6 +67,11 @@ def too_many_parameters(expected: int, received: int) -> Refusal:
     return Refusal(-1101, f"Too many parameters; expected '{expected}' and received '{received}'.")
 
 
+def duplicate_parameter() -> Refusal:
+    """-1101, for one that came twice."""
+    return Refusal(-1101, "Duplicate values for a parameter detected.")
+
+
 def mandatory(name: str) -> Refusal:
     """-1102."""
     return Refusal(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
@@ -112,6 +117,11 @@ def bad_combination() -> Refusal:
 def invalid_value(name: str) -> Refusal:
     """The code that belongs to the parameter, else -1130."""
     return Refusal(*_INVALID_VALUES[name]) if name in _INVALID_VALUES else not_valid(name)
+
+
+def invalid_ticker_type() -> Refusal:
+    """-1139."""
+    return Refusal(-1139, "Invalid ticker type.")
 
 
 def not_valid(name: str) -> Refusal:
@@ -290,6 +300,11 @@ def already_subscribed() -> Refusal:
 def not_subscribed() -> Refusal:
     """-2036."""
     return Refusal(-2036, "User Data Stream subscription not active.")
+
+
+def too_many_subscriptions(limit: int) -> Refusal:
+    """-1130; the document says "an error", and not which."""
+    return Refusal(-1130, f"Too many active subscriptions; current limit is {limit}.")
 
 
 def subscription_ids_used_up() -> Refusal:

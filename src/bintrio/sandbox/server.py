@@ -1,51 +1,37 @@
-"""The sandbox's wire: connections, their rules, and the faults that strike them.
+"""From a byte stream to a connection: the opening handshake, and what goes wrong with one connection.
 
-A connection is an async function that runs until it is over. trio-websocket does the handshake, the pings and the
-close; replies and events are whole text frames that one writer task sends, all that are waiting in one write. Both go
-through a `Wire`, which lets one of them write at a time.
-
-Requests are executed as they are read, without a checkpoint between, so replies come in the order of their requests
-unless a fault says otherwise, and an order's reply precedes its events.
-
-**Half-open.** A connection that is struck by it has its tasks cancelled and its stream kept open until the sandbox
-closes: nothing is read, nothing is written, no end is seen.
+**Nothing that one connection sends or does reaches another.** What is no refusal, an error in the sandbox or in the
+library below it, is logged with its traceback, and ends the connection that it came from: with a close frame of code
+1011, or with HTTP 500 before there are frames.
 
 Source: "General API Information" of the WebSocket API document.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable
 from contextlib import suppress
-from functools import partial, singledispatchmethod
-from typing import Final, NamedTuple
+from typing import Final
 
 import trio
-from msgspec.structs import replace
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
 
-from bintrio._frames import Opcode, encode_frame
-from bintrio._tasks import protected, protecting
-from bintrio.api.events import ServerShutdown
+from bintrio._tasks import protecting
 
-from . import faults, refusals
-from .exchange import Answer, Exchange, Incoming, read_message
-from .faults import Fault, Script
-from .handshake import Rejection, open_session, reject, retry_after
-from .limits import AddressBudget
+from .connection import CLOSE_TIMEOUT, Connection, Connections
+from .handshake import Rejection, open_session, reject, retry_after, without_words
 from .refusals import Refusal
 from .sessions import Session
-from .units import MILLISECOND, SECOND
-from .wire import Wire
+from .wire import HeadTooLarge, MessageTooLarge, Wire
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds; ours, the document gives none."""
 
-CLOSE_TIMEOUT: Final = 2.0
-"""Seconds for the closing handshake; ours."""
+MAX_HANDSHAKES: Final = 500
+"""Handshakes that may be under way at a time; ours. For one more the oldest is cut off."""
 
-_QUEUE: Final = 1_000
+_QUEUE: Final = 16
 """Messages that may wait for their execution."""
 
 _MAX_MESSAGE_SIZE: Final = 2**20
@@ -54,376 +40,129 @@ _MAX_MESSAGE_SIZE: Final = 2**20
 _RECEIVE_SIZE: Final = 2**16
 """Bytes."""
 
-_GOING_AWAY: Final = 1001
-_POLICY_VIOLATION: Final = 1008
+_TOO_LARGE: Final = 1009
+_INTERNAL_ERROR: Final = 1011
 
 _BROKEN: Final = (ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError)
 
-
-class Timings(NamedTuple):
-    """Seconds; the defaults are the document's.
-
-    Attributes:
-        ping_interval: between two pings.
-        pong_window: from a ping to the end of a connection that did not answer it.
-        lifetime: of a connection.
-    """
-
-    ping_interval: float = 20.0
-    pong_window: float = 60.0
-    lifetime: float = 86_400.0
+logger = logging.getLogger(__name__)
 
 
 class Server:
-    """All connections of a sandbox.
+    """Makes connections of streams.
 
     Args:
-        exchange: what executes the requests.
-        script: the faults.
-        timings: of connections.
-        now: the exchange's time in microseconds.
-
-    Attributes:
-        connections: those that are open and not half-open.
-        received: requests that came, by method, executed or not.
+        connections: those that are open.
     """
 
-    def __init__(self, exchange: Exchange, script: Script, timings: Timings, now: Callable[[], int]) -> None:
-        self.exchange: Final = exchange
-        self.script: Final = script
-        self.timings: Final = timings
-        self.now: Final = now
-        self.connections: Final[dict[Session, Connection]] = {}
-        self.received: Final[Counter[str]] = Counter()
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self._exchange = connections.exchange
+        self._opening: dict[trio.CancelScope, None] = {}
 
     async def serve(self, stream: trio.abc.Stream) -> None:
         """The life of one connection, from its handshake to its end. Never raises but for cancellation."""
-        wire = Wire(stream)
         try:
-            with trio.CancelScope() as scope:
-                wire.at_end = scope.cancel
-                try:
-                    await self._converse(wire, scope)
-                except* _BROKEN:
-                    pass
+            wire = Wire(stream)
+            try:
+                await self._converse(wire)
+            except* _BROKEN:
+                pass
+            except* MessageTooLarge:
+                await self._say(wire.send_close(_TOO_LARGE, "message too large"))
+            except* Exception as failures:
+                await self._fail(wire, failures)
             if wire.is_half_open:
                 await trio.sleep_forever()
+            with trio.move_on_after(CLOSE_TIMEOUT):
+                await wire.linger()
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _converse(self, wire: Wire, scope: trio.CancelScope) -> None:
-        async with trio.open_nursery() as nursery:
-            opened = None
-            with trio.move_on_after(HANDSHAKE_TIMEOUT):
-                request = await wrap_server_stream(protecting(nursery), wire, _QUEUE, _MAX_MESSAGE_SIZE, _RECEIVE_SIZE)
-                opened = await self._shake_hands(request, wire)
-            if opened is not None:
-                session, websocket = opened
-                wire.at_end = None
-                connection = Connection(self, session, websocket, wire, scope, nursery)
-                try:
-                    self._register(session, connection)
-                    await connection.run()
-                finally:
-                    self.forget(session)
-            nursery.cancel_scope.cancel()
+    async def _fail(self, wire: Wire, failures: ExceptionGroup[Exception]) -> None:
+        # After a close frame the library stumbles over whatever a peer still sends.
+        level = logging.DEBUG if wire.has_closed else logging.ERROR
+        logger.log(level, "a connection from %s ends with an error", wire.address, exc_info=failures)
+        if wire.is_upgraded:
+            await self._say(wire.send_close(_INTERNAL_ERROR, "internal error"))
+        else:
+            # The library cannot read every byte that a header may have.
+            status = 500 if failures.subgroup(UnicodeError) is None else 400
+            await self._say(wire.send_last(without_words(status).as_bytes(), is_close=False))
 
-    def _register(self, session: Session, connection: Connection) -> None:
-        self.connections[session] = connection
-        self.exchange.sessions.add(session)
-        fault = self.script.for_connection()
-        if fault is not None:
-            connection.strike(fault)
+    async def _say(self, last_words: Awaitable[None]) -> None:
+        with trio.move_on_after(CLOSE_TIMEOUT), suppress(*_BROKEN):
+            await last_words
 
-    def forget(self, session: Session) -> None:
-        """The connection is over, or half-open."""
-        self.connections.pop(session, None)
-        self.exchange.sessions.discard(session)
+    async def _converse(self, wire: Wire) -> None:
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                opened = await self._open(wire, nursery)
+                if opened is not None:
+                    session, websocket = opened
+                    connection = Connection(self._connections, session, websocket, wire, scope, nursery)
+                    try:
+                        self._connections.add(session, connection)
+                        await connection.run()
+                    finally:
+                        self._connections.forget(session)
+                nursery.cancel_scope.cancel()
 
-    async def _shake_hands(self, request: WebSocketRequest, wire: Wire) -> tuple[Session, WebSocketConnection] | None:
-        """Accept a handshake, or turn it away."""
+    # Handshakes
+
+    async def _open(self, wire: Wire, nursery: trio.Nursery) -> tuple[Session, WebSocketConnection] | None:
+        """Wait for a handshake, and accept it or turn it away; None if there is nothing more to do."""
+        with trio.move_on_after(HANDSHAKE_TIMEOUT) as scope:
+            self._opening[scope] = None
+            if len(self._opening) > MAX_HANDSHAKES:
+                oldest = next(iter(self._opening))
+                del self._opening[oldest]
+                oldest.cancel()
+            try:
+                return await self._shake_hands(wire, nursery, scope)
+            finally:
+                self._opening.pop(scope, None)
+        return None
+
+    async def _shake_hands(
+        self, wire: Wire, nursery: trio.Nursery, scope: trio.CancelScope
+    ) -> tuple[Session, WebSocketConnection] | None:
+        try:
+            if not await wire.receive_head():
+                return None
+        except HeadTooLarge:
+            await wire.send_last(without_words(431).as_bytes(), is_close=False)
+            return None
+        # Of a head that it does not like the library says so to the peer, and closes; nobody else hears of it.
+        wire.at_close = scope.cancel
+        request = await wrap_server_stream(protecting(nursery), wire, _QUEUE, _MAX_MESSAGE_SIZE, _RECEIVE_SIZE)
+        wire.at_close = None
+        return await self._decide(request, wire)
+
+    async def _decide(self, request: WebSocketRequest, wire: Wire) -> tuple[Session, WebSocketConnection] | None:
         try:
             session = self._admit(request.path, wire.address)
         except _TurnedAway as turned_away:
             rejection = turned_away.rejection
             await request.reject(rejection.status, extra_headers=rejection.headers, body=rejection.body)
             return None
-        return session, await request.accept()
+        websocket = await request.accept()
+        wire.upgrade()
+        return session, websocket
 
     def _admit(self, resource: str, address: str) -> Session:
-        fault = self.script.for_handshake()
+        fault = self._connections.script.for_handshake()
         if fault is not None:
             raise _TurnedAway(Rejection(fault.status, retry_after(fault.retry_after), fault.body))
-        now = self.now()
+        now = self._connections.now()
         try:
-            self.exchange.budget(address).admit_connection(now)
+            self._exchange.budget(address).admit_connection(now)
             return open_session(resource, now)
         except Refusal as refusal:
             raise _TurnedAway(reject(refusal, now)) from None
-
-    # Faults, events
-
-    def inject(self, fault: Fault) -> None:
-        """Let a fault strike: the open connections at once, or what is to come."""
-        if faults.is_of_connection(fault) and self.connections:
-            for connection in tuple(self.connections.values()):
-                connection.strike(fault)
-        else:
-            self.script.add(fault)
-
-    def deliver(self) -> None:
-        """Send the exchange's events to the connections that they are for."""
-        for session, message in self.exchange.take_deliveries():
-            self.connections[session].send(message)
-
-    async def shut_down(self, after: float) -> None:
-        """Announce the shutdown on every connection that is open, and end them ``after`` seconds."""
-        ending = tuple(self.connections.values())
-        self.exchange.announce(ServerShutdown(event_time=self.now()))
-        self.deliver()
-        await trio.sleep(after)
-        async with trio.open_nursery() as nursery:
-            for connection in ending:
-                nursery.start_soon(protected, connection.close, _GOING_AWAY, "server shutdown")
 
 
 class _TurnedAway(Exception):
     def __init__(self, rejection: Rejection) -> None:
         super().__init__(rejection.status)
         self.rejection = rejection
-
-
-class Connection:
-    """One open connection: a reader, a writer, pings and an end."""
-
-    def __init__(
-        self,
-        server: Server,
-        session: Session,
-        websocket: WebSocketConnection,
-        wire: Wire,
-        scope: trio.CancelScope,
-        nursery: trio.Nursery,
-    ) -> None:
-        self.session: Final = session
-        self._server = server
-        self._websocket = websocket
-        self._wire = wire
-        self._scope = scope
-        self._nursery = nursery
-        self._budget: Final[AddressBudget] = server.exchange.budget(wire.address)
-        self._outgoing: list[bytes] = []
-        self._something_to_send = trio.Event()
-        self._is_ending = False  # nothing more is read or sent
-        self._is_cut = False  # the stream ends as soon as what is waiting is sent
-        self._is_mute = False
-        self._kept_back: list[bytes] = []
-
-    async def run(self) -> None:
-        """Until the connection is over."""
-        self._nursery.start_soon(protected, self._write)
-        self._nursery.start_soon(protected, self._beat)
-        self._nursery.start_soon(protected, self._age)
-        with suppress(ConnectionClosed):
-            while True:
-                self._receive(await self._websocket.get_message())
-        if self._is_ending:
-            # `close` and the writer see to the end: what they still have to send must get through.
-            await trio.sleep_forever()
-
-    def send(self, message: bytes) -> None:
-        """Send a message as soon as those before it are gone."""
-        self._send_raw(encode_frame(Opcode.TEXT, message))
-
-    def cut(self) -> None:
-        """End the connection without a word, once what is waiting is sent."""
-        self._is_ending = self._is_cut = True
-        self._something_to_send.set()
-
-    async def close(self, code: int, reason: str) -> None:
-        """End the connection with a close frame, within `CLOSE_TIMEOUT`; unless it is ending already."""
-        if self._is_ending:
-            return
-        self._is_ending = True
-        with trio.move_on_after(CLOSE_TIMEOUT):
-            await self._websocket.aclose(code, reason)
-        self._scope.cancel()
-
-    # Tasks
-
-    async def _write(self) -> None:
-        while True:
-            await self._something_to_send.wait()
-            self._something_to_send = trio.Event()
-            data, self._outgoing = b"".join(self._outgoing), []
-            await self._wire.send_all(data)
-            if self._is_cut:
-                self._scope.cancel()
-
-    async def _beat(self) -> None:
-        """Ping at fixed intervals. A pong for a later ping is one for all before it."""
-        while True:
-            await trio.sleep(self._server.timings.ping_interval)
-            if not self._is_mute and not self._is_ending:
-                self._nursery.start_soon(protected, self._ping)
-
-    async def _ping(self) -> None:
-        with trio.move_on_after(self._server.timings.pong_window) as window, suppress(ConnectionClosed):
-            await self._websocket.ping(str(self._server.now()).encode())
-        if window.cancelled_caught:
-            await self.close(_POLICY_VIOLATION, "pong timeout")
-
-    async def _age(self) -> None:
-        await trio.sleep(self._server.timings.lifetime)
-        await self.close(_GOING_AWAY, "lifetime over")
-
-    # Requests
-
-    def _receive(self, message: str | bytes) -> None:
-        if self._is_ending:
-            return
-        try:
-            incoming = read_message(message)
-        except Refusal as refusal:
-            answer = self._server.exchange.refuse(self.session, self._budget, refusal, self._server.now())
-            self.send(answer.as_bytes())
-            return
-        self._server.received[incoming.method] += 1
-        fault = self._server.script.for_request(incoming.method)
-        if fault is None:
-            self._answer(incoming)
-        else:
-            self._strike(fault, incoming)
-            self._server.deliver()
-
-    def _execute(self, incoming: Incoming) -> Answer:
-        return self._server.exchange.execute(self.session, self._budget, incoming, self._server.now())
-
-    def _answer(self, incoming: Incoming) -> None:
-        answer = self._execute(incoming)
-        self.send(answer.as_bytes())
-        self._server.deliver()
-        if answer.status == 418:
-            self.cut()
-
-    def _send_raw(self, data: bytes) -> None:
-        if not self._is_ending:
-            self._outgoing.append(data)
-            self._something_to_send.set()
-
-    # Faults
-
-    def strike(self, fault: Fault) -> None:
-        """Let a fault have its way with the connection as a whole."""
-        if isinstance(fault, faults.MutePings):
-            self._is_mute = True
-        else:
-            self._wire.is_half_open = True
-            self._server.forget(self.session)
-            self._scope.cancel()
-
-    @singledispatchmethod
-    def _strike(self, fault: Fault, incoming: Incoming) -> None:
-        """Let a fault have its way with a request."""
-        raise NotImplementedError
-
-    @_strike.register
-    def _(self, fault: faults.HalfOpen, incoming: Incoming) -> None:
-        self.strike(fault)
-
-    @_strike.register
-    def _(self, fault: faults.Delay, incoming: Incoming) -> None:
-        self._later(fault.seconds, partial(self._answer, incoming))
-
-    @_strike.register
-    def _(self, fault: faults.LateReply, incoming: Incoming) -> None:
-        self._later(fault.seconds, partial(self.send, self._execute(incoming).as_bytes()))
-
-    @_strike.register
-    def _(self, fault: faults.DropReply, incoming: Incoming) -> None:
-        self._execute(incoming)
-
-    @_strike.register
-    def _(self, fault: faults.DuplicateReply, incoming: Incoming) -> None:
-        message = self._execute(incoming).as_bytes()
-        self.send(message)
-        self.send(message)
-
-    @_strike.register
-    def _(self, fault: faults.EventsFirst, incoming: Incoming) -> None:
-        message = self._execute(incoming).as_bytes()
-        self._server.deliver()
-        self.send(message)
-
-    @_strike.register
-    def _(self, fault: faults.Reorder, incoming: Incoming) -> None:
-        self._kept_back.append(self._execute(incoming).as_bytes())
-        if len(self._kept_back) >= fault.count:
-            for message in reversed(self._kept_back):
-                self.send(message)
-            self._kept_back.clear()
-
-    @_strike.register
-    def _(self, fault: faults.NullIdReply, incoming: Incoming) -> None:
-        self.send(replace(self._execute(incoming), request_id=None).as_bytes())
-
-    @_strike.register
-    def _(self, fault: faults.UnknownIdReply, incoming: Incoming) -> None:
-        self.send(replace(self._execute(incoming), request_id="nobody-asked").as_bytes())
-
-    @_strike.register
-    def _(self, fault: faults.Garbage, incoming: Incoming) -> None:
-        if isinstance(fault.data, str):
-            self.send(fault.data.encode())
-        else:
-            self._send_raw(fault.data if fault.is_raw else encode_frame(Opcode.BINARY, fault.data))
-
-    @_strike.register
-    def _(self, fault: faults.ServerError, incoming: Incoming) -> None:
-        self._fail(Refusal(fault.code, fault.message, status=fault.status), incoming, executed=fault.executed)
-
-    @_strike.register
-    def _(self, fault: faults.Timeout, incoming: Incoming) -> None:
-        self._fail(refusals.timed_out(), incoming, executed=fault.executed)
-
-    @_strike.register
-    def _(self, fault: faults.Disconnect, incoming: Incoming) -> None:
-        if fault.executed:
-            self._execute(incoming)
-        self.cut()
-
-    @_strike.register
-    def _(self, fault: faults.CutReplyAt, incoming: Incoming) -> None:
-        frame = encode_frame(Opcode.TEXT, self._execute(incoming).as_bytes())
-        self._send_raw(frame[: fault.position])
-        self.cut()
-
-    @_strike.register
-    def _(self, fault: faults.RateLimited, incoming: Incoming) -> None:
-        now = self._server.now()
-        refusal = refusals.too_much_weight(
-            self._server.exchange.limits.weight,
-            "1 MINUTE",
-            now=now // MILLISECOND,
-            retry_after=(now + int(fault.retry_after * SECOND)) // MILLISECOND,
-        )
-        self._fail(refusal, incoming, executed=False)
-
-    @_strike.register
-    def _(self, fault: faults.Banned, incoming: Incoming) -> None:
-        self._budget.ban_until(self._server.now() + int(fault.retry_after * SECOND))
-        self._answer(incoming)
-
-    def _fail(self, refusal: Refusal, incoming: Incoming, *, executed: bool) -> None:
-        if executed:
-            self._execute(incoming)
-        answer = self._server.exchange.refuse(self.session, self._budget, refusal, self._server.now())
-        self.send(replace(answer, request_id=incoming.request_id).as_bytes())
-
-    def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        self._nursery.start_soon(protected, _do_later, seconds, action)
-
-
-async def _do_later(seconds: float, action: Callable[[], None]) -> None:
-    await trio.sleep(seconds)
-    action()

@@ -13,6 +13,9 @@ from bintrio.endpoints import TimeUnit
 from . import refusals
 from .auth import Credential
 
+MAX_SUBSCRIPTIONS: Final = 1_000
+"""At a time; "User Data Stream subscription"."""
+
 MAX_SUBSCRIPTION_IDS: Final = 65_535
 """Over the lifetime of a connection; "User Data Stream subscription"."""
 
@@ -76,10 +79,12 @@ class Session:
         """Follow an account. Returns the subscription id.
 
         Raises:
-            Refusal: -2035 or -2042.
+            Refusal: -2035, -2042, or -1130 for too many at a time.
         """
         if self.subscription_to(uid) is not None:
             raise refusals.already_subscribed()
+        if len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise refusals.too_many_subscriptions(MAX_SUBSCRIPTIONS)
         if self._next_id >= MAX_SUBSCRIPTION_IDS:
             raise refusals.subscription_ids_used_up()
         number, self._next_id = self._next_id, self._next_id + 1

@@ -19,6 +19,8 @@ _ORDER_TYPES: Final = ("LIMIT", "LIMIT_MAKER", "MARKET")
 class Symbol(msgspec.Struct, frozen=True, kw_only=True):
     """What is traded, and by which rules. Prices are in the quote asset, quantities in the base asset.
 
+    A price rule that is 0 is disabled, and so is a step size; of the latter the document does not speak.
+
     Attributes:
         min_notional: the least that price times quantity may be.
         max_notional: the most that it may be, market orders aside.
@@ -78,11 +80,13 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
             raise not_supported("Pegged")
 
     def _check_price(self, price: Decimal) -> None:
-        if not self.min_price <= price <= self.max_price or price % self.tick_size:
+        too_high = bool(self.max_price) and price > self.max_price
+        if too_high or price < self.min_price or (self.tick_size and price % self.tick_size):
             raise filter_failure("PRICE_FILTER")
 
     def _check_quantity(self, quantity: Decimal) -> None:
-        if not self.min_quantity <= quantity <= self.max_quantity or quantity % self.step_size:
+        is_outside = not self.min_quantity <= quantity <= self.max_quantity
+        if is_outside or (self.step_size and quantity % self.step_size):
             raise filter_failure("LOT_SIZE")
 
     def _check_notional(self, order: Order, reference_price: Decimal | None) -> None:

@@ -56,3 +56,10 @@ def _times(record: type[msgspec.Struct]) -> tuple[str, ...]:
     """The fields of a record that hold a time: the exchange's names for them all end the same way."""
     names = record.__struct_fields__
     return tuple(name for name in names if name == "time" or name.endswith(("_time", "_since")))
+
+
+def minutes_ahead(time_zone: str) -> int:
+    """How far the clocks of a time zone, as ``-2`` or ``5:45``, are ahead of UTC."""
+    hours, _, minutes = time_zone.lstrip("+-").partition(":")
+    ahead = int(hours) * 60 + int(minutes or 0)
+    return -ahead if time_zone.startswith("-") else ahead

@@ -24,11 +24,12 @@ from bintrio.api._base import Request
 from bintrio.errors import InvalidRequest
 
 from . import refusals
+from .messages import Number
 from .refusals import Refusal
-from .units import SECOND, as_microseconds
+from .units import SECOND, as_microseconds, minutes_ahead
 
 Params = Mapping[str, Any]
-"""Decoded JSON values by wire name; a number with a fraction is a Decimal with the digits that were sent."""
+"""Decoded JSON values by wire name; a number with a fraction is a `Number`, in the characters that were sent."""
 
 _GENERAL: Final = frozenset({"returnRateLimits"})
 _SIGNING: Final = frozenset({"apiKey", "signature", "timestamp"})
@@ -36,19 +37,22 @@ _SIGNING: Final = frozenset({"apiKey", "signature", "timestamp"})
 _NUMBER: Final = r"^([0-9]{1,20})(\.[0-9]{1,20})?$"
 _INTEGER: Final = r"^[0-9]{1,20}$"
 _CLIENT_ID: Final = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
-_SYMBOL: Final = r"^[\w\-._]{1,50}$"
+_SYMBOL: Final = r"^[\w\-._&&[^a-z]]{1,50}$"
+_TIME_ZONE: Final = r"^[+-]?[0-9]{1,2}(:[0-5][0-9])?$"
 _BOOLEAN: Final = r"^(true|false)$"
 
 _PATTERNS: Final = {
     "symbol": _SYMBOL,
+    "symbols": _SYMBOL,
     "newClientOrderId": _CLIENT_ID,
     "origClientOrderId": _CLIENT_ID,
     "cancelOrigClientOrderId": _CLIENT_ID,
+    "timeZone": _TIME_ZONE,
 }
-"""The legal range of strings, as -1100 quotes it. Symbols may be outside ASCII."""
+"""The legal range of strings, as -1100 quotes it. Symbols may be outside ASCII; their ASCII letters are capitals."""
 
-_MAX_DIGITS: Final = 20
-"""On either side of the point, as -1100 quotes it."""
+_IN_PYTHON: Final = {_SYMBOL: r"(?:[-.]|[^\Wa-z]){1,50}"}
+"""Patterns that Python writes in another way."""
 
 _DECIMALS: Final = 8
 """Of prices and quantities: the precision of every asset here."""
@@ -109,6 +113,8 @@ def read_request(request_type: type[Request[Any]], params: Params) -> Request[An
     names = {field.wire_name for field in known}
     general = _GENERAL | _SIGNING if request_type.api.signed else _GENERAL
     own = {name: value for name, value in params.items() if name not in general}
+    if params.get("returnRateLimits") is not None:
+        _boolean("returnRateLimits", params["returnRateLimits"])
     _check_surplus(names, own, params)
     given = {field.name: _read(field, own[field.wire_name]) for field in known if _is_given(field, own)}
     sent = {field.wire_name: given[field.name] for field in known if field.name in given}
@@ -151,14 +157,15 @@ def _is_given(field: Field, own: Params) -> bool:
 def _read(field: Field, value: Any) -> Any:
     exact = field.read(field.wire_name, value)
     if field.values and exact not in field.values:
-        # A ticker's type is no order type.
-        raise (refusals.not_valid if "MINI" in field.values else refusals.invalid_value)(field.wire_name)
+        raise refusals.invalid_ticker_type() if "MINI" in field.values else refusals.invalid_value(field.wire_name)
     _check_range(field.wire_name, exact)
     return exact
 
 
 def _check_range(name: str, value: Any) -> None:
     """Limits that the document gives for single parameters."""
+    if name == "timeZone" and not -12 * 60 <= minutes_ahead(value) <= 14 * 60:
+        raise refusals.not_valid(name)
     if name == "recvWindow":
         if value > _MAX_RECV_WINDOW:
             raise refusals.too_great(name, _MAX_RECV_WINDOW)
@@ -204,12 +211,9 @@ def _check_span(sent: Params) -> None:
 
 
 def _decimal(name: str, value: Any) -> Decimal:
-    # A JSON number has lost its notation, but not its digits.
-    is_plain = isinstance(value, Decimal) and abs(value.adjusted()) < _MAX_DIGITS
-    text = format(value, "f") if is_plain else str(value)
-    if isinstance(value, bool | list | dict) or not re.fullmatch(_NUMBER, text, re.ASCII):
+    if isinstance(value, bool) or not re.fullmatch(_NUMBER, str(value), re.ASCII):
         raise refusals.illegal_characters(name, _NUMBER)
-    return Decimal(text)
+    return Decimal(value)
 
 
 def _integer(name: str, value: Any) -> int:
@@ -228,9 +232,9 @@ def _boolean(name: str, value: Any) -> bool:
 
 def _string(name: str, value: Any) -> str:
     pattern = _PATTERNS.get(name)
-    if not isinstance(value, str):
+    if not isinstance(value, str) or isinstance(value, Number):
         raise refusals.illegal_characters(name, pattern or r"^.+$")
-    if pattern is not None and not re.fullmatch(pattern, value):
+    if pattern is not None and not re.fullmatch(_IN_PYTHON.get(pattern, pattern), value):
         raise refusals.illegal_characters(name, pattern)
     return value
 

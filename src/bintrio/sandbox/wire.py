@@ -1,11 +1,39 @@
-"""A byte stream as the sandbox's connections need it."""
+"""A byte stream as the sandbox's connections need it.
+
+The library that speaks WebSocket sees it as a stream that begins with the head of its handshake and that it may close.
+The stream itself stays open then: the library ends without a word where a peer breaks the protocol, or where an error
+comes out of it, and the peer is still to be told by a close frame.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, cast
 
 import trio
+
+from bintrio._frames import Opcode, encode_frame
+
+MAX_HEAD: Final = 16_384
+"""Bytes of a handshake; ours, and the library's."""
+
+_END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
+_CLOSE_FRAME: Final = 0x80 | Opcode.CLOSE
+_RECEIVE_SIZE: Final = 2**16
+_LONGEST_REASON: Final = 123
+
+MAX_UNFINISHED: Final = 2**24
+"""Bytes that may come without a whole request among them; ours. Empty fragments make a message that never ends."""
+
+
+class HeadTooLarge(Exception):
+    """A handshake that is larger than `MAX_HEAD`."""
+
+
+class MessageTooLarge(Exception):
+    """More than `MAX_UNFINISHED` bytes came without a whole request among them."""
 
 
 class Wire(trio.abc.Stream):
@@ -16,21 +44,59 @@ class Wire(trio.abc.Stream):
 
     Attributes:
         address: what the limits go by: the IP address of the peer.
-        at_end: called when the peer has ended the stream; for the time before the handshake, when nobody else looks.
+        at_close: called when the library closes the stream.
         is_half_open: whether the stream is to be kept open and left alone.
+        has_closed: whether a close frame was written; nothing follows it.
+        received: bytes since the last whole request; for the connection to set back.
     """
 
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.address: Final = _peer(stream)
-        self.at_end: Callable[[], None] | None = None
+        self.at_close: Callable[[], object] | None = None
         self.is_half_open = False
+        self.has_closed = False
+        self.received = 0
         self._stream = stream
         self._turn = trio.StrictFIFOLock()
+        self._head = b""
+        self._ahead = b""
+        self._upgraded = trio.Event()
+        self._is_closed = False  # by the library
+        self._is_torn = False  # the last write was not finished
+        self._lingers = False
+
+    @property
+    def is_upgraded(self) -> bool:
+        """Whether frames have taken the place of HTTP."""
+        return self._upgraded.is_set()
+
+    async def receive_head(self) -> bool:
+        """Wait for the head of a handshake, for the library to read. False if the peer ends the stream before.
+
+        Raises:
+            HeadTooLarge: it is larger than `MAX_HEAD`.
+        """
+        data = b""
+        while (end := _END_OF_HEAD.search(data)) is None:
+            if len(data) > MAX_HEAD:
+                raise HeadTooLarge
+            more = await self._receive(_RECEIVE_SIZE)
+            if not more:
+                return False
+            data += more
+        self._head, self._ahead = data[: end.end()], data[end.end() :]
+        return True
+
+    def upgrade(self) -> None:
+        """The handshake was accepted: let the library read what comes after its head."""
+        self._upgraded.set()
+
+    # For the library
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes, after all that others are sending."""
         async with self._turn:
-            await self._stream.send_all(data)
+            await self._write(bytes(data), is_close=self.is_upgraded and data[:1] == bytes([_CLOSE_FRAME]))
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait for the peer to read."""
@@ -38,22 +104,79 @@ class Wire(trio.abc.Stream):
             await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Bytes as they come; none at the end, however it came about."""
-        try:
-            data = await self._stream.receive_some(max_bytes)
-        except trio.BrokenResourceError:
-            data = b""
-        if not data and self.at_end is not None:
-            self.at_end()
+        """Bytes as they come; none at the end, however it came about.
+
+        Raises:
+            MessageTooLarge: too many came since somebody set `received` back.
+        """
+        if self._is_closed:
+            raise trio.ClosedResourceError
+        data, self._head = self._head, b""
+        if not data:
+            await self._upgraded.wait()
+            data, self._ahead = self._ahead, b""
+        if not data:
+            data = await self._receive(max_bytes)
+        self.received += len(data)
+        if self.received > MAX_UNFINISHED:
+            raise MessageTooLarge
         return data
 
     async def aclose(self) -> None:
-        """Close the stream."""
-        await self._stream.aclose()
+        """The library is through with the stream."""
+        self._is_closed = True
+        if self.at_close is not None:
+            self.at_close()
+        await trio.lowlevel.checkpoint()
+
+    # For the connection
+
+    async def send_frames(self, data: bytes) -> None:
+        """Send bytes, after all that others are sending."""
+        async with self._turn:
+            await self._write(data, is_close=False)
+
+    async def send_last(self, data: bytes, *, is_close: bool) -> None:
+        """Send an HTTP answer or a close frame, for the peer to read in peace; not into the middle of a frame."""
+        async with self._turn:
+            if not self.has_closed and not self._is_torn:
+                self._lingers = True
+                await self._write(data, is_close=is_close)
+
+    async def send_close(self, code: int, reason: str) -> None:
+        """Send a close frame, unless there was one."""
+        payload = code.to_bytes(2) + reason.encode()[:_LONGEST_REASON]
+        await self.send_last(encode_frame(Opcode.CLOSE, payload), is_close=True)
+
+    async def linger(self) -> None:
+        """Read on until the peer has ended, if it has yet to read our last words: closed at once, TCP may drop them."""
+        if not (self._lingers or (self.has_closed and not self._is_closed)):
+            return
+        if isinstance(self._stream, trio.abc.HalfCloseableStream):
+            with suppress(trio.BrokenResourceError):
+                await self._stream.send_eof()
+        while await self._receive(_RECEIVE_SIZE):
+            pass
+
+    async def _write(self, data: bytes, *, is_close: bool) -> None:
+        if self.has_closed:
+            return
+        self._is_torn, self.has_closed = True, is_close
+        await self._stream.send_all(data)
+        self._is_torn = False
+
+    async def _receive(self, max_bytes: int | None) -> bytes:
+        try:
+            return bytes(await self._stream.receive_some(max_bytes))
+        except trio.BrokenResourceError:
+            return b""
 
 
 def _peer(stream: trio.abc.Stream) -> str:
     inner = cast("Any", stream).transport_stream if isinstance(stream, trio.SSLStream) else stream
-    if isinstance(inner, trio.SocketStream):
+    if not isinstance(inner, trio.SocketStream):
+        return "memory"
+    try:
         return str(inner.socket.getpeername()[0])
-    return "memory"
+    except OSError:  # it was reset before anybody looked
+        return "gone"

@@ -86,8 +86,11 @@ def test_all_orders(client: Client) -> None:
     assert chosen() == ids
     assert chosen(limit=2) == ids[1:]
     assert chosen(orderId=ids[1]) == ids[1:]
-    assert chosen(startTime=NOW // 1_000, limit=1, orderId=ids[2]) == ids[:1]
-    assert chosen(endTime=NOW // 1_000 + 3_600_000, limit=1) == ids[1:2]
+    # "If startTime and/or endTime are specified, orderId is ignored"; "filtered by time of the last execution status
+    # update": the first order was canceled at the time of the last one.
+    assert chosen(startTime=NOW // 1_000, limit=1, orderId=ids[2]) == ids[1:2]
+    assert chosen(startTime=NOW // 1_000 + 1) == [ids[1], ids[0], ids[2]]
+    assert chosen(endTime=NOW // 1_000 + 3_600_000) == ids[1:2]
     found = client.trade("allOrders", **OF_BTC)[0]
     assert found["status"] == "CANCELED"
     assert found.keys() ^ documented("allOrders").keys() <= CONDITIONAL

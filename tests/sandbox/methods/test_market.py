@@ -43,7 +43,9 @@ def test_depth(client: Client) -> None:
     assert book["bids"] == [["100.00000000", "1.50000000"]]
     assert book["asks"] == [["101.00000000", "1.50000000"]]
     assert client.error("depth", symbol="NOPE") == (400, -1121, "Invalid symbol.")
-    assert client.error("depth", symbol="BTCUSDT", limit=5_001)[1] == -1130
+    assert client.error("depth", symbol="BTCUSDT", limit=0)[1] == -1130
+    # Changelog of 2022-02-24: "if the limit provided is greater than 5000, then the response will be truncated"
+    assert client.result("depth", symbol="BTCUSDT", limit=5_001).keys() == book.keys()
     assert client.error("depth", symbol="BTCUSDT", symbolStatus="HALT")[1] == -1220
 
 
@@ -120,7 +122,8 @@ def test_candles(market: Client, method: str) -> None:
 
 def test_candles_that_nobody_makes(market: Client) -> None:
     assert market.error("klines", **OF_BTC, interval="7m") == (400, -1120, "Invalid interval.")
-    assert market.error("klines", **OF_BTC, interval="1d", timeZone="15")[1] == -1128
+    assert market.error("klines", **OF_BTC, interval="1d", timeZone="15")[1] == -1130
+    assert market.error("klines", **OF_BTC, interval="1d", timeZone="UTC")[1] == -1100
     assert market.result("klines", symbol="ETHUSDT", interval="1d") == []
 
 

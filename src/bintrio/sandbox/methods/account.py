@@ -44,7 +44,7 @@ from .. import orders, refusals
 from ..accounts import Account
 from ..candles import DAY
 from ..orders import NOTHING, Execution, eight_decimals
-from ..tape import from_id, in_span
+from ..tape import from_id, in_span, newest
 from .calls import Call, answers
 
 _BASIS_POINTS: Final = 10_000
@@ -140,10 +140,16 @@ def all_orders(call: Call) -> tuple[OrderInformation, ...]:
     """Orders in a span of time, which goes first, from an order id on, or the newest."""
     request: AllOrders = call.request
     history, limit = call.queried_account.history[call.symbol.name], call.limit()
-    if request.order_id is not None and call.start is call.end is None:
-        found = from_id(history, request.order_id, limit, attrgetter("order_id"))
+    if call.start is call.end is None:
+        found = (
+            newest(history, limit)
+            if request.order_id is None
+            else from_id(history, request.order_id, limit, attrgetter("order_id"))
+        )
     else:
-        found = in_span(history, call.start, call.end, limit, attrgetter("created_at"))
+        # "Filtered by time of the last execution status update."
+        by_update = sorted(history, key=attrgetter("updated_at"))
+        found = in_span(by_update, call.start, call.end, limit, attrgetter("updated_at"))
     return tuple(map(orders.status, found))
 
 

@@ -71,7 +71,9 @@ _id: Final[Callable[[Any], int]] = attrgetter("id")
 def depth(call: Call) -> OrderBook:
     """The order book."""
     _check_status(call, call.symbol)
-    limit = call.limit(_DEFAULT_DEPTH, MAX_DEPTH)
+    # Not refused: the changelog of 2022-02-24 cuts the answer.
+    asked: int | None = call.request.limit
+    limit = MAX_DEPTH if asked is not None and asked > MAX_DEPTH else call.limit(_DEFAULT_DEPTH, MAX_DEPTH)
     book = call.engine.books[call.request.symbol]
     return OrderBook(last_update_id=book.update_id, bids=_levels(book.bids(limit)), asks=_levels(book.asks(limit)))
 

@@ -1,0 +1,108 @@
+"""A request out of a message, as it came: its parameters are not looked at yet.
+
+Source: "Request format" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, cast
+
+import msgspec
+
+from bintrio._codec import RequestId
+
+from . import refusals
+
+_DEEPEST: Final = 16
+"""Levels of a message; ours. No request has more than three, and what looks into a value calls itself for each."""
+
+_INT64: Final = 2**63
+
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"\s*(:?)', re.DOTALL)
+"""A string in valid JSON, and whether it is a name."""
+
+
+class Number(str):
+    """A JSON number with a fraction or an exponent, in the characters that were sent: signatures cover those."""
+
+    __slots__ = ()
+
+
+class Incoming(NamedTuple):
+    """A request as it came.
+
+    Attributes:
+        request_id: to be echoed.
+        method: without the optional ``v3/``.
+        params: by wire name; a number with a fraction is a `Number`.
+        is_doubled: whether some name came twice.
+    """
+
+    request_id: RequestId | None
+    method: str
+    params: Mapping[str, Any]
+    is_doubled: bool = False
+
+
+_decode: Final = msgspec.json.Decoder(float_hook=Number).decode
+
+
+def read_message(data: bytes | str) -> Incoming:
+    """A request out of a message.
+
+    Raises:
+        Refusal: -1135, -1100 or -1102; it goes out with ``id: null``.
+    """
+    message = _object(data)
+    request_id = _request_id(message)
+    method, params = message.get("method"), message.get("params")
+    if not isinstance(params, dict | None):
+        raise refusals.invalid_json()
+    given = cast("dict[str, Any]", params or {})
+    named = method.removeprefix("v3/") if isinstance(method, str) else ""
+    return Incoming(request_id, named, given, _is_doubled(cast("str", data), len(message) + len(given)))
+
+
+def _object(data: bytes | str) -> dict[str, Any]:
+    if isinstance(data, bytes):  # "Requests must be sent as JSON in text frames"
+        raise refusals.invalid_json()
+    try:
+        message = _decode(data)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise refusals.invalid_json() from None
+    if not isinstance(message, dict) or _is_deeper(message, _DEEPEST):
+        raise refusals.invalid_json()
+    return cast("dict[str, Any]", message)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    items: list[Any] = [*cast("dict[str, Any]", value).values()] if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in items)
+
+
+def _is_doubled(text: str, names: int) -> bool:
+    """Whether there are more names in the text than were kept; a parameter that is an object has names of its own."""
+    if text.count(":") == names:
+        return False
+    return sum(bool(name) for name in _STRING.findall(text)) != names
+
+
+def _request_id(message: Mapping[str, Any]) -> RequestId | None:
+    """A string, a 64-bit integer, or null: "truly arbitrary"."""
+    if "id" not in message:
+        raise _anonymous(refusals.mandatory("id"))
+    value = message["id"]
+    if value is None or (isinstance(value, str) and not isinstance(value, Number)):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64:
+        return value
+    raise _anonymous(refusals.illegal_characters("id", r"^.*$"))
+
+
+def _anonymous(refusal: refusals.Refusal) -> refusals.Refusal:
+    refusal.is_anonymous = True
+    return refusal

@@ -1,0 +1,69 @@
+"""What waits to be written to a connection.
+
+A peer that does not read is held back: while much waits for it, no request of its is read (`Outbox.room`). Events come
+whether it reads or not, so there is an end to that too: who lets `MAX_BACKLOG` bytes wait is cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from .wire import Wire
+
+MAX_UNREAD: Final = 2**20
+"""Bytes that may wait when a request is read; ours."""
+
+MAX_BACKLOG: Final = 2**24
+"""Bytes that may wait when another frame comes; ours."""
+
+
+class Outbox:
+    """Frames on their way out, in order; all that are waiting leave in one write.
+
+    Args:
+        wire: where they go.
+        overflow: called when too much waits.
+        drained: called when all was written.
+    """
+
+    def __init__(self, wire: Wire, *, overflow: Callable[[], object], drained: Callable[[], object]) -> None:
+        self._wire = wire
+        self._overflow = overflow
+        self._drained = drained
+        self._frames: list[bytes] = []
+        self._size = 0  # of what waits or is being written
+        self._filled = trio.Event()
+        self._emptied = trio.Event()
+
+    def put(self, frame: bytes) -> None:
+        """Let a frame follow the others."""
+        if self._size > MAX_BACKLOG:
+            self._overflow()
+            return
+        self._frames.append(frame)
+        self._size += len(frame)
+        self._filled.set()
+
+    def flush(self) -> None:
+        """Have `drained` called as soon as nothing waits, also if nothing waits now."""
+        self._filled.set()
+
+    async def room(self) -> None:
+        """Wait until so little waits that another request may be read."""
+        while self._size > MAX_UNREAD:
+            await self._emptied.wait()
+
+    async def write(self) -> None:
+        """Write what comes, for ever."""
+        while True:
+            await self._filled.wait()
+            self._filled = trio.Event()
+            data, self._frames = b"".join(self._frames), []
+            await self._wire.send_frames(data)
+            self._size -= len(data)
+            self._emptied.set()
+            self._emptied = trio.Event()
+            self._drained()
