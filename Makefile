@@ -5,12 +5,13 @@
 #   make check   style and types only
 #   make bench   speed beside every other client, as ratios within one run
 #   make bench-guard   steps that Python takes for a call, held against what was recorded; no other client, some seconds
+#   make mutants   small changes of the source, and how many of them the tests notice; about an hour, goes on where it was
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-extra check bench bench-guard clean
+.PHONY: demo test test-extra check bench bench-guard mutants clean
 
 demo: $(VENV)/.demo
 	$(BIN)/bintrio demo
@@ -36,6 +37,9 @@ bench: $(VENV)/.bench
 bench-guard: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.guard
 
+mutants: $(VENV)/.mutants
+	$(BIN)/python -m scripts.mutants
+
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,tls]'
 	touch $@
@@ -48,8 +52,12 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@ $(VENV)/.demo
 
+$(VENV)/.mutants: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutants]'
+	touch $@ $(VENV)/.dev $(VENV)/.demo
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .coverage .mutants .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,104 @@
+"""Which tests can notice a change of a line."""
+
+from __future__ import annotations
+
+import ast
+import re
+import time
+from collections import defaultdict
+from collections.abc import Collection, Generator, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from .sites import Source, first, last
+
+BUDGET: Final = 60.0
+"""Seconds that the tests for one mutant may take, as they were measured: of more, the slowest are left out."""
+
+Uses = Mapping[str, Collection[tuple[str, int]]]
+"""Where a name stands, by module and line."""
+
+
+class Coverage(msgspec.Struct):
+    """Which tests run which lines, and how long each takes."""
+
+    digest: str
+    """Of source and tests as they were."""
+    seconds: dict[str, float]
+    tests: dict[str, dict[int, list[str]]]
+    """By module and line."""
+
+    def choose(self, source: Source, line: int, uses: Uses) -> list[str]:
+        """The tests to run for a change of a line: those of the module's own file, then others, quick ones first."""
+        wanted = self._run_by(source.module, source.statement(line)[1])
+        if not source.is_in_function(line):
+            wanted |= self._imported(source, line, uses)
+        chosen, spent = list[str](), 0.0
+        for test in sorted(wanted, key=lambda test: (not is_own(source.module, test), self.seconds[test], test)):
+            if not chosen or spent + self.seconds[test] <= BUDGET:
+                chosen.append(test)
+                spent += self.seconds[test]
+        return chosen
+
+    def _run_by(self, module: str, lines: Iterable[int]) -> set[str]:
+        tests = self.tests.get(module, {})
+        return {test for line in lines for test in tests.get(line, ())}
+
+    def _imported(self, source: Source, line: int, uses: Uses) -> set[str]:
+        """What the import of the module runs matters to all that is defined by it, and wherever its name is used."""
+        wanted = {test for test in self.seconds if is_own(source.module, test)}
+        for _, node in source.around(line):
+            wanted |= self._run_by(source.module, range(first(node), last(node) + 1))
+        for name in _bound(source.statement(line)[0]):
+            for module, number in uses.get(name, ()):
+                wanted |= self._run_by(module, [number])
+        return wanted
+
+
+def _bound(statement: ast.stmt | None) -> list[str]:
+    match statement:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return [name]
+        case ast.Assign(targets=targets):
+            return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            return [name]
+        case _:
+            return []
+
+
+def is_own(module: str, test: str) -> bool:
+    """Whether a test stands in a file that looks inside this module."""
+    stem = "_".join(part.strip("_") for part in module.split("."))
+    return re.match(rf"tests/test_{stem}(_\w+)?\.py::", test) is not None
+
+
+def uses(sources: Iterable[Source]) -> Uses:
+    """Where each name stands."""
+    found: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    for source in sources:
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Name | ast.Attribute):
+                found[node.id if isinstance(node, ast.Name) else node.attr].add((source.module, node.lineno))
+    return found
+
+
+class Recorder:
+    """A plugin of pytest: tells coverage which test is running, and takes its time."""
+
+    def __init__(self, tracer: Any) -> None:
+        self.tracer = tracer
+        self.seconds: dict[str, float] = {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Around each test with its fixtures."""
+        self.tracer.switch_context(item.nodeid)
+        started = time.perf_counter()
+        try:
+            return (yield)
+        finally:
+            self.seconds[item.nodeid] = time.perf_counter() - started
+            self.tracer.switch_context("")
