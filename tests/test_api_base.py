@@ -211,7 +211,6 @@ def test_what_an_api_method_declares() -> None:
     assert (made().weight, made(side="BUY").weight) == (3, 7)
     assert Depth(symbol="X").weight == 5
     assert declared.url.endswith("web-socket-api.md#made-up")
-    assert made().confirmation() is None
     assert [parameter.wire_name for parameter in parameters(MadeUp)] == sorted(MadeUp.__struct_encode_fields__)
     assert KlineRequest.__doc__
 

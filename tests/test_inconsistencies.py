@@ -15,6 +15,8 @@ import msgspec
 import pytest
 
 from bintrio._codec import as_json, decode_event, decode_response, read_envelope
+from bintrio._confirmation import inquire
+from bintrio._evidence import Sent
 from bintrio._methods import Methods
 from bintrio.api._base import catalogue, parameters
 from bintrio.api.account import Order, OrderListStatus
@@ -269,10 +271,13 @@ def test_inconsistency_30_the_new_id_of_an_amend_is_optional_and_filled_in() -> 
 
 
 def test_inconsistency_31_a_cancel_is_confirmed_by_what_it_went_by() -> None:
-    both = OrderListCancel(symbol="X", order_list_id=1, list_client_order_id="a").confirmation()
-    assert both == OrderListStatus(order_list_id=1)
-    named = OrderListCancel(symbol="X", list_client_order_id="a").confirmation()
-    assert named == OrderListStatus(orig_client_order_id="a")
+    def first_question(request: OrderListCancel) -> object:
+        return next(inquire(Sent(request=request, final_at=0))).request
+
+    both = OrderListCancel(symbol="X", order_list_id=1, list_client_order_id="a")
+    assert first_question(both) == OrderListStatus(order_list_id=1)
+    named = OrderListCancel(symbol="X", list_client_order_id="a")
+    assert first_question(named) == OrderListStatus(orig_client_order_id="a")
 
 
 def test_inconsistency_32_time_zones_are_checked_where_they_have_a_range() -> None:

@@ -49,11 +49,13 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "times",
         "columns",
         "rules",
+        "_evidence",
+        "_confirmation",
     ),
     # 2: one connection
     ("_rotation", "_tasks", "_streams", "_privacy", "_wire", "_subscriptions", "_connection"),
     # 3: the client, and the sandbox, which is one room: within it only cycles are forbidden
-    ("_calls", "_methods", "_supervisor", "session", "sandbox.*"),
+    ("_calls", "_methods", "_supervisor", "_by_hand", "_outcomes", "session", "sandbox.*"),
     # 4: what puts them together, free to import anything
     ("bintrio", "cli", "pytest_plugin", "__main__"),
 )

@@ -1,6 +1,7 @@
 """The trio-native, fully typed client for Binance's Spot WebSocket API."""
 
 from ._codec import Response, decode_event, decode_response
+from ._confirmation import HalfReplaced
 from ._connection import Connection, Counters
 from ._signing import Ed25519Key, HmacKey, Key, RsaKey
 from ._subscriptions import Gap, Subscriber, UserDataEvent
@@ -247,6 +248,7 @@ __all__ = [
     "Endpoint",
     "TimeUnit",
     "Ed25519Key",
+    "HalfReplaced",
     "HmacKey",
     "Key",
     "RsaKey",

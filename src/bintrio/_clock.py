@@ -27,6 +27,7 @@ Source: "Timing security" of the exchange's WebSocket API document.
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ DRIFT: Final = 100
 
 _NO_BOUND: Final = 10**18
 """Microseconds; more than any two clocks differ by."""
+
+RECENT: Final = 8
+"""How many of the latest samples are looked back at."""
 
 _NOT_SET: Final = "the exchange's time is not known before a sample is recorded"
 
@@ -68,6 +72,9 @@ class Clock:
 
     def __init__(self) -> None:
         self.round_trip = math.nan
+        self._round_trips: deque[float] = deque(maxlen=RECENT)
+        # By each of the latest samples: what the time was thought to be before it, and how wrong that may have been.
+        self._corrected: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self._known: _Interval | None = None
         # The middle of what is known: every call asks for the time, and few samples change it.
         self._offset = 0
@@ -101,6 +108,9 @@ class Clock:
             earliest - math.ceil(received_at * 1e6), earliest + scale - math.floor(sent_at * 1e6), sent_at
         ).aged(received_at)
         self.round_trip = received_at - sent_at
+        self._round_trips.append(self.round_trip)
+        if self._known is not None:
+            self._corrected.append((self.now(received_at), self.error_bound(received_at)))
         self._known = fresh if self._known is None else _meet(self._known, fresh)
         self._offset = self._known.middle
 
@@ -125,6 +135,16 @@ class Clock:
         aged = self._interval().aged(local)
         # One microsecond each for halving the interval and for rounding the local time.
         return ((aged.high - aged.low) / 2 + 2) / 1e6
+
+    def error_of(self, time: int, local: float) -> float:
+        """By how many seconds an earlier estimate of the time, in milliseconds, may have been wrong."""
+        before = (error for corrected_at, error in self._corrected if corrected_at >= time)
+        return max(self.error_bound(local), *before, 0.0)
+
+    @property
+    def least_round_trip(self) -> float:
+        """Seconds: the quickest of the latest samples; 0 before the first."""
+        return min(self._round_trips, default=0.0)
 
     def __repr__(self) -> str:
         if self._known is None:

@@ -23,7 +23,7 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 import trio
@@ -53,6 +53,9 @@ from .api.user_data import (
 from .endpoints import Address
 from .errors import BintrioError, InvalidRequest, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 logger: Final = logging.getLogger("bintrio")
 
 TOO_MANY_ORDERS: Final = -1015
@@ -65,6 +68,15 @@ _HOLD: Final = frozenset({418, 429})
 
 DEFAULT_RECV_WINDOW: Final = 5000
 """Milliseconds for which a signed request stays valid if it does not say ("Timing security")."""
+
+FIRST_ID: Final = 2**32
+"""Ids from here on are the session's own, as far as it has counted; those below are left to its user."""
+
+CHOSEN_IDS: Final = 10_000
+"""How many ids that its user chose a connection remembers, the latest ones."""
+
+OWED_ANSWERS: Final = 1000
+"""How many trading calls whose callers are gone a connection remembers, the latest ones: for their answers."""
 
 Accept: TypeAlias = Callable[[Envelope], None]
 """What the reader does at once with a successful answer."""
@@ -88,6 +100,9 @@ class Call:
         is_suspect: whether a connection that it was sent on has ended since the server broke the protocol.
         window: milliseconds for which it stays valid, once it is signed.
         final_at: the exchange's time in milliseconds from which it is too late to execute it, once it is signed.
+        seen_order_id: the highest order id of its symbol that was seen before it left; None if none was.
+        late_answer: its answer, and the exchange's time in milliseconds when it came, if its caller was gone by then.
+        answered_late: called then.
 
     While it waits for its answer on a connection:
 
@@ -100,6 +115,7 @@ class Call:
     __slots__ = (
         "accept",
         "answer",
+        "answered_late",
         "api",
         "charge",
         "cost",
@@ -109,8 +125,10 @@ class Call:
         "is_sent",
         "is_suspect",
         "key",
+        "late_answer",
         "outgoing",
         "params",
+        "seen_order_id",
         "window",
         "wire_id",
     )
@@ -140,6 +158,26 @@ class Call:
         self.is_suspect = False
         self.window = _window(api, params)
         self.final_at: int | None = None
+        self.seen_order_id: int | None = None
+        self.late_answer: tuple[Envelope, Timestamp] | None = None
+        self.answered_late: Callable[[], object] = _nothing
+
+    def take_late(self, envelope: Envelope, now: Timestamp) -> None:
+        """Its answer came after its caller had gone. It reaches no other call, but may tell what became of this one."""
+        self.is_sent = True
+        self.late_answer = envelope, now
+        self.answered_late()
+
+
+def _nothing() -> None:
+    pass
+
+
+def _remember(latest: dict[K, V], key: K, value: V, most: int) -> None:
+    """Add to what is remembered; the oldest of too many is forgotten."""
+    if len(latest) >= most:
+        del latest[next(iter(latest))]
+    latest[key] = value
 
 
 _cost: Final = cache(Cost)  # few differ, and every call has one
@@ -271,8 +309,11 @@ class Connection:
         self.terminated: Callable[[Feed], object] = lambda _feed: None
         self._shared = shared
         self._waiting: dict[RequestId, Call] = {}
-        # Ids of calls whose callers are gone, and whose answers may come yet: they must not reach anyone else (G2).
-        self._owed: set[RequestId] = set()
+        # Trading calls whose callers are gone, and whose answers may come yet, by their ids.
+        self._owed: dict[RequestId, Call] = {}
+        # The latest ids that users chose. None is used twice, else the answer to one call, if it comes late or is
+        # repeated, would pass for that to another (G2).
+        self._chosen: dict[RequestId, None] = {}
         # API keys of which the exchange may know a subscription that is not known here.
         self._unsure: set[str] = set()
         self._idle = trio.Event()
@@ -367,7 +408,7 @@ class Connection:
             # Taken back, since a wire that closes in good order writes what is queued: it may go out elsewhere (G7).
             is_sent = not self._wire.withdraw(call.outgoing)
             call.is_sent |= is_sent
-            self._write_off(call.charge, is_sent=is_sent)
+            self._write_off(call, is_sent=is_sent)
             call.answer[0].send_nowait(Lost(cause, is_sent=is_sent))
         self._waiting.clear()
         self._idle.set()
@@ -476,7 +517,7 @@ class Connection:
         Raises:
             Lost: the connection ended first.
             Overdue: its deadline passed first.
-            InvalidRequest: the id is in flight already.
+            InvalidRequest: the id is that of another call.
         """
         # Whoever is cancelled already sends nothing. Without that, it is no checkpoint.
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -495,9 +536,7 @@ class Connection:
     def _send(self, call: Call, now: Timestamp) -> None:
         if self.cause is not None:
             raise Lost(self.cause, is_sent=False)
-        call.wire_id = wire_id = self._free_id() if call.id is None else call.id
-        if wire_id in self._waiting or wire_id in self._owed:
-            raise InvalidRequest(f"{call.api.name}: id {wire_id!r} is in flight already", field="id")
+        call.wire_id = wire_id = self._free_id() if call.id is None else self._checked_id(call.api.name, call.id)
         data = write_request(wire_id, call.api.name, self._authenticated(call, now))
         try:
             # What follows answers that came together is collected, and leaves together.
@@ -505,6 +544,8 @@ class Connection:
         except WireClosed as closed:
             self.end(closed)
             raise Lost(closed, is_sent=False) from None
+        if call.id is not None:
+            _remember(self._chosen, call.id, None, CHOSEN_IDS)
         call.charge = self._shared.ledger.charge(call.cost, now)
         call.answer = self._shared.take_channel()
         self._waiting[wire_id] = call
@@ -512,11 +553,27 @@ class Connection:
             self._earliest_deadline = self._timer.deadline = call.deadline
 
     def _free_id(self) -> int:
-        # Ids that users chose are in flight beside our own.
+        # Ids that users chose are beside our own.
         number = next(self._shared.ids)
-        while number in self._waiting or number in self._owed:
+        while number in self._chosen:
             number = next(self._shared.ids)
         return number
+
+    def _checked_id(self, method: str, chosen: RequestId) -> RequestId:
+        """An id that its user chose.
+
+        Raises:
+            InvalidRequest: it is, or was, that of another call.
+        """
+        if chosen in self._waiting:
+            raise InvalidRequest(f"{method}: id {chosen!r} is in flight already", field="id")
+        is_own = isinstance(chosen, int) and FIRST_ID <= chosen < next(self._shared.ids)
+        if is_own or chosen in self._chosen:
+            said = (
+                f"{method}: id {chosen!r} was used before on this connection: a late answer to that could not be told"
+            )
+            raise InvalidRequest(said, field="id")
+        return chosen
 
     def _authenticated(self, call: Call, timestamp: Timestamp) -> dict[str, Json]:
         if not call.api.signed:
@@ -533,22 +590,34 @@ class Connection:
 
     @trio.lowlevel.enable_ki_protection
     def _forget(self, call: Call) -> None:
-        # If its answer came in the very moment of the cancellation, its id may be another call's by now.
-        if self._waiting.get(call.wire_id) is call:
-            del self._waiting[call.wire_id]
-            self._note_idle()
-            if not self._wire.withdraw(call.outgoing):
-                call.is_sent = True
-                self._owed.add(call.wire_id)
-            else:
-                self._write_off(call.charge, is_sent=False)
+        # Its id may be another call's by now, if its user chose it and it never left.
+        if self._waiting.get(call.wire_id) is not call:
+            self._take_unheard(call)
+            return
+        del self._waiting[call.wire_id]
+        self._note_idle()
+        if self._wire.withdraw(call.outgoing):
+            self._write_off(call, is_sent=False)
+            return
+        call.is_sent = True
+        if not call.api.repeatable:
+            _remember(self._owed, call.wire_id, call, OWED_ANSWERS)
 
-    def _write_off(self, charge: Charge, *, is_sent: bool) -> None:
+    def _take_unheard(self, call: Call) -> None:
+        """Its answer came in the very moment of the cancellation, and waits where nobody takes it any more."""
+        with suppress(trio.WouldBlock):
+            answer = call.answer[1].receive_nowait()
+            if isinstance(answer, Envelope):
+                call.take_late(answer, self.last_heard)
+
+    def _write_off(self, call: Call, *, is_sent: bool) -> None:
         ledger = self._shared.ledger
         if is_sent:
-            ledger.settle(charge, (), self._shared.now())
+            ledger.settle(call.charge, (), self._shared.now())
         else:
-            ledger.cancel(charge)
+            ledger.cancel(call.charge)
+            if call.id is not None:
+                self._chosen.pop(call.id, None)  # it never left
 
     def _note_idle(self) -> None:
         if not self._waiting:
@@ -575,7 +644,9 @@ class Connection:
     def _take_reply(self, request_id: RequestId, envelope: Envelope) -> None:
         call = self._waiting.pop(request_id, None)
         if call is None:
-            self._owed.discard(request_id)
+            owed = self._owed.pop(request_id, None)
+            if owed is not None:
+                owed.take_late(envelope, self.last_heard)
             self._shared.counters.dropped_replies += 1
             self._shared.ledger.record(envelope.rate_limits, self.last_heard)
         else:
@@ -610,7 +681,7 @@ class Connection:
                 if (scope == "everything" or call.cost.orders) and self._wire.withdraw(call.outgoing):
                     # It waits for its turn again, with the others.
                     del self._waiting[call.wire_id]
-                    self._write_off(call.charge, is_sent=False)
+                    self._write_off(call, is_sent=False)
                     call.answer[0].send_nowait(Lost(error, is_sent=False))
             self._note_idle()
 

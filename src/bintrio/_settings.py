@@ -35,14 +35,19 @@ def checked_settings(*, max_message_size: Any, time_unit: Any, **durations: Any)
             positive int; the unit is not known.
     """
     for name, value in durations.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-            raise InvalidRequest(f"{name} must be a positive number of seconds, not {value!r:.80}", field=name)
-        if math.isinf(value) and name != "lifetime":
-            raise InvalidRequest(f"{name} must be finite", field=name)
+        check_duration(name, value)
     check_positive_int("max_message_size", max_message_size)
     if time_unit not in get_args(TimeUnit):
         raise InvalidRequest(f"time_unit must be 'ms' or 'us', not {time_unit!r:.80}", field="time_unit")
     return Settings(max_message_size=max_message_size, time_unit=time_unit, **durations)
+
+
+def check_duration(name: str, value: Any) -> None:
+    """Raise `InvalidRequest` unless the value is a positive number, and finite if it is no lifetime."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise InvalidRequest(f"{name} must be a positive number of seconds, not {value!r:.80}", field=name)
+    if math.isinf(value) and name != "lifetime":
+        raise InvalidRequest(f"{name} must be finite", field=name)
 
 
 def check_positive_int(name: str, value: Any) -> None:

@@ -82,6 +82,7 @@ class Supervisor:
         self._numbers = itertools.count(1)
         self._current: Connection | None = None
         self._connections: set[Connection] = set()
+        self._is_logon_wanted = True
         # How many attempts in a row gave no connection that lasted.
         self._failures = 0
 
@@ -100,6 +101,13 @@ class Supervisor:
             if connection is not None:
                 return connection
             await self.changed.wait()
+
+    def log_on_or_off(self, *, is_wanted: bool) -> None:
+        """The user does by hand what `_make_ready` does: connections to come are to be like this one."""
+        self._is_logon_wanted = is_wanted
+        if not is_wanted and self._current is not None:
+            # Whatever comes of it: a signature of its own is never wrong, and a missing one may be.
+            self._current.is_logged_on = False
 
     # Lifetimes
 
@@ -198,7 +206,8 @@ class Supervisor:
             await connection.measure_clock()
         if not (self._knows("REQUEST_WEIGHT") and self._knows("ORDERS")):
             await self._learn_limits(connection)
-        await connection.log_on()
+        if self._is_logon_wanted:
+            await connection.log_on()
         await self._carry_all(connection)
 
     def _knows(self, limit_type: str) -> bool:

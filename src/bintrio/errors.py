@@ -36,12 +36,20 @@ Source: the exchange's errors.md, and "Response format" of its WebSocket API doc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from typing_extensions import TypeVar  # type checkers know it without its being installed
+
     from .api._values import RateLimit
+
+    RequestT_co = TypeVar("RequestT_co", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    RequestT_co = TypeVar("RequestT_co", covariant=True)
 
 EXECUTION_UNKNOWN_CODES: Final = frozenset({-1006, -1007})
 """Codes that say that the exchange itself does not know whether the request was executed."""
@@ -179,12 +187,17 @@ class NotSent(BintrioError):
         super().__init__(f"{method} was not sent: {reason}")
 
 
-class OutcomeUnknown(BintrioError):
+_NO_REQUEST: Final[Any] = None
+
+
+class OutcomeUnknown(BintrioError, Generic[RequestT_co]):
     """The call was sent, and whether the exchange acted on it is not known.
 
-    Raised for a 5xx status, for the codes -1006 and -1007, and at once when the connection is lost or the deadline
-    passes after sending. Never send the same order again before ``await session.confirm(error)`` has told what
-    happened to it.
+    Raised for a 5xx status, for the codes -1006 and -1007, for an answer to a trading call that is neither a result nor
+    a well-formed refusal, and at once when the connection is lost or the deadline passes after sending. Never send the
+    same order again before ``await session.confirm(error)`` has told what happened to it.
+
+    Type checkers know the request of an ``OutcomeUnknown[OrderPlace]``, and so what `confirm` gives for it.
 
     Attributes:
         method: the exchange's name of the method.
@@ -193,6 +206,13 @@ class OutcomeUnknown(BintrioError):
         client_order_id: the id the order goes by, if the call had one.
         final_at: the exchange's time, in the unit of the session, from which the call can no longer be executed, since
             its ``recvWindow`` is over; None if it carried no timestamp.
+        sent_at: the timestamp that it carried, in the unit of the session; None if it carried none.
+        clock_error: seconds by which ``sent_at`` may differ from the exchange's time.
+        seen_order_id: the highest order id of its symbol that the session had seen before it left; None if none.
+        is_id_fresh: whether the session made its client order id (of an order list that of every order), so that no
+            earlier order can go by it.
+        answer: what the exchange said after all: the result, or a `Rejected`; None as long as it has said nothing.
+        answered_at: the exchange's time, in the unit of the session, when that came.
     """
 
     def __init__(
@@ -200,15 +220,25 @@ class OutcomeUnknown(BintrioError):
         method: str,
         reason: str,
         *,
-        request: Any = None,
+        request: RequestT_co = _NO_REQUEST,
         client_order_id: str | None = None,
         final_at: int | None = None,
+        sent_at: int | None = None,
+        clock_error: float = 0.0,
+        seen_order_id: int | None = None,
+        is_id_fresh: bool = False,
     ) -> None:
         self.method = method
         self.reason = reason
         self.request = request
         self.client_order_id = client_order_id
         self.final_at = final_at
+        self.sent_at = sent_at
+        self.clock_error = clock_error
+        self.seen_order_id = seen_order_id
+        self.is_id_fresh = is_id_fresh
+        self.answer: Any = None
+        self.answered_at: int | None = None
         known_as = f" (client order id {client_order_id})" if client_order_id else ""
         super().__init__(f"{method}{known_as} was sent, its outcome is unknown: {reason}")
 

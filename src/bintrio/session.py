@@ -12,33 +12,45 @@ The connections themselves, and the feeds they carry, are the affair of `_superv
 from __future__ import annotations
 
 import itertools
-import os
-import random
 import ssl
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, overload
 
 import msgspec
 import trio
 
+from ._by_hand import LOGON_METHODS, admit
 from ._clock import Clock
 from ._codec import Envelope, RequestId, checked_id, raw_params, read_error, read_result
-from ._connection import Call, Connect, Connection, Counters, Lost, Overdue, Shared
+from ._confirmation import HalfReplaced
+from ._connection import FIRST_ID, Call, Connect, Connection, Counters, Lost, Overdue, Shared
 from ._ledger import Ledger, LocalLedger
 from ._methods import Methods
-from ._rotation import backoff
-from ._settings import check_key, check_positive_int, check_privacy, checked_settings
+from ._outcomes import TELL_ORDERS, Outcomes, identified
+from ._settings import check_duration, check_key, check_positive_int, check_privacy, checked_settings
 from ._signing import Key
 from ._streams import connect_tcp
 from ._subscriptions import Subscriber
 from ._supervisor import Supervisor
 from ._tasks import check_trio, start
-from .api._base import Api, Json, Request, catalogue, wire_name
+from .api._base import Request, catalogue, unknown_api
+from .api._orders import OrderList
 from .api._values import RateLimit
+from .api.account import Order
+from .api.trading import (
+    NewOrderList,
+    OpenOrdersCancelAll,
+    OrderAmendKeepPriority,
+    OrderCancel,
+    OrderCancelReplace,
+    OrderListCancel,
+    OrderPlace,
+    SorOrderPlace,
+)
 from .endpoints import Endpoint, TimeUnit, as_endpoint
 from .errors import (
     InvalidRequest,
@@ -47,14 +59,9 @@ from .errors import (
     OutcomeUnknown,
     ProtocolViolation,
     Rejected,
-    UnknownOrder,
 )
 
 R = TypeVar("R")
-
-FINALITY_MARGIN: Final = 1000
-"""Milliseconds after a request's ``recvWindow`` from which "order does not exist" is taken for an answer. It covers the
-error of the clock, and an order on its way from the matching engine to where orders are queried."""
 
 
 @asynccontextmanager
@@ -127,7 +134,7 @@ async def open_session(
         ledger=LocalLedger() if ledger is None else ledger,
         counters=Counters(),
         settings=settings,
-        ids=itertools.count(1),
+        ids=itertools.count(FIRST_ID),
         channels=[],
     )
     failure: BaseException | None = None
@@ -173,6 +180,8 @@ class Session(Methods):
         self.counters: Final = shared.counters
         self._shared = shared
         self._supervisor = supervisor
+        self._outcomes = Outcomes(shared, supervisor)
+        self._timeout = shared.settings.request_timeout
 
     def __repr__(self) -> str:
         where = self.endpoint.name or self.endpoint.urls[0]
@@ -201,7 +210,7 @@ class Session(Methods):
             OutcomeUnknown: it may have happened.
             ProtocolViolation: the answer to a call that only reads does not fit the documented type.
         """
-        call = Call(request.api, _identified(request), weight=request.weight, id=checked_id(id))
+        call = Call(request.api, identified(request), weight=request.weight, id=checked_id(id))
         result: R = await self._perform(call, request, request.api.result)
         return result
 
@@ -231,13 +240,14 @@ class Session(Methods):
         Raises:
             As `send` does.
         """
-        known = catalogue.get(method)
-        api = known.api if known else _unknown_api(method)
+        name = str(method).removeprefix("v3/")
+        known = catalogue.get(name)
+        api = known.api if known else unknown_api(method)
         if weight is not None:
             check_positive_int("weight", weight)
         call = Call(
             api._replace(
-                signed=api.signed if signed is None else signed,
+                signed=api.signed if signed is None or name in LOGON_METHODS else signed,
                 repeatable=api.repeatable if repeatable is None else repeatable,
             ),
             raw_params(method, params or {}),
@@ -246,44 +256,86 @@ class Session(Methods):
         )
         return await self._perform(call, None, Any)
 
-    async def confirm(self, error: OutcomeUnknown) -> Any:
-        """Find out what became of a call: ask until the exchange says.
+    def within(self, seconds: float) -> Session:
+        """The same session with another deadline: ``await session.within(2).order_place(...)``.
 
-        That an order does not exist, or was not canceled or amended, counts only once the call is too old to be
-        executed, so this may take as long as its ``recvWindow`` (5 s unless it said otherwise). Bound it with a cancel
-        scope if you must.
-
-        Returns:
-            What the exchange knows: the `Order` that was placed or was to be canceled, say. None if it does not exist:
-            the call was not executed, and never will be.
+        Every call made through it ends within that time, in the same ways; what left and was not answered by then is
+        `OutcomeUnknown`. Unlike a cancel scope, it leaves no call behind of which the caller knows nothing.
 
         Raises:
-            InvalidRequest: the call changes nothing, or came from `request`, so there is nothing to ask for.
+            InvalidRequest: it is no positive, finite number.
+        """
+        check_duration("seconds", seconds)
+        hurried = copy(self)
+        hurried._timeout = seconds
+        return hurried
+
+    @property
+    def unresolved(self) -> tuple[OutcomeUnknown, ...]:
+        """Trading calls whose callers were cancelled after they had left, oldest first. They may have happened.
+
+        Each stays until `confirm` has told what became of it, also after the session is closed. When there are 1,000,
+        trading calls are `NotSent`.
+        """
+        return tuple(self._outcomes.unresolved)
+
+    @overload
+    async def confirm(
+        self,
+        call: OutcomeUnknown[OrderPlace | SorOrderPlace | OrderCancel | OrderAmendKeepPriority]
+        | OrderPlace
+        | SorOrderPlace
+        | OrderCancel
+        | OrderAmendKeepPriority,
+        *,
+        sent_at: int | None = None,
+    ) -> Order | None: ...
+    @overload
+    async def confirm(
+        self, call: OutcomeUnknown[OrderCancelReplace] | OrderCancelReplace, *, sent_at: int | None = None
+    ) -> Order | HalfReplaced | None: ...
+    @overload
+    async def confirm(
+        self, call: OutcomeUnknown[OpenOrdersCancelAll] | OpenOrdersCancelAll, *, sent_at: int | None = None
+    ) -> tuple[Order, ...]: ...
+    @overload
+    async def confirm(
+        self,
+        call: OutcomeUnknown[NewOrderList[Any] | OrderListCancel] | NewOrderList[Any] | OrderListCancel,
+        *,
+        sent_at: int | None = None,
+    ) -> OrderList | None: ...
+    async def confirm(self, call: Any, *, sent_at: int | None = None) -> Any:
+        """Find out what became of a call: ask until the exchange says.
+
+        That an order does not exist, or was not canceled or amended, counts only once the call is too late to be
+        executed and queries must show it, so this may take as long as its ``recvWindow`` (5 s unless it said otherwise)
+        and 2 s. Bound it with a cancel scope if you must.
+
+        What existed before the call is no evidence of it, though it has the same client order id: an order must be as
+        the call had it, and younger than the call.
+
+        Args:
+            call: the error that it raised, or one of `unresolved`. Or the request, with its client order ids, if there
+                is no error: it may have been sent by another program.
+            sent_at: with a request, the exchange's time in the unit of the session before which it was not sent. If it
+                is left out, its client order ids must never have been used before, for any order that is like it is
+                taken for the one it placed.
+
+        Returns:
+            For an order, the `Order`, or None if it was not placed and never will be. For a cancel or an amend, the
+            `Order` as it stands now that the call is over: its status and quantity tell. For order.cancelReplace the
+            new `Order` if both halves were done, `HalfReplaced` if one was, None if neither was and neither will be.
+            For an order list and its cancel, the `OrderList` or None. For openOrders.cancelAll, what is open still.
+
+        Raises:
+            InvalidRequest: the call changes nothing, or names nothing that could be asked for.
             Rejected: the exchange refuses the question.
             ProtocolViolation: its answer cannot be read.
-            NotSent, OutcomeUnknown: the session was closed meanwhile.
+            NotSent: the session was closed meanwhile.
+            OutcomeUnknown: that too, or what is there proves neither; its reason says what is ambiguous.
         """
-        request: Request[Any] | None = error.request
-        query = request.confirmation() if request is not None else None
-        if request is None or query is None:
-            raise InvalidRequest(f"{error.method} leaves nothing behind that could be asked for")
-        attempts = itertools.count()
-        while True:
-            # By the time of asking: an answer tells how things were then, not when it comes.
-            in_unit = self._shared.in_unit
-            pause = ((error.final_at or 0) + in_unit(FINALITY_MARGIN) - self.now()) / in_unit(1000)
-            try:
-                found = await self.send(query)
-                if pause <= 0 or request.is_confirmed_by(found):
-                    return found
-            except UnknownOrder:
-                if pause <= 0:
-                    return None
-            except (NotSent, OutcomeUnknown):
-                if self._supervisor.is_closed:
-                    raise
-                pause = backoff(next(attempts), random.random())
-            await trio.sleep(pause)
+        return await self._outcomes.find_out(self, call, sent_at)
 
     async def rotate(self) -> None:
         """Move to a fresh connection now. Returns once it is in use; calls in flight are answered by the old one.
@@ -362,50 +414,68 @@ class Session(Methods):
     # The path of a call
 
     async def _perform(self, call: Call, request: Request[Any] | None, result_type: Any) -> Any:
-        self._check_key(call.api)
+        admit(call, self._shared.key, self._supervisor)
         envelope = await self._exchange(call, request)
         try:
             error = read_error(call.api.name, envelope)
             if error is None:
-                return read_result(call.api.name, result_type, envelope)
+                result = read_result(call.api.name, result_type, envelope)
+                if call.api.name in TELL_ORDERS:
+                    self._outcomes.order_ids.note(result)
+                return result
         except ProtocolViolation as violation:
             if call.api.repeatable:
                 raise
-            raise self._unknown(call, request, f"its answer cannot be read: {violation}") from violation
+            raise self._outcomes.unknown(call, request, f"its answer cannot be read: {violation}") from violation
         if isinstance(error, InvalidTimestamp):
             self._supervisor.clock_is_doubted.set()
         if isinstance(error, OutcomeUnknown):
-            raise self._unknown(call, request, error.reason)
+            raise self._outcomes.unknown(call, request, error.reason)
         raise error
 
     async def _exchange(self, call: Call, request: Request[Any] | None) -> Envelope:
         """Get a call answered, by as many connections as it takes and the law allows."""
-        call.deadline = trio.current_time() + self._shared.settings.request_timeout
+        call.deadline = trio.current_time() + self._timeout
         while True:
             connection = self._supervisor.connection
             if connection is None or connection.is_full:
                 await self._wait_for_way(call, request)
+                self._check_time_left(call, request)
                 continue
-            if trio.current_time() >= call.deadline:  # it waited, and was woken late by a busy program
-                raise self._overdue(call, request)
             now = self._shared.now()
             delay = self._shared.ledger.delay(call.cost, now)
             if delay > 0:
                 await self._wait_for_budget(call, request, delay)
+                self._check_time_left(call, request)
                 continue
+            if not call.api.repeatable:
+                self._outcomes.before(call)
             try:
                 return await connection.call(call, now)
             except Overdue:
                 raise self._overdue(call, request) from None
             except Lost as lost:
-                if lost.is_sent and (not call.api.repeatable or isinstance(lost.cause, Rejected)):
-                    raise self._unknown(call, request, f"the connection ended: {lost.cause}") from lost.cause
-                violation = lost.cause.__cause__
-                if lost.is_sent and isinstance(violation, ProtocolViolation):
-                    # By its own answer, perhaps, which would end every connection that it is repeated on.
-                    if call.is_suspect:
-                        raise ProtocolViolation(f"{call.api.name}: {violation}", raw=violation.raw) from lost.cause
-                    call.is_suspect = True
+                self._check_loss(call, request, lost)
+            except BaseException:  # cancelled, or Ctrl-C
+                self._outcomes.keep(call, request)
+                raise
+            self._check_time_left(call, request)
+
+    def _check_loss(self, call: Call, request: Request[Any] | None, lost: Lost) -> None:
+        """Raise, unless the call may go to another connection."""
+        if lost.is_sent and (not call.api.repeatable or isinstance(lost.cause, Rejected)):
+            raise self._outcomes.unknown(call, request, f"the connection ended: {lost.cause}") from lost.cause
+        violation = lost.cause.__cause__
+        if lost.is_sent and isinstance(violation, ProtocolViolation):
+            # By its own answer, perhaps, which would end every connection that it is repeated on.
+            if call.is_suspect:
+                raise ProtocolViolation(f"{call.api.name}: {violation}", raw=violation.raw) from lost.cause
+            call.is_suspect = True
+
+    def _check_time_left(self, call: Call, request: Request[Any] | None) -> None:
+        """After a wait: what cannot be answered in time any more would only be sent to be of unknown outcome."""
+        if trio.current_time() >= call.deadline - self._shared.clock.least_round_trip:
+            raise self._overdue(call, request)
 
     async def _wait_for_way(self, call: Call, request: Request[Any] | None) -> None:
         """Wait until there is a connection with room in its queue."""
@@ -425,61 +495,8 @@ class Session(Methods):
 
     def _overdue(self, call: Call, request: Request[Any] | None) -> NotSent | OutcomeUnknown:
         happened = "no answer came" if call.is_sent else "it could not be sent"
-        return self._unanswered(call, request, f"{happened} within {self._shared.settings.request_timeout:g} s")
+        return self._unanswered(call, request, f"{happened} within {self._timeout:g} s")
 
     def _unanswered(self, call: Call, request: Request[Any] | None, reason: str) -> NotSent | OutcomeUnknown:
         """What to raise when there will be no answer: a read that was sent and then repeated has left, after all."""
-        return self._unknown(call, request, reason) if call.is_sent else NotSent(call.api.name, reason)
-
-    def _unknown(self, call: Call, request: Request[Any] | None, reason: str) -> OutcomeUnknown:
-        names = call.api.client_ids if request is not None else ()
-        return OutcomeUnknown(
-            call.api.name,
-            reason,
-            request=None if request is None else _as_sent(request, call.params),
-            client_order_id=next((cast("str", call.params[wire_name(name)]) for name in names), None),
-            final_at=None if call.final_at is None else self._shared.in_unit(call.final_at),
-        )
-
-    def _check_key(self, api: Api) -> None:
-        key = self._shared.key
-        if (api.signed or api.security == "SESSION") and key is None:
-            raise InvalidRequest(f"{api.name} needs a key: open the session with one", field="key")
-        if api.security == "SESSION" and key is not None and not key.can_log_on:
-            kind = type(key).__name__
-            raise InvalidRequest(f"{api.name} needs an Ed25519Key, the session has an {kind}", field="key")
-
-
-def _identified(request: Request[Any]) -> dict[str, Json]:
-    """The parameters of a request, with every client order id that it lacks. These are random, with nobody's prefix."""
-    params = request.params()
-    for name in map(wire_name, request.api.client_ids):
-        if name not in params:
-            params[name] = os.urandom(16).hex()
-    return params
-
-
-def _as_sent(request: Request[R], params: Mapping[str, Json]) -> Request[R]:
-    """The request with the client order ids that it went out with."""
-    sent = copy(request)
-    for name in request.api.client_ids:
-        msgspec.structs.force_setattr(sent, name, params[wire_name(name)])
-    return sent
-
-
-def _unknown_api(method: Any) -> Api:
-    if not isinstance(method, str) or not method:
-        raise InvalidRequest(f"method must be a str that is not empty, not {method!r:.80}", field="method")
-    return Api(
-        name=method,
-        security="NONE",
-        weight=1,
-        weight_on_success=None,
-        orders=0,
-        signed=False,
-        repeatable=False,
-        client_ids=(),
-        section="",
-        result=Any,
-        rules=(),
-    )
+        return self._outcomes.unknown(call, request, reason) if call.is_sent else NotSent(call.api.name, reason)

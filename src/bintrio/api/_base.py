@@ -105,6 +105,29 @@ class Api(NamedTuple):
         return f"https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-api.md#{self.section}"
 
 
+def unknown_api(method: Any) -> Api:
+    """What is assumed of a method that the catalogue does not know: that it is public, and may change something.
+
+    Raises:
+        InvalidRequest: it is no name.
+    """
+    if not isinstance(method, str) or not method:
+        raise InvalidRequest(f"method must be a str that is not empty, not {method!r:.80}", field="method")
+    return Api(
+        name=method,
+        security="NONE",
+        weight=1,
+        weight_on_success=None,
+        orders=0,
+        signed=False,
+        repeatable=False,
+        client_ids=(),
+        section="",
+        result=Any,
+        rules=(),
+    )
+
+
 class Request(
     msgspec.Struct,
     Generic[R_co],
@@ -153,20 +176,6 @@ class Request(
             if value is not None:
                 params[name] = in_plain_json(value)
         return params
-
-    def confirmation(self) -> Request[Any] | None:
-        """The request that tells what became of this one, or None if this one changes nothing.
-
-        Trading requests override it; `Session.confirm` sends it.
-        """
-        return None
-
-    def is_confirmed_by(self, answer: Any) -> bool:
-        """Whether the answer to `confirmation` shows that this call was executed. If not, it may be executed yet.
-
-        An order that can be found was placed. Requests that change what was there before override it.
-        """
-        return True
 
 
 catalogue: Final[dict[str, type[Request[Any]]]] = {}

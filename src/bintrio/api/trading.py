@@ -1,7 +1,5 @@
 """Trading requests: place, test, replace, amend and cancel orders and order lists.
 
-Every request that changes something says in `confirmation` how to find out what became of it.
-
 What an answer tells depends on ``new_order_resp_type``: ACK only that the order was taken, RESULT the order, FULL its
 fills as well. Left out, it is FULL for LIMIT and MARKET orders and ACK for the others.
 
@@ -32,7 +30,6 @@ from ._base import (
 )
 from ._orders import ListedOrder, OrderCore, OrderDetails, OrderList
 from ._values import (
-    OPEN_STATES,
     CancelReplaceMode,
     CancelReplaceResult,
     CancelRestrictions,
@@ -52,7 +49,7 @@ from ._values import (
     TimeInForce,
     Timestamp,
 )
-from .account import Discount, OpenOrdersStatus, OrderListStatus, OrderStatus
+from .account import Discount
 
 # Results
 
@@ -288,10 +285,6 @@ class OrderPlace(NewOrder[OrderFull | OrderResult | OrderAck], frozen=True, kw_o
     type: OrderType
     new_order_resp_type: NewOrderRespType | None = None
 
-    def confirmation(self) -> Request[Any]:
-        """Ask for the order by its client order id."""
-        return OrderStatus(symbol=self.symbol, orig_client_order_id=self.new_client_order_id)
-
 
 def _test_weight(request: Any) -> int:
     """1, with commission rates 20."""
@@ -337,14 +330,6 @@ class OrderCancel(Request[CanceledOrder | CanceledOrderList], frozen=True, kw_on
     cancel_restrictions: CancelRestrictions | None = None
     recv_window: Milliseconds | None = None
 
-    def confirmation(self) -> Request[Any]:
-        """Ask for the order that was to be canceled; its status tells."""
-        return OrderStatus(symbol=self.symbol, order_id=self.order_id, orig_client_order_id=self.orig_client_order_id)
-
-    def is_confirmed_by(self, answer: Any) -> bool:
-        """An order that is still open may be canceled yet."""
-        return answer.status not in OPEN_STATES
-
 
 class CancelReplaceRequest(NewOrder[R_co], Generic[R_co], frozen=True, kw_only=True):
     """What order.cancelReplace takes, but for the parameters that decide its result."""
@@ -375,10 +360,6 @@ class OrderCancelReplace(
     type: OrderType
     new_order_resp_type: NewOrderRespType | None = None
 
-    def confirmation(self) -> Request[Any]:
-        """Ask for the new order by its client order id."""
-        return OrderStatus(symbol=self.symbol, orig_client_order_id=self.new_client_order_id)
-
 
 @api(
     "order.amend.keepPriority",
@@ -398,16 +379,6 @@ class OrderAmendKeepPriority(Request[OrderAmended], frozen=True, kw_only=True):
     new_qty: Number
     recv_window: Milliseconds | None = None
 
-    def confirmation(self) -> Request[Any]:
-        """Ask for the order, whose quantity tells. Without its number, only an amended one goes by the new id."""
-        if self.order_id is not None:
-            return OrderStatus(symbol=self.symbol, order_id=self.order_id)
-        return OrderStatus(symbol=self.symbol, orig_client_order_id=self.new_client_order_id)
-
-    def is_confirmed_by(self, answer: Any) -> bool:
-        """An amended order goes by the new id; one that is over cannot be amended any more."""
-        return answer.client_order_id == self.new_client_order_id or answer.status not in OPEN_STATES
-
 
 @api("openOrders.cancelAll", security="TRADE", weight=1, weight_on_success=0, section="cancel-open-orders-trade")
 class OpenOrdersCancelAll(Request[tuple[CanceledOrder | CanceledOrderList, ...]], frozen=True, kw_only=True):
@@ -415,14 +386,6 @@ class OpenOrdersCancelAll(Request[tuple[CanceledOrder | CanceledOrderList, ...]]
 
     symbol: str
     recv_window: Milliseconds | None = None
-
-    def confirmation(self) -> Request[Any]:
-        """Ask which orders are still open."""
-        return OpenOrdersStatus(symbol=self.symbol)
-
-    def is_confirmed_by(self, answer: Any) -> bool:
-        """Orders that are still open may be canceled yet."""
-        return not answer
 
 
 # Order lists
@@ -435,10 +398,6 @@ class NewOrderList(Request[R_co], Generic[R_co], frozen=True, kw_only=True):
     list_client_order_id: str | None = None
     self_trade_prevention_mode: SelfTradePreventionMode | None = None
     recv_window: Milliseconds | None = None
-
-    def confirmation(self) -> Request[Any]:
-        """Ask for the order list by its client order id."""
-        return OrderListStatus(orig_client_order_id=self.list_client_order_id)
 
 
 def _leg(leg: str, *, conditional: bool = True) -> tuple[Rule, ...]:
@@ -734,15 +693,6 @@ class OrderListCancel(Request[CanceledOrderList], frozen=True, kw_only=True):
     new_client_order_id: str | None = None
     recv_window: Milliseconds | None = None
 
-    def confirmation(self) -> Request[Any]:
-        """Ask for the order list; its status tells. By its number if there is one, for that goes first in a cancel."""
-        name = self.list_client_order_id if self.order_list_id is None else None
-        return OrderListStatus(order_list_id=self.order_list_id, orig_client_order_id=name)
-
-    def is_confirmed_by(self, answer: Any) -> bool:
-        """A list that is not over may be canceled yet."""
-        return bool(answer.list_order_status != "EXECUTING")
-
 
 # Smart order routing
 
@@ -771,10 +721,6 @@ class SorOrderPlace(RoutedOrder[Sole[OrderFull | OrderResult | OrderAck]], froze
     """Place a LIMIT or MARKET order with smart order routing."""
 
     new_order_resp_type: NewOrderRespType | None = None
-
-    def confirmation(self) -> Request[Any]:
-        """Ask for the order by its client order id."""
-        return OrderStatus(symbol=self.symbol, orig_client_order_id=self.new_client_order_id)
 
 
 class SorOrderTestRequest(RoutedOrder[R_co], Generic[R_co], frozen=True, kw_only=True):

@@ -1,0 +1,375 @@
+"""What became of a trading call: which questions tell. No waiting, no I/O; `_evidence` says what counts.
+
+`inquire` is a generator. It yields a `Question`, is sent a `Reply`, and returns what became of the call; who drives it
+asks and waits (`Session.confirm`).
+
+* **An order that was placed** is asked for by its client order id. order.status does not say which of several orders
+  under one id it shows, so if it shows another one, allOrders is asked as well.
+* **An order that was to be canceled, amended or replaced** is told by the state that it is in. A name alone is not
+  enough: an order that was closed before the call left may have had the same.
+* **An order list** is asked for by its own client id, and known by those of its orders.
+
+Source: "Cancel order", "Cancel and replace order" and "Order Amend Keep Priority" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+
+from ._evidence import LEGS, Leg, Sent, found, leg_of, may_be
+from .api._base import Request
+from .api._orders import OrderList
+from .api._values import OPEN_STATES
+from .api.account import (
+    AllOrderLists,
+    AllOrders,
+    OpenOrdersStatus,
+    Order,
+    OrderAmendments,
+    OrderListStatus,
+    OrderStatus,
+)
+from .api.trading import (
+    OpenOrdersCancelAll,
+    OrderAmendKeepPriority,
+    OrderCancel,
+    OrderCancelReplace,
+    OrderListCancel,
+    OrderPlace,
+    SorOrderPlace,
+)
+
+PAGE: Final = 1000
+MOST_PAGES: Final = 10
+"""Orders that allOrders gives at a time, and how often it is asked on."""
+
+ASK_AGAIN: Final = 1000
+"""Milliseconds after which to look again for an order that the exchange has said is there."""
+
+
+class Undecided(Exception):
+    """Nothing proves that the call was executed, and nothing that it was not. The text says why."""
+
+
+class HalfReplaced(msgspec.Struct, frozen=True, kw_only=True):
+    """What `Session.confirm` gives for an order.cancelReplace of which one half was done, and the other was not.
+
+    Attributes:
+        old_order: the order that was to be canceled, as it stands; None if it is not known any more.
+        new_order: the order that was placed; None if it was not, and never will be.
+    """
+
+    old_order: Order | None
+    new_order: Order | None
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether the cancel is the half that was done: the old order is canceled, and there is no new one."""
+        return self.new_order is None
+
+
+class Question(NamedTuple):
+    """What to ask next.
+
+    Attributes:
+        request: to be sent.
+        not_before: the exchange's time in milliseconds before which the answer would tell nothing.
+        is_vital: if not, an answer that is refused or cannot be read counts as none.
+    """
+
+    request: Request[Any]
+    not_before: int = 0
+    is_vital: bool = True
+
+
+class Reply(NamedTuple):
+    """An answer.
+
+    Attributes:
+        result: None for "does not exist".
+        asked_at: the exchange's time in milliseconds when it was asked, at the earliest.
+    """
+
+    result: Any
+    asked_at: int
+
+
+T = TypeVar("T")
+Inquiry: TypeAlias = "Generator[Question, Reply, T]"
+
+
+def inquire(sent: Sent) -> Inquiry[Any]:
+    """What became of a call.
+
+    Raises:
+        Undecided: neither can be shown.
+    """
+    return RULES[type(sent.request)](sent)
+
+
+# One order that was placed
+
+
+def _single(sent: Sent) -> Inquiry[Order | None]:
+    return _placed(sent, leg_of(sent.request))
+
+
+def _placed(sent: Sent, leg: Leg) -> Inquiry[Order | None]:
+    """The order that the call placed; None if it placed none."""
+    order: Order | None
+    not_before = 0
+    name = leg.client_order_id if sent.told is None else None
+    question = OrderStatus(symbol=sent.request.symbol, order_id=sent.told, orig_client_order_id=name)
+    while not sent.is_refused:
+        order, asked_at = yield Question(question, not_before)
+        if order is not None and (yield from _is_placed(sent, leg, order)):
+            return order
+        if sent.told is not None:  # the exchange has said that it is there
+            not_before = asked_at + ASK_AGAIN
+        elif asked_at < sent.settled_at:
+            not_before = sent.settled_at
+        else:
+            return None if order is None else (yield from _placed_beside(sent, leg, order))
+    return None
+
+
+def _is_placed(sent: Sent, leg: Leg, order: Order) -> Inquiry[bool]:
+    """Whether an order is the one that the call placed."""
+    if order.order_id == sent.told:
+        return True
+    if not may_be(sent, leg, order):
+        return False
+    if not leg.is_reduced(order):
+        return True
+    changes = (yield Question(OrderAmendments(symbol=order.symbol, order_id=order.order_id))).result
+    return bool(changes) and bool(changes[0].orig_qty == leg.fixed["orig_qty"])
+
+
+def _placed_beside(sent: Sent, leg: Leg, other: Order) -> Inquiry[Order | None]:
+    """The order that the call placed, if another one is shown under its client order id."""
+    is_older = not sent.is_later(other, "time")
+    ours: list[Order] = []
+    for order in (yield from _orders_from(sent, other.order_id if is_older else sent.seen_order_id)):
+        if order.client_order_id == leg.client_order_id and (yield from _is_placed(sent, leg, order)):
+            ours.append(order)
+    if len(ours) > 1:
+        raise Undecided(f"{len(ours)} orders go by {leg.client_order_id!r}, and each may be its")
+    return ours[0] if ours else None
+
+
+def _orders_from(sent: Sent, last: int | None) -> Inquiry[list[Order]]:
+    """The orders of the symbol after an order id; without one, those that changed since the call left."""
+    symbol = sent.request.symbol
+    if last is None:
+        since = None if sent.earliest is None else sent.earliest * sent.units
+        question = AllOrders(symbol=symbol, start_time=since, limit=PAGE)
+    else:
+        question = AllOrders(symbol=symbol, order_id=last + 1, limit=PAGE)
+    orders: list[Order] = []
+    for _ in range(MOST_PAGES):
+        page: tuple[Order, ...] = (yield Question(question, is_vital=False)).result or ()
+        orders += page
+        if len(page) < PAGE:
+            return orders
+        question = AllOrders(symbol=symbol, order_id=max(order.order_id for order in page) + 1, limit=PAGE)
+    raise Undecided(f"there are more than {MOST_PAGES * PAGE:,} orders to look through")
+
+
+# One order that was to be changed
+
+
+def _canceled(sent: Sent) -> Inquiry[Order | None]:
+    return _ended(sent, sent.request.order_id, sent.request.orig_client_order_id)
+
+
+def _ended(sent: Sent, number: int | None, name: str | None) -> Inquiry[Order | None]:
+    """The order that was to be canceled, as it stands once the call is over; None if there is none."""
+    order: Order | None
+    not_before, is_by_number = 0, number is not None
+    question = OrderStatus(
+        symbol=sent.request.symbol, order_id=number, orig_client_order_id=None if is_by_number else name
+    )
+    while True:
+        order, asked_at = yield Question(question, not_before)
+        if order is not None and _is_ended(sent, order, is_by_number=is_by_number):
+            return order
+        if asked_at >= sent.settled_at:
+            return order if order is None or is_by_number else (yield from _latest_namesake(sent, order))
+        not_before = sent.settled_at
+
+
+def _is_ended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
+    """Whether nothing can come of a cancel any more. By name it may yet hit another order, unless this one was it."""
+    if is_by_number:
+        return order.status not in OPEN_STATES
+    return order.status == "CANCELED" and sent.is_later(order, "update_time")
+
+
+def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
+    """The order that the call was about: not one that was closed before it left, if a later one has its name."""
+    if order.status in OPEN_STATES or sent.is_later(order, "update_time"):
+        return order
+    later = yield from _orders_from(sent, order.order_id)
+    namesakes = [other for other in later if other.client_order_id == order.client_order_id]
+    return max((order, *namesakes), key=lambda each: each.order_id)
+
+
+def _amended(sent: Sent) -> Inquiry[Order | None]:
+    """The order as it stands once it was amended, is closed, or can no longer be amended; None if there is none."""
+    request: OrderAmendKeepPriority = sent.request
+    number, not_before = request.order_id, 0
+    names = (
+        (None,) if number is not None else dict.fromkeys((request.new_client_order_id, request.orig_client_order_id))
+    )
+    while True:
+        known: Order | None = None
+        asked_at = 0
+        for name in names:
+            question = OrderStatus(symbol=request.symbol, order_id=number, orig_client_order_id=name)
+            order: Order | None
+            order, asked_at = yield Question(question, not_before)
+            if order is not None and _is_amended(sent, order, is_by_number=number is not None):
+                return order
+            known = order or known
+        if asked_at >= sent.settled_at:
+            return known if known is None or number is not None else (yield from _latest_namesake(sent, known))
+        not_before = sent.settled_at
+
+
+def _is_amended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
+    """Whether an order was amended, or cannot be amended any more."""
+    request: OrderAmendKeepPriority = sent.request
+    if sent.is_id_fresh and order.client_order_id == request.new_client_order_id:
+        return True
+    is_over = order.status not in OPEN_STATES or found(order, "orig_qty") == request.new_qty
+    return is_over and (is_by_number or sent.is_later(order, "update_time"))
+
+
+def _replaced(sent: Sent) -> Inquiry[Order | HalfReplaced | None]:
+    """The new order; `HalfReplaced` if only one half was done; None if none was."""
+    request: OrderCancelReplace = sent.request
+    number, name = request.cancel_order_id, request.cancel_orig_client_order_id
+    if sent.is_refused:
+        return None
+    new = yield from _single(sent)
+    if new is not None and number is None and name == request.new_client_order_id:
+        old = yield from _namesake_before(sent, new)
+    else:
+        old = yield from _ended(sent, number, name)
+    is_canceled = old is not None and old.status == "CANCELED" and sent.is_later(old, "update_time")
+    if new is not None and is_canceled:
+        return new
+    return HalfReplaced(old_order=old, new_order=new) if new is not None or is_canceled else None
+
+
+def _namesake_before(sent: Sent, new: Order) -> Inquiry[Order | None]:
+    """The order that was to be canceled, whose name the new one has taken, if it changed since the call left."""
+    orders = yield from _orders_from(sent, None)
+    old = [order for order in orders if order.client_order_id == new.client_order_id and order.order_id < new.order_id]
+    return max(old, key=lambda order: order.order_id, default=None)
+
+
+def _all_canceled(sent: Sent) -> Inquiry[tuple[Order, ...]]:
+    """The orders that are open once the call is over. That none is open before says nothing: it may have been so, and
+    the call may yet cancel what is placed meanwhile.
+    """
+    left: tuple[Order, ...] = (yield Question(OpenOrdersStatus(symbol=sent.request.symbol), sent.settled_at)).result
+    return left
+
+
+# Order lists
+
+
+def _list_placed(sent: Sent) -> Inquiry[OrderList | None]:
+    """The order list that the call placed; None if it placed none."""
+    shown: OrderList | None
+    name, not_before = sent.request.list_client_order_id, 0
+    while not sent.is_refused:
+        shown, asked_at = yield Question(_list_status(sent.told, name), not_before)
+        if shown is not None and (yield from _is_list_placed(sent, shown)):
+            return shown
+        if sent.told is not None:
+            not_before = asked_at + ASK_AGAIN
+        elif asked_at < sent.settled_at:
+            not_before = sent.settled_at
+        else:
+            return None if shown is None else (yield from _list_placed_beside(sent))
+    return None
+
+
+def _list_status(number: int | None, name: str | None) -> OrderListStatus:
+    # By the number alone if there is one: with both, the name goes first.
+    return OrderListStatus(order_list_id=number, orig_client_order_id=name if number is None else None)
+
+
+def _is_list_placed(sent: Sent, shown: OrderList) -> Inquiry[bool]:
+    """Whether an order list is the one that the call placed: by the names of its orders, or one of the orders."""
+    if shown.order_list_id == sent.told:
+        return True
+    legs = {leg.client_order_id: leg for leg in LEGS[type(sent.request)](sent.request)}
+    named = [order for order in shown.orders if order.client_order_id in legs]
+    if shown.symbol != sent.request.symbol or not named or not sent.is_later(shown, "transaction_time"):
+        return False
+    if sent.is_id_fresh:
+        return True
+    question, order = Question(OrderStatus(symbol=shown.symbol, order_id=named[0].order_id)), None
+    while order is None:  # the list names it, so it is there
+        order, asked_at = yield question
+        question = question._replace(not_before=asked_at + ASK_AGAIN)
+    return (yield from _is_placed(sent, legs[named[0].client_order_id], order))
+
+
+def _list_placed_beside(sent: Sent) -> Inquiry[OrderList | None]:
+    """The order list that the call placed, if another one is shown under its name."""
+    name = sent.request.list_client_order_id
+    ours: list[OrderList] = []
+    for shown in (yield from _lists_since(sent, name)):
+        if (yield from _is_list_placed(sent, shown)):
+            ours.append(shown)
+    if len(ours) > 1:
+        raise Undecided(f"{len(ours)} order lists go by {name!r}, and each may be its")
+    return ours[0] if ours else None
+
+
+def _lists_since(sent: Sent, name: str | None) -> Inquiry[list[OrderList]]:
+    """The order lists of a name that changed since the call left."""
+    since = None if sent.earliest is None else sent.earliest * sent.units
+    question = Question(AllOrderLists(start_time=since, limit=PAGE), is_vital=False)
+    lists: tuple[OrderList, ...] = (yield question).result or ()
+    return [each for each in lists if each.list_client_order_id == name]
+
+
+def _list_canceled(sent: Sent) -> Inquiry[OrderList | None]:
+    """The order list that was to be canceled, as it stands once the call is over; None if there is none."""
+    request: OrderListCancel = sent.request
+    number, name = request.order_list_id, request.list_client_order_id
+    shown: OrderList | None
+    not_before = 0
+    while True:
+        shown, asked_at = yield Question(_list_status(number, name), not_before)
+        is_over = shown is not None and shown.list_order_status != "EXECUTING"
+        if is_over and (number is not None or sent.is_later(shown, "transaction_time")):
+            return shown
+        if asked_at >= sent.settled_at:
+            break
+        not_before = sent.settled_at
+    if shown is None or number is not None or not is_over:
+        return shown
+    # It was closed before the call left: a later one may have its name.
+    return max((shown, *(yield from _lists_since(sent, name))), key=lambda each: each.order_list_id)
+
+
+RULES: Final[dict[type[Request[Any]], Callable[[Sent], Inquiry[Any]]]] = {
+    OrderPlace: _single,
+    SorOrderPlace: _single,
+    OrderCancel: _canceled,
+    OrderCancelReplace: _replaced,
+    OrderAmendKeepPriority: _amended,
+    OpenOrdersCancelAll: _all_canceled,
+    OrderListCancel: _list_canceled,
+    **dict.fromkeys(LEGS, _list_placed),
+}
+"""How to find out what became of each request that changes something."""
