@@ -6,6 +6,8 @@ runs over both kinds, in virtual time.
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 from collections.abc import Callable
 from typing import Any
@@ -118,3 +120,15 @@ def break_writes(session: bintrio.Session) -> None:
         raise trio.BrokenResourceError
 
     stream.send_stream.send_all = fail
+
+
+def reset_reads(session: bintrio.Session) -> None:
+    """A firewall resets the connection: noticed by the next read."""
+    assert session.connection is not None
+    stream: Any = session.connection._wire._stream
+
+    async def fail(_max_bytes: int | None = None) -> bytes:
+        await trio.lowlevel.checkpoint()
+        raise trio.BrokenResourceError from ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+
+    stream.receive_some = fail

@@ -22,6 +22,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "api",
         "api._values",
         "_shown",
+        "_words",
         "errors",
         "endpoints",
         "api._base",
@@ -39,6 +40,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     # 1: rules without I/O
     (
         "_frames",
+        "_handshake",
         "_lenient",
         "_codec",
         "_pem",

@@ -200,7 +200,7 @@ async def test_a_rejected_handshake_tells_why() -> None:
     error = await rejection(b"HTTP/1.1 403 Forbidden\r\nServer: waf\r\nContent-Length: 4\r\n\r\nno!!and more")
     assert (error.status, error.body, error.retry_after) == (403, b"no!!", None)
     assert error.headers == (("server", "waf"), ("content-length", "4"))
-    assert str(error) == "the opening handshake was answered with HTTP 403"
+    assert str(error) == "the opening handshake was answered with HTTP 403 Forbidden: no!!"
 
 
 async def test_a_rejected_handshake_tells_how_long_to_wait() -> None:
@@ -419,7 +419,7 @@ async def test_a_failed_write_lets_answers_in_flight_arrive(autojump_clock: Mock
         assert await wire.receive() == [text(b"an answer")]
         error = await closed_with(wire)
         assert trio.current_time() == pytest.approx(2.0, abs=0.01)
-        assert (error.code, error.reason) == (None, "writing failed")
+        assert (error.code, error.reason) == (None, "writing failed: MemoryReceiveStream was closed")
         assert isinstance(error.__cause__, trio.BrokenResourceError)
 
 
@@ -446,7 +446,7 @@ async def test_a_failed_read_ends_the_wire() -> None:
     async with opened((trio.StapledStream(ours.send_stream, failing), theirs)) as (wire, _):
         failing.fails = True
         error = await closed_with(wire)
-        assert error.reason == "reading failed"
+        assert error.reason == "reading failed: no route"
         assert isinstance(error.__cause__, OSError)
 
 
@@ -526,7 +526,7 @@ async def test_a_failure_of_trio_websocket_ends_the_wire(
     async with opened() as (wire, _):
         fails.set()
         error = await closed_with(wire)
-        assert error.reason == "trio-websocket failed"
+        assert error.reason == "trio-websocket failed: a bug"
         assert isinstance(error.__cause__, ValueError)
 
 
@@ -795,7 +795,7 @@ async def test_a_write_at_once_that_fails_lets_answers_in_flight_arrive(
         assert await wire.receive() == [text(b"an answer")]
         closed = await closed_with(wire)
         assert trio.current_time() == pytest.approx(2.0, abs=0.01)
-        assert (closed.code, closed.reason, closed.__cause__) == (None, "writing failed", error)
+        assert (closed.code, closed.reason, closed.__cause__) == (None, f"writing failed: {error}", error)
 
 
 async def test_a_write_at_once_to_a_socket_that_was_reset() -> None:
@@ -810,7 +810,7 @@ async def test_a_write_at_once_to_a_socket_that_was_reset() -> None:
             await peer.aclose()
             assert wire.send_nowait(b"lost", at_once=True).taken
             error = await closed_with(wire)
-        assert error.reason == "writing failed"
+        assert error.reason == "writing failed: the connection is broken: connection reset by peer"
         assert isinstance(error.__cause__, trio.BrokenResourceError)
         assert isinstance(error.__cause__.__cause__, ConnectionResetError)
         await listener.aclose()
@@ -842,7 +842,7 @@ async def test_the_writer_s_own_failure_with_a_prompt_stream(autojump_clock: Moc
     async with opened((ours, theirs)) as (wire, _):
         ours.fails = trio.BrokenResourceError()
         assert not wire.send_nowait(b"queued").taken
-        assert (await closed_with(wire)).reason == "writing failed"
+        assert (await closed_with(wire)).reason == "writing failed: BrokenResourceError"
 
 
 async def test_a_stream_that_takes_everything_does_not_starve_other_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,11 @@ def pytest_runtest_protocol() -> Generator[None, Any, Any]:
     if not hasattr(signal, "SIGALRM"):  # Windows
         return (yield)
     alarms = itertools.count()
-    before = signal.signal(signal.SIGALRM, lambda *_: _give_up(is_first=next(alarms) == 0))
+
+    def ring(_signal: int, _frame: object) -> None:
+        _give_up(is_first=next(alarms) == 0)
+
+    before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, SECONDS, AGAIN)
     try:
         return (yield)

@@ -39,6 +39,7 @@ from ._streams import close_at_once
 from ._subscriptions import Feed
 from ._tasks import past_ctrl_c, protected
 from ._wire import Outgoing, Wire, WireClosed, open_wire
+from ._words import said
 from .api._base import Api, Json, Request
 from .api._values import Timestamp
 from .api.authentication import SessionLogon
@@ -330,7 +331,7 @@ class Connection:
         age = trio.current_time() - self.opened_at
         state = "logged on" if self.is_logged_on else "not logged on"
         if self.cause is not None:
-            state = f"ended: {self.cause}"
+            state = f"ended: {said(self.cause)}"
         where = f"{self.address.host}:{self.address.port}"
         return f"<Connection {self.number} to {where}, {self.in_flight} calls in flight, {age:.0f} s old, {state}>"
 
@@ -402,7 +403,7 @@ class Connection:
         self.cause = cause
         if self._is_ready and not isinstance(cause, Ended):
             self._shared.counters.losses += 1
-            logger.warning("connection %d was lost: %s", self.number, cause)
+            logger.warning("connection %d was lost: %s", self.number, said(cause))
         self.is_due.set()
         for call in self._waiting.values():
             # Taken back, since a wire that closes in good order writes what is queued: it may go out elsewhere (G7).
@@ -413,7 +414,7 @@ class Connection:
         self._waiting.clear()
         self._idle.set()
         for feed in self.feeds.values():
-            feed.interrupted(self.number, self.last_heard, self._shared.now(), str(cause))
+            feed.interrupted(self.number, self.last_heard, self._shared.now(), said(cause))
         self.feeds.clear()
         self._tasks.cancel()
 

@@ -34,6 +34,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from ._words import said
+
 if TYPE_CHECKING:
     from .endpoints import Address
 
@@ -302,7 +304,7 @@ def _checked_size(max_bytes: int | None) -> int:
 def _translated(error: OSError) -> Exception:
     if error.errno in _CLOSED:
         return trio.ClosedResourceError("this stream was closed")
-    return trio.BrokenResourceError(f"the connection is broken: {error}")
+    return trio.BrokenResourceError(f"the connection is broken: {said(error)}")
 
 
 async def close_at_once(stream: trio.abc.AsyncResource) -> None:

@@ -29,6 +29,7 @@ from ._shown import shown_url
 from ._signing import Key
 from ._subscriptions import Feed, Subscriber
 from ._tasks import protected
+from ._words import said
 from .api.general import ExchangeInfo
 from .endpoints import Address, Endpoint
 from .errors import (
@@ -301,7 +302,8 @@ class Supervisor:
                 if connection is self.connection:  # it has been given notice
                     await self.changed.wait()
         if self.connection is None:
-            raise NotSent(name, "there was no connection in time") from self.last_failure
+            why = "" if self.last_failure is None else f": {said(self.last_failure)}"
+            raise NotSent(name, f"there was no connection in time{why}") from self.last_failure
         if self._shared.ledger.delay(Cost(weight=1), self._shared.now()) > 0:
             raise NotSent(name, "the exchange's limits left no room for it in time")
         raise OutcomeUnknown(name, f"no answer came within {self._settings.request_timeout:g} s")

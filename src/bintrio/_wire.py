@@ -51,18 +51,20 @@ from ._frames import (
     mask_keys,
     parse_close,
 )
+from ._handshake import MAX_HEAD, hide_query, is_http, odd_answer, read_body, rejection
 from ._streams import PromptStream, close_at_once
 from ._tasks import protected, protecting
-from .errors import HandshakeRejected, ProtocolViolation
+from ._words import said
+from .errors import ProtocolViolation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from .errors import HandshakeRejected
+
 _RECEIVE_SIZE: Final = 64 * 1024  # bytes; trio-websocket's own 4 KiB costs a system call for every few replies
 _BATCH: Final = 64 * 1024  # bytes of data frames in one send_all
-_MAX_HEAD: Final = 16 * 1024  # bytes of the handshake answer's status line and headers
-_MAX_BODY: Final = 64 * 1024  # bytes kept of a rejected handshake's body
 _MAX_UNANSWERED_PINGS: Final = 2**17  # some four full receives of the shortest pings
 _FIRST_CONTROL: Final = Opcode.CLOSE  # of the opcodes
 _PONG: Final = 0x80 | Opcode.PONG
@@ -190,7 +192,7 @@ class Wire:
                 nursery.start_soon(protected, self._write, pong_written)
                 nursery.start_soon(protected, self._run_control_lane, host, resource, headers)
                 try:
-                    await self._shake_hands(rejected)
+                    await self._shake_hands(resource, rejected)
                     yield self
                 except BaseException as error:  # raised again below, outside the nursery, which would wrap it
                     failure = error
@@ -325,7 +327,7 @@ class Wire:
     def _fail_writing(self, error: Exception) -> None:
         self._is_writable = False
         self._owes_close = False
-        self._finish(None, "writing failed", error)
+        self._finish(None, f"writing failed: {said(error)}", error)
 
     def _take(self) -> tuple[list[bytes], bytes]:
         """Control frames, and with them everything that waits, up to `_BATCH` bytes of data frames."""
@@ -377,7 +379,7 @@ class Wire:
         try:
             data = bytes(await self._stream.receive_some(_RECEIVE_SIZE))
         except Exception as error:
-            self._lose("reading failed", error)
+            self._lose(f"reading failed: {said(error)}", error)
             return b""
         if not data:
             self._lose(f"the server ended the stream {self._place()}", None)
@@ -435,18 +437,19 @@ class Wire:
                 await self._closing.wait()
                 await self._say_goodbye(websocket)
         except ExceptionGroup as failed:  # by the nursery, whatever it was
-            self._lose("trio-websocket failed", failed.exceptions[0])
+            error = failed.exceptions[0]
+            self._lose(f"trio-websocket failed: {said(error)}", error)
             self._handshake_over.set()
             await close_at_once(self._stream)  # wakes whoever reads
 
-    async def _shake_hands(self, rejected: Callable[[HandshakeRejected], object] | None) -> None:
+    async def _shake_hands(self, resource: str, rejected: Callable[[HandshakeRejected], object] | None) -> None:
         head, rest = await self._read_head()
         if head[9:12] != b"101":
-            rejection = HandshakeRejected(*_parse_head(head))
+            refusal = rejection(head, resource)
             if rejected is not None:
-                rejected(rejection)
-            rejection.body = await self._read_body(rejection, rest)
-            raise rejection
+                rejected(refusal)
+            refusal.body = hide_query(await self._read_body(refusal, rest), resource)
+            raise refusal
         self._control.feed(head)
         await self._handshake_over.wait()
         if self._end is not None:
@@ -458,7 +461,7 @@ class Wire:
         """The answer to the handshake up to its blank line, and what came after it."""
         received = b""
         while (end := received.find(b"\r\n\r\n")) < 0:
-            if len(received) > _MAX_HEAD or not _is_http(received):
+            if len(received) > MAX_HEAD or not is_http(received):
                 raise self._handshake_failure(received)
             data = await self._read()
             if not data:
@@ -467,21 +470,21 @@ class Wire:
         return received[: end + 4], received[end + 4 :]
 
     def _handshake_failure(self, received: bytes) -> WireClosed:
-        violation = ProtocolViolation("the opening handshake was not answered properly", raw=received[:RAW_LIMIT])
+        violation = ProtocolViolation(odd_answer(received), raw=received[:RAW_LIMIT])
         if self._end is not None:
             violation.__cause__ = self._end[2]
         self._end = None, str(violation), violation
         self._is_reading = False
         return self._closed()
 
-    async def _read_body(self, rejection: HandshakeRejected, body: bytes) -> bytes:
+    async def _read_body(self, refusal: HandshakeRejected, received: bytes) -> bytes:
         """The body of a refusal, of which some came with its head; as much of it as comes in time."""
-        size = rejection.content_length
-        wanted = _MAX_BODY if size is None else min(size, _MAX_BODY)
+        body, is_whole = read_body(refusal, received)
         with trio.move_on_after(self._close_timeout):
-            while len(body) < wanted and (data := await self._read()):
-                body += data
-        return body[:wanted]
+            while not is_whole and (data := await self._read()):
+                received += data
+                body, is_whole = read_body(refusal, received)
+        return body
 
     # Closing
 
@@ -578,15 +581,3 @@ class ControlLane(trio.abc.Stream):
     async def aclose(self) -> None:
         """The stream underneath is not trio-websocket's to close."""
         await trio.lowlevel.checkpoint()
-
-
-def _is_http(received: bytes) -> bool:
-    """Whether it can be the start of an HTTP answer."""
-    status = received[9:12]
-    return b"HTTP/1.".startswith(received[:7]) and (status.isdigit() or not status)
-
-
-def _parse_head(head: bytes) -> tuple[int, list[tuple[str, str]]]:
-    """Status and headers of an HTTP answer."""
-    fields = (line.partition(":") for line in head.decode("latin-1").split("\r\n")[1:-2])
-    return int(head[9:12]), [(name.lower(), value.strip()) for name, _, value in fields]

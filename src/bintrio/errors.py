@@ -36,7 +36,11 @@ Source: the exchange's errors.md, and "Response format" of its WebSocket API doc
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
+
+from ._shown import shown_url
+from ._words import excerpt, in_words, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +57,11 @@ else:
 
 EXECUTION_UNKNOWN_CODES: Final = frozenset({-1006, -1007})
 """Codes that say that the exchange itself does not know whether the request was executed."""
+
+_STANDARD_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
+
+# Headers of a refused handshake that tell a user what to do: log in somewhere, wait, solve a captcha.
+_TELLING: Final = frozenset({"location", "proxy-authenticate", "retry-after", "x-amzn-waf-action"})
 
 # The end of the year 9999, in milliseconds: a later time has no `datetime`.
 _LAST_TIME: Final = 253_402_300_799_999
@@ -100,7 +109,7 @@ def _portable(value: Any) -> Any:
     try:
         pickle.loads(pickle.dumps(value))  # noqa: S301 - our own bytes
     except Exception:  # whatever the methods of a foreign class raise
-        return ForeignError(_in_words(value))
+        return ForeignError(_type_and_text(value))
     return value
 
 
@@ -112,7 +121,7 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_comparable, value))  # pyright: ignore[reportUnknownArgumentType]
     is_foreign = isinstance(value, BaseException) and not isinstance(value, BintrioError)
-    return _in_words(value) if is_foreign else value
+    return _type_and_text(value) if is_foreign else value
 
 
 class InvalidRequest(BintrioError, ValueError):
@@ -136,7 +145,7 @@ class ConnectionFailed(BintrioError):
 
     def __init__(self, attempts: Sequence[tuple[str, Exception]]) -> None:
         self.attempts = tuple(attempts)
-        causes = "; ".join(f"{url}: {_in_words(cause)}" for url, cause in self.attempts)
+        causes = "; ".join(f"{url}: {in_words(cause)}" for url, cause in self.attempts)
         super().__init__(f"no connection could be opened ({causes})")
 
 
@@ -148,14 +157,24 @@ class HandshakeRejected(BintrioError):
     Attributes:
         status: HTTP status.
         headers: names in lower case, and values, in order.
-        body: as much of the answer's body as came within the close timeout, at most 64 KiB, as it came.
+        body: as much of the answer's body as came within the close timeout, at most 64 KiB. Where it, or a header,
+            repeats a value of our URL's query, three asterisks stand in its place.
+        reason: HTTP's reason phrase; the standard one if the server gave none.
     """
 
-    def __init__(self, status: int, headers: Sequence[tuple[str, str]], body: bytes = b"") -> None:
+    def __init__(self, status: int, headers: Sequence[tuple[str, str]], body: bytes = b"", *, reason: str = "") -> None:
         self.status = status
         self.headers = tuple(headers)
         self.body = body
+        self.reason = one_line(reason) or _STANDARD_REASONS.get(status, "")
         super().__init__(f"the opening handshake was answered with HTTP {status}")
+
+    def __str__(self) -> str:
+        # Made anew each time: the body comes after the head.
+        line = f"{self.args[0]} {self.reason}".rstrip()
+        body = excerpt(self.body)
+        headers = ", ".join(f"{name}: {shown_url(one_line(value))}" for name, value in self.headers if name in _TELLING)
+        return f"{line}{body and f': {body}'}{headers and f' ({headers})'}"
 
     @property
     def retry_after(self) -> int | None:
@@ -470,9 +489,8 @@ def rejection_type(status: int, code: int, message: str) -> type[Rejected]:
     return Rejected
 
 
-def _in_words(cause: BaseException) -> str:
-    # An error without words of its own, such as trio's for a broken stream, has them in its cause.
-    if isinstance(cause, ForeignError):
-        return str(cause)
-    text = str(cause) or (_in_words(cause.__cause__) if cause.__cause__ is not None else "")
-    return f"{type(cause).__name__}: {text}" if text else type(cause).__name__
+def _type_and_text(error: BaseException) -> str:
+    """Without its causes, which a copy loses."""
+    if isinstance(error, ForeignError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"

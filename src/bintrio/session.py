@@ -37,6 +37,7 @@ from ._streams import connect_tcp
 from ._subscriptions import Subscriber
 from ._supervisor import Supervisor
 from ._tasks import check_trio, start
+from ._words import said
 from .api._base import Request, catalogue, unknown_api
 from .api._orders import OrderList
 from .api._values import RateLimit
@@ -464,7 +465,7 @@ class Session(Methods):
     def _check_loss(self, call: Call, request: Request[Any] | None, lost: Lost) -> None:
         """Raise, unless the call may go to another connection."""
         if lost.is_sent and (not call.api.repeatable or isinstance(lost.cause, Rejected)):
-            raise self._outcomes.unknown(call, request, f"the connection ended: {lost.cause}") from lost.cause
+            raise self._outcomes.unknown(call, request, f"the connection ended: {said(lost.cause)}") from lost.cause
         violation = lost.cause.__cause__
         if lost.is_sent and isinstance(violation, ProtocolViolation):
             # By its own answer, perhaps, which would end every connection that it is repeated on.
@@ -495,7 +496,9 @@ class Session(Methods):
 
     def _overdue(self, call: Call, request: Request[Any] | None) -> NotSent | OutcomeUnknown:
         happened = "no answer came" if call.is_sent else "it could not be sent"
-        return self._unanswered(call, request, f"{happened} within {self._timeout:g} s")
+        failure = None if self.connection else self._supervisor.last_failure
+        why = "" if failure is None else f": {said(failure)}"
+        return self._unanswered(call, request, f"{happened} within {self._timeout:g} s{why}")
 
     def _unanswered(self, call: Call, request: Request[Any] | None, reason: str) -> NotSent | OutcomeUnknown:
         """What to raise when there will be no answer: a read that was sent and then repeated has left, after all."""
