@@ -107,6 +107,20 @@ def test_two_lopsided_samples_are_better_than_either() -> None:
     assert clock.error_bound(received_at) < 0.001
 
 
+def test_two_samples_that_meet_in_a_point_leave_no_doubt() -> None:
+    clock = Clock()
+    clock.record(0.0, 1_000_000, 0.0, unit="us")  # the offset is at least that, and less than a microsecond more
+    clock.record(0.0, 1_000_001, 0.0, unit="us")
+    assert clock.error_bound(0.0) == 2 / 1e6, "what halving and rounding add"
+    assert clock.offset == 1_000_001
+
+
+def test_the_bound_grows_by_what_two_clocks_may_part() -> None:
+    clock = Clock()
+    clock.record(0.0, EPOCH, 0.0)
+    assert clock.error_bound(10_000.0) - clock.error_bound(0.0) == pytest.approx(1.0), "100 ppm of 10,000 s"
+
+
 def test_an_old_good_sample_gives_way_to_a_fresh_worse_one() -> None:
     clock, exchange = Clock(), Exchange(rate=DRIFT / 2)
     exchange.answer(clock, 0.0, 0.001, 0.001)
