@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bintrio
-from bintrio._codec import read_envelope, read_result
+from bintrio._envelope import read_envelope
+from bintrio._results import read_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

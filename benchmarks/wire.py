@@ -28,7 +28,9 @@ import trio_websocket
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import bintrio
-from bintrio._codec import Envelope, read_envelope, read_result, write_request
+from bintrio._envelope import Envelope, read_envelope
+from bintrio._requests import write_request
+from bintrio._results import read_result
 from bintrio._streams import connect_tcp
 from bintrio._wire import Wire, open_wire
 from bintrio.endpoints import Address

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio._codec import write_request
+from bintrio._requests import write_request
 from bintrio._signing import payload
 from bintrio.api._base import (
     Milliseconds,
@@ -30,7 +30,6 @@ from bintrio.api._base import (
     not_with,
     only_with,
     parameters,
-    plain,
     python_name,
     requires,
     requires_by,
@@ -40,7 +39,7 @@ from bintrio.api._base import (
     wire_name,
     within_a_day,
 )
-from bintrio.api._values import Side
+from bintrio.api._values import Side, plain
 from bintrio.api.general import Nothing
 from bintrio.api.market import Depth, KlineRequest
 from bintrio.errors import InvalidRequest

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 import pytest
 
-from bintrio._codec import as_json, decode_event, write_event
+from bintrio._events import decode_event
+from bintrio._json import to_builtins, write_event
 from bintrio.api._base import python_name
-from bintrio.api.events import AllocationReport, EventStreamTerminated, ExecutionReport, KnownEvent, UnknownEvent
+from bintrio.api.events import (
+    AllocationReport,
+    EventStreamTerminated,
+    ExecutionReport,
+    KnownEvent,
+    OutboundAccountPosition,
+    ServerShutdown,
+    UnknownEvent,
+)
+from bintrio.errors import ProtocolViolation
 
 from .catalogue import DATA, EXAMPLES, document
 
@@ -28,7 +39,7 @@ def test_no_field_is_lost(path: Path) -> None:
     user_event = decode_event(path.read_bytes())
     assert user_event.subscription_id == message["subscriptionId"]
     assert not isinstance(user_event.event, UnknownEvent)
-    assert as_json(user_event.event) == message["event"]
+    assert to_builtins(user_event.event) == message["event"]
     assert json.loads(write_event(user_event.subscription_id, user_event.event)) == message
 
 
@@ -41,7 +52,7 @@ def test_g10_no_field_is_lost_that_is_new(path: Path) -> None:
     known = decode_event(json.dumps({"event": event})).event
     found = decode_event(json.dumps({"event": newer})).event
     assert type(found) is type(known)
-    assert as_json(found) == newer
+    assert to_builtins(found) == newer
     assert found != known
     # One of two connections may lead to a server that was upgraded already (G5).
     assert found.identity() == known.identity()
@@ -82,7 +93,7 @@ def test_every_conditional_field_of_an_execution_report_is_read() -> None:
             message["event"][letter] = field["example"]
     event = decode_event(json.dumps(message)).event
     assert isinstance(event, ExecutionReport)
-    assert as_json(event) == message["event"]
+    assert to_builtins(event) == message["event"]
 
 
 def test_an_event_that_only_the_sbe_schema_knows() -> None:
@@ -90,7 +101,7 @@ def test_an_event_that_only_the_sbe_schema_knows() -> None:
     event = {letter: "1" for letter in "sxrXSPpqQnN"} | {letter: 1 for letter in "EThIRaig"} | {"e": "allocationReport"}
     found = decode_event(json.dumps({"subscriptionId": 0, "event": event})).event
     assert isinstance(found, AllocationReport)
-    assert as_json(found) == event
+    assert to_builtins(found) == event
 
 
 def test_a_server_shutdown_has_no_subscription() -> None:
@@ -134,15 +145,34 @@ def test_g10_an_unknown_event_is_carried_with_its_json() -> None:
     assert event.event_type == "moon"
     assert event.reason == "Invalid value 'moon' - at `$.e`"
     assert json.loads(event.raw)["phase"] == [0.5]
-    assert as_json(event) == {"e": "moon", "E": 1, "phase": [0.5]}
+    assert to_builtins(event) == {"e": "moon", "E": 1, "phase": [0.5]}
     assert event.identity() == decode_event('{"event":{"phase":[0.5],"E":2,"e":"moon"}}').event.identity()
 
 
 def test_g10_an_event_of_a_known_type_that_lacks_a_field_says_which() -> None:
     event = {"e": "outboundAccountPosition", "E": 1, "u": 2, "B": [{"a": "BTC", "f": "1.00"}]}
     found = decode_event(envelope(event)).event
+    assert isinstance(found, OutboundAccountPosition)
+    assert (found.missing_fields, found.balances[0].missing_fields) == ((), ("locked",))
+    assert found.balances[0].free == Decimal("1.00")
+    with pytest.raises(ProtocolViolation, match=r"^outboundAccountPosition: AssetBalance came without `l`"):
+        _ = found.balances[0].locked
+    assert decode_event(envelope(event | {"E": 9})).event.identity() == found.identity()
+    assert to_builtins(found) == event
+
+
+def test_g10_an_event_that_lacks_most_of_its_fields_is_unknown() -> None:
+    event = {"e": "outboundAccountPosition", "E": 1, "u": 2, "B": [{"f": "1.00"}]}
+    found = decode_event(envelope(event)).event
     assert isinstance(found, UnknownEvent)
-    assert found.reason == "Object missing required field `l` - at `$.B[0]`"
+    assert found.reason == "Object missing required field `a` - at `$.B[0]`"
+
+
+@pytest.mark.parametrize("name", ["eventStreamTerminated", "serverShutdown"])
+def test_g10_the_end_of_a_stream_is_known_by_its_name_alone(name: str) -> None:
+    found = decode_event(envelope({"e": name})).event
+    assert isinstance(found, EventStreamTerminated | ServerShutdown)
+    assert found.missing_fields == ("event_time",)
 
 
 @pytest.mark.parametrize("raw", [b"7", b'"x"', b"[1]", b"{}", b'{"e":7}'])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any, get_args
 
 import msgspec
 import pytest
 
-from bintrio._codec import as_json, decode_response
+from bintrio._json import to_builtins
+from bintrio._results import decode_response
 from bintrio.api.filters import Filter, PriceFilter, TPlusSellFilter, UnknownFilter
 from bintrio.errors import ProtocolViolation
 
@@ -29,7 +31,7 @@ def test_filter_has_the_documented_fields(name: str) -> None:
     assert {field.encode_name for field in fields} - {"unknown fields"} == set(FILTERS[name]["fields"])
     decoded = msgspec.json.decode(json.dumps(FILTERS[name]["example"]), type=Filter)
     assert type(decoded) is TYPES[name]
-    assert as_json(decoded) == FILTERS[name]["example"]
+    assert to_builtins(decoded) == FILTERS[name]["example"]
 
 
 def exchange_info(*filters: dict[str, Any]) -> dict[str, Any]:
@@ -39,22 +41,25 @@ def exchange_info(*filters: dict[str, Any]) -> dict[str, Any]:
 
 
 UNKNOWN = {"filterType": "MOON_PHASE", "phases": ["0.50", 1], "nested": {"a": None}}
-MISSHAPEN = {"filterType": "PRICE_FILTER", "minPrice": "0.1"}
+MISSHAPEN = {"filterType": "PRICE_FILTER", "minPrice": "high", "maxPrice": "1", "tickSize": "1"}
+POOR = {"filterType": "PRICE_FILTER", "minPrice": "0.1"}
 
 
 def test_g10_filters_that_are_unknown_or_misshapen_are_carried() -> None:
     known = FILTERS["PRICE_FILTER"]["example"]
-    message = exchange_info(known, UNKNOWN, MISSHAPEN, {"filterType": 7})
+    message = exchange_info(known, UNKNOWN, MISSHAPEN, POOR, {"filterType": 7})
     symbol = decode_response("exchangeInfo", json.dumps(message)).result.symbols[0]
-    price, unknown, misshapen, odd = symbol.filters
+    price, unknown, misshapen, poor, odd = symbol.filters
     assert isinstance(price, PriceFilter)
     assert isinstance(unknown, UnknownFilter)
     assert (unknown.type, json.loads(unknown.raw)) == ("MOON_PHASE", UNKNOWN)
     assert unknown.reason == "Invalid value 'MOON_PHASE' - at `$.filterType`"
     assert (misshapen.type, json.loads(misshapen.raw)) == ("PRICE_FILTER", MISSHAPEN)
-    assert misshapen.reason == "Object missing required field `maxPrice`"
+    assert misshapen.reason == "Invalid decimal string - at `$.minPrice`"
+    assert isinstance(poor, PriceFilter)
+    assert (poor.min_price, poor.missing_fields) == (Decimal("0.1"), ("max_price", "tick_size"))
     assert odd.type == "7"
-    assert as_json(symbol)["filters"] == message["result"]["symbols"][0]["filters"]
+    assert to_builtins(symbol)["filters"] == message["result"]["symbols"][0]["filters"]
 
 
 def test_the_filters_of_an_account_are_read_the_same_way() -> None:
@@ -62,7 +67,7 @@ def test_the_filters_of_an_account_are_read_the_same_way() -> None:
     message = {"id": 1, "status": 200, "result": filters}
     result = decode_response("myFilters", json.dumps(message)).result
     assert isinstance(result.symbol_filters[0], UnknownFilter)
-    assert as_json(result) == filters
+    assert to_builtins(result) == filters
 
 
 def test_a_filter_known_from_the_sbe_schema() -> None:

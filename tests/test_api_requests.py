@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bintrio._codec import write_request
+from bintrio._requests import write_request
 
 from .catalogue import EXAMPLES, build, example_params
 

@@ -17,6 +17,7 @@ from bintrio.api._values import RateLimit
 from bintrio.errors import (
     Banned,
     BintrioError,
+    CancelReplaceFailed,
     ConnectionFailed,
     DuplicateOrder,
     FilterFailure,
@@ -64,7 +65,7 @@ OF_THEIR_OWN: dict[int, type[Rejected]] = {
     -2015: Unauthorized,
     -2016: MarketClosed,
     -2021: PartlyDone,
-    -2022: OrderRefused,
+    -2022: CancelReplaceFailed,
     -2026: UnknownOrder,
     -2035: SubscriptionError,
     -2036: SubscriptionError,

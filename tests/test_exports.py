@@ -8,7 +8,7 @@ import msgspec
 
 import bintrio
 from bintrio import errors
-from bintrio._codec import decoder
+from bintrio._reading import reader
 from bintrio.api import events, filters
 from bintrio.api._base import catalogue, python_name
 from bintrio.api._values import Lossless
@@ -50,7 +50,7 @@ def test_every_record_that_a_user_can_meet_is_public() -> None:
                 walk(field.type)
 
     for request_type in catalogue.values():
-        assert callable(decoder(request_type.api.result))
+        assert callable(reader(request_type.api.result, request_type.api.result, ""))
         walk(request_type.api.result)
     walk(events.Event)
     walk(filters.Filter)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio._codec import decode_response
+from bintrio._results import decode_response
 from bintrio.api.account import Order
 from bintrio.api.filters import Filter
 from bintrio.api.general import ExchangeInformation, SymbolInfo

@@ -1,8 +1,10 @@
 """The trio-native, fully typed client for Binance's Spot WebSocket API."""
 
-from ._codec import Response, decode_event, decode_response
 from ._confirmation import HalfReplaced
 from ._connection import Connection, Counters
+from ._events import decode_event
+from ._json import to_builtins, to_json
+from ._results import Response, decode_response
 from ._signing import Ed25519Key, HmacKey, Key, RsaKey
 from ._subscriptions import Gap, Subscriber, UserDataEvent
 from .api._base import Request
@@ -207,6 +209,7 @@ from .endpoints import DEMO, PRODUCTION, TESTNET, Address, Endpoint, TimeUnit
 from .errors import (
     Banned,
     BintrioError,
+    CancelReplaceFailed,
     ConnectionFailed,
     DuplicateOrder,
     FilterFailure,
@@ -259,6 +262,8 @@ __all__ = [
     "Response",
     "decode_event",
     "decode_response",
+    "to_json",
+    "to_builtins",
     # Errors
     "BintrioError",
     "InvalidRequest",
@@ -281,6 +286,7 @@ __all__ = [
     "InsufficientBalance",
     "DuplicateOrder",
     "MarketClosed",
+    "CancelReplaceFailed",
     "UnknownOrder",
     "SubscriptionError",
     "ProtocolViolation",

@@ -29,10 +29,13 @@ import msgspec
 import trio
 
 from ._clock import Clock
-from ._codec import Envelope, RequestId, read_envelope, read_error, read_event, read_result, write_request
+from ._envelope import Envelope, read_envelope
+from ._events import read_event
 from ._frames import Message, Opcode
 from ._ledger import Charge, Cost, Ledger, Scope
 from ._privacy import is_private
+from ._requests import RequestId, write_request
+from ._results import read_answer, read_error, read_result
 from ._settings import UNITS_PER_MILLISECOND, Settings, check_privacy
 from ._signing import Key, payload
 from ._streams import close_at_once
@@ -720,7 +723,7 @@ class Connection:
         try:
             error = read_error(request.api.name, envelope)
             if error is None:
-                return read_result(request.api.name, request.api.result, envelope)
+                return read_answer(request, envelope)
         except ProtocolViolation as violation:
             raise OutcomeUnknown(request.api.name, f"its answer cannot be read: {violation}") from violation
         raise error

@@ -92,9 +92,9 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def found(record: Any, field: str) -> Any:
-    """A field of an answer; None if it did not come."""
+    """A field of an answer; None if it did not come, or the answer has no such field."""
     try:
-        return getattr(record, field)
+        return getattr(record, field, None)
     except ProtocolViolation:
         return None
 
@@ -208,9 +208,10 @@ class OrderIds:
         if isinstance(result, tuple):
             for each in result:  # pyright: ignore[reportUnknownVariableType]
                 self.note(each)
-        elif isinstance(order_id := getattr(result, "order_id", None), int):
-            if order_id > self.highest.get(result.symbol, 0):
-                self.highest[result.symbol] = order_id
-        else:
+        elif isinstance(order_id := found(result, "order_id"), int):
+            symbol = found(result, "symbol")
+            if symbol is not None and order_id > self.highest.get(symbol, 0):
+                self.highest[symbol] = order_id
+        elif result is not None:
             for part in ("orders", "new_order_response"):
-                self.note(getattr(result, part, ()))
+                self.note(found(result, part))

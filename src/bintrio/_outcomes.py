@@ -22,10 +22,10 @@ import msgspec
 import trio
 
 from ._calls import Sender
-from ._codec import read_error, read_result
 from ._confirmation import RULES, Question, Reply, Undecided, inquire
 from ._connection import DEFAULT_RECV_WINDOW, Call, Shared
 from ._evidence import OrderIds, Sent
+from ._results import read_answer, read_error, read_result
 from ._rotation import backoff
 from ._supervisor import Supervisor
 from .api._base import Json, Request, catalogue, wire_name
@@ -198,7 +198,8 @@ class Outcomes:
         with suppress(ProtocolViolation):
             answer = read_error(call.api.name, envelope)
             if answer is None:
-                answer = read_result(call.api.name, call.api.result if error.request is not None else Any, envelope)
+                request = error.request
+                answer = read_answer(request, envelope) if request else read_result(call.api.name, Any, envelope)
             if not isinstance(answer, OutcomeUnknown):
                 error.answer, error.answered_at = answer, self._shared.in_unit(heard_at)
 

@@ -55,7 +55,7 @@ from bintrio import (
     Subscriber,
     open_session,
 )
-from bintrio._codec import as_json
+from bintrio._json import to_builtins
 from bintrio.api._base import Parameter, catalogue, parameters, python_name
 from bintrio.endpoints import as_endpoint
 from bintrio.sandbox import Sandbox, SandboxAccount, open_sandbox, trader
@@ -323,7 +323,7 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def _print_json(result: Any) -> None:
     """Readable on a terminal; in one line for another program."""
-    value = as_json(result)
+    value = to_builtins(result)
     console = Console()
     if console.is_terminal:
         console.print_json(data=value)

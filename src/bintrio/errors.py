@@ -22,7 +22,8 @@
     │       ├── OrderRefused       the matching engine refused to take, cancel or amend the order
     │       │   ├── InsufficientBalance
     │       │   ├── DuplicateOrder
-    │       │   └── MarketClosed
+    │       │   ├── MarketClosed
+    │       │   └── CancelReplaceFailed  neither half of an order.cancelReplace was done
     │       ├── UnknownOrder       no order, or no open order, goes by that id
     │       └── SubscriptionError  a user data subscription is there already, or is not
     ├── ProtocolViolation          the server broke the format; report it
@@ -395,6 +396,19 @@ class MarketClosed(OrderRefused):
     """The symbol is not trading."""
 
 
+class CancelReplaceFailed(OrderRefused):
+    """-2022: neither half of an order.cancelReplace was done.
+
+    Attributes:
+        done: empty.
+        failed: the refusal of each half that was attempted, by its name in the exchange's answer.
+    """
+
+    hint = "read .failed"
+    done: Mapping[str, Any] = {}
+    failed: Mapping[str, Rejected] = {}
+
+
 class UnknownOrder(Rejected):
     """No order goes by that id, or, for a cancel, no open order."""
 
@@ -458,7 +472,7 @@ _BY_CODE: Final[dict[int, type[Rejected]]] = {
     -2015: Unauthorized,
     -2016: MarketClosed,
     -2021: PartlyDone,
-    -2022: OrderRefused,
+    -2022: CancelReplaceFailed,
     -2026: UnknownOrder,
     -2035: SubscriptionError,
     -2036: SubscriptionError,

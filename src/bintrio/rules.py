@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from .api._base import plain
+from .api._values import plain
 from .api.account import Order
 from .api.filters import (
     ExchangeMaxNumAlgoOrdersFilter,

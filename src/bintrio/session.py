@@ -25,12 +25,14 @@ import trio
 
 from ._by_hand import LOGON_METHODS, admit
 from ._clock import Clock
-from ._codec import Envelope, RequestId, checked_id, raw_params, read_error, read_result
 from ._confirmation import HalfReplaced
 from ._connection import FIRST_ID, Call, Connect, Connection, Counters, Lost, Overdue, Shared
+from ._envelope import Envelope
 from ._ledger import Ledger, LocalLedger
 from ._methods import Methods
 from ._outcomes import TELL_ORDERS, Outcomes, identified
+from ._requests import RequestId, checked_id, raw_params
+from ._results import read_answer, read_error, read_result
 from ._settings import check_duration, check_key, check_positive_int, check_privacy, checked_settings
 from ._signing import Key
 from ._streams import connect_tcp
@@ -212,7 +214,7 @@ class Session(Methods):
             ProtocolViolation: the answer to a call that only reads does not fit the documented type.
         """
         call = Call(request.api, identified(request), weight=request.weight, id=checked_id(id))
-        result: R = await self._perform(call, request, request.api.result)
+        result: R = await self._perform(call, request)
         return result
 
     async def request(
@@ -255,7 +257,7 @@ class Session(Methods):
             weight=weight or (api.weight if isinstance(api.weight, int) else 1),
             id=checked_id(id),
         )
-        return await self._perform(call, None, Any)
+        return await self._perform(call, None)
 
     def within(self, seconds: float) -> Session:
         """The same session with another deadline: ``await session.within(2).order_place(...)``.
@@ -414,14 +416,15 @@ class Session(Methods):
 
     # The path of a call
 
-    async def _perform(self, call: Call, request: Request[Any] | None, result_type: Any) -> Any:
+    async def _perform(self, call: Call, request: Request[Any] | None) -> Any:
         admit(call, self._shared.key, self._supervisor)
         envelope = await self._exchange(call, request)
         try:
             error = read_error(call.api.name, envelope)
             if error is None:
-                result = read_result(call.api.name, result_type, envelope)
-                if call.api.name in TELL_ORDERS:
+                name = call.api.name
+                result = read_result(name, Any, envelope) if request is None else read_answer(request, envelope)
+                if name in TELL_ORDERS:
                     self._outcomes.order_ids.note(result)
                 return result
         except ProtocolViolation as violation:

@@ -7,7 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from bintrio._codec import decode_event, decode_response
+from bintrio._events import decode_event
+from bintrio._results import decode_response
 from bintrio._signing import Key
 from bintrio.endpoints import TimeUnit
 from bintrio.sandbox.auth import SandboxAccount

@@ -19,7 +19,7 @@ exchange answers with -1100.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from operator import attrgetter
@@ -44,6 +44,8 @@ from typing import (
 import msgspec
 
 from bintrio.errors import InvalidRequest
+
+from ._values import plain
 
 if TYPE_CHECKING:
     Number: TypeAlias = Decimal | str | int
@@ -70,6 +72,18 @@ _HUMP: Final = re.compile(r"(?<=[a-z0-9])[A-Z]")
 _PLAIN_NUMBER: Final = re.compile(r"\d+(\.\d*)?|\.\d+")
 
 
+class Shapes(NamedTuple):
+    """How the parameters of a request decide the shape of its answer.
+
+    Attributes:
+        kind: the kind of answer that a request asks for, by a short name.
+        results: the type of the result by kind. A kind that is not there leaves it open.
+    """
+
+    kind: Callable[[Any], Hashable]
+    results: Mapping[Any, Any]
+
+
 class Api(NamedTuple):
     """What a machine must know of an API method.
 
@@ -83,8 +97,9 @@ class Api(NamedTuple):
         repeatable: whether it only reads, so that it may be sent again after a lost connection (G7).
         client_ids: fields that are filled with a fresh client order id when they are None.
         section: anchor in the exchange's document.
-        result: the type of its result.
+        result: the type of its result; where that may have several shapes, a union of them.
         rules: what must hold between its parameters.
+        shapes: how its parameters decide the shape of its result; None if they do not.
     """
 
     name: str
@@ -98,6 +113,7 @@ class Api(NamedTuple):
     section: str
     result: Any
     rules: tuple[Rule, ...]
+    shapes: Shapes | None = None
 
     @property
     def url(self) -> str:
@@ -197,6 +213,7 @@ def api(
     repeatable: bool | None = None,
     client_ids: tuple[str, ...] = (),
     rules: tuple[Rule, ...] = (),
+    shapes: Shapes | None = None,
 ) -> Callable[[type[RequestT]], type[RequestT]]:
     """Declare a `Request` class to be an API method.
 
@@ -224,6 +241,7 @@ def api(
             section=section,
             result=get_args(base)[0],
             rules=rules,
+            shapes=shapes,
         )
         return request_type
 
@@ -276,12 +294,6 @@ def wire_name(name: str) -> str:
     """The Python name of a field as it is on the wire: ``new_client_order_id`` is ``newClientOrderId``."""
     first, *others = name.split("_")
     return first + "".join(map(str.capitalize, others))
-
-
-def plain(number: Decimal) -> str:
-    """A Decimal in plain notation, every digit kept: ``Decimal("1E-7")`` is ``0.0000001``."""
-    text = str(number)
-    return format(number, "f") if "E" in text or "e" in text else text
 
 
 def _as_plain(value: str | int) -> str | int:

@@ -9,6 +9,7 @@ Source: enums.md, and "Rate limits" of the WebSocket API document.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypeVar, get_args
 
@@ -47,10 +48,10 @@ else:
             return isinstance(value, cls.members)
 
     class OneOf(metaclass=_OneOfType):
-        """``OneOf[Rich | Plain]`` inside a record: a union to a type checker, the first that fits at runtime.
+        """``OneOf[Rich | Plain]`` inside a record: a union to a type checker, the one that fits at runtime.
 
         msgspec tells the members of a union apart by a tag, which these answers do not have, so it sees a type of
-        its own for each such union, which `_codec` reads.
+        its own for each such union, which `_reading` reads.
         """
 
         members: ClassVar[tuple[type, ...]] = ()
@@ -74,16 +75,52 @@ UNKNOWN_FIELDS: Final = "unknown fields"
 """`Lossless.unknown_fields` in JSON. No name of the exchange has a blank, so nothing that it sends comes there."""
 
 
+def plain(number: Decimal) -> str:
+    """A Decimal in plain notation, every digit kept: ``Decimal("1E-7")`` is ``0.0000001``."""
+    text = str(number)
+    return format(number, "f") if "E" in text or "e" in text else text
+
+
+class _Readable(msgspec.Struct, frozen=True):
+    """What all records share: what did not come, and a `repr` in which prices read as the exchange writes them."""
+
+    @property
+    def missing_fields(self) -> tuple[str, ...]:
+        """The documented fields that did not come, by their Python names: to read one is a `ProtocolViolation`."""
+        return ()
+
+    def __repr__(self) -> str:
+        came = self.__struct_fields__  # of an incomplete record those only
+        values = [(name, getattr(self, name), default) for name, default in _defaults(type(self)) if name in came]
+        shown = [f"{name}={_shown(value)}" for name, value, default in values if value != default]
+        if self.missing_fields:
+            shown.append(f"missing_fields={self.missing_fields!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@cache
+def _defaults(record: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
+    return tuple((field.name, field.default) for field in msgspec.structs.fields(record))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Decimal):
+        return f"Decimal('{plain(value)}')"
+    if isinstance(value, tuple):
+        items = [_shown(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+    return repr(value)
+
+
 class Lossless(
-    msgspec.Struct,
+    _Readable,
     frozen=True,
     kw_only=True,
     omit_defaults=True,
-    repr_omit_defaults=True,
     forbid_unknown_fields=True,
     gc=False,
 ):
-    """An object that the exchange sends. A missing field is an error, unless it may be None; an unknown one is kept.
+    """An object that the exchange sends. What is unknown of it is kept; what did not come hurts only who reads it.
 
     The garbage collector need not look at it: what is made from JSON and cannot be changed holds no cycle.
 
@@ -93,6 +130,15 @@ class Lossless(
     """
 
     unknown_fields: bytes | None = msgspec.field(default=None, name=UNKNOWN_FIELDS)
+
+
+class Row(_Readable, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """An array in which each position has a meaning."""
+
+    @property
+    def unknown_fields(self) -> bytes | None:
+        """What came beyond the positions that this release knows, as a JSON array; None if nothing did (G10)."""
+        return None
 
 
 class Record(Lossless, frozen=True, kw_only=True, rename="camel"):
@@ -169,15 +215,11 @@ TickerWindowSize: TypeAlias = Open[
         "1d", "2d", "3d", "4d", "5d", "6d", "7d",
     ]
 ]
-Permission: TypeAlias = Open[
-    Literal[
-        "SPOT", "MARGIN", "LEVERAGED", "TRD_GRP_002", "TRD_GRP_003", "TRD_GRP_004", "TRD_GRP_005", "TRD_GRP_006",
-        "TRD_GRP_007", "TRD_GRP_008", "TRD_GRP_009", "TRD_GRP_010", "TRD_GRP_011", "TRD_GRP_012", "TRD_GRP_013",
-        "TRD_GRP_014", "TRD_GRP_015", "TRD_GRP_016", "TRD_GRP_017", "TRD_GRP_018", "TRD_GRP_019", "TRD_GRP_020",
-        "TRD_GRP_021", "TRD_GRP_022", "TRD_GRP_023", "TRD_GRP_024", "TRD_GRP_025",
-    ]
-]
 # fmt: on
+Permission: TypeAlias = str
+"""``"SPOT"``, ``"MARGIN"``, ``"LEVERAGED"`` or ``"TRD_GRP_"`` and three digits. New groups keep coming, so to a type
+checker it is any `str`."""
+
 ContingencyType: TypeAlias = Open[Literal["OCO", "OTO"]]
 ListStatusType: TypeAlias = Open[Literal["RESPONSE", "EXEC_STARTED", "UPDATED", "ALL_DONE"]]
 ListOrderStatus: TypeAlias = Open[Literal["EXECUTING", "ALL_DONE", "REJECT", "CANCELING"]]

@@ -5,18 +5,17 @@ Source: "Market data requests" of the WebSocket API document.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Final, Generic, Protocol
+from typing import Any, Generic, Protocol
 
-import msgspec
-
-from ._base import R_co, Request, api, at_most, at_most_one, exactly_one, not_with, time_zone_in_range
+from ._base import R_co, Request, Shapes, api, at_most, at_most_one, exactly_one, not_with, time_zone_in_range
 from ._values import (
     KlineInterval,
     Lossless,
     Record,
     ReferencePriceCalculationType,
+    Row,
     SymbolStatusFilter,
     TickerType,
     TickerWindowSize,
@@ -24,7 +23,7 @@ from ._values import (
 )
 
 
-class PriceLevel(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class PriceLevel(Row, frozen=True):
     """One price of an order book: ``[price, quantity]`` on the wire."""
 
     price: Decimal
@@ -141,7 +140,7 @@ class TradesAggregate(Request[tuple[AggregateTrade, ...]], frozen=True, kw_only=
     limit: int | None = None
 
 
-class Kline(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Kline(Row, frozen=True):
     """One candlestick; an array on the wire. Volumes are in the base asset unless they are called quote volumes."""
 
     open_time: Timestamp
@@ -258,6 +257,20 @@ def _price_weight(request: _OfSymbols) -> int:
     return 2 if request.symbol else 4
 
 
+def _is_of_one(request: _OfSymbols) -> bool:
+    """An answer about one symbol is an object, about several or all an array."""
+    return request.symbol is not None
+
+
+def _type_and_number(request: Any) -> tuple[str, bool]:
+    return request.type or "FULL", _is_of_one(request)
+
+
+def _statistics(one: Any, several: Any) -> Shapes:
+    mini = {("MINI", True): MiniStatistics, ("MINI", False): tuple[MiniStatistics, ...]}
+    return Shapes(_type_and_number, {("FULL", True): one, ("FULL", False): several, **mini})
+
+
 class TickerRequest(Request[R_co], Generic[R_co], frozen=True, kw_only=True):
     """What all tickers take. Of several symbols, those in another status are left out; a single one is refused."""
 
@@ -270,6 +283,7 @@ class TickerRequest(Request[R_co], Generic[R_co], frozen=True, kw_only=True):
     weight=_day_weight,
     section="24hr-ticker-price-change-statistics",
     rules=(at_most_one("symbol", "symbols"),),
+    shapes=_statistics(DayStatistics, tuple[DayStatistics, ...]),
 )
 class Ticker24hr(
     TickerRequest[DayStatistics | MiniStatistics | tuple[DayStatistics, ...] | tuple[MiniStatistics, ...]],
@@ -295,6 +309,7 @@ class TradingDayRequest(TickerRequest[R_co], Generic[R_co], frozen=True, kw_only
     weight=_window_weight,
     section="trading-day-ticker",
     rules=(exactly_one("symbol", "symbols"),),
+    shapes=_statistics(Statistics, tuple[Statistics, ...]),
 )
 class TickerTradingDay(
     TradingDayRequest[Statistics | MiniStatistics | tuple[Statistics, ...] | tuple[MiniStatistics, ...]],
@@ -320,6 +335,7 @@ class RollingWindowRequest(TickerRequest[R_co], Generic[R_co], frozen=True, kw_o
     weight=_window_weight,
     section="rolling-window-price-change-statistics",
     rules=(exactly_one("symbol", "symbols"), at_most(200, "symbols")),
+    shapes=_statistics(Statistics, tuple[Statistics, ...]),
 )
 class Ticker(
     RollingWindowRequest[Statistics | MiniStatistics | tuple[Statistics, ...] | tuple[MiniStatistics, ...]],
@@ -346,6 +362,7 @@ class SymbolPrice(Record, frozen=True, kw_only=True):
     weight=_price_weight,
     section="symbol-price-ticker",
     rules=(at_most_one("symbol", "symbols"),),
+    shapes=Shapes(_is_of_one, {True: SymbolPrice, False: tuple[SymbolPrice, ...]}),
 )
 class TickerPrice(TickerRequest[SymbolPrice | tuple[SymbolPrice, ...]], frozen=True, kw_only=True):
     """The last price of one, several or all symbols."""
@@ -370,6 +387,7 @@ class SymbolBook(Record, frozen=True, kw_only=True):
     weight=_price_weight,
     section="symbol-order-book-ticker",
     rules=(at_most_one("symbol", "symbols"),),
+    shapes=Shapes(_is_of_one, {True: SymbolBook, False: tuple[SymbolBook, ...]}),
 )
 class TickerBook(TickerRequest[SymbolBook | tuple[SymbolBook, ...]], frozen=True, kw_only=True):
     """The best bid and ask of one, several or all symbols."""
@@ -406,29 +424,30 @@ class OtherCalculation(Record, frozen=True, kw_only=True):
     symbol: str
     calculation_type: ReferencePriceCalculationType
 
-    def __post_init__(self) -> None:
-        own_fields = _CALCULATIONS.get(self.calculation_type)
-        if type(self) is OtherCalculation and own_fields:
-            raise msgspec.ValidationError(f"Object of type {self.calculation_type} missing required {own_fields}")
 
-
-_CALCULATIONS: Final[Mapping[str, str]] = {
-    "ARITHMETIC_MEAN": "fields `bucketCount` and `bucketWidthMs`",
-    "EXTERNAL": "field `externalCalculationId`",
-}
-
-
-class ArithmeticMean(OtherCalculation, frozen=True, kw_only=True):
+class ArithmeticMean(Record, frozen=True, kw_only=True, tag_field="calculationType", tag="ARITHMETIC_MEAN"):
     """A reference price that is the mean of ``bucket_count`` prices, ``bucket_width_ms`` milliseconds apart."""
 
+    symbol: str
     bucket_count: int
     bucket_width_ms: int
 
+    @property
+    def calculation_type(self) -> str:
+        """``"ARITHMETIC_MEAN"``."""
+        return "ARITHMETIC_MEAN"
 
-class ExternalCalculation(OtherCalculation, frozen=True, kw_only=True):
+
+class ExternalCalculation(Record, frozen=True, kw_only=True, tag_field="calculationType", tag="EXTERNAL"):
     """A reference price that is made outside the exchange."""
 
+    symbol: str
     external_calculation_id: int
+
+    @property
+    def calculation_type(self) -> str:
+        """``"EXTERNAL"``."""
+        return "EXTERNAL"
 
 
 @api("referencePrice.calculation", security="NONE", weight=2, section="query-reference-price-calculation")

@@ -8,7 +8,9 @@ Source: "Trading requests" of the WebSocket API document.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from ._base import (
@@ -17,6 +19,7 @@ from ._base import (
     R_co,
     Request,
     Rule,
+    Shapes,
     api,
     at_least_one,
     at_most_one,
@@ -185,7 +188,7 @@ class AmendedOrder(OrderCore, frozen=True, kw_only=True):
     prevented_qty: Decimal
     quote_order_qty: Decimal
     cumulative_quote_qty: Decimal
-    working_time: Timestamp
+    working_time: Timestamp | None = None
     self_trade_prevention_mode: SelfTradePreventionMode
     stop_price: Decimal | None = None
     iceberg_qty: Decimal | None = None
@@ -245,6 +248,28 @@ class NewOrder(Instruction[R_co], Generic[R_co], frozen=True, kw_only=True):
 _PRICE = "price|peg_price_type"
 _TRIGGER = "stop_price|trailing_delta"
 _PEG = ("peg_price_type", "peg_offset_type", "peg_offset_value")
+
+
+def _resp_type(request: Any) -> str:
+    """Left out, it is FULL for LIMIT and MARKET orders and ACK for the others."""
+    chosen: str | None = request.new_order_resp_type
+    return chosen or ("FULL" if request.type in {"LIMIT", "MARKET"} else "ACK")
+
+
+_REPORTS = {"ACK": OrderAck, "RESULT": OrderResult, "FULL": OrderFull}
+_PENDING_REPORTS = {"ACK": OrderAck, "RESULT": PendingOrderReport, "FULL": PendingOrderReport}
+
+
+def _within(answer: Any, reports: Mapping[str, Any]) -> dict[str, Any]:
+    """The answers that have these reports in them."""
+    return {kind: answer[report] for kind, report in reports.items()}
+
+
+def _listed(reports: Mapping[str, Any]) -> Shapes:
+    """Of an order list; the document does not say which type is the default."""
+    return Shapes(attrgetter("new_order_resp_type"), _within(PlacedOrderList, reports))
+
+
 ORDER_RULES = (
     requires_by(
         "type",
@@ -278,12 +303,20 @@ ORDER_RULES = (
     section="place-new-order-trade",
     client_ids=("new_client_order_id",),
     rules=ORDER_RULES,
+    shapes=Shapes(_resp_type, _REPORTS),
 )
 class OrderPlace(NewOrder[OrderFull | OrderResult | OrderAck], frozen=True, kw_only=True):
     """Place an order."""
 
     type: OrderType
     new_order_resp_type: NewOrderRespType | None = None
+
+
+def _with_rates(request: Any) -> bool:
+    return bool(request.compute_commission_rates)
+
+
+_TESTED = Shapes(_with_rates, {True: OrderTestedWithRates, False: OrderTested})
 
 
 def _test_weight(request: Any) -> int:
@@ -305,6 +338,7 @@ class OrderTestRequest(NewOrder[R_co], Generic[R_co], frozen=True, kw_only=True)
     repeatable=True,
     section="test-new-order-trade",
     rules=ORDER_RULES,
+    shapes=_TESTED,
 )
 class OrderTest(OrderTestRequest[OrderTestedWithRates | OrderTested], frozen=True, kw_only=True):
     """Check an order without placing it; ``compute_commission_rates`` adds what it would cost."""
@@ -351,6 +385,7 @@ class CancelReplaceRequest(NewOrder[R_co], Generic[R_co], frozen=True, kw_only=T
     section="cancel-and-replace-order-trade",
     client_ids=("new_client_order_id",),
     rules=(*ORDER_RULES, at_least_one("cancel_order_id", "cancel_orig_client_order_id")),
+    shapes=Shapes(_resp_type, _within(ReplacedOrder, _REPORTS)),
 )
 class OrderCancelReplace(
     CancelReplaceRequest[ReplacedOrder[OneOf[OrderFull | OrderResult | OrderAck]]], frozen=True, kw_only=True
@@ -454,6 +489,7 @@ class OcoRequest(NewOrderList[R_co], Generic[R_co], frozen=True, kw_only=True):
         at_least_one("stop_price", "trailing_delta"),
         requires_value("stop_iceberg_qty", "stop_limit_time_in_force", "GTC"),
     ),
+    shapes=_listed(_REPORTS),
 )
 class OrderListPlace(OcoRequest[PlacedOrderList[AnyReport]], frozen=True, kw_only=True):
     """Place an OCO list the old way: deprecated for orderList.place.oco."""
@@ -514,6 +550,7 @@ def _opposite(above: str, below: str) -> Rule:
     section="place-new-order-list---oco-trade",
     client_ids=("list_client_order_id", "above_client_order_id", "below_client_order_id"),
     rules=(*_leg("above"), *_leg("below"), _opposite("above_type", "below_type")),
+    shapes=_listed(_REPORTS),
 )
 class OrderListPlaceOco(LegsRequest[PlacedOrderList[AnyReport]], frozen=True, kw_only=True):
     """Place an OCO list: two orders, of which one cancels the other."""
@@ -571,6 +608,7 @@ class OtoRequest(OnePendingRequest[R_co], Generic[R_co], frozen=True, kw_only=Tr
     section="place-new-order-list---oto-trade",
     client_ids=("list_client_order_id", "working_client_order_id", "pending_client_order_id"),
     rules=(*_leg("working", conditional=False), *_leg("pending")),
+    shapes=_listed(_REPORTS),
 )
 class OrderListPlaceOto(OtoRequest[PlacedOrderList[AnyReport]], frozen=True, kw_only=True):
     """Place an OTO list: one order triggers another."""
@@ -633,6 +671,7 @@ _BUY_THEN_SELL = (fixed_value("working_side", "BUY"), fixed_value("pending_side"
     section="place-new-order-list---otoco-trade",
     client_ids=_TWO_PENDING_IDS,
     rules=_TWO_PENDING_RULES,
+    shapes=_listed(_REPORTS),
 )
 class OrderListPlaceOtoco(OtocoRequest[PlacedOrderList[AnyReport]], frozen=True, kw_only=True):
     """Place an OTOCO list: one order triggers an OCO pair."""
@@ -649,6 +688,7 @@ class OrderListPlaceOtoco(OtocoRequest[PlacedOrderList[AnyReport]], frozen=True,
     section="opo-trade",
     client_ids=("list_client_order_id", "working_client_order_id", "pending_client_order_id"),
     rules=(*_leg("working", conditional=False), *_leg("pending"), *_BUY_THEN_SELL),
+    shapes=_listed(_PENDING_REPORTS),
 )
 class OrderListPlaceOpo(
     OnePendingRequest[PlacedOrderList[OneOf[PendingOrderReport | OrderAck]]], frozen=True, kw_only=True
@@ -667,6 +707,7 @@ class OrderListPlaceOpo(
     section="opoco-trade",
     client_ids=_TWO_PENDING_IDS,
     rules=(*_TWO_PENDING_RULES, *_BUY_THEN_SELL),
+    shapes=_listed(_PENDING_REPORTS),
 )
 class OrderListPlaceOpoco(
     TwoPendingRequest[PlacedOrderList[OneOf[PendingOrderReport | OrderAck]]], frozen=True, kw_only=True
@@ -704,6 +745,12 @@ class RoutedOrder(Instruction[R_co], Generic[R_co], frozen=True, kw_only=True):
     type: OrderType
 
 
+def _routed_resp_type(request: Any) -> str:
+    """Left out, it is FULL."""
+    chosen: str | None = request.new_order_resp_type
+    return chosen or "FULL"
+
+
 _SOR_RULES = (requires("type", ("LIMIT",), "time_in_force", "price"),)
 
 
@@ -716,6 +763,7 @@ _SOR_RULES = (requires("type", ("LIMIT",), "time_in_force", "price"),)
     section="place-new-order-using-sor-trade",
     client_ids=("new_client_order_id",),
     rules=_SOR_RULES,
+    shapes=Shapes(_routed_resp_type, _REPORTS),
 )
 class SorOrderPlace(RoutedOrder[Sole[OrderFull | OrderResult | OrderAck]], frozen=True, kw_only=True):
     """Place a LIMIT or MARKET order with smart order routing."""
@@ -736,6 +784,7 @@ class SorOrderTestRequest(RoutedOrder[R_co], Generic[R_co], frozen=True, kw_only
     repeatable=True,
     section="test-new-order-using-sor-trade",
     rules=_SOR_RULES,
+    shapes=_TESTED,
 )
 class SorOrderTest(SorOrderTestRequest[OrderTestedWithRates | OrderTested], frozen=True, kw_only=True):
     """Check an order with smart order routing without placing it."""

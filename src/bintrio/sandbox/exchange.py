@@ -18,7 +18,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from bintrio._codec import RequestId, write_event, write_reply
+from bintrio._json import write_event, write_reply
+from bintrio._requests import RequestId
 from bintrio.api._base import Api, Request, catalogue
 from bintrio.api._values import RateLimit
 from bintrio.api.events import EventStreamTerminated, ExecutionReport, KnownEvent

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bintrio._codec import decode_response
+from bintrio._results import decode_response
 from bintrio.sandbox.limits import Limits
 from tests.sandbox.client import BUY, CONDITIONAL, EXAMPLES, NOW, Client, documented
 

@@ -1,0 +1,65 @@
+"""Records of which a documented field did not come: it hurts only who reads it (G10).
+
+A server that is one release behind its document, or one ahead, sends such records for days. Each is an object of a
+class of its own, made on demand from the record's: the fields that did not come hold `msgspec.UNSET`, and to read one
+is a `ProtocolViolation`. An AttributeError would not do: ``case OrderFull(fills=())`` would silently not match.
+Everything that msgspec does in C (comparison, hash, copy, encoding) passes over `UNSET` by itself, and the classes of
+whole records know nothing of all this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from bintrio.errors import ProtocolViolation
+
+
+def incomplete(record: Any, method: str, fields: Mapping[str, Any]) -> Any:
+    """A record with these fields, by their Python names; those that are not there did not come from ``method``."""
+    return incomplete_type(record, method)(**fields)
+
+
+@cache
+def incomplete_type(record: Any, method: str) -> type[msgspec.Struct]:
+    """The class of such records: every field that must come may be `msgspec.UNSET` there."""
+    fields = msgspec.structs.fields(record)
+    names_in_json = {field.name: field.encode_name for field in fields}
+
+    def read(self: Any, name: str) -> Any:
+        found = object.__getattribute__(self, name)
+        if found is UNSET:
+            said = f"{method}: {record.__name__} came without `{names_in_json[name]}`, so it has no `{name}`"
+            raise ProtocolViolation(said)
+        # Code that goes over the fields of any record sees those that came.
+        return tuple(_came(self)) if name == "__struct_fields__" else found
+
+    def missing_fields(self: Any) -> tuple[str, ...]:
+        came = _came(self)
+        return tuple(field.name for field in fields if field.name not in came)
+
+    def reduce(self: Any) -> tuple[Any, ...]:
+        return incomplete, (record, method, _came(self))
+
+    own = [] if "unknown_fields" in names_in_json else [("unknown_fields", bytes | None, None)]
+    return msgspec.defstruct(
+        record.__name__,
+        [*((field.name, field.type, _optional(field)) for field in fields), *own],
+        bases=(record,),
+        namespace={"__getattribute__": read, "missing_fields": property(missing_fields), "__reduce__": reduce},
+        module=record.__module__,
+        frozen=True,
+        kw_only=True,
+    )
+
+
+def _optional(field: msgspec.structs.FieldInfo) -> Any:
+    return msgspec.field(default=UNSET if field.required else field.default, name=field.encode_name)
+
+
+def _came(record: msgspec.Struct) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(record).items() if value is not UNSET}
