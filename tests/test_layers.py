@@ -53,6 +53,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "_settings",
         "_clock",
         "_ledger",
+        "_succession",
         "times",
         "columns",
         "rules",

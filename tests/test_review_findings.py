@@ -59,11 +59,9 @@ async def test_three_losses_in_a_row_leave_a_gap_each(autojump_clock: MockClock)
         await last.balance(1)
         *gaps, event = [await anext(events) for _ in range(4)]
         assert isinstance(event, bintrio.BalanceUpdate)
-        ends = [START]
-        for gap in gaps:
+        for number, gap in enumerate(gaps):
             assert isinstance(gap, bintrio.Gap)
-            assert ends[-1] <= gap.start < gap.end
-            ends.append(gap.end)
+            assert gap.start < START + 1_000 * (number + 1) <= gap.end
 
 
 @pytest.mark.plain_streams("some hundred thousand pings, and hardly a call")
@@ -130,6 +128,11 @@ async def place(session: bintrio.Session, name: str, patience: float) -> str:
     return ended
 
 
+async def rotate(session: bintrio.Session) -> None:
+    with suppress(NotSent):  # the deadline is short here
+        await session.rotate()
+
+
 @pytest.mark.parametrize("seed", range(10))
 async def test_g1_g2_g7_orders_in_any_weather(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, seed: int
@@ -153,7 +156,7 @@ async def test_g1_g2_g7_orders_in_any_weather(
                     await trio.sleep(chance.choice([0, 0, 0.05, 0.25]))
                     match chance.randrange(12):
                         case 0:
-                            weather.start_soon(session.rotate)
+                            weather.start_soon(rotate, session)
                         case 1:
                             await exchange.peers[-1].cut()
                         case _:

@@ -1,16 +1,15 @@
-"""Feeds and subscribers: order, overflow, repeats and gaps."""
+"""Feeds and subscribers: order, overflow, and who hears of outages and gaps."""
 
 from __future__ import annotations
 
 import pytest
 import trio
-from hypothesis import given
-from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from bintrio._signing import HmacKey
-from bintrio._subscriptions import Feed, Gap, Overlap, Subscriber, UserDataEvent
-from bintrio.api.events import BalanceUpdate, Event, UnknownEvent
+from bintrio._subscriptions import Feed, Subscriber
+from bintrio._succession import Gap, Interrupted, UserDataEvent
+from bintrio.api.events import BalanceUpdate, Event
 from bintrio.errors import SubscriberTooSlow
 
 
@@ -19,7 +18,7 @@ def event(number: int, *, event_time: int = 0) -> BalanceUpdate:
 
 
 def feed() -> Feed:
-    return Feed(HmacKey("api", "secret"), lateness=60_000)
+    return Feed(HmacKey("api", "secret"))
 
 
 async def everything(subscriber: Subscriber) -> list[UserDataEvent]:
@@ -29,6 +28,7 @@ async def everything(subscriber: Subscriber) -> list[UserDataEvent]:
 
 async def test_events_come_in_order_to_everyone_who_listens() -> None:
     source, first, second = feed(), Subscriber(10), Subscriber(10)
+    source.carried(1, 0)
     source.add(first)
     source.publish(event(1), 1, 0)
     source.add(second)
@@ -40,6 +40,7 @@ async def test_events_come_in_order_to_everyone_who_listens() -> None:
 
 async def test_g3_a_subscriber_that_never_reads_is_cut_off_and_the_others_are_not() -> None:
     source, slow, quick = feed(), Subscriber(2), Subscriber(10)
+    source.carried(1, 0)
     source.add(slow)
     source.add(quick)
     for number in range(5):
@@ -53,6 +54,7 @@ async def test_g3_a_subscriber_that_never_reads_is_cut_off_and_the_others_are_no
 
 async def test_a_subscriber_waits_for_the_next_event(autojump_clock: trio.testing.MockClock) -> None:
     source, subscriber = feed(), Subscriber(1)
+    source.carried(1, 0)
     source.add(subscriber)
     async with trio.open_nursery() as nursery:
 
@@ -67,6 +69,7 @@ async def test_a_subscriber_waits_for_the_next_event(autojump_clock: trio.testin
 
 async def test_cancelling_a_subscriber_that_waits_loses_no_event() -> None:
     source, subscriber = feed(), Subscriber(2)
+    source.carried(1, 0)
     source.add(subscriber)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(subscriber.__anext__)
@@ -76,101 +79,49 @@ async def test_cancelling_a_subscriber_that_waits_loses_no_event() -> None:
     assert await anext(subscriber) == event(1)
 
 
-async def test_g5_repeats_are_dropped_from_before_the_second_connection_carries_until_it_cannot_be_late() -> None:
-    source, subscriber = feed(), Subscriber(10)
-    source.add(subscriber)
-    source.coming(1)
-    source.carried(1, 0)
-    source.publish(event(0), 1, 0)
-    source.publish(event(0), 1, 0)  # said twice by the exchange, for there is but one connection
-    source.coming(2)
-    source.publish(event(1, event_time=5), 1, 0)
-    source.carried(2, 0)
-    source.publish(event(1, event_time=6), 2, 0)
-    source.publish(event(2), 2, 0)
-    source.publish(event(2), 1, 0)
-    source.released(1, 1_000)
-    source.publish(event(3), 2, 61_000)
-    assert source.repeats == 2
-    source.publish(event(2), 2, 61_001)
-    source.publish(event(2), 2, 61_001)
-    assert source.repeats == 2
-    assert len(await everything(subscriber)) == 7
-
-
-async def test_g5_a_second_connection_that_never_came_is_not_waited_for_long() -> None:
-    source, subscriber = feed(), Subscriber(10)
-    source.add(subscriber)
-    source.carried(1, 0)
-    source.coming(2)
-    source.publish(event(1), 1, 0)
-    source.released(2, 1_000)
-    source.coming(3)
-    source.publish(event(1), 1, 70_000)
-    source.released(3, 70_000)
-    source.publish(event(1), 1, 130_001)
-    assert source.repeats == 0
-    assert source._overlap is None
-    assert len(await everything(subscriber)) == 3
-
-
-async def test_g5_of_three_connections_two_are_left_that_may_repeat_each_other() -> None:
-    source, subscriber = feed(), Subscriber(10)
-    source.add(subscriber)
-    for connection in (1, 2, 3):
-        source.coming(connection)
-        source.carried(connection, 0)
-    source.released(1, 0)
-    source.publish(event(1), 2, 10**9)
-    source.publish(event(1), 3, 10**9)
-    assert source.repeats == 1
-    assert len(await everything(subscriber)) == 1
-
-
-async def test_g5_unknown_events_are_told_apart_by_their_json() -> None:
-    overlap = Overlap(60_000)
-    first = UnknownEvent(event_type="new", raw=b'{"e":"new","E":1,"x":1}')
-    later = UnknownEvent(event_type="new", raw=b'{"x":1,"e":"new","E":2}')
-    other = UnknownEvent(event_type="new", raw=b'{"x":2,"e":"new","E":2}')
-    assert not overlap.is_repeat(1, first.identity(), 0)
-    assert overlap.is_repeat(2, later.identity(), 0)
-    assert not overlap.is_repeat(2, other.identity(), 0)
-
-
-@given(st.lists(st.integers(0, 3)), st.lists(st.booleans()))
-def test_g5_two_connections_in_any_interleaving_bring_every_event_once(numbers: list[int], turns: list[bool]) -> None:
-    """Each connection brings the same events in the same order, an event may occur twice, neither is always ahead."""
-    overlap = Overlap(60_000)
-    position = {1: 0, 2: 0}
-    delivered: list[int] = []
-    for connection in [*(1 if turn else 2 for turn in turns), *[1] * len(numbers), *[2] * len(numbers)]:
-        if position[connection] < len(numbers):
-            number = numbers[position[connection]]
-            position[connection] += 1
-            if not overlap.is_repeat(connection, number, 0):
-                delivered.append(number)
-    assert sorted(delivered) == sorted(numbers)
-
-
 async def test_a_gap_is_told_when_the_next_connection_carries_the_feed() -> None:
     source, subscriber = feed(), Subscriber(10)
     source.add(subscriber)
     source.carried(1, 100)
     assert source.is_carried_by(1)
-    source.interrupted(1, 200, 210, "cut")
-    source.interrupted(1, 220, 220, "a second cut before anything was repaired")
-    assert not source.is_carried_by(1)
+    source.lost(1, 200, 210, "cut")
+    assert not source.is_carried
     source.carried(2, 300)
-    assert await everything(subscriber) == [Gap(start=200, end=300, reason="cut")]
+    assert await everything(subscriber) == [Gap(start=100, end=300, reason="cut")]
 
 
-async def test_a_gap_is_told_at_once_when_another_connection_carries_the_feed() -> None:
-    source, subscriber = feed(), Subscriber(10)
-    source.add(subscriber)
+async def test_g5_who_misses_something_by_an_outage_is_told_when_it_begins_and_when_it_is_over() -> None:
+    source, first, second = feed(), Subscriber(10), Subscriber(10)
+    source.add(first)
+    source.tell_outage()
     source.carried(1, 100)
-    source.carried(2, 150)
-    source.interrupted(1, 200, 210, "cut")
-    assert await everything(subscriber) == [Gap(start=200, end=210, reason="cut")]
+    source.lost(1, 200, 210, "cut")
+    source.add(second)
+    source.tell_outage()
+    source.carried(2, 300)
+    source.publish(event(1), 2, 310)
+    assert await everything(first) == [
+        Interrupted(at=100, reason="cut"),
+        Gap(start=100, end=300, reason="cut"),
+        event(1),
+    ]
+    assert await everything(second) == [event(1)]
+
+
+async def test_who_left_during_an_outage_and_whose_buffer_is_full_hear_of_it_no_more() -> None:
+    source, left, full, stays = feed(), Subscriber(10), Subscriber(1), Subscriber(10)
+    for subscriber in (left, full, stays):
+        source.add(subscriber)
+    source.carried(1, 100)
+    source.lost(1, 200, 210, "cut")
+    source.remove(left)
+    source.tell_outage()
+    source.carried(2, 300)
+    assert not len(left)
+    assert isinstance(await anext(full), Interrupted)
+    with pytest.raises(SubscriberTooSlow):
+        await anext(full)
+    assert len(stays) == 2
 
 
 async def test_a_feed_that_was_given_up_in_order_leaves_no_gap() -> None:
@@ -178,27 +129,16 @@ async def test_a_feed_that_was_given_up_in_order_leaves_no_gap() -> None:
     source.add(subscriber)
     source.carried(1, 100)
     source.carried(2, 150)
-    source.released(1, 200)
+    source.leaving(1, 190)
+    source.left(1, 200, 200)
     assert await everything(subscriber) == []
-
-
-async def test_a_gap_is_told_when_the_last_connection_left_in_order_but_nobody_went_on() -> None:
-    source, subscriber = feed(), Subscriber(10)
-    source.add(subscriber)
-    source.carried(1, 100)
-    source.carried(2, 150)
-    source.interrupted(2, 160, 170, "cut")
-    assert source.is_carried
-    source.handed_over(1, 180)
-    source.carried(3, 300)
-    first, second = await everything(subscriber)
-    assert first == Gap(start=160, end=170, reason="cut")
-    assert isinstance(second, Gap)
-    assert (second.start, second.end) == (180, 300)
+    source.released(2, 300)
+    assert not source.is_carried
 
 
 async def test_a_feed_ends_for_everyone_with_the_error() -> None:
     source, subscriber = feed(), Subscriber(10)
+    source.carried(1, 0)
     source.add(subscriber)
     source.publish(event(1), 1, 0)
     source.end(ValueError("refused"))
@@ -231,25 +171,10 @@ async def test_reprs_state_what_is() -> None:
 async def test_whoever_comes_when_nobody_listened_hears_of_no_gap() -> None:
     source, subscriber = feed(), Subscriber(10)
     source.carried(1, 0)
-    source.interrupted(1, 10, 20, "cut")
+    source.lost(1, 10, 20, "cut")
     source.add(subscriber)
     source.carried(2, 30)
     assert await everything(subscriber) == []
-
-
-def test_g5_repeats_are_remembered_for_as_long_as_they_may_come_and_no_longer() -> None:
-    overlap = Overlap(1_000)
-    for now in range(100_000):
-        assert not overlap.is_repeat(1, now, now)
-        if now >= 1_000:
-            assert overlap.is_repeat(2, now - 1_000, now)
-    assert len(overlap._young) + len(overlap._old) <= 3_003
-
-
-def test_g5_repeats_are_forgotten_at_once_after_a_pause() -> None:
-    overlap = Overlap(1_000)
-    assert not overlap.is_repeat(1, "event", 0)
-    assert not overlap.is_repeat(2, "event", 5_000)
 
 
 async def test_g3_a_subscriber_with_a_full_buffer_lets_others_have_their_turn() -> None:

@@ -6,7 +6,8 @@ from ._events import decode_event
 from ._json import to_builtins, to_json
 from ._results import Response, decode_response
 from ._signing import Ed25519Key, HmacKey, Key, RsaKey
-from ._subscriptions import Gap, Subscriber, UserDataEvent
+from ._subscriptions import Subscriber
+from ._succession import Gap, Interrupted, UserDataEvent
 from .api._base import Request
 from .api._orders import ListedOrder, OrderList
 from .api._values import (
@@ -256,6 +257,7 @@ __all__ = [
     "Key",
     "RsaKey",
     "Gap",
+    "Interrupted",
     "Subscriber",
     "UserDataEvent",
     # Recorded traffic

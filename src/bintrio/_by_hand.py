@@ -9,9 +9,14 @@ from ._signing import Key
 from ._supervisor import Supervisor
 from .errors import InvalidRequest
 
-DONE_BY_SESSION: Final[dict[str, str]] = {}
+DONE_BY_SESSION: Final = {
+    "userDataStream.subscribe": "the session subscribes by itself: use `async with session.user_data() as events`",
+    "userDataStream.subscribe.signature": "the session subscribes by itself: use `async with session.user_data(key)`",
+    "userDataStream.unsubscribe": "the session unsubscribes by itself: leave the block of session.user_data()",
+}
 """Methods that the session does by itself, and would be at odds with if they were called by hand: what to do instead.
-Those of subscriptions belong here."""
+Events of a subscription that it does not know of would reach nobody, the next connection would not make it again, and
+the account has room for no other."""
 
 LOGON_METHODS: Final = {"session.logon": True, "session.logout": False}
 """Methods that say whether the session's connections are to be logged on: the present one, and those to come."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cache
@@ -30,7 +31,7 @@ import trio
 
 from ._clock import Clock
 from ._envelope import Envelope, read_envelope
-from ._events import read_event
+from ._events import bare_event, read_event
 from ._frames import Message, Opcode
 from ._ledger import Charge, Cost, Ledger, Scope
 from ._privacy import is_private
@@ -46,7 +47,7 @@ from ._words import said
 from .api._base import Api, Json, Request
 from .api._values import Timestamp
 from .api.authentication import SessionLogon
-from .api.events import EventStreamTerminated, ServerShutdown
+from .api.events import Event, EventStreamTerminated, ServerShutdown, UnknownEvent, UserEvent, event_type
 from .api.general import Time
 from .api.user_data import (
     Subscription,
@@ -69,6 +70,9 @@ orders is held back by it."""
 ALREADY_SUBSCRIBED: Final = -2035
 
 _HOLD: Final = frozenset({418, 429})
+
+_SIGNS: Final = (EventStreamTerminated, ServerShutdown, UnknownEvent)
+"""Events that may be about the subscription or the connection: a misshapen one arrives as unknown."""
 
 DEFAULT_RECV_WINDOW: Final = 5000
 """Milliseconds for which a signed request stays valid if it does not say ("Timing security")."""
@@ -221,6 +225,13 @@ class Ended(Exception):
     """Ended by this side since it was not needed any more; the text says why."""
 
 
+class Closed(Ended):
+    """Ended since the session is over: nobody is to hear of a loss."""
+
+    def __init__(self) -> None:
+        super().__init__("the session was closed")
+
+
 class Silent(Exception):
     """Nothing was heard of the exchange for the pong window."""
 
@@ -277,6 +288,10 @@ class Shared(msgspec.Struct, frozen=True):
         """The exchange's time in milliseconds. Before the clock is set, it is 1970, and so no limit is known."""
         return self.clock.now(trio.current_time()) if self.clock.is_set else 0
 
+    def clock_error(self) -> int:
+        """By how many milliseconds `now` may be wrong."""
+        return math.ceil(self.clock.error_bound(trio.current_time()) * 1000) if self.clock.is_set else 0
+
     def in_unit(self, milliseconds: int) -> int:
         """A time or duration in the unit of the session, in which users and the exchange have it."""
         return milliseconds * UNITS_PER_MILLISECOND[self.settings.time_unit]
@@ -295,8 +310,8 @@ class Connection:
         cause: what ended it, or None as long as it has not ended.
         is_due: set when it should be replaced: it ended, was given notice, or the user asked.
         has_notice: whether it should be replaced since the exchange announced its shutdown, or is at odds with it.
-        feeds: the feeds it carries, by its own subscription ids.
-        terminated: called with a feed whose subscription the exchange has ended.
+        feeds: the feeds it carries, by the ids of its subscriptions.
+        lost_feed: called with a feed that it carries no longer.
     """
 
     def __init__(self, shared: Shared, address: Address, number: int) -> None:
@@ -310,7 +325,7 @@ class Connection:
         self.is_due: Final = trio.Event()
         self.has_notice = False
         self.feeds: Final[dict[int, Feed]] = {}
-        self.terminated: Callable[[Feed], object] = lambda _feed: None
+        self.lost_feed: Callable[[Feed], object] = lambda _feed: None
         self._shared = shared
         self._waiting: dict[RequestId, Call] = {}
         # Trading calls whose callers are gone, and whose answers may come yet, by their ids.
@@ -320,8 +335,12 @@ class Connection:
         self._chosen: dict[RequestId, None] = {}
         # API keys of which the exchange may know a subscription that is not known here.
         self._unsure: set[str] = set()
+        # Subscriptions that this side ends, or has ended, and whether anybody heard them then. The exchange says that
+        # they are over before its answer, after it, or never.
+        self._leaving: dict[int, bool] = {}
+        # One question at a time about each feed, by API key.
+        self._asking: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
         self._idle = trio.Event()
-        self._subscribing = trio.Lock()
         self._tasks = trio.CancelScope()
         self._heart = trio.CancelScope()
         self._timer = trio.CancelScope()
@@ -372,7 +391,7 @@ class Connection:
                         if await self._become_ready(make_ready):
                             task_status.started()
         finally:
-            self.end(Ended("the session was closed"))
+            self.end(Closed())
         if not self._is_ready:
             assert self.cause is not None
             raise self.cause
@@ -416,9 +435,12 @@ class Connection:
             call.answer[0].send_nowait(Lost(cause, is_sent=is_sent))
         self._waiting.clear()
         self._idle.set()
-        for feed in self.feeds.values():
-            feed.interrupted(self.number, self.last_heard, self._shared.now(), said(cause))
+        feeds = list(self.feeds.values())
         self.feeds.clear()
+        if not isinstance(cause, Closed):
+            for feed in feeds:
+                feed.lost(self.number, self.last_heard, self._shared.now(), said(cause))
+                self.lost_feed(feed)
         self._tasks.cancel()
 
     def give_notice(self) -> None:
@@ -431,24 +453,25 @@ class Connection:
         self._wire.release()
 
     async def retire(self) -> None:
-        """Give up the feeds, wait for the answers that are due, and end.
+        """Another is in use: wait for the answers that are due, carry the feeds that no other carries yet, and end.
 
-        The answer to unsubscribing comes after every event before it, so nothing is lost with the connection.
+        Answers are waited for within ``drain_timeout``, feeds as long as it takes: each is given up once the connection
+        in use carries it (`give_up`), or goes down with this one.
         """
-        try:
-            await self._hand_over_feeds()
-            while self._waiting and self.cause is None:
-                self._idle = trio.Event()
-                await self._idle.wait()
-            await self._hand_over_feeds()  # one may have come with the last answer
-        except Lost as error:
-            logger.info("connection %d: retiring went wrong: %s", self.number, error)
-        self.end(Ended("it was replaced"))
+        patience = self._shared.settings.drain_timeout
+        with trio.move_on_after(patience):
+            await self._until(lambda: not self._waiting)
+        is_drained = not self._waiting
+        await self._until(lambda: not self.feeds)
+        self.end(
+            Ended("it was replaced" if is_drained else f"it was replaced, and did not answer within {patience:g} s")
+        )
 
-    async def _hand_over_feeds(self) -> None:
-        for feed in list(self.feeds.values()):
-            with suppress(BintrioError):  # then it ends with a gap, when all is answered
-                await self.unsubscribe(feed, even_if_heard=True)
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        """Wait for what comes with an answer, with a feed that is given up, or with the end."""
+        while not is_so() and self.cause is None:
+            self._idle = trio.Event()
+            await self._idle.wait()
 
     async def _read(self) -> None:
         try:
@@ -643,7 +666,7 @@ class Connection:
         elif envelope.id is not None:
             self._take_reply(envelope.id, envelope)
         else:
-            self._take_verdict(envelope)
+            self._take_verdict(envelope, message.payload)
 
     def _take_reply(self, request_id: RequestId, envelope: Envelope) -> None:
         call = self._waiting.pop(request_id, None)
@@ -664,11 +687,14 @@ class Connection:
         if envelope.status in _HOLD:
             self._hold_back(envelope)
 
-    def _take_verdict(self, envelope: Envelope) -> None:
+    def _take_verdict(self, envelope: Envelope, payload: bytes) -> None:
         """An answer with id null is about the connection: it belongs to no call, and ends them all."""
         if envelope.status in _HOLD:
             self._hold_back(envelope)
         if envelope.status == 0:
+            told = bare_event(payload)
+            if told is not None and self._take_sign(told):
+                return
             self._shared.counters.unreadable_messages += 1
             logger.warning("connection %d: a message was dropped that is neither a reply nor an event", self.number)
             return
@@ -692,20 +718,61 @@ class Connection:
     def _take_event(self, envelope: Envelope) -> None:
         user_event = read_event(envelope)
         event = user_event.event
-        if isinstance(event, ServerShutdown):
-            logger.info("connection %d: the exchange announced its shutdown", self.number)
-            self.give_notice()
+        if isinstance(event, _SIGNS) and self._take_sign(user_event):
             return
         subscription_id = user_event.subscription_id
         feed = None if subscription_id is None else self.feeds.get(subscription_id)
-        if feed is None or subscription_id is None:
+        if feed is None:
             self._shared.counters.unclaimed_events += 1
             return
         feed.publish(event, self.number, self.last_heard)
-        if isinstance(event, EventStreamTerminated):
-            del self.feeds[subscription_id]
-            feed.interrupted(self.number, self.last_heard, self.last_heard, "the exchange ended the subscription")
-            self.terminated(feed)
+
+    def _take_sign(self, told: UserEvent) -> bool:
+        """Heed what the exchange says of a subscription or of itself, as far as it can be understood."""
+        kind = event_type(told.event)
+        if kind == "serverShutdown":
+            logger.info("connection %d: the exchange announced its shutdown", self.number)
+            self.give_notice()
+        elif kind == "eventStreamTerminated":
+            self._take_termination(told)
+        return kind in {"serverShutdown", "eventStreamTerminated"}
+
+    def _take_termination(self, told: UserEvent) -> None:
+        number = told.subscription_id
+        if number is not None and number in self._leaving:
+            self._leave(number)
+        elif number is not None and number in self.feeds:
+            self._lose(number, told.event)
+        elif number is None and self.feeds:
+            # It does not say which. If others were not meant, the exchange will say that it brings them still.
+            for each in list(self.feeds):
+                self._unsure.add(self.feeds[each].key.api_key)
+                self._lose(each, told.event)
+        else:
+            self._shared.counters.unclaimed_events += 1
+
+    def _lose(self, number: int, event: Event) -> None:
+        """The exchange has ended a subscription."""
+        feed = self.feeds.pop(number)
+        feed.publish(event, self.number, self.last_heard)
+        feed.lost(self.number, self.last_heard, self._shared.now(), "the exchange ended the subscription")
+        self._idle.set()
+        self.lost_feed(feed)
+
+    def _leave(self, number: int, reason: str | None = None) -> None:
+        """A subscription that was given up brings no more; all that it owed has come, unless there is a reason."""
+        feed = self.feeds.pop(number, None)
+        if feed is None:
+            return
+        now = self._shared.now()
+        if not self._leaving[number]:
+            feed.released(self.number, now)
+        elif reason is None:
+            feed.left(self.number, self.last_heard, now)
+        else:
+            feed.lost(self.number, self.last_heard, now, reason)
+        self._idle.set()
+        self.lost_feed(feed)
 
     def _logged_on(self, _envelope: Envelope) -> None:
         self.is_logged_on = True
@@ -717,8 +784,14 @@ class Connection:
 
     async def ask(self, request: Request[Any], *, key: Key | None = None, accept: Accept | None = None) -> Any:
         """Send a request as soon as the budget allows, and give its result."""
+        return await self._result(self._call(request, key=key, accept=accept), request)
+
+    def _call(self, request: Request[Any], *, key: Key | None, accept: Accept | None) -> Call:
         call = Call(request.api, request.params(), weight=request.weight, key=key)
         call.accept = accept
+        return call
+
+    async def _result(self, call: Call, request: Request[Any]) -> Any:
         envelope = await self._exchange(call)
         try:
             error = read_error(request.api.name, envelope)
@@ -763,57 +836,67 @@ class Connection:
         After an answer was lost, the exchange may say that it brings the feed already, by an id that was never learned.
         Only another connection can carry it then, so this one is given notice, and it is `Lost`.
         """
-        name = UserDataStreamSubscribe.api.name
+        async with self._asking[feed.key.api_key]:
+            if not feed.is_carried_by(self.number) and feed.is_heard:
+                feed.coming(self.number, self._shared.now() - self._shared.clock_error())
+                try:
+                    await self._subscribe(feed)
+                finally:
+                    if not feed.is_carried_by(self.number):
+                        feed.left(self.number, self.last_heard, self._shared.now())
+
+    async def _subscribe(self, feed: Feed) -> None:
+        api_key = feed.key.api_key
+        request: Request[Subscription] = UserDataStreamSubscribeSignature()
+        if feed.key is self._shared.key and self.is_logged_on:
+            request = UserDataStreamSubscribe()
 
         def accept(envelope: Envelope) -> None:
             # By the reader, since the first event may come in the very same read.
-            subscription: Subscription = read_result(name, Subscription, envelope)
-            self.feeds[subscription.subscription_id] = feed
-            feed.carried(self.number, self._shared.now())
+            number = read_result(request.api.name, Subscription, envelope).subscription_id
+            self.feeds[number] = feed
+            self._leaving.pop(number, None)
+            feed.carried(self.number, self._shared.now() + self._shared.clock_error())
 
-        async with self._subscribing:
-            if feed.is_carried_by(self.number) or not feed.is_heard:
-                return
-            feed.coming(self.number)
-            try:
-                if feed.key is self._shared.key and self.is_logged_on:
-                    await self.ask(UserDataStreamSubscribe(), accept=accept)
-                else:
-                    await self.ask(UserDataStreamSubscribeSignature(), key=feed.key, accept=accept)
-                self._unsure.discard(feed.key.api_key)
-            except Rejected as error:
-                if error.code == ALREADY_SUBSCRIBED and feed.key.api_key in self._unsure:
-                    self.give_notice()
-                    raise Lost(error, is_sent=True) from None
-                raise
-            except BaseException:
-                self._unsure.add(feed.key.api_key)
-                raise
-            finally:
-                if not feed.is_carried_by(self.number):
-                    feed.released(self.number, self._shared.now())
+        call = self._call(request, key=feed.key if request.api.signed else None, accept=accept)
+        try:
+            await self._result(call, request)
+            self._unsure.discard(api_key)
+        except Rejected as error:
+            if error.code == ALREADY_SUBSCRIBED and api_key in self._unsure:
+                self.give_notice()
+                raise Lost(error, is_sent=True) from None
+            raise
+        except BaseException as error:
+            if call.is_sent or isinstance(error, OutcomeUnknown):
+                self._unsure.add(api_key)
+            raise
 
-    async def unsubscribe(self, feed: Feed, *, even_if_heard: bool = False) -> None:
-        """Give up a feed, if nobody hears it: once this returns, everything before it was brought.
+    def may_carry(self, feed: Feed) -> bool:
+        """Whether the exchange may have been asked to bring a feed, although no answer has said so."""
+        return feed.key.api_key in self._unsure
 
-        A feed that nobody hears is given up even if the exchange does not say so. If it goes on with it, the next
+    async def give_up(self, feed: Feed, is_wanted: Callable[[], bool]) -> None:
+        """Unsubscribe from a feed, if that is wanted still when its turn has come.
+
+        Once the exchange has answered, or has said that the subscription is over, everything before it was brought. If
+        neither comes within ``drain_timeout``, the feed is lost: the exchange may go on with it, and then the next
         attempt to subscribe will tell.
         """
+        async with self._asking[feed.key.api_key]:
+            for number in [number for number, carried in self.feeds.items() if carried is feed]:
+                while number in self.feeds and is_wanted():
+                    await self._unsubscribe(number, feed)
 
-        def give_up(_envelope: Envelope | None = None) -> None:
-            if self.feeds.pop(subscription_id, None) is feed:
-                leave = feed.handed_over if even_if_heard else feed.released
-                leave(self.number, self.last_heard)
-
-        async with self._subscribing:
-            for subscription_id in [number for number, carried in self.feeds.items() if carried is feed]:
-                if feed.is_heard and not even_if_heard:
-                    continue
-                try:
-                    await self.ask(UserDataStreamUnsubscribe(subscription_id=subscription_id), accept=give_up)
-                except BaseException:
-                    self._unsure.add(feed.key.api_key)
-                    raise
-                finally:
-                    if not even_if_heard:
-                        give_up()
+    async def _unsubscribe(self, number: int, feed: Feed) -> None:
+        self._leaving[number] = feed.is_heard
+        request = UserDataStreamUnsubscribe(subscription_id=number)
+        cost = _cost(request.weight, 0)
+        with suppress(Lost, BintrioError):
+            await self._shared.room_for(cost)  # as long as there is none, it may as well go on
+            feed.leaving(self.number, self._shared.now() - self._shared.clock_error())
+            with trio.move_on_after(self._shared.settings.drain_timeout):
+                await self.ask(request, accept=lambda _envelope: self._leave(number))
+        if number in self.feeds and self._shared.ledger.delay(cost, self._shared.now()) == 0:
+            self._unsure.add(feed.key.api_key)
+            self._leave(number, "its connection was replaced, and did not say that it was over")

@@ -71,6 +71,13 @@ class _Addressed(msgspec.Struct, frozen=True):
         return self.status if isinstance(self.status, int) and self.status >= 400 else 0
 
 
+class _Told(msgspec.Struct, frozen=True, rename="camel"):
+    """All of an event that is needed to tell what it is about."""
+
+    event: msgspec.Raw = ABSENT
+    subscription_id: Any = None
+
+
 _read_envelope: Final = msgspec.json.Decoder(Envelope).decode
 
 
@@ -78,7 +85,7 @@ def read_envelope(data: bytes) -> Envelope:
     """The envelope of a message, or as much of it as fits: at least the id of a reply.
 
     Raises:
-        ProtocolViolation: it is not JSON, not an object, or its envelope has other types than documented and no id.
+        ProtocolViolation: it is not JSON, not an object, or its envelope has other types than documented, and neither id nor event.
     """
     try:
         envelope = _read_envelope(data)
@@ -102,7 +109,19 @@ def _read_in_part(data: bytes, error: Exception) -> Envelope:
         if reply.id is not None or reply.refusal:
             said = Failure(0, bytes(reply.error).decode(errors="replace")) if reply.refusal and reply.error else None
             return Envelope(id=reply.id, status=reply.refusal, error=said)
+    with suppress(*UNREADABLE):
+        told = msgspec.json.decode(data, type=_Told)
+        if told.event:
+            return Envelope(subscription_id=_subscription_id(told.subscription_id), event=told.event)
     raise ProtocolViolation(f"message: {error}", raw=data) from None
+
+
+def _subscription_id(value: Any) -> int | None:
+    """The number of a subscription, also if it came as text."""
+    try:
+        return None if isinstance(value, bool) else int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def _fitting_limits(data: bytes) -> Iterator[RateLimit]:

@@ -49,6 +49,12 @@ def read_event(envelope: Envelope) -> UserEvent:
     return UserEvent(subscription_id=envelope.subscription_id, event=event)
 
 
+def bare_event(data: bytes) -> UserEvent | None:
+    """The event that a message without an envelope is; None if it is none."""
+    told = Envelope(event=msgspec.Raw(data))
+    return None if _event_type(told.event) is None else read_event(told)
+
+
 @cache
 def _event_decoder() -> Callable[[Any], KnownEvent]:
     # Built when the first event comes: seven large records are a twentieth of what importing bintrio costs.

@@ -2,52 +2,31 @@
 
 A `Feed` is one account's events. Connections come and go under it, `Subscriber`s sit on top. `Feed.publish` is called
 by a connection's reader and never waits (G3): a subscriber whose buffer is full is cut off, keeps what it has, and
-learns it when it has read that far.
+learns it when it has read that far. What lies between is `_succession`: the order of connections, repeats, gaps.
 
-**No event twice (G5).** While a session moves house, two connections carry the same events. `Overlap` counts how often
-each connection delivered each event and passes on the one that is ahead. Counting, rather than a set of what was seen,
-lets the exchange say the same thing twice. Counting starts before the second connection subscribes, and goes on for as
-long as the one that is left may be late with what the other told long ago. What is older than that is forgotten.
+What is known of a feed lies with whom it is about:
 
-**No gap unsaid.** When a connection is lost, what happened until the next one subscribed is not told again by the
-exchange. The subscriber gets a `Gap` in its place.
+    Subscriber            what waits to be read, and how it ended
+    Feed                  who listens; who was told of an outage; whether somebody sees to its being carried
+    Succession            which connections carry it, or are about to; what each has brought; since when none does
+    Connection            by which subscription ids it carries which feeds; what the exchange may know that it does not
+    Supervisor            which feeds there are; which connection should carry them, and which should give them up
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
-import msgspec
 import trio
 
+from ._succession import Gap, Interrupted, Succession, UserDataEvent
 from .api._values import Timestamp
 from .api.events import Event
 from .errors import SubscriberTooSlow
 
 if TYPE_CHECKING:
     from ._signing import Key
-
-
-class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """Events may be missing here: query what matters for the time between.
-
-    Attributes:
-        start: the exchange's time, in the unit of the session, at which the lost connection was last heard of.
-        end: the exchange's time, in the unit of the session, from which events are complete again.
-        reason: why the connection was lost.
-    """
-
-    start: Timestamp
-    end: Timestamp
-    reason: str
-
-
-UserDataEvent: TypeAlias = Event | Gap
-"""What a subscriber receives."""
-
 
 _LONGEST_RUN: Final = 256
 """Events that a subscriber takes from its buffer before other tasks have their turn. It is more than one read of the
@@ -113,62 +92,31 @@ class Subscriber:
         self._incoming.close()
 
 
-class Overlap:
-    """Tells repeats apart while two connections carry the same events.
-
-    Args:
-        lateness: milliseconds after which an event is not repeated any more.
-    """
-
-    def __init__(self, lateness: int) -> None:
-        self._lateness = lateness
-        # How often each connection delivered each event, in two ages: the older one is forgotten as a whole.
-        self._young: dict[Hashable, Counter[int]] = {}
-        self._old: dict[Hashable, Counter[int]] = {}
-        self._ages_at: float = -math.inf
-
-    def is_repeat(self, connection: int, identity: Hashable, now: Timestamp) -> bool:
-        """Count an event that a connection, by its number, delivered: was it delivered as often already?"""
-        if now > self._ages_at:
-            self._old = self._young if now <= self._ages_at + self._lateness else {}
-            self._young = {}
-            self._ages_at = now + self._lateness
-        counts = self._young.get(identity)
-        if counts is None:
-            counts = self._young[identity] = self._old.pop(identity, Counter())
-        delivered = max(counts.values(), default=0)
-        counts[connection] += 1
-        return counts[connection] <= delivered
-
-
 class Feed:
     """One account's events.
 
+    Args:
+        key: the API key the account goes by.
+        in_unit: gives a time in milliseconds in the unit of the session.
+
     Attributes:
         key: the API key the account goes by.
-        lateness: milliseconds by which one connection may be late with what another has brought.
-        in_unit: gives a time in milliseconds in the unit of the session.
-        repeats: how many events were dropped since another connection had brought them.
         carried_at: when a connection last began to bring it; 0 if none has.
         failures: how many attempts in a row, since it was last carried for long, gave no subscription that lasted.
+        is_moving: whether somebody is seeing to it that the connection in use carries it.
     """
 
-    def __init__(self, key: Key, *, lateness: int, in_unit: Callable[[Timestamp], Timestamp] = int) -> None:
+    def __init__(self, key: Key, *, in_unit: Callable[[Timestamp], Timestamp] = int) -> None:
         self.key: Final = key
-        self.lateness: Final = lateness
-        self.in_unit: Final = in_unit
-        self.repeats = 0
         self.carried_at: Timestamp = 0
         self.failures = 0
+        self.is_moving = False
         self._subscribers: list[Subscriber] = []
-        self._carriers: set[int] = set()
-        self._coming: set[int] = set()
-        self._overlap: Overlap | None = None
-        self._overlap_ends: float = math.inf
-        self._lost: tuple[Timestamp, str] | None = None
+        self._missing: list[Subscriber] = []
+        self._succession: Final = Succession(self._hand_out, self._hand_out_gap, in_unit)
 
     def __repr__(self) -> str:
-        return f"<Feed, {len(self._subscribers)} subscribers, carried by connections {sorted(self._carriers)}>"
+        return f"<Feed, {len(self._subscribers)} subscribers, carried by connections {self._succession.carriers}>"
 
     # Above: who listens
 
@@ -180,7 +128,8 @@ class Feed:
     def add(self, subscriber: Subscriber) -> None:
         """Listen from here on."""
         if not self._subscribers:
-            self._lost = None  # nobody was there to miss anything
+            self._succession.outage = None
+            self._missing = []
         self._subscribers.append(subscriber)
 
     def remove(self, subscriber: Subscriber) -> bool:
@@ -197,68 +146,73 @@ class Feed:
 
     # Below: who carries. Connections go by their numbers, times are the exchange's, in milliseconds.
 
-    def is_carried_by(self, connection: int) -> bool:
+    @property
+    def repeats(self) -> int:
+        """How many events were dropped since another connection had brought them."""
+        return self._succession.repeats
+
+    def is_carried_by(self, number: int) -> bool:
         """Whether the connection brings this feed's events."""
-        return connection in self._carriers
+        return number in self._succession.carriers
 
     @property
     def is_carried(self) -> bool:
         """Whether any connection brings this feed's events."""
-        return bool(self._carriers)
+        return bool(self._succession.carriers)
 
-    def coming(self, connection: int) -> None:
-        """The connection is about to subscribe, and may bring events as soon as the exchange has heard of it."""
-        self._coming.add(connection)
-        if len(self._carriers | self._coming) > 1:
-            self._overlap = self._overlap or Overlap(self.lateness)
-            self._overlap_ends = math.inf
+    def coming(self, number: int, now: Timestamp) -> None:
+        """See `Succession.coming`."""
+        self._succession.coming(number, now)
 
-    def carried(self, connection: int, now: Timestamp) -> None:
-        """The connection brings events from now on."""
-        self._carriers.add(connection)
+    @property
+    def outage(self) -> Interrupted | None:
+        """See `Succession.outage`."""
+        return self._succession.outage
+
+    def tell_outage(self) -> None:
+        """Say that nobody carries, to those who miss something by it."""
+        if self._succession.outage is not None:
+            self._hand_out_loss(self._succession.outage, self._missing)
+
+    def carried(self, number: int, now: Timestamp) -> None:
+        """See `Succession.carried`."""
         self.carried_at = now
-        if self._lost is not None:
-            start, reason = self._lost
-            self._lost = None
-            self._tell_gap(start, now, reason)
+        self._succession.carried(number, now)
 
-    def released(self, connection: int, now: Timestamp) -> None:
-        """The connection has brought everything up to now, and will bring no more; or it never came."""
-        self._leave(connection, now)
+    def leaving(self, number: int, now: Timestamp) -> None:
+        """See `Succession.leaving`."""
+        self._succession.leaving(number, now)
 
-    def handed_over(self, connection: int, now: Timestamp) -> None:
-        """The connection has brought everything up to now, and another goes on."""
-        self._leave(connection, now)
-        if not self._carriers and self._lost is None:
-            # The other was lost in the meantime.
-            self._lost = (now, "no connection carried the subscription")
+    def left(self, number: int, heard: Timestamp, now: Timestamp) -> None:
+        """See `Succession.left`."""
+        self._succession.left(number, heard, now)
+        self._note_outage()
 
-    def interrupted(self, connection: int, start: Timestamp, now: Timestamp, reason: str) -> None:
-        """The connection, last heard of at ``start``, will bring no more, and may have owed some."""
-        self._leave(connection, now)
-        if self._carriers:
-            self._tell_gap(start, now, reason)
-        elif self._lost is None:
-            self._lost = (start, reason)
+    def released(self, number: int, now: Timestamp) -> None:
+        """See `Succession.released`."""
+        self._succession.released(number, now)
 
-    def _leave(self, connection: int, now: Timestamp) -> None:
-        self._carriers.discard(connection)
-        self._coming.discard(connection)
-        if len(self._carriers | self._coming) < 2:
-            self._overlap_ends = now + self.lateness
+    def lost(self, number: int, heard: Timestamp, now: Timestamp, reason: str) -> None:
+        """See `Succession.lost`."""
+        self._succession.lost(number, heard, now, reason)
+        self._note_outage()
 
-    def publish(self, event: Event, connection: int, now: Timestamp) -> None:
-        """Hand an event to every subscriber, unless another connection has brought it already."""
-        if self._overlap is not None:
-            if now > self._overlap_ends:
-                self._overlap = None
-            elif self._overlap.is_repeat(connection, event.identity(), now):
-                self.repeats += 1
-                return
-        self._hand_out(event)
-
-    def _tell_gap(self, start: Timestamp, now: Timestamp, reason: str) -> None:
-        self._hand_out(Gap(start=self.in_unit(start), end=self.in_unit(max(start, now)), reason=reason))
+    def publish(self, event: Event, number: int, now: Timestamp) -> None:
+        """Hand an event to every subscriber, each once and in order."""
+        self._succession.bring(event, number, now)
 
     def _hand_out(self, event: UserDataEvent) -> None:
         self._subscribers = [subscriber for subscriber in self._subscribers if subscriber.put_nowait(event)]
+
+    def _note_outage(self) -> None:
+        # Who comes during an outage misses nothing by it.
+        if self._succession.outage is not None and not self._missing:
+            self._missing = list(self._subscribers)
+
+    def _hand_out_gap(self, gap: Gap) -> None:
+        self._hand_out_loss(gap, self._missing or self._subscribers)
+        self._missing = []
+
+    def _hand_out_loss(self, loss: Interrupted | Gap, hearers: list[Subscriber]) -> None:
+        full = [hearer for hearer in self._subscribers if hearer in hearers and not hearer.put_nowait(loss)]
+        self._subscribers = [hearer for hearer in self._subscribers if hearer not in full]

@@ -5,24 +5,29 @@
     ├─ connection A              reader, writer, heartbeat
     └─ connection B              only while rotating
 
-**Rotation.** B is opened while A still works. Then the two are swapped, and A gives up its feeds and answers what it
-owes (G5). B is opened before A's lifetime is over, when the exchange announces its shutdown, or when the user asks. It
-is opened after A has ended only if that could not be foreseen.
+**Rotation.** B is opened while A still works. Then the two are swapped, and A answers what it owes (G5). B is opened
+before A's lifetime is over, when the exchange announces its shutdown, or when the user asks. It is opened after A has
+ended only if that could not be foreseen.
 
-**Feeds** are carried by a connection from before it is put to use. Those that someone subscribed to on A while B was
-opened are carried over before A gives them up. One that nobody listens to is left behind.
+**Feeds** are to be carried by the connection in use. It is asked to before it is put to use, and has `FEED_PATIENCE`
+for that: calls do not wait longer for the user data service. `_see_to` is called whenever something has changed for a
+feed. If the connection in use does not carry it, a task of the feed's own tries until it does. Once it does, every
+other gives the feed up. So an old connection lives as long as it is the only one that carries a feed, or until the
+exchange ends it.
 """
 
 from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import trio
 
-from ._connection import Connect, Connection, Ended, Lost, Shared, logger
+from ._connection import Closed, Connect, Connection, Lost, Shared, logger
 from ._ledger import Cost
 from ._rotation import LONGEST_BACKOFF, backoff, rotation_delay
 from ._shown import shown_url
@@ -48,11 +53,22 @@ from .errors import (
 CONNECT_COST: Final = Cost(weight=2, connections=1)
 """What the exchange charges for a connection ("IP Limits")."""
 
+FEED_PATIENCE: Final = 1.0
+"""Seconds that a new connection has for subscribing before calls go out on it: some round trips. While the user data
+service is slow or down, trading and canceling go on."""
+
+OUTAGE: Final = 3.0
+"""Seconds after which subscribers are told that no connection brings their events. Most losses are over by then, and
+their `Gap` says all there is to say."""
+
 CLOCK_SAMPLES: Final = 3
 """Questions for the time before the first call; the quickest answer tells most."""
 
 CLOCK_INTERVAL: Final = 600.0
 """Seconds between later questions for the time: enough for clocks that drift apart by 100 ppm."""
+
+
+_SUBSCRIBE: Final = "userDataStream.subscribe"
 
 
 class Supervisor:
@@ -140,7 +156,9 @@ class Supervisor:
         has_lasted = is_fine or trio.current_time() - old.opened_at > LONGEST_BACKOFF
         self._failures = 0 if has_lasted else self._failures + 1
         self._swap(await self._open_sometime())
-        self._chores.start_soon(protected, self._retire, old)
+        self._chores.start_soon(protected, old.retire)
+        for feed in list(self.feeds.values()):
+            self._see_to(feed)
 
     async def _open_sometime(self) -> Connection:
         # One connection that is lost soon is bad luck, two in a row are a reason to wait.
@@ -150,7 +168,11 @@ class Supervisor:
                 await trio.sleep(backoff(self._failures - 1, random.random()))
             try:
                 await self._shared.room_for(CONNECT_COST)
-                return await self._open_any()
+                connection = await self._open_any()
+                await self._bring_feeds(connection)
+                if connection.cause is None:
+                    return connection
+                raise ConnectionFailed([(connection.address.host, connection.cause)])
             except (ConnectionFailed, Rejected, InvalidRequest) as error:
                 is_patient = True
                 self.last_failure = error
@@ -180,7 +202,7 @@ class Supervisor:
             await self._shared.room_for(CONNECT_COST)
         charge = ledger.charge(CONNECT_COST, self._shared.now())
         connection = Connection(self._shared, address, next(self._numbers))
-        connection.terminated = self._restore_soon
+        connection.lost_feed = self._restore
         try:
             with trio.fail_after(self._settings.connect_timeout):
                 await self._nursery.start(self._run, connection)
@@ -209,7 +231,6 @@ class Supervisor:
             await self._learn_limits(connection)
         if self._is_logon_wanted:
             await connection.log_on()
-        await self._carry_all(connection)
 
     def _knows(self, limit_type: str) -> bool:
         return bool(self._shared.ledger.used(limit_type, self._shared.now()))
@@ -236,18 +257,6 @@ class Supervisor:
         changed, self.changed = self.changed, trio.Event()
         changed.set()
 
-    async def _retire(self, old: Connection) -> None:
-        with trio.move_on_after(self._settings.drain_timeout):
-            # Feeds that someone subscribed to on the old connection while the new one was opened.
-            assert self._current is not None
-            with suppress(Lost, BintrioError):
-                await self._carry_all(self._current)
-            await old.retire()
-        old.end(Ended(f"it was replaced, and did not answer within {self._settings.drain_timeout:g} s"))
-        for feed in self.feeds.values():
-            if feed.is_heard and not feed.is_carried:
-                self._restore_soon(feed)
-
     async def _keep_time(self) -> None:
         while True:
             with trio.move_on_after(CLOCK_INTERVAL):
@@ -264,10 +273,10 @@ class Supervisor:
         self.is_closed = True
         self._signal()
         self._supervision.cancel()
-        for connection in list(self._connections):
-            connection.end(Ended("the session was closed"))
         for feed in self.feeds.values():
             feed.end()
+        for connection in list(self._connections):
+            connection.end(Closed())
 
     async def gone(self) -> None:
         """Wait until every connection has taken its leave."""
@@ -278,9 +287,7 @@ class Supervisor:
 
     def listen(self, key: Key, subscriber: Subscriber) -> Feed:
         """Add a subscriber to the feed of an account, which `carry` then sees to."""
-        # What a connection is late with, it brings within the pong window, or it is dead.
-        lateness = round(self._settings.pong_window * 1000)
-        feed = self.feeds.setdefault(key.api_key, Feed(key, lateness=lateness, in_unit=self._shared.in_unit))
+        feed = self.feeds.setdefault(key.api_key, Feed(key, in_unit=self._shared.in_unit))
         feed.add(subscriber)
         return feed
 
@@ -288,60 +295,131 @@ class Supervisor:
         """Take a subscriber off its feed. The last one has it given up."""
         subscriber.end()
         if feed.remove(subscriber) and not self.is_closed:
-            self._chores.start_soon(protected, self._abandon, feed)
+            self._start_soon(self._abandon, feed)
 
     async def carry(self, feed: Feed) -> None:
-        """See that the connection in use carries a feed."""
-        name = "userDataStream.subscribe"
+        """See that the connection in use carries a feed.
+
+        Raises:
+            Rejected: the exchange refuses the subscription.
+            NotSent, OutcomeUnknown: it could not be made in time.
+        """
+        connection: Connection | None = None
+        is_sent = False
         with trio.move_on_after(self._settings.request_timeout):
             while True:
-                connection = await self.live(name)
-                with suppress(Lost):
+                connection = await self.live(_SUBSCRIBE)
+                try:
                     await connection.subscribe(feed)
+                except Lost as lost:
+                    is_sent |= lost.is_sent
+                except InvalidTimestamp:
+                    self.clock_is_doubted.set()
+                    raise
+                else:
+                    self._see_to(feed)
                     return
                 if connection is self.connection:  # it has been given notice
                     await self.changed.wait()
-        if self.connection is None:
-            why = "" if self.last_failure is None else f": {said(self.last_failure)}"
-            raise NotSent(name, f"there was no connection in time{why}") from self.last_failure
-        if self._shared.ledger.delay(Cost(weight=1), self._shared.now()) > 0:
-            raise NotSent(name, "the exchange's limits left no room for it in time")
-        raise OutcomeUnknown(name, f"no answer came within {self._settings.request_timeout:g} s")
+        raise self._too_late(is_sent or (connection is not None and connection.may_carry(feed)))
 
-    async def _carry_all(self, connection: Connection) -> None:
-        for feed in [feed for feed in self.feeds.values() if feed.is_heard]:
-            try:
-                await connection.subscribe(feed)
-            except (RateLimited, InvalidTimestamp):
-                raise  # for now, not for ever: another attempt may do
-            except Rejected as error:
-                self._end_feed(feed, error)
+    def _too_late(self, is_sent: bool) -> NotSent | OutcomeUnknown:
+        timeout = self._settings.request_timeout
+        if is_sent:
+            error: NotSent | OutcomeUnknown = OutcomeUnknown(_SUBSCRIBE, f"no answer came within {timeout:g} s")
+        elif self._shared.ledger.delay(Cost(weight=1), self._shared.now()) > 0:
+            error = NotSent(_SUBSCRIBE, "the exchange's limits left no room for it in time")
+        else:
+            why = "" if self.connection or self.last_failure is None else f": {said(self.last_failure)}"
+            error = NotSent(_SUBSCRIBE, f"there was no connection to send it on within {timeout:g} s{why}")
+        error.__cause__ = None if self.connection else self.last_failure
+        return error
 
-    def _restore_soon(self, feed: Feed) -> None:
-        self._chores.start_soon(protected, self._restore, feed)
+    async def _bring_feeds(self, connection: Connection) -> None:
+        """Have a new connection carry the feeds, as far as that is done at once."""
+        waiting = [self._start_soon(self._try, feed, partial(connection.subscribe, feed)) for feed in self._heard()]
+        with trio.move_on_after(FEED_PATIENCE):
+            for done in waiting:
+                await done.wait()
 
-    async def _restore(self, feed: Feed) -> None:
-        """Subscribe anew to what nobody carries any more, or tell why that cannot be."""
-        has_lasted = self._shared.now() - feed.carried_at > LONGEST_BACKOFF * 1000
-        feed.failures = 0 if has_lasted else feed.failures + 1
-        while feed.is_heard:
-            if feed.failures:
-                await trio.sleep(backoff(feed.failures - 1, random.random()))
-            try:
-                await self.carry(feed)
+    def _see_to(self, feed: Feed) -> None:
+        """Have a feed carried by the connection in use, and by no other once it is."""
+        connection = self.connection
+        if connection is None:
+            return  # the next one will be asked before it is in use
+        if feed.is_carried_by(connection.number):
+            for other in self._connections - {connection}:
+                if feed.is_carried_by(other.number):
+                    self._start_soon(other.give_up, feed, partial(self._is_carried_in_use, feed))
+        elif feed.is_heard and not feed.is_moving:
+            feed.is_moving = True
+            self._start_soon(self._move, feed)
+
+    def _is_carried_in_use(self, feed: Feed) -> bool:
+        connection = self.connection
+        return connection is not None and feed.is_carried_by(connection.number)
+
+    async def _move(self, feed: Feed) -> None:
+        """Try until the connection in use carries a feed, or nobody listens any more."""
+        try:
+            while feed.is_heard and not self._is_carried_in_use(feed):
+                if feed.failures:
+                    await trio.sleep(backoff(feed.failures - 1, random.random()))
+                await self._try(feed, partial(self.carry, feed))
+        finally:
+            feed.is_moving = False
+
+    async def _try(self, feed: Feed, subscribe: Callable[[], Awaitable[None]]) -> None:
+        """One attempt to have a feed carried. A refusal ends the feed, unless another connection still carries it."""
+        try:
+            with trio.move_on_after(self._settings.request_timeout):
+                await subscribe()
                 return
-            except (NotSent, OutcomeUnknown, RateLimited, InvalidTimestamp, InvalidRequest):
-                feed.failures += 1
-            except Rejected as error:
+        except InvalidTimestamp:
+            self.clock_is_doubted.set()
+        except (Lost, NotSent, OutcomeUnknown, RateLimited, InvalidRequest):
+            pass
+        except Rejected as error:
+            if not feed.is_carried:
                 self._end_feed(feed, error)
+        feed.failures += 1
+
+    def _restore(self, feed: Feed) -> None:
+        """A connection carries a feed no longer: subscribe anew if no other does."""
+        if feed.outage is not None and not self.is_closed:
+            has_lasted = self._shared.now() - feed.carried_at > LONGEST_BACKOFF * 1000
+            feed.failures = 0 if has_lasted else feed.failures + 1
+            self._start_soon(self._tell_outage, feed)
+            self._see_to(feed)
+
+    async def _tell_outage(self, feed: Feed) -> None:
+        outage = feed.outage
+        await trio.sleep(OUTAGE)
+        if feed.outage is outage:
+            feed.tell_outage()
 
     async def _abandon(self, feed: Feed) -> None:
         """Give up a feed that nobody listens to."""
-        with trio.move_on_after(self._settings.request_timeout), suppress(Lost, BintrioError):
-            for connection in list(self._connections):
-                await connection.unsubscribe(feed)
-            if not feed.is_heard:
-                self._forget(feed)
+        for connection in list(self._connections):
+            await connection.give_up(feed, lambda: not feed.is_heard)
+        if not feed.is_heard:
+            self._forget(feed)
+
+    def _heard(self) -> list[Feed]:
+        return [feed for feed in self.feeds.values() if feed.is_heard]
+
+    def _start_soon(self, chore: Callable[..., Awaitable[None]], *args: Any) -> trio.Event:
+        """Do something in the background. The event tells when it is done."""
+        done = trio.Event()
+
+        async def run() -> None:
+            try:
+                await chore(*args)
+            finally:
+                done.set()
+
+        self._chores.start_soon(protected, run)
+        return done
 
     def _end_feed(self, feed: Feed, error: Exception) -> None:
         feed.end(error)

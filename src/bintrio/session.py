@@ -344,12 +344,18 @@ class Session(Methods):
         """Move to a fresh connection now. Returns once it is in use; calls in flight are answered by the old one.
 
         Raises:
-            NotSent: the session was closed.
+            NotSent: no other connection was ready within ``request_timeout``, or the session was closed. The session
+                goes on trying, and uses the old connection meanwhile.
         """
-        old = await self._supervisor.live("rotation")
-        old.is_due.set()
-        while await self._supervisor.live("rotation") is old:
-            await self._supervisor.changed.wait()
+        timeout = self._shared.settings.request_timeout
+        with trio.move_on_after(timeout):
+            old = await self._supervisor.live("rotation")
+            old.is_due.set()
+            while await self._supervisor.live("rotation") is old:
+                await self._supervisor.changed.wait()
+            return
+        said = f"no other connection was ready within {timeout:g} s"
+        raise NotSent("rotation", said) from self._supervisor.last_failure
 
     @asynccontextmanager
     async def user_data(self, key: Key | None = None, buffer: int = 10_000) -> AsyncGenerator[Subscriber]:

@@ -261,3 +261,8 @@ class UserEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     subscription_id: int | None
     event: Event
+
+
+def event_type(event: Event) -> str | None:
+    """The value of ``e``, also of an event that could not be read."""
+    return event.event_type if isinstance(event, UnknownEvent) else str(type(event).__struct_config__.tag)

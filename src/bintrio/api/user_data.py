@@ -1,7 +1,7 @@
 """User data stream requests.
 
-`Session.user_data` subscribes, keeps the subscription across connections and hands out the events. These requests are
-here for those who want to do it by hand.
+`Session.user_data` subscribes, keeps the subscription across connections and hands out the events. A session refuses
+to subscribe and unsubscribe by hand, since what it does not know of, it cannot keep.
 
 Source: "User Data Stream requests" of the WebSocket API document.
 """
