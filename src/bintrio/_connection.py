@@ -284,6 +284,13 @@ class Shared(msgspec.Struct, frozen=True):
         while (delay := self.ledger.delay(cost, self.now())) > 0:  # noqa: ASYNC110  # no event tells of room
             await trio.sleep(delay)
 
+    def has_room_for(self, cost: Cost) -> bool:
+        """Whether waiting for room in the budgets would not help."""
+        try:
+            return self.ledger.delay(cost, self.now()) == 0
+        except InvalidRequest:
+            return True
+
     def now(self) -> int:
         """The exchange's time in milliseconds. Before the clock is set, it is 1970, and so no limit is known."""
         return self.clock.now(trio.current_time()) if self.clock.is_set else 0
@@ -897,6 +904,6 @@ class Connection:
             feed.leaving(self.number, self._shared.now() - self._shared.clock_error())
             with trio.move_on_after(self._shared.settings.drain_timeout):
                 await self.ask(request, accept=lambda _envelope: self._leave(number))
-        if number in self.feeds and self._shared.ledger.delay(cost, self._shared.now()) == 0:
+        if number in self.feeds and self._shared.has_room_for(cost):
             self._unsure.add(feed.key.api_key)
             self._leave(number, "its connection was replaced, and did not say that it was over")

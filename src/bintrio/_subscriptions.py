@@ -35,7 +35,7 @@ would keep pongs waiting for as long as the user's code takes over them."""
 
 
 class Subscriber:
-    """The events of one account, in the order of arrival: ``async for event in events``.
+    """The events of one account, in order: ``async for event in events``.
 
     It ends, without an error, when the session is closed. Each step can be cancelled, and a cancelled one takes no
     event.

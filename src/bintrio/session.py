@@ -361,8 +361,9 @@ class Session(Methods):
     async def user_data(self, key: Key | None = None, buffer: int = 10_000) -> AsyncGenerator[Subscriber]:
         """Subscribe to an account's events: ``async with session.user_data() as events: async for event in events``.
 
-        Events come in the order of arrival, each once, over all connections. Where some may be missing after a lost
-        connection, a `Gap` says so. Iterating raises `SubscriberTooSlow` when more than ``buffer`` events waited.
+        Events come in order, each once, over all connections. Where some may be missing after a lost connection, a
+        `Gap` says so; an `Interrupted` comes before it if the outage lasts. Iterating raises `SubscriberTooSlow` when
+        more than ``buffer`` events waited.
 
         Args:
             key: the account's key; None for the session's own. Another account takes another key.
