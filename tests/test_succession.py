@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bintrio._events import decode_event
 from bintrio._succession import LONGEST_LAG, SAME, SLACK, Gap, Interrupted, Succession, UserDataEvent
 from bintrio.api.events import BalanceUpdate, Event, UnknownEvent
 
@@ -192,6 +193,19 @@ def test_what_is_remembered_is_bounded_by_time() -> None:
     assert told.succession.repeats == 4 * LONGEST_LAG // 100
     told.bring(1, event(-1), now=NOW + 100 * LONGEST_LAG)
     assert len(told.succession._memory) == 1
+
+
+def test_g10_an_event_whose_time_did_not_come_is_told_apart_by_the_rest() -> None:
+    told = Told()
+    dateless = decode_event(b'{"subscriptionId":0,"event":{"e":"balanceUpdate","a":"BTC","d":"1","T":7}}').event
+    assert isinstance(dateless, BalanceUpdate)
+    told.carry(1, 2)
+    told.bring(1, dateless)
+    told.give_up(1)
+    told.bring(2, dateless)
+    assert told.numbers == [1]
+    told.succession.lost(2, NOW + 2 * LONGEST_LAG, NOW + 2 * LONGEST_LAG, "cut")
+    assert told.succession.outage == Interrupted(at=NOW + LONGEST_LAG, reason="cut")
 
 
 # Gaps

@@ -85,7 +85,8 @@ def read_envelope(data: bytes) -> Envelope:
     """The envelope of a message, or as much of it as fits: at least the id of a reply.
 
     Raises:
-        ProtocolViolation: it is not JSON, not an object, or its envelope has other types than documented, and neither id nor event.
+        ProtocolViolation: it is not JSON, not an object, or its envelope has other types than documented, and neither
+            id nor event.
     """
     try:
         envelope = _read_envelope(data)

@@ -36,6 +36,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from ._reading import UNREADABLE
 from .api._values import Timestamp
 from .api.events import Event, UnknownEvent
 from .errors import ProtocolViolation
@@ -342,7 +343,7 @@ def _event_time(event: Event, unit: int) -> Timestamp | None:
     """In milliseconds; None if the event has none that can be read."""
     try:
         time: Any = event.event_time if not isinstance(event, UnknownEvent) else _Dated.of(event.raw)
-    except (ProtocolViolation, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (ProtocolViolation, *UNREADABLE):
         return None
     return time if time is None else time // unit
 
