@@ -240,7 +240,35 @@ def test_plain_notation_is_exact(number: Decimal) -> None:
     text = plain(number)
     assert "E" not in text
     assert Decimal(text) == number
-    assert made(price=text).price == number
+    if -64 < number.adjusted() < 64 and len(text) < 130:
+        assert made(price=text).price == made(price=number).price == number
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(Decimal("1E+999999"), Decimal("1E-999999"), Decimal("1E+64"), Decimal("0E+999999"), 10**64),
+        pytest.param(10**5000, id="int of 5,001 digits"),
+        *("9" * 65, "9" * 5000, "0." + "0" * 5000 + "1"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_a_number_that_nobody_can_mean_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"price must be .* of at most 64 digits, not ") as caught:
+        made(price=value)
+    assert len(str(caught.value)) < 300
+    assert made(price=10**63).params()["price"] == "1" + 63 * "0"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [2**63, -(2**63) - 1, "9" * 5000, pytest.param(10**5000, id="5,001 digits"), pytest.param(-(10**5000), id="-")],
+)
+def test_an_int_beyond_64_bits_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidRequest, match="limit must be an int of 64 bits, not ") as caught:
+        made(limit=value)
+    assert caught.value.field == "limit"
+    assert made(limit=2**63 - 1).params()["limit"] == 2**63 - 1
 
 
 RULES: list[tuple[Any, dict[str, Any], str | None]] = [

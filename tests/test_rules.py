@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import ROUND_UP, Decimal
 from typing import Any
 
@@ -10,11 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bintrio._legs import ALGO_TYPES, legs_of
 from bintrio._results import decode_response
 from bintrio.api.account import Order
 from bintrio.api.filters import Filter
 from bintrio.api.general import ExchangeInformation, SymbolInfo
-from bintrio.api.trading import OrderAmendKeepPriority, OrderListPlaceOco, OrderListPlaceOpo, OrderPlace, SorOrderPlace
+from bintrio.api.trading import (
+    OrderAmendKeepPriority,
+    OrderCancel,
+    OrderCancelReplace,
+    OrderListPlace,
+    OrderListPlaceOco,
+    OrderListPlaceOpo,
+    OrderListPlaceOpoco,
+    OrderListPlaceOto,
+    OrderListPlaceOtoco,
+    OrderPlace,
+    SorOrderPlace,
+)
 from bintrio.errors import InvalidRequest
 from bintrio.rules import Circumstances, SymbolRules
 
@@ -24,13 +38,25 @@ FILTERS: dict[str, Any] = document("filters.json")
 INFORMATION: ExchangeInformation = decode_response(
     "exchangeInfo", (EXAMPLES / "exchangeInfo" / "response.json").read_bytes()
 ).result
-SYMBOL: SymbolInfo = INFORMATION.symbols[0]
+# As the document has it, but that it takes whatever there is.
+SYMBOL: SymbolInfo = msgspec.structs.replace(
+    INFORMATION.symbols[0],
+    filters=(),
+    order_types=("LIMIT", "LIMIT_MAKER", "MARKET", *sorted(ALGO_TYPES)),
+    **dict.fromkeys(
+        (
+            *("iceberg_allowed", "oco_allowed", "oto_allowed", "opo_allowed", "quote_order_qty_market_allowed"),
+            *("allow_trailing_stop", "cancel_replace_allowed", "amend_allowed", "peg_instructions_allowed"),
+        ),
+        True,
+    ),
+)
 
 
-def rules(*filters: dict[str, Any]) -> SymbolRules:
+def rules(*filters: dict[str, Any], **changed: Any) -> SymbolRules:
     """Rules of BNBBTC with these filters only."""
     found = [msgspec.convert(one, Filter) for one in filters]
-    return SymbolRules(msgspec.structs.replace(SYMBOL, filters=()), found)
+    return SymbolRules(msgspec.structs.replace(SYMBOL, **changed), found)
 
 
 def example(name: str, **changed: Any) -> SymbolRules:
@@ -66,11 +92,8 @@ def test_rules_come_from_exchange_info() -> None:
 
 
 def test_every_filter_of_the_document_is_judged_or_named_here() -> None:
-    from bintrio import rules as module
-
-    judged = {kind.__struct_config__.tag for kind in vars(module)["_CHECKS"]}
-    lists = {"MAX_NUM_ORDER_LISTS", "EXCHANGE_MAX_NUM_ORDER_LISTS", "MAX_NUM_ORDER_AMENDS"}
-    assert judged | lists == set(FILTERS)
+    for name, filter_ in FILTERS.items():
+        assert rules(filter_["example"]).unjudged == (), name
 
 
 @pytest.mark.parametrize(
@@ -90,7 +113,7 @@ def test_price_filter(order: OrderPlace, expected: list[str]) -> None:
 
 
 def test_a_zero_disables_its_part_of_the_price_filter() -> None:
-    assert example("PRICE_FILTER", minPrice="0", maxPrice="0", tickSize="0").check(limit("9999999999.123456789")) == []
+    assert example("PRICE_FILTER", minPrice="0", maxPrice="0", tickSize="0").check(limit("9999999999.12345678")) == []
 
 
 @pytest.mark.parametrize(
@@ -226,7 +249,9 @@ OCO = OrderListPlaceOco(
 
 def test_every_order_of_a_list_is_checked() -> None:
     both = rules(FILTERS["LOT_SIZE"]["example"], FILTERS["PRICE_FILTER"]["example"])
-    assert fields(both.check(OCO)) == ["above_quantity", "below_quantity", "below_stop_price"]
+    assert fields(both.check(OCO)) == ["quantity", "quantity", "below_stop_price"]
+    assert [found.leg for found in both.check(OCO)] == ["above", "below", "below"]
+    assert [found.message.partition(":")[0] for found in both.check(OCO)] == ["above", "below", "below"]
     opo = OrderListPlaceOpo(
         symbol="BNBBTC",
         working_type="LIMIT",
@@ -262,8 +287,10 @@ def test_a_routed_order_is_checked() -> None:
     assert fields(example("LOT_SIZE").check(order)) == ["quantity"]
 
 
-def test_g10_an_unknown_filter_is_not_judged() -> None:
-    assert rules({"filterType": "", "type": "MOON", "raw": ""}).check(limit()) == []
+def test_g10_an_unknown_filter_is_not_judged_and_named_as_such() -> None:
+    found = rules({"filterType": "", "type": "MOON", "raw": ""}, {"filterType": "T_PLUS_SELL"})
+    assert found.check(limit()) == []
+    assert [type(one).__name__ for one in found.unjudged] == ["UnknownFilter", "TPlusSellFilter"]
 
 
 def test_rounding() -> None:
@@ -275,6 +302,8 @@ def test_rounding() -> None:
     assert str(coarse.round_quantity(Decimal("129"), market=True)) == "120"
     assert str(coarse.round_quantity(Decimal("129"))) == "129"
     assert rules().round_price(Decimal("1.23")) == Decimal("1.23")
+    assert str(found.round_price("1.2345678")) == str(found.round_price(Decimal("1.2345678")))
+    assert found.round_quantity(7) == 7
     assert example("LOT_SIZE", stepSize="0").round_quantity(Decimal("1.23")) == Decimal("1.23")
 
 
@@ -290,3 +319,271 @@ def test_a_rounded_price_is_on_the_tick_and_near(price: Decimal) -> None:
 def test_a_rounded_quantity_is_never_more(quantity: Decimal) -> None:
     rounded = SymbolRules.of(INFORMATION, "BNBBTC").round_quantity(quantity)
     assert 0 <= quantity - rounded < Decimal("0.001")
+
+
+# What is not judged is refused
+
+
+@pytest.mark.parametrize("order", [OrderCancel(symbol="BNBBTC", order_id=1), None, 7, OrderPlace, "BUY"])
+def test_what_is_no_new_order_is_refused(order: Any) -> None:
+    with pytest.raises(InvalidRequest, match="check judges new orders, order lists and amendments, not ") as caught:
+        rules().check(order)
+    assert caught.value.field == "order"
+
+
+def test_an_order_for_another_symbol_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="the rules are those of BNBBTC, the order is for 'BTCUSDT'"):
+        rules().check(limit(symbol="BTCUSDT"))
+
+
+MISTAKES: list[tuple[Callable[[Any], object], str]] = [
+    (lambda wrong: SymbolRules(wrong), "symbol"),
+    (lambda wrong: SymbolRules.of(wrong, "BNBBTC"), "information"),
+    (lambda wrong: SymbolRules.of(INFORMATION, wrong), "symbol"),
+    (lambda wrong: rules().check(limit(), wrong), "known"),
+    (lambda wrong: rules().round_price(wrong), "price"),
+    (lambda wrong: rules().round_quantity(wrong), "quantity"),
+    (lambda wrong: rules().round_price(1, wrong), "rounding"),
+    (lambda wrong: rules().round_quantity(1, rounding=wrong), "rounding"),
+    (lambda wrong: Circumstances(reference_price=wrong), "reference_price"),
+    (lambda wrong: Circumstances(holding=wrong), "holding"),
+    (lambda wrong: Circumstances(open_orders=wrong), "open_orders"),
+    (lambda wrong: Circumstances(open_order_lists=wrong), "open_order_lists"),
+    (lambda wrong: Circumstances(amendments=wrong), "amendments"),
+]
+
+
+@pytest.mark.parametrize(("call", "field"), MISTAKES)
+@pytest.mark.parametrize("wrong", [1.5, "up", [7], {}, -1, b"1", object(), Decimal("NaN")], ids=repr)
+def test_arguments_that_cannot_be_right_are_refused(call: Callable[[Any], object], field: str, wrong: Any) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        call(wrong)
+    assert caught.value.field == field
+
+
+def test_circumstances_take_what_requests_take() -> None:
+    assert Circumstances(reference_price="1.5", holding=7) == Circumstances(  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        reference_price=Decimal("1.5"), holding=Decimal(7)
+    )
+
+
+# What the symbol allows
+
+
+def build(kind: Any, values: dict[str, Any]) -> Any:
+    return kind(**values)
+
+
+def oto(**more: Any) -> Any:
+    known: dict[str, Any] = {
+        "symbol": "BNBBTC",
+        "working_type": "LIMIT",
+        "working_side": "BUY",
+        "working_time_in_force": "GTC",
+        "working_price": 1,
+        "working_quantity": 1,
+        "pending_type": "LIMIT",
+        "pending_side": "SELL",
+        "pending_price": 1,
+        "pending_quantity": 1,
+        "pending_time_in_force": "GTC",
+    }
+    return build(OrderListPlaceOto, known | more)
+
+
+def old_oco(**more: Any) -> Any:
+    known: dict[str, Any] = {"symbol": "BNBBTC", "side": "SELL", "price": 2, "quantity": 1, "stop_price": 1}
+    return build(OrderListPlace, known | more)
+
+
+def otoco(kind: Any = OrderListPlaceOtoco, **more: Any) -> Any:
+    known: dict[str, Any] = {
+        "symbol": "BNBBTC",
+        "working_type": "LIMIT",
+        "working_side": "BUY",
+        "working_time_in_force": "GTC",
+        "working_price": 1,
+        "working_quantity": 1,
+        "pending_side": "SELL",
+        "pending_above_type": "LIMIT_MAKER",
+        "pending_above_price": 2,
+        "pending_below_type": "STOP_LOSS",
+        "pending_below_stop_price": 1,
+    }
+    return build(kind, known | ({"pending_quantity": 1} if kind is OrderListPlaceOtoco else {}) | more)
+
+
+def opo() -> Any:
+    more: dict[str, Any] = {
+        "symbol": "BNBBTC",
+        "working_type": "LIMIT",
+        "working_side": "BUY",
+        "working_price": 1,
+        "working_quantity": 1,
+        "working_time_in_force": "GTC",
+        "pending_type": "MARKET",
+        "pending_side": "SELL",
+    }
+    return build(OrderListPlaceOpo, more)
+
+
+def replacement(**more: Any) -> Any:
+    known: dict[str, Any] = {"symbol": "BNBBTC", "side": "BUY", "type": "LIMIT", "time_in_force": "GTC", "price": 1}
+    return build(
+        OrderCancelReplace,
+        known | {"quantity": 1, "cancel_replace_mode": "STOP_ON_FAILURE", "cancel_order_id": 5} | more,
+    )
+
+
+AMENDMENT = OrderAmendKeepPriority(symbol="BNBBTC", order_id=1, new_qty=1)
+ROUTED = SorOrderPlace(symbol="BNBBTC", side="BUY", type="MARKET", quantity=1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "order", "expected"),
+    [
+        ({"status": "BREAK"}, limit(), ("status", None)),
+        ({"is_spot_trading_allowed": False}, limit(), ("isSpotTradingAllowed", None)),
+        ({"order_types": ("LIMIT",)}, market(quantity=1), ("orderTypes", "type")),
+        ({"iceberg_allowed": False}, limit(iceberg_qty=1), ("icebergAllowed", "iceberg_qty")),
+        ({"iceberg_allowed": False}, old_oco(limit_iceberg_qty=1), ("icebergAllowed", "limit_iceberg_qty")),
+        (
+            {"allow_trailing_stop": False},
+            limit(type="STOP_LOSS", trailing_delta=9),
+            ("allowTrailingStop", "trailing_delta"),
+        ),
+        (
+            {"peg_instructions_allowed": False},
+            limit(price=None, peg_price_type="MARKET_PEG"),
+            ("pegInstructionsAllowed", "peg_price_type"),
+        ),
+        (
+            {"quote_order_qty_market_allowed": False},
+            market(quote_order_qty=1),
+            ("quoteOrderQtyMarketAllowed", "quote_order_qty"),
+        ),
+        ({"oco_allowed": False}, OCO, ("ocoAllowed", None)),
+        ({"oco_allowed": False}, old_oco(), ("ocoAllowed", None)),
+        ({"oto_allowed": False}, oto(), ("otoAllowed", None)),
+        ({"oto_allowed": False}, otoco(), ("otoAllowed", None)),
+        ({"opo_allowed": False}, opo(), ("opoAllowed", None)),
+        ({"opo_allowed": False}, otoco(OrderListPlaceOpoco), ("opoAllowed", None)),
+        ({"cancel_replace_allowed": False}, replacement(), ("cancelReplaceAllowed", None)),
+        ({"amend_allowed": False}, AMENDMENT, ("amendAllowed", None)),
+        (
+            {"allowed_self_trade_prevention_modes": ()},
+            limit(self_trade_prevention_mode=SYMBOL.allowed_self_trade_prevention_modes[0]),
+            ("allowedSelfTradePreventionModes", "self_trade_prevention_mode"),
+        ),
+        (
+            {"quote_asset_precision": 3},
+            market(quote_order_qty="1.0001"),
+            ("quoteAssetPrecision", "quote_order_qty"),
+        ),
+        ({"base_asset_precision": 3}, limit(quantity="1.0001"), ("baseAssetPrecision", "quantity")),
+    ],
+)
+def test_what_a_symbol_does_not_allow_is_named(changed: Any, order: Any, expected: tuple[str, str | None]) -> None:
+    assert rules().check(order) == []
+    (found,) = rules(**changed).check(order)
+    assert (found.filter, found.field) == expected
+
+
+def test_orders_are_routed_for_some_symbols_only() -> None:
+    assert rules().check(ROUTED) == []
+    assert [found.filter for found in SymbolRules(SYMBOL, routed=False).check(ROUTED)] == ["sors"]
+    assert SymbolRules(SYMBOL, routed=False).check(limit()) == []
+    assert SymbolRules(SYMBOL, routed=True).check(ROUTED) == []
+    assert SymbolRules.of(INFORMATION, "BNBBTC").routed is any(
+        "BNBBTC" in sor.symbols for sor in INFORMATION.sors or ()
+    )
+
+
+# Lists
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        (limit(), [(None, "LIMIT", "BUY", 1)]),
+        (OCO, [("above", "LIMIT_MAKER", "SELL", Decimal("0.0015")), ("below", "STOP_LOSS", "SELL", Decimal("0.0015"))]),
+        (old_oco(), [("limit", "LIMIT_MAKER", "SELL", 1), ("stop", "STOP_LOSS", "SELL", 1)]),
+        (
+            old_oco(stop_limit_price=1, stop_limit_time_in_force="GTC"),
+            [("limit", "LIMIT_MAKER", "SELL", 1), ("stop", "STOP_LOSS_LIMIT", "SELL", 1)],
+        ),
+        (oto(), [("working", "LIMIT", "BUY", 1), ("pending", "LIMIT", "SELL", 1)]),
+        (opo(), [("working", "LIMIT", "BUY", 1), ("pending", "MARKET", "SELL", None)]),
+        (
+            otoco(),
+            [
+                ("working", "LIMIT", "BUY", 1),
+                ("pending_above", "LIMIT_MAKER", "SELL", 1),
+                ("pending_below", "STOP_LOSS", "SELL", 1),
+            ],
+        ),
+        (
+            otoco(pending_below_type=None, pending_below_stop_price=None),
+            [("working", "LIMIT", "BUY", 1), ("pending_above", "LIMIT_MAKER", "SELL", 1)],
+        ),
+        (
+            otoco(OrderListPlaceOpoco),
+            [
+                ("working", "LIMIT", "BUY", 1),
+                ("pending_above", "LIMIT_MAKER", "SELL", None),
+                ("pending_below", "STOP_LOSS", "SELL", None),
+            ],
+        ),
+    ],
+)
+def test_the_orders_of_a_request(order: Any, expected: list[Any]) -> None:
+    assert [(leg.name, leg.type, leg.side, leg.quantity) for leg in legs_of(order)] == expected
+    names = {field.name for field in msgspec.structs.fields(order)}
+    assert all(parameter in names for leg in legs_of(order) for parameter in leg.parameters.values())
+
+
+def test_the_old_oco_list_is_judged() -> None:
+    both = rules(FILTERS["LOT_SIZE"]["example"], FILTERS["PRICE_FILTER"]["example"])
+    wrong = old_oco(
+        price="0.0000015", quantity="0.0015", stop_limit_price="0.0000025", stop_price="0.0000035",
+        stop_limit_time_in_force="GTC", limit_iceberg_qty="0.0025", stop_iceberg_qty="0.0035",
+    )  # fmt: skip
+    assert [(found.leg, found.field) for found in both.check(wrong)] == [
+        *(("limit", "quantity"), ("limit", "limit_iceberg_qty"), ("limit", "price")),
+        *(("stop", "quantity"), ("stop", "stop_iceberg_qty"), ("stop", "stop_limit_price"), ("stop", "stop_price")),
+    ]
+
+
+@pytest.mark.parametrize("scope", ["", "EXCHANGE_"])
+@pytest.mark.parametrize(
+    ("order", "added", "algo"),
+    [(limit(), 1, 0), (OCO, 2, 1), (old_oco(), 2, 1), (oto(), 2, 0), (opo(), 2, 0), (otoco(), 3, 1)],
+)
+def test_all_orders_of_a_list_count(scope: str, order: Any, added: int, algo: int) -> None:
+    there = Circumstances(open_orders=[open_order()])
+    assert example(f"{scope}MAX_NUM_ORDERS", maxNumOrders=1 + added).check(order, there) == []
+    (found,) = example(f"{scope}MAX_NUM_ORDERS", maxNumOrders=added).check(order, there)
+    assert found.message == f"1 orders already, and {added} more, of {added}"
+    there = Circumstances(open_orders=[open_order(type="STOP_LOSS")])
+    assert len(example(f"{scope}MAX_NUM_ALGO_ORDERS", maxNumAlgoOrders=algo).check(order, there)) == bool(algo)
+    assert example(f"{scope}MAX_NUM_ALGO_ORDERS", maxNumAlgoOrders=1 + algo).check(order, there) == []
+
+
+def test_an_order_that_is_replaced_makes_room() -> None:
+    one = example("MAX_NUM_ORDERS", maxNumOrders=1)
+    for there, order, is_room in (
+        (open_order(order_id=5), replacement(), True),
+        (open_order(order_id=6), replacement(), False),
+        (open_order(client_order_id="a"), replacement(cancel_order_id=None, cancel_orig_client_order_id="a"), True),
+        (open_order(client_order_id="b"), replacement(cancel_order_id=None, cancel_orig_client_order_id="a"), False),
+    ):
+        assert (one.check(order, Circumstances(open_orders=[there])) == []) is is_room
+
+
+def test_a_stop_loss_without_a_price_is_worth_the_reference_price() -> None:
+    one = example("MIN_NOTIONAL", minNotional="10")
+    stop = limit(None, "4", type="STOP_LOSS", time_in_force=None, stop_price="9")
+    assert one.check(stop) == []
+    assert [found.message for found in one.check(stop, Circumstances(reference_price=Decimal(2)))] == [
+        "price * quantity: 8 is below 10"
+    ]

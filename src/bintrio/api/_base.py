@@ -43,6 +43,7 @@ from typing import (
 
 import msgspec
 
+from bintrio._shown import shown
 from bintrio.errors import InvalidRequest
 
 from ._values import plain
@@ -67,6 +68,10 @@ userDataStream.subscribe, which needs a session that is logged on but takes no p
 
 # Where camelCase begins a new word.
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])[A-Z]")
+
+_LONGEST_NUMBER: Final = 64
+"""Digits before the point, and behind it, that a number may have: the exchange takes far fewer, and ``1E+999999``
+written out is a million."""
 
 # DECIMAL parameters as the exchange reads them: no sign, no exponent ("Illegal characters", -1100).
 _PLAIN_NUMBER: Final = re.compile(r"\d+(\.\d*)?|\.\d+")
@@ -307,26 +312,46 @@ def _as_plain(value: str | int) -> str | int:
 
 def _decimal(value: Any) -> Decimal | None:
     if value.__class__ is not Decimal:
-        if isinstance(value, str):
-            return Decimal(value) if _PLAIN_NUMBER.fullmatch(value) and value.isascii() else None
-        if not isinstance(value, int | Decimal) or isinstance(value, bool):
+        if not (_is_number(value) if isinstance(value, str) else _is_exact(value)):
             return None
         value = Decimal(value)
-    return value if value.is_finite() and not value.is_signed() else None
+    is_right = value.is_finite() and not value.is_signed() and -_LONGEST_NUMBER < value.adjusted() < _LONGEST_NUMBER
+    return value if is_right else None
+
+
+def _is_number(text: str) -> bool:
+    return len(text) <= 2 * _LONGEST_NUMBER + 1 and text.isascii() and _PLAIN_NUMBER.fullmatch(text) is not None
+
+
+def _is_exact(value: Any) -> bool:
+    return isinstance(value, int | Decimal) and not isinstance(value, bool)
+
+
+def number(name: str, value: Any) -> Decimal:
+    """A price or quantity from what requests take for one.
+
+    Raises:
+        InvalidRequest: it is none; ``name`` is told as the field.
+    """
+    exact = _decimal(value)
+    if exact is None:
+        raise InvalidRequest(f"{name} must be {_NUMBER}, not {_shown_number(value)}", field=name)
+    return exact
 
 
 def _duration(value: Any) -> Decimal | int | None:
     exact = _decimal(value)
-    return int(exact) if exact is not None and exact == exact.to_integral_value() else exact
+    return _integer(int(exact)) if exact is not None and exact == exact.to_integral_value() else exact
 
 
 def _integer(value: Any) -> int | None:
-    if value.__class__ is int:
-        return value
     if isinstance(value, str):
         digits = value.removeprefix("-")
-        return int(value) if digits.isascii() and digits.isdecimal() else None
-    return int(value) if isinstance(value, int) and not isinstance(value, bool) else None
+        is_number = len(value) <= _LONGEST_NUMBER and digits.isascii() and digits.isdecimal()
+        value = int(value) if is_number else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return int(value) if -(2**63) <= value < 2**63 else None
 
 
 def _boolean(value: Any) -> bool | None:
@@ -355,19 +380,20 @@ _KINDS: Final[dict[Any, Callable[[Any], Any]]] = {
     Sequence: _strings,
 }
 
-_EXACT: Final[dict[Callable[[Any], Any], type]] = {_boolean: bool, _integer: int, _string: str}
+# Not int: one of 5,000 digits is an int as well.
+_EXACT: Final[dict[Callable[[Any], Any], type]] = {_boolean: bool, _string: str}
 _MENDED: Final[dict[Callable[[Any], Any], Callable[[Any], Any]]] = {
     _decimal: _as_plain,
     _duration: _as_plain,
     _strings: list,
 }
 
-_NUMBER: Final = "a finite Decimal, int or numeric string that is not negative"
+_NUMBER: Final = f"a finite Decimal, int or numeric string that is not negative, of at most {_LONGEST_NUMBER} digits"
 _EXPECTED: Final[dict[Callable[[Any], Any], str]] = {
     _decimal: _NUMBER,
     _duration: _NUMBER,
     _boolean: "a bool",
-    _integer: "an int",
+    _integer: "an int of 64 bits",
     _string: "a str that is not empty",
     _strings: "a sequence of str that is not empty",
 }
@@ -384,10 +410,15 @@ def _kind(annotation: Any) -> Callable[[Any], Any]:
 
 
 def _complaint(method: str, parameter: Parameter, value: Any) -> str:
-    said = f"{method}: {parameter.name} must be {_EXPECTED[parameter.kind]}, not {type(value).__name__} {value!r:.80}"
-    if isinstance(value, float) and _EXPECTED[parameter.kind] is _NUMBER:
-        said += f"; a float has no exact decimal value, write Decimal({str(value)!r})"
-    return said
+    expected = _EXPECTED[parameter.kind]
+    found = _shown_number(value) if expected is _NUMBER else shown(value)
+    return f"{method}: {parameter.name} must be {expected}, not {found}"
+
+
+def _shown_number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{shown(value)}; a float has no exact decimal value, write Decimal({str(value)!r})"
+    return shown(value)
 
 
 # Rules between parameters. Names are Python names; "given" means not None; "a|b" means at least one of them.

@@ -252,7 +252,7 @@ class Sandbox:
         Raises:
             Refusal: there is not enough.
         """
-        self.deposit(asset, -amount, uid=uid)
+        self.deposit(asset, amount.copy_negate(), uid=uid)
 
     def quote(self, symbol: str, bid: Decimal, ask: Decimal, quantity: Decimal) -> None:
         """Let the market maker buy and sell at these prices; its earlier orders for the symbol are canceled.

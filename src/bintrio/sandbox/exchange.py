@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from bintrio._exact import in_exact
 from bintrio._json import write_event, write_reply
 from bintrio._requests import RequestId
 from bintrio.api._base import Api, Request, catalogue
@@ -111,6 +112,7 @@ class Exchange:
         self._order_budgets: dict[int, OrderBudget] = {}
         self._deliveries: list[Delivery] = []
 
+    @in_exact
     def open_account(self, account: SandboxAccount) -> None:
         """Add an account with its keys.
 
@@ -133,6 +135,7 @@ class Exchange:
 
     # Requests
 
+    @in_exact
     def execute(self, session: Session, budget: AddressBudget, incoming: Incoming, now: int) -> Answer:
         """Do what a request asks, or refuse it."""
         context = _Context(session, budget, incoming.params, now)
@@ -154,6 +157,7 @@ class Exchange:
             rate_limits=self._rate_limits(context),
         )
 
+    @in_exact
     def refuse(self, session: Session, budget: AddressBudget, refusal: Refusal, now: int) -> Answer:
         """The answer to a message that is no request, or one that is not to be executed."""
         budget.weight.add(1, now)
@@ -208,16 +212,19 @@ class Exchange:
 
     # Events
 
+    @in_exact
     def take_deliveries(self) -> list[Delivery]:
         """The events since the last call, in their order."""
         deliveries, self._deliveries = self._deliveries, []
         return deliveries
 
+    @in_exact
     def announce(self, event: KnownEvent) -> None:
         """Send an event to every connection, subscribed or not."""
         for session in self.sessions:
             self._deliver(session, None, event)
 
+    @in_exact
     def transfer(self, uid: int, asset: str, amount: Decimal, now: int) -> None:
         """Deposit, or with a negative amount withdraw.
 
@@ -227,6 +234,7 @@ class Exchange:
         self.engine.transfer(self.engine.accounts[uid], asset, amount, now)
         self._distribute(now)
 
+    @in_exact
     def place(self, uid: int, request: OrderPlace, now: int) -> Order:
         """Place an order from within, past all limits.
 
@@ -237,6 +245,7 @@ class Exchange:
         self._distribute(now)
         return order
 
+    @in_exact
     def cancel_all(self, uid: int, symbol: str, now: int) -> None:
         """Cancel an account's open orders from within."""
         account = self.engine.accounts[uid]

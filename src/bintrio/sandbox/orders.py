@@ -12,6 +12,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from bintrio._exact import EXACT
 from bintrio.api import account as account_api
 from bintrio.api._values import (
     ExecutionType,
@@ -127,7 +128,7 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
     @property
     def remaining(self) -> Decimal:
         """Of the base asset, still to trade."""
-        return self.quantity - self.executed
+        return EXACT.subtract(self.quantity, self.executed)
 
     def crosses(self, price: Decimal) -> bool:
         """Whether it may trade at a price."""

@@ -1,0 +1,52 @@
+"""Decimal arithmetic of our own: no result depends on the context that a program has set for its sums.
+
+What rounds, signals or refuses by Python's current context, every operator for instance, goes through `EXACT` instead:
+``EXACT.multiply(price, quantity)``. Where whole modules calculate, as in the sandbox, they run `in_exact`. Free of the
+context are comparisons of finite numbers, `int`, `str` but for its ``E``, and making a `Decimal` of an int or of text
+that is a number.
+
+What is written here is all that a context has: what is left out would be copied from `decimal.DefaultContext`, which a
+program may have changed as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import (
+    MAX_EMAX,
+    MIN_EMIN,
+    ROUND_HALF_EVEN,
+    Context,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+    localcontext,
+)
+from functools import wraps
+from typing import Final, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+EXACT: Final = Context(
+    # Enough for any price times any quantity that a request takes, without rounding.
+    prec=160,
+    rounding=ROUND_HALF_EVEN,
+    Emin=MIN_EMIN,
+    Emax=MAX_EMAX,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[InvalidOperation, DivisionByZero, Overflow],
+)
+
+
+def in_exact(function: Callable[P, R]) -> Callable[P, R]:
+    """A function whose operators calculate as `EXACT` does."""
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        with localcontext(EXACT):
+            return function(*args, **kwargs)
+
+    return run
