@@ -29,7 +29,7 @@ from .sites import PACKAGE, ROOT, Place, Site, Source, changed_lines, modules
 
 FORK: Final = multiprocessing.get_context("fork")
 OPTIONS: Final = (
-    *("-q", "-x", "-m", "not extra", "-p", "no:cacheprovider"),
+    *("-q", "-m", "not extra", "-p", "no:cacheprovider"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # what is imported before the fork
 )
 PRELOADED: Final = (
@@ -107,9 +107,10 @@ def _record(copy: Path, tests: Sequence[str]) -> None:
     found: dict[str, dict[int, list[str]]] = {}
     for module, path in modules(copy).items():
         lines = tracer.get_data().contexts_by_lineno(str(copy / path))
-        found[module] = {line: sorted(filter(None, contexts)) for line, contexts in lines.items() if any(contexts)}
-    (copy / "coverage.json").write_bytes(msgspec.json.encode(Coverage("", recorder.seconds, found)))
-    _leave(int(code))
+        passed = {line: sorted(recorder.seconds.keys() & contexts) for line, contexts in lines.items()}
+        found[module] = {line: tests for line, tests in passed.items() if tests}
+    (copy / "coverage.json").write_bytes(msgspec.json.encode(Coverage("", recorder.seconds, found, recorder.failed)))
+    _leave(0 if code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) else 1)
 
 
 def _judge(copy: Path, module: str, tests: Sequence[str], seconds: Mapping[str, float]) -> None:
@@ -119,7 +120,7 @@ def _judge(copy: Path, module: str, tests: Sequence[str], seconds: Mapping[str, 
     for own in (True, False):
         group = [test for test in tests if is_own(module, test) is own]
         files = sorted({test.partition("::")[0] for test in group})
-        if files and pytest.main([*OPTIONS, *files], plugins=[Chosen(group, seconds, copy / "running")]):
+        if files and pytest.main(["-x", *OPTIONS, *files], plugins=[Chosen(group, seconds, copy / "running")]):
             _leave(1)
     _leave(0)
 
@@ -141,8 +142,10 @@ def measured(copy: Path, kept: Path, digest: str, tests: Sequence[str]) -> Cover
     process.start()
     process.join()
     if process.exitcode != 0:
-        raise SystemExit((copy / "output").read_text()[-3000:] + "\nThey must pass before one can fail for a mutant.")
+        raise SystemExit((copy / "output").read_text()[-3000:])
     coverage = msgspec.json.decode((copy / "coverage.json").read_bytes(), type=Coverage)
+    for test in coverage.failed:
+        print(f"Left out, because it fails without a mutant: {test}", flush=True)
     coverage.digest = digest
     kept.write_bytes(msgspec.json.encode(coverage))
     return coverage

@@ -29,6 +29,8 @@ class Coverage(msgspec.Struct):
     seconds: dict[str, float]
     tests: dict[str, dict[int, list[str]]]
     """By module and line."""
+    failed: list[str] = []
+    """Those that fail as it is, and so tell nothing."""
 
     def choose(self, source: Source, line: int, uses: Uses) -> list[str]:
         """The tests to run for a change of a line: those of the module's own file, then others, quick ones first."""
@@ -86,11 +88,12 @@ def uses(sources: Iterable[Source]) -> Uses:
 
 
 class Recorder:
-    """A plugin of pytest: tells coverage which test is running, and takes its time."""
+    """A plugin of pytest: tells coverage which test is running, and takes the time of those that pass."""
 
     def __init__(self, tracer: Any) -> None:
         self.tracer = tracer
         self.seconds: dict[str, float] = {}
+        self.failed: list[str] = []
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -100,5 +103,11 @@ class Recorder:
         try:
             return (yield)
         finally:
-            self.seconds[item.nodeid] = time.perf_counter() - started
+            if item.nodeid not in self.failed:
+                self.seconds[item.nodeid] = time.perf_counter() - started
             self.tracer.switch_context("")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """After each part of a test."""
+        if report.failed:
+            self.failed.append(report.nodeid)
