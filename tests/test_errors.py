@@ -143,7 +143,9 @@ def test_a_refusal_gives_its_hint() -> None:
 def test_retry_after_may_be_missing(data: Any, expected: int | None) -> None:
     """Inconsistency 4."""
     error = Banned("ping", status=418, code=-1003, message="Banned.", data=data)
-    assert error.retry_after == error.until == expected
+    assert error.retry_at == expected
+    with pytest.deprecated_call():
+        assert error.retry_after == expected
 
 
 def test_a_partly_done_call_has_no_halves_unless_they_were_told_apart() -> None:

@@ -97,9 +97,9 @@ def test_inconsistency_03_rate_limits_are_optional(method: str) -> None:
 def test_inconsistency_04_retry_after_is_optional() -> None:
     limited = decoded("order.cancelReplace/response-order-limit-do-nothing").error
     assert isinstance(limited, RateLimited)
-    assert limited.retry_after is None
+    assert limited.retry_at is None
     banned = decoded("_general/ip-limits-banned-418", "ping").error
-    assert banned.retry_after == banned.data["retryAfter"]
+    assert banned.retry_at == banned.data["retryAfter"]
 
 
 def test_inconsistency_05_a_revoked_session_answers_nobody() -> None:

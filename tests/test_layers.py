@@ -53,6 +53,8 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "_signing",
         "_settings",
         "_clock",
+        "_holds",
+        "_budget",
         "_ledger",
         "_succession",
         "times",
@@ -64,7 +66,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "_confirmation",
     ),
     # 2: one connection
-    ("_rotation", "_tasks", "_streams", "_privacy", "_wire", "_subscriptions", "_connection"),
+    ("_rotation", "_tasks", "_streams", "_privacy", "_wire", "_subscriptions", "_throttle", "_connection"),
     # 3: the client, and the sandbox, which is one room: within it only cycles are forbidden
     ("_calls", "_methods", "_supervisor", "_by_hand", "_outcomes", "session", "sandbox.*"),
     # 4: what puts them together, free to import anything

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bintrio._ledger import LONGEST_FLIGHT, MARGIN, UNSTATED_BACK_OFF, Charge, Cost, Ledger, LocalLedger
+from bintrio._budget import CANCEL_RESERVE, OWN_RESERVE, Charge, Cost, Purpose
+from bintrio._holds import Hold, Refusal
+from bintrio._ledger import LONGEST_FLIGHT, MARGIN, UNSTATED_BACK_OFF, Ledger, LocalLedger
 from bintrio.api._values import RateLimit
 from bintrio.errors import InvalidRequest
 
@@ -33,15 +35,20 @@ def orders_a_day(count: int | None = None, limit: int = 8) -> RateLimit:
 
 
 def published(limit_type: str, interval: str, number: int, count: int | None = None) -> RateLimit:
-    """A limit of 1 as it comes off the wire, whatever the exchange calls it."""
-    fields = {"rateLimitType": limit_type, "interval": interval, "intervalNum": number, "limit": 1, "count": count}
+    """A limit of 2 as it comes off the wire, whatever the exchange calls it."""
+    fields = {"rateLimitType": limit_type, "interval": interval, "intervalNum": number, "limit": 2, "count": count}
     return msgspec.convert(fields, RateLimit)
 
 
-def ledger_of(*limits: RateLimit, margin: int = 0) -> LocalLedger:
-    ledger = LocalLedger(margin)
+def ledger_of(*limits: RateLimit, margin: int = 0, reserve: int = 0) -> LocalLedger:
+    """A ledger whose local time is the exchange's."""
+    ledger = LocalLedger(margin, reserve=reserve)
     ledger.record(limits, NOON)
     return ledger
+
+
+def hold(ledger: Ledger, wait: int | None, *, now: int = NOON, code: int = -1003) -> Hold:
+    return ledger.hold(Refusal(429, code, "slow down", wait), now)
 
 
 def weight_used(ledger: LocalLedger, now: int = NOON) -> int:
@@ -85,7 +92,7 @@ def test_windows_are_aligned_to_the_clock(interval: str, number: int, length: in
     ledger = LocalLedger(margin=0)
     ledger.record([published("ORDERS", interval, number)], NOON)
     now = NOON + 1_234
-    ledger.settle(ledger.charge(Cost(orders=1), now), [], now)
+    ledger.settle(ledger.charge(Cost(orders=2), now), [], now)
     assert ledger.delay(Cost(orders=1), now) == (length - now % length) / 1000
     turn = now + length - now % length
     assert ledger.delay(Cost(orders=1), turn - 1) == 0.001
@@ -95,8 +102,8 @@ def test_windows_are_aligned_to_the_clock(interval: str, number: int, length: in
 def test_g8_a_new_limit_is_taken_over() -> None:
     ledger = ledger_of(weight(limit=10))
     ledger.charge(Cost(weight=8), NOON)
-    ledger.record([weight(limit=6)], NOON)
-    assert ledger.used("REQUEST_WEIGHT", NOON) == [(weight(limit=6), 8)]
+    ledger.record([weight(limit=7)], NOON)
+    assert ledger.used("REQUEST_WEIGHT", NOON) == [(weight(limit=7), 8)]
     assert ledger.delay(Cost(weight=1), NOON) == 60
     assert ledger.delay(Cost(), NOON) == 0
 
@@ -140,10 +147,34 @@ def test_a_limit_that_an_answer_tells_of_counts_what_it_settles_on_both_sides_of
     assert weight_used(ledger, turn + MARGIN + MINUTE) == 0
 
 
-def test_a_limit_that_a_very_late_answer_tells_of_does_not_count_what_it_settles() -> None:
+def test_g8_what_was_used_before_a_limit_was_known_counts() -> None:
     ledger = LocalLedger(margin=0)
-    ledger.settle(ledger.charge(Cost(orders=3), NOON), [orders()], NOON + 20 * SECOND)
-    assert ledger.used("ORDERS", NOON + 20 * SECOND) == [(orders(), 0)]
+    for at in (NOON, NOON + 30 * SECOND):
+        ledger.settle(ledger.charge(Cost(weight=3), at), [], at)
+    ledger.record([weight()], NOON + 40 * SECOND)
+    assert weight_used(ledger, NOON + 40 * SECOND) == 6
+    assert weight_used(ledger, NOON + MINUTE) == 0
+
+
+def test_g8_what_was_used_in_windows_that_are_over_does_not_count_to_the_minute() -> None:
+    ledger = LocalLedger(margin=0)
+    for minute in range(3000):
+        at = NOON + minute * MINUTE
+        ledger.settle(ledger.charge(Cost(weight=1, orders=1), at), [], at)
+    ledger.record([weight(), orders_a_day()], NOON + 2999 * MINUTE)
+    assert weight_used(ledger, NOON + 2999 * MINUTE) <= 2
+    ((_, used),) = ledger.used("ORDERS", NOON + 2999 * MINUTE)
+    assert 839 <= used <= 841  # since midnight
+    assert len(ledger._history) < 1500
+
+
+def test_g8_what_was_used_close_to_a_turn_before_a_limit_was_known_counts_in_the_next_window_too() -> None:
+    ledger = LocalLedger(MARGIN)
+    close = NOON + MINUTE - MARGIN
+    ledger.settle(ledger.charge(Cost(weight=3), close), [], close)
+    ledger.record([weight()], close)
+    assert weight_used(ledger, close + 2 * MARGIN) == 3
+    assert weight_used(ledger, close + MINUTE + 2 * MARGIN) == 0
 
 
 @pytest.mark.parametrize(
@@ -364,56 +395,239 @@ def test_a_clock_that_steps_back_does_not_bring_back_a_window() -> None:
     assert charge.at == NOON + MINUTE
 
 
-# Backing off
+# Holds
 
 
-def test_g8_after_418_nothing_goes_out_before_retry_after() -> None:
+def test_g8_after_418_nothing_goes_out_before_its_time() -> None:
     ledger = LocalLedger()
-    ledger.back_off(NOON + 3 * MINUTE, NOON)
-    for cost in (Cost(), Cost(weight=1), Cost(orders=1), Cost(connections=1)):
-        assert ledger.delay(cost, NOON) == 180 + MARGIN / 1000
-    assert ledger.delay(Cost(), NOON + 3 * MINUTE + MARGIN) == 0
+    held = hold(ledger, 3 * MINUTE)
+    assert held == Hold(NOON + 3 * MINUTE, 429, -1003, "slow down")
+    for cost in (Cost(), Cost(weight=1), Cost(orders=1), Cost(connections=1), Cost(weight=1, purpose="own")):
+        assert ledger.delay(cost, NOON) == 180
+        assert ledger.held(cost, NOON) == held
+    assert ledger.delay(Cost(), NOON + 3 * MINUTE) == 0
+    assert ledger.held(Cost(), NOON + 3 * MINUTE) is None
 
 
 def test_g8_too_many_orders_hold_orders_only() -> None:
     ledger = LocalLedger(margin=0)
-    ledger.back_off(NOON + DAY // 2, NOON, "orders")
+    held = hold(ledger, DAY // 2, code=-1015)
     assert ledger.delay(Cost(weight=1, orders=1), NOON) == 43_200
     assert ledger.delay(Cost(weight=1), NOON) == 0
+    assert ledger.held(Cost(orders=1), NOON) == held
+    assert ledger.held(Cost(weight=1), NOON) is None
 
 
-def test_an_earlier_retry_after_does_not_shorten_a_later_one() -> None:
+def test_an_earlier_end_does_not_shorten_a_later_one() -> None:
     ledger = LocalLedger(margin=0)
-    ledger.back_off(NOON + 3 * MINUTE, NOON)
-    ledger.back_off(NOON + 2 * MINUTE, NOON)
+    hold(ledger, 3 * MINUTE)
+    hold(ledger, 2 * MINUTE)
     assert ledger.delay(Cost(), NOON) == 180
 
 
-def test_g8_without_retry_after_the_full_window_decides() -> None:
+def test_g8_without_a_time_the_full_window_decides() -> None:
     ledger = ledger_of(weight(10), orders(5), orders_a_day(8), margin=0)
-    ledger.back_off(None, NOON)
+    hold(ledger, None)
     assert ledger.delay(Cost(), NOON) == 60
-    ledger.back_off(None, NOON, "orders")
+    hold(ledger, None, code=-1015)
     assert ledger.delay(Cost(orders=1), NOON) == 43_200
 
 
 @pytest.mark.parametrize("known", [(), (weight(3), orders(2))])
 def test_g8_without_any_reason_a_minute_is_waited(known: tuple[RateLimit, ...]) -> None:
     ledger = ledger_of(*known)
-    ledger.back_off(None, NOON)
+    hold(ledger, None)
     assert ledger.delay(Cost(), NOON) == UNSTATED_BACK_OFF / 1000
 
 
-@pytest.mark.parametrize("until", [10**400, -(10**400)])
-def test_a_retry_after_beyond_all_measure_is_survived(until: int) -> None:
+def test_g8_a_hold_is_told_at_once_to_all_who_watch() -> None:
     ledger = LocalLedger()
-    ledger.back_off(until, NOON)
-    assert (ledger.delay(Cost(), NOON) > DAY) == (until > 0)
+    told: list[Hold] = []
+    other: list[Hold] = []
+    ledger.watch(told.append)
+    ledger.watch(other.append)
+    first = hold(ledger, MINUTE)
+    ledger.unwatch(other.append)
+    ledger.unwatch(other.append)
+    second = hold(ledger, None, code=-1015)
+    assert (told, other) == ([first, second], [first])
+
+
+# The exchange's clock
+
+
+@pytest.mark.parametrize("step", [-DAY, -60 * MINUTE, -MINUTE // 2, MINUTE // 2, 60 * MINUTE, DAY])
+def test_g8_no_step_of_the_exchanges_clock_moves_a_hold(step: int) -> None:
+    ledger = LocalLedger()
+    ledger.align(0, 0, NOON)
+    hold(ledger, 3 * MINUTE)
+    ledger.align(step, 0, NOON + SECOND)
+    assert ledger.delay(Cost(), NOON + SECOND) == 179
+    assert ledger.delay(Cost(), NOON + 3 * MINUTE) == 0
+
+
+@pytest.mark.parametrize("step", [-DAY, -60 * MINUTE, -MINUTE // 2, MINUTE // 2, 60 * MINUTE, DAY])
+def test_g8_no_step_of_the_exchanges_clock_brings_back_what_was_used_or_holds_it_for_long(step: int) -> None:
+    ledger = ledger_of(weight())
+    ledger.settle(ledger.charge(Cost(weight=10), NOON), [], NOON)
+    ledger.align(step + 20 * SECOND, 0, NOON)
+    assert ledger.delay(Cost(weight=1), NOON) in (10, 40)
+    ledger.align(20 * SECOND, 0, NOON)
+    assert ledger.delay(Cost(weight=1), NOON) == 40
+    assert ledger.delay(Cost(weight=1), NOON + 40 * SECOND) == 0
+
+
+def test_windows_move_with_the_estimate_of_the_clock() -> None:
+    ledger = ledger_of(weight(), margin=MARGIN)
+    ledger.align(0, 0, NOON + SECOND)
+    ledger.settle(ledger.charge(Cost(weight=10), NOON + SECOND), [], NOON + SECOND)
+    ledger.align(-100, 0, NOON + SECOND)
+    assert ledger.delay(Cost(weight=1), NOON + SECOND) == 59.35
+
+
+def test_g8_a_small_correction_at_a_turn_neither_skips_nor_repeats_a_window() -> None:
+    ledger = ledger_of(weight(), margin=MARGIN)
+    turned = NOON + MINUTE + MARGIN
+    ledger.settle(ledger.charge(Cost(weight=10), NOON + SECOND), [], NOON + SECOND)
+    assert ledger.delay(Cost(weight=1), turned) == 0
+    ledger.align(-5, 0, turned)  # it would be the old window still
+    ledger.settle(ledger.charge(Cost(weight=10), turned), [], turned)
+    assert ledger.delay(Cost(weight=1), turned + 5) == 60
+    ledger.align(5, 0, turned + MINUTE)
+    assert ledger.delay(Cost(weight=1), turned + MINUTE + 1) == 0
+
+
+def test_g8_windows_turn_as_much_later_as_the_clock_may_be_wrong_by() -> None:
+    ledger = ledger_of(weight(), margin=MARGIN)
+    ledger.align(0, 2 * SECOND, NOON + 3 * SECOND)
+    ledger.settle(ledger.charge(Cost(weight=10), NOON + 3 * SECOND), [], NOON + 3 * SECOND)
+    assert ledger.delay(Cost(weight=1), NOON + 3 * SECOND) == 59
+    assert ledger.delay(Cost(weight=1), NOON + MINUTE + 2 * SECOND) == 0
+
+
+def test_an_interval_that_is_not_understood_has_no_window_to_move() -> None:
+    ledger = ledger_of(published("REQUEST_WEIGHT", "FORTNIGHT", 1, 7))
+    ledger.align(5 * MINUTE, 0, NOON)
+    ledger.align(5 * MINUTE, 0, NOON)
+    assert ledger.delay(Cost(weight=9), NOON) == 0
+
+
+def test_the_exchanges_time_is_what_was_told_last() -> None:
+    ledger = LocalLedger()
+    assert ledger.reading(NOON) is None
+    ledger.align(7, 3 * SECOND, NOON)
+    assert ledger.reading(NOON + 1) == (NOON + 8, 3 * SECOND)
+
+
+# The reserve
+
+
+OWN: Purpose = "own"
+CANCEL: Purpose = "cancel"
+
+
+def test_g8_calls_leave_room_for_cancels_and_both_for_the_session_itself() -> None:
+    ledger = ledger_of(weight(limit=6000), reserve=OWN_RESERVE)
+    ledger.charge(Cost(weight=6000 - OWN_RESERVE - CANCEL_RESERVE), NOON)
+    assert ledger.delay(Cost(weight=1), NOON) > 0
+    assert ledger.delay(Cost(weight=1, purpose=CANCEL), NOON) == 0
+    ledger.charge(Cost(weight=CANCEL_RESERVE, purpose=CANCEL), NOON)
+    assert ledger.delay(Cost(weight=1, purpose=CANCEL), NOON) > 0
+    assert ledger.delay(Cost(weight=OWN_RESERVE, purpose=OWN), NOON) == 0
+    assert ledger.delay(Cost(weight=OWN_RESERVE + 1, purpose=OWN), NOON) == 60
+
+
+def test_the_sessions_own_reserve_lapses_before_the_turn_and_that_for_cancels_does_not() -> None:
+    ledger = ledger_of(weight(limit=6000), reserve=OWN_RESERVE)
+    ledger.charge(Cost(weight=6000 - OWN_RESERVE - CANCEL_RESERVE), NOON)
+    assert ledger.delay(Cost(weight=OWN_RESERVE), NOON) == 57
+    assert ledger.delay(Cost(weight=OWN_RESERVE + 1), NOON) == 60
+    late = NOON + 57 * SECOND
+    assert ledger.delay(Cost(weight=OWN_RESERVE), late) == 0
+    assert ledger.delay(Cost(weight=OWN_RESERVE + 1), late) == 3
+    assert ledger.delay(Cost(weight=OWN_RESERVE + CANCEL_RESERVE, purpose=CANCEL), late) == 0
+
+
+@pytest.mark.parametrize("limit", [7, 8, 10, 20, 60, 100, 1200])
+def test_g8_a_small_limit_is_not_all_reserve(limit: int) -> None:
+    ledger = ledger_of(weight(limit=limit), reserve=OWN_RESERVE)
+    most = limit - min(OWN_RESERVE, limit // 2) - max(1, min(CANCEL_RESERVE, limit // 10))
+    assert most >= limit // 3
+    assert ledger.delay(Cost(weight=most), NOON) == 0
+    ledger.charge(Cost(weight=most), NOON)
+    assert ledger.delay(Cost(weight=1), NOON) > 0
+    assert ledger.delay(Cost(weight=min(OWN_RESERVE, limit // 2), purpose=OWN), NOON) == 0
+    assert ledger.delay(Cost(weight=1, purpose=CANCEL), NOON) == 0
+
+
+def test_a_call_that_would_never_fit_beside_the_reserve_passes_it_by() -> None:
+    ledger = ledger_of(weight(limit=100), reserve=OWN_RESERVE)
+    assert ledger.delay(Cost(weight=100), NOON) == 0
+    ledger.charge(Cost(weight=1), NOON)
+    assert ledger.delay(Cost(weight=100), NOON) == 60
+
+
+def test_g8_each_session_that_shares_a_ledger_has_its_part_of_the_reserve() -> None:
+    ledger = ledger_of(weight(limit=6000), reserve=OWN_RESERVE)
+    for _ in range(10):
+        ledger.watch(lambda _hold: None)
+    assert ledger.delay(Cost(weight=6000 - 70 - CANCEL_RESERVE), NOON) == 0
+    ledger.charge(Cost(weight=6000 - 70 - CANCEL_RESERVE), NOON)
+    assert ledger.delay(Cost(weight=1), NOON) > 0
+
+
+def test_g1_no_limit_keeps_the_session_from_connecting() -> None:
+    a_day = RateLimit(rate_limit_type="REQUEST_WEIGHT", interval="DAY", interval_num=1, limit=100, count=3_000)
+    ledger = ledger_of(a_day, weight(limit=8), reserve=OWN_RESERVE)
+    assert ledger.delay(Cost(weight=1), NOON) > 3600
+    assert ledger.delay(Cost(weight=2, connections=1, purpose=OWN), NOON) == 0
+    assert ledger.delay(Cost(weight=20, purpose=OWN), NOON) == 0
+    with pytest.raises(InvalidRequest):
+        ledger.delay(Cost(weight=20), NOON)
+
+
+# Limits that cannot be right
+
+
+@pytest.mark.parametrize("limit", [-(10**30), -1, 0, 1, 6, 10**10, 10**400])
+def test_g8_a_limit_that_cannot_be_right_is_told_once_and_ignored(limit: int, caplog: pytest.LogCaptureFixture) -> None:
+    ledger = ledger_of(weight(limit=100))
+    for _ in range(3):
+        ledger.settle(ledger.charge(Cost(weight=1), NOON), [weight(3, limit=limit)], NOON)
+    ledger.record([weight(limit=limit)], NOON)
+    assert ledger.used("REQUEST_WEIGHT", NOON) == [(weight(limit=100), 3)]
+    assert ledger.delay(Cost(weight=90), NOON) == 0
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.parametrize(("limit_type", "interval"), [("ORDERS", "DAY"), ("CONNECTIONS", "MINUTE")])
+def test_g8_a_limit_of_one_connection_or_one_order_a_day_cannot_be_right(limit_type: str, interval: str) -> None:
+    ledger = ledger_of(msgspec.structs.replace(published(limit_type, interval, 1), limit=1))
+    assert ledger.used(limit_type, NOON) == []
+    assert ledger.delay(Cost(orders=5, connections=5), NOON) == 0
+
+
+def test_g8_one_order_in_ten_seconds_may_be_right() -> None:
+    ledger = ledger_of(orders(limit=1))
+    ledger.charge(Cost(orders=1), NOON)
+    assert ledger.delay(Cost(orders=1), NOON) == 10
+
+
+def test_a_server_that_makes_up_limits_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    ledger = LocalLedger()
+    ledger.record([weight(limit=-number) for number in range(1000)], NOON)
+    assert len(caplog.records) == 100
+
+
+def test_g8_a_count_below_zero_hides_no_use() -> None:
+    ledger = ledger_of(weight())
+    ledger.settle(ledger.charge(Cost(weight=4), NOON), [weight(-1000)], NOON)
+    assert weight_used(ledger) == 4
 
 
 def test_an_interval_beyond_all_measure_is_survived() -> None:
     ledger = ledger_of(published("ORDERS", "DAY", 10**400, count=1))
-    assert ledger.delay(Cost(orders=1), NOON) > DAY
+    assert ledger.delay(Cost(orders=1), NOON) == 0
 
 
 # An exchange behind the ledger
@@ -518,7 +732,12 @@ class Simulation:
 calls = st.builds(
     Call,
     pause=st.sampled_from([0, 0, 1, 100, 3_000, 9_999]) | st.integers(0, MINUTE),
-    cost=st.builds(Cost, weight=st.integers(0, 20), orders=st.integers(0, 5)),
+    cost=st.one_of(
+        st.builds(
+            Cost, weight=st.integers(0, 20), orders=st.integers(0, 5), purpose=st.sampled_from(["call", "cancel"])
+        ),
+        st.integers(0, 20).map(lambda weight: Cost(weight=weight, purpose="own")),
+    ),
     # No longer than the shortest window, less what the clock may be wrong by.
     there=st.sampled_from([1, 50, 400]) | st.integers(0, 10 * SECOND - 2 * MARGIN),
     back=st.sampled_from([1, 50, 400]) | st.integers(0, 2 * MINUTE),
@@ -578,7 +797,9 @@ def test_g8_in_one_window_no_order_of_events_hides_use(steps: list[tuple[str, in
 
 steps = st.tuples(
     st.sampled_from(["charge", "charge", "settle", "cancel", "record", "wait"]),
-    st.builds(Cost, st.integers(0, 4), st.integers(0, 2), st.integers(0, 1)),
+    st.builds(
+        Cost, st.integers(0, 4), st.integers(0, 2), st.integers(0, 1), st.sampled_from(["call", "cancel", "own"])
+    ),
     st.integers(0, 15),
     st.sampled_from([0, 1, 400, 9_999, MINUTE]),
 )
@@ -588,7 +809,7 @@ steps = st.tuples(
 def test_g8_a_delay_is_the_same_with_and_without_a_look_at_each_budget(
     planned: list[tuple[str, Cost, int, int]],
 ) -> None:
-    ledger = ledger_of(weight(), orders(), orders_a_day(), margin=MARGIN)
+    ledger = ledger_of(weight(), orders(), orders_a_day(), margin=MARGIN, reserve=3)
     now = NOON
     charged: list[Charge] = []
     for step, cost, number, pause in planned:

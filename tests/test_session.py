@@ -513,7 +513,7 @@ async def test_g8_after_429_nothing_goes_out_before_retry_after(autojump_clock: 
         third = in_background(nursery, session.ping)
         await trio.sleep(4.9)
         assert isinstance(first.error, RateLimited)
-        assert first.error.retry_after == START + 5_000
+        assert first.error.retry_at == START + 5_000
         assert len(exchange.sent("ping")) == 2
         await exchange.peers[0].answer(other)
         await exchange.peers[0].answer(await exchange.peers[0].next())

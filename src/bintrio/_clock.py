@@ -47,6 +47,15 @@ _NOT_SET: Final = "the exchange's time is not known before a sample is recorded"
 _MICROSECONDS: Final[dict[TimeUnit, int]] = {"ms": 1000, "us": 1}
 
 
+_LAST: Final = 253_402_300_799_999_999
+"""Microseconds: the end of the year 9999."""
+
+
+def can_be_right(server_time: int, unit: TimeUnit) -> bool:
+    """Whether an exchange's time may be one. An hour's error cannot be told, a time before 1970 can."""
+    return 0 < server_time * _MICROSECONDS[unit] <= _LAST
+
+
 class _Interval(NamedTuple):
     """Where the offset lies, in microseconds, at the local time ``at``, in seconds."""
 

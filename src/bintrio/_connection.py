@@ -29,19 +29,22 @@ from typing import Any, Final, TypeAlias, TypeVar
 import msgspec
 import trio
 
-from ._clock import Clock
+from ._budget import Charge, Cost, Purpose
+from ._clock import Clock, can_be_right
 from ._envelope import Envelope, read_envelope
 from ._events import bare_event, read_event
 from ._frames import Message, Opcode
-from ._ledger import Charge, Cost, Ledger, Scope
+from ._holds import Hold
+from ._ledger import Ledger
 from ._privacy import is_private
 from ._requests import RequestId, write_request
 from ._results import read_answer, read_error, read_result
-from ._settings import UNITS_PER_MILLISECOND, Settings, check_privacy
+from ._settings import Settings, check_privacy
 from ._signing import Key, payload
 from ._streams import close_at_once
 from ._subscriptions import Feed
 from ._tasks import past_ctrl_c, protected
+from ._throttle import CONNECT_COST, Throttle, ticks
 from ._wire import Outgoing, Wire, WireClosed, open_wire
 from ._words import said
 from .api._base import Api, Json, Request
@@ -56,20 +59,25 @@ from .api.user_data import (
     UserDataStreamUnsubscribe,
 )
 from .endpoints import Address
-from .errors import BintrioError, InvalidRequest, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
+from .errors import (
+    BintrioError,
+    HandshakeRejected,
+    InvalidRequest,
+    OutcomeUnknown,
+    ProtocolViolation,
+    RateLimited,
+    Rejected,
+)
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 logger: Final = logging.getLogger("bintrio")
 
-TOO_MANY_ORDERS: Final = -1015
-"""The code of a 429 about orders. It can last until midnight, and cancelling must stay possible, so only what costs
-orders is held back by it."""
-
 ALREADY_SUBSCRIBED: Final = -2035
 
-_HOLD: Final = frozenset({418, 429})
+OWN_CALL: Final = Cost(weight=1, purpose="own")
+"""The least that a call of the session's own costs."""
 
 _SIGNS: Final = (EventStreamTerminated, ServerShutdown, UnknownEvent)
 """Events that may be about the subscription or the connection: a misshapen one arrives as unknown."""
@@ -154,10 +162,11 @@ class Call:
         weight: int,
         id: RequestId | None = None,
         key: Key | None = None,
+        purpose: Purpose | None = None,
     ) -> None:
         self.api = api
         self.params = params
-        self.cost = _cost(weight, api.orders)
+        self.cost = _cost(weight, api.orders, 0, purpose or api.purpose)
         self.id = id
         self.key = key
         self.accept: Accept | None = None
@@ -232,6 +241,10 @@ class Closed(Ended):
         super().__init__("the session was closed")
 
 
+class HeldBack(Exception):
+    """The exchange refused another call with 429 or 418, in these words, so this one had to wait."""
+
+
 class Silent(Exception):
     """Nothing was heard of the exchange for the pong window."""
 
@@ -264,6 +277,7 @@ class Shared(msgspec.Struct, frozen=True):
     key: Key | None
     clock: Clock
     ledger: Ledger
+    throttle: Throttle
     counters: Counters
     settings: Settings
     ids: itertools.count[int]
@@ -275,24 +289,8 @@ class Shared(msgspec.Struct, frozen=True):
         """
         return self.channels.pop() if self.channels else trio.open_memory_channel[Answer](1)
 
-    async def room_for(self, cost: Cost) -> None:
-        """Wait until the budgets have room for a cost. No checkpoint if they have.
-
-        Raises:
-            InvalidRequest: they never will.
-        """
-        while (delay := self.ledger.delay(cost, self.now())) > 0:  # noqa: ASYNC110  # no event tells of room
-            await trio.sleep(delay)
-
-    def has_room_for(self, cost: Cost) -> bool:
-        """Whether waiting for room in the budgets would not help."""
-        try:
-            return self.ledger.delay(cost, self.now()) == 0
-        except InvalidRequest:
-            return True
-
     def now(self) -> int:
-        """The exchange's time in milliseconds. Before the clock is set, it is 1970, and so no limit is known."""
+        """The exchange's time in milliseconds. Before the clock is set, it is 1970."""
         return self.clock.now(trio.current_time()) if self.clock.is_set else 0
 
     def clock_error(self) -> int:
@@ -301,7 +299,7 @@ class Shared(msgspec.Struct, frozen=True):
 
     def in_unit(self, milliseconds: int) -> int:
         """A time or duration in the unit of the session, in which users and the exchange have it."""
-        return milliseconds * UNITS_PER_MILLISECOND[self.settings.time_unit]
+        return self.settings.in_unit(milliseconds)
 
 
 class Connection:
@@ -326,6 +324,7 @@ class Connection:
         self.address: Final = address
         self.opened_at: Final = trio.current_time()
         self.last_heard = 0
+        self._heard_at = 0
         self.is_logged_on = False
         self.is_private = False
         self.cause: Exception | None = None
@@ -352,7 +351,10 @@ class Connection:
         self._heart = trio.CancelScope()
         self._timer = trio.CancelScope()
         self._earliest_deadline = math.inf
+        self._is_open = False
         self._is_ready = False
+        self._opening = trio.CancelScope()
+        self._held_by: Hold | None = None
         self._wire: Wire
         self._accept = {"session.logon": self._logged_on, "session.logout": self._logged_off}
 
@@ -377,7 +379,24 @@ class Connection:
 
         Raises:
             Exception: what ended the connection, if that was before it was ready.
+            RateLimited: so did a hold, before the opening handshake had left, or was answered.
         """
+        self._held_by = self._shared.throttle.held(CONNECT_COST)
+        if self._held_by is None:
+            with self._opening:
+                await self._live(connect, make_ready, task_status)
+        if self._held_by is not None:
+            raise self._shared.throttle.refusal("connect", self._held_by)
+        if not self._is_ready:
+            assert self.cause is not None
+            raise self.cause
+
+    async def _live(
+        self,
+        connect: Connect,
+        make_ready: Callable[[Connection], Awaitable[None]],
+        task_status: trio.TaskStatus[None],
+    ) -> None:
         stream = await self._open_stream(connect)
         settings = self._shared.settings
         try:
@@ -389,7 +408,10 @@ class Connection:
                 max_message_size=settings.max_message_size,
                 close_timeout=settings.close_timeout,
                 pong_written=self._pong_written,
+                rejected=self._rejected,
+                late=self._take_late,
             ) as self._wire:
+                self._is_open = True
                 with self._tasks:
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(protected, self._read)
@@ -399,9 +421,6 @@ class Connection:
                             task_status.started()
         finally:
             self.end(Closed())
-        if not self._is_ready:
-            assert self.cause is not None
-            raise self.cause
 
     async def _open_stream(self, connect: Connect) -> trio.abc.Stream:
         stream = await past_ctrl_c(connect, self.address)
@@ -450,6 +469,21 @@ class Connection:
                 self.lost_feed(feed)
         self._tasks.cancel()
 
+    def hold_back(self, hold: Hold) -> None:
+        """Take back what waits to leave and is held back from now on, an opening handshake included (G8)."""
+        if not self._is_open:
+            if hold.scope == "everything":
+                self._held_by = hold
+                self._opening.cancel()
+            return
+        for call in list(self._waiting.values()):
+            if (hold.scope == "everything" or call.cost.orders) and self._wire.withdraw(call.outgoing):
+                # It waits for its turn again, with the others.
+                del self._waiting[call.wire_id]
+                self._write_off(call, is_sent=False)
+                call.answer[0].send_nowait(Lost(HeldBack(hold.message), is_sent=False))
+        self._note_idle()
+
     def give_notice(self) -> None:
         """It must be replaced, although it works still."""
         self.has_notice = True
@@ -484,6 +518,7 @@ class Connection:
         try:
             while True:
                 messages = await self._wire.receive()
+                self._heard_at = ticks()
                 self.last_heard = self._shared.now()
                 for message in messages:
                     self._take(message)
@@ -541,12 +576,12 @@ class Connection:
         except WireClosed as closed:
             self.end(closed)
 
-    async def call(self, call: Call, now: Timestamp) -> Envelope:
+    async def call(self, call: Call, local: float) -> Envelope:
         """Send a call and wait for its answer.
 
         Args:
             call: what to send.
-            now: the exchange's time in milliseconds.
+            local: the local time, which is now.
 
         Raises:
             Lost: the connection ended first.
@@ -555,7 +590,7 @@ class Connection:
         """
         # Whoever is cancelled already sends nothing. Without that, it is no checkpoint.
         await trio.lowlevel.checkpoint_if_cancelled()
-        self._send(call, now)
+        self._send(call, local)
         try:
             answer = await call.answer[1].receive()
         except BaseException:  # cancelled, or Ctrl-C
@@ -567,11 +602,11 @@ class Connection:
         return answer
 
     @trio.lowlevel.enable_ki_protection
-    def _send(self, call: Call, now: Timestamp) -> None:
+    def _send(self, call: Call, local: float) -> None:
         if self.cause is not None:
             raise Lost(self.cause, is_sent=False)
         call.wire_id = wire_id = self._free_id() if call.id is None else self._checked_id(call.api.name, call.id)
-        data = write_request(wire_id, call.api.name, self._authenticated(call, now))
+        data = write_request(wire_id, call.api.name, self._authenticated(call, local))
         try:
             # What follows answers that came together is collected, and leaves together.
             call.outgoing = self._wire.send_nowait(data, at_once=not self._waiting)
@@ -580,7 +615,7 @@ class Connection:
             raise Lost(closed, is_sent=False) from None
         if call.id is not None:
             _remember(self._chosen, call.id, None, CHOSEN_IDS)
-        call.charge = self._shared.ledger.charge(call.cost, now)
+        call.charge = self._shared.ledger.charge(call.cost, int(local * 1000))
         call.answer = self._shared.take_channel()
         self._waiting[wire_id] = call
         if call.deadline < self._earliest_deadline:
@@ -609,9 +644,10 @@ class Connection:
             raise InvalidRequest(said, field="id")
         return chosen
 
-    def _authenticated(self, call: Call, timestamp: Timestamp) -> dict[str, Json]:
+    def _authenticated(self, call: Call, local: float) -> dict[str, Json]:
         if not call.api.signed:
             return call.params
+        timestamp = self._shared.clock.now(local)
         call.final_at = timestamp + call.window
         params = call.params.copy()
         params["timestamp"] = timestamp
@@ -647,7 +683,7 @@ class Connection:
     def _write_off(self, call: Call, *, is_sent: bool) -> None:
         ledger = self._shared.ledger
         if is_sent:
-            ledger.settle(call.charge, (), self._shared.now())
+            ledger.settle(call.charge, (), ticks())
         else:
             ledger.cancel(call.charge)
             if call.id is not None:
@@ -682,22 +718,21 @@ class Connection:
             if owed is not None:
                 owed.take_late(envelope, self.last_heard)
             self._shared.counters.dropped_replies += 1
-            self._shared.ledger.record(envelope.rate_limits, self.last_heard)
+            self._shared.ledger.record(envelope.rate_limits, ticks())
         else:
-            self._shared.ledger.settle(call.charge, envelope.rate_limits, self.last_heard)
+            self._shared.ledger.settle(call.charge, envelope.rate_limits, self._heard_at)
             accept = call.accept or self._accept.get(call.api.name)
             if accept is not None and envelope.error is None:
                 with suppress(ProtocolViolation):  # the caller, who decodes the same result, raises it
                     accept(envelope)
             call.answer[0].send_nowait(envelope)
             self._note_idle()
-        if envelope.status in _HOLD:
-            self._hold_back(envelope)
+        if envelope.status != 200:
+            self._shared.throttle.take_answer(f"connection {self.number}", envelope)
 
     def _take_verdict(self, envelope: Envelope, payload: bytes) -> None:
         """An answer with id null is about the connection: it belongs to no call, and ends them all."""
-        if envelope.status in _HOLD:
-            self._hold_back(envelope)
+        self._shared.throttle.take_answer(f"connection {self.number}", envelope)
         if envelope.status == 0:
             told = bare_event(payload)
             if told is not None and self._take_sign(told):
@@ -708,19 +743,17 @@ class Connection:
         error = read_error("connection", envelope)
         self.end(error or ProtocolViolation("a success that belongs to no call"))
 
-    def _hold_back(self, envelope: Envelope) -> None:
-        """After 429 and 418 nothing more goes out, not even what waits already (G8)."""
-        error = read_error("", envelope)
-        if isinstance(error, RateLimited):
-            scope: Scope = "orders" if error.code == TOO_MANY_ORDERS else "everything"
-            self._shared.ledger.back_off(error.retry_after, self._shared.now(), scope)
-            for call in list(self._waiting.values()):
-                if (scope == "everything" or call.cost.orders) and self._wire.withdraw(call.outgoing):
-                    # It waits for its turn again, with the others.
-                    del self._waiting[call.wire_id]
-                    self._write_off(call, is_sent=False)
-                    call.answer[0].send_nowait(Lost(error, is_sent=False))
-            self._note_idle()
+    def _rejected(self, rejection: HandshakeRejected) -> None:
+        """A 429 counts once its head is there, not when its body is (G8)."""
+        self._shared.throttle.take_rejection(f"connection {self.number}", rejection)
+
+    def _take_late(self, messages: list[Message]) -> None:
+        """What comes while the connection is closing reaches nobody, but a 429 counts all the same (G8)."""
+        for message in messages:
+            with suppress(ProtocolViolation):
+                envelope = read_envelope(message.payload)
+                if not envelope.event and envelope.status != 200:
+                    self._shared.throttle.take_answer(f"connection {self.number}", envelope)
 
     def _take_event(self, envelope: Envelope) -> None:
         user_event = read_event(envelope)
@@ -794,7 +827,7 @@ class Connection:
         return await self._result(self._call(request, key=key, accept=accept), request)
 
     def _call(self, request: Request[Any], *, key: Key | None, accept: Accept | None) -> Call:
-        call = Call(request.api, request.params(), weight=request.weight, key=key)
+        call = Call(request.api, request.params(), weight=request.weight, key=key, purpose="own")
         call.accept = accept
         return call
 
@@ -806,25 +839,38 @@ class Connection:
                 return read_answer(request, envelope)
         except ProtocolViolation as violation:
             raise OutcomeUnknown(request.api.name, f"its answer cannot be read: {violation}") from violation
+        if isinstance(error, RateLimited):
+            self._shared.throttle.date(error, call.cost)
         raise error
 
     async def _exchange(self, call: Call) -> Envelope:
         while True:
-            await self._shared.room_for(call.cost)
+            await self._shared.throttle.room_for(call.cost)
             try:
-                return await self.call(call, self._shared.now())
+                return await self.call(call, trio.current_time())
             except Lost:
                 # Else it was only taken back, since another call was answered with 429: it waits, as all do.
                 if self.cause is not None:
                     raise
 
     async def measure_clock(self) -> None:
-        """Ask for the exchange's time, and learn from the answer."""
-        await self._shared.room_for(Cost(weight=1))  # else the wait would count as time on the way
+        """Ask for the exchange's time, and learn from the answer.
+
+        Raises:
+            ProtocolViolation: it cannot be right, and nothing better is known.
+        """
+        await self._shared.throttle.room_for(OWN_CALL)  # else the wait would count as time on the way
         sent_at = trio.current_time()
         answer = await self.ask(Time())
         unit = self._shared.settings.time_unit
+        if not can_be_right(answer.server_time, unit):
+            violation = ProtocolViolation(f"time: {answer.server_time} cannot be the time")
+            if not self._shared.clock.is_set:
+                raise violation
+            logger.warning("connection %d: %s", self.number, violation)
+            return
         self._shared.clock.record(sent_at, answer.server_time, trio.current_time(), unit=unit)
+        self._shared.throttle.align()
 
     async def log_on(self) -> None:
         """Log on with the session's key, if it can.
@@ -898,12 +944,12 @@ class Connection:
     async def _unsubscribe(self, number: int, feed: Feed) -> None:
         self._leaving[number] = feed.is_heard
         request = UserDataStreamUnsubscribe(subscription_id=number)
-        cost = _cost(request.weight, 0)
+        cost = _cost(request.weight, 0, 0, "own")
         with suppress(Lost, BintrioError):
-            await self._shared.room_for(cost)  # as long as there is none, it may as well go on
+            await self._shared.throttle.room_for(cost)  # as long as there is none, it may as well go on
             feed.leaving(self.number, self._shared.now() - self._shared.clock_error())
             with trio.move_on_after(self._shared.settings.drain_timeout):
                 await self.ask(request, accept=lambda _envelope: self._leave(number))
-        if number in self.feeds and self._shared.has_room_for(cost):
+        if number in self.feeds and self._shared.throttle.has_room_for(cost):
             self._unsure.add(feed.key.api_key)
             self._leave(number, "its connection was replaced, and did not say that it was over")

@@ -26,6 +26,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_message_size: int
     time_unit: TimeUnit
 
+    def in_unit(self, milliseconds: int) -> int:
+        """A time or duration in the unit of the session, in which users and the exchange have it."""
+        return milliseconds * UNITS_PER_MILLISECOND[self.time_unit]
+
 
 def checked_settings(*, max_message_size: Any, time_unit: Any, **durations: Any) -> Settings:
     """Settings of values that can be right.

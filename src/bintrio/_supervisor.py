@@ -20,20 +20,21 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
 import trio
 
-from ._connection import Closed, Connect, Connection, Lost, Shared, logger
-from ._ledger import Cost
+from ._connection import OWN_CALL, Closed, Connect, Connection, Lost, Shared, logger
+from ._holds import Hold
 from ._rotation import LONGEST_BACKOFF, backoff, rotation_delay
 from ._shown import shown_url
 from ._signing import Key
 from ._subscriptions import Feed, Subscriber
 from ._tasks import protected
+from ._throttle import CONNECT_COST, ticks
 from ._words import said
 from .api.general import ExchangeInfo
 from .endpoints import Address, Endpoint
@@ -49,9 +50,6 @@ from .errors import (
     RateLimited,
     Rejected,
 )
-
-CONNECT_COST: Final = Cost(weight=2, connections=1)
-"""What the exchange charges for a connection ("IP Limits")."""
 
 FEED_PATIENCE: Final = 1.0
 """Seconds that a new connection has for subscribing before calls go out on it: some round trips. While the user data
@@ -135,7 +133,7 @@ class Supervisor:
         Raises:
             ConnectionFailed, Rejected, InvalidRequest: the first connection could not be had.
         """
-        with self._supervision:
+        with self._supervision, self._watching_holds():
             self._swap(await self._open_any())
             async with trio.open_nursery() as self._chores:
                 self._chores.start_soon(protected, self._keep_time)
@@ -167,7 +165,7 @@ class Supervisor:
             if is_patient:
                 await trio.sleep(backoff(self._failures - 1, random.random()))
             try:
-                await self._shared.room_for(CONNECT_COST)
+                await self._shared.throttle.room_for(CONNECT_COST)
                 connection = await self._open_any()
                 await self._bring_feeds(connection)
                 if connection.cause is None:
@@ -192,28 +190,47 @@ class Supervisor:
                 attempts.append((shown_url(url), TimeoutError(f"it was not ready within {timeout:g} s")))
             except Exception as error:  # whatever `connect` raises is the user's to know
                 attempts.append((shown_url(url), error))
-                if _is_hold(error):
-                    break  # it is the caller's address that has to wait
         raise ConnectionFailed(attempts) from attempts[-1][1]
 
     async def _open(self, address: Address) -> Connection:
         ledger = self._shared.ledger
-        with trio.fail_after(self._settings.connect_timeout):
-            await self._shared.room_for(CONNECT_COST)
-        charge = ledger.charge(CONNECT_COST, self._shared.now())
+        await self._room_to_connect()
+        charge = ledger.charge(CONNECT_COST, ticks())
         connection = Connection(self._shared, address, next(self._numbers))
         connection.lost_feed = self._restore
         try:
             with trio.fail_after(self._settings.connect_timeout):
                 await self._nursery.start(self._run, connection)
         except HandshakeRejected as rejected:
-            if _is_hold(rejected):
-                after = rejected.retry_after
-                ledger.back_off(None if after is None else self._shared.now() + after * 1000, self._shared.now())
+            hold = self._shared.throttle.take_rejection(f"connection {connection.number}", rejected)
+            if hold is not None:  # it is the caller's address that has to wait, wherever else it would go
+                raise self._shared.throttle.refusal("connect", hold) from rejected
             raise
         finally:
-            ledger.settle(charge, (), self._shared.now())
+            ledger.settle(charge, (), ticks())
         return connection
+
+    async def _room_to_connect(self) -> None:
+        """Wait for the limits, but not for a hold that outlasts the time to connect."""
+        timeout = self._settings.connect_timeout
+        hold = self._shared.throttle.held(CONNECT_COST)
+        if hold is not None and hold.until > ticks() + timeout * 1000:
+            raise self._shared.throttle.refusal("connect", hold)
+        with trio.fail_after(timeout):
+            await self._shared.throttle.room_for(CONNECT_COST)
+
+    @contextmanager
+    def _watching_holds(self) -> Generator[None]:
+        """What waits to leave on any connection is taken back the moment that a hold is known (G8)."""
+        self._shared.ledger.watch(self._hold_back)
+        try:
+            yield
+        finally:
+            self._shared.ledger.unwatch(self._hold_back)
+
+    def _hold_back(self, hold: Hold) -> None:
+        for connection in list(self._connections):
+            connection.hold_back(hold)
 
     @trio.lowlevel.enable_ki_protection
     async def _run(self, connection: Connection, *, task_status: trio.TaskStatus[None]) -> None:
@@ -233,7 +250,7 @@ class Supervisor:
             await connection.log_on()
 
     def _knows(self, limit_type: str) -> bool:
-        return bool(self._shared.ledger.used(limit_type, self._shared.now()))
+        return bool(self._shared.ledger.used(limit_type, ticks()))
 
     async def _learn_limits(self, connection: Connection) -> None:
         """Ask for the limits. They come with every exchangeInfo; the fewest symbols come with those that are halted."""
@@ -242,7 +259,7 @@ class Supervisor:
         except (Rejected, OutcomeUnknown, ProtocolViolation) as error:
             logger.warning("the limits are not known, and are learned from answers: %s", error)
         else:
-            self._shared.ledger.record(info.rate_limits, self._shared.now())
+            self._shared.ledger.record(info.rate_limits, ticks())
 
     def _swap(self, connection: Connection) -> None:
         if self._current is not None:
@@ -327,8 +344,8 @@ class Supervisor:
         timeout = self._settings.request_timeout
         if is_sent:
             error: NotSent | OutcomeUnknown = OutcomeUnknown(_SUBSCRIBE, f"no answer came within {timeout:g} s")
-        elif self._shared.ledger.delay(Cost(weight=1), self._shared.now()) > 0:
-            error = NotSent(_SUBSCRIBE, "the exchange's limits left no room for it in time")
+        elif (delay := self._shared.ledger.delay(OWN_CALL, ticks())) > 0:
+            error = self._shared.throttle.no_room(_SUBSCRIBE, delay)
         else:
             why = "" if self.connection or self.last_failure is None else f": {said(self.last_failure)}"
             error = NotSent(_SUBSCRIBE, f"there was no connection to send it on within {timeout:g} s{why}")
@@ -429,7 +446,3 @@ class Supervisor:
         # Its place may have been taken by a successor.
         if self.feeds.get(feed.key.api_key) is feed:
             del self.feeds[feed.key.api_key]
-
-
-def _is_hold(error: Exception) -> bool:
-    return isinstance(error, HandshakeRejected) and error.status in {418, 429}

@@ -111,6 +111,7 @@ def open_wire(
     close_timeout: float = 2.0,
     pong_written: Callable[[], object] | None = None,
     rejected: Callable[[HandshakeRejected], object] | None = None,
+    late: Callable[[list[Message]], object] | None = None,
 ) -> AbstractAsyncContextManager[Wire]:
     """Open a WebSocket on a connected stream, which it then owns.
 
@@ -129,12 +130,16 @@ def open_wire(
         pong_written: called each time that a pong has been written. Must not raise.
         rejected: called with what will be raised, once the head of a refusal is there and before its body is read,
             which may take as long as `close_timeout`: a 429 counts at once. Must not raise.
+        late: called with the messages that come while the WebSocket is being closed, when nobody receives any more.
+            Must not raise.
 
     Raises:
         HandshakeRejected: the server answered with another status than 101.
         WireClosed: the handshake failed in another way.
     """
-    wire = Wire(stream, max_message_size=max_message_size, max_backlog=max_backlog, close_timeout=close_timeout)
+    wire = Wire(
+        stream, max_message_size=max_message_size, max_backlog=max_backlog, close_timeout=close_timeout, late=late
+    )
     return wire.run(host, resource, headers, pong_written, rejected)
 
 
@@ -142,12 +147,19 @@ class Wire:
     """One WebSocket. Made by `open_wire`."""
 
     def __init__(
-        self, stream: trio.abc.Stream, *, max_message_size: int, max_backlog: int, close_timeout: float
+        self,
+        stream: trio.abc.Stream,
+        *,
+        max_message_size: int,
+        max_backlog: int,
+        close_timeout: float,
+        late: Callable[[list[Message]], object] | None = None,
     ) -> None:
         self._stream = stream
         self._prompt_stream = stream if isinstance(stream, PromptStream) else None
         self._max_backlog = max_backlog
         self._close_timeout = close_timeout
+        self._late = late
         self._decoder = FrameDecoder(masked=False, max_message_size=max_message_size)
         self._mask_keys = mask_keys()
         self._control = ControlLane(self._send_control)
@@ -303,6 +315,8 @@ class Wire:
         while self._is_writable:
             if not self.backlog:
                 await self._idle_writer.park()
+                # What is cancelled between being woken and its turn writes nothing: an opening handshake (G8).
+                await trio.lowlevel.checkpoint_if_cancelled()
                 continue
             # While it is uncertain when a frame can leave, the next one is not taken: it may still be withdrawn.
             control, batch = ([], b"") if self._unfinished else self._take()
@@ -523,6 +537,7 @@ class Wire:
 
     async def _close(self) -> None:
         """The closing handshake, as far as there is still one to be had, and the end of the stream."""
+        self._hand_out_late(self._ready)
         with trio.move_on_after(self._close_timeout):
             if self._owes_close:
                 await self._close_politely()
@@ -535,13 +550,17 @@ class Wire:
         if not self._server_closed:
             self._closing.set()
         while self._is_reading:
-            self._cut(await self._read())
+            self._hand_out_late(self._cut(await self._read()))
         if self._owes_close:
             await self._close_written.wait()
         if self._close_frame[0] != CloseCode.NORMAL:
             # Closing a socket with unread bytes resets it, and the server might never see our close frame.
             while await self._read():
                 pass
+
+    def _hand_out_late(self, messages: list[Message]) -> None:
+        if self._late is not None and messages:
+            self._late(messages)
 
 
 class ControlLane(trio.abc.Stream):

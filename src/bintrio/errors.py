@@ -11,8 +11,8 @@
     │   │   ├── Unauthorized       401, or the API key was not accepted
     │   │   ├── WafBlocked         403
     │   │   ├── PartlyDone         409: one half was done, the other was not
-    │   │   └── RateLimited        429: wait until ``retry_after``
-    │   │       └── Banned         418: the address is banned until ``retry_after``
+    │   │   └── RateLimited        429: wait until ``retry_at``
+    │   │       └── Banned         418: the address is banned until ``retry_at``
     │   └── by code
     │       ├── InvalidParameter   a parameter is missing, malformed, surplus or out of range
     │       │   └── UnknownSymbol
@@ -37,6 +37,8 @@ Source: the exchange's errors.md, and "Response format" of its WebSocket API doc
 
 from __future__ import annotations
 
+import warnings
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
@@ -64,8 +66,11 @@ _STANDARD_REASONS: Final = {status.value: status.phrase for status in HTTPStatus
 # Headers of a refused handshake that tell a user what to do: log in somewhere, wait, solve a captcha.
 _TELLING: Final = frozenset({"location", "proxy-authenticate", "retry-after", "x-amzn-waf-action"})
 
-# The end of the year 9999, in milliseconds: a later time has no `datetime`.
-_LAST_TIME: Final = 253_402_300_799_999
+# The end of the year 9999, in microseconds: a later time has no `datetime`.
+_LAST_TIME: Final = 253_402_300_799_999_999
+
+FIRST_MICROSECONDS: Final = 10**14
+"""From here on a time is in microseconds: as milliseconds it would be the year 5138."""
 
 
 class BintrioError(Exception):
@@ -199,11 +204,14 @@ class NotSent(BintrioError):
     Attributes:
         method: the exchange's name of the method.
         reason: why it was not sent.
+        retry_at: the exchange's time, in the unit of the session, before which the exchange's limits leave no room for
+            it; None if it is not them.
     """
 
-    def __init__(self, method: str, reason: str) -> None:
+    def __init__(self, method: str, reason: str, *, retry_at: int | None = None) -> None:
         self.method = method
         self.reason = reason
+        self.retry_at = retry_at
         super().__init__(f"{method} was not sent: {reason}")
 
 
@@ -325,33 +333,44 @@ class PartlyDone(Rejected):
 
 class RateLimited(Rejected):
     """429: a request weight or order limit is exceeded. The session sends nothing more that counts against it
-    before ``retry_after``.
+    before ``retry_at``.
 
     Attributes:
-        retry_after: the exchange's time in milliseconds before which nothing should be sent, or None if the
-            exchange gave none.
+        retry_at: the exchange's time, in the unit of the session, before which nothing should be sent. From a session
+            it is always known: if the exchange gave none, it is when the session will go on.
     """
 
-    hint = "wait until retry_after"
+    hint = "wait until retry_at"
+
+    def __init__(
+        self,
+        method: str,
+        *,
+        status: int,
+        code: int,
+        message: str,
+        data: Any = None,
+        rate_limits: Sequence[RateLimit] = (),
+        retry_at: int | None = None,
+    ) -> None:
+        super().__init__(method, status=status, code=code, message=message, data=data, rate_limits=rate_limits)
+        self.retry_at = _retry_after(data) if retry_at is None else retry_at
 
     @property
     def retry_after(self) -> int | None:
-        """The exchange's time in milliseconds; None if it gave none, or none that can be right."""
-        data = cast("dict[str, Any]", self.data) if isinstance(self.data, dict) else {}
-        found = data.get("retryAfter")
-        is_time = isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= _LAST_TIME
-        return found if is_time else None
+        """The old name of ``retry_at``."""
+        warnings.warn("retry_after is called retry_at now", DeprecationWarning, stacklevel=2)
+        return self.retry_at
+
+    def __str__(self) -> str:
+        said = super().__str__()
+        return said if self.retry_at is None else f"{said}, which is {_as_date(self.retry_at)}"
 
 
 class Banned(RateLimited):
-    """418: this address is banned until ``retry_after``, and the connection is closed."""
+    """418: this address is banned until ``retry_at``, and the connection is closed."""
 
-    hint = "the address is banned until retry_after"
-
-    @property
-    def until(self) -> int | None:
-        """The same as ``retry_after``: exchange time in milliseconds."""
-        return self.retry_after
+    hint = "the address is banned until retry_at"
 
 
 class InvalidParameter(Rejected):
@@ -508,3 +527,15 @@ def _type_and_text(error: BaseException) -> str:
     if isinstance(error, ForeignError):
         return str(error)
     return f"{type(error).__name__}: {error}"
+
+
+def _retry_after(data: Any) -> int | None:
+    """The time in ``error.data``, in the unit that the exchange sent it in; None if there is none that can be right."""
+    found = cast("dict[str, Any]", data).get("retryAfter") if isinstance(data, dict) else None
+    is_time = isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= _LAST_TIME
+    return found if is_time else None
+
+
+def _as_date(time: int) -> str:
+    seconds = time // (1_000_000 if time >= FIRST_MICROSECONDS else 1_000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -39,6 +39,7 @@ from ._streams import connect_tcp
 from ._subscriptions import Subscriber
 from ._supervisor import Supervisor
 from ._tasks import check_trio, start
+from ._throttle import ANYTHING, Throttle, ticks
 from ._words import said
 from .api._base import Request, catalogue, unknown_api
 from .api._orders import OrderList
@@ -61,6 +62,7 @@ from .errors import (
     NotSent,
     OutcomeUnknown,
     ProtocolViolation,
+    RateLimited,
     Rejected,
 )
 
@@ -101,13 +103,15 @@ async def open_session(
             ``"us"``. Durations are seconds.
         ssl_context: for TLS; None for the system's certificates.
         connect: opens the byte stream to an address, TLS included: for a proxy, or a stream in memory.
-        ledger: keeps the budgets; None for one of the session's own.
+        ledger: keeps budgets and holds, for all sessions of one address and one `trio.run` that are given it; None for
+            one of the session's own.
 
     Raises:
         InvalidRequest: an argument cannot be right, a key or a password would travel over plain ``ws://`` to another
             machine, or it is not trio that runs.
         ConnectionFailed: no address could be connected to; it has the cause for each.
         Rejected: the exchange did not accept the key.
+        RateLimited, Banned: it asks to wait until ``retry_at``, longer than ``connect_timeout``.
 
     Example::
 
@@ -131,10 +135,13 @@ async def open_session(
         for address in endpoint.addresses(time_unit=time_unit):
             check_privacy(address, key, is_private=address.is_private)
         connect = partial(connect_tcp, ssl_context=ssl_context)
+    clock = Clock()
+    ledger = LocalLedger() if ledger is None else ledger
     shared = Shared(
         key=key,
-        clock=Clock(),
-        ledger=LocalLedger() if ledger is None else ledger,
+        clock=clock,
+        ledger=ledger,
+        throttle=Throttle(ledger, clock, settings),
         counters=Counters(),
         settings=settings,
         ids=itertools.count(FIRST_ID),
@@ -404,6 +411,14 @@ class Session(Methods):
         return tuple(self._used("ORDERS"))
 
     @property
+    def hold(self) -> RateLimited | None:
+        """What holds the session back, until when and why: the `RateLimited` or `Banned` that the exchange said, with
+        ``retry_at``. None if nothing does; what holds back orders only (-1015) counts as well.
+        """
+        hold = self._shared.throttle.held(ANYTHING)
+        return None if hold is None else self._shared.throttle.refusal("session", hold)
+
+    @property
     def clock_offset(self) -> float:
         """The exchange's clock minus this machine's, in seconds."""
         return self._shared.clock.now_us(trio.current_time()) / 1e6 - time.time()
@@ -418,7 +433,7 @@ class Session(Methods):
         return self._shared.in_unit(self._shared.now())
 
     def _used(self, limit_type: str) -> Iterable[RateLimit]:
-        for limit, used in self._shared.ledger.used(limit_type, self._shared.now()):
+        for limit, used in self._shared.ledger.used(limit_type, ticks()):
             yield msgspec.structs.replace(limit, count=used)
 
     # The path of a call
@@ -438,6 +453,8 @@ class Session(Methods):
             if call.api.repeatable:
                 raise
             raise self._outcomes.unknown(call, request, f"its answer cannot be read: {violation}") from violation
+        if isinstance(error, RateLimited):
+            self._shared.throttle.date(error, call.cost)
         if isinstance(error, InvalidTimestamp):
             self._supervisor.clock_is_doubted.set()
         if isinstance(error, OutcomeUnknown):
@@ -453,8 +470,8 @@ class Session(Methods):
                 await self._wait_for_way(call, request)
                 self._check_time_left(call, request)
                 continue
-            now = self._shared.now()
-            delay = self._shared.ledger.delay(call.cost, now)
+            local = trio.current_time()
+            delay = self._shared.ledger.delay(call.cost, int(local * 1000))
             if delay > 0:
                 await self._wait_for_budget(call, request, delay)
                 self._check_time_left(call, request)
@@ -462,7 +479,7 @@ class Session(Methods):
             if not call.api.repeatable:
                 self._outcomes.before(call)
             try:
-                return await connection.call(call, now)
+                return await connection.call(call, local)
             except Overdue:
                 raise self._overdue(call, request) from None
             except Lost as lost:
@@ -490,6 +507,9 @@ class Session(Methods):
 
     async def _wait_for_way(self, call: Call, request: Request[Any] | None) -> None:
         """Wait until there is a connection with room in its queue."""
+        hold = self._shared.throttle.held(call.cost)
+        if hold is not None and self.connection is None:  # there will be none before its end
+            self._check_delay(call, request, (hold.until - ticks()) / 1000)
         try:
             with trio.move_on_at(call.deadline):
                 connection = await self._supervisor.live(call.api.name)
@@ -499,10 +519,14 @@ class Session(Methods):
         raise self._overdue(call, request) from None if self.connection else self._supervisor.last_failure
 
     async def _wait_for_budget(self, call: Call, request: Request[Any] | None, delay: float) -> None:
-        if trio.current_time() + delay > call.deadline:
-            said = f"the exchange's limits leave no room for it for another {delay:.3f} s"
-            raise self._unanswered(call, request, said)
+        self._check_delay(call, request, delay)
         await trio.sleep(delay)
+
+    def _check_delay(self, call: Call, request: Request[Any] | None, delay: float) -> None:
+        """Let a call that would wait beyond its deadline end at once, with the time when there may be room."""
+        if trio.current_time() + delay > call.deadline - self._shared.clock.least_round_trip:
+            not_sent = self._shared.throttle.no_room(call.api.name, delay)
+            raise self._outcomes.unknown(call, request, not_sent.reason) if call.is_sent else not_sent
 
     def _overdue(self, call: Call, request: Request[Any] | None) -> NotSent | OutcomeUnknown:
         happened = "no answer came" if call.is_sent else "it could not be sent"

@@ -98,6 +98,7 @@ class Api(NamedTuple):
         weight: request weight, or a function of the request that gives it.
         weight_on_success: what a successful call weighs in the end ("Trading requests", since 2026-04-02).
         orders: how many unfilled orders the call adds.
+        purpose: "cancel" if it cancels and does nothing else, for which request weight is kept in reserve; else "call".
         signed: whether it takes timestamp, apiKey and signature.
         repeatable: whether it only reads, so that it may be sent again after a lost connection (G7).
         client_ids: fields that are filled with a fresh client order id when they are None.
@@ -112,6 +113,7 @@ class Api(NamedTuple):
     weight: int | Callable[[Any], int]
     weight_on_success: int | None
     orders: int
+    purpose: Literal["call", "cancel"]
     signed: bool
     repeatable: bool
     client_ids: tuple[str, ...]
@@ -140,6 +142,7 @@ def unknown_api(method: Any) -> Api:
         weight=1,
         weight_on_success=None,
         orders=0,
+        purpose="call",
         signed=False,
         repeatable=False,
         client_ids=(),
@@ -214,6 +217,7 @@ def api(
     section: str,
     weight_on_success: int | None = None,
     orders: int = 0,
+    cancels: bool = False,
     signed: bool | None = None,
     repeatable: bool | None = None,
     client_ids: tuple[str, ...] = (),
@@ -240,6 +244,7 @@ def api(
             weight=weight,
             weight_on_success=weight_on_success,
             orders=orders,
+            purpose="cancel" if cancels else "call",
             signed=security in {"TRADE", "USER_DATA"} if signed is None else signed,
             repeatable=security != "TRADE" if repeatable is None else repeatable,
             client_ids=client_ids,

@@ -351,6 +351,7 @@ class OrderTest(OrderTestRequest[OrderTestedWithRates | OrderTested], frozen=Tru
     security="TRADE",
     weight=1,
     weight_on_success=0,
+    cancels=True,
     section="cancel-order-trade",
     rules=(at_least_one("order_id", "orig_client_order_id"),),
 )
@@ -415,7 +416,14 @@ class OrderAmendKeepPriority(Request[OrderAmended], frozen=True, kw_only=True):
     recv_window: Milliseconds | None = None
 
 
-@api("openOrders.cancelAll", security="TRADE", weight=1, weight_on_success=0, section="cancel-open-orders-trade")
+@api(
+    "openOrders.cancelAll",
+    security="TRADE",
+    weight=1,
+    weight_on_success=0,
+    cancels=True,
+    section="cancel-open-orders-trade",
+)
 class OpenOrdersCancelAll(Request[tuple[CanceledOrder | CanceledOrderList, ...]], frozen=True, kw_only=True):
     """Cancel all open orders and order lists of a symbol."""
 
@@ -722,6 +730,7 @@ class OrderListPlaceOpoco(
     security="TRADE",
     weight=1,
     weight_on_success=0,
+    cancels=True,
     section="cancel-order-list-trade",
     rules=(at_least_one("order_list_id", "list_client_order_id"),),
 )
