@@ -475,7 +475,8 @@ def test_g10_rate_limits_may_have_new_fields() -> None:
 
 def test_rate_limits_that_fit_are_kept_beside_one_that_does_not() -> None:
     fits = {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 5, "count": 2}
-    limits: list[Any] = [{"rateLimitType": "NOVEL"}, fits, None]
+    lacks = {"rateLimitType": "ORDERS", "interval": "DAY", "limit": 5}
+    limits: list[Any] = [{"rateLimitType": "NOVEL"}, fits, None, lacks]
     reply: dict[str, Any] = {"id": 1, "status": 200, "result": {}, "rateLimits": limits}
     assert to_builtins(read_envelope(json.dumps(reply).encode()).rate_limits) == [fits]
 

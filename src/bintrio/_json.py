@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
+from itertools import takewhile
 from types import UnionType
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 
-from ._reading import UNREADABLE, holds_records
+from ._reading import UNREADABLE, holds_records, split
 from ._requests import RequestId
 from ._results import Response
 from .api._base import Request
@@ -111,7 +112,11 @@ def _of_struct(value: msgspec.Struct, verbatim: _Verbatim) -> Any:
         return _in_envelope(value.subscription_id, _of_struct(value.event, verbatim))
     if isinstance(value, Request):
         return value.params()
-    return _mended(value, msgspec.to_builtins(value, builtin_types=(bytes,)), verbatim)
+    return _mended(value, msgspec.to_builtins(value, builtin_types=(bytes,), enc_hook=_absent), verbatim)
+
+
+def _absent(_unset: Any) -> None:
+    """What did not come of an array; `_of_row` leaves it out. Of objects msgspec leaves it out."""
 
 
 def _of_response(response: Response, verbatim: _Verbatim) -> Any:
@@ -170,7 +175,7 @@ def _alternatives(known: Any) -> list[Any]:
 
 def _mended(value: msgspec.Struct, found: Any, verbatim: _Verbatim) -> Any:
     if isinstance(value, Row):
-        return _of_row(value, verbatim)
+        return _mended_row(value, found, verbatim)
     plan = _plan(type(value))
     for name in plan.decimals:
         text = found.get(name)
@@ -202,12 +207,28 @@ def _listed(items: Any) -> Any:
     return list(map(_listed, items)) if isinstance(items, tuple) else items  # pyright: ignore[reportUnknownArgumentType]
 
 
-def _of_row(row: Row, verbatim: _Verbatim) -> list[Any]:
-    known = [_values(getattr(row, name), verbatim) for name in row.__struct_fields__ if name != "unknown_fields"]
-    beyond = row.unknown_fields
-    if beyond is None:
-        return known
-    return known + [verbatim(bytes(item)) for item in msgspec.json.decode(beyond, type=tuple[msgspec.Raw, ...])]
+@cache
+def _positions(row: type[msgspec.Struct]) -> tuple[int, ...]:
+    """Where the Decimals are in it."""
+    return tuple(position for position, field in enumerate(msgspec.structs.fields(row)) if field.type is Decimal)
+
+
+def _mended_row(row: Row, found: list[Any], verbatim: _Verbatim) -> list[Any]:
+    if row.unknown_fields is not None or row.missing_fields:
+        return _of_odd_row(row, verbatim)
+    for position in _positions(type(row)):
+        text = found[position]
+        if "E" in text or "e" in text:
+            found[position] = plain(Decimal(text))
+    return found
+
+
+def _of_odd_row(row: Row, verbatim: _Verbatim) -> list[Any]:
+    missing = row.missing_fields
+    names = takewhile(lambda name: name not in missing, type(row).__struct_fields__)
+    came = [getattr(row, name) for name in names if name != "unknown_fields"]
+    beyond = row.unknown_fields or b"[]"
+    return [*map(to_builtins, came), *(verbatim(bytes(item)) for item in split(beyond))]
 
 
 # The sandbox's side

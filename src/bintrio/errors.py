@@ -19,7 +19,7 @@
     │       ├── InvalidSignature
     │       ├── InvalidTimestamp
     │       ├── FilterFailure      a symbol, exchange or asset filter refused the order
-    │       ├── OrderRefused       the matching engine refused to take, cancel or amend the order
+    │       ├── OrderRefused       the exchange refused to take, cancel or amend the order
     │       │   ├── InsufficientBalance
     │       │   ├── DuplicateOrder
     │       │   ├── MarketClosed
@@ -302,6 +302,8 @@ class Rejected(BintrioError):
         self.message = message
         self.data = data
         self.rate_limits = tuple(rate_limits)
+        if code in _HINTS:
+            self.hint = _HINTS[code]
         advice = f" ({self.hint})" if self.hint else ""
         super().__init__(f"{method}: {status} {code} {message}{advice}")
 
@@ -394,13 +396,13 @@ class InvalidTimestamp(Rejected):
 
 
 class FilterFailure(Rejected):
-    """-1013: the order breaks a filter of its symbol, of the exchange or of an asset."""
+    """The order breaks a filter of its symbol, of the exchange or of an asset: the message names it."""
 
     hint = "see the filters in exchangeInfo"
 
 
 class OrderRefused(Rejected):
-    """The matching engine refused to take, cancel or amend the order."""
+    """The exchange refused to take, cancel or amend the order: the message tells why."""
 
 
 class InsufficientBalance(OrderRefused):
@@ -476,7 +478,7 @@ _BY_CODE: Final[dict[int, type[Rejected]]] = {
     -1002: Unauthorized,
     -1003: RateLimited,
     -1010: OrderRefused,
-    -1013: FilterFailure,
+    -1013: OrderRefused,
     -1014: InvalidParameter,
     -1015: RateLimited,
     -1021: InvalidTimestamp,
@@ -484,6 +486,7 @@ _BY_CODE: Final[dict[int, type[Rejected]]] = {
     -1034: RateLimited,
     -1112: OrderRefused,
     -1121: UnknownSymbol,
+    -2008: Unauthorized,
     -2010: OrderRefused,
     -2011: OrderRefused,
     -2013: UnknownOrder,
@@ -493,6 +496,7 @@ _BY_CODE: Final[dict[int, type[Rejected]]] = {
     -2021: PartlyDone,
     -2022: CancelReplaceFailed,
     -2026: UnknownOrder,
+    -2028: Unauthorized,
     -2035: SubscriptionError,
     -2036: SubscriptionError,
     -2038: OrderRefused,
@@ -500,21 +504,31 @@ _BY_CODE: Final[dict[int, type[Rejected]]] = {
     -2042: SubscriptionError,
 }
 
-# "Messages for -1010, -2010, -2011 and -2038" in errors.md: the code says who refused, only the text says why.
+# "Messages for -1010, -2010, -2011 and -2038" in errors.md: the code says who refused, only the text says why. They
+# come with -1013 as well, and in several spellings: here without case and full stop.
 _BY_MESSAGE: Final[dict[str, type[Rejected]]] = {
-    "Account has insufficient balance for requested action.": InsufficientBalance,
-    "Duplicate order sent.": DuplicateOrder,
-    "Market is closed.": MarketClosed,
-    "Unknown order sent.": UnknownOrder,
+    "account has insufficient balance for requested action": InsufficientBalance,
+    "duplicate order sent": DuplicateOrder,
+    "market is closed": MarketClosed,
+    "unknown order sent": UnknownOrder,
 }
+
+_FILTER_FAILURE: Final = "filter failure"
+"""How the message of a `FilterFailure` begins. It comes with -1013, and with -2010 where the matching engine counts."""
+
+_HINTS: Final[dict[int, str]] = {-2028: "the exchange does not take this kind of key here: use an Ed25519 key"}
+"""Hints for single codes, in place of their class's."""
 
 
 def rejection_type(status: int, code: int, message: str) -> type[Rejected]:
     """The class for a refusal: by status, then by message, then by code; plain `Rejected` for the rest."""
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    if message in _BY_MESSAGE:
-        return _BY_MESSAGE[message]
+    said = message.casefold().rstrip(".")
+    if said in _BY_MESSAGE:
+        return _BY_MESSAGE[said]
+    if said.startswith(_FILTER_FAILURE):
+        return FilterFailure
     if code in _BY_CODE:
         return _BY_CODE[code]
     if any(code in family for family in _PARAMETER_CODES):

@@ -73,7 +73,7 @@ class Order(OrderDetails, frozen=True, kw_only=True):
     time: Timestamp
     update_time: Timestamp
     is_working: bool
-    working_time: Timestamp
+    working_time: Timestamp | None = None
     self_trade_prevention_mode: SelfTradePreventionMode
 
 

@@ -84,7 +84,7 @@ class BalanceUpdate(_Event, frozen=True, kw_only=True, tag="balanceUpdate"):
 
     asset: str = field(name="a")
     delta: Decimal = field(name="d")
-    clear_time: Timestamp = field(name="T")
+    clear_time: Timestamp | None = field(name="T")
 
 
 class ExternalLockUpdate(_Event, frozen=True, kw_only=True, tag="externalLockUpdate"):

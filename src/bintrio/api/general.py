@@ -37,7 +37,7 @@ class SymbolInfo(Record, frozen=True, kw_only=True):
     """The trading rules of one symbol.
 
     An account may trade it with at least one permission out of every inner tuple of ``permission_sets``; the older
-    ``permissions`` is always empty.
+    ``permissions`` is always empty, and about to go.
     """
 
     symbol: str
@@ -62,7 +62,7 @@ class SymbolInfo(Record, frozen=True, kw_only=True):
     is_spot_trading_allowed: bool
     is_margin_trading_allowed: bool
     filters: tuple[Filter, ...]
-    permissions: tuple[Permission, ...]
+    permissions: tuple[Permission, ...] | None = None
     permission_sets: tuple[tuple[Permission, ...], ...]
     default_self_trade_prevention_mode: SelfTradePreventionMode
     allowed_self_trade_prevention_modes: tuple[SelfTradePreventionMode, ...]

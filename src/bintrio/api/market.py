@@ -1,6 +1,8 @@
 """Market data requests.
 
-Source: "Market data requests" of the WebSocket API document.
+Prices and trade ids of tickers may be None, where there were no trades or the book is empty: so the SBE schema says.
+
+Source: "Market data requests" of the WebSocket API document, and the SBE schema.
 """
 
 from __future__ import annotations
@@ -182,8 +184,8 @@ class AveragePrice(Record, frozen=True, kw_only=True):
     """The average price over the last ``mins`` minutes."""
 
     mins: int
-    price: Decimal
-    close_time: Timestamp
+    price: Decimal | None = None
+    close_time: Timestamp | None = None
 
 
 @api("avgPrice", security="NONE", weight=2, section="current-average-price")
@@ -197,35 +199,35 @@ class MiniStatistics(Record, frozen=True, kw_only=True):
     """Prices and volumes of a window of time (``type="MINI"``)."""
 
     symbol: str
-    open_price: Decimal
-    high_price: Decimal
-    low_price: Decimal
-    last_price: Decimal
+    open_price: Decimal | None
+    high_price: Decimal | None
+    low_price: Decimal | None
+    last_price: Decimal | None
     volume: Decimal
     quote_volume: Decimal
     open_time: Timestamp
     close_time: Timestamp
-    first_id: int
-    last_id: int
+    first_id: int | None
+    last_id: int | None
     count: int
 
 
 class Statistics(MiniStatistics, frozen=True, kw_only=True):
     """Prices and volumes of a window of time, and how the price changed (``type="FULL"``)."""
 
-    price_change: Decimal
-    price_change_percent: Decimal
-    weighted_avg_price: Decimal
+    price_change: Decimal | None
+    price_change_percent: Decimal | None
+    weighted_avg_price: Decimal | None
 
 
 class DayStatistics(Statistics, frozen=True, kw_only=True):
     """Statistics of the last 24 hours, with the last trade and the best bid and ask."""
 
-    prev_close_price: Decimal
+    prev_close_price: Decimal | None
     last_qty: Decimal
-    bid_price: Decimal
+    bid_price: Decimal | None
     bid_qty: Decimal
-    ask_price: Decimal
+    ask_price: Decimal | None
     ask_qty: Decimal
 
 
@@ -353,7 +355,7 @@ class SymbolPrice(Record, frozen=True, kw_only=True):
     """The last price of a symbol."""
 
     symbol: str
-    price: Decimal
+    price: Decimal | None
 
 
 @api(
@@ -375,9 +377,9 @@ class SymbolBook(Record, frozen=True, kw_only=True):
     """The best bid and ask of a symbol."""
 
     symbol: str
-    bid_price: Decimal
+    bid_price: Decimal | None
     bid_qty: Decimal
-    ask_price: Decimal
+    ask_price: Decimal | None
     ask_qty: Decimal
 
 

@@ -164,8 +164,7 @@ def ticker_price(call: Call) -> SymbolPrice | tuple[SymbolPrice, ...]:
 
 
 def _price(call: Call, symbol: Symbol) -> SymbolPrice:
-    last = call.engine.books[symbol.name].last_price
-    return SymbolPrice(symbol=symbol.name, price=eight_decimals(last or NOTHING))
+    return SymbolPrice(symbol=symbol.name, price=_last_price(call, symbol))
 
 
 @answers(TickerBook)
@@ -239,7 +238,7 @@ def _mini(call: Call, span: _Window, symbol: Symbol) -> dict[str, Any]:
 
 
 def _last_price(call: Call, symbol: Symbol) -> Decimal:
-    return _price(call, symbol).price
+    return eight_decimals(call.engine.books[symbol.name].last_price or NOTHING)
 
 
 def _full(mini: dict[str, Any]) -> dict[str, Any]:
