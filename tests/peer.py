@@ -106,6 +106,7 @@ class Exchange:
         log: every request that came, over all connections.
         script: answers by method; ``None`` leaves a method to the test.
         refuse_with: raised by `connect` instead of a stream, while set.
+        delay: seconds that its own answers take.
     """
 
     def __init__(self, nursery: trio.Nursery) -> None:
@@ -113,6 +114,7 @@ class Exchange:
         self.log: list[Json] = []
         self.refuse_with: list[Exception] = []
         self.addresses: list[Address] = []
+        self.delay = 0.0
         self.script: dict[str, Callable[[Peer], Any] | None] = {
             "time": lambda _peer: {"serverTime": START + int(trio.current_time() * 1000)},
             "exchangeInfo": lambda _peer: {
@@ -150,6 +152,8 @@ class Exchange:
         answer = self.script.get(request["method"])
         if answer is None:
             return False
+        if self.delay:
+            await trio.sleep(self.delay)
         await peer.answer(request, answer(peer))
         return True
 

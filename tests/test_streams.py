@@ -540,6 +540,19 @@ async def test_nagle_is_off() -> None:
             assert stream.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+async def test_g4_tcp_is_told_to_notice_a_host_that_is_gone() -> None:
+    """As far as the platform knows how."""
+    expected = {"TCP_USER_TIMEOUT": 15_000, "TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+    async with echo_server() as address:
+        stream = await connect_tcp(address)
+        assert isinstance(stream, TcpStream)
+        async with stream:
+            assert stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            known = {name: getattr(socket, name) for name in expected if hasattr(socket, name)}
+            for name, number in known.items():
+                assert stream.socket.getsockopt(socket.IPPROTO_TCP, number) == expected[name]
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_server_by_asyncio(version: ssl.TLSVersion) -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -3,8 +3,9 @@
 Three tasks share it. The **reader** takes messages off the wire and hands each to whom it belongs: an answer to the
 call that waits under its id, an event to its feed. It awaits nothing but bytes, so nothing that a caller or subscriber
 does can delay the next pong (G3). The **heartbeat** is a cancel scope whose deadline moves each time a pong has been
-written: the exchange pings every 20 s, so if it expires, the exchange went silent or our pongs do not leave, and the
-connection is dead either way (G4). The wire has a **writer** of its own; callers only queue whole frames (G6).
+written, or bytes came of a message that is long under way: the exchange pings every 20 s, but not within a frame. If it
+expires, the exchange went silent or our pongs do not leave, and the connection is dead either way (G4). The wire has a
+**writer** of its own; callers only queue whole frames (G6).
 
 **State changes are synchronous.** A call is signed, entered under its id and queued without an await in between, and an
 answer is taken off in one step. So a caller can be cancelled only before anything happened, or while it waits for its
@@ -94,6 +95,15 @@ CHOSEN_IDS: Final = 10_000
 OWED_ANSWERS: Final = 1000
 """How many trading calls whose callers are gone a connection remembers, the latest ones: for their answers."""
 
+DOUBTFUL: Final = 3
+"""How many calls in a row without an answer make a connection due."""
+
+LONGEST_ARRIVAL: Final = 600.0
+"""Seconds within which a message must have come whole, and by which reads may wait longer for the sake of messages
+that are under way. At the 17 MB of the longest answer, that is a link of 230 kbit/s."""
+
+_GLANCE: Final = 0.5  # seconds between looks at a call that waits for a message under way
+
 Accept: TypeAlias = Callable[[Envelope], None]
 """What the reader does at once with a successful answer."""
 
@@ -112,6 +122,7 @@ class Call:
         key: the key to sign with, even on a connection that is logged on; None for the session's, if need be.
         accept: called by the reader with a successful answer, before anything that came after it is looked at.
         deadline: local time at which it is overdue.
+        patience: seconds by which it may be answered later than that, if a message was under way for as long.
         is_sent: whether a byte of it may have left.
         is_suspect: whether a connection that it was sent on has ended since the server broke the protocol.
         window: milliseconds for which it stays valid, once it is signed.
@@ -125,6 +136,7 @@ class Call:
         wire_id: the id that it goes by, unique among the calls in flight.
         charge: what the ledger holds for it.
         outgoing: its frame.
+        arrived_before: `Wire.arrived` when it was sent.
         answer: where its answer will be.
     """
 
@@ -133,6 +145,7 @@ class Call:
         "answer",
         "answered_late",
         "api",
+        "arrived_before",
         "charge",
         "cost",
         "deadline",
@@ -144,6 +157,7 @@ class Call:
         "late_answer",
         "outgoing",
         "params",
+        "patience",
         "seen_order_id",
         "window",
         "wire_id",
@@ -152,6 +166,7 @@ class Call:
     wire_id: RequestId
     charge: Charge
     outgoing: Outgoing
+    arrived_before: float
     answer: Channel
 
     def __init__(
@@ -171,6 +186,7 @@ class Call:
         self.key = key
         self.accept: Accept | None = None
         self.deadline = math.inf
+        self.patience = 0.0
         self.is_sent = False
         self.is_suspect = False
         self.window = _window(api, params)
@@ -352,6 +368,8 @@ class Connection:
         self._timer = trio.CancelScope()
         self._earliest_deadline = math.inf
         self._is_open = False
+        self._unanswered = 0  # calls in a row
+        self._dropped = 0  # messages
         self._is_ready = False
         self._opening = trio.CancelScope()
         self._held_by: Hold | None = None
@@ -410,6 +428,7 @@ class Connection:
                 pong_written=self._pong_written,
                 rejected=self._rejected,
                 late=self._take_late,
+                arriving=self._arriving,
             ) as self._wire:
                 self._is_open = True
                 with self._tasks:
@@ -489,6 +508,18 @@ class Connection:
         self.has_notice = True
         self.is_due.set()
 
+    def doubt(self) -> None:
+        """A call was not answered within its time. When several were not, one after the other, it must be replaced.
+
+        It may answer pings all the same, so the heartbeat does not notice. While a message is under way nothing else
+        can be answered, and that says nothing.
+        """
+        if self._wire.arriving_since is None:
+            self._unanswered += 1
+            if self._unanswered == DOUBTFUL:
+                logger.warning("connection %d is replaced: %d calls in a row had no answer", self.number, DOUBTFUL)
+                self.give_notice()
+
     def stand_down(self) -> None:
         """Another is in use: whoever waits for room here is to look there."""
         self._wire.release()
@@ -534,11 +565,20 @@ class Connection:
         self._heart.deadline = trio.current_time() + window
         with self._heart:
             await trio.sleep_forever()
-        self.end(Silent(f"no ping was answered for {window:g} s"))
+        since = self._wire.arriving_since
+        if since is not None and trio.current_time() >= since + LONGEST_ARRIVAL:
+            self.end(Silent(f"a message did not come whole within {LONGEST_ARRIVAL:g} s"))
+        self.end(Silent(f"no ping was answered for {window:g} s, and no byte of a message came"))
 
     def _pong_written(self) -> None:
         self.last_heard = self._shared.now()
         self._heart.deadline = trio.current_time() + self._shared.settings.pong_window
+
+    def _arriving(self) -> None:
+        """Bytes came of a message that is long under way: no ping can come within a frame (RFC 6455, 5.4)."""
+        alive_until = max(self._heart.deadline, trio.current_time() + self._shared.settings.pong_window)
+        since = self._wire.arriving_since
+        self._heart.deadline = alive_until if since is None else min(alive_until, since + LONGEST_ARRIVAL)
 
     async def _watch_deadlines(self) -> None:
         # One timer for all calls. It is set to the earliest deadline, and looks again when that has passed: a call that
@@ -547,10 +587,23 @@ class Connection:
             with trio.CancelScope(deadline=self._earliest_deadline) as self._timer:
                 await trio.sleep_forever()
             now = trio.current_time()
-            for call in [call for call in self._waiting.values() if call.deadline <= now]:
-                self._forget(call)
-                call.answer[0].send_nowait(Overdue())
-            self._earliest_deadline = min((call.deadline for call in self._waiting.values()), default=math.inf)
+            self._earliest_deadline = math.inf
+            for call in list(self._waiting.values()):
+                due = self._due(call, now)
+                if due <= now:
+                    self._forget(call)
+                    call.answer[0].send_nowait(Overdue())
+                else:
+                    self._earliest_deadline = min(self._earliest_deadline, due)
+
+    def _due(self, call: Call, now: float) -> float:
+        """When a call is overdue: for a patient one, the time does not count for which a message was under way."""
+        due = call.deadline
+        if due <= now and call.patience:
+            due += min(self._wire.arrival_time - call.arrived_before, call.patience)
+            if due > now:
+                due = max(due, now + _GLANCE)  # the message may come on: do not look at each of its bytes
+        return due
 
     # Calls
 
@@ -615,6 +668,7 @@ class Connection:
             raise Lost(closed, is_sent=False) from None
         if call.id is not None:
             _remember(self._chosen, call.id, None, CHOSEN_IDS)
+        call.arrived_before = self._wire.arrived
         call.charge = self._shared.ledger.charge(call.cost, int(local * 1000))
         call.answer = self._shared.take_channel()
         self._waiting[wire_id] = call
@@ -701,8 +755,7 @@ class Connection:
                 raise ProtocolViolation("a binary message", raw=message.payload)
             envelope = read_envelope(message.payload)
         except ProtocolViolation as violation:
-            self._shared.counters.unreadable_messages += 1
-            logger.warning("connection %d: a message was dropped: %s", self.number, violation)
+            self._drop(str(violation))
             return
         if envelope.event:
             self._take_event(envelope)
@@ -711,7 +764,15 @@ class Connection:
         else:
             self._take_verdict(envelope, message.payload)
 
+    def _drop(self, why: str) -> None:
+        """Count a message that is of no use, and log the first few and then each tenth, hundredth, and so on."""
+        self._shared.counters.unreadable_messages += 1
+        self._dropped += 1
+        if self._dropped < 10 or math.log10(self._dropped).is_integer():
+            logger.warning("connection %d: a message was dropped, number %d: %s", self.number, self._dropped, why)
+
     def _take_reply(self, request_id: RequestId, envelope: Envelope) -> None:
+        self._unanswered = 0
         call = self._waiting.pop(request_id, None)
         if call is None:
             owed = self._owed.pop(request_id, None)
@@ -737,8 +798,7 @@ class Connection:
             told = bare_event(payload)
             if told is not None and self._take_sign(told):
                 return
-            self._shared.counters.unreadable_messages += 1
-            logger.warning("connection %d: a message was dropped that is neither a reply nor an event", self.number)
+            self._drop("it is neither a reply nor an event")
             return
         error = read_error("connection", envelope)
         self.end(error or ProtocolViolation("a success that belongs to no call"))
@@ -771,7 +831,8 @@ class Connection:
         """Heed what the exchange says of a subscription or of itself, as far as it can be understood."""
         kind = event_type(told.event)
         if kind == "serverShutdown":
-            logger.info("connection %d: the exchange announced its shutdown", self.number)
+            if not self.has_notice:
+                logger.info("connection %d: the exchange announced its shutdown", self.number)
             self.give_notice()
         elif kind == "eventStreamTerminated":
             self._take_termination(told)

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 STREAM_ERRORS: Final = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 """What a stream may raise when it can be used no more."""
 
+UNACKNOWLEDGED: Final = 15
+"""Seconds after which a connection is broken if nothing that was sent has been acknowledged, or nothing answers."""
+
 _RECEIVE_SIZE: Final = 64 * 1024  # bytes
 _CLOSED: Final = (errno.EBADF, errno.ENOTSOCK)  # the latter on Windows
 
@@ -316,6 +319,26 @@ async def close_at_once(stream: trio.abc.AsyncResource) -> None:
         await stream.aclose()
 
 
+def _watched(connected: socket.socket) -> socket.socket:
+    """Have TCP notice by itself that nobody is there any more, where the platform can.
+
+    Without that, a write to a host that has gone is repeated for a quarter of an hour before it fails.
+    """
+    for level, name, value in (
+        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", UNACKNOWLEDGED * 1000),  # Linux
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", UNACKNOWLEDGED),
+        (socket.IPPROTO_TCP, "TCP_KEEPALIVE", UNACKNOWLEDGED),  # the same on macOS
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 5),
+        (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    ):
+        number = getattr(socket, name, None)
+        if number is not None:
+            with suppress(OSError):  # a system may know the name and not the option
+                connected.setsockopt(level, number, value)
+    return connected
+
+
 async def connect_tcp(address: Address, *, ssl_context: ssl.SSLContext | None = None) -> PromptStream:
     """Connect to an address: TCP, then TLS with a check of the certificate if the address is a secure one.
 
@@ -328,7 +351,7 @@ async def connect_tcp(address: Address, *, ssl_context: ssl.SSLContext | None = 
         trio.BrokenResourceError: TLS failed; the `ssl.SSLError` that says why is its cause.
     """
     connected = await trio.open_tcp_stream(address.host, address.port)
-    stream = TcpStream(socket.socket(fileno=connected.socket.detach()))
+    stream = TcpStream(_watched(socket.socket(fileno=connected.socket.detach())))
     if not address.secure:
         return stream
     try:

@@ -23,6 +23,9 @@ itself.
 
 **A stream may be anybody's,** a proxy's for instance, and raise what it likes: that ends this wire, and nothing else.
 
+**A message that takes long to come** keeps everything behind it waiting, pings included, for nothing can come within a
+frame. So the wire tells whoever asks that one is under way, and since when.
+
 **How a wire ends.** By the first of: a close frame from the server, a broken rule, the end of the stream, a failed
 read or write, or the `async with` being left. What was queued and not yet taken then never leaves, except in the last
 case: leaving in good order writes what is queued, then the close frame. A failed write does not stop reading at once,
@@ -110,6 +113,7 @@ def open_wire(
     max_backlog: int = 2**20,
     close_timeout: float = 2.0,
     pong_written: Callable[[], object] | None = None,
+    arriving: Callable[[], object] | None = None,
     rejected: Callable[[HandshakeRejected], object] | None = None,
     late: Callable[[list[Message]], object] | None = None,
 ) -> AbstractAsyncContextManager[Wire]:
@@ -128,6 +132,7 @@ def open_wire(
         max_backlog: bytes waiting to be written from which on `Wire.room` waits.
         close_timeout: seconds that closing may take.
         pong_written: called each time that a pong has been written. Must not raise.
+        arriving: called each time that bytes came of a message that took more than one read. Must not raise.
         rejected: called with what will be raised, once the head of a refusal is there and before its body is read,
             which may take as long as `close_timeout`: a 429 counts at once. Must not raise.
         late: called with the messages that come while the WebSocket is being closed, when nobody receives any more.
@@ -138,7 +143,12 @@ def open_wire(
         WireClosed: the handshake failed in another way.
     """
     wire = Wire(
-        stream, max_message_size=max_message_size, max_backlog=max_backlog, close_timeout=close_timeout, late=late
+        stream,
+        max_message_size=max_message_size,
+        max_backlog=max_backlog,
+        close_timeout=close_timeout,
+        arriving=arriving,
+        late=late,
     )
     return wire.run(host, resource, headers, pong_written, rejected)
 
@@ -153,6 +163,7 @@ class Wire:
         max_message_size: int,
         max_backlog: int,
         close_timeout: float,
+        arriving: Callable[[], object] | None,
         late: Callable[[list[Message]], object] | None = None,
     ) -> None:
         self._stream = stream
@@ -164,6 +175,12 @@ class Wire:
         self._mask_keys = mask_keys()
         self._control = ControlLane(self._send_control)
         self._ready: list[Message] = []  # came along with the answer to the handshake
+        self._arriving = arriving
+        self.arriving_since: float | None = None
+        """When the message began to come of which more is to come; None if there is none."""
+        self.arrived = 0.0
+        """Seconds, in all, for which messages were under way that took more than one read, up to the latest bytes."""
+        self._last_arrival = 0.0  # when these came
         # Outgoing
         self.backlog = 0
         """Bytes waiting to be written: queued, or taken and not yet written. If there are none, the writer is idle."""
@@ -379,9 +396,31 @@ class Wire:
                 return ready
             if not self._is_reading:
                 raise self._closed()
-            self._ready = self._cut(await self._read())
+            data = await self._read()
+            self._ready = self._cut(data)
+            if data and (self.arriving_since is not None or not self._decoder.is_between_messages):
+                self._follow_arrival()
             if self._unanswered_pings:
                 await self._answer_pings()  # before the caller can answer what came after them
+
+    def _follow_arrival(self) -> None:
+        """Note how a message comes that takes more than one read, and so no time of those that do not."""
+        now = trio.current_time()
+        self.arrived = self.arrival_time
+        self._last_arrival = now
+        if self._decoder.is_between_messages:
+            self.arriving_since = None
+        elif self._ready or self.arriving_since is None:
+            self.arriving_since = now
+        if self._arriving is not None:
+            self._arriving()
+
+    @property
+    def arrival_time(self) -> float:
+        """The same as `arrived`, up to now."""
+        if self.arriving_since is None:
+            return self.arrived
+        return self.arrived + trio.current_time() - self._last_arrival
 
     async def _answer_pings(self) -> None:
         """Let trio-websocket queue its pongs, which takes it a few ticks."""
@@ -404,7 +443,9 @@ class Wire:
             return "during the opening handshake"
         if self._decoder.is_between_messages:
             return "without a close frame"
-        return "in the middle of a message"
+        since = self.arriving_since
+        age = 0 if since is None else round(trio.current_time() - since)
+        return "in the middle of a message" + (f", {age} s after it began" if age else "")
 
     def _cut(self, data: bytes) -> list[Message]:
         """Data messages out of received bytes; what else is there goes to the control lane."""

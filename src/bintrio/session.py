@@ -26,7 +26,7 @@ import trio
 from ._by_hand import LOGON_METHODS, admit
 from ._clock import Clock
 from ._confirmation import HalfReplaced
-from ._connection import FIRST_ID, Call, Connect, Connection, Counters, Lost, Overdue, Shared
+from ._connection import FIRST_ID, LONGEST_ARRIVAL, Call, Connect, Connection, Counters, Lost, Overdue, Shared
 from ._envelope import Envelope
 from ._ledger import Ledger, LocalLedger
 from ._methods import Methods
@@ -69,6 +69,10 @@ from .errors import (
 R = TypeVar("R")
 
 
+ENOUGH_ROUND_TRIPS: Final = 10
+"""What a call must have had time for to cast doubt on its connection if it is not answered."""
+
+
 @asynccontextmanager
 async def open_session(
     endpoint: Endpoint | str,
@@ -92,10 +96,12 @@ async def open_session(
         endpoint: `PRODUCTION`, `TESTNET`, `DEMO`, or an `Endpoint` or ``wss://`` URL of your own. A user and password
             in it go out as an Authorization header (Basic).
         key: signs what must be signed. An `Ed25519Key` logs the connection on; `HmacKey` and `RsaKey` sign each call.
-        request_timeout: seconds within which a call ends, waiting for connection and budget included.
+        request_timeout: seconds within which a call ends, waiting for connection and budget included. For a read, the
+            time does not count for which a long message is arriving on its connection, up to 600 s.
         connect_timeout: seconds for one attempt to get a connection ready.
         close_timeout: seconds that closing a connection may take.
-        pong_window: seconds without an answered ping after which a connection is dead.
+        pong_window: seconds without an answered ping, and without a byte of a message under way, after which a
+            connection is dead.
         lifetime: seconds after which the exchange ends a connection; it is replaced before. `math.inf` for never.
         drain_timeout: seconds that a replaced connection has for the answers it owes.
         max_message_size: bytes of the longest message that is accepted.
@@ -176,9 +182,9 @@ class Session(Methods):
     Every API method is here under its name in snake_case (``order.cancelReplace`` is `order_cancel_replace`); `send`
     takes a request held as a value, and `request` what the catalogue does not know.
 
-    Every call ends within ``request_timeout`` seconds in its result, `Rejected`, `NotSent`, `OutcomeUnknown`, or the
-    cancellation of its caller. A trading call that is cancelled after it was sent may have happened: the order may
-    exist.
+    Every call ends within ``request_timeout`` seconds (a read may wait longer for a long message to arrive) in its
+    result, `Rejected`, `NotSent`, `OutcomeUnknown`, or the cancellation of its caller. A trading call that is
+    cancelled after it was sent may have happened: the order may exist.
 
     Attributes:
         endpoint: where it leads.
@@ -192,6 +198,7 @@ class Session(Methods):
         self._supervisor = supervisor
         self._outcomes = Outcomes(shared, supervisor)
         self._timeout = shared.settings.request_timeout
+        self._patience = LONGEST_ARRIVAL
 
     def __repr__(self) -> str:
         where = self.endpoint.name or self.endpoint.urls[0]
@@ -269,8 +276,9 @@ class Session(Methods):
     def within(self, seconds: float) -> Session:
         """The same session with another deadline: ``await session.within(2).order_place(...)``.
 
-        Every call made through it ends within that time, in the same ways; what left and was not answered by then is
-        `OutcomeUnknown`. Unlike a cancel scope, it leaves no call behind of which the caller knows nothing.
+        Every call made through it ends within that time, a read behind a long message too, in the same ways; what left
+        and was not answered by then is `OutcomeUnknown`. Unlike a cancel scope, it leaves no call behind of which the
+        caller knows nothing.
 
         Raises:
             InvalidRequest: it is no positive, finite number.
@@ -278,6 +286,7 @@ class Session(Methods):
         check_duration("seconds", seconds)
         hurried = copy(self)
         hurried._timeout = seconds
+        hurried._patience = 0
         return hurried
 
     @property
@@ -464,6 +473,7 @@ class Session(Methods):
     async def _exchange(self, call: Call, request: Request[Any] | None) -> Envelope:
         """Get a call answered, by as many connections as it takes and the law allows."""
         call.deadline = trio.current_time() + self._timeout
+        call.patience = self._patience if call.api.repeatable else 0
         while True:
             connection = self._supervisor.connection
             if connection is None or connection.is_full:
@@ -481,6 +491,8 @@ class Session(Methods):
             try:
                 return await connection.call(call, local)
             except Overdue:
+                if call.is_sent and self._timeout >= ENOUGH_ROUND_TRIPS * self._shared.clock.least_round_trip:
+                    connection.doubt()
                 raise self._overdue(call, request) from None
             except Lost as lost:
                 self._check_loss(call, request, lost)
@@ -491,7 +503,8 @@ class Session(Methods):
 
     def _check_loss(self, call: Call, request: Request[Any] | None, lost: Lost) -> None:
         """Raise, unless the call may go to another connection."""
-        if lost.is_sent and (not call.api.repeatable or isinstance(lost.cause, Rejected)):
+        has_time = call.api.repeatable and trio.current_time() < call.deadline
+        if lost.is_sent and (not has_time or isinstance(lost.cause, Rejected)):
             raise self._outcomes.unknown(call, request, f"the connection ended: {said(lost.cause)}") from lost.cause
         violation = lost.cause.__cause__
         if lost.is_sent and isinstance(violation, ProtocolViolation):
