@@ -93,12 +93,48 @@ def test_rate_limits_are_shown_as_asked_for() -> None:
     assert "rateLimits" in quiet.call("ping", returnRateLimits=True)
 
 
+@pytest.mark.parametrize(("flag", "shown"), [("true", True), ("false", False), (None, True)])
+def test_a_flag_may_be_a_string(client: Client, flag: Any, shown: bool) -> None:
+    assert ("rateLimits" in client.call("ping", returnRateLimits=flag)) is shown
+
+
+def test_a_flag_that_is_none(client: Client) -> None:
+    assert client.error("ping", returnRateLimits="yes")[1] == -1100
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ('{"symbol": "BTCUSDT", "limit": 5, "limit": 5}', -1101),  # errors.md: "Duplicate values for a parameter"
+        ('{"symbol": "BTCUSDT", "symbol": "BTCUSDT:"}', -1101),
+        ('{"symbol": "BTC:USDT"}', -1100),
+        (r'{"symbol": "BTC\"USDT:"}', -1100),
+        ('{"symbol": "btcusdt"}', -1100),  # "field values are case-sensitive"
+        ('{"symbol": {"symbol": 1}}', -1100),
+        ('{"symbol": [{"a": 1, "a": 2}]}', -1101),
+        ('{"symbol": "BTCUSDT", "limit": 5}', None),
+    ],
+)
+def test_what_parameters_may_not_be(client: Client, params: str, code: int | None) -> None:
+    incoming = read_message(f'{{"id": 1, "method": "depth", "params": {params}}}')
+    error = client.exchange.execute(client.session, client.budget, incoming, NOW).error
+    assert (error and error["code"]) == code
+
+
+def test_a_number_with_an_exponent_is_illegal_not_badly_signed(client: Client) -> None:
+    signed = client.signed(**BUY | {"price": Number("1e2")})
+    message = json.dumps({"id": 1, "method": "order.place", "params": signed}).replace('"1e2"', "1e2")
+    error = client.exchange.execute(client.session, client.budget, read_message(message), NOW).error
+    assert error is not None
+    assert error["code"] == -1100
+
+
 # Who asks
 
 
 def test_the_signature_covers_numbers_and_lists_as_they_were_written() -> None:
-    params = {"b": [1, "x"], "a": Number("1.50"), "signature": "s", "c": True, "ü": "é"}
-    assert payload(params) == 'a=1.50&b=[1,"x"]&c=true&ü=é'
+    params = {"b": [1, Number("1.50"), "x"], "a": Number("1.50"), "signature": "s", "c": True, "ü": "é"}
+    assert payload(params) == 'a=1.50&b=[1,1.50,"x"]&c=true&ü=é'
     client = Client()
     number = client.signed(**BUY | {"price": Number("100.00")})
     message = json.dumps({"id": 1, "method": "order.place", "params": number | {"price": 0}})

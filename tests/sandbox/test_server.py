@@ -14,6 +14,7 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
 
 from bintrio._frames import FrameDecoder, Opcode, encode_frame
+from bintrio.api.events import ServerShutdown
 from bintrio.endpoints import Address
 from bintrio.sandbox import (
     Banned,
@@ -43,6 +44,7 @@ from bintrio.sandbox.connection import Connections, Timings
 from bintrio.sandbox.exchange import Exchange, payload
 from bintrio.sandbox.faults import Script
 from bintrio.sandbox.server import Server
+from bintrio.sandbox.sessions import Session
 from bintrio.sandbox.symbols import SYMBOLS
 
 PATH = "/ws-api/v3"
@@ -190,6 +192,27 @@ async def test_a_shutdown_is_announced_and_then_happens(
         assert await peer.is_dead()
         assert (await newcomer.call("ping"))["status"] == 200
     assert sandbox.now() % 86_400_000 == 30_000
+
+
+async def test_who_leaves_before_a_shutdown_is_not_waited_for(
+    autojump_clock: MockClock, sandbox: Sandbox, peer: Peer
+) -> None:
+    async with peer_of(sandbox) as leaver:
+        sandbox.announce_shutdown(after=30)
+        await leaver.websocket.aclose()
+    await peer.receive()
+    assert await peer.is_dead()
+    assert trio.current_time() == pytest.approx(30)
+
+
+def test_events_for_a_connection_that_is_gone_are_dropped() -> None:
+    connections = Connections(Exchange(SYMBOLS, Limits()), Script(), Timings(), lambda: 1)
+    session = Session(connected_since=1)
+    connections.exchange.sessions.add(session)
+    connections.exchange.announce(ServerShutdown(event_time=1))
+    connections.forget(session)
+    connections.deliver()
+    assert connections.exchange.take_deliveries() == []
 
 
 async def test_url_options(autojump_clock: MockClock, sandbox: Sandbox) -> None:
@@ -437,6 +460,14 @@ async def test_a_disconnect_instead_of_a_reply(
     assert await peer.is_dead()
     assert len(sandbox.orders) == executed
     assert sandbox.received["ping"] == 0
+
+
+async def test_what_comes_after_a_cut_is_not_executed(autojump_clock: MockClock, sandbox: Sandbox) -> None:
+    stream = await _raw_connection(sandbox)
+    sandbox.inject(Disconnect("ping"))
+    await stream.send_all(encode_frame(Opcode.TEXT, b'{"id":1,"method":"ping"}', b"mask") * 3)
+    assert bytes(await stream.receive_some()) == b""
+    assert sandbox.received["ping"] == 1
 
 
 async def test_a_reply_is_cut_at_any_byte(autojump_clock: MockClock, sandbox: Sandbox) -> None:

@@ -55,6 +55,17 @@ def test_subscription_ids_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == -2042
 
 
+def test_a_session_has_a_thousand_subscriptions_at_a_time() -> None:
+    """web-socket-api.md: "up to 1,000 active subscriptions"; "beyond this limit will result in an error"."""
+    session = Session(connected_since=1)
+    for uid in range(1_000):
+        session.subscribe(uid, by_logon=False)
+    with pytest.raises(Refusal, match="current limit is 1000"):
+        session.subscribe(1_000, by_logon=False)
+    session.unsubscribe(5)
+    assert session.subscribe(1_000, by_logon=False) == 1_000
+
+
 def test_logging_off_ends_what_was_subscribed_by_logon() -> None:
     session = Session(connected_since=1)
     session.log_on(CREDENTIAL, 1)

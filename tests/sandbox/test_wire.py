@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import trio
-from trio.testing import memory_stream_pair
+from trio.testing import MockClock, memory_stream_pair, memory_stream_pump, wait_all_tasks_blocked
 
+from bintrio._frames import Opcode, encode_frame
 from bintrio.sandbox.wire import Wire
 
 
@@ -30,3 +31,62 @@ async def test_a_broken_stream_is_an_ended_one() -> None:
     assert not await wire.receive_head()
     await stream.aclose()
     await listeners[0].aclose()
+
+
+async def test_nothing_follows_a_close_frame() -> None:
+    ours, theirs = memory_stream_pair()
+    wire = Wire(ours)
+    await wire.send_close(1001, "x" * 200)
+    await wire.send_close(1011, "")
+    await wire.send_frames(b"more")
+    received = bytes(await theirs.receive_some())
+    assert received == encode_frame(Opcode.CLOSE, b"\x03\xe9" + b"x" * 123)
+
+
+async def test_no_close_frame_goes_into_the_middle_of_another(autojump_clock: MockClock) -> None:
+    ours, theirs = memory_stream_pair()
+    wire = Wire(ours)
+    ours.send_stream.send_all_hook = trio.sleep_forever
+    with trio.move_on_after(1) as scope:
+        await wire.send_frames(b"cut off")
+    assert scope.cancelled_caught
+    ours.send_stream.send_all_hook = None
+    await wire.send_close(1011, "")
+    assert memory_stream_pump(ours.send_stream, theirs.receive_stream)
+    assert bytes(await theirs.receive_some()) == b"cut off"
+
+
+async def test_last_words_are_read_in_peace_over_a_stream_that_has_one_end(autojump_clock: MockClock) -> None:
+    ours, theirs = memory_stream_pair()
+    wire = Wire(_Whole(ours))
+    async with trio.open_nursery() as nursery:
+        await wire.send_last(b"HTTP/1.1 400", is_close=False)
+        nursery.start_soon(wire.linger)
+        await theirs.send_all(b"unread")
+        await wait_all_tasks_blocked()
+        assert bytes(await theirs.receive_some()) == b"HTTP/1.1 400"
+        await theirs.aclose()
+
+
+async def test_without_last_words_there_is_no_waiting() -> None:
+    ours, _theirs = memory_stream_pair()
+    await Wire(ours).linger()
+
+
+class _Whole(trio.abc.Stream):
+    """A stream that cannot end in one direction only, as TLS cannot."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

@@ -51,6 +51,7 @@ UNKNOWN_METHOD: Final = "unknown method"
 _GOING_AWAY: Final = 1001
 _POLICY_VIOLATION: Final = 1008
 _ABNORMAL: Final = 1006
+_INTERNAL_ERROR: Final = 1011
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +163,7 @@ class Connection:
         self._nursery.start_soon(protected, self._age)
         with suppress(ConnectionClosed):
             while True:
-                self._receive(await self._websocket.get_message())
+                await self._take(await self._websocket.get_message())
                 await self._outbox.room()
         if self._is_ending:
             # `close` and the writer see to the end: what they still have to send must get through.
@@ -212,6 +213,14 @@ class Connection:
     async def _age(self) -> None:
         await trio.sleep(self._connections.timings.lifetime)
         await self.close(_GOING_AWAY, "lifetime over")
+
+    async def _take(self, message: str | bytes) -> None:
+        try:
+            self._receive(message)
+        except Exception:
+            # No refusal: a mistake of ours. What was answered before it still gets out.
+            logger.exception("a connection from %s ends with an error", self._wire.address)
+            await self.close(_INTERNAL_ERROR, "internal error")
 
     def _overflow(self) -> None:
         logger.warning("a connection is cut whose peer does not read")

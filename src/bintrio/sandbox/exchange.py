@@ -299,7 +299,12 @@ def payload(params: Mapping[str, Any]) -> str:
 
 
 def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=_as_written).decode()
+
+
+def _as_written(number: Any) -> msgspec.Raw:
+    """A `Number` within a list."""
+    return msgspec.Raw(number.encode())
 
 
 def _request_type(method: str) -> type[Request[Any]]:

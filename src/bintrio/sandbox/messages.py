@@ -62,7 +62,7 @@ def read_message(data: bytes | str) -> Incoming:
         raise refusals.invalid_json()
     given = cast("dict[str, Any]", params or {})
     named = method.removeprefix("v3/") if isinstance(method, str) else ""
-    return Incoming(request_id, named, given, _is_doubled(cast("str", data), len(message) + len(given)))
+    return Incoming(request_id, named, given, _is_doubled(cast("str", data), message, given))
 
 
 def _object(data: bytes | str) -> dict[str, Any]:
@@ -78,17 +78,24 @@ def _object(data: bytes | str) -> dict[str, Any]:
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, dict | list):
+    if isinstance(value, dict):
+        value = [*cast("dict[str, Any]", value).values()]
+    if not isinstance(value, list):
         return False
-    items: list[Any] = [*cast("dict[str, Any]", value).values()] if isinstance(value, dict) else value
-    return levels == 0 or any(_is_deeper(item, levels - 1) for item in items)
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)  # pyright: ignore[reportUnknownVariableType]
 
 
-def _is_doubled(text: str, names: int) -> bool:
-    """Whether there are more names in the text than were kept; a parameter that is an object has names of its own."""
-    if text.count(":") == names:
+def _is_doubled(text: str, message: dict[str, Any], given: dict[str, Any]) -> bool:
+    """Whether the text has more names than were kept."""
+    if text.count(":") == len(message) + len(given):
         return False
-    return sum(bool(name) for name in _STRING.findall(text)) != names
+    return sum(bool(name) for name in _STRING.findall(text)) != _names(message)
+
+
+def _names(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(_names, value.values()))  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+    return sum(map(_names, value)) if isinstance(value, list) else 0  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _request_id(message: Mapping[str, Any]) -> RequestId | None:

@@ -139,8 +139,8 @@ class Wire(trio.abc.Stream):
     async def send_last(self, data: bytes, *, is_close: bool) -> None:
         """Send an HTTP answer or a close frame, for the peer to read in peace; not into the middle of a frame."""
         async with self._turn:
-            if not self.has_closed and not self._is_torn:
-                self._lingers = True
+            if not self._is_torn:
+                self._lingers = not self.has_closed
                 await self._write(data, is_close=is_close)
 
     async def send_close(self, code: int, reason: str) -> None:
