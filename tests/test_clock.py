@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio._clock import DRIFT, Clock
+from bintrio._clock import DRIFT, RECENT, Clock
 
 EPOCH = 1_700_000_000_000  # milliseconds
 
@@ -166,6 +166,47 @@ def test_the_clock_steps_back_when_it_was_ahead() -> None:
     ahead = clock.now(1.0)
     clock.record(1.0, EPOCH, 1.002)
     assert clock.now(1.002) < ahead
+
+
+# Looking back
+
+
+def test_an_earlier_estimate_was_as_wrong_as_was_known_then() -> None:
+    clock, exchange = Clock(), Exchange()
+    exchange.answer(clock, 0.0, 0.2, 0.2)
+    before = clock.now(100.0)
+    received_at = exchange.answer(clock, 100.0, 0.01, 0.01)
+    assert clock.error_of(before, received_at) == pytest.approx(0.2 + 100 * DRIFT / 1e6, rel=1e-3)
+    assert clock.error_of(clock.now(received_at), received_at) == clock.error_of(before, received_at), (
+        "within its error"
+    )
+    later = clock.now(received_at + 10)
+    assert clock.error_of(later, received_at) == clock.error_bound(received_at)
+
+
+def test_the_worst_of_the_estimates_that_came_after_counts() -> None:
+    clock, exchange = Clock(), Exchange()
+    local = 0.0
+    for delay in (0.1, 0.4, 0.3):
+        local = exchange.answer(clock, local + 1, delay, delay)
+        clock.forget()
+    assert clock.error_of(0, local) > 1e9, "forgotten: it may have been anything"
+    local = exchange.answer(clock, local, 0.05, 0.05)
+    assert clock.error_of(0, local) > 1e9
+    for _ in range(RECENT):
+        local = exchange.answer(clock, local, 0.05, 0.05)
+    assert clock.error_of(0, local) < 0.051, "only the latest are looked back at"
+
+
+def test_the_least_round_trip_is_that_of_the_latest_samples() -> None:
+    clock, exchange = Clock(), Exchange()
+    assert clock.least_round_trip == 0.0
+    for delay in (0.25, 0.125, 0.5):
+        exchange.answer(clock, 0.0, delay, delay)
+    assert clock.least_round_trip == 0.25
+    for _ in range(RECENT):
+        exchange.answer(clock, 0.0, 0.5, 0.5)
+    assert clock.least_round_trip == 1.0
 
 
 # What must hold whatever the delays are
