@@ -551,7 +551,8 @@ def any_event(event_type: Any) -> dict[str, Any]:
     event: dict[str, Any] = {"e": event_type.__struct_config__.tag}
     for field in msgspec.structs.fields(event_type):
         if field.required:
-            event[field.encode_name] = values.get(field.type, "x")
+            kinds = get_args(field.type) or (field.type,)
+            event[field.encode_name] = next((values[kind] for kind in kinds if kind in values), "x")
     event |= dict.fromkeys(decimal_fields(event_type), "1")
     if event_type is OutboundAccountPosition:
         event["B"] = [{"a": "X", "f": "1", "l": "1"}, {"a": "Y", "f": "1", "l": "1"}]

@@ -31,5 +31,14 @@ def test_an_order_book_gets_a_side() -> None:
     assert to_columns(book.bids) == {"price": columns["price"][:5], "quantity": columns["quantity"][:5]}
 
 
+def test_what_did_not_come_of_a_row_is_none() -> None:
+    reply = b'{"id":1,"status":200,"result":{"lastUpdateId":1,"bids":[["1"],["2","3"]],"asks":[["4"]]}}'
+    book = decode_response("depth", reply).result
+    assert to_columns(book.bids) == {"price": [Decimal(1), Decimal(2)], "quantity": [None, Decimal(3)]}
+    assert to_columns(book.asks) == {"price": [Decimal(4)]}
+    more = b'{"id":1,"status":200,"result":{"lastUpdateId":1,"bids":[["1","2","3"]],"asks":[]}}'
+    assert to_columns(decode_response("depth", more).result.bids) == {"price": [Decimal(1)], "quantity": [Decimal(2)]}
+
+
 def test_no_rows_are_no_columns() -> None:
     assert to_columns(()) == {}

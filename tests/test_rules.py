@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from decimal import ROUND_UP, Decimal
 from typing import Any
@@ -29,7 +30,7 @@ from bintrio.api.trading import (
     OrderPlace,
     SorOrderPlace,
 )
-from bintrio.errors import InvalidRequest
+from bintrio.errors import InvalidRequest, ProtocolViolation
 from bintrio.rules import Circumstances, SymbolRules
 
 from .catalogue import EXAMPLES, document
@@ -291,6 +292,27 @@ def test_g10_an_unknown_filter_is_not_judged_and_named_as_such() -> None:
     found = rules({"filterType": "", "type": "MOON", "raw": ""}, {"filterType": "T_PLUS_SELL"})
     assert found.check(limit()) == []
     assert [type(one).__name__ for one in found.unjudged] == ["UnknownFilter", "TPlusSellFilter"]
+
+
+def without(kind: str, *names: str) -> SymbolRules:
+    """The rules of a symbol whose filter of that kind came without these fields."""
+    reply = json.loads((EXAMPLES / "exchangeInfo" / "response.json").read_bytes())
+    for one in reply["result"]["symbols"][0]["filters"]:
+        for name in names if one["filterType"] == kind else ():
+            del one[name]
+    return SymbolRules.of(decode_response("exchangeInfo", json.dumps(reply)).result, "BNBBTC")
+
+
+def test_g10_a_filter_that_lacks_a_field_hurts_only_who_needs_it() -> None:
+    checked = without("PRICE_FILTER", "tickSize")
+    order = limit("0.01", "1", symbol="BNBBTC")
+    for needs_it in (lambda: checked.check(order), lambda: checked.round_price("1")):
+        with pytest.raises(ProtocolViolation, match=r"^exchangeInfo: PriceFilter came without `tickSize`"):
+            needs_it()
+    assert checked.unjudged == SymbolRules.of(INFORMATION, "BNBBTC").unjudged
+    assert checked.round_quantity("1") == 1
+    with pytest.raises(ProtocolViolation, match="LotSizeFilter came without `minQty`"):
+        without("LOT_SIZE", "minQty", "maxQty").check(order)
 
 
 def test_rounding() -> None:

@@ -1016,6 +1016,17 @@ async def test_limits_that_cannot_be_read_are_learned_later(autojump_clock: Mock
             assert session.request_weight is None
 
 
+@pytest.mark.parametrize("gone", ["rateLimits", "symbols", "limit", "interval"])
+async def test_g10_limits_of_which_something_did_not_come(autojump_clock: MockClock, gone: str) -> None:
+    limit = {name: value for name, value in LIMITS[0].items() if name not in {gone, "count"}}
+    information = {"timezone": "UTC", "serverTime": 1, "exchangeFilters": [], "symbols": [], "rateLimits": [limit]}
+    information.pop(gone, None)
+    async with open_exchange() as exchange:
+        exchange.script["exchangeInfo"] = lambda _peer: information
+        async with bintrio.open_session(URL, connect=exchange.connect) as session:
+            assert (session.request_weight is not None) is (gone == "symbols")
+
+
 async def test_g8_what_is_queued_when_a_429_comes_does_not_leave(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
         first = in_background(nursery, session.ping)

@@ -256,10 +256,11 @@ class Supervisor:
         """Ask for the limits. They come with every exchangeInfo; the fewest symbols come with those that are halted."""
         try:
             info = await connection.ask(ExchangeInfo(symbol_status="HALT"))
+            limits = [limit for limit in info.rate_limits if not limit.missing_fields]
         except (Rejected, OutcomeUnknown, ProtocolViolation) as error:
             logger.warning("the limits are not known, and are learned from answers: %s", error)
         else:
-            self._shared.ledger.record(info.rate_limits, ticks())
+            self._shared.ledger.record(limits, ticks())
 
     def _swap(self, connection: Connection) -> None:
         if self._current is not None:

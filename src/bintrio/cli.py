@@ -55,7 +55,7 @@ from bintrio import (
     Subscriber,
     open_session,
 )
-from bintrio._json import to_builtins
+from bintrio._json import to_json
 from bintrio.api._base import Parameter, catalogue, parameters, python_name
 from bintrio.endpoints import as_endpoint
 from bintrio.sandbox import Sandbox, SandboxAccount, open_sandbox, trader
@@ -323,12 +323,12 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def _print_json(result: Any) -> None:
     """Readable on a terminal; in one line for another program."""
-    value = to_builtins(result)
+    written = to_json(result)
     console = Console()
     if console.is_terminal:
-        console.print_json(data=value)
+        console.print_json(written.decode())
     else:
-        click.echo(msgspec.json.encode(value))
+        click.echo(written)
 
 
 # methods

@@ -22,12 +22,19 @@ def to_columns(rows: Sequence[msgspec.Struct] | OrderBook) -> dict[str, list[Any
         rows: records of one type; or an order book, whose rows get a column ``side`` with ``"BID"`` or ``"ASK"``.
 
     Returns:
-        Lists of equal length by the Python names of the fields; nothing at all for no rows.
+        Lists of equal length by the Python names of the fields; nothing at all for no rows. What did not come of
+        a row is None; a field that no row has is left out.
     """
     if isinstance(rows, OrderBook):
         sides = ["BID"] * len(rows.bids) + ["ASK"] * len(rows.asks)
         return {"side": sides, **to_columns((*rows.bids, *rows.asks))}
     if not rows:
         return {}
-    names = [name for name in rows[0].__struct_fields__ if name != "unknown_fields"]
-    return {name: [getattr(row, name) for row in rows] for name in names}
+    # Of a row that lacks something these are the fields that came.
+    came = set[str]().union(*(row.__struct_fields__ for row in rows))
+    names = [name for name in type(rows[0]).__struct_fields__ if name in came and name != "unknown_fields"]
+    return {name: [_cell(row, name) for row in rows] for name in names}
+
+
+def _cell(row: msgspec.Struct, name: str) -> Any:
+    return getattr(row, name) if name in row.__struct_fields__ else None

@@ -32,6 +32,7 @@ from ._filters import Circumstances as Circumstances
 from ._legs import ALGO_TYPES, Leg, PlacingRequest, legs_of
 from ._shown import shown
 from .api._base import Number, number
+from .api._missing import record_type
 from .api._values import plain
 from .api.account import Order
 from .api.filters import (
@@ -131,7 +132,7 @@ class SymbolRules:
     @property
     def unjudged(self) -> tuple[Filter, ...]:
         """The filters that `check` cannot judge: of types that this release does not know, or knows by name only."""
-        return tuple(one for one in self.filters if not (type(one) in CHECKS or type(one) in _JUDGED_HERE))
+        return tuple(one for one in self.filters if not {record_type(one)} & (CHECKS.keys() | _JUDGED_HERE))
 
     @in_exact
     def round_price(self, price: Number, rounding: str = ROUND_HALF_EVEN) -> Decimal:
@@ -202,7 +203,7 @@ class SymbolRules:
         for name, parameter, message in _not_allowed(leg, self.symbol):
             yield _violation(name, leg, parameter, message)
         for one in self.filters:
-            check = CHECKS.get(type(one))
+            check = CHECKS.get(record_type(one))
             for term, message in check(one, judged) if check else ():
                 yield _violation(_name(one), leg, term, message)
 

@@ -11,12 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
 
 from bintrio.errors import ProtocolViolation
+
+_records: Final[dict[type, type]] = {}
+
+
+def record_type(value: Any) -> type:
+    """The type of a record, whether all of its fields came or not."""
+    return _records.get(type(value), type(value))  # pyright: ignore[reportUnknownArgumentType]
 
 
 def incomplete(record: Any, method: str, fields: Mapping[str, Any]) -> Any:
@@ -46,7 +53,7 @@ def incomplete_type(record: Any, method: str) -> type[msgspec.Struct]:
         return incomplete, (record, method, _came(self))
 
     own = [] if "unknown_fields" in names_in_json else [("unknown_fields", bytes | None, None)]
-    return msgspec.defstruct(
+    found = msgspec.defstruct(
         record.__name__,
         [*((field.name, field.type, _optional(field)) for field in fields), *own],
         bases=(record,),
@@ -55,6 +62,8 @@ def incomplete_type(record: Any, method: str) -> type[msgspec.Struct]:
         frozen=True,
         kw_only=True,
     )
+    _records[found] = record
+    return found
 
 
 def _optional(field: msgspec.structs.FieldInfo) -> Any:
