@@ -63,6 +63,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "_filters",
         "rules",
         "_evidence",
+        "_confirmation_of_lists",
         "_confirmation",
     ),
     # 2: one connection

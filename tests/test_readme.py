@@ -130,7 +130,7 @@ async def test_a_fragment_runs(
 async def test_a_fragment_finds_out_what_became_of_its_order(
     executed: bool, autojump_clock: trio.testing.MockClock
 ) -> None:
-    (fragment,) = (each for each in FRAGMENTS if "confirm" in each)
+    (fragment,) = (each for each in FRAGMENTS if "confirm(error)" in each)
     async with at_hand(Disconnect("order.place", executed=executed)) as (sandbox, session):
         await run(fragment, sandbox, session)
         assert (len(sandbox.orders), sandbox.received["order.place"]) == (int(executed), 1)
@@ -140,7 +140,7 @@ async def test_a_fragment_finds_out_what_became_of_its_order(
 async def test_a_fragment_says_why_its_order_was_refused(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
-    (fragment,) = (each for each in FRAGMENTS if "confirm" in each)
+    (fragment,) = (each for each in FRAGMENTS if "confirm(error)" in each)
     async with at_hand(RateLimited("order.place")) as (sandbox, session):
         await run(fragment, sandbox, session)
         sandbox.withdraw("USDT", Decimal(1_000_000))

@@ -7,29 +7,24 @@ asks and waits (`Session.confirm`).
   under one id it shows, so if it shows another one, allOrders is asked as well.
 * **An order that was to be canceled, amended or replaced** is told by the state that it is in. A name alone is not
   enough: an order that was closed before the call left may have had the same.
-* **An order list** is asked for by its own client id, and known by those of its orders.
-
 Source: "Cancel order", "Cancel and replace order" and "Order Amend Keep Priority" of the WebSocket API document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 
-from ._evidence import LEGS, Leg, Sent, found, leg_of, may_be
+from ._confirmation_of_lists import list_canceled, list_placed
+from ._evidence import ASK_AGAIN, LEGS, PAGE, Inquiry, Leg, Question, Sent, Undecided, found, is_placed, leg_of
 from .api._base import Request
-from .api._orders import OrderList
 from .api._values import OPEN_STATES
 from .api.account import (
-    AllOrderLists,
     AllOrders,
     OpenOrdersStatus,
     Order,
-    OrderAmendments,
-    OrderListStatus,
     OrderStatus,
 )
 from .api.trading import (
@@ -42,16 +37,8 @@ from .api.trading import (
     SorOrderPlace,
 )
 
-PAGE: Final = 1000
 MOST_PAGES: Final = 10
-"""Orders that allOrders gives at a time, and how often it is asked on."""
-
-ASK_AGAIN: Final = 1000
-"""Milliseconds after which to look again for an order that the exchange has said is there."""
-
-
-class Undecided(Exception):
-    """Nothing proves that the call was executed, and nothing that it was not. The text says why."""
+"""How often allOrders is asked on."""
 
 
 class HalfReplaced(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,36 +56,6 @@ class HalfReplaced(msgspec.Struct, frozen=True, kw_only=True):
     def is_canceled(self) -> bool:
         """Whether the cancel is the half that was done: the old order is canceled, and there is no new one."""
         return self.new_order is None
-
-
-class Question(NamedTuple):
-    """What to ask next.
-
-    Attributes:
-        request: to be sent.
-        not_before: the exchange's time in milliseconds before which the answer would tell nothing.
-        is_vital: if not, an answer that is refused or cannot be read counts as none.
-    """
-
-    request: Request[Any]
-    not_before: int = 0
-    is_vital: bool = True
-
-
-class Reply(NamedTuple):
-    """An answer.
-
-    Attributes:
-        result: None for "does not exist".
-        asked_at: the exchange's time in milliseconds when it was asked, at the earliest.
-    """
-
-    result: Any
-    asked_at: int
-
-
-T = TypeVar("T")
-Inquiry: TypeAlias = "Generator[Question, Reply, T]"
 
 
 def inquire(sent: Sent) -> Inquiry[Any]:
@@ -125,7 +82,7 @@ def _placed(sent: Sent, leg: Leg) -> Inquiry[Order | None]:
     question = OrderStatus(symbol=sent.request.symbol, order_id=sent.told, orig_client_order_id=name)
     while not sent.is_refused:
         order, asked_at = yield Question(question, not_before)
-        if order is not None and (yield from _is_placed(sent, leg, order)):
+        if order is not None and (yield from is_placed(sent, leg, order)):
             return order
         if sent.told is not None:  # the exchange has said that it is there
             not_before = asked_at + ASK_AGAIN
@@ -136,24 +93,12 @@ def _placed(sent: Sent, leg: Leg) -> Inquiry[Order | None]:
     return None
 
 
-def _is_placed(sent: Sent, leg: Leg, order: Order) -> Inquiry[bool]:
-    """Whether an order is the one that the call placed."""
-    if order.order_id == sent.told:
-        return True
-    if not may_be(sent, leg, order):
-        return False
-    if not leg.is_reduced(order):
-        return True
-    changes = (yield Question(OrderAmendments(symbol=order.symbol, order_id=order.order_id))).result
-    return bool(changes) and bool(changes[0].orig_qty == leg.fixed["orig_qty"])
-
-
 def _placed_beside(sent: Sent, leg: Leg, other: Order) -> Inquiry[Order | None]:
     """The order that the call placed, if another one is shown under its client order id."""
     is_older = not sent.is_later(other, "time")
     ours: list[Order] = []
     for order in (yield from _orders_from(sent, other.order_id if is_older else sent.seen_order_id)):
-        if order.client_order_id == leg.client_order_id and (yield from _is_placed(sent, leg, order)):
+        if order.client_order_id == leg.client_order_id and (yield from is_placed(sent, leg, order)):
             ours.append(order)
     if len(ours) > 1:
         raise Undecided(f"{len(ours)} orders go by {leg.client_order_id!r}, and each may be its")
@@ -280,88 +225,6 @@ def _all_canceled(sent: Sent) -> Inquiry[tuple[Order, ...]]:
     return left
 
 
-# Order lists
-
-
-def _list_placed(sent: Sent) -> Inquiry[OrderList | None]:
-    """The order list that the call placed; None if it placed none."""
-    shown: OrderList | None
-    name, not_before = sent.request.list_client_order_id, 0
-    while not sent.is_refused:
-        shown, asked_at = yield Question(_list_status(sent.told, name), not_before)
-        if shown is not None and (yield from _is_list_placed(sent, shown)):
-            return shown
-        if sent.told is not None:
-            not_before = asked_at + ASK_AGAIN
-        elif asked_at < sent.settled_at:
-            not_before = sent.settled_at
-        else:
-            return None if shown is None else (yield from _list_placed_beside(sent))
-    return None
-
-
-def _list_status(number: int | None, name: str | None) -> OrderListStatus:
-    # By the number alone if there is one: with both, the name goes first.
-    return OrderListStatus(order_list_id=number, orig_client_order_id=name if number is None else None)
-
-
-def _is_list_placed(sent: Sent, shown: OrderList) -> Inquiry[bool]:
-    """Whether an order list is the one that the call placed: by the names of its orders, or one of the orders."""
-    if shown.order_list_id == sent.told:
-        return True
-    legs = {leg.client_order_id: leg for leg in LEGS[type(sent.request)](sent.request)}
-    named = [order for order in shown.orders if order.client_order_id in legs]
-    if shown.symbol != sent.request.symbol or not named or not sent.is_later(shown, "transaction_time"):
-        return False
-    if sent.is_id_fresh:
-        return True
-    question, order = Question(OrderStatus(symbol=shown.symbol, order_id=named[0].order_id)), None
-    while order is None:  # the list names it, so it is there
-        order, asked_at = yield question
-        question = question._replace(not_before=asked_at + ASK_AGAIN)
-    return (yield from _is_placed(sent, legs[named[0].client_order_id], order))
-
-
-def _list_placed_beside(sent: Sent) -> Inquiry[OrderList | None]:
-    """The order list that the call placed, if another one is shown under its name."""
-    name = sent.request.list_client_order_id
-    ours: list[OrderList] = []
-    for shown in (yield from _lists_since(sent, name)):
-        if (yield from _is_list_placed(sent, shown)):
-            ours.append(shown)
-    if len(ours) > 1:
-        raise Undecided(f"{len(ours)} order lists go by {name!r}, and each may be its")
-    return ours[0] if ours else None
-
-
-def _lists_since(sent: Sent, name: str | None) -> Inquiry[list[OrderList]]:
-    """The order lists of a name that changed since the call left."""
-    since = None if sent.earliest is None else sent.earliest * sent.units
-    question = Question(AllOrderLists(start_time=since, limit=PAGE), is_vital=False)
-    lists: tuple[OrderList, ...] = (yield question).result or ()
-    return [each for each in lists if each.list_client_order_id == name]
-
-
-def _list_canceled(sent: Sent) -> Inquiry[OrderList | None]:
-    """The order list that was to be canceled, as it stands once the call is over; None if there is none."""
-    request: OrderListCancel = sent.request
-    number, name = request.order_list_id, request.list_client_order_id
-    shown: OrderList | None
-    not_before = 0
-    while True:
-        shown, asked_at = yield Question(_list_status(number, name), not_before)
-        is_over = shown is not None and shown.list_order_status != "EXECUTING"
-        if is_over and (number is not None or sent.is_later(shown, "transaction_time")):
-            return shown
-        if asked_at >= sent.settled_at:
-            break
-        not_before = sent.settled_at
-    if shown is None or number is not None or not is_over:
-        return shown
-    # It was closed before the call left: a later one may have its name.
-    return max((shown, *(yield from _lists_since(sent, name))), key=lambda each: each.order_list_id)
-
-
 RULES: Final[dict[type[Request[Any]], Callable[[Sent], Inquiry[Any]]]] = {
     OrderPlace: _single,
     SorOrderPlace: _single,
@@ -369,7 +232,7 @@ RULES: Final[dict[type[Request[Any]], Callable[[Sent], Inquiry[Any]]]] = {
     OrderCancelReplace: _replaced,
     OrderAmendKeepPriority: _amended,
     OpenOrdersCancelAll: _all_canceled,
-    OrderListCancel: _list_canceled,
-    **dict.fromkeys(LEGS, _list_placed),
+    OrderListCancel: list_canceled,
+    **dict.fromkeys(LEGS, list_placed),
 }
 """How to find out what became of each request that changes something."""

@@ -127,7 +127,7 @@ class Call:
         is_suspect: whether a connection that it was sent on has ended since the server broke the protocol.
         window: milliseconds for which it stays valid, once it is signed.
         final_at: the exchange's time in milliseconds from which it is too late to execute it, once it is signed.
-        seen_order_id: the highest order id of its symbol that was seen before it left; None if none was.
+        seen_order_id: the highest order id of its symbol that was seen before it left; 0 if none was.
         late_answer: its answer, and the exchange's time in milliseconds when it came, if its caller was gone by then.
         answered_late: called then.
 
@@ -191,7 +191,7 @@ class Call:
         self.is_suspect = False
         self.window = _window(api, params)
         self.final_at: int | None = None
-        self.seen_order_id: int | None = None
+        self.seen_order_id = 0
         self.late_answer: tuple[Envelope, Timestamp] | None = None
         self.answered_late: Callable[[], object] = _nothing
 

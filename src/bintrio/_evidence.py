@@ -19,13 +19,15 @@ Source: "Timing security", "Data sources" and "Place new order" of the WebSocket
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
 from .api._base import Request
-from .api.account import Order
+from .api.account import Order, OrderAmendments
 from .api.trading import (
     OrderListPlace,
     OrderListPlaceOco,
@@ -43,6 +45,17 @@ response is normal"), and an old answer shows no sign of its age."""
 LARGEST_LEAD: Final = 1000
 """Milliseconds by which a timestamp may be ahead of the exchange's time ("Timing security"). So whatever the error of
 the clock, nothing that a call did is older than its timestamp by more than this."""
+
+
+PAGE: Final = 1000
+"""Orders, or order lists, that a query gives at most."""
+
+ASK_AGAIN: Final = 1000
+"""Milliseconds after which to look again for an order that the exchange has said is there."""
+
+
+class Undecided(Exception):
+    """Nothing proves that the call was executed, and nothing that it was not. The text says why."""
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +151,48 @@ def may_be(sent: Sent, leg: Leg, order: Order) -> bool:
     return not is_too_late and leg.fits(order) and is_younger(sent, order)
 
 
+class Question(NamedTuple):
+    """What to ask next.
+
+    Attributes:
+        request: to be sent.
+        not_before: the exchange's time in milliseconds before which the answer would tell nothing.
+        is_vital: if not, an answer that is refused or cannot be read counts as none.
+    """
+
+    request: Request[Any]
+    not_before: int = 0
+    is_vital: bool = True
+
+
+class Reply(NamedTuple):
+    """An answer.
+
+    Attributes:
+        result: None for "does not exist".
+        asked_at: the exchange's time in milliseconds when it was asked, at the earliest.
+    """
+
+    result: Any
+    asked_at: int
+
+
+T = TypeVar("T")
+Inquiry: TypeAlias = "Generator[Question, Reply, T]"
+
+
+def is_placed(sent: Sent, leg: Leg, order: Order) -> Inquiry[bool]:
+    """Whether an order is the one that the call placed."""
+    if order.order_id == sent.told:
+        return True
+    if not may_be(sent, leg, order):
+        return False
+    if not leg.is_reduced(order):
+        return True
+    changes = (yield Question(OrderAmendments(symbol=order.symbol, order_id=order.order_id))).result
+    return bool(changes) and bool(changes[0].orig_qty == leg.fixed["orig_qty"])
+
+
 # What a call fixes of its orders
 
 _FIXED: Final = {
@@ -194,24 +249,27 @@ LEGS: Final[dict[type[Request[Any]], Callable[[Any], Iterable[Leg]]]] = {
 
 
 class OrderIds:
-    """The highest order id of each symbol that was seen. Order ids grow, symbol by symbol.
+    """The highest order id of each symbol that was seen; 0 if none was. Order ids grow, symbol by symbol.
 
     Attributes:
         highest: by symbol.
     """
 
     def __init__(self) -> None:
-        self.highest: Final[dict[str, int]] = {}
+        self.highest: Final = defaultdict[str, int](int)
 
     def note(self, result: Any) -> None:
         """Take note of the orders in a result: an order, several, or a record that has some."""
+        try:
+            if result.order_id > self.highest[result.symbol]:  # every order that is answered comes here
+                self.highest[result.symbol] = result.order_id
+        except (AttributeError, ProtocolViolation):  # it has none, or that did not come
+            self._note_parts(result)
+
+    def _note_parts(self, result: Any) -> None:
         if isinstance(result, tuple):
             for each in result:  # pyright: ignore[reportUnknownVariableType]
                 self.note(each)
-        elif isinstance(order_id := found(result, "order_id"), int):
-            symbol = found(result, "symbol")
-            if symbol is not None and order_id > self.highest.get(symbol, 0):
-                self.highest[symbol] = order_id
-        elif result is not None:
-            for part in ("orders", "new_order_response"):
-                self.note(found(result, part))
+        for part in ("orders", "new_order_response"):
+            with suppress(AttributeError, ProtocolViolation):
+                self.note(getattr(result, part))

@@ -22,14 +22,15 @@ import msgspec
 import trio
 
 from ._calls import Sender
-from ._confirmation import RULES, Question, Reply, Undecided, inquire
+from ._confirmation import RULES, inquire
 from ._connection import DEFAULT_RECV_WINDOW, Call, Shared
-from ._evidence import OrderIds, Sent
+from ._evidence import OrderIds, Question, Reply, Sent, Undecided, found
 from ._results import read_answer, read_error, read_result
 from ._rotation import backoff
 from ._supervisor import Supervisor
 from .api._base import Json, Request, catalogue, wire_name
-from .api.trading import OrderAmendKeepPriority
+from .api._orders import OrderList
+from .api.trading import OrderAmendKeepPriority, ReplacedOrder
 from .errors import (
     InvalidRequest,
     InvalidTimestamp,
@@ -67,6 +68,7 @@ class Outcomes:
     def __init__(self, shared: Shared, supervisor: Supervisor) -> None:
         self.order_ids: Final = OrderIds()
         self.unresolved: Final[list[OutcomeUnknown]] = []
+        self._is_full = False
         self._shared = shared
         self._supervisor = supervisor
 
@@ -76,10 +78,14 @@ class Outcomes:
         Raises:
             NotSent: there are too many calls of which nobody asked what became.
         """
-        if len(self.unresolved) >= MOST_UNRESOLVED:
+        if self._is_full:
             said = f"{MOST_UNRESOLVED:,} calls whose callers were cancelled wait in session.unresolved to be confirmed"
             raise NotSent(call.api.name, said)
-        call.seen_order_id = self.order_ids.highest.get(cast("str", call.params.get("symbol")))
+        params: dict[str, Any] = call.params
+        try:
+            call.seen_order_id = self.order_ids.highest[params["symbol"]]
+        except (KeyError, TypeError):  # a call by wire names may lack it, or have something else in its place
+            call.seen_order_id = 0
 
     def unknown(self, call: Call, request: Request[Any] | None, reason: str) -> OutcomeUnknown:
         """The error for a call whose outcome is not known. A late answer will be told to it."""
@@ -95,7 +101,7 @@ class Outcomes:
             final_at=None if call.final_at is None else in_unit(call.final_at),
             sent_at=None if call.final_at is None else in_unit(call.final_at - call.window),
             clock_error=self._clock_error(call),
-            seen_order_id=call.seen_order_id,
+            seen_order_id=call.seen_order_id or None,
             is_id_fresh=bool(names) and _is_fresh(call, request),
         )
         call.answered_late = partial(self._tell, error, call)
@@ -109,6 +115,7 @@ class Outcomes:
             return
         error = self.unknown(call, request, "its caller was cancelled after it was sent")
         self.unresolved.append(error)
+        self._is_full = len(self.unresolved) >= MOST_UNRESOLVED
         logger.warning("%s; session.unresolved has it", error)
 
     def _settle(self, error: object) -> None:
@@ -116,11 +123,16 @@ class Outcomes:
         for position, known in enumerate(self.unresolved):
             if known is error:
                 del self.unresolved[position]
+                self._is_full = False
                 return
 
     async def find_out(self, session: Sender, call: Any, sent_at: int | None) -> Any:
         """See `Session.confirm`."""
-        inquiry = inquire(self._sent(call, sent_at))
+        try:
+            inquiry = inquire(self._sent(call, sent_at))
+        except InvalidRequest:
+            self._settle(call)  # there is nothing more to be learned of it
+            raise
         try:
             question = next(inquiry)
             while True:
@@ -160,20 +172,18 @@ class Outcomes:
         clock, local = self._shared.clock, trio.current_time()
         return clock.now(local) - math.ceil(clock.error_bound(local) * 1000)
 
-    def _sent(self, call: OutcomeUnknown | Request[Any], sent_at: int | None) -> Sent:
+    def _sent(self, call: Any, sent_at: int | None) -> Sent:
         """What there is to go by when a call is to be confirmed.
 
         Raises:
             InvalidRequest: there is nothing that could be asked for.
         """
-        units = self._shared.in_unit(1)
         if isinstance(call, Request):
-            final_at = self._shared.now() + _window(call)
-            error_now = math.ceil(self._shared.clock.error_bound(trio.current_time()) * 1000)
-            left_at = None if sent_at is None else sent_at // units
-            return Sent(
-                request=_asked_for(call), final_at=final_at, sent_at=left_at, clock_error=error_now, units=units
-            )
+            return self._sent_elsewhere(call, sent_at)
+        if not isinstance(call, OutcomeUnknown):
+            said = f"confirm takes an OutcomeUnknown or a request, not {type(call).__name__} {call!r:.80}"
+            raise InvalidRequest(said, field="call")
+        units = self._shared.in_unit(1)
         sent = Sent(
             request=_asked_for(call.request, call.method),
             final_at=(call.final_at or 0) // units,
@@ -190,6 +200,20 @@ class Outcomes:
             final_at=min(sent.final_at, call.answered_at // units),
             is_refused=isinstance(call.answer, Rejected) and not isinstance(call.answer, PartlyDone),
             told=_told(call.answer),
+        )
+
+    def _sent_elsewhere(self, request: Request[Any], sent_at: Any) -> Sent:
+        """What there is to go by of a request alone: it left some time before now."""
+        if sent_at is not None and (isinstance(sent_at, bool) or not isinstance(sent_at, int)):
+            said = f"sent_at must be a time of the exchange, an int, not {type(sent_at).__name__} {sent_at!r:.80}"
+            raise InvalidRequest(said, field="sent_at")
+        units = self._shared.in_unit(1)
+        return Sent(
+            request=_asked_for(request),
+            final_at=self._shared.now() + _window(request),
+            sent_at=None if sent_at is None else sent_at // units,
+            clock_error=math.ceil(self._shared.clock.error_bound(trio.current_time()) * 1000),
+            units=units,
         )
 
     def _tell(self, error: OutcomeUnknown, call: Call) -> None:
@@ -211,11 +235,12 @@ class Outcomes:
 
 
 def _undecided(call: OutcomeUnknown | Request[Any], reason: str) -> OutcomeUnknown:
+    """What to raise if nothing tells: the same error with another reason."""
     if isinstance(call, Request):
         return OutcomeUnknown(call.api.name, reason, request=call)
-    error = copy(call)
-    error.reason = reason
-    return error
+    known: dict[str, Any] = {name: value for name, value in vars(call).items() if name not in {"answer", "answered_at"}}
+    known["reason"] = reason
+    return OutcomeUnknown(**known)
 
 
 def identified(request: Request[Any]) -> dict[str, Json]:
@@ -280,6 +305,8 @@ def _told(answer: Any) -> int | None:
     """The id of the order, or order list, that a late answer says was placed."""
     if isinstance(answer, PartlyDone):
         answer = answer.done.get("newOrderResponse")
-    answer = getattr(answer, "new_order_response", answer)
-    order_list = getattr(answer, "order_list_id", None) if hasattr(answer, "orders") else None
-    return order_list if order_list is not None else getattr(answer, "order_id", None)
+    elif isinstance(answer, ReplacedOrder):
+        answer = found(answer, "new_order_response")
+    is_list = isinstance(answer, OrderList)
+    number: int | None = found(answer, "order_list_id" if is_list else "order_id")
+    return number
