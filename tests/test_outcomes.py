@@ -18,7 +18,7 @@ from bintrio import sandbox as faults
 from bintrio._evidence import QUERY_DELAY
 from bintrio.sandbox import Sandbox, open_sandbox
 
-from .peer import ACK, ORDER, START, ed25519_key, open_exchange, open_pair
+from .peer import ACK, ORDER, START, URL, ed25519_key, open_exchange, open_pair
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
@@ -100,26 +100,27 @@ async def test_g1_what_can_no_longer_be_answered_in_time_is_not_sent(autojump_cl
     """It waited for its budget until less than the least round trip was left."""
     async with open_exchange() as exchange, trio.open_nursery() as nursery:
         exchange.script["time"] = None
-        times: list[float] = []
 
-        async def slow_clock() -> None:
+        async def answer_slowly() -> None:
             peer = await exchange.peer(0)
-            for _ in range(3):
+            while True:
                 request = await peer.next()
                 await trio.sleep(0.5)
-                await peer.answer(request, {"serverTime": START + int(trio.current_time() * 1000) - 250})
+                now = START + round(trio.current_time() * 1000)
+                if request["method"] == "time":
+                    await peer.answer(request, {"serverTime": now - 250})
+                elif request["method"] == "ping":
+                    await peer.refuse(request, 429, -1003, "Too much.", data={"retryAfter": now + 5000})
 
-        nursery.start_soon(slow_clock)
-        async with bintrio.open_session("wss://exchange.test/ws-api/v3", connect=exchange.connect, key=HMAC) as session:
-            now = session._shared.now()
-            session._shared.ledger.back_off(now + 5000, now)
-            for seconds, is_sent in ((5.5, False), (7, True)):
+        nursery.start_soon(answer_slowly)
+        async with bintrio.open_session(URL, connect=exchange.connect, key=HMAC) as session:
+            assert session._shared.clock.least_round_trip == pytest.approx(0.5)
+            for seconds, is_sent in ((5.6, False), (7, True)):
+                with pytest.raises(bintrio.RateLimited):
+                    await session.ping()
                 with pytest.raises(OutcomeUnknown if is_sent else NotSent):
                     await session.within(seconds).send(BUY)
-                times.append(trio.current_time())
                 assert bool(exchange.sent("order.place")) is is_sent
-                now = session._shared.now()
-                session._shared.ledger.back_off(now + 5000, now)
         nursery.cancel_scope.cancel()
 
 

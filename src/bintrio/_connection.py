@@ -477,6 +477,7 @@ class Connection:
             is_sent = not self._wire.withdraw(call.outgoing)
             call.is_sent |= is_sent
             self._write_off(call, is_sent=is_sent)
+            self._remember_owed(call)
             call.answer[0].send_nowait(Lost(cause, is_sent=is_sent))
         self._waiting.clear()
         self._idle.set()
@@ -724,7 +725,11 @@ class Connection:
             self._write_off(call, is_sent=False)
             return
         call.is_sent = True
-        if not call.api.repeatable:
+        self._remember_owed(call)
+
+    def _remember_owed(self, call: Call) -> None:
+        """A trading call that has left gets no answer any more that anyone waits for, but may get one."""
+        if call.is_sent and not call.api.repeatable:
             _remember(self._owed, call.wire_id, call, OWED_ANSWERS)
 
     def _take_unheard(self, call: Call) -> None:
@@ -775,9 +780,7 @@ class Connection:
         self._unanswered = 0
         call = self._waiting.pop(request_id, None)
         if call is None:
-            owed = self._owed.pop(request_id, None)
-            if owed is not None:
-                owed.take_late(envelope, self.last_heard)
+            self._tell_late(envelope)
             self._shared.counters.dropped_replies += 1
             self._shared.ledger.record(envelope.rate_limits, ticks())
         else:
@@ -791,6 +794,12 @@ class Connection:
         if envelope.status != 200:
             self._shared.throttle.take_answer(f"connection {self.number}", envelope)
 
+    def _tell_late(self, envelope: Envelope) -> None:
+        """Tell the call that an answer belongs to, if its caller is gone."""
+        call = None if envelope.id is None else self._owed.pop(envelope.id, None)
+        if call is not None:
+            call.take_late(envelope, self._shared.now())
+
     def _take_verdict(self, envelope: Envelope, payload: bytes) -> None:
         """An answer with id null is about the connection: it belongs to no call, and ends them all."""
         self._shared.throttle.take_answer(f"connection {self.number}", envelope)
@@ -800,18 +809,22 @@ class Connection:
                 return
             self._drop("it is neither a reply nor an event")
             return
-        error = read_error("connection", envelope)
-        self.end(error or ProtocolViolation("a success that belongs to no call"))
+        try:
+            error = read_error("connection", envelope) or ProtocolViolation("a success that belongs to no call")
+        except ProtocolViolation as violation:
+            error = violation
+        self.end(error)
 
     def _rejected(self, rejection: HandshakeRejected) -> None:
         """A 429 counts once its head is there, not when its body is (G8)."""
         self._shared.throttle.take_rejection(f"connection {self.number}", rejection)
 
     def _take_late(self, messages: list[Message]) -> None:
-        """What comes while the connection is closing reaches nobody, but a 429 counts all the same (G8)."""
+        """What comes while the connection is closing reaches no call that waits, but a 429 counts all the same (G8)."""
         for message in messages:
             with suppress(ProtocolViolation):
                 envelope = read_envelope(message.payload)
+                self._tell_late(envelope)
                 if not envelope.event and envelope.status != 200:
                     self._shared.throttle.take_answer(f"connection {self.number}", envelope)
 

@@ -27,7 +27,7 @@ class Failure(msgspec.Struct, frozen=True, gc=False):
     """``error`` of a reply."""
 
     code: int
-    msg: str = ""
+    msg: str | None = None
     data: msgspec.Raw = ABSENT
 
 
@@ -64,6 +64,7 @@ class _Addressed(msgspec.Struct, frozen=True):
     id: RequestId | None = None
     status: Any = 0
     error: msgspec.Raw = ABSENT
+    result: msgspec.Raw = ABSENT
 
     @property
     def refusal(self) -> int:
@@ -109,7 +110,8 @@ def _read_in_part(data: bytes, error: Exception) -> Envelope:
         reply = msgspec.json.decode(data, type=_Addressed)
         if reply.id is not None or reply.refusal:
             said = Failure(0, bytes(reply.error).decode(errors="replace")) if reply.refusal and reply.error else None
-            return Envelope(id=reply.id, status=reply.refusal, error=said)
+            result = reply.result if reply.refusal else ABSENT
+            return Envelope(id=reply.id, status=reply.refusal, error=said, result=result)
     with suppress(*UNREADABLE):
         told = msgspec.json.decode(data, type=_Told)
         if told.event:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar, get_origin
 import msgspec
 
 from ._envelope import Envelope, Failure, as_bytes, read_envelope
-from ._reading import UNREADABLE, Read, reader
+from ._reading import NULL, UNREADABLE, Read, reader
 from ._requests import RequestId
 from .api._base import Api, Request, catalogue
 from .api._values import RateLimit
@@ -94,33 +94,50 @@ def _violation(method: str, envelope: Envelope, error: Exception) -> ProtocolVio
     return ProtocolViolation(f"{method}: {located}", raw=bytes(envelope.result))
 
 
+_NOTHING_SAID: Final = Failure(0, "no error was given")
+
+_SAY_NO_BY_THEMSELVES: Final = frozenset({403, 418, 429})
+"""Statuses that come from before the exchange, from a firewall or a limit, and hold whatever else is in the answer."""
+
+
 def read_error(method: str, envelope: Envelope) -> Rejected | OutcomeUnknown | None:
     """What went wrong, or None for a success.
 
-    A 5xx status and the codes -1006 and -1007 say that the request may have been executed.
+    A 5xx status and the codes -1006 and -1007 say that the request may have been executed. Only a well-formed refusal
+    says that it was not.
 
     Raises:
-        ProtocolViolation: it has no status.
+        ProtocolViolation: it is neither a success nor a refusal.
     """
-    if envelope.status == 0:
+    status, failure = envelope.status, envelope.error or _NOTHING_SAID
+    if status == 0:
         raise ProtocolViolation(f"{method}: the reply has no status")
-    failure = envelope.error
-    if failure is None:
-        if envelope.status == 200:
-            return None
-        failure = Failure(0, "no error was given")
-    if envelope.status >= 500 or failure.code in EXECUTION_UNKNOWN_CODES:
-        return OutcomeUnknown(method, f"{envelope.status} {failure.code} {failure.msg}")
-    error = _rejection(method, envelope.status, failure, envelope.rate_limits)
+    if status == 200 and envelope.error is None:
+        return None
+    if status >= 500 or failure.code in EXECUTION_UNKNOWN_CODES:
+        return OutcomeUnknown(method, f"{status} {failure.code} {failure.msg}")
+    if not _is_refusal(envelope):
+        raise ProtocolViolation(f"{method}: neither a result nor a refusal: {status} {failure.code} {failure.msg}")
+    error = _rejection(method, status, failure, envelope.rate_limits)
     if isinstance(error, PartlyDone | CancelReplaceFailed):
         _tell_halves_apart(error, failure.data)
     return error
 
 
+def _is_refusal(envelope: Envelope) -> bool:
+    """Whether an answer says no in the exchange's own form: a 4xx status, and an error with code and message."""
+    failure = envelope.error
+    if envelope.result and envelope.result != NULL:
+        return False
+    if envelope.status in _SAY_NO_BY_THEMSELVES:
+        return True
+    return 400 <= envelope.status < 500 and failure is not None and failure.code < 0 and failure.msg is not None
+
+
 def _rejection(method: str, status: int, failure: Failure, rate_limits: Sequence[RateLimit]) -> Rejected:
-    kind = rejection_type(status, failure.code, failure.msg)
-    data = _plain_values(failure.data)
-    return kind(method, status=status, code=failure.code, message=failure.msg, data=data, rate_limits=rate_limits)
+    code, message, data = failure.code, failure.msg or "", _plain_values(failure.data)
+    kind = rejection_type(status, code, message)
+    return kind(method, status=status, code=code, message=message, data=data, rate_limits=rate_limits)
 
 
 def _plain_values(raw: msgspec.Raw) -> Any:
