@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bintrio._events import decode_event
 from bintrio._succession import LONGEST_LAG, SAME, SLACK, Gap, Interrupted, Succession, UserDataEvent
-from bintrio.api.events import BalanceUpdate, Event, UnknownEvent
+from bintrio.api.events import BalanceUpdate, Event, EventStreamTerminated, UnknownEvent
 
 NOW = 1_700_000_000_000
 
@@ -290,6 +290,16 @@ def test_g5_a_gap_where_the_one_that_the_first_left_to_was_lost_meanwhile() -> N
     told.succession.leaving(1, NOW + 2_100)
     told.succession.left(1, NOW + 2_500, NOW + 2_500)
     assert told.gaps == [Gap(start=NOW, end=NOW + 2_000, reason="no connection carried the subscription")]
+
+
+def test_g5_a_subscription_that_had_ended_before_it_was_given_up_was_not_asked_to() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.succession.leaving(1, NOW + 1_500)
+    assert not told.succession.was_asked(1, EventStreamTerminated(event_time=NOW + 1_499))
+    assert told.succession.was_asked(1, EventStreamTerminated(event_time=NOW + 1_500))
+    assert not told.succession.was_asked(2, EventStreamTerminated(event_time=NOW + 1_500))
+    assert told.succession.was_asked(1, UnknownEvent(event_type="eventStreamTerminated", raw=b"{}"))
 
 
 def test_g5_no_gap_begins_after_the_first_was_asked_to_leave() -> None:

@@ -80,6 +80,8 @@ ALREADY_SUBSCRIBED: Final = -2035
 OWN_CALL: Final = Cost(weight=1, purpose="own")
 """The least that a call of the session's own costs."""
 
+_ENDED: Final = "the exchange ended the subscription"
+
 _SIGNS: Final = (EventStreamTerminated, ServerShutdown, UnknownEvent)
 """Events that may be about the subscription or the connection: a misshapen one arrives as unknown."""
 
@@ -854,7 +856,9 @@ class Connection:
     def _take_termination(self, told: UserEvent) -> None:
         number = told.subscription_id
         if number is not None and number in self._leaving:
-            self._leave(number)
+            feed = self.feeds.get(number)
+            is_ours = feed is None or feed.was_asked(self.number, told.event)
+            self._leave(number, None if is_ours else _ENDED)
         elif number is not None and number in self.feeds:
             self._lose(number, told.event)
         elif number is None and self.feeds:
@@ -869,7 +873,7 @@ class Connection:
         """The exchange has ended a subscription."""
         feed = self.feeds.pop(number)
         feed.publish(event, self.number, self.last_heard)
-        feed.lost(self.number, self.last_heard, self._shared.now(), "the exchange ended the subscription")
+        feed.lost(self.number, self.last_heard, self._shared.now(), _ENDED)
         self._idle.set()
         self.lost_feed(feed)
 

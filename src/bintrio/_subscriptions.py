@@ -183,6 +183,10 @@ class Feed:
         """See `Succession.leaving`."""
         self._succession.leaving(number, now)
 
+    def was_asked(self, number: int, end: Event) -> bool:
+        """See `Succession.was_asked`."""
+        return self._succession.was_asked(number, end)
+
     def left(self, number: int, heard: Timestamp, now: Timestamp) -> None:
         """See `Succession.left`."""
         self._succession.left(number, heard, now)

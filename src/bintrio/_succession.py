@@ -153,6 +153,11 @@ class Succession:
                 carrier.leaving_at = now
                 carrier.heirs = self._carriers.copy()
 
+    def was_asked(self, number: int, end: Event) -> bool:
+        """Whether a subscription ended since its connection was asked to leave: not if it had ended before."""
+        time = _event_time(end, self._in_unit(1))
+        return time is None or any(c.number == number and c.leaving_at <= time for c in self._carriers)
+
     def left(self, number: int, heard: Timestamp, now: Timestamp) -> None:
         """A connection has brought everything until it was asked to leave; or it never came."""
         self._leave(number, heard, now, None)
