@@ -149,6 +149,20 @@ async def test_g5_the_clock_is_measured_anew_when_a_subscription_is_refused_for_
         assert trio.current_time() <= 1
 
 
+async def test_g5_the_clock_is_measured_anew_when_a_new_connection_is_refused_for_its_time(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
+        keep, exchange.script[SUBSCRIBE] = exchange.script[SUBSCRIBE], None
+        await exchange.peers[0].cut()
+        new = await exchange.peer(1)
+        await refuse_one(new, 400, -1021)
+        exchange.script[SUBSCRIBE] = keep
+        await trio.sleep(1)
+        assert [request["method"] for request in exchange.log[-3:]] == [SUBSCRIBE, "time", SUBSCRIBE]
+        assert kinds(drain(events)) == ["Gap"]
+
+
 async def refuse_one(peer: Peer, status: int, code: int) -> None:
     await peer.refuse(await peer.next(), status, code, "no")
 
@@ -277,7 +291,7 @@ async def test_g5_an_outage_is_told_once_while_it_lasts_and_its_gap_when_it_is_o
         assert gap.start == interrupted.at <= START + 10_000 < START + 300_000 < gap.end
 
 
-@pytest.mark.parametrize("how", ["quiet", "moving", "cancelled"])
+@pytest.mark.parametrize("how", ["quiet", "moving", "cancelled", *["moving, cancelled"] * 8])
 async def test_g5_the_end_of_the_session_leaves_no_gap(autojump_clock: MockClock, how: str) -> None:
     received: list[Any] = []
 
@@ -292,10 +306,10 @@ async def test_g5_the_end_of_the_session_leaves_no_gap(autojump_clock: MockClock
                 nursery.start_soon(listen, session)
                 await wait_all_tasks_blocked()
                 await exchange.peers[0].balance(1)
-                if how == "moving":
+                if "moving" in how:
                     await session.rotate()
                 await wait_all_tasks_blocked()
-                if how == "cancelled":
+                if "cancelled" in how:
                     scope.cancel()
                     await trio.sleep_forever()
     assert received == [bintrio.BalanceUpdate]

@@ -322,15 +322,15 @@ class Supervisor:
             Rejected: the exchange refuses the subscription.
             NotSent, OutcomeUnknown: it could not be made in time.
         """
-        connection: Connection | None = None
-        is_sent = False
+        tried: set[Connection] = set()
         with trio.move_on_after(self._settings.request_timeout):
             while True:
                 connection = await self.live(_SUBSCRIBE)
+                tried.add(connection)
                 try:
                     await connection.subscribe(feed)
-                except Lost as lost:
-                    is_sent |= lost.is_sent
+                except Lost:
+                    pass  # the next one may do
                 except InvalidTimestamp:
                     self.clock_is_doubted.set()
                     raise
@@ -339,9 +339,9 @@ class Supervisor:
                     return
                 if connection is self.connection:  # it has been given notice
                     await self.changed.wait()
-        raise self._too_late(is_sent or (connection is not None and connection.may_carry(feed)))
+        raise self._too_late(is_sent=any(connection.may_carry(feed) for connection in tried))
 
-    def _too_late(self, is_sent: bool) -> NotSent | OutcomeUnknown:
+    def _too_late(self, *, is_sent: bool) -> NotSent | OutcomeUnknown:
         timeout = self._settings.request_timeout
         if is_sent:
             error: NotSent | OutcomeUnknown = OutcomeUnknown(_SUBSCRIBE, f"no answer came within {timeout:g} s")
