@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
+import io
 import json
 import os
 import runpy
@@ -14,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import click
 import pytest
 import trio
 from click.testing import CliRunner, Result
@@ -21,7 +24,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 import bintrio
-from bintrio import cli
+from bintrio import _demo, cli
+from bintrio._arguments import request_of, texts_of
 from bintrio.api._base import catalogue
 from bintrio.sandbox import Disconnect, Fault, ServerError, open_sandbox
 
@@ -111,10 +115,34 @@ def test_names_are_the_exchanges_or_pythons(method: str, kind: str, tif: str, en
     assert json.loads(result.stdout)["price"] == "50000.10000000"
 
 
-@pytest.mark.parametrize("symbols", ["BTCUSDT,ETHUSDT", '["BTCUSDT","ETHUSDT"]'])
-def test_a_list_is_json_or_has_commas(symbols: str, environment: dict[str, str]) -> None:
-    result = run("call", "exchangeInfo", f"symbols={symbols}", env=environment)
-    assert [each["symbol"] for each in json.loads(result.stdout)["symbols"]] == ["BTCUSDT", "ETHUSDT"]
+@pytest.mark.parametrize(
+    "symbols",
+    [
+        *(
+            "BTCUSDT,ETHUSDT",
+            '["BTCUSDT","ETHUSDT"]',
+            "[BTCUSDT,ETHUSDT]",
+            '["BTCUSDT", "ETHUSDT"]',
+            "BTCUSDT, ETHUSDT",
+        ),
+        *(
+            "['BTCUSDT','ETHUSDT']",
+            "BTCUSDT,ETHUSDT,",
+            "BTCUSDT ETHUSDT",
+            '[\\"BTCUSDT\\",\\"ETHUSDT\\"]',
+            "(BTCUSDT,ETHUSDT)",
+        ),
+        *(" [ BTCUSDT , ETHUSDT ] ", '"BTCUSDT","ETHUSDT"', "BTCUSDT\nETHUSDT\n"),
+    ],
+)
+def test_a_list_is_json_or_what_a_shell_leaves_of_it(symbols: str) -> None:
+    request = request_of(bintrio.ExchangeInfo, {"symbols": symbols})
+    assert request.params() == {"symbols": ["BTCUSDT", "ETHUSDT"]}
+
+
+def test_a_list_may_have_one_item() -> None:
+    for text in ("BTCUSDT", "BTCUSDT,", '["BTCUSDT"]', "[BTCUSDT]"):
+        assert request_of(bintrio.ExchangeInfo, {"symbols": text}).params() == {"symbols": ["BTCUSDT"]}
 
 
 def test_true_is_a_bool_where_one_is_expected(environment: dict[str, str]) -> None:
@@ -123,9 +151,104 @@ def test_true_is_a_bool_where_one_is_expected(environment: dict[str, str]) -> No
 
 
 def test_true_is_a_string_where_one_is_expected(environment: dict[str, str]) -> None:
-    result = run("call", "depth", "symbol=true", env=environment)
+    result = run("call", "order.status", "symbol=BTCUSDT", "origClientOrderId=true", env=environment)
     assert result.exit_code == 3
-    assert result.stderr.startswith("UnknownSymbol: depth: 400 -1121 ")
+    assert result.stderr.startswith("UnknownOrder: order.status: 400 -2013 ")
+
+
+@pytest.mark.parametrize(
+    ("request_type", "texts", "meant"),
+    [
+        (bintrio.Depth, {"symbol": "btcusdt"}, "symbol 'btcusdt': did you mean 'BTCUSDT'?"),
+        (bintrio.Depth, {"symbol": "BTC/USDT"}, "symbol 'BTC/USDT': did you mean 'BTCUSDT'?"),
+        (bintrio.Depth, {"symbol": "btc:usdt "}, "did you mean 'BTCUSDT'?"),
+        (bintrio.ExchangeInfo, {"symbols": "BTCUSDT,ethusdt"}, "symbols 'ethusdt': did you mean 'ETHUSDT'?"),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "buy", "type": "MARKET"}, "side 'buy': did you mean 'BUY'?"),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "Buy", "type": "MARKET"}, "did you mean 'BUY'?"),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "stop-loss"}, "did you mean 'STOP_LOSS'?"),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "markt"}, "did you mean 'MARKET'?"),
+        (bintrio.Klines, {"symbol": "B", "interval": "1H"}, "interval '1H': did you mean '1h'?"),
+    ],
+)
+def test_what_looks_like_a_slip_gets_a_hint_before_it_is_sent(
+    request_type: type[bintrio.Request[Any]], texts: dict[str, str], meant: str
+) -> None:
+    with pytest.raises(bintrio.InvalidRequest) as caught:
+        request_of(request_type, texts)
+    assert meant in str(caught.value)
+    assert str(caught.value).endswith("; --raw sends it anyway")
+
+
+@pytest.mark.parametrize(
+    ("request_type", "texts"),
+    [
+        (bintrio.Depth, {"symbol": "币安人生USDT"}),
+        (bintrio.Depth, {"symbol": "BTC-USD_T.1"}),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "ICEBERG_OF_TOMORROW"}),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "MARKTE"}),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "moon"}),
+        (bintrio.Klines, {"symbol": "B", "interval": "10m"}),
+        (bintrio.Klines, {"symbol": "B", "interval": "1M"}),
+        (bintrio.OrderStatus, {"symbol": "B", "origClientOrderId": "buy"}),
+    ],
+)
+def test_g10_what_may_be_new_is_sent(request_type: type[bintrio.Request[Any]], texts: dict[str, str]) -> None:
+    if request_type is bintrio.OrderPlace:
+        texts = {**texts, "quantity": "1"}
+    assert set(texts.values()) <= set(map(str, request_of(request_type, texts).params().values()))
+
+
+@pytest.mark.skipif(sys.getfilesystemencoding() != "utf-8", reason="arguments are decoded as the file system's names")
+def test_arguments_that_the_locale_cannot_decode_are_utf_8() -> None:
+    undecoded = "symbol=币安人生USDT".encode().decode("ascii", "surrogateescape")
+    assert texts_of([undecoded]) == {"symbol": "币安人生USDT"}
+    assert texts_of(["symbol=\ud800"]) == {"symbol": "\ud800"}
+
+
+class Terminal(io.TextIOWrapper):
+    """A terminal that has no character beyond ASCII."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), encoding="ascii", errors="strict", write_through=True)
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_that_lacks_a_character_gets_an_escape(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run_call() -> int:
+        return cli._print_json({"symbol": "币安人生USDT 😀"})
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("TERM", "dumb")
+    assert trio.run(run_call) == 0
+    assert json.loads(screen.buffer.getvalue()) == {"symbol": "币安人生USDT 😀"}  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
+    cli.main.callback()  # type: ignore[misc]  # pyright: ignore[reportOptionalCall]
+    print("币")
+    monkeypatch.setattr(sys, "stderr", io.StringIO())  # which has no encoding to be changed
+    cli.main.callback()  # type: ignore[misc]  # pyright: ignore[reportOptionalCall]
+    assert screen.buffer.getvalue().endswith(b"\\u5e01\n")  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+
+
+def test_a_result_that_cannot_be_written_is_told_as_such(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_data: object, err: bool = False) -> None:
+        if not err:
+            raise BrokenPipeError(32, "Broken pipe")
+        said.append(str(_data))
+
+    said: list[str] = []
+    monkeypatch.setattr(click, "echo", fail)
+    result = run("call", "time", env=environment)
+    assert result.exit_code == cli.UNWRITTEN
+    assert said == ["the call was made, but its result cannot be written: Broken pipe"]
+
+
+def test_the_version() -> None:
+    assert run("--version").stdout == f"bintrio, version {bintrio.__version__}\n"
+    assert bintrio.__version__ == importlib.metadata.version("bintrio")
 
 
 def test_an_hmac_secret_from_a_file_signs(exchange: dict[str, str], tmp_path: Path) -> None:
@@ -225,6 +348,35 @@ def test_an_rsa_key_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert "the private key is encrypted" in refused(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--api-key", "A", "--hmac-secret-file", "hush"],
+            "cannot read the HMAC secret '…': No such file or directory",
+        ),
+        (["--api-key", "A", "--private-key", "hush"], "cannot read the private key '…': there is no such file"),
+        (["--endpoint", "hush@elsewhere?hush"], "or a URL, not 'elsewhere?…'"),
+        (["--endpoint", "wss://a:hush"], "endpoint is not a URL"),
+    ],
+)
+def test_g9_a_secret_in_the_wrong_place_is_not_printed(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = refused("call", "ping", *arguments)
+    assert said in told
+    assert "hush" not in told
+
+
+def test_an_hmac_secret_comes_from_the_standard_input_too_and_must_be_text(tmp_path: Path) -> None:
+    file = tmp_path / "secret.txt"
+    file.write_bytes(b"\xff")
+    assert "it holds no text" in refused("call", "ping", "--api-key", "A", "--hmac-secret-file", str(file))
+    result = CliRunner().invoke(cli.main, ["call", "ping", "--hmac-secret-file", "-"], input="two words\n")
+    assert "needs --api-key" in result.stderr
+
+
 def test_g9_no_secret_is_printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     no_network(monkeypatch, bintrio.NotSent("ping", "no network"))
     file = tmp_path / "secret"
@@ -290,7 +442,7 @@ def test_a_bug_is_seen_whole(error: Exception, monkeypatch: pytest.MonkeyPatch) 
 
 def test_help_tells_the_exit_codes() -> None:
     said = " ".join(run("--help").stdout.split())
-    for code in {*cli.EXIT_CODES.values(), 1}:
+    for code in {*cli.EXIT_CODES.values(), cli.UNWRITTEN, 1}:
         assert f"; {code} " in said
 
 
@@ -387,6 +539,43 @@ def test_sandbox_keeps_the_certificate_as_long_as_it_runs(monkeypatch: pytest.Mo
     assert not Path(line.split()[1]).exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
+def test_sandbox_ends_in_good_order_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    files: list[Path] = []
+
+    async def end() -> None:
+        signal.raise_signal(number)
+        await trio.Event().wait()
+
+    write = cli._write
+
+    def note(path: Path, data: bytes) -> Path:
+        files.append(path)
+        return write(path, data)
+
+    monkeypatch.setattr(cli, "_write", note)
+    monkeypatch.setattr(trio, "sleep_forever", end)
+    result = run("sandbox", "--tls")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert len(files) == 2
+    assert not any(path.exists() for path in files)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("0.0.0.0", "ws://127.0.0.1:"), ("localhost", "ws://localhost:"), ("127.0.0.1", "ws://127.0.0.1:")],
+)
+def test_sandbox_listens_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch, host: str, url: str) -> None:
+    interrupted(monkeypatch)
+    result = run("sandbox", "--host", host)
+    assert result.exit_code == cli.INTERRUPTED, result.output
+    assert f"BINTRIO_ENDPOINT={url}" in result.stdout
+
+
+def test_sandbox_says_when_a_host_cannot_be_had() -> None:
+    assert refused("sandbox", "--host", "192.0.2.1").startswith("OSError: ")
+
+
 def test_sandbox_says_when_a_port_is_taken(environment: dict[str, str]) -> None:
     port = environment["BINTRIO_ENDPOINT"].rpartition(":")[2].partition("/")[0]
     assert refused("sandbox", "--port", port).startswith("OSError: ")
@@ -429,7 +618,7 @@ def test_the_demo_tells_a_story_without_a_failure() -> None:
 
 
 def test_the_demo_counts_calls_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "open_sandbox", faulty(ServerError(method="ping", executed=False, skip=10, times=3)))
+    monkeypatch.setattr(_demo, "open_sandbox", faulty(ServerError(method="ping", executed=False, skip=10, times=3)))
     result = run("demo")
     assert result.exit_code == 1
     assert result.stdout.count("failed calls: 3") == 2
@@ -438,21 +627,21 @@ def test_the_demo_counts_calls_that_fail(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_demo_notices_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "open_sandbox", faulty(Disconnect(method="depth")))
+    monkeypatch.setattr(_demo, "open_sandbox", faulty(Disconnect(method="depth")))
     result = run("demo")
     assert result.exit_code == 1
     assert result.stdout.endswith("connections lost: 1\n" + last_line(result.stdout))
 
 
 def test_the_demo_ends_with_an_error_of_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "open_sandbox", faulty(ServerError(method="order.cancel", executed=True)))
+    monkeypatch.setattr(_demo, "open_sandbox", faulty(ServerError(method="order.cancel", executed=True)))
     result = run("demo")
     assert result.exit_code == 1
     assert "OutcomeUnknown: order.cancel" in result.stdout
 
 
 def test_the_demo_does_not_last_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "PATIENCE", 0)
+    monkeypatch.setattr(_demo, "PATIENCE", 0)
     result = run("demo")
     assert result.exit_code == 1
     assert "it was not over within 0 s\n" in result.stdout

@@ -71,7 +71,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     # 3: the client, and the sandbox, which is one room: within it only cycles are forbidden
     ("_calls", "_methods", "_supervisor", "_by_hand", "_outcomes", "session", "sandbox.*"),
     # 4: what puts them together, free to import anything
-    ("bintrio", "cli", "pytest_plugin", "__main__"),
+    ("_version", "_arguments", "_demo", "bintrio", "cli", "pytest_plugin", "__main__"),
 )
 
 FREE: Final = LAYERS[4]

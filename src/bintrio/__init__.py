@@ -8,6 +8,7 @@ from ._results import Response, decode_response
 from ._signing import Ed25519Key, HmacKey, Key, RsaKey
 from ._subscriptions import Subscriber
 from ._succession import Gap, Interrupted, UserDataEvent
+from ._version import __version__ as __version__
 from .api._base import Request
 from .api._orders import ListedOrder, OrderList
 from .api._values import (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 _LONGEST: Final = 80  # characters of a value
@@ -50,3 +51,17 @@ def shown_path(path: str) -> str:
         parent = os.path.dirname(folder)
         folder = parent if parent != folder else ""
     return repr(os.path.join(folder, "…"))
+
+
+def in_a_line(error: BaseException) -> str:
+    """An error as one line: its class and its words."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors in a group, and in the groups within; else the error itself."""
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    for part in error.exceptions:  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        yield from leaves(part)  # pyright: ignore[reportUnknownArgumentType]

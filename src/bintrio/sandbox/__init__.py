@@ -285,6 +285,7 @@ _MEMORY_ENDPOINT: Final = Endpoint((f"ws://localhost{PATH}",), "sandbox")
 @asynccontextmanager
 async def open_sandbox(
     *,
+    host: str = "127.0.0.1",
     port: int = 0,
     tls: bool = False,
     listen: bool = True,
@@ -301,9 +302,10 @@ async def open_sandbox(
     """Run a sandbox until the block is left.
 
     Args:
-        port: of the listener on 127.0.0.1; 0 takes a free one.
-        tls: whether to speak TLS, with a certificate for 127.0.0.1 and localhost that `Sandbox.ssl_context` trusts.
-            Needs trustme (``bintrio[tls]``).
+        host: where to listen: a name or address of this machine, or ``0.0.0.0`` for all of them.
+        port: of the listener; 0 takes a free one.
+        tls: whether to speak TLS, with a certificate for the host, 127.0.0.1 and localhost that
+            `Sandbox.ssl_context` trusts. Needs trustme (``bintrio[tls]``).
         listen: whether to listen at all; `Sandbox.connect` works either way.
         accounts: who may trade; one with plenty of funds unless given.
         symbols: what is traded.
@@ -318,7 +320,7 @@ async def open_sandbox(
         faults: to be injected at once.
 
     Raises:
-        OSError: the port cannot be had.
+        OSError: the host or port cannot be had.
         ValueError: `query_lag` is negative or no number.
     """
     check_trio("open_sandbox")
@@ -336,7 +338,7 @@ async def open_sandbox(
         async with trio.open_nursery() as nursery:
             endpoint, client_context = _MEMORY_ENDPOINT, None
             if listen:
-                endpoint, client_context = await _listen(server, nursery, port, tls=tls)
+                endpoint, client_context = await _listen(server, nursery, host, port, tls=tls)
             try:
                 yield Sandbox(server, connections, nursery, owners, endpoint=endpoint, ssl_context=client_context)
             except BaseException as error:
@@ -376,26 +378,30 @@ def _clock(start_time_ms: int | None) -> Callable[[], int]:
 
 
 async def _listen(
-    server: Server, nursery: trio.Nursery, port: int, *, tls: bool
+    server: Server, nursery: trio.Nursery, host: str, port: int, *, tls: bool
 ) -> tuple[Endpoint, ssl.SSLContext | None]:
-    listeners: list[trio.SocketListener] = await trio.open_tcp_listeners(port, host="127.0.0.1")
+    listeners: list[trio.SocketListener] = await trio.open_tcp_listeners(port, host=host)
+    while len(listeners) > 1:  # a name with several addresses, each with a port of its own
+        await listeners.pop().aclose()
     bound_port = listeners[0].socket.getsockname()[1]
+    # Where all addresses are listened on, a client on this machine takes the loopback one.
+    named = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     if not tls:
         nursery.start_soon(protected, trio.serve_listeners, partial(protected, server.serve), listeners)
-        return Endpoint((f"ws://127.0.0.1:{bound_port}{PATH}",), "sandbox"), None
-    server_context, client_context = _certificates()
+        return Endpoint((f"ws://{named}:{bound_port}{PATH}",), "sandbox"), None
+    server_context, client_context = _certificates(named.strip("[]"))
     secured = [trio.SSLListener(listener, server_context, https_compatible=True) for listener in listeners]
     nursery.start_soon(protected, trio.serve_listeners, partial(protected, server.serve), secured)
-    return Endpoint((f"wss://127.0.0.1:{bound_port}{PATH}",), "sandbox"), client_context
+    return Endpoint((f"wss://{named}:{bound_port}{PATH}",), "sandbox"), client_context
 
 
-def _certificates() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+def _certificates(host: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's context with a fresh certificate, and a client's that trusts it."""
     import trustme
 
     authority: Any = trustme.CA()
     server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("localhost", "127.0.0.1").configure_cert(server_context)
+    authority.issue_cert(*{"localhost": None, "127.0.0.1": None, host: None}).configure_cert(server_context)
     client_context = ssl.create_default_context()
     authority.configure_trust(client_context)
     return server_context, client_context

@@ -1,0 +1,149 @@
+"""Text of a command line to a request: NAME=VALUE, as a shell leaves it.
+
+A list may be JSON, or what is left of it when a shell has taken the quotes; commas or blanks divide it as well. What
+looks like a slip is refused with a hint before it is sent: a known value but for its case, or nearly one with
+lower-case letters, and a symbol that is not written as the exchange writes symbols. All else is sent, since enums are
+open (G10).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, Final, get_args
+
+import msgspec
+
+from bintrio import InvalidRequest, Request
+from bintrio.api._base import Parameter, parameters, python_name
+
+# The exchange's own pattern for symbols, ^[\w\-._&&[^a-z]]{1,50}$, says the rest.
+_NOT_IN_SYMBOLS: Final = re.compile(r"[a-z/:,;\s'\"\[\]()]")
+_AROUND_ITEMS: Final = " \t\r\n'\"\\[]()"
+
+
+def texts_of(arguments: Iterable[str]) -> dict[str, str]:
+    """The values by name.
+
+    Raises:
+        InvalidRequest: an argument is not NAME=VALUE, or a name is given twice.
+    """
+    texts: dict[str, str] = {}
+    for argument in arguments:
+        name, equals, text = _in_utf8(argument).partition("=")
+        if not name or not equals:
+            raise InvalidRequest(f"{argument!r} is not NAME=VALUE; there are no blanks around the =")
+        if name in texts:
+            raise InvalidRequest(f"{name} is given twice", field=name)
+        texts[name] = text
+    return texts
+
+
+def _in_utf8(argument: str) -> str:
+    """What Python could not decode, since the locale is another, read as UTF-8 after all."""
+    try:
+        return os.fsencode(argument).decode()
+    except UnicodeError:
+        return argument
+
+
+def request_of(request_type: type[Request[Any]], texts: Mapping[str, str]) -> Request[Any]:
+    """A request from text.
+
+    Raises:
+        InvalidRequest: a name is not known, missing or given twice, or a value cannot be right or looks like a slip.
+    """
+    method = request_type.api.name
+    known = {name: each for each in parameters(request_type) for name in (each.wire_name, each.name)}
+    values: dict[str, Any] = {}
+    for name, text in texts.items():
+        if name not in known:
+            raise InvalidRequest(f"{method}: no parameter {name!r}{did_you_mean(name, known)}", field=name)
+        parameter = known[name]
+        if parameter.name in values:
+            raise InvalidRequest(f"{method}: {parameter.name} is given twice", field=parameter.name)
+        values[parameter.name] = _value(parameter, text)
+    for parameter in parameters(request_type):
+        if parameter.required and parameter.name not in values:
+            raise InvalidRequest(f"{method}: {parameter.wire_name} is missing", field=parameter.name)
+    _check_slips(request_type, values)
+    return request_type(**values)
+
+
+def _value(parameter: Parameter, text: str) -> Any:
+    """The first reading of the text that the parameter takes, so that "true" stays a string where one is expected."""
+    return next((reading for reading in _readings(text) if parameter.kind(reading) is not None), text)
+
+
+def _readings(text: str) -> Iterator[Any]:
+    yield text
+    if text in {"true", "false"}:
+        yield text == "true"
+    value = raw_value(text)
+    yield value if isinstance(value, list) else _items(text)
+
+
+def _items(text: str) -> list[str]:
+    items = (item.strip(_AROUND_ITEMS) for item in re.split(r"[,\s]+", text))
+    return [item for item in items if item]
+
+
+def raw_value(text: str) -> Any:
+    """A JSON value if it has an exact one that is not null, else the text itself."""
+    try:
+        value = msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return text
+    return text if value is None or isinstance(value, float) else value
+
+
+# Slips
+
+
+def _check_slips(request_type: type[Request[Any]], values: Mapping[str, Any]) -> None:
+    annotations = {field.name: field.type for field in msgspec.structs.fields(request_type)}
+    for name, value in values.items():
+        find = _meant_symbol if name in {"symbol", "symbols"} else _meant_value
+        for text in _each(value):
+            meant = find(text, known_values(annotations[name])) if isinstance(text, str) else None
+            if meant is not None:
+                said = f"{request_type.api.name}: {name} {text!r:.80}: did you mean {meant!r}?; --raw sends it anyway"
+                raise InvalidRequest(said, field=name)
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]  # pyright: ignore[reportUnknownVariableType]
+
+
+def _meant_symbol(text: str, _known: tuple[str, ...]) -> str | None:
+    return _NOT_IN_SYMBOLS.sub("", text.upper()) or None if _NOT_IN_SYMBOLS.search(text) else None
+
+
+def _meant_value(text: str, known: tuple[str, ...]) -> str | None:
+    if text in known:
+        return None
+    same = [value for value in known if value.casefold() == text.casefold()]
+    if same or text.upper() == text or not all(value.isupper() for value in known):
+        return next(iter(same), None)
+    return next(iter(get_close_matches(text.upper(), known, n=1)), None)
+
+
+def known_values(annotation: Any) -> tuple[str, ...]:
+    """The values that are known of an enum, in a field's type; none if it is no enum."""
+    extras = (part.extra or {} for part in parts_of(annotation) if isinstance(part, msgspec.Meta))
+    return next((extra["values"] for extra in extras if "values" in extra), ())
+
+
+def parts_of(annotation: Any) -> Iterator[Any]:
+    """A type, and all that it is made of."""
+    yield annotation
+    for part in (*get_args(annotation), *getattr(annotation, "__metadata__", ())):
+        yield from parts_of(part)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name that is nearest to a misspelt one, as the end of a sentence, or nothing."""
+    found = get_close_matches(python_name(name), list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
