@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import bintrio
 from bintrio._envelope import read_envelope
-from bintrio._results import read_result
+from bintrio._results import read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,11 +90,11 @@ REPLIES: Final[Mapping[str, Callable[[], bytes]]] = {
     "klines": klines,
     "exchangeInfo": exchange_info,
 }
-RESULTS: Final[Mapping[str, Any]] = {
-    "order.place": bintrio.OrderPlace.api.result,
-    "depth": bintrio.Depth.api.result,
-    "klines": bintrio.Klines.api.result,
-    "exchangeInfo": bintrio.ExchangeInfo.api.result,
+REQUESTS: Final[Mapping[str, bintrio.Request[Any]]] = {
+    "order.place": bintrio.OrderPlace(symbol="BTCUSDT", side="BUY", type="MARKET", quantity=1),
+    "depth": bintrio.Depth(symbol="BTCUSDT"),
+    "klines": bintrio.Klines(symbol="BTCUSDT", interval="1m"),
+    "exchangeInfo": bintrio.ExchangeInfo(),
 }
 
 
@@ -103,8 +103,8 @@ RESULTS: Final[Mapping[str, Any]] = {
 
 def readers(method: str) -> dict[str, Read]:
     """Bintrio's, and the official client's if it is installed."""
-    result = RESULTS[method]
-    found: dict[str, Read] = {"bintrio": lambda data: read_result(method, result, read_envelope(data))}
+    request = REQUESTS[method]
+    found: dict[str, Read] = {"bintrio": lambda data: read_answer(request, read_envelope(data))}
     with suppress(ImportError):
         found |= official(method)
     return found

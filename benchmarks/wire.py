@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 import bintrio
 from bintrio._envelope import Envelope, read_envelope
 from bintrio._requests import write_request
-from bintrio._results import read_result
+from bintrio._results import read_answer
 from bintrio._streams import connect_tcp
 from bintrio._wire import Wire, open_wire
 from bintrio.endpoints import Address
@@ -148,6 +148,10 @@ def order() -> bintrio.OrderPlace:
     )
 
 
+ASKED: Final = order()
+"""What decides the shape of an answer."""
+
+
 class Call:
     def __init__(self) -> None:
         self.answered = trio.Event()
@@ -179,7 +183,7 @@ class Client(Protocol):
 async def answer_of(call: Call) -> object:
     await call.answered.wait()
     assert call.answer is not None
-    return read_result("order.place", bintrio.OrderPlace.api.result, call.answer)
+    return read_answer(ASKED, call.answer)
 
 
 class WireClient:

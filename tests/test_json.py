@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,19 @@ def test_a_refusal_gives_what_the_exchange_sent() -> None:
         response = bintrio.decode_response("depth", json.dumps({"id": 1, "status": status, "error": error}))
         assert to_builtins(response.error) == error
         assert to_builtins(response) == {"id": 1, "status": status, "error": error}
+
+
+@pytest.mark.parametrize("status", [400, 403, 409, 500, 503])
+def test_g10_an_error_comes_out_digit_by_digit(status: int) -> None:
+    error = f'{{"code":-1007,"msg":"Timeout.","data":{NEWS}}}'
+    sent = f'{{"id":"a","status":{status},"error":{error}}}'.encode()
+    response = bintrio.decode_response("order.place", sent)
+    assert response.error_json == error.encode()
+    assert to_json(response) == sent
+    assert bintrio.decode_response("order.place", to_json(response)) == response
+    assert pickle.loads(pickle.dumps(response)) == response
+    bare = f'{{"id":"a","status":{status}}}'.encode()
+    assert to_json(bintrio.decode_response("order.place", bare)) == bare
 
 
 @pytest.mark.parametrize("name", ["response-partial-cancel-failed", "response-stop-on-failure"])

@@ -123,8 +123,8 @@ def _of_response(response: Response, verbatim: _Verbatim) -> Any:
     reply: dict[str, Any] = {"id": response.id, "status": response.status}
     if response.error is None:
         reply["result"] = _values(response.result, verbatim)
-    else:
-        reply["error"] = _values(response.error, verbatim)
+    elif response.error_json is not None:
+        reply["error"] = verbatim(response.error_json)
     limits = {"rateLimits": _values(response.rate_limits, verbatim)} if response.rate_limits else {}
     return reply | limits
 

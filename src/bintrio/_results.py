@@ -39,6 +39,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
         result: the typed result; None when there is an error.
         error: what a session would raise: `Rejected` or `OutcomeUnknown`; None for a success.
         rate_limits: limits and counts, empty if they were not asked for.
+        error_json: ``error`` as it was sent; None if there was none.
     """
 
     id: RequestId | None
@@ -46,6 +47,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     result: Any
     error: BintrioError | None
     rate_limits: tuple[RateLimit, ...]
+    error_json: bytes | None = None
 
 
 _readers: Final[dict[tuple[str, Hashable], Read]] = {}
@@ -69,7 +71,9 @@ def read_answer(request: Request[R], envelope: Envelope) -> R:
 
 
 def _reader(api: Api, kind: Hashable) -> Read:
-    asked = api.shapes.results.get(kind, api.result) if api.shapes else api.result
+    asked = api.shapes.results.get(kind) if api.shapes else api.result
+    if asked is None:  # a kind that is not known here: there may be any number of them
+        return reader(api.result, api.result, api.name)
     read = _readers[api.name, kind] = reader(api.result, asked, api.name)
     return read
 
@@ -81,7 +85,8 @@ def read_result(method: str, result_type: Any, envelope: Envelope) -> Any:
         ProtocolViolation: the result does not fit its type.
     """
     try:
-        return reader(result_type, result_type, method)(envelope.result)
+        # Of names that nobody knows there may be any number.
+        return reader(result_type, result_type, method if result_type is not Any else "")(envelope.result)
     except UNREADABLE as error:
         raise _violation(method, envelope, error) from None
 
@@ -202,5 +207,15 @@ def decode_response(method: str, data: bytes | str) -> Response:
     known = catalogue.get(method)
     result = read_result(method, known.api.result if known else Any, envelope) if error is None else None
     return Response(
-        id=envelope.id, status=envelope.status, result=result, error=error, rate_limits=envelope.rate_limits
+        id=envelope.id,
+        status=envelope.status,
+        result=result,
+        error=error,
+        rate_limits=envelope.rate_limits,
+        error_json=None if envelope.error is None else _as_sent(envelope.error),
     )
+
+
+def _as_sent(failure: Failure) -> bytes:
+    known = {"code": failure.code, "msg": failure.msg}
+    return msgspec.json.encode(known | {"data": failure.data} if failure.data else known)
