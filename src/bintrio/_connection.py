@@ -252,13 +252,6 @@ class Ended(Exception):
     """Ended by this side since it was not needed any more; the text says why."""
 
 
-class Closed(Ended):
-    """Ended since the session is over: nobody is to hear of a loss."""
-
-    def __init__(self) -> None:
-        super().__init__("the session was closed")
-
-
 class HeldBack(Exception):
     """The exchange refused another call with 429 or 418, in these words, so this one had to wait."""
 
@@ -441,7 +434,7 @@ class Connection:
                         if await self._become_ready(make_ready):
                             task_status.started()
         finally:
-            self.end(Closed())
+            self.end(Ended("the session was closed"))
 
     async def _open_stream(self, connect: Connect) -> trio.abc.Stream:
         stream = await past_ctrl_c(connect, self.address)
@@ -485,10 +478,9 @@ class Connection:
         self._idle.set()
         feeds = list(self.feeds.values())
         self.feeds.clear()
-        if not isinstance(cause, Closed):
-            for feed in feeds:
-                feed.lost(self.number, self.last_heard, self._shared.now(), said(cause))
-                self.lost_feed(feed)
+        for feed in feeds:
+            feed.lost(self.number, self.last_heard, self._shared.now(), said(cause))
+            self.lost_feed(feed)
         self._tasks.cancel()
 
     def hold_back(self, hold: Hold) -> None:

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 import trio
 
-from ._connection import OWN_CALL, Closed, Connect, Connection, Lost, Shared, logger
+from ._connection import OWN_CALL, Connect, Connection, Ended, Lost, Shared, logger
 from ._holds import Hold
 from ._rotation import LONGEST_BACKOFF, backoff, rotation_delay
 from ._shown import shown_url
@@ -281,20 +281,19 @@ class Supervisor:
                 await self.clock_is_doubted.wait()
                 self._shared.clock.forget()
             self.clock_is_doubted = trio.Event()
-            connection = self.connection
-            if connection is not None:
-                with trio.move_on_after(self._settings.request_timeout), suppress(Lost, BintrioError):
-                    await connection.measure_clock()
+            with trio.move_on_after(self._settings.request_timeout), suppress(Lost, BintrioError):
+                connection = await self.live("time")
+                await connection.measure_clock()
 
     def close(self) -> None:
         """End everything. Connections take their leave in their own time."""
         self.is_closed = True
         self._signal()
         self._supervision.cancel()
-        for feed in self.feeds.values():
+        for feed in self.feeds.values():  # before their connections, since the end of the session is no loss
             feed.end()
         for connection in list(self._connections):
-            connection.end(Closed())
+            connection.end(Ended("the session was closed"))
 
     async def gone(self) -> None:
         """Wait until every connection has taken its leave."""
