@@ -124,6 +124,34 @@ async def test_g1_what_can_no_longer_be_answered_in_time_is_not_sent(autojump_cl
         nursery.cancel_scope.cancel()
 
 
+async def test_g1_what_finds_a_connection_too_late_to_be_answered_in_time_is_not_sent(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        round_trips = session._shared.clock._round_trips
+        round_trips.clear()
+        round_trips.append(0.5)
+        exchange.script["time"] = None
+        await exchange.peers[0].cut()
+        peer = await exchange.peer(1)
+        caught: list[Exception] = []
+
+        async def call() -> None:
+            try:
+                await session.within(3).send(BUY)
+            except bintrio.BintrioError as error:
+                caught.append(error)
+
+        nursery.start_soon(call)
+        request = await peer.next()
+        await trio.sleep(2.8)
+        await peer.answer(request, {"serverTime": START + round(trio.current_time() * 1000)})
+        await wait_all_tasks_blocked()
+        assert session.connection is not None
+        assert [type(error) for error in caught] == [NotSent]
+        assert not exchange.sent("order.place")
+
+
 # Cancelled callers
 
 
@@ -373,6 +401,61 @@ async def test_g2_a_connection_remembers_so_many_owed_answers(
         assert [unknown.answer is not None for unknown in session.unresolved] == [False, True]
 
 
+async def test_g2_a_late_success_of_a_replacement_names_the_new_order(autojump_clock: MockClock) -> None:
+    replace = bintrio.OrderCancelReplace(
+        symbol="BTCUSDT",
+        side="BUY",
+        type="LIMIT",
+        time_in_force="GTC",
+        price=1,
+        quantity=1,
+        cancel_replace_mode="STOP_ON_FAILURE",
+        cancel_order_id=5,
+        new_client_order_id="mine",
+        new_order_resp_type="ACK",
+    )
+    canceled = {**ACK, **ORDER, "orderId": 5, "status": "CANCELED", "origClientOrderId": "old"}
+    unlike = {"time", "updateTime", "isWorking", "workingTime", "stopPrice", "icebergQty"}
+    result = {
+        "cancelResult": "SUCCESS",
+        "newOrderResult": "SUCCESS",
+        "cancelResponse": {name: value for name, value in canceled.items() if name not in unlike},
+        "newOrderResponse": ACK,
+    }
+    async with open_pair(key=HMAC) as (session, exchange):
+        unknown = await late(session, exchange, replace, {"result": result})
+        old = {**ORDER, "orderId": 5, "status": "CANCELED"}
+        shown = iter([ORDER, old])
+        exchange.script["order.status"] = lambda _peer: next(shown)
+        found: bintrio.Order | None = await session.confirm(unknown)
+        assert found is not None
+        assert found.order_id == 7
+        asked = [request["params"] for request in exchange.sent("order.status")]
+        assert [params["orderId"] for params in asked] == [7, 5]
+
+
+async def test_g2_an_answer_that_comes_while_the_connection_closes_is_told(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        connection = session.connection
+        assert connection is not None
+        async with trio.open_nursery() as nursery:
+            caught: list[OutcomeUnknown] = []
+
+            async def call() -> None:
+                try:
+                    await session.send(BUY)
+                except OutcomeUnknown as error:
+                    caught.append(error)
+
+            nursery.start_soon(call)
+            request = await exchange.peers[0].next()
+            connection.end(OSError("gone"))
+            await wait_all_tasks_blocked()
+            reply = f'{{"id":{request["id"]},"status":400,"error":{{"code":-2010,"msg":"Market is closed."}}}}'
+            connection._take_late([_text(reply)])
+        assert isinstance(caught[0].answer, bintrio.MarketClosed)
+
+
 # What is confirmed
 
 
@@ -457,6 +540,20 @@ async def test_g7_a_second_opinion_that_cannot_be_had_is_done_without(
             await session.send(BUY)
         assert await session.confirm(session.unresolved[0]) is None
         assert "told without allOrders" in caplog.text
+
+
+async def test_g7_an_order_that_comes_without_some_of_its_fields_is_found(autojump_clock: MockClock) -> None:
+    """By what did come."""
+    async with open_pair(key=HMAC) as (session, exchange):
+        lacking = {"time", "side", "origQuoteOrderQty"}
+        exchange.script["order.status"] = lambda _peer: {
+            name: value for name, value in ORDER.items() if name not in lacking
+        }
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        found: bintrio.Order | None = await session.confirm(session.unresolved[0])
+        assert found is not None
+        assert found.order_id == 7
 
 
 async def test_g7_in_microseconds_too(autojump_clock: MockClock) -> None:

@@ -13,6 +13,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
+from bintrio._connection import Call
 from bintrio.errors import (
     Banned,
     ConnectionFailed,
@@ -249,6 +250,29 @@ async def test_g2_an_id_may_be_used_again_on_another_connection(autojump_clock: 
             await wait_all_tasks_blocked()
             assert outcome.value is not None
             await session.rotate()
+
+
+@pytest.mark.plain_streams  # others take what is written at once
+async def test_g2_the_id_of_a_call_that_never_left_is_free_again(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        connection = session.connection
+        assert connection is not None
+        call = Call(bintrio.Ping.api, {}, weight=1, id="mine")
+        connection._send(call, trio.current_time())
+        connection._forget(call)
+        await session.send(bintrio.Ping(), id="mine")
+        assert len(exchange.sent("ping")) == 1
+
+
+async def test_g2_the_sessions_own_ids_pass_over_those_that_its_user_chose(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        last = exchange.log[-1]["id"]
+        await session.send(bintrio.Ping(), id=last + 3)
+        for _ in range(3):
+            await session.ping()
+        assert [request["id"] - last for request in exchange.sent("ping")] == [3, 2, 4, 5]
 
 
 async def test_g2_only_the_latest_chosen_ids_are_remembered(
