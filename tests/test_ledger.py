@@ -560,6 +560,17 @@ def test_g8_a_small_limit_is_not_all_reserve(limit: int) -> None:
     assert ledger.delay(Cost(weight=1, purpose=CANCEL), NOON) == 0
 
 
+def test_what_the_session_used_itself_is_not_reserved_once_more() -> None:
+    ledger = ledger_of(weight(limit=60), reserve=OWN_RESERVE)
+    ledger.charge(Cost(weight=20, purpose=OWN), NOON)
+    assert ledger.delay(Cost(weight=60 - OWN_RESERVE - 6), NOON) == 0
+    assert ledger.delay(Cost(weight=1 + 60 - OWN_RESERVE - 6), NOON) > 0
+    ledger.charge(Cost(weight=40, purpose=OWN), NOON)
+    later = NOON + 2 * MINUTE
+    ledger.charge(Cost(weight=60 - OWN_RESERVE - 6), later)
+    assert ledger.delay(Cost(weight=1), later) > 0
+
+
 def test_a_call_that_would_never_fit_beside_the_reserve_passes_it_by() -> None:
     ledger = ledger_of(weight(limit=100), reserve=OWN_RESERVE)
     assert ledger.delay(Cost(weight=100), NOON) == 0

@@ -118,6 +118,7 @@ class Budget:
     Args:
         limit: as the exchange published it.
         tally: of what counts here.
+        own: of the weight of what sessions need themselves.
         alignment: of the windows.
         settled_before: what the tally said was settled before the window began, or earlier.
         charges: what is open.
@@ -138,6 +139,8 @@ class Budget:
         "_foreign_since",
         "_forgotten",
         "_length",
+        "_own",
+        "_own_before",
         "_spilt",
         "began_at",
         "known_beyond",
@@ -154,6 +157,7 @@ class Budget:
         tally: Tally,
         alignment: Alignment,
         *,
+        own: Tally,
         settled_before: Callable[[int], Sequence[int]],
         charges: Iterable[Charge],
         now: int,
@@ -165,6 +169,9 @@ class Budget:
         # 0 if the interval is not understood: a window without an end, and no limit.
         self._length = length_of(limit)
         self._alignment = alignment
+        # What sessions had used for themselves before this window. What they used before a limit was known was in it.
+        self._own = own
+        self._own_before = 0
         # The latest charge when use by others last showed.
         self._foreign_since = 0
         self._enter(now)
@@ -221,6 +228,7 @@ class Budget:
         is_next = now < self.turns_at + self._length
         self.known_beyond = (self._spilt if is_next else 0) - self.tally.settled
         self._spilt = 0
+        self._own_before = self._own.charged
         self._enter(now)
         self._sort(charges)
 
@@ -285,9 +293,13 @@ class Budget:
         """What a cost for that purpose must leave free."""
         if purpose == "own" or self.limit.rate_limit_type != "REQUEST_WEIGHT" or own_reserve == 0:
             return 0
-        limit = self.limit.limit
-        own = min(own_reserve, limit // 2) if now < self._lapses_at else 0
-        return own + (0 if purpose == "cancel" else max(1, min(CANCEL_RESERVE, limit // 10)))
+        cancels = 0 if purpose == "cancel" else max(1, min(CANCEL_RESERVE, self.limit.limit // 10))
+        return cancels + (self._own_left(own_reserve) if now < self._lapses_at else 0)
+
+    def _own_left(self, own_reserve: int) -> int:
+        """What is left of the sessions' own reserve: they may have used it."""
+        used = max(0, self._own.charged - self._own_before)
+        return max(0, min(own_reserve, self.limit.limit // 2) - used)
 
     def _is_to_live(self, cost: Cost, part: int) -> bool:
         """Whether the session could not connect for long if this limited it: then it does not."""

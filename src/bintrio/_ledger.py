@@ -33,9 +33,10 @@ as if never charged. What was settled before a limit was known counts as well: `
 
 **The reserve.** The session's own life comes before its user's calls, so a part of each weight window is kept for what
 it needs itself (connecting, the time, logging on, subscribing): 29, or 7 for each session that shares the ledger, and
-half of a small limit at most. It lapses for the last twentieth of the window, so it costs no use. A second part, 50 or
-a tenth, is kept for calls that cancel: no other call ever takes it. No limit keeps the session from connecting: what it
-needs itself is not held back by a limit that it could never keep, or whose window is longer than five minutes.
+half of a small limit at most, less what was used of it. It lapses for the last twentieth of the window, so it costs no
+use. A second part, 50 or a tenth, is kept for calls that cancel: no other call ever takes it. No limit keeps the
+session from connecting: what it needs itself is not held back by a limit that it could never keep, or whose window is
+longer than five minutes.
 
 **After 429 and 418** nothing goes out before the time they name: see `_holds`. Whoever has something waiting is told at
 once (`watch`), since a hold concerns all sessions that share a ledger.
@@ -182,6 +183,8 @@ class LocalLedger:
         self._budgets: dict[tuple[str, str, int], Budget] = {}
         # One for each item of a cost.
         self._tallies: Final = (Tally(), Tally(), Tally())
+        # Of the weight of what sessions need themselves.
+        self._own: Final = Tally()
         # There are few different costs.
         self._shares: dict[Cost, _Share] = {}
         # In the order of charging.
@@ -354,7 +357,9 @@ class LocalLedger:
         self._room = _UNKNOWN
 
     def _add_share(self, cost: Cost) -> _Share:
-        parts = tuple((tally, part) for tally, part in zip(self._tallies, cost[:3], strict=True) if part)
+        tallies = (*self._tallies, self._own)
+        amounts = (*cost[:3], cost.weight if cost.purpose == "own" else 0)
+        parts = tuple((tally, part) for tally, part in zip(tallies, amounts, strict=True) if part)
         share = self._shares[cost] = _Share(max(cost[:3]), parts)
         return share
 
@@ -391,6 +396,7 @@ class LocalLedger:
             _bare(limit),
             Tally() if item is None else self._tallies[item],
             self._alignment,
+            own=self._own,
             settled_before=self._settled_before,
             charges=self._open,
             now=self._now,

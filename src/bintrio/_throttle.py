@@ -132,7 +132,7 @@ class Throttle:
         return self._in_unit(now + until - ticks())
 
     def _hold(self, where: str, refusal: RateLimited, wait: Wait) -> Hold:
-        now = ticks()
+        now = ticks() + 1  # rounded up, so that no hold ends early
         before = self._ledger.held(ANYTHING, now)
         hold = self._ledger.hold(Refusal(refusal.status, refusal.code, refusal.message, wait.milliseconds), now)
         if before is None or hold.until > before.until + _NEWS:
