@@ -68,20 +68,36 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     # 2: one connection
     ("_rotation", "_tasks", "_streams", "_privacy", "_wire", "_subscriptions", "_throttle", "_connection"),
-    # 3: the client, and the sandbox, which is one room: within it only cycles are forbidden
-    ("_calls", "_methods", "_supervisor", "_by_hand", "_outcomes", "session", "sandbox.*"),
+    # 3: the client, and the sandbox: three rooms, within each of which only cycles are forbidden
+    (
+        "_calls",
+        "_methods",
+        "_supervisor",
+        "_by_hand",
+        "_outcomes",
+        "session",
+        "sandbox.exchange.*",
+        "sandbox.server.*",
+        "sandbox.*",
+    ),
     # 4: what puts them together, free to import anything
     ("_version", "_arguments", "_demo", "bintrio", "cli", "pytest_plugin", "__main__"),
 )
 
 FREE: Final = LAYERS[4]
 
-ONLY: Final = {"sandbox.*": {*LAYERS[0], "_json", "_requests", "_frames", "_signing", "_tasks"}}
+SHARED: Final = {*LAYERS[0], "_json", "_requests", "_frames", "_signing", "_tasks"}
 """Client and sandbox meet in layer 4 and nowhere else, so of the client the sandbox sees only what both ends share."""
 
+ONLY: Final = {
+    "sandbox.exchange.*": SHARED,
+    "sandbox.server.*": {*SHARED, "sandbox.exchange.*"},
+    "sandbox.*": {*SHARED, "sandbox.exchange.*", "sandbox.server.*"},
+}
+
 CLOSED_TO: Final = {
-    "trio": {*LAYERS[0], *LAYERS[1], "_rotation"},
-    "trio_websocket": {room for layer in LAYERS for room in layer} - {"_wire", "sandbox.*"},
+    "trio": {*LAYERS[0], *LAYERS[1], "_rotation", "sandbox.exchange.*"},
+    "trio_websocket": {room for layer in LAYERS for room in layer} - {"_wire", "sandbox.server.*"},
 }
 """Which rooms a foreign package may not be named in."""
 
@@ -117,10 +133,11 @@ def imports(module: str, path: Path, known: set[str]) -> Iterator[Import]:
 
 
 def room_of(module: str) -> str | None:
-    """The entry of the table that a module belongs to."""
-    package = module.split(".")[0] + ".*"
+    """The entry of the table that a module belongs to: its own, else that of the innermost package that has one."""
     rooms = [room for layer in LAYERS for room in layer]
-    return module if module in rooms else package if package in rooms else None
+    parts = module.split(".")
+    packages = [".".join(parts[:length]) + ".*" for length in range(len(parts), 0, -1)]
+    return next((name for name in (module, *packages) if name in rooms), None)
 
 
 def complaints(source: Path) -> list[str]:
@@ -221,9 +238,13 @@ def test_a_lawful_tree_is_not_complained_of(tmp_path: Path) -> None:
         api___base="from . import _values\nfrom ..errors import InvalidRequest\nfrom bintrio.api._values import Side",
         _wire="import trio_websocket\nimport trio.abc",
         session="import trio\nfrom ._wire import Wire",
-        sandbox__init="from .server import serve",
-        sandbox__server="import trio_websocket\nfrom . import book\nimport bintrio.api._base",
-        sandbox__book="from bintrio import errors",
+        sandbox__init="from .server.server import serve\nfrom .exchange import book",
+        sandbox__server__init="",
+        sandbox__server__server="import trio_websocket\nfrom ..exchange import book\nimport bintrio.api._base",
+        sandbox__exchange__init="",
+        sandbox__exchange__book="from bintrio import errors\nfrom .methods import general",
+        sandbox__exchange__methods__init="",
+        sandbox__exchange__methods__general="",
         cli="import bintrio\nfrom .sandbox import serve",
     )
     assert complaints(source) == []
@@ -248,9 +269,14 @@ def test_a_lawful_tree_is_not_complained_of(tmp_path: Path) -> None:
         ({"_events": "from ._clock import Clock"}, "_events, line 1: _clock is not below _events"),
         ({"session": "from .sandbox.server import x"}, "session, line 1: sandbox.server is not below session"),
         ({"session": "from . import sandbox", "sandbox__init": ""}, "session, line 1: sandbox is not below session"),
-        ({"sandbox__server": "from ..session import x"}, "sandbox.* may not import session"),
-        ({"sandbox__server": "from .._ledger import x"}, "sandbox.* may not import _ledger"),
-        ({"sandbox__server": "import bintrio"}, "sandbox.* may not import bintrio"),
+        ({"sandbox__page": "from ..session import x"}, "sandbox.* may not import session"),
+        ({"sandbox__server__server": "from ..._ledger import x"}, "sandbox.server.* may not import _ledger"),
+        ({"sandbox__server__server": "import bintrio"}, "sandbox.server.* may not import bintrio"),
+        (
+            {"sandbox__exchange__book": "from ..server import wire", "sandbox__server__wire": ""},
+            "sandbox.exchange.* may not import sandbox.server.wire",
+        ),
+        ({"sandbox__exchange__methods__market": "import trio"}, "sandbox.exchange.methods.market, line 1: trio may"),
         ({"_clock": "import trio"}, "_clock, line 1: trio may not be named here"),
         ({"api__market": "from trio.abc import Stream"}, "api.market, line 1: trio.abc may not be named here"),
         ({"_rotation": "import trio.lowlevel as low"}, "trio.lowlevel may not be named here"),

@@ -178,7 +178,7 @@ def test_the_slowest_are_left_out(source: Source) -> None:
         ("_wire", "tests/test_wireless.py::test_a", False),
         ("api._base", "tests/test_api_base.py::test_a", True),
         ("api.trading", "tests/test_api_base.py::test_a", False),
-        ("session", "tests/sandbox/test_sessions.py::test_a", False),
+        ("session", "tests/sandbox/exchange/test_sessions.py::test_a", False),
     ],
 )
 def test_a_module_s_own_tests(module: str, test: str, own: bool) -> None:

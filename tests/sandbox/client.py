@@ -11,12 +11,12 @@ from bintrio._events import decode_event
 from bintrio._results import decode_response
 from bintrio._signing import Key
 from bintrio.endpoints import TimeUnit
-from bintrio.sandbox.auth import SandboxAccount
-from bintrio.sandbox.exchange import Exchange, payload
-from bintrio.sandbox.limits import Limits
-from bintrio.sandbox.messages import read_message
-from bintrio.sandbox.sessions import Session
-from bintrio.sandbox.symbols import SYMBOLS, Symbol
+from bintrio.sandbox.exchange.auth import SandboxAccount
+from bintrio.sandbox.exchange.exchange import Exchange, payload
+from bintrio.sandbox.exchange.limits import Limits
+from bintrio.sandbox.exchange.messages import read_message
+from bintrio.sandbox.exchange.sessions import Session
+from bintrio.sandbox.exchange.symbols import SYMBOLS, Symbol
 
 EXAMPLES = Path(__file__).parent.parent / "data" / "examples"
 D = Decimal

@@ -16,8 +16,8 @@ from trio_websocket import open_websocket_url, wrap_client_stream
 
 from bintrio.endpoints import Address
 from bintrio.sandbox import START_TIME_MS, SandboxAccount, Symbol, open_sandbox
-from bintrio.sandbox.exchange import payload
-from bintrio.sandbox.refusals import Refusal
+from bintrio.sandbox.exchange.exchange import payload
+from bintrio.sandbox.exchange.refusals import Refusal
 
 D = Decimal
 

@@ -32,10 +32,15 @@ from bintrio.api._values import Side
 from bintrio.api.trading import OrderPlace
 from bintrio.endpoints import Address, Endpoint
 
-from .auth import SandboxAccount
-from .connection import Connections, Timings
-from .exchange import Exchange
-from .faults import (
+from .exchange.auth import SandboxAccount
+from .exchange.exchange import Exchange
+from .exchange.limits import Limits
+from .exchange.methods import functions
+from .exchange.orders import Order
+from .exchange.symbols import SYMBOLS, Symbol
+from .exchange.units import MILLISECOND, SECOND
+from .server.connection import Connections, Timings
+from .server.faults import (
     Banned,
     CutReplyAt,
     Delay,
@@ -57,13 +62,8 @@ from .faults import (
     Timeout,
     UnknownIdReply,
 )
-from .handshake import PATH
-from .limits import Limits
-from .methods import functions
-from .orders import Order
-from .server import Server
-from .symbols import SYMBOLS, Symbol
-from .units import MILLISECOND, SECOND
+from .server.handshake import PATH
+from .server.server import Server
 
 __all__ = [
     "Banned",
@@ -229,7 +229,7 @@ class Sandbox:
         self._nursery.start_soon(protected, self._connections.shut_down, after)
 
     def inject(self, fault: Fault) -> None:
-        """Script a fault (see `bintrio.sandbox.faults`)."""
+        """Script a fault (see `bintrio.sandbox.server.faults`)."""
         self._connections.inject(fault)
 
     def disconnect(self) -> None:

@@ -13,10 +13,10 @@ import msgspec
 
 from bintrio.endpoints import TimeUnit
 
-from . import refusals
-from .refusals import Refusal
-from .sessions import Session
-from .units import MILLISECOND, SECOND
+from ..exchange import refusals
+from ..exchange.refusals import Refusal
+from ..exchange.sessions import Session
+from ..exchange.units import MILLISECOND, SECOND
 
 PATH: Final = "/ws-api/v3"
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bintrio.api._values import KlineInterval, Side
-from bintrio.sandbox.candles import DAY, MINUTE, Interval, candles, interval, summarize, window
-from bintrio.sandbox.orders import Order, Trade
-from bintrio.sandbox.tape import Tape
-from bintrio.sandbox.units import SECOND
+from bintrio.sandbox.exchange.candles import DAY, MINUTE, Interval, candles, interval, summarize, window
+from bintrio.sandbox.exchange.orders import Order, Trade
+from bintrio.sandbox.exchange.tape import Tape
+from bintrio.sandbox.exchange.units import SECOND
 
 D = Decimal
 INTERVALS: tuple[str, ...] = get_args(KlineInterval)[1].extra["values"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bintrio.sandbox.candles import DAY, MINUTE
+from bintrio.sandbox.exchange.candles import DAY, MINUTE
 from tests.sandbox.client import BUY, NOW, Client, documented
 
 OF_BTC = {"symbol": "BTCUSDT"}

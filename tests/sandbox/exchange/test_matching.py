@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from bintrio.api.events import BalanceUpdate, ExecutionReport, OutboundAccountPosition
 from bintrio.api.trading import OrderPlace
-from bintrio.sandbox.accounts import Account
-from bintrio.sandbox.matching import MatchingEngine
-from bintrio.sandbox.orders import NOTHING, Order
-from bintrio.sandbox.refusals import Refusal
-from bintrio.sandbox.symbols import Symbol
+from bintrio.sandbox.exchange.accounts import Account
+from bintrio.sandbox.exchange.matching import MatchingEngine
+from bintrio.sandbox.exchange.orders import NOTHING, Order
+from bintrio.sandbox.exchange.refusals import Refusal
+from bintrio.sandbox.exchange.symbols import Symbol
 
 D = Decimal
 SYMBOL = Symbol(base="BTC", quote="USDT", min_notional=D(0), min_quantity=D("0.1"), step_size=D("0.1"))

@@ -31,15 +31,16 @@ from bintrio._tasks import protected
 from bintrio.api._base import catalogue
 from bintrio.api.events import ServerShutdown
 
-from . import faults, refusals
-from .exchange import Answer, Exchange
+from ..exchange import refusals
+from ..exchange.exchange import Answer, Exchange
+from ..exchange.limits import AddressBudget
+from ..exchange.messages import Incoming, read_message
+from ..exchange.refusals import Refusal
+from ..exchange.sessions import Session
+from ..exchange.units import MILLISECOND, SECOND
+from . import faults
 from .faults import Fault, Script
-from .limits import AddressBudget
-from .messages import Incoming, read_message
 from .outbox import Outbox
-from .refusals import Refusal
-from .sessions import Session
-from .units import MILLISECOND, SECOND
 from .wire import Wire
 
 CLOSE_TIMEOUT: Final = 2.0

@@ -22,14 +22,15 @@ from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from bintrio._frames import FrameDecoder, Message, Opcode, encode_frame
 from bintrio.api._base import catalogue
 from bintrio.endpoints import Address
-from bintrio.sandbox import Delay, Limits, Sandbox, connection, open_sandbox, outbox, server, wire
-from bintrio.sandbox.connection import Connections, Timings
-from bintrio.sandbox.exchange import Exchange
-from bintrio.sandbox.faults import Script
-from bintrio.sandbox.methods import functions
-from bintrio.sandbox.server import Server
-from bintrio.sandbox.symbols import SYMBOLS
-from bintrio.sandbox.validation import fields
+from bintrio.sandbox import Delay, Limits, Sandbox, open_sandbox
+from bintrio.sandbox.exchange.exchange import Exchange
+from bintrio.sandbox.exchange.methods import functions
+from bintrio.sandbox.exchange.symbols import SYMBOLS
+from bintrio.sandbox.exchange.validation import fields
+from bintrio.sandbox.server import connection, outbox, server, wire
+from bintrio.sandbox.server.connection import Connections, Timings
+from bintrio.sandbox.server.faults import Script
+from bintrio.sandbox.server.server import Server
 
 from .test_server import HANDSHAKE, PATH, Peer, peer_of
 

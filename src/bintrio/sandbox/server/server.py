@@ -19,10 +19,10 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketReque
 
 from bintrio._tasks import protecting
 
+from ..exchange.refusals import Refusal
+from ..exchange.sessions import Session
 from .connection import CLOSE_TIMEOUT, Connection, Connections
 from .handshake import Rejection, open_session, reject, retry_after, without_words
-from .refusals import Refusal
-from .sessions import Session
 from .wire import HeadTooLarge, MessageTooLarge, Wire
 
 HANDSHAKE_TIMEOUT: Final = 10.0

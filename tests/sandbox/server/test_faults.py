@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bintrio.sandbox.faults import Delay, DropReply, Fault, HalfOpen, HandshakeStatus, MutePings, Reorder, Script
+from bintrio.sandbox.server.faults import Delay, DropReply, Fault, HalfOpen, HandshakeStatus, MutePings, Reorder, Script
 
 DROP = DropReply("order.place")
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bintrio.api._values import OrderType, Side
-from bintrio.sandbox.book import Book
-from bintrio.sandbox.orders import NOTHING, Order
+from bintrio.sandbox.exchange.book import Book
+from bintrio.sandbox.exchange.orders import NOTHING, Order
 
 _ids = count(1)
 

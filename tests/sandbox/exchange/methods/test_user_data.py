@@ -6,7 +6,7 @@ from typing import Any
 
 from bintrio._events import decode_event
 from bintrio.api.events import EventStreamTerminated
-from bintrio.sandbox.auth import SandboxAccount
+from bintrio.sandbox.exchange.auth import SandboxAccount
 from tests.sandbox.client import BUY, NOW, Client, D
 
 

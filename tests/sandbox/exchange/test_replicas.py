@@ -13,11 +13,10 @@ from trio.testing import MockClock
 
 import bintrio
 from bintrio.sandbox import open_sandbox
-from bintrio.sandbox.auth import SandboxAccount
-from bintrio.sandbox.limits import Limits
-from bintrio.sandbox.messages import read_message
-
-from .client import BUY, Client, D
+from bintrio.sandbox.exchange.auth import SandboxAccount
+from bintrio.sandbox.exchange.limits import Limits
+from bintrio.sandbox.exchange.messages import read_message
+from tests.sandbox.client import BUY, Client, D
 
 SECOND = 1_000_000
 NAMES = ("a", "b", "c")

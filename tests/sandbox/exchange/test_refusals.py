@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bintrio.sandbox import refusals
-from bintrio.sandbox.refusals import Refusal
+from bintrio.sandbox.exchange import refusals
+from bintrio.sandbox.exchange.refusals import Refusal
 
-ERRORS = json.loads((Path(__file__).parent.parent / "data" / "errors.json").read_text())
+ERRORS = json.loads((Path(__file__).parent.parent.parent / "data" / "errors.json").read_text())
 NOW = {"now": 1, "retry_after": 2}
 
 

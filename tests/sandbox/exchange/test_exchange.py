@@ -10,13 +10,12 @@ import pytest
 from bintrio._events import decode_event
 from bintrio.api.events import ExecutionReport
 from bintrio.api.trading import OrderPlace
-from bintrio.sandbox.auth import SandboxAccount
-from bintrio.sandbox.exchange import payload
-from bintrio.sandbox.limits import Limits
-from bintrio.sandbox.messages import Number, read_message
-from bintrio.sandbox.refusals import Refusal
-
-from .client import BUY, CONDITIONAL, EXAMPLES, NOW, Client, D, documented, first
+from bintrio.sandbox.exchange.auth import SandboxAccount
+from bintrio.sandbox.exchange.exchange import payload
+from bintrio.sandbox.exchange.limits import Limits
+from bintrio.sandbox.exchange.messages import Number, read_message
+from bintrio.sandbox.exchange.refusals import Refusal
+from tests.sandbox.client import BUY, CONDITIONAL, EXAMPLES, NOW, Client, D, documented, first
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bintrio._results import decode_response
-from bintrio.sandbox.limits import Limits
+from bintrio.sandbox.exchange.limits import Limits
 from tests.sandbox.client import BUY, CONDITIONAL, EXAMPLES, NOW, Client, documented
 
 OF_BTC = {"symbol": "BTCUSDT"}

@@ -8,7 +8,7 @@ import pytest
 
 from bintrio.api._base import catalogue
 from bintrio.sandbox import answered_methods
-from bintrio.sandbox.methods import functions
+from bintrio.sandbox.exchange.methods import functions
 from tests.sandbox.client import BUY, NOW, Client
 
 LATER = {

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bintrio._signing import Key
-from bintrio.sandbox.auth import Keyring, SandboxAccount, check_timestamp
-from bintrio.sandbox.refusals import Refusal
+from bintrio.sandbox.exchange.auth import Keyring, SandboxAccount, check_timestamp
+from bintrio.sandbox.exchange.refusals import Refusal
 
 NOW = 1_767_225_600_000_000
 ACCOUNT = SandboxAccount(7, {"BTC": Decimal(1)})

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bintrio.sandbox.auth import SandboxAccount
-from bintrio.sandbox.candles import DAY
+from bintrio.sandbox.exchange.auth import SandboxAccount
+from bintrio.sandbox.exchange.candles import DAY
 from tests.sandbox.client import BUY, CONDITIONAL, NOW, Client, D, documented
 
 OF_BTC = {"symbol": "BTCUSDT"}

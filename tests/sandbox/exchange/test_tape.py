@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bintrio.api._values import Side
-from bintrio.sandbox.orders import Order, Trade
-from bintrio.sandbox.tape import Tape, from_id, in_span, newest
+from bintrio.sandbox.exchange.orders import Order, Trade
+from bintrio.sandbox.exchange.tape import Tape, from_id, in_span, newest
 
 D = Decimal
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bintrio.sandbox import sessions
-from bintrio.sandbox.auth import SandboxAccount
-from bintrio.sandbox.refusals import Refusal
-from bintrio.sandbox.sessions import Session
+from bintrio.sandbox.exchange import sessions
+from bintrio.sandbox.exchange.auth import SandboxAccount
+from bintrio.sandbox.exchange.refusals import Refusal
+from bintrio.sandbox.exchange.sessions import Session
 
 CREDENTIAL = SandboxAccount(7, {}).credentials()[0]
 

@@ -6,7 +6,7 @@ import trio
 from trio.testing import MockClock, memory_stream_pair, memory_stream_pump, wait_all_tasks_blocked
 
 from bintrio._frames import Opcode, encode_frame
-from bintrio.sandbox.wire import Wire
+from bintrio.sandbox.server.wire import Wire
 
 
 async def test_writers_take_turns() -> None:

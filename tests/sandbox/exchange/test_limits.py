@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bintrio.sandbox.limits import AddressBudget, Limits, OrderBudget
-from bintrio.sandbox.refusals import Refusal
+from bintrio.sandbox.exchange.limits import AddressBudget, Limits, OrderBudget
+from bintrio.sandbox.exchange.refusals import Refusal
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND

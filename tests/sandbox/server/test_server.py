@@ -40,12 +40,12 @@ from bintrio.sandbox import (
     UnknownIdReply,
     open_sandbox,
 )
-from bintrio.sandbox.connection import Connections, Timings
-from bintrio.sandbox.exchange import Exchange, payload
-from bintrio.sandbox.faults import Script
-from bintrio.sandbox.server import Server
-from bintrio.sandbox.sessions import Session
-from bintrio.sandbox.symbols import SYMBOLS
+from bintrio.sandbox.exchange.exchange import Exchange, payload
+from bintrio.sandbox.exchange.sessions import Session
+from bintrio.sandbox.exchange.symbols import SYMBOLS
+from bintrio.sandbox.server.connection import Connections, Timings
+from bintrio.sandbox.server.faults import Script
+from bintrio.sandbox.server.server import Server
 
 PATH = "/ws-api/v3"
 HANDSHAKE = (

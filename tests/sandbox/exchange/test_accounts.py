@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from bintrio.sandbox.accounts import Account
-from bintrio.sandbox.orders import Order
-from bintrio.sandbox.refusals import Refusal
+from bintrio.sandbox.exchange.accounts import Account
+from bintrio.sandbox.exchange.orders import Order
+from bintrio.sandbox.exchange.refusals import Refusal
 
 
 def order(order_id: int, name: str, symbol: str = "BTCUSDT") -> Order:

@@ -15,9 +15,9 @@ from bintrio.api.account import AccountStatus, AllOrders, OrderListStatus, Order
 from bintrio.api.general import ExchangeInfo, Ping
 from bintrio.api.market import Depth, Klines, Ticker24hr
 from bintrio.api.trading import OrderCancel, OrderPlace
-from bintrio.sandbox.messages import Number
-from bintrio.sandbox.refusals import Refusal
-from bintrio.sandbox.validation import read_request
+from bintrio.sandbox.exchange.messages import Number
+from bintrio.sandbox.exchange.refusals import Refusal
+from bintrio.sandbox.exchange.validation import read_request
 
 LIMIT = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "1.5", "quantity": "2"}
 MARKET = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "2"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bintrio.api.authentication import ConnectionStatus
 from bintrio.api.events import ServerShutdown
-from bintrio.sandbox.units import as_microseconds, in_unit, last_microsecond
+from bintrio.sandbox.exchange.units import as_microseconds, in_unit, last_microsecond
 
 STATUS = ConnectionStatus(
     api_key="k", authorized_since=None, connected_since=1_999, return_rate_limits=True, server_time=5_000

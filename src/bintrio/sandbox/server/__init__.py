@@ -1,0 +1,1 @@
+"""What gives the exchange its connections: streams, handshakes, frames, and the faults that strike them."""
