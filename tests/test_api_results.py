@@ -116,7 +116,8 @@ def made(method: str, name: str) -> dict[str, Any]:
     variant = DESCRIBED[method]["variants"][name]
     message: dict[str, Any] = {"id": 1, "status": variant["status"]}
     for path, kind in variant["fields"].items():
-        put(message, path.replace("[]", ".[]").split("."), value_of(kind))
+        value = -1 if path.endswith("code") else value_of(kind)  # codes of errors are negative
+        put(message, path.replace("[]", ".[]").split("."), value)
     return message
 
 

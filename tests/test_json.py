@@ -106,6 +106,10 @@ def test_g10_an_error_comes_out_digit_by_digit(status: int) -> None:
     assert to_json(response) == sent
     assert bintrio.decode_response("order.place", to_json(response)) == response
     assert pickle.loads(pickle.dumps(response)) == response
+
+
+@pytest.mark.parametrize("status", [403, 429, 503])
+def test_a_status_that_says_it_all_comes_out_alone(status: int) -> None:
     bare = f'{{"id":"a","status":{status}}}'.encode()
     assert to_json(bintrio.decode_response("order.place", bare)) == bare
 
