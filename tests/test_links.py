@@ -19,7 +19,7 @@ from bintrio._connection import DOUBTFUL, LONGEST_ARRIVAL
 from bintrio._frames import Opcode, encode_frame
 from bintrio.errors import ConnectionFailed, HandshakeRejected, NotSent, OutcomeUnknown
 
-from .peer import ACK, URL, Peer, open_exchange, open_pair
+from .peer import ACK, START, URL, Peer, open_exchange, open_pair
 from .streams import reset_reads
 from .test_session import BUY, HMAC, Outcome, in_background
 
@@ -322,3 +322,19 @@ async def test_a_hundred_thousand_junk_messages_are_counted_and_logged_a_few_tim
         assert len(told) == 9 + 4
         assert "number 10000: " in told[-1]
         assert caplog.text.count("announced its shutdown") <= 1
+
+
+# Silence
+
+
+async def test_g5_an_answered_ping_is_word_from_the_exchange_too(autojump_clock: MockClock) -> None:
+    """A quiet time is no gap: what is asked about begins near the last ping."""
+    async with open_pair(key=HMAC, pong_window=60) as (session, exchange), session.user_data() as events:
+        for _ in range(25):
+            await trio.sleep(20)
+            await exchange.peers[0].websocket.ping()
+        await exchange.peers[0].cut()
+        gap = await anext(events)
+        while not isinstance(gap, bintrio.Gap):
+            gap = await anext(events)
+        assert gap.start > START + 400_000

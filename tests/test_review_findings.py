@@ -15,6 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
 import bintrio
+from bintrio._connection import Call, Connection
 from bintrio._holds import Refusal
 from bintrio._throttle import ticks
 from bintrio.endpoints import Address
@@ -537,7 +538,9 @@ def test_g6_ctrl_c_takes_a_queued_order_back() -> None:
     run_with_ctrl_c(main)
 
 
-async def test_g7_an_order_does_not_leave_after_its_deadline(autojump_clock: MockClock) -> None:
+async def test_g7_an_order_does_not_leave_after_its_deadline(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It waits for the budget within its deadline; the program is busy meanwhile, and comes back late."""
     async with open_exchange() as exchange:
         exchange.script["exchangeInfo"] = lambda _peer: {
@@ -553,10 +556,25 @@ async def test_g7_an_order_does_not_leave_after_its_deadline(autojump_clock: Moc
         ):
             first, second = (in_background(nursery, lambda: session.send(BUY)) for _ in range(2))
             await answer_the_order(exchange.peers[0])
+            sent = record_calls(monkeypatch)
             autojump_clock.jump(40)
             await trio.sleep(1)
+            assert not sent, "it was not even queued, to be withdrawn if the writer was slow enough"
             assert len(exchange.sent("order.place")) == 1
             assert {type(first.error), type(second.error)} == {type(None), NotSent}
+
+
+def record_calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The methods of calls that a connection is given from now on."""
+    sent: list[str] = []
+    call = Connection.call
+
+    async def record(connection: Connection, each: Call, *args: Any) -> Any:
+        sent.append(each.api.name)
+        return await call(connection, each, *args)
+
+    monkeypatch.setattr(Connection, "call", record)
+    return sent
 
 
 # Answers that come late.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
 CLOSE_1000 = encode_frame(Opcode.CLOSE, close_payload(1000, ""))
+CLOSE_1001 = encode_frame(Opcode.CLOSE, close_payload(1001, ""))
 
 
 def text(payload: bytes) -> Message:
@@ -1163,3 +1164,68 @@ async def test_over_real_sockets(secure: bool) -> None:
                 wire.send_nowait(payload)
                 assert await wire.receive() == [text(payload)]
         nursery.cancel_scope.cancel()
+
+
+# The end, step by step
+
+
+@pytest.mark.parametrize("last", [CLOSE_1001, b"\xc1\x00"], ids=["closed by the server", "a broken rule"])
+async def test_g7_what_is_queued_when_the_wire_ends_never_leaves(last: bytes) -> None:
+    """The writer is busy with an earlier frame, and goes on once the network takes it."""
+    ours, theirs = prompt_pair()
+    async with opened((ours, theirs)) as (wire, server):
+        ours.takes = 3
+        wire.send_nowait(b"in two parts", at_once=True)
+        queued = wire.send_nowait(b"queued")
+        await server.stream.send_all(last)
+        await closed_with(wire)
+        assert not queued.taken
+        ours.make_room()
+        assert await server.next() == text(b"in two parts")
+        await trio.testing.wait_all_tasks_blocked()
+        assert not queued.taken
+    assert server.close is not None
+
+
+async def test_a_ping_that_comes_after_our_close_frame_is_not_answered() -> None:
+    """Nothing may follow a close frame (RFC 6455, 5.5.1), and the server can still take its leave in good order."""
+    ours, theirs = trio.testing.memory_stream_pair()
+    server = Server(theirs)
+    after: list[Message] = []
+
+    async def serve() -> None:
+        await server.shake_hands()
+        assert await server.next_close() == (1000, "")
+        await server.stream.send_all(encode_frame(Opcode.PING, b"late"))
+        await trio.testing.wait_all_tasks_blocked()
+        await server.stream.send_all(CLOSE_1000)
+        with pytest.raises(EOFError):
+            after.append(await server.next())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        async with open_wire(ours, host="exchange", resource="/"):
+            pass
+    assert not after
+
+
+async def test_g3_a_pong_goes_before_the_answer_to_what_came_after_its_ping() -> None:
+    """Even if that answer is written at once: the caller gets the message once the pong is queued."""
+    ours, theirs = prompt_pair()
+    async with opened((ours, theirs)) as (wire, server):
+        await server.stream.send_all(encode_frame(Opcode.PING, b"p") + frames(b"asked"))
+        assert await wire.receive() == [text(b"asked")]
+        wire.send_nowait(b"answered", at_once=True)
+        assert await server.next() == Message(Opcode.PONG, b"p")
+        assert await server.next() == text(b"answered")
+
+
+@pytest.mark.parametrize("ticks", range(12))
+async def test_g3_pings_read_before_leaving_are_answered_before_the_close_frame(ticks: int) -> None:
+    async with opened() as (wire, server), trio.open_nursery() as nursery:
+        nursery.start_soon(receive_for_ever, wire)
+        await server.stream.send_all(encode_frame(Opcode.PING, b"p") * 3)
+        for _ in range(ticks):
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert server.close == (1000, "")
