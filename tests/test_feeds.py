@@ -194,6 +194,45 @@ async def test_g5_the_end_that_a_rotation_asks_for_is_no_loss(autojump_clock: Mo
         assert session.counters.losses == session.counters.unclaimed_events == 0
 
 
+@pytest.mark.parametrize("order", ["before", "after"])
+async def test_the_end_of_a_feed_that_nobody_hears_is_no_loss_for_whoever_comes_next(
+    autojump_clock: MockClock, order: str
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        exchange.script["userDataStream.unsubscribe"] = None
+        peer = exchange.peers[0]
+        async with session.user_data():
+            pass
+        leave = await peer.next()
+        if order == "after":
+            await peer.answer(leave)
+        await peer.event(0, e="eventStreamTerminated", E=START + 1)
+        if order == "before":
+            await peer.answer(leave)
+        async with session.user_data() as events:
+            await peer.balance(1, 1)
+            await wait_all_tasks_blocked()
+            assert drain(events) == [1]
+        assert session.counters.unclaimed_events == 0
+
+
+async def test_g8_a_subscription_that_the_limits_leave_no_room_for_is_not_sent(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key(), request_timeout=3) as (session, exchange), trio.open_nursery() as nursery:
+        nursery.start_soon(refuse_ping, session)
+        held = {"retryAfter": START + 20_000}
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 429, -1003, "slow down", data=held)
+        await wait_all_tasks_blocked()
+        with pytest.raises(bintrio.NotSent):
+            async with session.user_data():
+                raise AssertionError
+        assert not exchange.sent(SUBSCRIBE)
+
+
+async def refuse_ping(session: bintrio.Session) -> None:
+    with suppress(bintrio.RateLimited):
+        await session.ping()
+
+
 async def test_g5_an_end_from_before_it_was_asked_for_is_a_loss(autojump_clock: MockClock) -> None:
     async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
         exchange.script["userDataStream.unsubscribe"] = None

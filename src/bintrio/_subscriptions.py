@@ -146,11 +146,6 @@ class Feed:
 
     # Below: who carries. Connections go by their numbers, times are the exchange's, in milliseconds.
 
-    @property
-    def repeats(self) -> int:
-        """How many events were dropped since another connection had brought them."""
-        return self._succession.repeats
-
     def is_carried_by(self, number: int) -> bool:
         """Whether the connection brings this feed's events."""
         return number in self._succession.carriers
