@@ -41,6 +41,7 @@ from ._privacy import is_private
 from ._requests import RequestId, write_request
 from ._results import read_answer, read_error, read_result
 from ._settings import Settings, check_privacy
+from ._shown import shown
 from ._signing import Key, payload
 from ._streams import close_at_once
 from ._subscriptions import Feed
@@ -226,7 +227,7 @@ def _window(api: Api, params: dict[str, Json]) -> int:
         window = math.ceil(float(str(given)))
         if window >= 0:
             return window
-    said = f"{api.name}: recvWindow must be a number of milliseconds, not {type(given).__name__} {given!r:.80}"
+    said = f"{api.name}: recvWindow must be a number of milliseconds, not {shown(given)}"
     raise InvalidRequest(said, field="recvWindow")
 
 

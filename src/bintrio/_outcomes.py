@@ -27,6 +27,7 @@ from ._connection import DEFAULT_RECV_WINDOW, Call, Shared
 from ._evidence import OrderIds, Question, Reply, Sent, Undecided, found
 from ._results import read_answer, read_error, read_result
 from ._rotation import backoff
+from ._shown import shown
 from ._supervisor import Supervisor
 from .api._base import Json, Request, catalogue, wire_name
 from .api._orders import OrderList
@@ -181,7 +182,7 @@ class Outcomes:
         if isinstance(call, Request):
             return self._sent_elsewhere(call, sent_at)
         if not isinstance(call, OutcomeUnknown):
-            said = f"confirm takes an OutcomeUnknown or a request, not {type(call).__name__} {call!r:.80}"
+            said = f"confirm takes an OutcomeUnknown or a request, not {shown(call)}"
             raise InvalidRequest(said, field="call")
         units = self._shared.in_unit(1)
         sent = Sent(
@@ -204,8 +205,9 @@ class Outcomes:
 
     def _sent_elsewhere(self, request: Request[Any], sent_at: Any) -> Sent:
         """What there is to go by of a request alone: it left some time before now."""
-        if sent_at is not None and (isinstance(sent_at, bool) or not isinstance(sent_at, int)):
-            said = f"sent_at must be a time of the exchange, an int, not {type(sent_at).__name__} {sent_at!r:.80}"
+        is_int = isinstance(sent_at, int) and not isinstance(sent_at, bool) and 0 <= sent_at < 2**63
+        if sent_at is not None and not is_int:
+            said = f"sent_at must be a time of the exchange, an int, not {shown(sent_at)}"
             raise InvalidRequest(said, field="sent_at")
         units = self._shared.in_unit(1)
         return Sent(

@@ -7,15 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from ._shown import shown
 from .api._base import Json
 from .api._values import plain
 from .errors import InvalidRequest
 
 RequestId: TypeAlias = int | str
+
+_LONGEST_NUMBER: Final = 64  # digits before the point, and behind it
+_DEEPEST: Final = 32  # lists in lists
+
+
+def _has_64_bits(value: int) -> bool:
+    return -(2**63) <= value < 2**63
+
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -41,28 +50,30 @@ def raw_params(method: str, params: Mapping[str, Any]) -> dict[str, Json]:
     Raises:
         InvalidRequest: a name is not a string, or a value has no exact JSON form (a float, say).
     """
+    if not isinstance(params, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRequest(f"{method}: params must be a mapping, not {shown(params)}", field="params")
     return {_name(method, name): _exact(method, name, value) for name, value in params.items() if value is not None}
 
 
 def _name(method: str, name: Any) -> str:
     if isinstance(name, str):
         return str.__str__(name)
-    raise InvalidRequest(f"{method}: parameter names must be str, not {type(name).__name__} {name!r:.80}")
+    raise InvalidRequest(f"{method}: parameter names must be str, not {shown(name)}")
 
 
-def _exact(method: str, name: str, value: Any) -> Json:
+def _exact(method: str, name: str, value: Any, depth: int = 0) -> Json:
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
         return str.__str__(value)  # of an enum's member its value
-    if isinstance(value, int):
+    if isinstance(value, int) and _has_64_bits(value):
         return int(value)
-    if isinstance(value, Decimal) and value.is_finite():
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < _LONGEST_NUMBER:
         return plain(value)
-    if isinstance(value, list | tuple):
-        return [_exact(method, name, item) for item in value]  # pyright: ignore[reportUnknownVariableType]
-    expected = "a str, int, bool, finite Decimal or a list of them"
-    raise InvalidRequest(f"{method}: {name} must be {expected}, not {type(value).__name__} {value!r:.80}", field=name)
+    if isinstance(value, list | tuple) and depth < _DEEPEST:
+        return [_exact(method, name, item, depth + 1) for item in value]  # pyright: ignore[reportUnknownVariableType]
+    expected = "a str, int of 64 bits, bool, finite Decimal or a list of them"
+    raise InvalidRequest(f"{method}: {name} must be {expected}, not {shown(value)}", field=name)
 
 
 def checked_id(chosen: Any) -> RequestId | None:
@@ -73,9 +84,10 @@ def checked_id(chosen: Any) -> RequestId | None:
     """
     if chosen is None:
         return None
-    is_str = isinstance(chosen, str) and 0 < len(chosen) <= 36
-    is_int = isinstance(chosen, int) and not isinstance(chosen, bool) and -(2**63) <= chosen < 2**63
-    if is_str or is_int:
-        return cast("RequestId", chosen)
+    # In the very type, since a derived one has no JSON form and may hash otherwise.
+    if isinstance(chosen, str) and 0 < len(chosen) <= 36:
+        return str.__str__(chosen)
+    if isinstance(chosen, int) and not isinstance(chosen, bool) and _has_64_bits(chosen):
+        return int(chosen)
     expected = "a str of 1 to 36 characters or an int of 64 bits"
-    raise InvalidRequest(f"id must be {expected}, not {type(chosen).__name__} {chosen!r:.80}", field="id")
+    raise InvalidRequest(f"id must be {expected}, not {shown(chosen)}", field="id")

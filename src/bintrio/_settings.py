@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import ssl
 from typing import Any, Final, get_args
 
 import msgspec
 
+from ._shown import shown
 from ._signing import Key
 from .endpoints import Address, TimeUnit
 from .errors import InvalidRequest
@@ -31,6 +33,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return milliseconds * UNITS_PER_MILLISECOND[self.time_unit]
 
 
+_LONGEST: Final = 10**12  # seconds
+
+
 def checked_settings(*, max_message_size: Any, time_unit: Any, **durations: Any) -> Settings:
     """Settings of values that can be right.
 
@@ -41,23 +46,41 @@ def checked_settings(*, max_message_size: Any, time_unit: Any, **durations: Any)
     for name, value in durations.items():
         check_duration(name, value)
     check_positive_int("max_message_size", max_message_size)
-    if time_unit not in get_args(TimeUnit):
-        raise InvalidRequest(f"time_unit must be 'ms' or 'us', not {time_unit!r:.80}", field="time_unit")
-    return Settings(max_message_size=max_message_size, time_unit=time_unit, **durations)
+    if not isinstance(time_unit, str) or time_unit not in get_args(TimeUnit):
+        raise InvalidRequest(f"time_unit must be 'ms' or 'us', not {shown(time_unit)}", field="time_unit")
+    unit: Any = time_unit
+    return Settings(max_message_size=max_message_size, time_unit=unit, **durations)
 
 
 def check_duration(name: str, value: Any) -> None:
     """Raise `InvalidRequest` unless the value is a positive number, and finite if it is no lifetime."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise InvalidRequest(f"{name} must be a positive number of seconds, not {value!r:.80}", field=name)
-    if math.isinf(value) and name != "lifetime":
+        raise InvalidRequest(f"{name} must be a positive number of seconds, not {shown(value)}", field=name)
+    # An int may be too long for a float.
+    if value > _LONGEST and not (name == "lifetime" and value == math.inf):
         raise InvalidRequest(f"{name} must be finite", field=name)
 
 
 def check_positive_int(name: str, value: Any) -> None:
     """Raise `InvalidRequest` unless the value is a positive int."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidRequest(f"{name} must be a positive int, not {value!r:.80}", field=name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**63:
+        raise InvalidRequest(f"{name} must be a positive int, not {shown(value)}", field=name)
+
+
+def check_bool(name: str, value: Any) -> None:
+    """Raise `InvalidRequest` unless the value is a bool, or None."""
+    if value is not None and not isinstance(value, bool):
+        raise InvalidRequest(f"{name} must be a bool, not {shown(value)}", field=name)
+
+
+def check_options(*, ssl_context: Any, connect: Any, ledger: Any) -> None:
+    """Raise `InvalidRequest` unless each is None, or can be what it is for."""
+    if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
+        raise InvalidRequest(f"ssl_context must be an ssl.SSLContext, not {shown(ssl_context)}", field="ssl_context")
+    if connect is not None and not callable(connect):
+        raise InvalidRequest(f"connect must be an async function, not {shown(connect)}", field="connect")
+    if ledger is not None and not callable(getattr(ledger, "charge", None)):
+        raise InvalidRequest(f"ledger must be a Ledger, not {shown(ledger)}", field="ledger")
 
 
 def check_key(key: Any) -> None:

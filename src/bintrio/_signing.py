@@ -70,8 +70,10 @@ class Key:
         """The signature of a payload: hex for HMAC, base64 for RSA and Ed25519.
 
         Raises:
-            InvalidRequest: the payload is not valid Unicode.
+            InvalidRequest: the payload is no str, or not valid Unicode.
         """
+        if not isinstance(payload, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest(f"payload must be a str, not {type(payload).__name__}", field="payload")
         try:
             message = payload.encode()
         except UnicodeEncodeError:

@@ -33,7 +33,16 @@ from ._methods import Methods
 from ._outcomes import TELL_ORDERS, Outcomes, identified
 from ._requests import RequestId, checked_id, raw_params
 from ._results import read_answer, read_error, read_result
-from ._settings import check_duration, check_key, check_positive_int, check_privacy, checked_settings
+from ._settings import (
+    check_bool,
+    check_duration,
+    check_key,
+    check_options,
+    check_positive_int,
+    check_privacy,
+    checked_settings,
+)
+from ._shown import shown
 from ._signing import Key
 from ._streams import connect_tcp
 from ._subscriptions import Subscriber
@@ -136,6 +145,7 @@ async def open_session(
         time_unit=time_unit,
     )
     check_key(key)
+    check_options(ssl_context=ssl_context, connect=connect, ledger=ledger)
     endpoint = as_endpoint(endpoint)
     if connect is None:
         for address in endpoint.addresses(time_unit=time_unit):
@@ -227,7 +237,13 @@ class Session(Methods):
             OutcomeUnknown: it may have happened.
             ProtocolViolation: the answer to a call that only reads does not fit the documented type.
         """
-        call = Call(request.api, identified(request), weight=request.weight, id=checked_id(id))
+        try:
+            call = Call(request.api, identified(request), weight=request.weight, id=checked_id(id))
+        except (AttributeError, TypeError):
+            given: Any = request
+            if isinstance(given, Request):
+                raise
+            raise InvalidRequest(f"send takes a request, not {shown(request)}", field="request") from None
         result: R = await self._perform(call, request)
         return result
 
@@ -257,9 +273,12 @@ class Session(Methods):
         Raises:
             As `send` does.
         """
-        name = str(method).removeprefix("v3/")
+        given: Any = method
+        name = given.removeprefix("v3/") if isinstance(given, str) else ""
         known = catalogue.get(name)
         api = known.api if known else unknown_api(method)
+        check_bool("signed", signed)
+        check_bool("repeatable", repeatable)
         if weight is not None:
             check_positive_int("weight", weight)
         call = Call(
@@ -267,7 +286,7 @@ class Session(Methods):
                 signed=api.signed if signed is None or name in LOGON_METHODS else signed,
                 repeatable=api.repeatable if repeatable is None else repeatable,
             ),
-            raw_params(method, params or {}),
+            raw_params(method, {} if params is None else params),
             weight=weight or (api.weight if isinstance(api.weight, int) else 1),
             id=checked_id(id),
         )

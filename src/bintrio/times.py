@@ -6,8 +6,9 @@ The exchange sends whole milliseconds, or microseconds to a session that was ope
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
+from ._shown import shown
 from .endpoints import TimeUnit
 from .errors import InvalidRequest
 
@@ -21,16 +22,40 @@ def to_datetime(time: int, *, time_unit: TimeUnit = "ms") -> datetime:
     Args:
         time: since the Unix epoch, in ``time_unit``.
         time_unit: ``"ms"`` or ``"us"``: what the session was opened with.
+
+    Raises:
+        InvalidRequest: the time is no int, or none that a `datetime` can have, or the unit is not known.
     """
-    return _EPOCH + time * _UNITS[time_unit]
+    unit, given = _unit(time_unit), _anything(time)
+    if not isinstance(given, int) or isinstance(given, bool):
+        raise InvalidRequest(f"time must be an int, not {shown(time)}", field="time")
+    try:
+        return _EPOCH + time * unit
+    except OverflowError:
+        raise InvalidRequest(f"time must lie in the years 1 to 9999, not {shown(time)}", field="time") from None
 
 
 def from_datetime(moment: datetime, *, time_unit: TimeUnit = "ms") -> int:
     """A `datetime` as a time of the exchange, rounded down to a whole ``time_unit``.
 
     Raises:
-        InvalidRequest: the `datetime` has no time zone, so that it is no moment.
+        InvalidRequest: it is no `datetime`, or has no time zone, so that it is no moment; or the unit is not known.
     """
+    unit, given = _unit(time_unit), _anything(moment)
+    if not isinstance(given, datetime):
+        raise InvalidRequest(f"moment must be a datetime, not {shown(moment)}", field="moment")
     if moment.utcoffset() is None:
         raise InvalidRequest(f"{moment!r} has no time zone; write datetime(..., tzinfo=UTC)", field="moment")
-    return (moment - _EPOCH) // _UNITS[time_unit]
+    return (moment - _EPOCH) // unit
+
+
+def _anything(value: Any) -> Any:
+    """The same, of which a type checker believes nothing."""
+    return value
+
+
+def _unit(time_unit: Any) -> timedelta:
+    unit = _UNITS.get(time_unit) if isinstance(time_unit, str) else None
+    if unit is None:
+        raise InvalidRequest(f"time_unit must be 'ms' or 'us', not {shown(time_unit)}", field="time_unit")
+    return unit

@@ -74,7 +74,7 @@ _LONGEST_NUMBER: Final = 64
 written out is a million."""
 
 # DECIMAL parameters as the exchange reads them: no sign, no exponent ("Illegal characters", -1100).
-_PLAIN_NUMBER: Final = re.compile(r"\d+(\.\d*)?|\.\d+")
+_PLAIN_NUMBER: Final = re.compile(r"\d{1,64}(\.\d{0,64})?|\.\d{1,64}", re.ASCII)
 
 
 class Shapes(NamedTuple):
@@ -128,16 +128,19 @@ class Api(NamedTuple):
         return f"https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-api.md#{self.section}"
 
 
+_LONGEST_METHOD: Final = 200  # characters; the longest known has 33
+
+
 def unknown_api(method: Any) -> Api:
     """What is assumed of a method that the catalogue does not know: that it is public, and may change something.
 
     Raises:
         InvalidRequest: it is no name.
     """
-    if not isinstance(method, str) or not method:
-        raise InvalidRequest(f"method must be a str that is not empty, not {method!r:.80}", field="method")
+    if not isinstance(method, str) or not 0 < len(method) <= _LONGEST_METHOD:
+        raise InvalidRequest(f"method must be a str that is not empty, not {shown(method)}", field="method")
     return Api(
-        name=method,
+        name=str.__str__(method),
         security="NONE",
         weight=1,
         weight_on_success=None,
@@ -317,19 +320,13 @@ def _as_plain(value: str | int) -> str | int:
 
 def _decimal(value: Any) -> Decimal | None:
     if value.__class__ is not Decimal:
-        if not (_is_number(value) if isinstance(value, str) else _is_exact(value)):
+        if isinstance(value, str):
+            return Decimal(value) if _PLAIN_NUMBER.fullmatch(value) else None
+        if not isinstance(value, int | Decimal) or isinstance(value, bool):
             return None
         value = Decimal(value)
     is_right = value.is_finite() and not value.is_signed() and -_LONGEST_NUMBER < value.adjusted() < _LONGEST_NUMBER
     return value if is_right else None
-
-
-def _is_number(text: str) -> bool:
-    return len(text) <= 2 * _LONGEST_NUMBER + 1 and text.isascii() and _PLAIN_NUMBER.fullmatch(text) is not None
-
-
-def _is_exact(value: Any) -> bool:
-    return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
 def number(name: str, value: Any) -> Decimal:
