@@ -22,7 +22,8 @@ the `Gap` follows when it is over. A carrier that is not the first may leave at 
 has brought, or ends with a gap that covers it.
 
 Left out: a carrier that is complete by both rules, but whose node of the exchange had not heard yet of what another's
-had told before. The document promises no more than the answers.
+had told before. The document promises no more than the answers. And
+a subscription that the exchange ends by itself within the error of the clock of being asked to: it counts as given up.
 
 Times are the exchange's, in milliseconds; what is handed out has the unit of the session.
 """
