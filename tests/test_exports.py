@@ -59,3 +59,25 @@ def test_every_record_that_a_user_can_meet_is_public() -> None:
     assert set(lossy) == {events.UnknownEvent}
     hidden = sorted(record.__name__ for record in met if getattr(bintrio, record.__name__, None) is not record)
     assert not hidden
+
+
+def test_what_users_build_and_receive_cannot_be_changed_and_has_names() -> None:
+    """A field that is added later must not move the others."""
+    public = [value for name in bintrio.__all__ if inspect.isclass(value := getattr(bintrio, name))]
+    records = [value for value in public if issubclass(value, msgspec.Struct) and value is not bintrio.Counters]
+    bases = {base for record in records for base in record.__mro__ if issubclass(base, msgspec.Struct)}
+    assert len(records) > 100
+    assert not [base.__name__ for base in bases if base is not msgspec.Struct and not base.__struct_config__.frozen]
+    # Rows of the wire, and what is named by one word.
+    assert {record.__name__ for record in records if has_positions(record)} == {
+        "Address",
+        "Endpoint",
+        "Kline",
+        "PriceLevel",
+        "Violation",
+    }
+
+
+def has_positions(record: type) -> bool:
+    kinds = {parameter.kind for parameter in inspect.signature(record).parameters.values()}
+    return not kinds <= {inspect.Parameter.KEYWORD_ONLY}

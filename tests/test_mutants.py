@@ -165,6 +165,11 @@ def test_what_the_import_runs_matters_where_it_is_used(source: Source) -> None:
     assert choose(source, "property", coverage()) == [FAST, SLOW, OTHER, PROPERTY]
 
 
+def test_where_nothing_is_known_any_test_may_notice(source: Source) -> None:
+    others = Coverage("", {OTHER: 2.0, PROPERTY: 1.0}, {})
+    assert choose(source, "size", others) == [PROPERTY, OTHER]
+
+
 def test_the_slowest_are_left_out(source: Source) -> None:
     assert choose(source, "if", coverage(**{SLOW: BUDGET})) == [FAST, OTHER]
     assert choose(source, "if", coverage(**{FAST: BUDGET, SLOW: BUDGET + 1})) == [FAST]

@@ -49,14 +49,16 @@ class Coverage(msgspec.Struct):
         return {test for line in lines for test in tests.get(line, ())}
 
     def _imported(self, source: Source, line: int, uses: Uses) -> set[str]:
-        """What the import of the module runs matters to all that is defined by it, and wherever its name is used."""
+        """What the import of the module runs matters to all that is defined by it, and wherever its name is used; for
+        a class without methods, who knows where.
+        """
         wanted = {test for test in self.seconds if is_own(source.module, test)}
         for _, node in source.around(line):
             wanted |= self._run_by(source.module, range(first(node), last(node) + 1))
         for name in _bound(source.statement(line)[0]):
             for module, number in uses.get(name, ()):
                 wanted |= self._run_by(module, [number])
-        return wanted
+        return wanted or set(self.seconds)
 
 
 def _bound(statement: ast.stmt | None) -> list[str]:
