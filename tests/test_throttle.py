@@ -95,9 +95,10 @@ class World(Exchange):
 
 @asynccontextmanager
 async def open_world(**options: Any) -> AsyncGenerator[tuple[bintrio.Session, World]]:
+    options.setdefault("pong_window", 1e6)  # nobody pings
     async with trio.open_nursery() as nursery:
         world = World(nursery)
-        async with bintrio.open_session(URL, connect=world.connect, **{"pong_window": 1e6, **options}) as session:
+        async with bintrio.open_session(URL, connect=world.connect, **options) as session:
             yield session, world
         nursery.cancel_scope.cancel()
 
@@ -396,6 +397,29 @@ async def test_g8_who_has_no_connection_in_a_ban_is_told_at_once(autojump_clock:
         assert isinstance(error, NotSent)
         assert error.retry_at is not None
         assert trio.current_time() == at
+
+
+@pytest.mark.parametrize("at_the_handshake", [False, True])
+async def test_g5_g8_a_ban_and_its_end_are_in_the_gap_and_in_the_log(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, at_the_handshake: bool
+) -> None:
+    async with open_world(key=ed25519_key()) as (session, world), session.user_data() as events:
+        if at_the_handshake:
+            world.refuse_handshakes = b"HTTP/1.1 418 No\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n"
+        else:
+            data = {"retryAfter": world.now() + 60_000}
+            await world.peers[0].refuse({"id": 987_654}, 418, -1003, "banned", data=data)
+        await wait_all_tasks_blocked()
+        await world.peers[0].cut()
+        await trio.sleep(1)
+        world.refuse_handshakes = b""
+        interrupted, gap = [await anext(events) for _ in range(2)]
+        assert isinstance(interrupted, bintrio.Interrupted)
+        assert isinstance(gap, bintrio.Gap)
+        for reason in (interrupted.reason, gap.reason, caplog.text):
+            assert "418" in reason
+            assert "UTC" in reason
+        assert gap.reason.count("UTC") == 1
 
 
 async def test_g8_who_finds_a_window_full_is_told_until_when(autojump_clock: MockClock) -> None:
@@ -736,13 +760,17 @@ def test_g8_nothing_leaves_in_a_hold_and_everything_goes_on_after_it(planned: li
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
+def _heed_nothing(_where: str, _envelope: object) -> None:
+    pass
+
+
 def test_the_storm_would_notice(monkeypatch: pytest.MonkeyPatch) -> None:
     """A storm over a session that heeds nothing sees breaches."""
 
     async def main() -> None:
         async with open_world(request_timeout=5) as (session, world), trio.open_nursery() as nursery:
             storm = Storm(session, world, nursery)
-            monkeypatch.setattr(session._shared.throttle, "take_answer", lambda _where, _envelope: None)
+            monkeypatch.setattr(session._shared.throttle, "take_answer", _heed_nothing)
             await storm.step("nobody", "ms", 10, 429)
             await trio.sleep(1)
             await session.ping()

@@ -808,6 +808,8 @@ class Connection:
             error = read_error("connection", envelope) or ProtocolViolation("a success that belongs to no call")
         except ProtocolViolation as violation:
             error = violation
+        if isinstance(error, RateLimited):
+            self._shared.throttle.date(error, CONNECT_COST)
         self.end(error)
 
     def _rejected(self, rejection: HandshakeRejected) -> None:

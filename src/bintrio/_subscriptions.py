@@ -203,6 +203,10 @@ class Feed:
     def _hand_out(self, event: UserDataEvent) -> None:
         self._subscribers = [subscriber for subscriber in self._subscribers if subscriber.put_nowait(event)]
 
+    def explain(self, reason: str) -> None:
+        """See `Succession.explain`."""
+        self._succession.explain(reason)
+
     def _note_outage(self) -> None:
         # Who comes during an outage misses nothing by it.
         if self._succession.outage is not None and not self._missing:

@@ -172,6 +172,11 @@ class Succession:
         """A connection, last heard at ``heard``, will bring no more, and may have owed some."""
         self._leave(number, heard, now, reason)
 
+    def explain(self, reason: str) -> None:
+        """Say why the outage lasts, if there is one."""
+        if self.outage is not None and reason not in self.outage.reason:
+            self.outage = Interrupted(at=self.outage.at, reason=f"{self.outage.reason}; {reason}")
+
     def _leave(self, number: int, heard: Timestamp, now: Timestamp, reason: str | None) -> None:
         first = self._carriers[0] if self._carriers else None
         self._remove(number, now)

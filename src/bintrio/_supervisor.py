@@ -162,6 +162,7 @@ class Supervisor:
         # One connection that is lost soon is bad luck, two in a row are a reason to wait.
         is_patient = self._failures > 1
         while True:
+            self._explain_outages()
             if is_patient:
                 await trio.sleep(backoff(self._failures - 1, random.random()))
             try:
@@ -176,6 +177,15 @@ class Supervisor:
                 self.last_failure = error
                 self._failures += 1
                 logger.warning("no other connection yet: %s", error)
+
+    def _explain_outages(self) -> None:
+        """Have a gap say so if it is a ban that no connection can be had for."""
+        hold = self._shared.throttle.held(CONNECT_COST)
+        if hold is not None:
+            self.last_failure = self._shared.throttle.refusal("connect", hold)
+            logger.warning("no other connection yet: %s", said(self.last_failure))
+            for feed in self.feeds.values():
+                feed.explain(said(self.last_failure))
 
     async def _open_any(self) -> Connection:
         """A connection that is ready, to the first address that gives one."""
@@ -412,7 +422,7 @@ class Supervisor:
     async def _tell_outage(self, feed: Feed) -> None:
         outage = feed.outage
         await trio.sleep(OUTAGE)
-        if feed.outage is outage:
+        if outage is not None and feed.outage is not None and feed.outage.at == outage.at:
             feed.tell_outage()
 
     async def _abandon(self, feed: Feed) -> None:
