@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bintrio._confirmation import HalfReplaced, inquire
-from bintrio._evidence import QUERY_DELAY, OrderIds, Question, Reply, Sent, Undecided
+from bintrio._evidence import LARGEST_LEAD, QUERY_DELAY, OrderIds, Question, Reply, Sent, Undecided
 from bintrio.api._base import Request
 from bintrio.api._orders import ListedOrder, OrderList
 from bintrio.api.account import (
@@ -413,9 +413,23 @@ def test_g7_an_order_reduced_since_is_known_by_what_it_was() -> None:
 
 
 def test_g7_an_order_that_came_when_the_call_was_over_is_not_its() -> None:
-    engine = Engine()
-    sent = sent_now(order(), engine)
-    assert told(sent, engine, [(sent.settled_at + 1, lambda: engine.place("a"))]) is None
+    for late, is_found in ((0, True), (1, False)):
+        engine = Engine()
+        sent = sent_now(order(), engine)
+        engine.now = sent.settled_at + late
+        placed = engine.place("a")
+        engine.now += 10_000
+        assert (told(sent, engine) == placed) is is_found
+
+
+def test_g7_no_order_is_older_than_its_call_by_more_than_the_exchange_lets_a_timestamp_lead() -> None:
+    """However wrong the clock may be."""
+    for age, is_found in ((LARGEST_LEAD, True), (LARGEST_LEAD + 1, False)):
+        engine = Engine()
+        placed = engine.place("a")
+        engine.now += age
+        sent = sent_now(order(), engine, clock_error=10**9, seen_order_id=None)
+        assert (told(sent, engine) == placed) is is_found
 
 
 class ShowsTheFirst(Engine):

@@ -75,6 +75,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "_supervisor",
         "_by_hand",
         "_outcomes",
+        "_confirming",
         "session",
         "sandbox.exchange.*",
         "sandbox.server.*",

@@ -509,6 +509,23 @@ async def test_g7_what_is_ambiguous_is_said(autojump_clock: MockClock) -> None:
         assert len(session.unresolved) == 1
 
 
+async def test_g7_an_order_is_said_to_be_of_one_call_only(autojump_clock: MockClock) -> None:
+    """Two calls with one client order id were lost, and one order is there: whose it is, nobody can tell."""
+    async with open_market() as (session, sandbox):
+        for executed in (False, True):
+            sandbox.inject(faults.DropReply("order.place") if executed else faults.HalfOpen("order.place"))
+            with trio.move_on_after(1):
+                await session.send(limit(60_000, new_client_order_id="grid-7"))
+            await session.rotate()
+        first, second = session.unresolved
+        for _ in range(2):
+            found: bintrio.Order | None = await session.confirm(first)
+            assert found is not None
+        with pytest.raises(OutcomeUnknown, match="was told to be another call's"):
+            await session.confirm(second)
+        assert list(session.unresolved) == [second]
+
+
 async def test_g7_questions_that_are_refused_for_now_are_asked_again(autojump_clock: MockClock) -> None:
     async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
         with trio.move_on_after(1):

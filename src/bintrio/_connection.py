@@ -209,7 +209,7 @@ def _nothing() -> None:
     pass
 
 
-def _remember(latest: dict[K, V], key: K, value: V, most: int) -> None:
+def remember(latest: dict[K, V], key: K, value: V, most: int) -> None:
     """Add to what is remembered; the oldest of too many is forgotten."""
     if len(latest) >= most:
         del latest[next(iter(latest))]
@@ -663,7 +663,7 @@ class Connection:
             self.end(closed)
             raise Lost(closed, is_sent=False) from None
         if call.id is not None:
-            _remember(self._chosen, call.id, None, CHOSEN_IDS)
+            remember(self._chosen, call.id, None, CHOSEN_IDS)
         call.arrived_before = self._wire.arrived
         call.charge = self._shared.ledger.charge(call.cost, int(local * 1000))
         call.answer = self._shared.take_channel()
@@ -725,7 +725,7 @@ class Connection:
     def _remember_owed(self, call: Call) -> None:
         """A trading call that has left gets no answer any more that anyone waits for, but may get one."""
         if call.is_sent and not call.api.repeatable:
-            _remember(self._owed, call.wire_id, call, OWED_ANSWERS)
+            remember(self._owed, call.wire_id, call, OWED_ANSWERS)
 
     def _take_unheard(self, call: Call) -> None:
         """Its answer came in the very moment of the cancellation, and waits where nobody takes it any more."""

@@ -22,8 +22,8 @@ import msgspec
 import trio
 
 from ._calls import Sender
-from ._confirmation import RULES, inquire
-from ._connection import DEFAULT_RECV_WINDOW, Call, Shared
+from ._confirmation import RULES, HalfReplaced, inquire
+from ._connection import DEFAULT_RECV_WINDOW, Call, Shared, remember
 from ._evidence import OrderIds, Question, Reply, Sent, Undecided, found
 from ._results import read_answer, read_error, read_result
 from ._rotation import backoff
@@ -31,6 +31,7 @@ from ._shown import shown
 from ._supervisor import Supervisor
 from .api._base import Json, Request, catalogue, wire_name
 from .api._orders import OrderList
+from .api.account import Order
 from .api.trading import OrderAmendKeepPriority, ReplacedOrder
 from .errors import (
     InvalidRequest,
@@ -70,6 +71,8 @@ class Outcomes:
         self.order_ids: Final = OrderIds()
         self.unresolved: Final[list[OutcomeUnknown]] = []
         self._is_full = False
+        # Which call the latest orders that were found were said to be of, by symbol and order id.
+        self._claims: dict[tuple[str, int], OutcomeUnknown] = {}
         self._shared = shared
         self._supervisor = supervisor
 
@@ -139,10 +142,26 @@ class Outcomes:
             while True:
                 question = inquiry.send(await self._ask(session, question))
         except StopIteration as end:
-            self._settle(call)
-            return end.value
+            outcome: Any = end.value
         except Undecided as reason:
             raise _undecided(call, str(reason)) from None
+        self._claim(call, outcome)
+        self._settle(call)
+        return outcome
+
+    def _claim(self, call: OutcomeUnknown | Request[Any], outcome: Any) -> None:
+        """Give an order to one call only: two calls with the same id, both unresolved, may both have been the one.
+
+        Raises:
+            OutcomeUnknown: another call was told that it placed that order.
+        """
+        order = outcome.new_order if isinstance(outcome, HalfReplaced) else outcome
+        if isinstance(call, Request) or not isinstance(order, Order) or not call.request.api.orders:
+            return
+        claimed = order.symbol, order.order_id
+        if self._claims.get(claimed, call) is not call:
+            raise _undecided(call, f"order {order.order_id} may be its, and was told to be another call's with that id")
+        remember(self._claims, claimed, call, MOST_UNRESOLVED)
 
     async def _ask(self, session: Sender, question: Question) -> Reply:
         """Ask as soon as it makes sense, and until there is an answer."""
@@ -179,9 +198,10 @@ class Outcomes:
         Raises:
             InvalidRequest: there is nothing that could be asked for.
         """
-        if isinstance(call, Request):
+        kind: type[Any] = type(call)
+        if issubclass(kind, Request):
             return self._sent_elsewhere(call, sent_at)
-        if not isinstance(call, OutcomeUnknown):
+        if not issubclass(kind, OutcomeUnknown):
             said = f"confirm takes an OutcomeUnknown or a request, not {shown(call)}"
             raise InvalidRequest(said, field="call")
         units = self._shared.in_unit(1)
