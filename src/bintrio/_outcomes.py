@@ -198,10 +198,9 @@ class Outcomes:
         Raises:
             InvalidRequest: there is nothing that could be asked for.
         """
-        kind: type[Any] = type(call)
-        if issubclass(kind, Request):
+        if _is_a(Request, call):
             return self._sent_elsewhere(call, sent_at)
-        if not issubclass(kind, OutcomeUnknown):
+        if not _is_a(OutcomeUnknown, call):
             said = f"confirm takes an OutcomeUnknown or a request, not {shown(call)}"
             raise InvalidRequest(said, field="call")
         units = self._shared.in_unit(1)
@@ -321,6 +320,11 @@ def _asked_for(request: Any, method: str = "it") -> Request[Any]:
             said = f"{request.api.name}: without {name} there is nothing to ask for: confirm the error that it raised"
             raise InvalidRequest(said, field=name)
     return cast("Request[Any]", request)
+
+
+def _is_a(kind: type[Any], value: Any) -> bool:
+    """`isinstance` for a generic class whose arguments nobody knows here."""
+    return isinstance(value, kind)
 
 
 def _told(answer: Any) -> int | None:
