@@ -310,6 +310,14 @@ async def test_g8_a_refused_handshake_counts_once_its_head_is_there(autojump_clo
         nursery.cancel_scope.cancel()
 
 
+async def test_g5_a_rotation_outlasts_a_hold(autojump_clock: MockClock) -> None:
+    async with open_world() as (session, world):
+        await world.peers[0].refuse({"id": 1}, 429, -1003, "m", data={"retryAfter": world.now() + 60_000})
+        await wait_all_tasks_blocked()
+        await session.rotate()
+        assert 60 <= trio.current_time() <= 61
+
+
 async def test_g8_a_refused_handshake_is_told_by_its_body(autojump_clock: MockClock) -> None:
     async with open_world() as (session, world):
         said = json.dumps({"code": -1003, "msg": f"IP banned until {world.now() + 600_000}."}).encode()

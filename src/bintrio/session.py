@@ -47,7 +47,7 @@ from ._streams import connect_tcp
 from ._subscriptions import Subscriber
 from ._supervisor import Supervisor
 from ._tasks import check_trio, start
-from ._throttle import ANYTHING, Throttle, ticks
+from ._throttle import ANYTHING, CONNECT_COST, Throttle, ticks
 from ._words import said
 from .api._base import Request, catalogue, unknown_api
 from .api._values import RateLimit
@@ -300,15 +300,19 @@ class Session(Confirming):
 
         Raises:
             NotSent: no other connection was ready within ``request_timeout``, or the session was closed. The session
-                goes on trying, and uses the old connection meanwhile.
+                goes on trying, and uses the old connection meanwhile. While the exchange holds the session back
+                (`hold`), the time does not run.
         """
         timeout = self._shared.settings.request_timeout
-        with trio.move_on_after(timeout):
-            old = await self._supervisor.live("rotation")
-            old.is_due.set()
-            while await self._supervisor.live("rotation") is old:
-                await self._supervisor.changed.wait()
-            return
+        is_held = True
+        while is_held:
+            with trio.move_on_after(timeout):
+                old = await self._supervisor.live("rotation")
+                old.is_due.set()
+                while await self._supervisor.live("rotation") is old:
+                    await self._supervisor.changed.wait()
+                return
+            is_held = self._shared.throttle.held(CONNECT_COST) is not None
         said = f"no other connection was ready within {timeout:g} s"
         raise NotSent("rotation", said) from self._supervisor.last_failure
 
