@@ -711,3 +711,27 @@ async def test_what_the_session_does_by_itself_is_refused_with_what_to_do(
     async with open_pair() as (session, _):
         with pytest.raises(InvalidRequest, match="ping: the session does"):
             await session.ping()
+
+
+async def test_g7_that_there_is_no_order_counts_only_when_the_clock_cannot_be_wrong_any_more(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        with pytest.raises(OutcomeUnknown) as caught:
+            await session.within(1).send(BUY)
+        assert caught.value.final_at is not None
+        local = trio.current_time()
+        session._shared.clock.forget()
+        session._shared.clock.record(local - 4, START + round((local - 2) * 1000), local)  # true, or wrong by 2 s
+
+        async def deny() -> None:
+            while True:
+                request = await exchange.peers[0].next()
+                if request["method"] == "order.status":
+                    await exchange.peers[0].refuse(request, 400, -2013, "Order does not exist.")
+
+        nursery.start_soon(deny)
+        assert await session.confirm(caught.value) is None
+        answered_at = START + round(trio.current_time() * 1000)
+        assert answered_at >= caught.value.final_at + QUERY_DELAY + 2000
+        nursery.cancel_scope.cancel()
