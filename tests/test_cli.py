@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import runpy
 import signal
 import ssl
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 import bintrio
-from bintrio import _demo, cli
+from bintrio import _demo, _version, cli
 from bintrio._arguments import request_of, texts_of
 from bintrio.api._base import catalogue
 from bintrio.sandbox import Disconnect, Fault, ServerError, open_sandbox
@@ -249,6 +250,12 @@ def test_a_result_that_cannot_be_written_is_told_as_such(
 def test_the_version() -> None:
     assert run("--version").stdout == f"bintrio, version {bintrio.__version__}\n"
     assert bintrio.__version__ == importlib.metadata.version("bintrio")
+
+
+def test_the_build_finds_the_version() -> None:
+    """hatchling looks for such a line; with another annotation than ``str`` it finds none, and nothing installs."""
+    source = Path(_version.__file__).read_text()
+    assert re.findall(r'^__version__(?:: ?str)? *= *"(.+)"$', source, re.M) == [bintrio.__version__]
 
 
 def test_an_hmac_secret_from_a_file_signs(exchange: dict[str, str], tmp_path: Path) -> None:

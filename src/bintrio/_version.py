@@ -1,5 +1,4 @@
 """The version of this release, here and nowhere else."""
 
-from typing import Final
-
-__version__: Final = "0.1.0"
+# The build reads it from this line, which it knows in this plain form only.
+__version__ = "0.1.0"
