@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
-from bintrio._connection import Call
+from bintrio._connection import FIRST_ID, Call
 from bintrio.errors import (
     Banned,
     ConnectionFailed,
@@ -233,13 +233,34 @@ async def test_g2_no_id_is_used_twice_on_a_connection(autojump_clock: MockClock)
         await exchange.peers[0].answer(request)
         await wait_all_tasks_blocked()
         for used in ("mine", exchange.log[0]["id"]):
-            with pytest.raises(InvalidRequest, match="was used before on this connection") as caught:
-                await session.send(bintrio.Ping(), id=used)
-            assert caught.value.field == "id"
+            again = in_background(nursery, partial(session.request, "ping", id=used))
+            await exchange.peers[0].answer(await exchange.peers[0].next())
+            await wait_all_tasks_blocked()
+            assert again.value == {}
         other = in_background(nursery, lambda: session.request("ping", id="another"))
         await exchange.peers[0].answer(await exchange.peers[0].next())
     assert first.value == other.value == {}
-    assert len(exchange.sent("ping")) == 2
+    ids = [request["id"] for request in exchange.log]
+    assert len(set(ids)) == len(ids)
+    assert ids[-1] == "another"
+    assert exchange.sent("ping")[0]["id"] == "mine"
+
+
+async def test_g2_a_repeated_answer_is_not_taken_for_that_to_a_call_with_the_same_id(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        peer = exchange.peers[0]
+        in_background(nursery, lambda: session.request("ping", id="mine"))
+        request = await peer.next()
+        await peer.answer(request)
+        await wait_all_tasks_blocked()
+        again = in_background(nursery, lambda: session.request("ping", id="mine"))
+        second = await peer.next()
+        await peer.answer(request, {"said": "again"})
+        await wait_all_tasks_blocked()
+        await peer.answer(second)
+    assert again.value == {}
 
 
 async def test_g2_an_id_may_be_used_again_on_another_connection(autojump_clock: MockClock) -> None:
@@ -283,8 +304,9 @@ async def test_g2_only_the_latest_chosen_ids_are_remembered(
         exchange.script["ping"] = lambda _peer: {}
         for number in (1, 2, 3, 1):
             await session.send(bintrio.Ping(), id=number)
-        with pytest.raises(InvalidRequest, match="id 3 was used before"):
-            await session.send(bintrio.Ping(), id=3)
+        await session.send(bintrio.Ping(), id=3)
+        assert [request["id"] for request in exchange.sent("ping")][:4] == [1, 2, 3, 1]
+        assert exchange.sent("ping")[4]["id"] >= FIRST_ID
 
 
 async def test_g2_the_sessions_own_ids_step_around_the_users(autojump_clock: MockClock) -> None:

@@ -654,7 +654,7 @@ class Connection:
     def _send(self, call: Call, local: float) -> None:
         if self.cause is not None:
             raise Lost(self.cause, is_sent=False)
-        call.wire_id = wire_id = self._free_id() if call.id is None else self._checked_id(call.api.name, call.id)
+        call.wire_id = wire_id = self._free_id() if call.id is None else self._unused_id(call.api.name, call.id)
         data = write_request(wire_id, call.api.name, self._authenticated(call, local))
         try:
             # What follows answers that came together is collected, and leaves together.
@@ -662,8 +662,8 @@ class Connection:
         except WireClosed as closed:
             self.end(closed)
             raise Lost(closed, is_sent=False) from None
-        if call.id is not None:
-            remember(self._chosen, call.id, None, CHOSEN_IDS)
+        if wire_id == call.id:
+            remember(self._chosen, wire_id, None, CHOSEN_IDS)
         call.arrived_before = self._wire.arrived
         call.charge = self._shared.ledger.charge(call.cost, int(local * 1000))
         call.answer = self._shared.take_channel()
@@ -678,21 +678,16 @@ class Connection:
             number = next(self._shared.ids)
         return number
 
-    def _checked_id(self, method: str, chosen: RequestId) -> RequestId:
-        """An id that its user chose.
+    def _unused_id(self, method: str, chosen: RequestId) -> RequestId:
+        """An id that its user chose; or one of our own, if the exchange may still answer to an earlier call with it.
 
         Raises:
-            InvalidRequest: it is, or was, that of another call.
+            InvalidRequest: it is that of a call in flight.
         """
         if chosen in self._waiting:
             raise InvalidRequest(f"{method}: id {chosen!r} is in flight already", field="id")
         is_own = isinstance(chosen, int) and FIRST_ID <= chosen < next(self._shared.ids)
-        if is_own or chosen in self._chosen:
-            said = (
-                f"{method}: id {chosen!r} was used before on this connection: a late answer to that could not be told"
-            )
-            raise InvalidRequest(said, field="id")
-        return chosen
+        return self._free_id() if is_own or chosen in self._chosen else chosen
 
     def _authenticated(self, call: Call, local: float) -> dict[str, Json]:
         if not call.api.signed:
@@ -740,8 +735,8 @@ class Connection:
             ledger.settle(call.charge, (), ticks())
         else:
             ledger.cancel(call.charge)
-            if call.id is not None:
-                self._chosen.pop(call.id, None)  # it never left
+            if call.wire_id == call.id:
+                self._chosen.pop(call.wire_id, None)  # it never left
 
     def _note_idle(self) -> None:
         if not self._waiting:

@@ -215,7 +215,8 @@ class Session(Confirming):
 
         Args:
             request: what to send.
-            id: the id on the wire, an int or a str; chosen by the session if None.
+            id: the id on the wire, an int or a str; chosen by the session if None, or if an earlier call on the
+                connection had that id, whose answer may yet be repeated.
 
         Raises:
             InvalidRequest: the call cannot be right, and nothing was sent.
@@ -251,7 +252,8 @@ class Session(Confirming):
         Args:
             method: the exchange's name of the method.
             params: parameters by their wire names, without those of signing. None is left out.
-            id: the id on the wire, an int or a str; chosen by the session if None.
+            id: the id on the wire, an int or a str; chosen by the session if None, or if an earlier call on the
+                connection had that id, whose answer may yet be repeated.
             signed: whether to sign; None for what the catalogue says, else no.
             weight: request weight; None for 1, or for what the catalogue says if that is a number.
             repeatable: whether it only reads, so that it may be sent again after a lost connection; None for what the
@@ -304,10 +306,11 @@ class Session(Confirming):
                 (`hold`), the time does not run.
         """
         timeout = self._shared.settings.request_timeout
+        old: Connection | None = None
         is_held = True
         while is_held:
             with trio.move_on_after(timeout):
-                old = await self._supervisor.live("rotation")
+                old = old or await self._supervisor.live("rotation")
                 old.is_due.set()
                 while await self._supervisor.live("rotation") is old:
                     await self._supervisor.changed.wait()
