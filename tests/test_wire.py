@@ -778,6 +778,16 @@ async def test_g6_what_did_not_leave_at_once_is_finished_though_the_server_close
     assert server.close == (1001, "")
 
 
+async def test_leaving_after_a_failed_write_waits_for_nobody(autojump_clock: MockClock) -> None:
+    """No close frame can leave any more, and so none is waited for."""
+    ours, theirs = prompt_pair()
+    async with opened((ours, theirs)) as (wire, _server):
+        await trio.testing.wait_all_tasks_blocked()
+        ours.fails = trio.BrokenResourceError("reset")
+        wire.send_nowait(b"lost", at_once=True)
+    assert trio.current_time() == 0
+
+
 @pytest.mark.parametrize("error", [trio.BrokenResourceError("reset"), BrokenPipeError("pipe")])
 async def test_a_write_at_once_that_fails_lets_answers_in_flight_arrive(
     error: Exception, autojump_clock: MockClock
