@@ -168,6 +168,17 @@ def test_g8_what_was_used_in_windows_that_are_over_does_not_count_to_the_minute(
     assert len(ledger._history) < 1500
 
 
+def test_g8_what_was_used_before_a_quiet_day_does_not_count() -> None:
+    ledger = LocalLedger(margin=0)
+    ledger.settle(ledger.charge(Cost(orders=3), NOON), [], NOON)
+    later = NOON + 2 * DAY
+    for at in (NOON + MINUTE, later, later + MINUTE):
+        ledger.settle(ledger.charge(Cost(orders=1), at), [], at)
+    ledger.record([orders_a_day()], later + 2 * MINUTE)
+    ((_, used),) = ledger.used("ORDERS", later + 2 * MINUTE)
+    assert 2 <= used <= 3, "to the minute"
+
+
 def test_g8_what_was_used_close_to_a_turn_before_a_limit_was_known_counts_in_the_next_window_too() -> None:
     ledger = LocalLedger(MARGIN)
     close = NOON + MINUTE - MARGIN
