@@ -274,7 +274,7 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         for name, item in fields.items():
             yield from paths(item, (*path, name))
     elif isinstance(value, list):
-        items: list[Any] = value
+        items: list[Any] = value  # pyright: ignore[reportUnknownVariableType]
         for index, item in enumerate(items):
             yield from paths(item, (*path, index))
 

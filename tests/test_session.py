@@ -1,5 +1,9 @@
 """The session: its calls' ends, its connections' lifetimes, its feeds."""
 
+# What isinstance makes of an error leaves the type of its request open.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownLambdaType=false
+
 from __future__ import annotations
 
 import json

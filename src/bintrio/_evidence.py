@@ -270,6 +270,7 @@ class OrderIds:
         if isinstance(result, tuple):
             for each in result:  # pyright: ignore[reportUnknownVariableType]
                 self.note(each)
+            return
         for part in ("orders", "new_order_response"):
             with suppress(AttributeError, ProtocolViolation):
                 self.note(getattr(result, part))
