@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 import bintrio
+from bintrio._envelope import read_envelope
+from bintrio._events import decode_event
 from bintrio._exact import EXACT, in_exact
 from bintrio._requests import raw_params
-from bintrio._results import decode_response
+from bintrio._results import decode_response, read_answer
 from bintrio.rules import Circumstances, SymbolRules
 from bintrio.sandbox import open_sandbox
 
@@ -102,6 +104,21 @@ def test_answers_are_read_alike_in_every_context(context: Context) -> None:
             expected = outcome(lambda data=data, name=name: decode_response(name, data))  # type: ignore[misc]
             with in_context(context):
                 assert outcome(lambda data=data, name=name: decode_response(name, data)) == expected  # type: ignore[misc]
+
+
+def test_text_that_is_no_number_is_refused_alike() -> None:
+    """Where a program does not trap `InvalidOperation`, Python makes a NaN of it."""
+    body = b'{"id":1,"status":200,"result":{"lastUpdateId":1,"bids":[["many","1"]],"asks":[]}}'
+    event = b'{"subscriptionId":0,"event":{"e":"balanceUpdate","E":1,"a":"BTC","d":"many","T":1}}'
+    expected = outcome(lambda: decode_event(event))
+    assert "UNKNOWNEVENT" in str(expected)
+    for context in HARSH:
+        with in_context(context):
+            assert outcome(lambda: decode_event(event)) == expected
+            with pytest.raises(bintrio.ProtocolViolation, match=r"Invalid decimal string - at `result\.bids"):
+                decode_response("depth", body)
+            with pytest.raises(bintrio.ProtocolViolation, match=r"Invalid decimal string - at `result\.bids"):
+                read_answer(bintrio.Depth(symbol="BTCUSDT"), read_envelope(body))
 
 
 def test_what_is_written_here_is_all_of_a_context(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from ._envelope import Envelope, as_bytes, read_envelope
+from ._exact import in_exact, traps_what_is_no_number
 from ._reading import UNREADABLE, reader
 from .api.events import (
     AllocationReport,
@@ -43,6 +44,8 @@ def read_event(envelope: Envelope) -> UserEvent:
             event = reader(KnownEvent, KnownEvent, "")(raw)
             is_finite = _is_finite(event)
         if not is_finite:
+            if not traps_what_is_no_number():
+                return in_exact(read_event)(envelope)
             event = _unknown(raw, "a number is not finite")
     except UNREADABLE as error:
         event = _unknown(raw, str(error))

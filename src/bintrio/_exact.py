@@ -3,7 +3,8 @@
 What rounds, signals or refuses by Python's current context, every operator for instance, goes through `EXACT` instead:
 ``EXACT.multiply(price, quantity)``. Where whole modules calculate, as in the sandbox, they run `in_exact`. Free of the
 context are comparisons of finite numbers, `int`, `str` but for its ``E``, and making a `Decimal` of an int or of text
-that is a number.
+that is a number. Of other text a program that does not trap `InvalidOperation` gets a NaN: what reads text from others
+asks `traps_what_is_no_number` first.
 
 What is written here is all that a context has: what is left out would be copied from `decimal.DefaultContext`, which a
 program may have changed as well.
@@ -20,6 +21,7 @@ from decimal import (
     DivisionByZero,
     InvalidOperation,
     Overflow,
+    getcontext,
     localcontext,
 )
 from functools import wraps
@@ -50,3 +52,8 @@ def in_exact(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
 
     return run
+
+
+def traps_what_is_no_number() -> bool:
+    """Whether making a `Decimal` of text that is no number is an error in the context of the program."""
+    return getcontext().traps[InvalidOperation]

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, get_origin
 import msgspec
 
 from ._envelope import Envelope, Failure, as_bytes, read_envelope
+from ._exact import in_exact, traps_what_is_no_number
 from ._reading import NULL, UNREADABLE, Read, reader
 from ._requests import RequestId
 from .api._base import Api, Request, catalogue
@@ -64,7 +65,7 @@ def read_answer(request: Request[R], envelope: Envelope) -> R:
     # By a short key: to look for a union, which compares by value, takes a tenth of the time that an order does.
     read = _readers.get((api.name, kind)) or _reader(api, kind)
     try:
-        result: R = read(envelope.result)
+        result: R = read(envelope.result) if traps_what_is_no_number() else in_exact(read)(envelope.result)
     except UNREADABLE as error:
         raise _violation(api.name, envelope, error) from None
     return result
@@ -86,7 +87,8 @@ def read_result(method: str, result_type: Any, envelope: Envelope) -> Any:
     """
     try:
         # Of names that nobody knows there may be any number.
-        return reader(result_type, result_type, method if result_type is not Any else "")(envelope.result)
+        read = reader(result_type, result_type, method if result_type is not Any else "")
+        return in_exact(read)(envelope.result)
     except UNREADABLE as error:
         raise _violation(method, envelope, error) from None
 
@@ -179,7 +181,7 @@ def _tell_halves_apart(error: PartlyDone | CancelReplaceFailed, data: msgspec.Ra
 def _half(method: str, half: msgspec.Raw, half_type: Any) -> Any:
     """A record, or else a `Failure`, or as it came if it is neither."""
     with suppress(*UNREADABLE):
-        return reader(half_type, half_type, method)(half)
+        return in_exact(reader(half_type, half_type, method))(half)
     with suppress(*UNREADABLE):
         return msgspec.json.decode(half, type=Failure)
     return _plain_values(half)
