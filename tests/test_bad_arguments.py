@@ -19,6 +19,7 @@ from bintrio._requests import checked_id, raw_params, write_request
 from bintrio.api._base import catalogue
 from bintrio.errors import BintrioError, InvalidRequest
 
+from .catalogue import EXAMPLES
 from .peer import open_pair
 
 
@@ -156,6 +157,11 @@ async def test_no_argument_of_a_session_raises_anything_else(name: str, autojump
                 raise AssertionError
 
 
+INFORMATION: Final = bintrio.decode_response(
+    "exchangeInfo", (EXAMPLES / "exchangeInfo" / "response.json").read_bytes()
+).result
+SYMBOL: Final = INFORMATION.symbols[0]
+ORDER: Final = bintrio.OrderPlace(symbol=SYMBOL.symbol, side="BUY", type="MARKET", quantity=1)
 FUNCTIONS: Final[list[Callable[[Any], object]]] = [
     lambda odd: bintrio.HmacKey(odd, "secret"),
     lambda odd: bintrio.HmacKey("key", odd),
@@ -174,6 +180,22 @@ FUNCTIONS: Final[list[Callable[[Any], object]]] = [
     lambda odd: bintrio.Circumstances(reference_price=odd),
     lambda odd: bintrio.Circumstances(open_orders=odd),
     lambda odd: bintrio.SymbolRules(odd),
+    lambda odd: bintrio.SymbolRules(SYMBOL, odd),
+    lambda odd: bintrio.SymbolRules(SYMBOL, [odd]),
+    lambda odd: bintrio.SymbolRules.of(odd, "BTCUSDT"),
+    lambda odd: bintrio.SymbolRules.of(INFORMATION, odd),
+    lambda odd: bintrio.SymbolRules(SYMBOL).round_price(odd),
+    lambda odd: bintrio.SymbolRules(SYMBOL).round_price(1, rounding=odd),
+    lambda odd: bintrio.SymbolRules(SYMBOL).check(odd),
+    lambda odd: bintrio.SymbolRules(SYMBOL).check(ORDER, odd),
+    lambda odd: bintrio.decode_response(odd, b'{"id":1,"status":200,"result":{}}'),
+    lambda odd: bintrio.decode_response("ping", odd),
+    lambda odd: bintrio.decode_event(odd),
+    lambda odd: bintrio.to_json(odd),
+    lambda odd: bintrio.to_json([odd]),
+    lambda odd: bintrio.to_builtins(odd),
+    lambda odd: bintrio.to_columns(odd),
+    lambda odd: bintrio.to_columns([odd]),
 ]
 
 

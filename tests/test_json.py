@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from decimal import Decimal
@@ -10,6 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import bintrio
 from bintrio import to_builtins, to_json
@@ -170,8 +173,28 @@ def test_plain_values_stay_as_they_are() -> None:
         assert to_builtins(value) == value
         assert json.loads(to_json(value)) == value
     assert to_builtins((Decimal("1E-7"), b"[1]", b"{")) == ["0.0000001", [1], "{"]
-    with pytest.raises(TypeError, match="there is no JSON for complex"):
-        to_json([1j])
+
+
+@pytest.mark.parametrize("value", [[1j], [10**5000], ["\ud800"], {1j: 1}])
+def test_what_has_no_json_is_refused(value: Any) -> None:
+    with pytest.raises(bintrio.InvalidRequest) as refused:
+        to_json(value)
+    assert refused.value.field == "value"
+    with pytest.raises(bintrio.InvalidRequest, match="there is no JSON for complex"):
+        to_builtins([1j])
+
+
+@given(st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", fullmatch=True))
+def test_numbers_in_the_data_of_a_refusal_keep_their_digits(number: str) -> None:
+    """Also those that no float holds."""
+    data = f'{{"x":5,"fee":{number},"deep":[{{"x":{number}}}]}}'
+    error = f'{{"code":-2021,"msg":"Order cancel-replace partially failed.","data":{data}}}'
+    reply = f'{{"id":1,"status":409,"error":{error}}}'.encode()
+    found = bintrio.decode_response("order.cancelReplace", reply)
+    assert found.error is not None
+    for copied in (found.error, pickle.loads(pickle.dumps(found.error)), copy.deepcopy(found.error)):
+        assert to_json(copied) == error.encode()
+    assert to_json(found) == reply
 
 
 def test_other_structs_of_the_library() -> None:

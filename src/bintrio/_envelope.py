@@ -17,8 +17,9 @@ import msgspec
 
 from ._reading import NULL, UNREADABLE, reader, split
 from ._requests import RequestId
+from ._shown import shown
 from .api._values import RateLimit
-from .errors import ProtocolViolation
+from .errors import InvalidRequest, ProtocolViolation
 
 ABSENT: Final = msgspec.Raw(b"")
 
@@ -138,6 +139,14 @@ def _fitting_limits(data: bytes) -> Iterator[RateLimit]:
                 yield found
 
 
-def as_bytes(data: bytes | str) -> bytes:
-    """A message as it came, also where it was recorded as text."""
-    return data.encode(errors="surrogatepass") if isinstance(data, str) else data
+def as_bytes(data: Any) -> bytes:
+    """A message as it came, also where it was recorded as text.
+
+    Raises:
+        InvalidRequest: it is neither text nor bytes.
+    """
+    if isinstance(data, str):
+        return data.encode(errors="surrogatepass")
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise InvalidRequest(f"data must be bytes or a str, not {shown(data)}", field="data")
+    return bytes(data)  # pyright: ignore[reportUnknownArgumentType]

@@ -155,8 +155,10 @@ def decode_event(data: bytes | str) -> UserEvent:
 
     Raises:
         ProtocolViolation: it is no event.
+        InvalidRequest: it is neither bytes nor text.
     """
-    envelope = read_envelope(as_bytes(data))
+    sent = as_bytes(data)
+    envelope = read_envelope(sent)
     if not envelope.event:
-        raise ProtocolViolation("the message has no event", raw=as_bytes(data))
+        raise ProtocolViolation("the message has no event", raw=sent)
     return read_event(envelope)

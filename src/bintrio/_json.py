@@ -22,11 +22,12 @@ import msgspec
 from ._reading import UNREADABLE, holds_records, split
 from ._requests import RequestId
 from ._results import Response
+from ._shown import shown
 from .api._base import Request
 from .api._values import UNKNOWN_FIELDS, RateLimit, Row, plain
 from .api.events import Event, UnknownEvent, UserEvent
 from .api.filters import UnknownFilter
-from .errors import BintrioError, Rejected
+from .errors import BintrioError, InvalidRequest, Rejected
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -42,18 +43,33 @@ def to_json(value: Any) -> bytes:
     message and its attributes. What is None because it did not come is left out.
 
     Raises:
-        TypeError: there is no JSON for such a value.
+        InvalidRequest: there is no JSON for such a value.
     """
-    return _encode(_values(value, _raw))
+    try:
+        return _encode(_values(value, _raw))
+    except _WITHOUT_JSON as error:
+        raise _no_json(value, error) from None
 
 
 def to_builtins(value: Any) -> Any:
     """The same as `to_json` as dicts, lists, strings and numbers. Prices are strings.
 
     Raises:
-        TypeError: there is no JSON for such a value.
+        InvalidRequest: there is no JSON for such a value.
     """
-    return _values(value, _plain_values)
+    try:
+        return _values(value, _plain_values)
+    except _WITHOUT_JSON as error:
+        raise _no_json(value, error) from None
+
+
+# ValueError for an int of 5,000 digits and for half a surrogate pair, RecursionError for a list in itself.
+_WITHOUT_JSON: Final = (TypeError, ValueError, RecursionError)
+
+
+def _no_json(value: Any, error: Exception) -> InvalidRequest:
+    reason = str(error) if isinstance(error, TypeError) else f"there is no JSON for {shown(value)}"
+    return InvalidRequest(reason, field="value")
 
 
 def _raw(sent: bytes) -> Any:
@@ -96,8 +112,10 @@ def _values(value: Any, verbatim: _Verbatim) -> Any:
 
 def _of_error(error: BaseException, verbatim: _Verbatim) -> Any:
     if isinstance(error, Rejected):
-        data = {} if error.data is None else {"data": _values(error.data, verbatim)}
-        return {"code": error.code, "msg": error.message, **data}
+        known = {"code": error.code, "msg": error.message}
+        if error.data_json is not None:
+            return known | {"data": verbatim(error.data_json)}
+        return known if error.data is None else known | {"data": _values(error.data, verbatim)}
     attributes = vars(error) if isinstance(error, BintrioError) else {}
     known = {name: _values(item, verbatim) for name, item in attributes.items() if name != "__notes__"}
     return {"type": type(error).__name__, "message": str(error), **known}

@@ -15,7 +15,7 @@ from ._envelope import Envelope, Failure, as_bytes, read_envelope
 from ._exact import in_exact, traps_what_is_no_number
 from ._reading import NULL, UNREADABLE, Read, reader
 from ._requests import RequestId
-from .api._base import Api, Request, catalogue
+from .api._base import Api, Request, catalogue, unknown_api
 from .api._values import RateLimit
 from .errors import (
     EXECUTION_UNKNOWN_CODES,
@@ -144,7 +144,9 @@ def _is_refusal(envelope: Envelope) -> bool:
 def _rejection(method: str, status: int, failure: Failure, rate_limits: Sequence[RateLimit]) -> Rejected:
     code, message, data = failure.code, failure.msg or "", _plain_values(failure.data)
     kind = rejection_type(status, code, message)
-    return kind(method, status=status, code=code, message=message, data=data, rate_limits=rate_limits)
+    error = kind(method, status=status, code=code, message=message, data=data, rate_limits=rate_limits)
+    error.data_json = bytes(failure.data) if failure.data else None
+    return error
 
 
 def _plain_values(raw: msgspec.Raw) -> Any:
@@ -198,13 +200,15 @@ def decode_response(method: str, data: bytes | str) -> Response:
     Raises:
         ProtocolViolation: it is no reply, or its result does not fit the documented type; the message names the
             method and the path.
+        InvalidRequest: the method is no name, or the data neither bytes nor text.
     """
+    method, sent = unknown_api(method).name, as_bytes(data)
     try:
-        envelope = read_envelope(as_bytes(data))
+        envelope = read_envelope(sent)
     except ProtocolViolation as violation:
         raise ProtocolViolation(f"{method}: {violation}", raw=violation.raw) from None
     if envelope.status == 0:
-        raise ProtocolViolation(f"{method}: the message has no status, so it is no reply", raw=as_bytes(data))
+        raise ProtocolViolation(f"{method}: the message has no status, so it is no reply", raw=sent)
     error = read_error(method, envelope)
     known = catalogue.get(method)
     result = read_result(method, known.api.result if known else Any, envelope) if error is None else None

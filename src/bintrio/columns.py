@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 
+from ._shown import shown
 from .api.market import OrderBook
+from .errors import InvalidRequest
 
 
 def to_columns(rows: Sequence[msgspec.Struct] | OrderBook) -> dict[str, list[Any]]:
@@ -24,7 +26,13 @@ def to_columns(rows: Sequence[msgspec.Struct] | OrderBook) -> dict[str, list[Any
     Returns:
         Lists of equal length by the Python names of the fields; nothing at all for no rows. What did not come of
         a row is None; a field that no row has is left out.
+
+    Raises:
+        InvalidRequest: it is neither.
     """
+    given: Any = rows
+    if not isinstance(given, OrderBook) and not _are_records(given):
+        raise InvalidRequest(f"rows must be a sequence of records, or an OrderBook, not {shown(given)}", field="rows")
     if isinstance(rows, OrderBook):
         sides = ["BID"] * len(rows.bids) + ["ASK"] * len(rows.asks)
         return {"side": sides, **to_columns((*rows.bids, *rows.asks))}
@@ -34,6 +42,10 @@ def to_columns(rows: Sequence[msgspec.Struct] | OrderBook) -> dict[str, list[Any
     came = set[str]().union(*(row.__struct_fields__ for row in rows))
     names = [name for name in type(rows[0]).__struct_fields__ if name in came and name != "unknown_fields"]
     return {name: [_cell(row, name) for row in rows] for name in names}
+
+
+def _are_records(rows: Any) -> bool:
+    return isinstance(rows, Sequence) and all(isinstance(row, msgspec.Struct) for row in rows)  # pyright: ignore[reportUnknownVariableType]
 
 
 def _cell(row: msgspec.Struct, name: str) -> Any:

@@ -280,9 +280,11 @@ class Rejected(BintrioError):
         code: the exchange's error code, negative.
         message: the exchange's own words.
         data: ``error.data`` as decoded JSON, or None.
+        data_json: the same as it was sent, number by number; None if nothing was.
         rate_limits: the limits and counts that came with the answer.
     """
 
+    data_json: bytes | None = None
     hint: str | None = None
     """What usually helps, in a few words."""
 

@@ -98,7 +98,7 @@ class SymbolRules:
         routed: whether smart order routing takes the symbol; None if that is not known.
 
     Raises:
-        InvalidRequest: the symbol is not a `SymbolInfo`.
+        InvalidRequest: the symbol is not a `SymbolInfo`, or one of the filters is none.
     """
 
     def __init__(self, symbol: SymbolInfo, filters: Iterable[Filter] = (), *, routed: bool | None = None) -> None:
@@ -106,7 +106,7 @@ class SymbolRules:
         if not isinstance(given, SymbolInfo):
             raise InvalidRequest(f"symbol must be a SymbolInfo, not {shown(given)}", field="symbol")
         self.symbol = symbol
-        self.filters = (*symbol.filters, *filters)
+        self.filters = (*symbol.filters, *_filters(filters))
         self.routed = routed
 
     def __repr__(self) -> str:
@@ -232,6 +232,13 @@ class SymbolRules:
         if lot:
             for message in outside(Decimal(order.new_qty), lot.min_qty, lot.max_qty, lot.step_size):
                 yield Violation(_name(lot), "new_qty", message)
+
+
+def _filters(given: Any) -> Iterator[Filter]:
+    for one in given if isinstance(given, Iterable) else [given]:  # pyright: ignore[reportUnknownVariableType]
+        if not isinstance(one, get_args(Filter)):
+            raise InvalidRequest(f"filters must be filters of exchangeInfo, not {shown(one)}", field="filters")
+        yield one
 
 
 # What the symbol allows
