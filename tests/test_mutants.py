@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import pytest
 from scripts.mutants.score import Equivalent, Outcome, Result, Score, declared, kept
-from scripts.mutants.selection import BUDGET, Coverage, is_own, uses
+from scripts.mutants.selection import BUDGET, Coverage, by_file, is_own, uses
 from scripts.mutants.sites import Site, Source, changed_lines, modules, mutated, sites
 
 TEXT: Final = """\
@@ -188,6 +188,15 @@ def test_the_slowest_are_left_out(source: Source) -> None:
 )
 def test_a_module_s_own_tests(module: str, test: str, own: bool) -> None:
     assert is_own(module, test) is own
+
+
+def test_the_file_with_most_of_the_tests_comes_after_the_module_s_own() -> None:
+    tests = ["tests/test_a.py::test_1", "tests/test_b.py::test_1", "tests/test_b.py::test_2", FAST]
+    assert by_file("box", tests) == [
+        ("tests/test_box.py", [FAST]),
+        ("tests/test_b.py", ["tests/test_b.py::test_1", "tests/test_b.py::test_2"]),
+        ("tests/test_a.py", ["tests/test_a.py::test_1"]),
+    ]
 
 
 def test_only_the_client_is_changed() -> None:

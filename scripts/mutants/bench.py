@@ -24,7 +24,7 @@ import pytest
 from coverage import Coverage as Tracer
 
 from .score import Outcome, Result
-from .selection import Coverage, Recorder, is_own
+from .selection import Coverage, Recorder, by_file
 from .sites import PACKAGE, ROOT, Place, Site, Source, changed_lines, modules
 
 FORK: Final = multiprocessing.get_context("fork")
@@ -114,13 +114,11 @@ def _record(copy: Path, tests: Sequence[str]) -> None:
 
 
 def _judge(copy: Path, module: str, tests: Sequence[str], seconds: Mapping[str, float]) -> None:
-    """Run tests until one fails; first those of the module's own file, since to read all files takes its time."""
+    """Run tests until one fails, file by file, since to read all files takes longer than most tests."""
     _enter(copy)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    for own in (True, False):
-        group = [test for test in tests if is_own(module, test) is own]
-        files = sorted({test.partition("::")[0] for test in group})
-        if files and pytest.main(["-x", *OPTIONS, *files], plugins=[Chosen(group, seconds, copy / "running")]):
+    for file, group in by_file(module, tests):
+        if pytest.main(["-x", *OPTIONS, file], plugins=[Chosen(group, seconds, copy / "running")]):
             _leave(1)
     _leave(0)
 

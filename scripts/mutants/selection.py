@@ -79,6 +79,14 @@ def is_own(module: str, test: str) -> bool:
     return re.match(rf"tests/test_{stem}(_\w+)?\.py::", test) is not None
 
 
+def by_file(module: str, tests: Iterable[str]) -> list[tuple[str, list[str]]]:
+    """Tests by the file in which they stand: the module's own first, then those with the most."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for test in tests:
+        files[test.partition("::")[0]].append(test)
+    return sorted(files.items(), key=lambda item: (not is_own(module, item[1][0]), -len(item[1]), item[0]))
+
+
 def uses(sources: Iterable[Source]) -> Uses:
     """Where each name stands."""
     found: dict[str, set[tuple[str, int]]] = defaultdict(set)
