@@ -10,7 +10,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
-from bintrio._connection import Call, Ended, Lost
+from bintrio._connection import Ended
+from bintrio._in_flight import Call, Lost
 from bintrio.errors import InvalidRequest, NotSent, OutcomeUnknown, RateLimited
 
 from .peer import START, URL, open_exchange, open_pair

@@ -46,6 +46,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "_pem",
         "_reading",
         "_requests",
+        "_ids",
         "_envelope",
         "_results",
         "_events",
@@ -67,7 +68,22 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "_confirmation",
     ),
     # 2: one connection
-    ("_rotation", "_tasks", "_streams", "_privacy", "_wire", "_subscriptions", "_throttle", "_connection"),
+    (
+        "_rotation",
+        "_tasks",
+        "_streams",
+        "_privacy",
+        "_wire",
+        "_subscriptions",
+        "_throttle",
+        "_in_flight",
+        "_shared",
+        "_heart",
+        "_deadlines",
+        "_own_calls",
+        "_carrier",
+        "_connection",
+    ),
     # 3: the client, and the sandbox: three rooms, within each of which only cycles are forbidden
     (
         "_calls",

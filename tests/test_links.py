@@ -15,8 +15,9 @@ import trio_websocket
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
-from bintrio._connection import DOUBTFUL, LONGEST_ARRIVAL
+from bintrio._connection import DOUBTFUL
 from bintrio._frames import Opcode, encode_frame
+from bintrio._heart import LONGEST_ARRIVAL
 from bintrio.errors import ConnectionFailed, HandshakeRejected, NotSent, OutcomeUnknown
 
 from .peer import ACK, START, URL, Peer, open_exchange, open_pair

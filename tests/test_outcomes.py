@@ -390,7 +390,7 @@ async def test_g2_half_of_a_late_replacement_is_told(autojump_clock: MockClock) 
 async def test_g2_a_connection_remembers_so_many_owed_answers(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bintrio._connection.OWED_ANSWERS", 1)
+    monkeypatch.setattr("bintrio._in_flight.OWED_ANSWERS", 1)
     async with open_pair(key=HMAC) as (session, exchange):
         for _ in range(2):
             with trio.move_on_after(1):

@@ -15,8 +15,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
 import bintrio
-from bintrio._connection import Call, Connection
+from bintrio._connection import Connection
 from bintrio._holds import Refusal
+from bintrio._in_flight import Call
 from bintrio._throttle import ticks
 from bintrio.endpoints import Address
 from bintrio.errors import (
@@ -406,7 +407,7 @@ async def test_waiting_for_the_budget_is_not_taken_for_time_on_the_way(autojump_
     async with open_pair() as (session, _exchange):
         assert session.connection is not None
         session._shared.ledger.hold(Refusal(429, -1003, "slow down", 5000), ticks())
-        await session.connection.measure_clock()
+        await session.connection.own.measure_clock()
         assert trio.current_time() == 5
         assert session.round_trip == 0
 

@@ -1,10 +1,11 @@
 """The trio-native, fully typed client for Binance's Spot WebSocket API."""
 
 from ._confirmation import HalfReplaced
-from ._connection import Connection, Counters
+from ._connection import Connection
 from ._events import decode_event
 from ._json import to_builtins, to_json
 from ._results import Response, decode_response
+from ._shared import Counters
 from ._signing import Ed25519Key, HmacKey, Key, RsaKey
 from ._subscriptions import Subscriber
 from ._succession import Gap, Interrupted, UserDataEvent

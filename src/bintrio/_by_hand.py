@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ._connection import Call
+from ._in_flight import Call
 from ._signing import Key
 from ._supervisor import Supervisor
 from .errors import InvalidRequest

@@ -23,10 +23,12 @@ import trio
 
 from ._calls import Sender
 from ._confirmation import RULES, HalfReplaced, inquire
-from ._connection import DEFAULT_RECV_WINDOW, Call, Shared, remember
 from ._evidence import OrderIds, Question, Reply, Sent, Undecided, found
+from ._ids import remember
+from ._in_flight import DEFAULT_RECV_WINDOW, Call
 from ._results import read_answer, read_error, read_result
 from ._rotation import backoff
+from ._shared import Shared
 from ._shown import shown
 from ._supervisor import Supervisor
 from .api._base import Json, Request, catalogue, wire_name

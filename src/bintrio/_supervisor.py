@@ -19,6 +19,7 @@ exchange ends it.
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
@@ -27,9 +28,12 @@ from typing import Any, Final
 
 import trio
 
-from ._connection import OWN_CALL, Connect, Connection, Ended, Lost, Shared, logger
+from ._connection import Connect, Connection, Ended
 from ._holds import Hold
+from ._in_flight import Lost
+from ._own_calls import OWN_CALL
 from ._rotation import LONGEST_BACKOFF, backoff, rotation_delay
+from ._shared import Shared
 from ._shown import shown_url
 from ._signing import Key
 from ._subscriptions import Feed, Subscriber
@@ -50,6 +54,8 @@ from .errors import (
     RateLimited,
     Rejected,
 )
+
+logger: Final = logging.getLogger("bintrio")
 
 FEED_PATIENCE: Final = 1.0
 """Seconds that a new connection has for subscribing before calls go out on it: some round trips. While the user data
@@ -253,11 +259,11 @@ class Supervisor:
 
     async def _make_ready(self, connection: Connection) -> None:
         for _ in range(1 if self._shared.clock.is_set else CLOCK_SAMPLES):
-            await connection.measure_clock()
+            await connection.own.measure_clock()
         if not (self._knows("REQUEST_WEIGHT") and self._knows("ORDERS")):
             await self._learn_limits(connection)
         if self._is_logon_wanted:
-            await connection.log_on()
+            await connection.own.log_on()
 
     def _knows(self, limit_type: str) -> bool:
         return bool(self._shared.ledger.used(limit_type, ticks()))
@@ -265,7 +271,7 @@ class Supervisor:
     async def _learn_limits(self, connection: Connection) -> None:
         """Ask for the limits. They come with every exchangeInfo; the fewest symbols come with those that are halted."""
         try:
-            info = await connection.ask(ExchangeInfo(symbol_status="HALT"))
+            info = await connection.own.ask(ExchangeInfo(symbol_status="HALT"))
             limits = [limit for limit in info.rate_limits if not limit.missing_fields]
         except (Rejected, OutcomeUnknown, ProtocolViolation) as error:
             logger.warning("the limits are not known, and are learned from answers: %s", error)
@@ -293,7 +299,7 @@ class Supervisor:
             self.clock_is_doubted = trio.Event()
             with trio.move_on_after(self._settings.request_timeout), suppress(Lost, BintrioError):
                 connection = await self.live("time")
-                await connection.measure_clock()
+                await connection.own.measure_clock()
 
     def close(self) -> None:
         """End everything. Connections take their leave in their own time."""
@@ -337,7 +343,7 @@ class Supervisor:
                 connection = await self.live(_SUBSCRIBE)
                 tried.add(connection)
                 try:
-                    await connection.subscribe(feed)
+                    await connection.carrier.subscribe(feed)
                 except Lost:
                     pass  # the next one may do
                 except InvalidTimestamp:
@@ -348,7 +354,7 @@ class Supervisor:
                     return
                 if connection is self.connection:  # it has been given notice
                     await self.changed.wait()
-        raise self._too_late(is_sent=any(connection.may_carry(feed) for connection in tried))
+        raise self._too_late(is_sent=any(connection.carrier.may_carry(feed) for connection in tried))
 
     def _too_late(self, *, is_sent: bool) -> NotSent | OutcomeUnknown:
         timeout = self._settings.request_timeout
@@ -364,7 +370,9 @@ class Supervisor:
 
     async def _bring_feeds(self, connection: Connection) -> None:
         """Have a new connection carry the feeds, as far as that is done at once."""
-        waiting = [self._start_soon(self._try, feed, partial(connection.subscribe, feed)) for feed in self._heard()]
+        waiting = [
+            self._start_soon(self._try, feed, partial(connection.carrier.subscribe, feed)) for feed in self._heard()
+        ]
         with trio.move_on_after(FEED_PATIENCE):
             for done in waiting:
                 await done.wait()
@@ -377,7 +385,7 @@ class Supervisor:
         if feed.is_carried_by(connection.number):
             for other in self._connections - {connection}:
                 if feed.is_carried_by(other.number):
-                    self._start_soon(other.give_up, feed, partial(self._is_carried_in_use, feed))
+                    self._start_soon(other.carrier.give_up, feed, partial(self._is_carried_in_use, feed))
         elif feed.is_heard and not feed.is_moving:
             feed.is_moving = True
             self._start_soon(self._move, feed)
@@ -428,7 +436,7 @@ class Supervisor:
     async def _abandon(self, feed: Feed) -> None:
         """Give up a feed that nobody listens to."""
         for connection in list(self._connections):
-            await connection.give_up(feed, lambda: not feed.is_heard)
+            await connection.carrier.give_up(feed, lambda: not feed.is_heard)
         if not feed.is_heard:
             self._forget(feed)
 

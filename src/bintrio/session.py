@@ -26,8 +26,11 @@ import trio
 from ._by_hand import LOGON_METHODS, admit
 from ._clock import Clock
 from ._confirming import Confirming
-from ._connection import FIRST_ID, LONGEST_ARRIVAL, Call, Connect, Connection, Counters, Lost, Overdue, Shared
+from ._connection import Connect, Connection
 from ._envelope import Envelope
+from ._heart import LONGEST_ARRIVAL
+from ._ids import FIRST_ID
+from ._in_flight import Call, Lost, Overdue
 from ._ledger import Ledger, LocalLedger
 from ._outcomes import TELL_ORDERS, Outcomes, identified
 from ._requests import RequestId, checked_id, raw_params
@@ -41,6 +44,7 @@ from ._settings import (
     check_privacy,
     checked_settings,
 )
+from ._shared import Counters, Shared
 from ._shown import shown
 from ._signing import Key
 from ._streams import connect_tcp
