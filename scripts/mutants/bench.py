@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -138,7 +139,10 @@ def measured(copy: Path, kept: Path, digest: str, tests: Sequence[str]) -> Cover
     print("Running all tests once, to see which run which lines", flush=True)
     process = FORK.Process(target=_record, args=(copy, tests))
     process.start()
-    process.join()
+    try:
+        process.join()
+    finally:
+        _end(process)
     if process.exitcode != 0:
         raise SystemExit((copy / "output").read_text()[-3000:])
     coverage = msgspec.json.decode((copy / "coverage.json").read_bytes(), type=Coverage)
@@ -147,6 +151,13 @@ def measured(copy: Path, kept: Path, digest: str, tests: Sequence[str]) -> Cover
     coverage.digest = digest
     kept.write_bytes(msgspec.json.encode(coverage))
     return coverage
+
+
+def _end(process: ForkProcess) -> None:
+    """End a fork, and whatever its tests have started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid or 0, signal.SIGKILL)
+    process.join()
 
 
 class Job(NamedTuple):
@@ -204,9 +215,7 @@ class Bench:
 
     def stop(self) -> None:
         """Undo the change, and end whatever runs."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid or 0, signal.SIGKILL)  # what the tests have started too
-        self.process.join()
+        _end(self.process)
         self._write(self.job.source.text, later=0)
 
     def _write(self, text: str, *, later: int) -> None:
