@@ -14,7 +14,7 @@ import trio_websocket
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
-from bintrio._supervisor import FEED_PATIENCE, OUTAGE
+from bintrio._feeds import FEED_PATIENCE, OUTAGE
 from bintrio.errors import InvalidTimestamp, OutcomeUnknown
 
 from .peer import ACK, START, URL, Exchange, Json, Peer, ed25519_key, open_exchange, open_pair

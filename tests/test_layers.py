@@ -88,6 +88,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     (
         "_calls",
         "_methods",
+        "_feeds",
         "_supervisor",
         "_by_hand",
         "_outcomes",

@@ -1469,7 +1469,7 @@ async def test_g5_a_feed_that_moves_with_nobody_is_restored_and_its_gap_told(aut
             await trio.sleep(100)
             assert peer is not None
             assert session.connection is not None
-            (feed,) = session._supervisor.feeds.values()
+            (feed,) = session._supervisor.feeds.by_key.values()
             assert feed.is_carried
             inner.cancel_scope.cancel()
         assert listening.error is None
@@ -1486,7 +1486,7 @@ async def test_a_feed_that_nobody_hears_does_not_move(autojump_clock: MockClock)
         await exchange.peers[0].answer(leave)
         await wait_all_tasks_blocked()
         assert len(exchange.sent("userDataStream.subscribe")) == 1
-        assert not session._supervisor.feeds
+        assert not session._supervisor.feeds.by_key
 
 
 async def test_g5_two_rotations_in_a_row_keep_repeats_apart(autojump_clock: MockClock) -> None:
@@ -1636,7 +1636,7 @@ async def test_g3_a_subscriber_that_never_reads_and_a_caller_that_never_decodes_
         assert await deltas(events, 5) == [0, 1, 2, 3, 4]
         with pytest.raises(bintrio.SubscriberTooSlow):
             await anext(events)
-        assert len(session._supervisor.feeds) == 1
+        assert len(session._supervisor.feeds.by_key) == 1
 
 
 async def test_session_end_ends_subscriptions(autojump_clock: MockClock) -> None:

@@ -9,8 +9,8 @@ What is known of a feed lies with whom it is about:
     Subscriber            what waits to be read, and how it ended
     Feed                  who listens; who was told of an outage; whether somebody sees to its being carried
     Succession            which connections carry it, or are about to; what each has brought; since when none does
-    Connection            by which subscription ids it carries which feeds; what the exchange may know that it does not
-    Supervisor            which feeds there are; which connection should carry them, and which should give them up
+    Carrier               by which subscription ids a connection carries which feeds; what the exchange may know beyond
+    Feeds                 which feeds there are; which connection should carry them, and which should give them up
 """
 
 from __future__ import annotations

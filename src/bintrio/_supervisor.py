@@ -1,4 +1,4 @@
-"""What lives behind a session: its connections, one after the other, and the feeds that they carry.
+"""What lives behind a session: its connections, one after the other. What they carry is seen to by `Feeds`.
 
     Supervisor.run               owns the current connection; the swap is one assignment with no await around it
     ├─ chores                    asking for the time, retiring connections, subscribing anew
@@ -8,12 +8,6 @@
 **Rotation.** B is opened while A still works. Then the two are swapped, and A answers what it owes (G5). B is opened
 before A's lifetime is over, when the exchange announces its shutdown, or when the user asks. It is opened after A has
 ended only if that could not be foreseen.
-
-**Feeds** are to be carried by the connection in use. It is asked to before it is put to use, and has `FEED_PATIENCE`
-for that: calls do not wait longer for the user data service. `_see_to` is called whenever something has changed for a
-feed. If the connection in use does not carry it, a task of the feed's own tries until it does. Once it does, every
-other gives the feed up. So an old connection lives as long as it is the only one that carries a feed, or until the
-exchange ends it.
 """
 
 from __future__ import annotations
@@ -23,20 +17,17 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Any, Final
 
 import trio
 
 from ._connection import Connect, Connection, Ended
+from ._feeds import Feeds
 from ._holds import Hold
 from ._in_flight import Lost
-from ._own_calls import OWN_CALL
 from ._rotation import LONGEST_BACKOFF, backoff, rotation_delay
 from ._shared import Shared
 from ._shown import shown_url
-from ._signing import Key
-from ._subscriptions import Feed, Subscriber
 from ._tasks import protected
 from ._throttle import CONNECT_COST, ticks
 from ._words import said
@@ -47,32 +38,19 @@ from .errors import (
     ConnectionFailed,
     HandshakeRejected,
     InvalidRequest,
-    InvalidTimestamp,
     NotSent,
     OutcomeUnknown,
     ProtocolViolation,
-    RateLimited,
     Rejected,
 )
 
 logger: Final = logging.getLogger("bintrio")
-
-FEED_PATIENCE: Final = 1.0
-"""Seconds that a new connection has for subscribing before calls go out on it: some round trips. While the user data
-service is slow or down, trading and canceling go on."""
-
-OUTAGE: Final = 3.0
-"""Seconds after which subscribers are told that no connection brings their events. Most losses are over by then, and
-their `Gap` says all there is to say."""
 
 CLOCK_SAMPLES: Final = 3
 """Questions for the time before the first call; the quickest answer tells most."""
 
 CLOCK_INTERVAL: Final = 600.0
 """Seconds between later questions for the time: enough for clocks that drift apart by 100 ppm."""
-
-
-_SUBSCRIBE: Final = "userDataStream.subscribe"
 
 
 class Supervisor:
@@ -82,7 +60,7 @@ class Supervisor:
         last_failure: why the latest attempt to connect failed; None if none has.
         changed: set, and replaced by a fresh one, when there is another connection, or none any more.
         clock_is_doubted: set it to have the exchange's time measured anew.
-        feeds: the accounts that are listened to, by API key.
+        feeds: the accounts that are listened to.
         is_closed: whether the session is over.
     """
 
@@ -90,8 +68,9 @@ class Supervisor:
         self.last_failure: Exception | None = None
         self.changed = trio.Event()
         self.clock_is_doubted = trio.Event()
-        self.feeds: Final[dict[str, Feed]] = {}
         self.is_closed = False
+        self._connections: set[Connection] = set()
+        self.feeds: Final = Feeds(self, self._connections, shared)
         self._endpoint = endpoint
         self._addresses = endpoint.addresses(time_unit=shared.settings.time_unit)
         self._shared = shared
@@ -102,7 +81,6 @@ class Supervisor:
         self._chores: trio.Nursery
         self._numbers = itertools.count(1)
         self._current: Connection | None = None
-        self._connections: set[Connection] = set()
         self._is_logon_wanted = True
         # How many attempts in a row gave no connection that lasted.
         self._failures = 0
@@ -161,8 +139,7 @@ class Supervisor:
         self._failures = 0 if has_lasted else self._failures + 1
         self._swap(await self._open_sometime())
         self._chores.start_soon(protected, old.retire)
-        for feed in list(self.feeds.values()):
-            self._see_to(feed)
+        self.feeds.see_to_all()
 
     async def _open_sometime(self) -> Connection:
         # One connection that is lost soon is bad luck, two in a row are a reason to wait.
@@ -174,7 +151,7 @@ class Supervisor:
             try:
                 await self._shared.throttle.room_for(CONNECT_COST)
                 connection = await self._open_any()
-                await self._bring_feeds(connection)
+                await self.feeds.bring(connection)
                 if connection.cause is None:
                     return connection
                 raise ConnectionFailed([(connection.address.host, connection.cause)])
@@ -190,8 +167,7 @@ class Supervisor:
         if hold is not None:
             self.last_failure = self._shared.throttle.refusal("connect", hold)
             logger.warning("no other connection yet: %s", said(self.last_failure))
-            for feed in self.feeds.values():
-                feed.explain(said(self.last_failure))
+            self.feeds.explain(said(self.last_failure))
 
     async def _open_any(self) -> Connection:
         """A connection that is ready, to the first address that gives one."""
@@ -213,7 +189,7 @@ class Supervisor:
         await self._room_to_connect()
         charge = ledger.charge(CONNECT_COST, ticks())
         connection = Connection(self._shared, address, next(self._numbers))
-        connection.lost_feed = self._restore
+        connection.lost_feed = self.feeds.restore
         try:
             with trio.fail_after(self._settings.connect_timeout):
                 await self._nursery.start(self._run, connection)
@@ -306,8 +282,7 @@ class Supervisor:
         self.is_closed = True
         self._signal()
         self._supervision.cancel()
-        for feed in self.feeds.values():  # before their connections, since the end of the session is no loss
-            feed.end()
+        self.feeds.end()  # before their connections, since the end of the session is no loss
         for connection in list(self._connections):
             connection.end(Ended("the session was closed"))
 
@@ -316,134 +291,7 @@ class Supervisor:
         while self._connections:
             await self.changed.wait()
 
-    # Feeds
-
-    def listen(self, key: Key, subscriber: Subscriber) -> Feed:
-        """Add a subscriber to the feed of an account, which `carry` then sees to."""
-        feed = self.feeds.setdefault(key.api_key, Feed(key, in_unit=self._shared.in_unit))
-        feed.add(subscriber)
-        return feed
-
-    def leave(self, feed: Feed, subscriber: Subscriber) -> None:
-        """Take a subscriber off its feed. The last one has it given up."""
-        subscriber.end()
-        if feed.remove(subscriber) and not self.is_closed:
-            self._start_soon(self._abandon, feed)
-
-    async def carry(self, feed: Feed) -> None:
-        """See that the connection in use carries a feed.
-
-        Raises:
-            Rejected: the exchange refuses the subscription.
-            NotSent, OutcomeUnknown: it could not be made in time.
-        """
-        tried: set[Connection] = set()
-        with trio.move_on_after(self._settings.request_timeout):
-            while True:
-                connection = await self.live(_SUBSCRIBE)
-                tried.add(connection)
-                try:
-                    await connection.carrier.subscribe(feed)
-                except Lost:
-                    pass  # the next one may do
-                except InvalidTimestamp:
-                    self.clock_is_doubted.set()
-                    raise
-                else:
-                    self._see_to(feed)
-                    return
-                if connection is self.connection:  # it has been given notice
-                    await self.changed.wait()
-        raise self._too_late(is_sent=any(connection.carrier.may_carry(feed) for connection in tried))
-
-    def _too_late(self, *, is_sent: bool) -> NotSent | OutcomeUnknown:
-        timeout = self._settings.request_timeout
-        if is_sent:
-            error: NotSent | OutcomeUnknown = OutcomeUnknown(_SUBSCRIBE, f"no answer came within {timeout:g} s")
-        elif (delay := self._shared.ledger.delay(OWN_CALL, ticks())) > 0:
-            error = self._shared.throttle.no_room(_SUBSCRIBE, delay)
-        else:
-            why = "" if self.connection or self.last_failure is None else f": {said(self.last_failure)}"
-            error = NotSent(_SUBSCRIBE, f"there was no connection to send it on within {timeout:g} s{why}")
-        error.__cause__ = None if self.connection else self.last_failure
-        return error
-
-    async def _bring_feeds(self, connection: Connection) -> None:
-        """Have a new connection carry the feeds, as far as that is done at once."""
-        waiting = [
-            self._start_soon(self._try, feed, partial(connection.carrier.subscribe, feed)) for feed in self._heard()
-        ]
-        with trio.move_on_after(FEED_PATIENCE):
-            for done in waiting:
-                await done.wait()
-
-    def _see_to(self, feed: Feed) -> None:
-        """Have a feed carried by the connection in use, and by no other once it is."""
-        connection = self.connection
-        if connection is None:
-            return  # the next one will be asked before it is in use
-        if feed.is_carried_by(connection.number):
-            for other in self._connections - {connection}:
-                if feed.is_carried_by(other.number):
-                    self._start_soon(other.carrier.give_up, feed, partial(self._is_carried_in_use, feed))
-        elif feed.is_heard and not feed.is_moving:
-            feed.is_moving = True
-            self._start_soon(self._move, feed)
-
-    def _is_carried_in_use(self, feed: Feed) -> bool:
-        connection = self.connection
-        return connection is not None and feed.is_carried_by(connection.number)
-
-    async def _move(self, feed: Feed) -> None:
-        """Try until the connection in use carries a feed, or nobody listens any more."""
-        try:
-            while feed.is_heard and not self._is_carried_in_use(feed):
-                if feed.failures:
-                    await trio.sleep(backoff(feed.failures - 1, random.random()))
-                await self._try(feed, partial(self.carry, feed))
-        finally:
-            feed.is_moving = False
-
-    async def _try(self, feed: Feed, subscribe: Callable[[], Awaitable[None]]) -> None:
-        """One attempt to have a feed carried. A refusal ends the feed, unless another connection still carries it."""
-        try:
-            with trio.move_on_after(self._settings.request_timeout):
-                await subscribe()
-                return
-        except InvalidTimestamp:
-            self.clock_is_doubted.set()
-        except (Lost, NotSent, OutcomeUnknown, RateLimited, InvalidRequest):
-            pass
-        except Rejected as error:
-            if not feed.is_carried:
-                self._end_feed(feed, error)
-        feed.failures += 1
-
-    def _restore(self, feed: Feed) -> None:
-        """A connection carries a feed no longer: subscribe anew if no other does."""
-        if feed.outage is not None and not self.is_closed:
-            has_lasted = self._shared.now() - feed.carried_at > LONGEST_BACKOFF * 1000
-            feed.failures = 0 if has_lasted else feed.failures + 1
-            self._start_soon(self._tell_outage, feed)
-            self._see_to(feed)
-
-    async def _tell_outage(self, feed: Feed) -> None:
-        outage = feed.outage
-        await trio.sleep(OUTAGE)
-        if outage is not None and feed.outage is not None and feed.outage.at == outage.at:
-            feed.tell_outage()
-
-    async def _abandon(self, feed: Feed) -> None:
-        """Give up a feed that nobody listens to."""
-        for connection in list(self._connections):
-            await connection.carrier.give_up(feed, lambda: not feed.is_heard)
-        if not feed.is_heard:
-            self._forget(feed)
-
-    def _heard(self) -> list[Feed]:
-        return [feed for feed in self.feeds.values() if feed.is_heard]
-
-    def _start_soon(self, chore: Callable[..., Awaitable[None]], *args: Any) -> trio.Event:
+    def start_soon(self, chore: Callable[..., Awaitable[None]], *args: Any) -> trio.Event:
         """Do something in the background. The event tells when it is done."""
         done = trio.Event()
 
@@ -455,12 +303,3 @@ class Supervisor:
 
         self._chores.start_soon(protected, run)
         return done
-
-    def _end_feed(self, feed: Feed, error: Exception) -> None:
-        feed.end(error)
-        self._forget(feed)
-
-    def _forget(self, feed: Feed) -> None:
-        # Its place may have been taken by a successor.
-        if self.feeds.get(feed.key.api_key) is feed:
-            del self.feeds[feed.key.api_key]

@@ -6,7 +6,7 @@ in our own queue. All of it happens within one deadline. When that passes, what 
 `NotSent` or `OutcomeUnknown`. When the connection is lost, a call of which no byte left, or which only reads, goes to
 the next one within the same deadline; every other is `OutcomeUnknown` at once (G1, G7).
 
-The connections themselves, and the feeds they carry, are the affair of `_supervisor`.
+The connections themselves are the affair of `_supervisor`, the feeds that they carry that of `_feeds`.
 """
 
 from __future__ import annotations
@@ -345,12 +345,12 @@ class Session(Confirming):
             raise InvalidRequest(f"user data needs a key, not {type(key).__name__}", field="key")
         check_positive_int("buffer", buffer)
         subscriber = Subscriber(buffer)
-        feed = self._supervisor.listen(key, subscriber)
+        feed = self._supervisor.feeds.listen(key, subscriber)
         try:
-            await self._supervisor.carry(feed)
+            await self._supervisor.feeds.carry(feed)
             yield subscriber
         finally:
-            self._supervisor.leave(feed, subscriber)
+            self._supervisor.feeds.leave(feed, subscriber)
 
     # Live state
 
