@@ -428,6 +428,17 @@ def test_g10_positions_beyond_the_known_ones_are_kept() -> None:
             decoded("depth", book | {"bids": wrong})
 
 
+@pytest.mark.parametrize("count", range(6, 12))
+def test_g10_what_lacks_positions_is_written_by_msgspec_too(count: int) -> None:
+    sent = json.loads((EXAMPLES / "klines" / "response.json").read_bytes())["result"][0][:count]
+    (kline,) = decoded("klines", [sent])
+    assert msgspec.json.decode(msgspec.json.encode(kline))[:12] == sent + [None] * (12 - count)
+    assert json.loads(bintrio.to_json(kline)) == sent
+    assert pickle.loads(pickle.dumps(kline)) == copy.deepcopy(kline) == kline
+    with pytest.raises(ProtocolViolation, match=r"^klines: Kline came without `unused`"):
+        _ = kline.unused
+
+
 def test_g10_a_kline_may_grow() -> None:
     klines = example("klines")
     (known,) = decoded("klines", klines[:1])
@@ -436,7 +447,7 @@ def test_g10_a_kline_may_grow() -> None:
     assert grown.unknown_fields == b'[{"new": 1}]'
     assert [getattr(grown, name) for name in Kline.__struct_fields__] == list(msgspec.structs.astuple(known))
     (shrunk,) = decoded("klines", [klines[0][:8]])
-    assert shrunk.missing_fields == Kline.__struct_fields__[8:11]
+    assert shrunk.missing_fields == Kline.__struct_fields__[8:]
     assert to_builtins(shrunk) == klines[0][:8]
 
 

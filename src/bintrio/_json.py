@@ -130,11 +130,7 @@ def _of_struct(value: msgspec.Struct, verbatim: _Verbatim) -> Any:
         return _in_envelope(value.subscription_id, _of_struct(value.event, verbatim))
     if isinstance(value, Request):
         return value.params()
-    return _mended(value, msgspec.to_builtins(value, builtin_types=(bytes,), enc_hook=_absent), verbatim)
-
-
-def _absent(_unset: Any) -> None:
-    """What did not come of an array; `_of_row` leaves it out. Of objects msgspec leaves it out."""
+    return _mended(value, msgspec.to_builtins(value, builtin_types=(bytes,)), verbatim)
 
 
 def _of_response(response: Response, verbatim: _Verbatim) -> Any:

@@ -24,6 +24,8 @@ has brought, or ends with a gap that covers it.
 Left out: a carrier that is complete by both rules, but whose node of the exchange had not heard yet of what another's
 had told before. The document promises no more than the answers. And
 a subscription that the exchange ends by itself within the error of the clock of being asked to: it counts as given up.
+And an event of which a documented field comes on one connection and not on the other, while servers of two releases
+carry: it comes twice, since to take two for one that may not be the same would lose one.
 
 Times are the exchange's, in milliseconds; what is handed out has the unit of the session.
 """

@@ -4,7 +4,7 @@ A server that is one release behind its document, or one ahead, sends such recor
 class of its own, made on demand from the record's: the fields that did not come hold `msgspec.UNSET`, and to read one
 is a `ProtocolViolation`. An AttributeError would not do: ``case OrderFull(fills=())`` would silently not match.
 Everything that msgspec does in C (comparison, hash, copy, encoding) passes over `UNSET` by itself, and the classes of
-whole records know nothing of all this.
+whole records know nothing of all this. In an array nothing can be passed over: there it is None, for ``null``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import msgspec
 from msgspec import UNSET
 
 from bintrio.errors import ProtocolViolation
+
+from ._values import Row
 
 _records: Final[dict[type, type]] = {}
 
@@ -36,10 +38,12 @@ def incomplete_type(record: Any, method: str) -> type[msgspec.Struct]:
     """The class of such records: every field that must come may be `msgspec.UNSET` there."""
     fields = msgspec.structs.fields(record)
     names_in_json = {field.name: field.encode_name for field in fields}
+    required = {field.name for field in fields if field.required}
+    absent = _absent(record)
 
     def read(self: Any, name: str) -> Any:
         found = object.__getattribute__(self, name)
-        if found is UNSET:
+        if found is absent and name in required:
             said = f"{method}: {record.__name__} came without `{names_in_json[name]}`, so it has no `{name}`"
             raise ProtocolViolation(said)
         # Code that goes over the fields of any record sees those that came.
@@ -47,7 +51,7 @@ def incomplete_type(record: Any, method: str) -> type[msgspec.Struct]:
 
     def missing_fields(self: Any) -> tuple[str, ...]:
         came = _came(self)
-        return tuple(field.name for field in fields if field.name not in came)
+        return tuple(name for name in names_in_json if name not in came)
 
     def reduce(self: Any) -> tuple[Any, ...]:
         return incomplete, (record, method, _came(self))
@@ -55,7 +59,7 @@ def incomplete_type(record: Any, method: str) -> type[msgspec.Struct]:
     own = [] if "unknown_fields" in names_in_json else [("unknown_fields", bytes | None, None)]
     found = msgspec.defstruct(
         record.__name__,
-        [*((field.name, field.type, _optional(field)) for field in fields), *own],
+        [*((field.name, field.type, _optional(field, absent)) for field in fields), *own],
         bases=(record,),
         namespace={"__getattribute__": read, "missing_fields": property(missing_fields), "__reduce__": reduce},
         module=record.__module__,
@@ -66,9 +70,15 @@ def incomplete_type(record: Any, method: str) -> type[msgspec.Struct]:
     return found
 
 
-def _optional(field: msgspec.structs.FieldInfo) -> Any:
-    return msgspec.field(default=UNSET if field.required else field.default, name=field.encode_name)
+def _absent(record: type) -> Any:
+    return None if issubclass(record, Row) else UNSET
+
+
+def _optional(field: msgspec.structs.FieldInfo, absent: Any) -> Any:
+    return msgspec.field(default=absent if field.required else field.default, name=field.encode_name)
 
 
 def _came(record: msgspec.Struct) -> dict[str, Any]:
-    return {name: value for name, value in msgspec.structs.asdict(record).items() if value is not UNSET}
+    absent = _absent(type(record))
+    values = msgspec.structs.asdict(record).items()
+    return {name: value for name, value in values if value is not absent or name == "unknown_fields"}

@@ -156,7 +156,7 @@ class Kline(Row, frozen=True):
     number_of_trades: int
     taker_buy_base_volume: Decimal
     taker_buy_quote_volume: Decimal
-    unused: str = "0"
+    unused: str
 
 
 class KlineRequest(Request[tuple[Kline, ...]], frozen=True, kw_only=True):

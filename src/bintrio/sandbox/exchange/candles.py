@@ -132,6 +132,7 @@ def _candle(tape: Tape, opening: int, end: int) -> Kline:
         number_of_trades=summary.trades,
         taker_buy_base_volume=eight_decimals(summary.taker_buy_volume),
         taker_buy_quote_volume=eight_decimals(summary.taker_buy_quote_volume),
+        unused="0",
     )
 
 
