@@ -7,6 +7,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import signal
 import ssl
 import subprocess
@@ -566,6 +567,25 @@ def test_sandbox_ends_in_good_order_when_it_is_told_to(monkeypatch: pytest.Monke
     assert (result.exit_code, result.stderr) == (0, "")
     assert len(files) == 2
     assert not any(path.exists() for path in files)
+
+
+@pytest.mark.extra
+def test_sandbox_ends_on_sigterm_as_process_1(tmp_path: Path) -> None:
+    """As in a container: the kernel drops a signal for process 1 that has no handler of its own."""
+    unshare = ["unshare", "--pid", "--fork", "--kill-child"]
+    if not shutil.which("unshare") or subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs unshare, and the right to make a namespace of processes")
+    command = [*unshare, sys.executable, "-m", "bintrio", "sandbox", "--tls"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as outer:
+        assert outer.stdout is not None
+        line = next(line for line in outer.stdout if "BINTRIO_ENDPOINT" in line)
+        assert "wss://127.0.0.1" in line
+        assert list(tmp_path.iterdir())
+        (process_1,) = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+        os.kill(int(process_1), signal.SIGTERM)
+        assert outer.wait(timeout=30) == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

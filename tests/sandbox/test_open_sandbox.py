@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import signal
 import ssl
@@ -15,7 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import open_websocket_url, wrap_client_stream
 
 from bintrio.endpoints import Address
-from bintrio.sandbox import START_TIME_MS, SandboxAccount, Symbol, open_sandbox
+from bintrio.sandbox import START_TIME_MS, Sandbox, SandboxAccount, Symbol, open_sandbox
 from bintrio.sandbox.exchange.exchange import payload
 from bintrio.sandbox.exchange.refusals import Refusal
 
@@ -36,6 +37,46 @@ async def test_it_listens_on_loopback() -> None:
         assert (await ask(url, "ping"))["status"] == 200
         assert sandbox.ssl_context is None
         assert repr(sandbox) == f"<Sandbox {url}, {sandbox.connections} connections>"
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("this-machine", ["192.0.2.1", "fe80::1%eth0"]), ("this-machine", None), ("no_name_for_a_certificate", [])],
+)
+async def test_where_all_addresses_are_listened_on_the_certificate_names_this_machine(
+    monkeypatch: pytest.MonkeyPatch, name: str, known: list[str] | None
+) -> None:
+    async def look_up(host: str, *_: object, **__: object) -> list[Any]:
+        if known is None:
+            raise OSError("not known")
+        return [(0, 0, 0, "", (address, 0)) for address in known]
+
+    async with open_sandbox(host="127.0.0.1", tls=True) as sandbox:
+        assert await names_in_certificate(sandbox) == {"localhost", "127.0.0.1", "::1"}
+    monkeypatch.setattr(trio.socket, "gethostname", lambda: name)
+    with monkeypatch.context() as patched:
+        listen = trio.open_tcp_listeners
+
+        async def listen_first(*args: Any, **kwargs: Any) -> Any:
+            listeners = await listen(*args, **kwargs)
+            patched.setattr(trio.socket, "getaddrinfo", look_up)
+            return listeners
+
+        patched.setattr(trio, "open_tcp_listeners", listen_first)
+        async with open_sandbox(host="0.0.0.0", tls=True) as sandbox:
+            patched.undo()
+            found = await names_in_certificate(sandbox)
+    expected = {name, *(address.partition("%")[0] for address in known or ())} if "_" not in name else set[str]()
+    assert found == {"localhost", "127.0.0.1", "::1", *expected}
+
+
+async def names_in_certificate(sandbox: Sandbox) -> set[str]:
+    (address,) = sandbox.endpoint.addresses(time_unit="ms")
+    stream = await trio.open_ssl_over_tcp_stream(address.host, address.port, ssl_context=sandbox.ssl_context)
+    await stream.do_handshake()
+    names = stream.getpeercert()["subjectAltName"]
+    await stream.aclose()
+    return {str(ipaddress.ip_address(value)) if kind == "IP Address" else value for kind, value in names}
 
 
 async def test_tls_is_valid_for_localhost_by_name_and_number() -> None:

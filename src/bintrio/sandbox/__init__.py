@@ -14,11 +14,12 @@ self-trade prevention; order lists and smart order routing, whose methods answer
 from __future__ import annotations
 
 import math
+import re
 import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -279,6 +280,11 @@ class Sandbox:
         return order
 
 
+_ALL_ADDRESSES: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+"""What a client on this machine takes for the host that stands for all of its addresses."""
+
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")  # that a certificate can name
+
 _MEMORY_ENDPOINT: Final = Endpoint((f"ws://localhost{PATH}",), "sandbox")
 
 
@@ -304,8 +310,9 @@ async def open_sandbox(
     Args:
         host: where to listen: a name or address of this machine, or ``0.0.0.0`` for all of them.
         port: of the listener; 0 takes a free one.
-        tls: whether to speak TLS, with a certificate for the host, 127.0.0.1 and localhost that
-            `Sandbox.ssl_context` trusts. Needs trustme (``bintrio[tls]``).
+        tls: whether to speak TLS, with a certificate for the host and localhost, and where it listens on all addresses
+            for this machine's name and what that stands for. `Sandbox.ssl_context` trusts it. Needs trustme
+            (``bintrio[tls]``).
         listen: whether to listen at all; `Sandbox.connect` works either way.
         accounts: who may trade; one with plenty of funds unless given.
         symbols: what is traded.
@@ -385,23 +392,36 @@ async def _listen(
         await listeners.pop().aclose()
     bound_port = listeners[0].socket.getsockname()[1]
     # Where all addresses are listened on, a client on this machine takes the loopback one.
-    named = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    named = _ALL_ADDRESSES.get(host, f"[{host}]" if ":" in host else host)
     if not tls:
         nursery.start_soon(protected, trio.serve_listeners, partial(protected, server.serve), listeners)
         return Endpoint((f"ws://{named}:{bound_port}{PATH}",), "sandbox"), None
-    server_context, client_context = _certificates(named.strip("[]"))
+    server_context, client_context = _certificates(named.strip("[]"), *await _own_names(host))
     secured = [trio.SSLListener(listener, server_context, https_compatible=True) for listener in listeners]
     nursery.start_soon(protected, trio.serve_listeners, partial(protected, server.serve), secured)
     return Endpoint((f"wss://{named}:{bound_port}{PATH}",), "sandbox"), client_context
 
 
-def _certificates(host: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+async def _own_names(host: str) -> Sequence[str]:
+    """By what clients elsewhere know this machine, where all of its addresses are listened on."""
+    if host not in _ALL_ADDRESSES:
+        return ()
+    name = trio.socket.gethostname()
+    if not _HOST_NAME.fullmatch(name):
+        return ()
+    found: Sequence[Any] = ()
+    with suppress(OSError):  # nobody knows it by that name
+        found = await trio.socket.getaddrinfo(name, None)
+    return name, *(str(address[0]).partition("%")[0] for *_, address in found)
+
+
+def _certificates(*names: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's context with a fresh certificate, and a client's that trusts it."""
     import trustme
 
     authority: Any = trustme.CA()
     server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(*{"localhost": None, "127.0.0.1": None, host: None}).configure_cert(server_context)
+    authority.issue_cert(*dict.fromkeys(("localhost", "127.0.0.1", "::1", *names))).configure_cert(server_context)
     client_context = ssl.create_default_context()
     authority.configure_trust(client_context)
     return server_context, client_context

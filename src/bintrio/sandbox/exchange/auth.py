@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from bintrio._signing import Ed25519Key, HmacKey, RsaKey
+from bintrio.api._base import number
 
 from . import refusals
 from .orders import NOTHING
@@ -47,6 +48,9 @@ class SandboxAccount:
         balances: what it starts with.
         maker_rate: commission as the maker, as a fraction.
         taker_rate: commission as the taker, as a fraction.
+
+    Raises:
+        InvalidRequest: a balance or rate is no number that is not negative.
     """
 
     def __init__(
@@ -58,9 +62,10 @@ class SandboxAccount:
         taker_rate: Decimal = NOTHING,
     ) -> None:
         self.uid: Final = uid
-        self.balances: Final = dict(balances)
-        self.maker_rate: Final = maker_rate
-        self.taker_rate: Final = taker_rate
+        # Ints and text are given by those who do not check types.
+        self.balances: Final = {asset: number("balances", amount) for asset, amount in balances.items()}
+        self.maker_rate: Final = number("maker_rate", maker_rate)
+        self.taker_rate: Final = number("taker_rate", taker_rate)
 
     def __repr__(self) -> str:
         return f"SandboxAccount(uid={self.uid})"

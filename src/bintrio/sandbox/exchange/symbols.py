@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from bintrio.api._base import number
+
 from .orders import Order, Placement, eight_decimals
 from .refusals import filter_failure, not_supported, order_refused, stp_mode_not_allowed
 
@@ -25,6 +27,9 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
         min_notional: the least that price times quantity may be.
         max_notional: the most that it may be, market orders aside.
         status: ``TRADING``, or why not.
+
+    Raises:
+        InvalidRequest: a rule is no number that is not negative.
     """
 
     base: str
@@ -38,6 +43,13 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
     min_notional: Decimal = Decimal(5)
     max_notional: Decimal = Decimal(9_000_000)
     status: str = "TRADING"
+
+    def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(self):
+            if field.type is Decimal:
+                # An int or text is given by those who do not check types.
+                rule = number(field.name, getattr(self, field.name))
+                msgspec.structs.force_setattr(self, field.name, rule)
 
     @property
     def name(self) -> str:
