@@ -73,6 +73,8 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "_tasks",
         "_streams",
         "_privacy",
+        "_control_lane",
+        "_writer",
         "_wire",
         "_subscriptions",
         "_throttle",

@@ -19,10 +19,12 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio import _wire
+from bintrio import _wire, _writer
+from bintrio._control_lane import ControlLane
 from bintrio._frames import FrameDecoder, Message, Opcode, close_payload, encode_frame, parse_close
 from bintrio._streams import PromptStream, connect_tcp
-from bintrio._wire import ControlLane, Outgoing, Wire, WireClosed, open_wire
+from bintrio._wire import Wire, WireClosed, open_wire
+from bintrio._writer import Outgoing
 from bintrio.endpoints import Address
 from bintrio.errors import HandshakeRejected, ProtocolViolation
 
@@ -857,7 +859,7 @@ async def test_the_writer_s_own_failure_with_a_prompt_stream(autojump_clock: Moc
 
 
 async def test_a_stream_that_takes_everything_does_not_starve_other_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_wire, "_BATCH", 1)
+    monkeypatch.setattr(_writer, "_BATCH", 1)
     ours, theirs = prompt_pair()
     async with opened((ours, theirs)) as (wire, server):
         for _ in range(10):

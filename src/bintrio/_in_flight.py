@@ -16,7 +16,7 @@ from ._ids import remember
 from ._requests import RequestId
 from ._shown import shown
 from ._signing import Key
-from ._wire import Outgoing
+from ._writer import Outgoing
 from .api._base import Api, Json
 from .api._values import Timestamp
 from .errors import InvalidRequest

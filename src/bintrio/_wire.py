@@ -3,19 +3,8 @@
 **Two lanes share one byte stream.** The data lane is ours: text and binary messages are cut straight out of the
 receive buffer, and outgoing ones are framed by the caller and queued. The control lane is trio-websocket's: it is
 given a stream of its own (`ControlLane`), on which it finds the answer to the opening handshake, then pings, pongs
-and close frames, and nothing else. What it sends there joins the same queue. So it keeps the protocol's state, and
-never touches a message; its message queue cannot fill, so it can never stop answering pings.
-
-**One writer.** A single task writes to the stream: control frames first, then data frames in the order they were
-queued, whole frames always, many in one `send_all`. Callers only queue. That is why cancelling a caller cannot tear
-a frame, and why a frame can be withdrawn until the writer takes it. The writer is cancelled only when the whole wire
-ends. It takes at most `_BATCH` bytes at a time, so that pongs never wait behind a long backlog, and lets other tasks
-run after each batch, however readily the stream takes them.
-
-**One exception:** waking the writer costs a turn of the scheduler. A caller that has nobody to share a `send_all` with
-may write `at_once`, if nothing is waiting and the stream is a `PromptStream`. That is one step without a checkpoint, in
-which Ctrl-C waits too, so there is nothing that could tear. What the kernel does not take at once, the stream keeps
-ahead of everything else, and the writer sees to it that it leaves.
+and close frames, and nothing else. What it sends there joins the same queue (`Writer`). So it keeps the protocol's
+state, and never touches a message; its message queue cannot fill, so it can never stop answering pings.
 
 **One reader,** and it is whoever calls `Wire.receive`: a task between the two would cost each message a hop. Pings
 are seen only while somebody receives, so the caller must do nothing else. While the wire is being closed it reads by
@@ -37,13 +26,13 @@ that is meant to spare servers the TIME_WAIT state), compression, and subprotoco
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
 import trio_websocket
 
+from ._control_lane import ControlLane
 from ._frames import (
     RAW_LIMIT,
     CloseCode,
@@ -55,19 +44,20 @@ from ._frames import (
     parse_close,
 )
 from ._handshake import MAX_HEAD, hide_query, is_http, odd_answer, read_body, rejection
-from ._streams import PromptStream, close_at_once
+from ._streams import close_at_once
 from ._tasks import protected, protecting
 from ._words import said
+from ._writer import Writer
 from .errors import ProtocolViolation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from ._writer import Outgoing
     from .errors import HandshakeRejected
 
 _RECEIVE_SIZE: Final = 64 * 1024  # bytes; trio-websocket's own 4 KiB costs a system call for every few replies
-_BATCH: Final = 64 * 1024  # bytes of data frames in one send_all
 _MAX_UNANSWERED_PINGS: Final = 2**17  # some four full receives of the shortest pings
 _FIRST_CONTROL: Final = Opcode.CLOSE  # of the opcodes
 _PONG: Final = 0x80 | Opcode.PONG
@@ -86,21 +76,6 @@ class WireClosed(Exception):
         self.code = code
         self.reason = reason
         super().__init__(reason if code is None else f"{code} {reason}".rstrip())
-
-
-class Outgoing:
-    """One queued frame."""
-
-    __slots__ = ("frame", "size")
-
-    def __init__(self, frame: bytes) -> None:
-        self.frame: bytes | None = frame  # empty if withdrawn, None once taken; the wire's to change
-        self.size = len(frame)
-
-    @property
-    def taken(self) -> bool:
-        """Whether it was taken for writing, so that bytes of it may have left. Until then it can be withdrawn."""
-        return self.frame is None
 
 
 def open_wire(
@@ -167,13 +142,11 @@ class Wire:
         late: Callable[[list[Message]], object] | None = None,
     ) -> None:
         self._stream = stream
-        self._prompt_stream = stream if isinstance(stream, PromptStream) else None
         self._max_backlog = max_backlog
         self._close_timeout = close_timeout
         self._late = late
         self._decoder = FrameDecoder(masked=False, max_message_size=max_message_size)
         self._mask_keys = mask_keys()
-        self._control = ControlLane(self._send_control)
         self._ready: list[Message] = []  # came along with the answer to the handshake
         self._arriving = arriving
         self.arriving_since: float | None = None
@@ -181,16 +154,9 @@ class Wire:
         self.arrived = 0.0
         """Seconds, in all, for which messages were under way that took more than one read, up to the latest bytes."""
         self._last_arrival = 0.0  # when these came
-        # Outgoing
-        self.backlog = 0
-        """Bytes waiting to be written: queued, or taken and not yet written. If there are none, the writer is idle."""
-        self._unfinished = 0  # of these, the size of a frame that was written at once, but not all of it
-        self._control_queue: list[bytes] = []
+        self._writer = Writer(stream, self._writing_failed)
+        self._control = ControlLane(self._writer.put_control)
         self._unanswered_pings = 0
-        self._queue: deque[Outgoing] = deque()
-        self._idle_writer = trio.lowlevel.ParkingLot()
-        self._senders = trio.lowlevel.ParkingLot()
-        self._is_writable = True  # False once a write has failed
         # The end
         self._end: tuple[int | None, str, BaseException | None] | None = None  # code, reason, cause
         self._is_reading = True  # False once nothing more will be received
@@ -261,40 +227,21 @@ class Wire:
         if self._end is not None:
             raise self._closed()
         frame = encode_frame(opcode, payload, next(self._mask_keys))
-        outgoing = Outgoing(frame)
-        if at_once and not self.backlog and self._prompt_stream is not None:
-            outgoing.frame = None
-            self._write_at_once(frame, self._prompt_stream)
-        else:
-            self._queue.append(outgoing)
-            self._grow_backlog(len(frame))
-        return outgoing
+        return self._writer.put(frame, at_once=at_once)
 
-    def _write_at_once(self, frame: bytes, stream: PromptStream) -> None:
-        try:
-            is_written = stream.send_nowait(frame)
-        except Exception as error:
-            self._fail_writing(error)
-            self._idle_writer.unpark()
-            return
-        if not is_written:
-            self._grow_backlog(len(frame))
-            self._unfinished = len(frame)
-
-    @trio.lowlevel.enable_ki_protection
     def withdraw(self, outgoing: Outgoing) -> bool:
         """Take a frame back. True: no byte of it leaves. False: the writer has it already."""
-        if outgoing.taken:
-            return False
-        if outgoing.frame:
-            outgoing.frame = b""
-            self._shrink_backlog(outgoing.size)
-        return True
+        return self._writer.withdraw(outgoing)
+
+    @property
+    def backlog(self) -> int:
+        """Bytes waiting to be written: queued, or taken and not yet written."""
+        return self._writer.backlog
 
     @property
     def is_full(self) -> bool:
         """Whether `room` would wait."""
-        return self.backlog >= self._max_backlog
+        return self._writer.backlog >= self._max_backlog
 
     async def room(self) -> None:
         """Wait while `max_backlog` bytes or more are waiting to be written, until some leave or `release` is called.
@@ -305,73 +252,23 @@ class Wire:
         Raises:
             WireClosed: there will be none.
         """
-        if self.backlog >= self._max_backlog and self._end is None:
-            await self._senders.park()
+        if self.is_full and self._end is None:
+            await self._writer.progress()
         if self._end is not None:
             raise self._closed()
 
     def release(self) -> None:
         """Let whoever waits for room go on, although there may be none."""
-        self._senders.unpark_all()
-
-    def _grow_backlog(self, size: int) -> None:
-        if not self.backlog:  # else the writer is busy, or woken already
-            self._idle_writer.unpark()
-        self.backlog += size
-
-    def _shrink_backlog(self, size: int) -> None:
-        self.backlog -= size
-        if self._senders:
-            self._senders.unpark_all()
-
-    def _send_control(self, frame: bytes) -> None:
-        self._control_queue.append(frame)
-        self._grow_backlog(len(frame))
+        self._writer.release()
 
     async def _write(self, pong_written: Callable[[], object] | None) -> None:
-        while self._is_writable:
-            if not self.backlog:
-                await self._idle_writer.park()
-                # What is cancelled between being woken and its turn writes nothing: an opening handshake (G8).
-                await trio.lowlevel.checkpoint_if_cancelled()
-                continue
-            # While it is uncertain when a frame can leave, the next one is not taken: it may still be withdrawn.
-            control, batch = ([], b"") if self._unfinished else self._take()
-            size, self._unfinished = self._unfinished or len(batch), 0
-            try:
-                await self._send(batch)
-            except Exception as error:
-                self._fail_writing(error)
-                break
-            self._shrink_backlog(size)
-            self._note_written(control, pong_written)
+        await self._writer.run(lambda control: self._note_written(control, pong_written))
         await trio.sleep(self._close_timeout)
         await close_at_once(self._stream)
 
-    async def _send(self, batch: bytes) -> None:
-        # Without a checkpoint only if the writer parks next: a stream that takes everything must not starve others.
-        if self._prompt_stream is None or self._queue:
-            await self._stream.send_all(batch)
-        elif not self._prompt_stream.send_nowait(batch):
-            await self._prompt_stream.send_all(b"")
-
-    def _fail_writing(self, error: Exception) -> None:
-        self._is_writable = False
+    def _writing_failed(self, error: Exception) -> None:
         self._owes_close = False
         self._finish(None, f"writing failed: {said(error)}", error)
-
-    def _take(self) -> tuple[list[bytes], bytes]:
-        """Control frames, and with them everything that waits, up to `_BATCH` bytes of data frames."""
-        control, self._control_queue = self._control_queue, []
-        batch = control.copy()
-        size = 0
-        while self._queue and size < _BATCH:
-            outgoing = self._queue.popleft()
-            if outgoing.frame:
-                batch.append(outgoing.frame)
-                outgoing.frame = None
-                size += outgoing.size
-        return control, b"".join(batch)
 
     def _note_written(self, control: list[bytes], pong_written: Callable[[], object] | None) -> None:
         for frame in control:
@@ -554,10 +451,7 @@ class Wire:
         """From here on everything raises, for the first reason given; what is queued never leaves."""
         if self._end is None:
             self._end = code, reason, cause
-        for outgoing in self._queue:
-            self.withdraw(outgoing)
-        self._queue.clear()
-        self._senders.unpark_all()
+        self._writer.withdraw_all()
 
     def _lose(self, reason: str, error: Exception | None) -> None:
         self._is_reading = False
@@ -571,8 +465,8 @@ class Wire:
         self._finish(code, reason, ProtocolViolation(reason, raw=raw))
 
     async def _say_goodbye(self, websocket: trio_websocket.WebSocketConnection) -> None:
-        while self.backlog:
-            await self._senders.park()
+        while self._writer.backlog:
+            await self._writer.progress()
         await self._answer_pings()  # trio-websocket fails if it finds a ping once it has sent its close frame
         await websocket.aclose(*self._close_frame)
 
@@ -602,42 +496,3 @@ class Wire:
     def _hand_out_late(self, messages: list[Message]) -> None:
         if self._late is not None and messages:
             self._late(messages)
-
-
-class ControlLane(trio.abc.Stream):
-    """The stream that trio-websocket sees. Neither direction waits for the other end.
-
-    Args:
-        send: takes what trio-websocket sends: the handshake request, then one frame at a time.
-    """
-
-    def __init__(self, send: Callable[[bytes], None]) -> None:
-        self._send = send
-        self._inbox = bytearray()
-        self._receiver = trio.lowlevel.ParkingLot()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether everything fed has been dealt with, so that more is waited for."""
-        return not self._inbox and bool(self._receiver)
-
-    def feed(self, data: bytes) -> None:
-        self._inbox += data
-        self._receiver.unpark()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        while not self._inbox:
-            await self._receiver.park()
-        received = bytes(self._inbox[:max_bytes])
-        del self._inbox[:max_bytes]
-        return received
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        self._send(bytes(data))
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await trio.lowlevel.checkpoint()
-
-    async def aclose(self) -> None:
-        """The stream underneath is not trio-websocket's to close."""
-        await trio.lowlevel.checkpoint()
