@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus, unquote
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio._handshake import MAX_BODY, hide_query, is_http, odd_answer, read_body, rejection
+from bintrio._handshake import MAX_BODY, hide, is_http, odd_answer, read_body, rejection, secrets_of
+from bintrio.endpoints import Address
 from bintrio.errors import HandshakeRejected
 
-RESOURCE = "/ws-api/v3?timeUnit=MICROSECOND&token=T0KEN%2FT0KEN&x=1"
+RESOURCE = "/ws-api/v3?timeUnit=MICROSECOND&token=T0KEN%2FT0KEN&x=1&bare%2FT0KEN"
+AUTHORIZATION = Address("h", 1, True, "/", f"Basic {base64.b64encode(b'T0KEN-user:T0/KEN').decode()}").headers
 
 
 def head(status_line: bytes, *headers: bytes) -> bytes:
@@ -17,8 +23,9 @@ def head(status_line: bytes, *headers: bytes) -> bytes:
 
 
 def refused(status_line: bytes, *headers: bytes, body: bytes = b"") -> HandshakeRejected:
-    error = rejection(head(status_line, *headers), RESOURCE)
-    error.body = hide_query(body, RESOURCE)
+    secrets = secrets_of(RESOURCE, AUTHORIZATION)
+    error = rejection(head(status_line, *headers), secrets)
+    error.body = hide(secrets, body)
     return error
 
 
@@ -56,6 +63,26 @@ def test_g9_no_value_of_our_query_is_repeated() -> None:
     assert "T0KEN" not in f"{error!s}{error!r}{error.headers}{error.reason}{error.body!r}{vars(error)}"
     assert error.body == b"/ws-api/v3?token=***&amp;x=1 is not here"
     assert "/***" in str(error)
+
+
+@pytest.mark.parametrize("form", [str, unquote, quote, quote_plus])
+def test_g9_no_secret_of_our_own_request_is_repeated_in_any_form(form: Callable[[str], str]) -> None:
+    said = "".join(f"{form(part)} | " for part in (RESOURCE, *AUTHORIZATION[0], "T0KEN-user:T0/KEN", "T0/KEN"))
+    error = refused(b"HTTP/1.1 404 No", f"X-Echo: {said}".encode(), f"Location: {said}".encode(), body=said.encode())
+    shown = f"{error!s}{error!r}{vars(error)}"
+    for secret in (
+        "T0KEN",
+        "T0/KEN",
+        "T0%2FKEN",
+        AUTHORIZATION[0][1].partition(" ")[2],
+        base64.b64encode(b"T0").decode()[:3],
+    ):
+        assert secret not in shown
+    assert "timeUnit=MICRO" not in shown
+
+
+def test_g9_our_own_request_is_no_excerpt() -> None:
+    assert odd_answer(b"GET /?token=T0K") == "the opening handshake was not answered properly, but with our own request"
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ def test_a_list_in_itself_is_shown() -> None:
     [
         ("wss://h:1/ws-api/v3", "wss://h:1/ws-api/v3"),
         (f"wss://bob:{SECRET}@h:1/ws", "wss://h:1/ws"),
-        (f"wss://bob:hunt/@{SECRET}@h/ws", "wss://h/ws"),
+        (f"wss://bob:hunt/@{SECRET}@h/ws", "wss://…"),
+        (f"wss://h/path@{SECRET}", "wss://…"),
         (f"wss://h/ws?token={SECRET}&a=b", "wss://h/ws?…"),
         (f"wss://h/ws?token=a@{SECRET}", "wss://…"),
         (f"wss://bob:a?{SECRET}@h/ws", "wss://…"),

@@ -16,6 +16,8 @@ _LONGEST: Final = 80  # characters of a value
 _SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*://)?", re.I)
 _END_OF_PATH: Final = re.compile(r"[?#]")
 
+_END_OF_HOST: Final = re.compile(r"[/?#]")
+
 _KEY_FILES: Final = (".pem", ".key", ".p8", ".pk8", ".der", ".txt", ".json", ".env")
 
 
@@ -33,7 +35,7 @@ def shown_url(url: str) -> str:
     found = _SCHEME.match(url)
     scheme = found[0] if found else ""
     credentials, _, place = url[len(scheme) :].rpartition("@")
-    if _END_OF_PATH.search(credentials):  # "@" or "?" is part of the secret, and which one cannot be told
+    if _END_OF_HOST.search(credentials):  # "@", "/" or "?" is part of the secret, and which one cannot be told
         return f"{scheme}…"
     path, *query = _END_OF_PATH.split(place, maxsplit=1)
     return f"{scheme}{path}?…" if query else f"{scheme}{path}"

@@ -43,7 +43,7 @@ from ._frames import (
     mask_keys,
     parse_close,
 )
-from ._handshake import MAX_HEAD, hide_query, is_http, odd_answer, read_body, rejection
+from ._handshake import MAX_HEAD, hide, is_echo, is_http, odd_answer, read_body, rejection, secrets_of
 from ._streams import close_at_once
 from ._tasks import protected, protecting
 from ._words import said
@@ -187,7 +187,7 @@ class Wire:
                 nursery.start_soon(protected, self._write, pong_written)
                 nursery.start_soon(protected, self._run_control_lane, host, resource, headers)
                 try:
-                    await self._shake_hands(resource, rejected)
+                    await self._shake_hands(secrets_of(resource, headers), rejected)
                     yield self
                 except BaseException as error:  # raised again below, outside the nursery, which would wrap it
                     failure = error
@@ -394,13 +394,15 @@ class Wire:
             self._handshake_over.set()
             await close_at_once(self._stream)  # wakes whoever reads
 
-    async def _shake_hands(self, resource: str, rejected: Callable[[HandshakeRejected], object] | None) -> None:
+    async def _shake_hands(
+        self, secrets: Sequence[bytes], rejected: Callable[[HandshakeRejected], object] | None
+    ) -> None:
         head, rest = await self._read_head()
         if head[9:12] != b"101":
-            refusal = rejection(head, resource)
+            refusal = rejection(head, secrets)
             if rejected is not None:
                 rejected(refusal)
-            refusal.body = hide_query(await self._read_body(refusal, rest), resource)
+            refusal.body = hide(secrets, await self._read_body(refusal, rest))
             raise refusal
         self._control.feed(head)
         await self._handshake_over.wait()
@@ -422,7 +424,7 @@ class Wire:
         return received[: end + 4], received[end + 4 :]
 
     def _handshake_failure(self, received: bytes) -> WireClosed:
-        violation = ProtocolViolation(odd_answer(received), raw=received[:RAW_LIMIT])
+        violation = ProtocolViolation(odd_answer(received), raw=b"" if is_echo(received) else received[:RAW_LIMIT])
         if self._end is not None:
             violation.__cause__ = self._end[2]
         self._end = None, str(violation), violation

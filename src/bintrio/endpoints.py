@@ -143,12 +143,11 @@ def _checked(url: Any) -> SplitResult:
     if not isinstance(url, str):
         kind = type(url).__name__
         raise InvalidRequest(f"endpoint must be an Endpoint or a URL string, not {kind}", field="endpoint")
-    # What urllib says of a bad URL quotes it, and where a URL is bad, its parts are not what they seem.
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        raise InvalidRequest("endpoint is not a URL: its host or port cannot be read", field="endpoint") from None
+    # What urllib says of a bad URL quotes it, and where a URL is bad, its parts are not what they seem. Raised outside,
+    # since an error within would keep urllib's as its context.
+    parts, host, port = _split(url)
+    if parts is None:
+        raise InvalidRequest("endpoint is not a URL: its host or port cannot be read", field="endpoint")
     if parts.scheme not in _DEFAULT_PORTS:
         scheme = parts.scheme if parts.scheme in {"http", "https"} else "anything else"
         raise InvalidRequest(f"endpoint must start with ws:// or wss://, not {scheme}", field="endpoint")
@@ -157,6 +156,14 @@ def _checked(url: Any) -> SplitResult:
     if not url.isprintable() or " " in url:
         raise InvalidRequest("endpoint holds a blank or a control character", field="endpoint")
     return parts
+
+
+def _split(url: str) -> tuple[SplitResult | None, str | None, int | None]:
+    try:
+        parts = urlsplit(url)
+        return parts, parts.hostname, parts.port
+    except ValueError:
+        return None, None, None
 
 
 def _address(parts: SplitResult, options: dict[str, str]) -> Address:

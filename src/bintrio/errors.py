@@ -164,7 +164,7 @@ class HandshakeRejected(BintrioError):
         status: HTTP status.
         headers: names in lower case, and values, in order.
         body: as much of the answer's body as came within the close timeout, at most 64 KiB. Where it, or a header,
-            repeats a value of our URL's query, three asterisks stand in its place.
+            repeats a value of our URL's query, or its user or password, three asterisks stand in its place.
         reason: HTTP's reason phrase; the standard one if the server gave none.
     """
 
