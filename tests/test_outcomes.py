@@ -729,6 +729,8 @@ async def test_g7_that_there_is_no_order_counts_only_when_the_clock_cannot_be_wr
                 request = await exchange.peers[0].next()
                 if request["method"] == "order.status":
                     await exchange.peers[0].refuse(request, 400, -2013, "Order does not exist.")
+                else:
+                    await exchange.peers[0].answer(request, [])
 
         nursery.start_soon(deny)
         assert await session.confirm(caught.value) is None

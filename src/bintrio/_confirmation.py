@@ -4,7 +4,8 @@
 asks and waits (`Session.confirm`).
 
 * **An order that was placed** is asked for by its client order id. order.status does not say which of several orders
-  under one id it shows, so if it shows another one, allOrders is asked as well.
+  under one id it shows, and shows none if the order was amended under another id since. So if it does not show the
+  order of the call, allOrders is asked as well.
 * **An order that was to be canceled, amended or replaced** is told by the state that it is in. A name alone is not
   enough: an order that was closed before the call left may have had the same.
 Source: "Cancel order", "Cancel and replace order" and "Order Amend Keep Priority" of the WebSocket API document.
@@ -89,16 +90,19 @@ def _placed(sent: Sent, leg: Leg) -> Inquiry[Order | None]:
         elif asked_at < sent.settled_at:
             not_before = sent.settled_at
         else:
-            return None if order is None else (yield from _placed_beside(sent, leg, order))
+            return (yield from _placed_beside(sent, leg, order))
     return None
 
 
-def _placed_beside(sent: Sent, leg: Leg, other: Order) -> Inquiry[Order | None]:
-    """The order that the call placed, if another one is shown under its client order id."""
-    is_older = not sent.is_later(other, "time")
+def _placed_beside(sent: Sent, leg: Leg, other: Order | None) -> Inquiry[Order | None]:
+    """The order that the call placed, if another one is shown under its client order id, or none."""
+    is_older = other is not None and not sent.is_later(other, "time")
+    last = other.order_id if other is not None and is_older else None
     ours: list[Order] = []
-    for order in (yield from _orders_from(sent, other.order_id if is_older else sent.seen_order_id)):
-        if order.client_order_id == leg.client_order_id and (yield from is_placed(sent, leg, order)):
+    for order in (yield from _orders_from(sent, last)):
+        # One that was reduced may have been given another id.
+        may_be_named = order.client_order_id == leg.client_order_id or leg.is_reduced(order)
+        if may_be_named and (yield from is_placed(sent, leg, order)):
             ours.append(order)
     if len(ours) > 1:
         raise Undecided(f"{len(ours)} orders go by {leg.client_order_id!r}, and each may be its")
@@ -106,7 +110,9 @@ def _placed_beside(sent: Sent, leg: Leg, other: Order) -> Inquiry[Order | None]:
 
 
 def _orders_from(sent: Sent, last: int | None) -> Inquiry[list[Order]]:
-    """The orders of the symbol after an order id; without one, those that changed since the call left."""
+    """The orders of the symbol after an order id, up to the end of the call; without an id, those that changed since
+    the call left.
+    """
     symbol = sent.request.symbol
     if last is None:
         since = None if sent.earliest is None else sent.earliest * sent.units
@@ -117,7 +123,7 @@ def _orders_from(sent: Sent, last: int | None) -> Inquiry[list[Order]]:
     for _ in range(MOST_PAGES):
         page: tuple[Order, ...] = (yield Question(question, is_vital=False)).result or ()
         orders += page
-        if len(page) < PAGE:
+        if len(page) < PAGE or any(map(sent.is_too_late, page)):
             return orders
         question = AllOrders(symbol=symbol, order_id=max(order.order_id for order in page) + 1, limit=PAGE)
     raise Undecided(f"there are more than {MOST_PAGES * PAGE:,} orders to look through")
@@ -154,12 +160,21 @@ def _is_ended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
 
 
 def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
-    """The order that the call was about: not one that was closed before it left, if a later one has its name."""
+    """The order that the call was about: not one that was closed before it left, if there is another of its name.
+
+    That may have a lower order id: amended orders can take a name that is free.
+    """
     if order.status in OPEN_STATES or sent.is_later(order, "update_time"):
         return order
-    later = yield from _orders_from(sent, order.order_id)
-    namesakes = [other for other in later if other.client_order_id == order.client_order_id]
-    return max((order, *namesakes), key=lambda each: each.order_id)
+    question = Question(OpenOrdersStatus(symbol=order.symbol), is_vital=False)
+    open_orders: tuple[Order, ...] = (yield question).result or ()
+    changed = yield from _orders_from(sent, None)
+    namesakes = [
+        other
+        for other in (*changed, *open_orders)
+        if other.client_order_id == order.client_order_id and not sent.is_too_late(other)
+    ]
+    return max((order, *namesakes), key=lambda each: (each.status in OPEN_STATES, each.update_time))
 
 
 def _amended(sent: Sent) -> Inquiry[Order | None]:
@@ -201,7 +216,7 @@ def _replaced(sent: Sent) -> Inquiry[Order | HalfReplaced | None]:
         return None
     new = yield from _single(sent)
     if new is not None and number is None and name == request.new_client_order_id:
-        old = yield from _namesake_before(sent, new)
+        old = yield from _namesake_before(sent, name, new)
     else:
         old = yield from _ended(sent, number, name)
     is_canceled = old is not None and old.status == "CANCELED" and sent.is_later(old, "update_time")
@@ -210,10 +225,10 @@ def _replaced(sent: Sent) -> Inquiry[Order | HalfReplaced | None]:
     return HalfReplaced(old_order=old, new_order=new) if new is not None or is_canceled else None
 
 
-def _namesake_before(sent: Sent, new: Order) -> Inquiry[Order | None]:
+def _namesake_before(sent: Sent, name: str | None, new: Order) -> Inquiry[Order | None]:
     """The order that was to be canceled, whose name the new one has taken, if it changed since the call left."""
     orders = yield from _orders_from(sent, None)
-    old = [order for order in orders if order.client_order_id == new.client_order_id and order.order_id < new.order_id]
+    old = [order for order in orders if order.client_order_id == name and order.order_id < new.order_id]
     return max(old, key=lambda order: order.order_id, default=None)
 
 

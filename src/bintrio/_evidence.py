@@ -7,7 +7,8 @@ closed. So an order is the one that a call placed if
 * the session made its client order id, or it is younger than the call: its time is later than the call left. Where the
   error of the clock leaves that open, its order id is above all of its symbol that were seen before the call left.
 
-Its quantity may have been reduced since; `is_reduced` tells, and order.amendments what it was.
+Its quantity may have been reduced since, and with that its client order id changed ("If not sent, one will be randomly
+generated"); `is_reduced` tells, and order.amendments what both were.
 
 **That something did not happen** counts only once the call is too late to be executed: the exchange compares the
 timestamp with ``recvWindow`` again right before the matching engine. And since queries may be behind the engine ("Data
@@ -27,7 +28,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 import msgspec
 
 from .api._base import Request
-from .api.account import Order, OrderAmendments
+from .api.account import Amendment, Order, OrderAmendments
 from .api.trading import (
     OrderListPlace,
     OrderListPlaceOco,
@@ -98,6 +99,11 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         time = self.time(record, field)
         return time is None or self.earliest is None or time >= self.earliest
 
+    def is_too_late(self, order: Order) -> bool:
+        """Whether an order came only when the call was over."""
+        time = self.time(order, "time")
+        return time is not None and time > self.settled_at
+
     def time(self, record: Any, field: str) -> int | None:
         """A time in an answer, in milliseconds; None if it did not come."""
         time = found(record, field)
@@ -127,6 +133,10 @@ class Leg(NamedTuple):
         quantity = self.fixed.get("orig_qty")
         return quantity is not None and found(order, "orig_qty") not in {None, quantity}
 
+    def was(self, change: Amendment) -> bool:
+        """Whether an order was as the call had it before it was first amended."""
+        return (change.orig_client_order_id, change.orig_qty) == (self.client_order_id, self.fixed["orig_qty"])
+
 
 def _agrees(value: Any, expected: Any, name: str) -> bool:
     if value is None:
@@ -146,9 +156,7 @@ def is_younger(sent: Sent, order: Order) -> bool:
 
 def may_be(sent: Sent, leg: Leg, order: Order) -> bool:
     """Whether an order is the one that the call placed, but for a quantity that may have been reduced."""
-    time = sent.time(order, "time")
-    is_too_late = time is not None and time > sent.settled_at
-    return not is_too_late and leg.fits(order) and is_younger(sent, order)
+    return not sent.is_too_late(order) and leg.fits(order) and is_younger(sent, order)
 
 
 class Question(NamedTuple):
@@ -187,10 +195,13 @@ def is_placed(sent: Sent, leg: Leg, order: Order) -> Inquiry[bool]:
         return True
     if not may_be(sent, leg, order):
         return False
-    if not leg.is_reduced(order):
+    if not leg.is_reduced(order) or (sent.is_id_fresh and found(order, "client_order_id") == leg.client_order_id):
         return True
-    changes = (yield Question(OrderAmendments(symbol=order.symbol, order_id=order.order_id))).result
-    return bool(changes) and bool(changes[0].orig_qty == leg.fixed["orig_qty"])
+    # Queries show the amendment when they must: it may be later than the order that they show.
+    changed_at = sent.time(order, "update_time") or 0
+    question = OrderAmendments(symbol=order.symbol, order_id=order.order_id)
+    changes = (yield Question(question, changed_at + QUERY_DELAY)).result
+    return bool(changes) and leg.was(changes[0])
 
 
 # What a call fixes of its orders
