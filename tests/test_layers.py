@@ -82,6 +82,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "_shared",
         "_heart",
         "_deadlines",
+        "_waiting",
         "_own_calls",
         "_carrier",
         "_connection",

@@ -2,10 +2,9 @@
 
 Three tasks share it. The **reader** takes messages off the wire and hands each to whom it belongs: an answer to the
 call that waits under its id, an event to its feed. It awaits nothing but bytes, so nothing that a caller or subscriber
-does can delay the next pong (G3). The **heartbeat** is a cancel scope whose deadline moves each time a pong has been
-written, or bytes came of a message that is long under way: the exchange pings every 20 s, but not within a frame. If it
-expires, the exchange went silent or our pongs do not leave, and the connection is dead either way (G4). The wire has a
-**writer** of its own; callers only queue whole frames (G6).
+does can delay the next pong (G3). The **heartbeat** ends the connection when the exchange has gone silent (`_heart`,
+G4). The **timer** tells calls that are overdue (`_deadlines`, G1). The wire has a **writer** of its own; callers only
+queue whole frames (G6).
 
 **State changes are synchronous.** A call is signed, entered under its id and queued without an await in between, and an
 answer is taken off in one step. So a caller can be cancelled only before anything happened, or while it waits for its
@@ -27,14 +26,12 @@ from typing import Final, TypeAlias
 import trio
 
 from ._carrier import Carrier
-from ._deadlines import Deadlines
 from ._envelope import Envelope, read_envelope
 from ._events import bare_event
 from ._frames import Message, Opcode
 from ._heart import Heart
 from ._holds import Hold
-from ._ids import Ids
-from ._in_flight import Call, Lost, Owed
+from ._in_flight import Call, Lost
 from ._own_calls import OwnCalls
 from ._privacy import is_private
 from ._requests import RequestId, write_request
@@ -46,6 +43,7 @@ from ._streams import close_at_once
 from ._subscriptions import Feed
 from ._tasks import past_ctrl_c, protected
 from ._throttle import CONNECT_COST, ticks
+from ._waiting import Waiting
 from ._wire import Wire, WireClosed, open_wire
 from ._words import said
 from .api._base import Json
@@ -65,10 +63,6 @@ Connect: TypeAlias = Callable[[Address], Awaitable[trio.abc.Stream]]
 
 class Ended(Exception):
     """Ended by this side since it was not needed any more; the text says why."""
-
-
-class HeldBack(Exception):
-    """The exchange refused another call with 429 or 418, in these words, so this one had to wait."""
 
 
 class Connection:
@@ -104,13 +98,10 @@ class Connection:
         self.carrier: Final = Carrier(self, self.own, shared)
         self.lost_feed: Callable[[Feed], object] = lambda _feed: None
         self._shared = shared
-        self._waiting: dict[RequestId, Call] = {}
-        self._owed = Owed()
-        self._ids = Ids(shared.ids)
+        self._waiting = Waiting(shared)
         self._idle = trio.Event()
         self._tasks = trio.CancelScope()
         self._heart = Heart(shared.settings.pong_window)
-        self._deadlines = Deadlines()
         self._is_open = False
         self._unanswered = 0  # calls in a row
         self._dropped = 0  # messages
@@ -174,12 +165,13 @@ class Connection:
                 late=self._take_late,
                 arriving=self._arriving,
             ) as self._wire:
+                self._waiting.wire = self._wire
                 self._is_open = True
                 with self._tasks:
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(protected, self._read)
                         nursery.start_soon(protected, self._watch_heart)
-                        nursery.start_soon(protected, self._deadlines.watch, self._waiting, self._wire, self._forget)
+                        nursery.start_soon(protected, self._watch_deadlines)
                         if await self._become_ready(make_ready):
                             task_status.started()
         finally:
@@ -216,14 +208,7 @@ class Connection:
             self._shared.counters.losses += 1
             logger.warning("connection %d was lost: %s", self.number, said(cause))
         self.is_due.set()
-        for call in self._waiting.values():
-            # Taken back, since a wire that closes in good order writes what is queued: it may go out elsewhere (G7).
-            is_sent = not self._wire.withdraw(call.outgoing)
-            call.is_sent |= is_sent
-            self._write_off(call, is_sent=is_sent)
-            self._owed.add(call)
-            call.answer[0].send_nowait(Lost(cause, is_sent=is_sent))
-        self._waiting.clear()
+        self._waiting.lose(cause)
         self._idle.set()
         self.carrier.end(said(cause))
         self._tasks.cancel()
@@ -235,12 +220,7 @@ class Connection:
                 self._held_by = hold
                 self._opening.cancel()
             return
-        for call in list(self._waiting.values()):
-            if (hold.scope == "everything" or call.cost.orders) and self._wire.withdraw(call.outgoing):
-                # It waits for its turn again, with the others.
-                del self._waiting[call.wire_id]
-                self._write_off(call, is_sent=False)
-                call.answer[0].send_nowait(Lost(HeldBack(hold.message), is_sent=False))
+        self._waiting.hold_back(hold)
         self._note_idle()
 
     def give_notice(self) -> None:
@@ -283,8 +263,8 @@ class Connection:
         """
         patience = self._shared.settings.drain_timeout
         with trio.move_on_after(patience):
-            await self._until(lambda: not self._waiting)
-        is_drained = not self._waiting
+            await self._until(lambda: not self._waiting.calls)
+        is_drained = not self._waiting.calls
         await self._until(lambda: not self.carrier.feeds)
         self.end(
             Ended("it was replaced" if is_drained else f"it was replaced, and did not answer within {patience:g} s")
@@ -314,6 +294,9 @@ class Connection:
     async def _watch_heart(self) -> None:
         self.end(await self._heart.stop(self._wire))
 
+    async def _watch_deadlines(self) -> None:
+        await self._waiting.deadlines.watch(self._waiting.calls, self._wire, self._forget)
+
     def _pong_written(self) -> None:
         self.last_heard = self._shared.now()
         self._heart.beat()
@@ -331,7 +314,7 @@ class Connection:
     @property
     def in_flight(self) -> int:
         """How many calls wait for their answer."""
-        return len(self._waiting)
+        return len(self._waiting.calls)
 
     @property
     def backlog(self) -> int:
@@ -374,27 +357,15 @@ class Connection:
     def _send(self, call: Call, local: float) -> None:
         if self.cause is not None:
             raise Lost(self.cause, is_sent=False)
-        call.wire_id = wire_id = self._ids.own() if call.id is None else self._id_for(call.api.name, call.id)
-        data = write_request(wire_id, call.api.name, self._authenticated(call, local))
+        call.wire_id = self._waiting.id_for(call)
+        data = write_request(call.wire_id, call.api.name, self._authenticated(call, local))
         try:
             # What follows answers that came together is collected, and leaves together.
-            call.outgoing = self._wire.send_nowait(data, at_once=not self._waiting)
+            call.outgoing = self._wire.send_nowait(data, at_once=not self._waiting.calls)
         except WireClosed as closed:
             self.end(closed)
             raise Lost(closed, is_sent=False) from None
-        if wire_id == call.id:
-            self._ids.note(wire_id)
-        call.arrived_before = self._wire.arrived
-        call.charge = self._shared.ledger.charge(call.cost, int(local * 1000))
-        call.answer = self._shared.take_channel()
-        self._waiting[wire_id] = call
-        if call.deadline < self._deadlines.earliest:
-            self._deadlines.advance(call.deadline)
-
-    def _id_for(self, method: str, chosen: RequestId) -> RequestId:
-        if chosen in self._waiting:
-            raise InvalidRequest(f"{method}: id {chosen!r} is in flight already", field="id")
-        return self._ids.unused(chosen)
+        self._waiting.enter(call, local)
 
     def _authenticated(self, call: Call, local: float) -> dict[str, Json]:
         if not call.api.signed:
@@ -412,29 +383,11 @@ class Connection:
 
     @trio.lowlevel.enable_ki_protection
     def _forget(self, call: Call) -> None:
-        # Its id may be another call's by now, if its user chose it and it never left.
-        if self._waiting.get(call.wire_id) is not call:
-            call.take_unheard(self.last_heard)
-            return
-        del self._waiting[call.wire_id]
+        self._waiting.forget(call, self.last_heard)
         self._note_idle()
-        if self._wire.withdraw(call.outgoing):
-            self._write_off(call, is_sent=False)
-            return
-        call.is_sent = True
-        self._owed.add(call)
-
-    def _write_off(self, call: Call, *, is_sent: bool) -> None:
-        ledger = self._shared.ledger
-        if is_sent:
-            ledger.settle(call.charge, (), ticks())
-        else:
-            ledger.cancel(call.charge)
-            if call.wire_id == call.id:
-                self._ids.give_back(call.wire_id)
 
     def _note_idle(self) -> None:
-        if not self._waiting:
+        if not self._waiting.calls:
             self._idle.set()
 
     # What comes in
@@ -463,9 +416,10 @@ class Connection:
 
     def _take_reply(self, request_id: RequestId, envelope: Envelope) -> None:
         self._unanswered = 0
-        call = self._waiting.pop(request_id, None)
+        calls = self._waiting.calls
+        call = calls.pop(request_id, None)
         if call is None:
-            self._owed.take(envelope, self._shared.now())
+            self._waiting.owed.take(envelope, self._shared.now())
             self._shared.counters.dropped_replies += 1
             self._shared.ledger.record(envelope.rate_limits, ticks())
         else:
@@ -475,7 +429,8 @@ class Connection:
                 with suppress(ProtocolViolation):  # the caller, who decodes the same result, raises it
                     accept(envelope)
             call.answer[0].send_nowait(envelope)
-            self._note_idle()
+            if not calls:
+                self._idle.set()
         if envelope.status != 200:
             self._shared.throttle.take_answer(f"connection {self.number}", envelope)
 
@@ -505,7 +460,7 @@ class Connection:
         for message in messages:
             with suppress(ProtocolViolation):
                 envelope = read_envelope(message.payload)
-                self._owed.take(envelope, self._shared.now())
+                self._waiting.owed.take(envelope, self._shared.now())
                 if not envelope.event and envelope.status != 200:
                     self._shared.throttle.take_answer(f"connection {self.number}", envelope)
 
