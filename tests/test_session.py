@@ -915,13 +915,13 @@ async def test_leaving_is_bounded_by_the_close_timeout(autojump_clock: MockClock
 @pytest.mark.parametrize(
     ("argument", "value", "complaint"),
     [
-        ("request_timeout", 0, "request_timeout must be a positive number of seconds, not 0"),
-        ("connect_timeout", "1", "connect_timeout must be a positive number of seconds, not '1'"),
+        ("request_timeout", 0, "request_timeout must be a positive number of seconds, not int 0"),
+        ("connect_timeout", "1", "connect_timeout must be a positive number of seconds, not str '1'"),
         ("close_timeout", True, "close_timeout must be a positive number"),
         ("pong_window", math.nan, "pong_window must be a positive number"),
         ("drain_timeout", math.inf, "drain_timeout must be finite"),
         ("max_message_size", 0.5, "max_message_size must be a positive int"),
-        ("time_unit", "s", "time_unit must be 'ms' or 'us', not 's'"),
+        ("time_unit", "s", "time_unit must be 'ms' or 'us', not str 's'"),
         ("key", "secret", "key must be an Ed25519Key, HmacKey or RsaKey, not str"),
     ],
 )
@@ -961,7 +961,7 @@ async def test_calls_that_cannot_be_right_are_refused_before_sending(autojump_cl
         with pytest.raises(InvalidRequest, match="user data needs a key, not NoneType"):
             async with session.user_data():
                 raise AssertionError
-        with pytest.raises(InvalidRequest, match="buffer must be a positive int, not 0"):
+        with pytest.raises(InvalidRequest, match="buffer must be a positive int, not int 0"):
             async with session.user_data(HMAC, buffer=0):
                 raise AssertionError
         with pytest.raises(InvalidRequest, match="id must be a str of 1 to 36 characters"):
