@@ -428,6 +428,19 @@ def test_g10_positions_beyond_the_known_ones_are_kept() -> None:
             decoded("depth", book | {"bids": wrong})
 
 
+def test_g10_the_only_field_that_must_come_may_be_the_one_that_does_not() -> None:
+    average = decoded("avgPrice", {"price": "1.50", "closeTime": 5})
+    assert (average.missing_fields, average.price) == (("mins",), Decimal("1.50"))
+    with pytest.raises(ProtocolViolation, match=r"^avgPrice: AveragePrice came without `mins`"):
+        _ = average.mins
+    rules = decoded("executionRules", {"symbolRules": [{"symbol": "BTCUSDT", "rules": [{"bidLimitMultUp": "1.5"}]}]})
+    (rule,) = rules.symbol_rules[0].rules
+    assert rule.missing_fields == ("rule_type",)
+    for nothing in ({}, {"new": 1}):
+        with pytest.raises(ProtocolViolation, match="Object missing required field `mins`"):
+            decoded("avgPrice", nothing)
+
+
 @pytest.mark.parametrize("count", range(6, 12))
 def test_g10_what_lacks_positions_is_written_by_msgspec_too(count: int) -> None:
     sent = json.loads((EXAMPLES / "klines" / "response.json").read_bytes())["result"][0][:count]

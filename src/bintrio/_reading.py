@@ -5,7 +5,7 @@ cheapest way to find out. What does not fit is read once more by parts, each par
 
 * A field that is not known is kept as JSON, in ``unknown_fields`` of its record; so is a position of an array.
 * A field that did not come is in ``missing_fields`` of its record (`api._missing`). At least half of those that a
-  record must have have to be there, its tag among them.
+  record must have have to be there, its tag among them; of one that must have a single field, any other will do.
 * A filter of an unknown type, or in an unknown shape, becomes an `UnknownFilter`.
 * A value of the wrong type is an error, wherever it is.
 
@@ -207,14 +207,16 @@ def _required(known: Any) -> tuple[str, ...]:
     return (tag_field, *names) if tag_field else tuple(names)
 
 
-def _is_missing(required: Sequence[str], came: Collection[str]) -> bool:
-    """Whether something is missing.
+def _is_missing(required: Sequence[str], came: Collection[str], *, is_known: bool) -> bool:
+    """Whether something is missing of what ``came``; ``is_known`` if that has any field that is documented.
 
     Raises:
         ValidationError: it is more than half.
     """
     missing = [name for name in required if name not in came]
-    if 2 * len(missing) > len(required):
+    # Where a record needs one field only, others tell that it is that record.
+    is_another = 2 * len(missing) > len(required) and not (len(required) == 1 and is_known)
+    if is_another:
         raise msgspec.ValidationError(f"Object missing required field `{missing[0]}`")
     return bool(missing)
 
@@ -239,9 +241,10 @@ def _by_fields(known: Any, asked: Any, method: str) -> Read:
                 fields[python_name] = _at(f".{name}", read_field, part)
             elif name != tag_field:
                 unknown[name] = part
+        is_missing = _is_missing(required, parts, is_known=bool(fields))
         if unknown:
             fields["unknown_fields"] = _encode(unknown)
-        return incomplete(record, method, fields) if _is_missing(required, parts) else record(**fields)
+        return incomplete(record, method, fields) if is_missing else record(**fields)
 
     return read
 
@@ -260,7 +263,7 @@ def _by_positions(record: type[Row], method: str) -> Read:
         beyond = items[len(fields) :]
         if beyond:
             values["unknown_fields"] = _encode(beyond)
-        is_missing = _is_missing(required, [name for (name, _, _), _ in came])
+        is_missing = _is_missing(required, [name for (name, _, _), _ in came], is_known=False)
         return incomplete(record, method, values) if is_missing or beyond else record(**values)
 
     return read
