@@ -11,7 +11,6 @@ import msgspec
 
 from bintrio._methods import Methods
 from bintrio.api._base import Request, catalogue, python_name
-from bintrio.sandbox import answered_methods
 
 TARGET: Final = Path(__file__).parent.parent / "docs" / "methods.md"
 SECTIONS: Final = {
@@ -29,12 +28,11 @@ HEAD: Final = """\
 
 Every method of the exchange's WebSocket API, in the order of its document. Parameters are given by name; those in
 bold are required. Where a result has several shapes, the parameters decide which one comes, and a type checker knows
-it where they do. "0 on success" means that the weight is given back when the call succeeds. What the sandbox cannot
-compute yet, it refuses as the exchange refuses an unknown method (-1020).
+it where they do. "0 on success" means that the weight is given back when the call succeeds. The sandbox answers all
+of them.
 """
 COLUMNS: Final = (
-    "| method | Python | parameters | weight | security | result | sandbox |\n"
-    "| --- | --- | --- | --- | --- | --- | --- |\n"
+    "| method | Python | parameters | weight | security | result |\n| --- | --- | --- | --- | --- | --- |\n"
 )
 
 
@@ -60,7 +58,6 @@ def row(request_type: type[Request[Any]]) -> str:
         weight(request_type),
         api.security,
         f"`{shape(api.result)}`".replace("|", "\\|"),
-        "yes" if api.name in answered_methods() else "not yet",
     )
     return f"| {' | '.join(cells)} |\n"
 

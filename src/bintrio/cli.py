@@ -387,7 +387,7 @@ async def _serve_until_told(host: str, port: int, *, tls: bool, cert_out: Path |
 
 async def _serve(host: str, port: int, *, tls: bool, cert_out: Path | None) -> None:
     funds = trader()
-    account = _OpenAccount(funds.uid, funds.balances, maker_rate=funds.maker_rate, taker_rate=funds.taker_rate)
+    account = _OpenAccount(funds.uid, funds.balances, commissions=funds.commissions)
     with tempfile.TemporaryDirectory(prefix="bintrio-sandbox-") as folder:
         key_file = _write(Path(folder, "ed25519.pem"), account.private_key())
         async with open_sandbox(host=host, port=port, tls=tls, accounts=[account], start_time_ms=None) as running:

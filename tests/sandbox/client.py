@@ -91,6 +91,7 @@ CONDITIONAL = {
     "trailingTime",
     "preventedMatchId",
     "preventedQuantity",
+    "sors",
 }
 """Fields that some orders have and others have not."""
 

@@ -7,8 +7,7 @@
 It listens on loopback TCP, with TLS on request, and hands out in-memory streams. All its time is trio's, so under
 `trio.testing.MockClock` a day passes at once; there, use ``listen=False`` and `Sandbox.connect`.
 
-What it does not do yet: stop, trailing, iceberg and pegged orders, which are refused as not supported for the symbol;
-self-trade prevention; order lists and smart order routing, whose methods answer -1020 (`answered_methods`).
+It answers every method of the catalogue.
 """
 
 from __future__ import annotations
@@ -36,7 +35,6 @@ from bintrio.endpoints import Address, Endpoint
 from .exchange.auth import SandboxAccount
 from .exchange.exchange import Exchange
 from .exchange.limits import Limits
-from .exchange.methods import functions
 from .exchange.orders import Order
 from .exchange.symbols import SYMBOLS, Symbol
 from .exchange.units import MILLISECOND, SECOND
@@ -91,7 +89,6 @@ __all__ = [
     "Symbol",
     "Timeout",
     "UnknownIdReply",
-    "answered_methods",
     "open_sandbox",
     "trader",
 ]
@@ -109,11 +106,6 @@ def trader(uid: int = _TRADER_UID) -> SandboxAccount:
     balances = {"BTC": Decimal(100), "ETH": Decimal(1_000), "BNB": Decimal(1_000), "USDT": Decimal(1_000_000)}
     rate = Decimal("0.001")
     return SandboxAccount(uid, balances, maker_rate=rate, taker_rate=rate)
-
-
-def answered_methods() -> frozenset[str]:
-    """The exchange's names of the methods that a sandbox answers; to all others it says -1020, as to unknown ones."""
-    return frozenset(functions)
 
 
 class Sandbox:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from bintrio.api._values import OrderType, Side
 from bintrio.sandbox.exchange.book import Book
-from bintrio.sandbox.exchange.orders import NOTHING, Order
+from bintrio.sandbox.exchange.orders import NOTHING, Order, Trade
 
 _ids = count(1)
 
@@ -55,11 +56,16 @@ def asks(book: Book) -> list[Any]:
 
 
 def preview(book: Book, taker: Order) -> tuple[Any, ...]:
-    return book.preview(taker)
+    return book.preview(taker)[:2]
+
+
+def match(book: Book, taker: Order) -> Iterator[Trade]:
+    while taker.remaining and (maker := book.meet(taker)) is not None:
+        yield book.trade(taker, maker, min(maker.visible, taker.remaining), 7)
 
 
 def traded(book: Book, taker: Order) -> list[tuple[Any, ...]]:
-    return [(trade.maker.order_id, trade.price, trade.quantity) for trade in book.match(taker, 7)]
+    return [(trade.maker.order_id, trade.price, trade.quantity) for trade in match(book, taker)]
 
 
 def test_levels_are_shown_best_first_and_added_up() -> None:
@@ -135,7 +141,7 @@ def test_a_preview_says_what_matching_then_does(offers: list[tuple[int, int]], p
     book = book_of(*(order("SELL", ask, size) for ask, size in offers))
     taker = order("BUY", price, quantity)
     expected = preview(book, taker)
-    trades = list(book.match(taker, 0))
+    trades = list(match(book, taker))
     assert expected == (sum((t.quantity for t in trades), NOTHING), sum((t.amount for t in trades), NOTHING))
 
 

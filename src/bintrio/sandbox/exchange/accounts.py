@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
-from bintrio.api.account import Balance
+from bintrio.api._orders import OrderList as ListRecord
+from bintrio.api.account import Balance, PreventedMatch
 from bintrio.api.events import AssetBalance
 
+from .commissions import Commissions, Rates
 from .orders import NOTHING, Execution, Order, eight_decimals, snapshot
 from .refusals import client_order_id_differs, no_such_order, order_refused
 
@@ -36,13 +39,18 @@ class Account:
     Args:
         uid: its number.
         balances: what it has of each asset.
-        maker_rate: commission on what it gets as the maker, as a fraction.
-        taker_rate: commission on what it gets as the taker, as a fraction.
+        maker_rate: standard commission on what it gets as the maker, as a fraction.
+        taker_rate: standard commission on what it gets as the taker, as a fraction.
+        commissions: all rates, instead of those two.
+        trade_group_id: accounts of one group do not trade with each other if their orders say so; -1 is no group.
 
     Attributes:
         orders: all its orders by order id.
         history: its orders by symbol, in the order of their ids.
         executions: its side of each trade by symbol, in the order of the trades.
+        allocations: what smart order routing handed to it, by symbol.
+        prevented: matches of its orders that self-trade prevention kept from happening, by symbol.
+        lists: its order lists by id, as they stand.
         updated_at: when its balances last changed, in microseconds.
     """
 
@@ -53,13 +61,18 @@ class Account:
         *,
         maker_rate: Decimal = NOTHING,
         taker_rate: Decimal = NOTHING,
+        commissions: Commissions | None = None,
+        trade_group_id: int = -1,
     ) -> None:
         self.uid = uid
-        self.maker_rate = maker_rate
-        self.taker_rate = taker_rate
+        self.commissions = commissions or Commissions(standard=Rates(maker_rate, taker_rate))
+        self.trade_group_id = trade_group_id
         self.orders: dict[int, Order] = {}
         self.history: defaultdict[str, list[Order]] = defaultdict(list)
         self.executions: defaultdict[str, list[Execution]] = defaultdict(list)
+        self.allocations: defaultdict[str, list[Execution]] = defaultdict(list)
+        self.prevented: defaultdict[str, list[PreventedMatch]] = defaultdict(list)
+        self.lists: dict[int, ListRecord] = {}
         self.updated_at = 0
         self._holdings = {asset: Holding(free=amount) for asset, amount in balances.items()}
         self._by_client_id: defaultdict[tuple[str, str], list[Order]] = defaultdict(list)
@@ -174,20 +187,45 @@ class Account:
         """Orders that can still trade, oldest first."""
         return (order for order in self._open.values() if symbol in {None, order.symbol})
 
+    def keep(self, execution: Execution) -> None:
+        """Take note of its side of a trade, or of an allocation."""
+        kept = self.executions if execution.allocation_id is None else self.allocations
+        kept[execution.order.symbol].append(execution)
+
+    # Order lists
+
+    def keep_list(self, record: ListRecord) -> None:
+        """Take note of how a list stands."""
+        self.lists[record.order_list_id] = record
+
+    def open_lists(self) -> Iterator[ListRecord]:
+        """Lists that have an open order, oldest first."""
+        return (record for record in self.lists.values() if record.list_order_status != "ALL_DONE")
+
+    def list_named(self, client_order_id: str) -> ListRecord | None:
+        """The list that took a list client order id last."""
+        return next((one for one in reversed(self.lists.values()) if one.list_client_order_id == client_order_id), None)
+
     # Copies
 
     def copy(self) -> Account:
         """An account of its own that stands as this one does."""
-        twin = Account(self.uid, {}, maker_rate=self.maker_rate, taker_rate=self.taker_rate)
+        twin = Account(self.uid, {}, commissions=self.commissions, trade_group_id=self.trade_group_id)
         for order in self.orders.values():
             twin.update(snapshot(order))
-        for symbol, executions in self.executions.items():
-            twin.executions[symbol] = [*executions]
+        for own, copied in zip(self.journals, twin.journals, strict=True):
+            copied.update({symbol: [*kept] for symbol, kept in own.items()})
+        twin.lists = {**self.lists}
         for name, orders in self._by_client_id.items():
             # In the order in which they took the name, which is not that of their ids where one was renamed.
             twin._by_client_id[name] = [twin.orders[order.order_id] for order in orders]
         twin.set_holdings({asset: holding.copy() for asset, holding in self._holdings.items()}, self.updated_at)
         return twin
+
+    @property
+    def journals(self) -> tuple[defaultdict[str, list[Any]], ...]:
+        """What only ever grows, by symbol."""
+        return self.executions, self.allocations, self.prevented
 
     def update(self, order: Order) -> None:
         """Let an order stand as this snapshot of it does."""

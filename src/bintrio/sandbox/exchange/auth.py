@@ -29,6 +29,7 @@ from bintrio._signing import Ed25519Key, HmacKey, RsaKey
 from bintrio.api._base import number
 
 from . import refusals
+from .commissions import Commissions, Rates
 from .orders import NOTHING
 from .units import MILLISECOND, SECOND, as_microseconds
 
@@ -48,6 +49,8 @@ class SandboxAccount:
         balances: what it starts with.
         maker_rate: commission as the maker, as a fraction.
         taker_rate: commission as the taker, as a fraction.
+        commissions: all commission rates, instead of those two.
+        trade_group_id: accounts of one group do not trade with each other if their orders say so; -1 is no group.
 
     Raises:
         InvalidRequest: a balance or rate is no number that is not negative.
@@ -60,12 +63,15 @@ class SandboxAccount:
         *,
         maker_rate: Decimal = NOTHING,
         taker_rate: Decimal = NOTHING,
+        commissions: Commissions | None = None,
+        trade_group_id: int = -1,
     ) -> None:
         self.uid: Final = uid
         # Ints and text are given by those who do not check types.
         self.balances: Final = {asset: number("balances", amount) for asset, amount in balances.items()}
-        self.maker_rate: Final = number("maker_rate", maker_rate)
-        self.taker_rate: Final = number("taker_rate", taker_rate)
+        standard = Rates(number("maker_rate", maker_rate), number("taker_rate", taker_rate))
+        self.commissions: Final = commissions or Commissions(standard=standard)
+        self.trade_group_id: Final = trade_group_id
 
     def __repr__(self) -> str:
         return f"SandboxAccount(uid={self.uid})"

@@ -1,8 +1,10 @@
 """One symbol's order book: price-time priority.
 
 A level is a price with its orders, oldest first (a `dict` keeps the order of insertion, and gives up any of them at
-once). Prices of a side are kept sorted, so the best is at one end: the last bid, the first ask. A trade happens at the
-maker's price.
+once), and what they add up to, so that no question about a level needs its orders. Prices of a side are kept sorted,
+so the best is at one end: the last bid, the first ask. A trade happens at the maker's price.
+
+An iceberg order shows a part at a time; when that has traded, the next part goes to the end of the level.
 """
 
 from __future__ import annotations
@@ -11,8 +13,23 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
+from typing import NamedTuple
 
-from .orders import NOTHING, Order, Trade, eight_decimals
+from .orders import ZERO, Order, Trade, eight_decimals
+
+
+class Preview(NamedTuple):
+    """What an incoming order would trade at once.
+
+    Attributes:
+        quantity: of the base asset.
+        amount: of the quote asset.
+        is_short: whether the book runs out before the order does.
+    """
+
+    quantity: Decimal
+    amount: Decimal
+    is_short: bool
 
 
 class Book:
@@ -33,8 +50,11 @@ class Book:
         self._bids = _Side(best=-1)
         self._asks = _Side(best=0)
 
+    # Orders
+
     def add(self, order: Order) -> None:
         """Put an order at the end of its level."""
+        order.shown = min(order.iceberg_quantity, order.remaining)
         self._side(order).add(order)
         self.update_id += 1
 
@@ -43,47 +63,66 @@ class Book:
         self._side(order).remove(order)
         self.update_id += 1
 
-    def match(self, taker: Order, now: int) -> Iterator[Trade]:
-        """Trade an incoming order against the book, best price first, oldest order first.
+    def reduce(self, order: Order, quantity: Decimal) -> None:
+        """An order that stays on the book is for so much less now; of an iceberg order the hidden part goes first."""
+        before = order.visible if order.iceberg_quantity else order.remaining + quantity
+        if order.iceberg_quantity:
+            order.shown = min(order.shown, order.remaining)
+        self._side(order).level(order).reduce(quantity, before - order.visible)
+        self.update_id += 1
 
-        Both orders are filled before each trade is handed out, and a maker that is done is off the book. What is left
-        of the taker is the caller's to add or to end.
-        """
-        opposite = self._opposite(taker)
-        while taker.remaining and (maker := opposite.best()) is not None and taker.crosses(maker.price):
-            quantity = min(maker.remaining, taker.remaining)
-            taker.fill(maker.price, quantity, now)
-            maker.fill(maker.price, quantity, now)
-            self.update_id += 1
-            self.last_price = maker.price
-            if not maker.remaining:
-                opposite.remove(maker)
-            yield Trade(maker, maker.price, quantity)
+    # Matching
 
-    def preview(self, taker: Order) -> tuple[Decimal, Decimal]:
-        """What an incoming order would trade at once: the base quantity and the quote amount."""
-        quantity = amount = NOTHING
-        for price, offered in self._opposite(taker).levels():
-            wanted = self._affordable(taker, price, amount) if taker.quote_quantity else taker.remaining - quantity
-            if not wanted or not taker.crosses(price):
-                break
-            traded = min(offered, wanted)
-            quantity += traded
-            amount += traded * price
-        return quantity, amount
+    def meet(self, taker: Order) -> Order | None:
+        """The order that an incoming one would trade with next, if any."""
+        maker = self._opposite(taker).best()
+        return maker if maker is not None and taker.crosses(maker.limit) else None
 
-    def _affordable(self, taker: Order, price: Decimal, spent: Decimal) -> Decimal:
-        """Whole steps that the rest of a quote amount pays for."""
-        affordable = (taker.quote_quantity - spent) / price
-        return affordable // self._step * self._step if self._step else eight_decimals(affordable)
+    def trade(self, taker: Order, maker: Order, quantity: Decimal, now: int) -> Trade:
+        """Let both orders trade; a maker that is done leaves the book. The rest of the taker is the caller's to add."""
+        price = maker.limit
+        taker.fill(price, quantity, now)
+        maker.fill(price, quantity, now)
+        self.update_id += 1
+        self.last_price = price
+        self._opposite(taker).trade(maker, quantity)
+        return Trade(maker, price, quantity)
+
+    def preview(self, taker: Order) -> Preview:
+        """What an incoming order would trade at once."""
+        return self.preview_of(self.offers(taker), taker)
+
+    def offers(self, taker: Order) -> Iterator[tuple[Decimal, Decimal]]:
+        """Price and quantity of each level on the other side, hidden parts included, best first, up to its limit."""
+        for price, level in self._opposite(taker).levels():
+            if not taker.crosses(price):
+                return
+            yield price, level.total
+
+    def makers(self, taker: Order) -> Iterator[Order]:
+        """The orders on the other side, in the order in which an incoming order meets them, up to its limit."""
+        for price, level in self._opposite(taker).levels():
+            if not taker.crosses(price):
+                return
+            yield from level.orders.values()
+
+    def preview_of(self, offers: Iterator[tuple[Decimal, Decimal]], taker: Order) -> Preview:
+        """What an incoming order would trade with these offers, prices and quantities, at once."""
+        return _total(offers, taker, self._step)
+
+    # Levels
+
+    def price_level(self, *, of_bids: bool, depth: int) -> Decimal | None:
+        """The price of a level, 0 being the best."""
+        return (self._bids if of_bids else self._asks).price(depth)
 
     def bids(self, limit: int | None = None) -> list[tuple[Decimal, Decimal]]:
-        """Price and quantity of each level of the buyers, best first."""
-        return list(islice(self._bids.levels(), limit))
+        """Price and visible quantity of each level of the buyers, best first."""
+        return [(price, level.visible) for price, level in islice(self._bids.levels(), limit)]
 
     def asks(self, limit: int | None = None) -> list[tuple[Decimal, Decimal]]:
-        """Price and quantity of each level of the sellers, best first."""
-        return list(islice(self._asks.levels(), limit))
+        """Price and visible quantity of each level of the sellers, best first."""
+        return [(price, level.visible) for price, level in islice(self._asks.levels(), limit)]
 
     def _side(self, order: Order) -> _Side:
         return self._bids if order.is_buy else self._asks
@@ -92,32 +131,104 @@ class Book:
         return self._asks if order.is_buy else self._bids
 
 
+def _total(offers: Iterator[tuple[Decimal, Decimal]], taker: Order, step: Decimal) -> Preview:
+    quantity = amount = ZERO
+    by_amount = bool(taker.quote_quantity)
+    is_short = False
+    for price, offered in offers:
+        wanted = _affordable(taker.quote_quantity - amount, price, step) if by_amount else taker.remaining - quantity
+        traded = min(offered, wanted)
+        quantity += traded
+        amount += traded * price
+        is_short = wanted > offered
+        if not is_short:
+            break
+    return Preview(quantity, amount, is_short)
+
+
+def _affordable(amount: Decimal, price: Decimal, step: Decimal) -> Decimal:
+    """Whole steps that an amount pays for."""
+    affordable = amount / price
+    return affordable // step * step if step else eight_decimals(affordable)
+
+
+class _Level:
+    """The orders at one price.
+
+    Attributes:
+        total: what is left of them.
+        visible: what the book shows of that.
+    """
+
+    __slots__ = ("orders", "total", "visible")
+
+    def __init__(self) -> None:
+        self.orders: dict[int, Order] = {}
+        self.total = ZERO
+        self.visible = ZERO
+
+    def reduce(self, total: Decimal, visible: Decimal) -> None:
+        self.total -= total
+        self.visible -= visible
+
+
 class _Side:
     """Bids or asks; ``best`` is where in the ascending prices the best one is: 0 or -1."""
 
     def __init__(self, best: int) -> None:
         self._best = best
         self._prices: list[Decimal] = []
-        self._levels: dict[Decimal, dict[int, Order]] = {}
+        self._levels: dict[Decimal, _Level] = {}
+
+    def level(self, order: Order) -> _Level:
+        return self._levels[order.limit]
 
     def add(self, order: Order) -> None:
-        if order.price not in self._levels:
-            insort(self._prices, order.price)
-            self._levels[order.price] = {}
-        self._levels[order.price][order.order_id] = order
+        level = self._levels.get(order.limit)
+        if level is None:
+            insort(self._prices, order.limit)
+            level = self._levels[order.limit] = _Level()
+        level.orders[order.order_id] = order
+        level.total += order.remaining
+        level.visible += order.visible
 
     def remove(self, order: Order) -> None:
-        level = self._levels[order.price]
-        del level[order.order_id]
-        if not level:
-            del self._levels[order.price]
-            del self._prices[bisect_left(self._prices, order.price)]
+        level = self._levels[order.limit]
+        del level.orders[order.order_id]
+        level.reduce(order.remaining, order.visible)
+        self._tidy(order.limit, level)
+
+    def trade(self, maker: Order, quantity: Decimal) -> None:
+        level = self._levels[maker.limit]
+        level.reduce(quantity, quantity)
+        if not maker.remaining:
+            del level.orders[maker.order_id]
+            self._tidy(maker.limit, level)
+        elif maker.iceberg_quantity:
+            maker.shown -= quantity
+            if not maker.shown:
+                self._show_next(level, maker)
+
+    def _show_next(self, level: _Level, maker: Order) -> None:
+        maker.shown = min(maker.iceberg_quantity, maker.remaining)
+        level.visible += maker.shown
+        level.orders[maker.order_id] = level.orders.pop(maker.order_id)
+
+    def _tidy(self, price: Decimal, level: _Level) -> None:
+        if not level.orders:
+            del self._levels[price]
+            del self._prices[bisect_left(self._prices, price)]
 
     def best(self) -> Order | None:
         if not self._prices:
             return None
-        return next(iter(self._levels[self._prices[self._best]].values()))
+        return next(iter(self._levels[self._prices[self._best]].orders.values()))
 
-    def levels(self) -> Iterator[tuple[Decimal, Decimal]]:
+    def price(self, depth: int) -> Decimal | None:
+        if depth >= len(self._prices):
+            return None
+        return self._prices[-1 - depth if self._best else depth]
+
+    def levels(self) -> Iterator[tuple[Decimal, _Level]]:
         for price in reversed(self._prices) if self._best else iter(self._prices):
-            yield price, sum((order.remaining for order in self._levels[price].values()), NOTHING)
+            yield price, self._levels[price]

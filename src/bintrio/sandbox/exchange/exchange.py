@@ -12,7 +12,7 @@ Source: the WebSocket API document.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -23,7 +23,8 @@ from bintrio._json import write_event, write_reply
 from bintrio._requests import RequestId
 from bintrio.api._base import Api, Request, catalogue
 from bintrio.api._values import RateLimit
-from bintrio.api.events import EventStreamTerminated, ExecutionReport, KnownEvent
+from bintrio.api.events import EventStreamTerminated, KnownEvent
+from bintrio.api.filters import Filter
 from bintrio.api.trading import OrderPlace
 
 from . import refusals
@@ -94,6 +95,8 @@ class Exchange:
     Args:
         symbols: what is traded.
         limits: how often.
+        exchange_filters: filters on all orders of an account, and on assets.
+        routes: the symbols among whose books orders may be routed, for each base asset.
 
     Attributes:
         engine: books and accounts.
@@ -102,14 +105,24 @@ class Exchange:
         replicas: the accounts as queries see them.
     """
 
-    def __init__(self, symbols: Iterable[Symbol], limits: Limits) -> None:
-        self.engine: Final = MatchingEngine(symbols)
+    def __init__(
+        self,
+        symbols: Iterable[Symbol],
+        limits: Limits,
+        *,
+        exchange_filters: Sequence[Filter] = (),
+        routes: Iterable[Sequence[str]] = (),
+    ) -> None:
+        self.engine: Final = MatchingEngine(
+            symbols, exchange_filters=exchange_filters, routes=routes, is_followed=self._is_followed
+        )
         self.keyring: Final = Keyring()
         self.sessions: Final[set[Session]] = set()
         self.limits: Final = limits
         self.replicas: Final = Replicas(self.engine.accounts)
         self._addresses: dict[str, AddressBudget] = {}
         self._order_budgets: dict[int, OrderBudget] = {}
+        self._credits = {"placed": 1, "taken": -limits.taker_credit, "made": -limits.maker_credit}
         self._deliveries: list[Delivery] = []
 
     @in_exact
@@ -121,7 +134,12 @@ class Exchange:
         """
         if account.uid in self.engine.accounts:
             raise ValueError(f"there is an account with uid {account.uid} already")
-        opened = Account(account.uid, account.balances, maker_rate=account.maker_rate, taker_rate=account.taker_rate)
+        opened = Account(
+            account.uid,
+            account.balances,
+            commissions=account.commissions,
+            trade_group_id=account.trade_group_id,
+        )
         self.engine.accounts[account.uid] = opened
         self.replicas.open_account(opened)
         self.keyring.add(account)
@@ -257,27 +275,23 @@ class Exchange:
         for number in session.take_ended():
             self._deliver(session, number, EventStreamTerminated(event_time=now))
 
+    def _is_followed(self, uid: int) -> bool:
+        return any(session.subscription_to(uid) is not None for session in self.sessions)
+
     def _distribute(self, now: int) -> None:
         notices = self.engine.take_notices()
         self.replicas.note(notices, now)
-        for uid, event in notices:
-            self._count(uid, event, now)
-            for session in self.sessions:
-                number = session.subscription_to(uid)
-                if number is not None:
-                    self._deliver(session, number, event)
+        for notice in notices:
+            if notice.unfilled is not None:
+                self._order_budgets[notice.uid].add(self._credits[notice.unfilled], now)
+            if notice.event is not None:
+                self._send(notice.uid, notice.event)
 
-    def _count(self, uid: int, event: KnownEvent, now: int) -> None:
-        """An order counts as unfilled from its placing to its first trade, if any ("Unfilled Order Count")."""
-        if not isinstance(event, ExecutionReport):
-            return
-        if event.execution_type == "NEW":
-            self._order_budgets[uid].add(1, now)
-        elif event.execution_type == "TRADE":
-            order = self.engine.accounts[uid].orders[event.order_id]
-            if order.is_counted:
-                order.is_counted = False
-                self._order_budgets[uid].add(-1, now)
+    def _send(self, uid: int, event: KnownEvent) -> None:
+        for session in self.sessions:
+            number = session.subscription_to(uid)
+            if number is not None:
+                self._deliver(session, number, event)
 
     def _deliver(self, session: Session, number: int | None, event: KnownEvent) -> None:
         self._deliveries.append(Delivery(session, write_event(number, in_unit(event, session.unit))))

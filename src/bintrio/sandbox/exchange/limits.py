@@ -37,6 +37,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         patience: how many refusals with 429 in one window are taken calmly; the next request brings a ban.
         first_ban: seconds.
         longest_ban: seconds.
+        taker_credit: what the first fill of an order takes off the unfilled orders if it comes at once.
+        maker_credit: the same if it comes later; the document says that it is more, and "gives only a general idea".
     """
 
     weight: int = 6_000
@@ -46,6 +48,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     patience: int = 10
     first_ban: int = 120
     longest_ban: int = 3 * 86_400
+    taker_credit: int = 1
+    maker_credit: int = 5
 
     def rules(self) -> tuple[RateLimit, ...]:
         """As ``exchangeInfo`` lists them."""

@@ -1,11 +1,11 @@
 """The matching engine: orders in, trades, balances and events out. No I/O; time is an argument, in microseconds.
 
-**What an order locks.** A limit order locks what it may give at most: price times quantity to buy, the quantity to
-sell. A market order locks what a look at the book says that it will give. Each trade is paid out of the lock at the
-maker's price; what is then no longer needed is released at once, so a lock always equals what the open rest may cost.
+An order is entered (checked, its money locked, told), and then begins: it waits for its price, or becomes active. There
+is one way in which an order becomes active, `_work`, whether it just came, was triggered, or waited for another order.
+It trades with the book by price and time, and what is left goes on the book or expires.
 
-**Commission** is taken from what a side receives, and kept in `fees`: balances and fees together never change by
-trading.
+What that sets off happens once it is done, in the order in which it was set off: orders whose price was reached become
+active, and lists react to orders of theirs that ended (`lists`).
 
 **Order of events.** For each change: its executionReport, then the balances it moved. The taker's side of a trade
 comes before the maker's.
@@ -13,30 +13,33 @@ comes before the maker's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import count
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
-from msgspec.structs import replace
+from bintrio.api._values import ExecutionType, ExpiryReason
+from bintrio.api.account import PreventedMatch
+from bintrio.api.events import BalanceUpdate
+from bintrio.api.filters import Filter, LotSizeFilter
 
-from bintrio.api._values import ExecutionType
-from bintrio.api.account import Amendment
-from bintrio.api.events import BalanceUpdate, KnownEvent, OutboundAccountPosition
-
+from . import filters, prevention
 from .accounts import Account
 from .book import Book
-from .orders import NOTHING, Execution, Order, Placement, Trade, eight_decimals, execution_report
-from .refusals import amend_refused, cancel_refused, invalid_symbol, order_refused
+from .filters import Setting
+from .list_requests import ListBuilder
+from .lists import Lists
+from .orders import NOTHING, Order, OrderList, Prevention, eight_decimals
+from .placements import Placement, as_order
+from .reference import ReferencePrices
+from .refusals import Refusal, cancel_refused, invalid_symbol, order_refused
+from .reports import Notice, Reports
+from .settlement import Settlement, needed_by
 from .symbols import Symbol
-from .tape import Tape
+from .triggers import Triggers, is_reached
 
-
-class Notice(NamedTuple):
-    """An event, and the uid of the account that it concerns."""
-
-    uid: int
-    event: KnownEvent
+_MINUTE: Final = 60_000_000
 
 
 class MatchingEngine:
@@ -44,6 +47,9 @@ class MatchingEngine:
 
     Args:
         symbols: what is traded.
+        exchange_filters: filters on all orders of an account, and on assets.
+        routes: for each base asset, the symbols among whose books orders may be routed.
+        is_followed: whether somebody wants the events of an account.
 
     Attributes:
         symbols: what is traded, by name.
@@ -52,23 +58,42 @@ class MatchingEngine:
         accounts: by uid.
         fees: commission taken so far, by asset.
         orders: every order that was taken, in order.
+        references: the reference prices.
     """
 
-    def __init__(self, symbols: Iterable[Symbol]) -> None:
+    def __init__(
+        self,
+        symbols: Iterable[Symbol],
+        *,
+        exchange_filters: Sequence[Filter] = (),
+        routes: Iterable[Sequence[str]] = (),
+        is_followed: Callable[[int], bool] = lambda _: True,
+    ) -> None:
         self.symbols: Final = {symbol.name: symbol for symbol in symbols}
         self.books: Final = {name: Book(symbol.step_size) for name, symbol in self.symbols.items()}
-        self.tapes: Final = {name: Tape() for name in self.symbols}
-        self.accounts: Final[dict[int, Account]] = {}
-        self.fees: Final[dict[str, Decimal]] = {}
+        self.exchange_filters: Final = tuple(exchange_filters)
+        self.filters: Final = {
+            name: (*symbol.all_filters(), *exchange_filters) for name, symbol in self.symbols.items()
+        }
+        self.routes: Final = {name: tuple(names) for names in routes for name in names}
+        self.reports: Final = Reports(is_followed)
+        self.settlement: Final = Settlement(self.symbols, self.books, self.reports)
+        self.tapes: Final = self.settlement.tapes
+        self.accounts: Final = self.settlement.accounts
+        self.fees: Final = self.settlement.fees
         self.orders: Final[list[Order]] = []
+        self.references: Final = ReferencePrices()
+        self.lists: Final = Lists(self)
+        self._triggers: Final = {name: Triggers() for name in self.symbols}
         self._order_ids = count(1)
-        self._execution_ids = count(1)
-        self._notices: list[Notice] = []
+        self._list_builder = ListBuilder(lambda: next(self._order_ids))
+        self._match_ids = {name: count() for name in self.symbols}
+        self._prices: deque[tuple[str, Decimal]] = deque()
+        self._ended: deque[Order] = deque()
 
     def take_notices(self) -> list[Notice]:
-        """The events since the last call, in their order."""
-        notices, self._notices = self._notices, []
-        return notices
+        """The changes since the last call, in their order."""
+        return self.reports.take()
 
     def symbol(self, name: str) -> Symbol:
         """A symbol by name.
@@ -81,7 +106,7 @@ class MatchingEngine:
         except KeyError:
             raise invalid_symbol() from None
 
-    # Orders
+    # Placing
 
     def check(self, account: Account, request: Placement, now: int) -> Order:
         """The order that a request asks for, if every rule lets it pass; nothing is changed.
@@ -90,53 +115,280 @@ class MatchingEngine:
             Refusal: -1121, -1013 or -2010.
         """
         symbol = self.symbol(request.symbol)
-        symbol.check_supported(request)
-        order = _as_order(request, next(self._order_ids), account.uid, now)
-        symbol.check(order, self._reference_price(order))
+        order = as_order(request, symbol.default_stp_mode, next(self._order_ids), account.uid, now)
+        self.judge(account, symbol, order, now)
         return order
 
-    def place(self, account: Account, request: Placement, now: int) -> Order:
+    def new_list(self, request: Any, owner: int, now: int) -> OrderList:
+        """The list that a request asks for; nothing is changed.
+
+        Raises:
+            Refusal: its parts do not go together.
+        """
+        return self._list_builder.build(request, self.symbol(request.symbol).default_stp_mode, owner, now)
+
+    def judge(
+        self, account: Account, symbol: Symbol, order: Order, now: int, *, orders: int = 1, lists: int = 0
+    ) -> None:
+        """Refuse an order that breaks a rule.
+
+        Args:
+            account: its owner.
+            symbol: its symbol.
+            order: as it came.
+            now: microseconds.
+            orders: how many come at once.
+            lists: how many lists come with it.
+
+        Raises:
+            Refusal: -1013 or -2010.
+        """
+        symbol.check_supported(order)
+        if order.peg_price_type is not None and not order.kind.trigger and order.status == "NEW":
+            self._peg(order)
+        self.filter(account, symbol, order, now, orders, lists)
+
+    def filter(self, account: Account, symbol: Symbol, order: Order, now: int, orders: int = 1, lists: int = 0) -> None:
+        """Refuse an order that does not pass a filter.
+
+        Raises:
+            Refusal: -1013.
+        """
+
+        def average(minutes: int) -> Decimal | None:
+            return self._average_price(order, minutes, now)
+
+        setting = Setting(account, symbol.base, symbol.quote, average, orders, lists)
+        filters.check(self.filters[symbol.name], order, setting)
+
+    def place(self, account: Account, request: Placement, now: int, *, is_routed: bool = False) -> Order:
         """Place an order, trade it, and put the rest on the book or end it.
 
         Raises:
             Refusal: -1121, -1013 or -2010; nothing has changed.
         """
         order = self.check(account, request, now)
-        book = self.books[order.symbol]
-        quantity, amount = book.preview(order)
-        if order.type == "LIMIT_MAKER" and quantity:
-            raise order_refused("Order would immediately match and take.")
-        if order.quote_quantity and not quantity:
-            raise order_refused("Order book liquidity is less than LOT_SIZE filter minimum quantity.")
-        if order.quote_quantity:
-            order.quantity = quantity
+        if is_routed:
+            order.floor = "EXCHANGE"
         account.check_client_order_id(order)
-        reserved = _needed(order) if order.type != "MARKET" else amount if order.is_buy else quantity
-        account.lock(self._given(order), reserved)
-        order.reserved = reserved
-        account.register(order)
-        self.orders.append(order)
-        self._report(order, "NEW")
-        self._report_balances(account, (self._given(order),), now)
-        if order.time_in_force != "FOK" or quantity == order.quantity:
-            for trade in book.match(order, now):
-                self._settle(order, trade, now)
-        self._finish(account, order, now)
+        self.settlement.lock(order, self.price_of_entry(order))
+        self.register(account, order, now)
+        self.begin(order, now)
+        self.react(now)
         return order
 
-    def _finish(self, account: Account, order: Order, now: int) -> None:
-        """After matching: what is left goes on the book, or expires."""
-        if order.status == "FILLED":
+    def price_of_entry(self, order: Order) -> Decimal:
+        """What an order has to lock, if the book lets it in.
+
+        Raises:
+            Refusal: -2010, it would trigger or match at once, or there is nothing to match.
+        """
+        book = self.books[order.symbol]
+        kind = order.kind
+        if kind.trigger:
+            return self._price_of_waiting(order, book)
+        if kind.is_maker and book.meet(order) is not None:
+            raise order_refused("Order would immediately match and take.")
+        if kind.has_limit:
+            return needed_by(order)
+        quantity, amount, is_short = book.preview_of(self._offers(order), order)
+        if order.quote_quantity:
+            self._check_liquidity(order, quantity)
+            order.resize(quantity)
+            order.is_short = is_short
+        return amount if order.is_buy else order.remaining
+
+    def _check_liquidity(self, order: Order, quantity: Decimal) -> None:
+        least = next((one.min_qty for one in self.filters[order.symbol] if isinstance(one, LotSizeFilter)), NOTHING)
+        if not quantity or quantity < least:
+            raise order_refused("Order book liquidity is less than LOT_SIZE filter minimum quantity.")
+
+    def _price_of_waiting(self, order: Order, book: Book) -> Decimal:
+        if order.stop_price and book.last_price is not None and is_reached(order, book.last_price):
+            raise order_refused("Order would trigger immediately.")
+        return self.settlement.needed_to_wait(order)
+
+    def register(self, account: Account, order: Order, now: int) -> None:
+        """Take note of a new order, and tell."""
+        account.register(order)
+        self.orders.append(order)
+        self.tell_new(account, order, now, is_first=True)
+
+    def tell_new(self, account: Account, order: Order, now: int, *, is_first: bool = False) -> None:
+        """Tell of an order that was taken, or has become active."""
+        if order.status == "NEW" and not order.kind.trigger:
+            order.working_time = now
+        self.reports.of_order(order, "NEW", unfilled="placed" if is_first else None)
+        self.reports.of_balances(account, (self.settlement.given(order),), now)
+
+    # Becoming active
+
+    def begin(self, order: Order, now: int) -> None:
+        """Let an order that was entered wait for its price, or become active."""
+        if order.kind.trigger:
+            order.place = "waiting"
+            self._triggers[order.symbol].add(order, self.books[order.symbol].last_price, now)
+        else:
+            self._work(order, now)
+
+    def _trigger(self, order: Order, now: int) -> None:
+        """The price that an order waited for was reached."""
+        if not order.is_open:
             return
-        if order.type != "MARKET" and order.time_in_force == "GTC":
+        self.lists.choose(order, now)
+        order.working_time = order.updated_at = now
+        account = self.accounts[order.owner]
+        if not self._is_let_in(account, order, now):
+            self.end(order, "EXPIRED", now, reason="REJECTED")
+            return
+        self.reports.of_order(order, "NEW")
+        self.reports.of_balances(account, (self.settlement.given(order),), now)
+        self._work(order, now)
+
+    def _is_let_in(self, account: Account, order: Order, now: int) -> bool:
+        """Whether an order that was triggered can still be placed: pegged ones are judged again."""
+        if order.peg_price_type is not None:
+            try:
+                self._peg(order)
+                self.filter(account, self.symbols[order.symbol], order, now, orders=0)
+            except Refusal:
+                return False
+        if order.kind.has_limit:
+            return self.settlement.try_lock(order, needed_by(order))
+        _, amount, _ = self.books[order.symbol].preview(order)
+        return self.settlement.try_lock(order, amount if order.is_buy else order.remaining)
+
+    def _peg(self, order: Order) -> None:
+        """Take the limit from the book."""
+        of_bids = order.is_buy is (order.peg_price_type == "PRIMARY_PEG")
+        price = self.books[order.symbol].price_level(of_bids=of_bids, depth=order.peg_offset_value or 0)
+        if price is None:
+            raise order_refused("Order book liquidity is too low for this pegged order.")
+        if order.price:
+            # Its own price stays the worst that it takes.
+            price = min(price, order.price) if order.is_buy else max(price, order.price)
+        order.limit = order.pegged_price = price
+
+    def _work(self, order: Order, now: int) -> None:
+        """An order becomes active: it trades, and what is left goes on the book or expires."""
+        if order.time_in_force != "FOK" or self._can_be_filled(order):
+            self._match(order, now)
+        if not order.is_open:
+            return
+        if order.kind.has_limit and order.time_in_force == "GTC":
+            order.place = "book"
             self.books[order.symbol].add(order)
             return
-        self._end(account, order, "EXPIRED", now)
+        self.end(order, "EXPIRED", now, reason=_UNFILLED.get(order.time_in_force, "INSUFFICIENT_LIQUIDITY"))
+
+    def _can_be_filled(self, order: Order) -> bool:
+        quantity, *_ = self.books[order.symbol].preview_of(self._offers(order), order)
+        return quantity >= order.remaining
+
+    def _offers(self, order: Order) -> Iterator[tuple[Decimal, Decimal]]:
+        """What an order can trade with: with self-trade prevention, not with orders of its own."""
+        if order.floor:
+            return _merged(order, [self.books[name].offers(order) for name in self.routes[order.symbol]])
+        if order.stp_mode == "NONE":
+            return self.books[order.symbol].offers(order)
+        own = self.accounts[order.owner]
+        makers = self.books[order.symbol].makers(order)
+        return prevention.offers(order, makers, lambda maker: prevention.are_related(own, self.accounts[maker.owner]))
+
+    # Matching
+
+    def _match(self, order: Order, now: int) -> None:
+        bounds = self.references.bounds(self.symbols[order.symbol], order, self.tapes[order.symbol], now)
+        while order.remaining:
+            found = self._next_maker(order)
+            if found is None:
+                return
+            book, maker = found
+            if bounds is not None and not bounds.admit(maker.limit):
+                self.end(order, "EXPIRED", now, reason="EXECUTION_RULE_PRICE_RANGE_EXCEEDED")
+                return
+            if order.stp_mode != "NONE" and self._are_related(order, maker):
+                self._prevent(order, maker, now)
+            else:
+                self._trade(book, order, maker, now)
+
+    def _next_maker(self, order: Order) -> tuple[Book, Order] | None:
+        """The order to trade with next; of several books, the one with the best price, its own before others."""
+        book = self.books[order.symbol]
+        maker = book.meet(order)
+        if order.floor:
+            for name in self.routes[order.symbol]:
+                other = self.books[name].meet(order)
+                if other is not None and (maker is None or _is_better(order, other.limit, maker.limit)):
+                    book, maker = self.books[name], other
+        return None if maker is None else (book, maker)
+
+    def _trade(self, book: Book, order: Order, maker: Order, now: int) -> None:
+        if maker.group is not None:
+            self.lists.choose(maker, now)
+        trade = book.trade(order, maker, min(maker.visible, order.remaining), now)
+        if order.floor:
+            self.settlement.allocate(order, trade, now)
+        else:
+            self.settlement.settle(order, trade, now)
+        self._prices.append((maker.symbol, trade.price))
+        for one in (order, maker):
+            if one.group is not None and not one.is_open:
+                self._ended.append(one)
+
+    # Self-trade prevention
+
+    def _are_related(self, order: Order, maker: Order) -> bool:
+        return prevention.are_related(self.accounts[order.owner], self.accounts[maker.owner])
+
+    def _prevent(self, order: Order, maker: Order, now: int) -> None:
+        """Keep two orders from trading, and let one of them expire, or both."""
+        mode = prevention.effective_mode(order, maker)
+        from_taker, from_maker = prevention.quantities(mode, order, maker)
+        matched = min(order.remaining, maker.remaining)
+        taking = self.accounts[order.owner]
+        match = PreventedMatch(
+            symbol=order.symbol,
+            prevented_match_id=next(self._match_ids[order.symbol]),
+            taker_order_id=order.order_id,
+            maker_symbol=maker.symbol,
+            maker_order_id=maker.order_id,
+            trade_group_id=taking.trade_group_id,
+            self_trade_prevention_mode=mode,
+            price=maker.limit,
+            taker_prevented_quantity=from_taker or None,
+            maker_prevented_quantity=from_maker or None,
+            transact_time=now,
+        )
+        for account in {taking.uid: taking, maker.owner: self.accounts[maker.owner]}.values():
+            account.prevented[order.symbol].append(match)
+        order.preventions.append(Prevention(match, from_taker, matched, maker.order_id))
+        if mode == "TRANSFER" and order.owner != maker.owner:
+            self.settlement.transfer(order, maker, maker.limit, matched)
+        if from_taker:
+            self._take_away(order, Prevention(match, from_taker, matched, maker.order_id), now)
+        if from_maker:
+            self._take_away(maker, Prevention(match, from_maker, matched, order.order_id), now)
+
+    def _take_away(self, order: Order, taken: Prevention, now: int) -> None:
+        """Take from an order what self-trade prevention took; without any left, it is over."""
+        is_over = taken.quantity == order.remaining
+        if is_over:
+            self._leave(order)
+        order.prevent(taken.quantity, taken.match.prevented_match_id, now)
+        if not is_over and order.place == "book":
+            self.books[order.symbol].reduce(order, taken.quantity)
+        if is_over:
+            self._close(order, "EXPIRED_IN_MATCH", now, kind="TRADE_PREVENTION", taken=taken)
+        else:
+            self._release_and_tell(order, "TRADE_PREVENTION", now, taken=taken)
+
+    # Ending
 
     def cancel(
         self, account: Account, order: Order, now: int, *, cancel_id: str, restriction: str | None = None
     ) -> None:
-        """Take an order off the book.
+        """Cancel an order, and with it the list that it belongs to.
 
         Raises:
             Refusal: -2011, it is not open, or not in the state that ``restriction`` asks for.
@@ -145,129 +397,105 @@ class MatchingEngine:
             raise cancel_refused("Unknown order sent.")
         if restriction is not None and order.status != restriction.removeprefix("ONLY_"):
             raise cancel_refused("Order was not canceled due to cancel restrictions.")
-        self.books[order.symbol].remove(order)
-        self._end(account, order, "CANCELED", now, cancel_id=cancel_id)
+        together = (order,) if order.group is None else order.group.orders
+        for one in together:
+            if one.is_open:
+                self.end(one, "CANCELED", now, cancel_id=cancel_id)
+        self.react(now)
 
-    def _end(
+    def end(
         self,
-        account: Account,
         order: Order,
-        kind: Literal["CANCELED", "EXPIRED"],
+        status: Literal["CANCELED", "EXPIRED"],
         now: int,
         *,
+        reason: ExpiryReason | None = None,
         cancel_id: str | None = None,
     ) -> int:
-        order.end(kind, now)
-        account.retire(order)
-        return self._report_release(account, order, kind, now, cancel_id=cancel_id)
+        """Take an order off wherever it is. Returns the execution id of the report."""
+        self._leave(order)
+        return self._close(order, status, now, kind=status, reason=reason, cancel_id=cancel_id)
 
-    def _report_release(
+    def _leave(self, order: Order) -> None:
+        if order.place == "book":
+            self.books[order.symbol].remove(order)
+        elif order.place == "waiting":
+            self._triggers[order.symbol].remove(order)
+        order.place = ""
+
+    def _close(
         self,
-        account: Account,
+        order: Order,
+        status: Literal["CANCELED", "EXPIRED", "EXPIRED_IN_MATCH"],
+        now: int,
+        *,
+        kind: ExecutionType,
+        reason: ExpiryReason | None = None,
+        cancel_id: str | None = None,
+        taken: Prevention | None = None,
+    ) -> int:
+        order.end(status, now, reason)
+        self.accounts[order.owner].retire(order)
+        if order.group is not None:
+            self._ended.append(order)
+        return self._release_and_tell(order, kind, now, cancel_id=cancel_id, taken=taken)
+
+    def _release_and_tell(
+        self,
         order: Order,
         kind: ExecutionType,
         now: int,
         *,
         cancel_id: str | None = None,
         former_id: str = "",
+        taken: Prevention | None = None,
     ) -> int:
         """Give back what an order that has changed no longer needs, and tell. Returns the report's execution id."""
-        self._release(account, order)
-        execution_id = self._report(order, kind, cancel_id=cancel_id, former_id=former_id)
-        self._report_balances(account, (self._given(order),), now)
+        self.settlement.release(order)
+        execution_id = self.reports.of_order(order, kind, cancel_id=cancel_id, former_id=former_id, prevention=taken)
+        self.reports.of_balances(self.accounts[order.owner], (self.settlement.given(order),), now)
         return execution_id
 
-    def amend(self, account: Account, order: Order, quantity: Decimal, now: int, *, client_order_id: str) -> int:
-        """Reduce the quantity of an order, which keeps its place on the book. Returns the report's execution id.
-
-        An order of which that much was traded already expires.
-
-        Raises:
-            Refusal: -2038 or -1013; nothing has changed.
-        """
-        self._check_amendment(account, order, quantity, client_order_id)
-        former_id, former_quantity = order.client_order_id, order.quantity
-        account.rename(order, client_order_id)
-        if quantity > order.executed:
-            execution_id = self._reduce(account, order, quantity, now, former_id)
-        else:
-            self.books[order.symbol].remove(order)
-            execution_id = self._end(account, order, "EXPIRED", now)
-        order.amendments.append(
-            Amendment(
-                symbol=order.symbol,
-                order_id=order.order_id,
-                execution_id=execution_id,
-                orig_client_order_id=former_id,
-                new_client_order_id=client_order_id,
-                orig_qty=eight_decimals(former_quantity),
-                new_qty=eight_decimals(quantity),
-                time=now,
-            )
-        )
-        return execution_id
-
-    def _check_amendment(self, account: Account, order: Order, quantity: Decimal, client_order_id: str) -> None:
-        if not order.is_open:
-            raise amend_refused("Unknown order sent.")
-        if quantity == order.quantity:
-            raise amend_refused("The requested action would change no state; rejecting")
-        if quantity > order.quantity:
-            raise amend_refused("Order amend (quantity increase) is not supported.")
-        if client_order_id != order.client_order_id and account.is_taken(order.symbol, client_order_id):
-            raise amend_refused("Duplicate order sent.")
-        self.symbols[order.symbol].check(replace(order, quantity=quantity), None)
-
-    def _reduce(self, account: Account, order: Order, quantity: Decimal, now: int, former_id: str) -> int:
-        order.quantity = quantity
+    def amended(self, order: Order, reduced_by: Decimal, now: int, former_id: str) -> int:
+        """An order is for less now. Returns the execution id of the report."""
+        if order.place == "book":
+            self.books[order.symbol].reduce(order, reduced_by)
         order.updated_at = now
-        self.books[order.symbol].update_id += 1
-        return self._report_release(account, order, "REPLACED", now, former_id=former_id)
+        return self._release_and_tell(order, "REPLACED", now, former_id=former_id)
 
-    # Trades
+    # What follows
 
-    def _settle(self, taker: Order, trade: Trade, now: int) -> None:
-        trade_id = self.tapes[taker.symbol].record(taker, trade, now)
-        for order in (taker, trade.maker):
-            self._settle_side(order, trade, trade_id, now, is_maker=order is trade.maker)
+    def react(self, now: int) -> None:
+        """Let happen what the changes so far set off, until nothing more follows."""
+        while self._ended or self._prices:
+            if self._ended:
+                self.lists.react(self._ended.popleft(), now)
+                continue
+            name, price = self._prices.popleft()
+            fired, watching = self._triggers[name].fire(price, now)
+            for order in watching:
+                self.reports.of_nothing(order)
+            for order in fired:
+                order.place = ""
+            for order in fired:
+                self._trigger(order, now)
 
-    def _settle_side(self, order: Order, trade: Trade, trade_id: int, now: int, *, is_maker: bool) -> None:
-        account = self.accounts[order.owner]
-        symbol = self.symbols[order.symbol]
-        given, received = (trade.amount, trade.quantity) if order.is_buy else (trade.quantity, trade.amount)
-        asset = symbol.base if order.is_buy else symbol.quote
-        commission = eight_decimals(received * (account.maker_rate if is_maker else account.taker_rate))
-        account.pay(self._given(order), given)
-        order.reserved -= given
-        account.receive(asset, received - commission)
-        self.fees[asset] = self.fees.get(asset, NOTHING) + commission
-        if order.type != "MARKET":
-            self._release(account, order)
-        execution = Execution(order, now, trade_id, trade.price, trade.quantity, commission, asset, is_maker)
-        order.executions.append(execution)
-        account.executions[order.symbol].append(execution)
-        if not order.is_open:
-            account.retire(order)
-        self._report(order, "TRADE", execution=execution)
-        self._report_balances(account, (symbol.base, symbol.quote), now)
+    # Prices
 
-    def _release(self, account: Account, order: Order) -> None:
-        """Give back what is locked beyond what the open rest needs."""
-        needed = _needed(order) if order.is_open else NOTHING
-        account.unlock(self._given(order), order.reserved - needed)
-        order.reserved = needed
-
-    def _given(self, order: Order) -> str:
-        """The asset that an order gives."""
-        symbol = self.symbols[order.symbol]
-        return symbol.quote if order.is_buy else symbol.base
-
-    def _reference_price(self, order: Order) -> Decimal | None:
+    def _average_price(self, order: Order, minutes: int, now: int) -> Decimal | None:
+        """What a price is measured by: the reference price, else the average of some minutes, else the last price."""
+        reference = self.references.price(order.symbol, self.tapes[order.symbol], now)
+        if reference is not None:
+            return reference
         book = self.books[order.symbol]
+        if minutes:
+            trades = self.tapes[order.symbol].between(now - minutes * _MINUTE, now + 1)
+            volume = sum((trade.qty for trade in trades), NOTHING)
+            if volume:
+                return sum((trade.quote_qty for trade in trades), NOTHING) / volume
         if book.last_price is not None:
             return book.last_price
-        levels = book.asks(1) if order.is_buy else book.bids(1)
-        return levels[0][0] if levels else None
+        return book.price_level(of_bids=not order.is_buy, depth=0)
 
     # Transfers
 
@@ -280,61 +508,22 @@ class MatchingEngine:
         if account.holding(asset).free + amount < 0:
             raise order_refused("Account has insufficient balance for requested action.")
         account.receive(asset, amount)
-        self._tell(account, BalanceUpdate(event_time=now, asset=asset, delta=eight_decimals(amount), clear_time=now))
-        self._report_balances(account, (asset,), now)
-
-    # Events
-
-    def _report(
-        self,
-        order: Order,
-        kind: ExecutionType,
-        *,
-        execution: Execution | None = None,
-        cancel_id: str | None = None,
-        former_id: str = "",
-    ) -> int:
-        execution_id = next(self._execution_ids)
-        report = execution_report(
-            order, kind, execution_id=execution_id, execution=execution, cancel_id=cancel_id, former_id=former_id
-        )
-        self._notices.append(Notice(order.owner, report))
-        return execution_id
-
-    def _report_balances(self, account: Account, assets: Iterable[str], now: int) -> None:
-        account.updated_at = now
-        balances = account.balances_of(assets)
-        self._tell(account, OutboundAccountPosition(event_time=now, update_time=now, balances=balances))
-
-    def _tell(self, account: Account, event: KnownEvent) -> None:
-        self._notices.append(Notice(account.uid, event))
+        event = BalanceUpdate(event_time=now, asset=asset, delta=eight_decimals(amount), clear_time=now)
+        self.reports.of_transfer(account, event)
+        self.reports.of_balances(account, (asset,), now)
 
 
-def _needed(order: Order) -> Decimal:
-    """What the rest of a limit order gives at most."""
-    return order.price * order.remaining if order.is_buy else order.remaining
+_UNFILLED: Final[dict[str, ExpiryReason]] = {
+    "IOC": "UNFILLED_IOC_QUANTITY_EXPIRED",
+    "FOK": "UNFILLED_FOK_ORDER_EXPIRED",
+}
 
 
-def _as_order(request: Placement, order_id: int, owner: int, now: int) -> Order:
-    return Order(
-        order_id=order_id,
-        owner=owner,
-        symbol=request.symbol,
-        side=request.side,
-        type=request.type,
-        time_in_force=request.time_in_force or "GTC",
-        client_order_id=request.new_client_order_id or f"sandbox-{order_id}",
-        created_at=now,
-        updated_at=now,
-        price=_exact(request.price),
-        quantity=_exact(request.quantity),
-        quote_quantity=_exact(request.quote_order_qty),
-        stp_mode=request.self_trade_prevention_mode or "NONE",
-        strategy_id=request.strategy_id,
-        strategy_type=request.strategy_type,
-    )
+def _is_better(order: Order, price: Decimal, than: Decimal) -> bool:
+    return price < than if order.is_buy else price > than
 
 
-def _exact(number: Decimal | str | int | None) -> Decimal:
-    """A request holds Decimals once it is built; its type says what it accepts."""
-    return NOTHING if number is None else Decimal(number)
+def _merged(order: Order, books: list[Iterator[tuple[Decimal, Decimal]]]) -> Iterator[tuple[Decimal, Decimal]]:
+    """Offers of several books, best first."""
+    found = [offer for offers in books for offer in offers]
+    return iter(sorted(found, key=lambda offer: offer[0], reverse=not order.is_buy))

@@ -1,42 +1,31 @@
-"""An order, from its placing to its end, and the shapes in which the exchange shows it.
+"""An order, from its placing to its end.
 
-Times are microseconds. Quantities and prices are exact; they leave with eight decimals, as the exchange writes them.
+Times are microseconds. Quantities and prices are exact and have eight decimals from the start, so sums of them have
+eight decimals as well; only products have more, and lose them where they are shown (`eight_decimals`).
 
-Source: "Trading requests" of the WebSocket API document, executionReport in user-data-stream.md.
+Source: "Trading requests" of the WebSocket API document.
 """
 
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from bintrio._exact import EXACT
 from bintrio.api import account as account_api
 from bintrio.api._values import (
-    ExecutionType,
+    ContingencyType,
+    ExpiryReason,
     OrderState,
     OrderType,
+    PegOffsetType,
+    PegPriceType,
     SelfTradePreventionMode,
     Side,
     TimeInForce,
 )
-from bintrio.api.events import ExecutionReport
-from bintrio.api.trading import (
-    AmendedOrder,
-    CanceledOrder,
-    Fill,
-    OrderAck,
-    OrderCancelReplace,
-    OrderFull,
-    OrderPlace,
-    OrderResult,
-    OrderTest,
-)
-
-Placement: TypeAlias = OrderPlace | OrderTest | OrderCancelReplace
-"""What asks for an order."""
 
 NOTHING: Final = Decimal(0)
 _EIGHT_DECIMALS: Final = Decimal("1E-8")
@@ -45,6 +34,37 @@ _EIGHT_DECIMALS: Final = Decimal("1E-8")
 def eight_decimals(amount: Decimal) -> Decimal:
     """As the exchange writes amounts; what is finer is cut off."""
     return amount.quantize(_EIGHT_DECIMALS, rounding=ROUND_DOWN)
+
+
+ZERO: Final = EXACT.quantize(NOTHING, _EIGHT_DECIMALS)
+"""As the exchange writes it."""
+
+
+class Kind(NamedTuple):
+    """What an order type comes to.
+
+    Attributes:
+        trigger: which way the price must go for it to be placed: against the order ("stop"), for it ("profit"), or no
+            way, since it is placed at once.
+        has_limit: whether it trades up to a price, or at any.
+        is_maker: whether it must not trade at once.
+    """
+
+    trigger: str = ""
+    has_limit: bool = True
+    is_maker: bool = False
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "LIMIT": Kind(),
+    "LIMIT_MAKER": Kind(is_maker=True),
+    "MARKET": Kind(has_limit=False),
+    "STOP_LOSS": Kind("stop", has_limit=False),
+    "STOP_LOSS_LIMIT": Kind("stop"),
+    "TAKE_PROFIT": Kind("profit", has_limit=False),
+    "TAKE_PROFIT_LIMIT": Kind("profit"),
+}
+"""By order type; "Order type"."""
 
 
 class Trade(NamedTuple):
@@ -67,7 +87,7 @@ class Trade(NamedTuple):
 
 
 class Execution(NamedTuple):
-    """One order's side of a trade."""
+    """One order's side of a trade, or an allocation by smart order routing, which has no trade id."""
 
     order: Order
     time: int
@@ -77,6 +97,26 @@ class Execution(NamedTuple):
     commission: Decimal
     commission_asset: str
     is_maker: bool
+    allocation_id: int | None = None
+
+    @property
+    def amount(self) -> Decimal:
+        """Of the quote asset."""
+        return self.price * self.quantity
+
+
+class Prevention(NamedTuple):
+    """One order's side of a match that self-trade prevention kept from happening.
+
+    Attributes:
+        quantity: that expired of the order.
+        matched: what would have traded.
+    """
+
+    match: account_api.PreventedMatch
+    quantity: Decimal
+    matched: Decimal
+    counter_order_id: int
 
 
 class Order(msgspec.Struct, kw_only=True, eq=False):
@@ -84,10 +124,22 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
 
     Attributes:
         owner: the uid of its account.
-        price: the limit; 0 for a market order.
+        price: the limit that was asked for; 0 without one.
         quantity: of the base asset; for an order by quote amount, what the book sells for it.
         quote_quantity: what a market order by quote amount may spend or is to yield; else 0.
+        is_short: whether the book has less than a quote amount pays for, so that the order cannot be filled.
+        limit: the price up to which it trades: ``price``, or the one it was pegged to.
+        stop_price: 0 without one.
+        extreme: of a trailing order, the best price since it watches prices.
+        trailing_time: since when it does; -1 before.
+        iceberg_quantity: what the book shows of it at a time; 0 if all.
+        shown: what the book shows of it now, if it is an iceberg order.
+        working_time: when it went to the book or traded; -1 before.
         reserved: what is still locked for it, of the asset that it gives.
+        prevented: what self-trade prevention took away.
+        group: the list that it belongs to.
+        place: where it is: on the "book", "waiting" for its price, or nowhere.
+        floor: where a routed order was active last; empty for all others.
         is_counted: whether it still counts as unfilled against the account's ORDERS limits.
         amendments: how its quantity was reduced.
     """
@@ -100,264 +152,151 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
     time_in_force: TimeInForce
     client_order_id: str
     created_at: int
-    price: Decimal = NOTHING
-    quantity: Decimal = NOTHING
-    quote_quantity: Decimal = NOTHING
-    executed: Decimal = NOTHING
-    quote_executed: Decimal = NOTHING
+    price: Decimal = ZERO
+    quantity: Decimal = ZERO
+    quote_quantity: Decimal = ZERO
+    is_short: bool = False
+    limit: Decimal = ZERO
+    stop_price: Decimal = ZERO
+    trailing_delta: int | None = None
+    trailing_time: int = -1
+    extreme: Decimal | None = None
+    iceberg_quantity: Decimal = ZERO
+    shown: Decimal = ZERO
+    peg_price_type: PegPriceType | None = None
+    peg_offset_type: PegOffsetType | None = None
+    peg_offset_value: int | None = None
+    pegged_price: Decimal | None = None
+    executed: Decimal = ZERO
+    quote_executed: Decimal = ZERO
     reserved: Decimal = NOTHING
+    prevented: Decimal = ZERO
+    prevented_match_id: int | None = None
     status: OrderState = "NEW"
+    expiry_reason: ExpiryReason | None = None
     updated_at: int = 0
+    working_time: int = -1
     stp_mode: SelfTradePreventionMode = "NONE"
     strategy_id: int | None = None
     strategy_type: int | None = None
+    group: OrderList | None = None
+    floor: str = ""
+    place: str = ""
     executions: list[Execution] = []
+    preventions: list[Prevention] = []
     is_counted: bool = True
     amendments: list[account_api.Amendment] = []
+    is_buy: bool = False
+    kind: Kind = KINDS["LIMIT"]
+    remaining: Decimal = ZERO
 
-    @property
-    def is_buy(self) -> bool:
-        """Whether it takes the base asset."""
-        return self.side == "BUY"
+    def __post_init__(self) -> None:
+        self.is_buy = self.side == "BUY"
+        self.kind = KINDS[self.type]
+        self.limit = self.limit or self.price
+        self.remaining = EXACT.subtract(EXACT.subtract(self.quantity, self.executed), self.prevented)
 
     @property
     def is_open(self) -> bool:
         """Whether it can still trade."""
-        return self.status in {"NEW", "PARTIALLY_FILLED"}
+        return self.status in _OPEN
 
     @property
-    def remaining(self) -> Decimal:
-        """Of the base asset, still to trade."""
-        return EXACT.subtract(self.quantity, self.executed)
+    def is_working(self) -> bool:
+        """Whether it is on the book, or was until it ended."""
+        return self.working_time >= 0
+
+    @property
+    def list_id(self) -> int:
+        """Of its list; -1 without one."""
+        return -1 if self.group is None else self.group.list_id
+
+    @property
+    def visible(self) -> Decimal:
+        """What the book shows of it."""
+        return self.shown if self.iceberg_quantity else self.remaining
+
+    @property
+    def fires_on_rise(self) -> bool:
+        """Whether it is a rising price that triggers it."""
+        return (self.kind.trigger == "stop") is self.is_buy
 
     def crosses(self, price: Decimal) -> bool:
         """Whether it may trade at a price."""
-        if self.type == "MARKET":
+        if not self.kind.has_limit:
             return True
-        return price <= self.price if self.is_buy else price >= self.price
+        return price <= self.limit if self.is_buy else price >= self.limit
+
+    def resize(self, quantity: Decimal) -> None:
+        """Let it be for another quantity."""
+        self.remaining += quantity - self.quantity
+        self.quantity = quantity
 
     def fill(self, price: Decimal, quantity: Decimal, now: int) -> None:
         """Part of it, or all, was traded."""
         self.executed += quantity
+        self.remaining -= quantity
         self.quote_executed += price * quantity
-        self.status = "PARTIALLY_FILLED" if self.remaining else "FILLED"
+        self.status = "PARTIALLY_FILLED" if self.remaining or self.is_short else "FILLED"
         self.updated_at = now
 
-    def end(self, status: OrderState, now: int) -> None:
+    def prevent(self, quantity: Decimal, match_id: int, now: int) -> None:
+        """Part of it, or all, was taken away by self-trade prevention."""
+        self.prevented += quantity
+        self.remaining -= quantity
+        self.prevented_match_id = match_id
+        self.updated_at = now
+
+    def end(self, status: OrderState, now: int, reason: ExpiryReason | None = None) -> None:
         """It will not trade any more."""
         self.status = status
+        self.expiry_reason = reason
         self.updated_at = now
+
+
+class OrderList(msgspec.Struct, kw_only=True, eq=False):
+    """Orders that depend on each other.
+
+    Attributes:
+        contingency: ``OTO`` for all lists that have a working order.
+        working: the order that must fill before the others are placed; None in an OCO list.
+        pair: the orders of which one cancels the other, above and below; empty if there are none.
+        pays: whether what the working order buys is for the others to sell (OPO).
+        held: what it bought so far, if it ``pays``.
+        is_decided: whether one of the pair was chosen.
+    """
+
+    list_id: int
+    owner: int
+    symbol: str
+    contingency: ContingencyType
+    client_order_id: str
+    orders: tuple[Order, ...]
+    working: Order | None = None
+    pair: tuple[Order, ...] = ()
+    pays: bool = False
+    held: Decimal = NOTHING
+    is_decided: bool = False
+
+    @property
+    def pending(self) -> tuple[Order, ...]:
+        """The orders that wait for the working one."""
+        return self.orders[1:] if self.working is not None else ()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no order of it is open."""
+        return not any(order.is_open for order in self.orders)
+
+    def other(self, order: Order) -> Order | None:
+        """The other one of an order's pair."""
+        return next((one for one in self.pair if one is not order), None) if order in self.pair else None
+
+
+_OPEN: Final = frozenset({"NEW", "PARTIALLY_FILLED", "PENDING_NEW"})
 
 
 def snapshot(order: Order) -> Order:
     """The order as it stands, which later changes leave alone."""
-    return msgspec.structs.replace(order, executions=[*order.executions], amendments=[*order.amendments])
-
-
-# Shapes
-
-
-def ack(order: Order) -> OrderAck:
-    """The answer to order.place with ACK."""
-    return OrderAck(
-        symbol=order.symbol,
-        order_id=order.order_id,
-        order_list_id=-1,
-        client_order_id=order.client_order_id,
-        transact_time=order.updated_at,
-    )
-
-
-def result(order: Order) -> OrderResult:
-    """The answer to order.place with RESULT."""
-    return OrderResult(
-        symbol=order.symbol,
-        order_id=order.order_id,
-        order_list_id=-1,
-        client_order_id=order.client_order_id,
-        transact_time=order.updated_at,
-        price=eight_decimals(order.price),
-        orig_qty=eight_decimals(order.quantity),
-        executed_qty=eight_decimals(order.executed),
-        orig_quote_order_qty=eight_decimals(order.quote_quantity),
-        cummulative_quote_qty=eight_decimals(order.quote_executed),
-        status=order.status,
-        time_in_force=order.time_in_force,
-        type=order.type,
-        side=order.side,
-        working_time=order.created_at,
-        self_trade_prevention_mode=order.stp_mode,
-        strategy_id=order.strategy_id,
-        strategy_type=order.strategy_type,
-    )
-
-
-def full(order: Order) -> OrderFull:
-    """The answer to order.place with FULL."""
-    known = msgspec.structs.asdict(result(order))
-    return OrderFull(**known, fills=tuple(map(_as_fill, order.executions)))
-
-
-def _as_fill(execution: Execution) -> Fill:
-    return Fill(
-        price=eight_decimals(execution.price),
-        qty=eight_decimals(execution.quantity),
-        commission=eight_decimals(execution.commission),
-        commission_asset=execution.commission_asset,
-        trade_id=execution.trade_id,
-    )
-
-
-def status(order: Order) -> account_api.Order:
-    """The answer to order.status, and an item of openOrders.status."""
-    return account_api.Order(
-        symbol=order.symbol,
-        order_id=order.order_id,
-        order_list_id=-1,
-        client_order_id=order.client_order_id,
-        price=eight_decimals(order.price),
-        orig_qty=eight_decimals(order.quantity),
-        executed_qty=eight_decimals(order.executed),
-        cummulative_quote_qty=eight_decimals(order.quote_executed),
-        status=order.status,
-        time_in_force=order.time_in_force,
-        type=order.type,
-        side=order.side,
-        stop_price=eight_decimals(NOTHING),
-        iceberg_qty=eight_decimals(NOTHING),
-        time=order.created_at,
-        update_time=order.updated_at,
-        is_working=True,
-        working_time=order.created_at,
-        orig_quote_order_qty=eight_decimals(order.quote_quantity),
-        self_trade_prevention_mode=order.stp_mode,
-        strategy_id=order.strategy_id,
-        strategy_type=order.strategy_type,
-    )
-
-
-def canceled(order: Order, client_order_id: str) -> CanceledOrder:
-    """The answer to order.cancel; ``client_order_id`` is the id of the cancellation."""
-    return CanceledOrder(
-        symbol=order.symbol,
-        orig_client_order_id=order.client_order_id,
-        order_id=order.order_id,
-        order_list_id=-1,
-        client_order_id=client_order_id,
-        transact_time=order.updated_at,
-        price=eight_decimals(order.price),
-        orig_qty=eight_decimals(order.quantity),
-        executed_qty=eight_decimals(order.executed),
-        orig_quote_order_qty=eight_decimals(order.quote_quantity),
-        cummulative_quote_qty=eight_decimals(order.quote_executed),
-        status=order.status,
-        time_in_force=order.time_in_force,
-        type=order.type,
-        side=order.side,
-        self_trade_prevention_mode=order.stp_mode,
-        strategy_id=order.strategy_id,
-        strategy_type=order.strategy_type,
-    )
-
-
-def amended(order: Order, former_id: str) -> AmendedOrder:
-    """The order in the answer to order.amend.keepPriority; ``former_id`` is its client order id until then."""
-    return AmendedOrder(
-        symbol=order.symbol,
-        order_id=order.order_id,
-        order_list_id=-1,
-        orig_client_order_id=former_id,
-        client_order_id=order.client_order_id,
-        price=eight_decimals(order.price),
-        qty=eight_decimals(order.quantity),
-        executed_qty=eight_decimals(order.executed),
-        prevented_qty=eight_decimals(NOTHING),
-        quote_order_qty=eight_decimals(order.quote_quantity),
-        cumulative_quote_qty=eight_decimals(order.quote_executed),
-        status=order.status,
-        time_in_force=order.time_in_force,
-        type=order.type,
-        side=order.side,
-        working_time=order.created_at,
-        self_trade_prevention_mode=order.stp_mode,
-        strategy_id=order.strategy_id,
-        strategy_type=order.strategy_type,
-    )
-
-
-def account_trade(execution: Execution) -> account_api.AccountTrade:
-    """An item of myTrades."""
-    order = execution.order
-    return account_api.AccountTrade(
-        symbol=order.symbol,
-        id=execution.trade_id,
-        order_id=order.order_id,
-        order_list_id=-1,
-        price=eight_decimals(execution.price),
-        qty=eight_decimals(execution.quantity),
-        quote_qty=eight_decimals(execution.price * execution.quantity),
-        commission=eight_decimals(execution.commission),
-        commission_asset=execution.commission_asset,
-        time=execution.time,
-        is_buyer=order.is_buy,
-        is_maker=execution.is_maker,
-        is_best_match=True,
-    )
-
-
-def execution_report(
-    order: Order,
-    kind: ExecutionType,
-    *,
-    execution_id: int,
-    execution: Execution | None = None,
-    cancel_id: str | None = None,
-    former_id: str = "",
-) -> ExecutionReport:
-    """The event that tells of the order's latest change.
-
-    Args:
-        order: as it stands after the change.
-        kind: the execution type.
-        execution_id: unique among all reports.
-        execution: the trade, for kind ``TRADE``.
-        cancel_id: the client order id of the cancellation, for kind ``CANCELED``.
-        former_id: the order's client order id until now, for kind ``REPLACED``.
-    """
-    return ExecutionReport(
-        event_time=order.updated_at,
-        symbol=order.symbol,
-        client_order_id=cancel_id or order.client_order_id,
-        side=order.side,
-        order_type=order.type,
-        time_in_force=order.time_in_force,
-        quantity=eight_decimals(order.quantity),
-        price=eight_decimals(order.price),
-        stop_price=eight_decimals(NOTHING),
-        iceberg_quantity=eight_decimals(NOTHING),
-        order_list_id=-1,
-        original_client_order_id=order.client_order_id if cancel_id else former_id,
-        execution_type=kind,
-        order_status=order.status,
-        reject_reason="NONE",
-        order_id=order.order_id,
-        last_executed_quantity=eight_decimals(execution.quantity if execution else NOTHING),
-        cumulative_filled_quantity=eight_decimals(order.executed),
-        last_executed_price=eight_decimals(execution.price if execution else NOTHING),
-        commission_amount=eight_decimals(execution.commission) if execution else NOTHING,
-        commission_asset=execution.commission_asset if execution else None,
-        transaction_time=order.updated_at,
-        trade_id=execution.trade_id if execution else -1,
-        execution_id=execution_id,
-        is_on_book=order.is_open and order.type != "MARKET",
-        is_maker=bool(execution and execution.is_maker),
-        ignore=False,
-        order_creation_time=order.created_at,
-        cumulative_quote_quantity=eight_decimals(order.quote_executed),
-        last_quote_quantity=eight_decimals(execution.price * execution.quantity if execution else NOTHING),
-        quote_order_quantity=eight_decimals(order.quote_quantity),
-        self_trade_prevention_mode=order.stp_mode,
-        working_time=order.created_at,
-        strategy_id=order.strategy_id,
-        strategy_type=order.strategy_type,
-    )
+    lists: dict[str, Any] = {name: [*getattr(order, name)] for name in ("executions", "preventions", "amendments")}
+    return msgspec.structs.replace(order, **lists)

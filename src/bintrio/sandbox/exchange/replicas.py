@@ -14,10 +14,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from bintrio.api.events import ExecutionReport, KnownEvent, OutboundAccountPosition
+from bintrio.api._orders import OrderList as ListRecord
 
 from .accounts import Account, Holding
 from .orders import Order, snapshot
+from .reports import Notice
 
 
 class Replicas:
@@ -50,14 +51,14 @@ class Replicas:
         if self._lag:
             self._replicas[account.uid] = _Replica(account)
 
-    def note(self, notices: Iterable[tuple[int, KnownEvent]], now: int) -> None:
-        """Let events, each with the uid of its account, say what has changed just now."""
+    def note(self, notices: Iterable[Notice], now: int) -> None:
+        """Take note of what has changed just now."""
         if not self._lag:
             return
-        events: dict[int, list[KnownEvent]] = {}
-        for uid, event in notices:
-            events.setdefault(uid, []).append(event)
-        for uid, of_account in events.items():
+        changes: dict[int, list[Notice]] = {}
+        for notice in notices:
+            changes.setdefault(notice.uid, []).append(notice)
+        for uid, of_account in changes.items():
             self._replicas[uid].note(of_account, now)
 
     def account(self, uid: int, now: int) -> Account:
@@ -70,12 +71,14 @@ class _Change(NamedTuple):
 
     Attributes:
         orders: those that have changed, in the order of their first change.
-        executions: how many the account has now, by symbol.
+        lists: those that have changed, as they stand.
+        lengths: for each journal of the account, how much it has now of the symbols concerned.
     """
 
     time: int
     orders: tuple[Order, ...]
-    executions: dict[str, int]
+    lists: tuple[ListRecord, ...]
+    lengths: tuple[dict[str, int], ...]
     holdings: dict[str, Holding]
     updated_at: int
 
@@ -88,18 +91,23 @@ class _Replica:
         self._shown = account.copy()
         self._waiting: deque[_Change] = deque()
 
-    def note(self, events: Iterable[KnownEvent], now: int) -> None:
+    def note(self, notices: Iterable[Notice], now: int) -> None:
         account = self._account
         changed: dict[int, Order] = {}
+        lists: list[ListRecord] = []
         holdings: dict[str, Holding] = {}
-        for event in events:
-            if isinstance(event, ExecutionReport):
-                changed[event.order_id] = account.orders[event.order_id]
-            elif isinstance(event, OutboundAccountPosition):
-                holdings |= {balance.asset: account.holding(balance.asset).copy() for balance in event.balances}
-        executions = {order.symbol: len(account.executions[order.symbol]) for order in changed.values()}
+        for notice in notices:
+            subject = notice.subject
+            if isinstance(subject, Order):
+                changed[subject.order_id] = subject
+            elif isinstance(subject, ListRecord):
+                lists.append(subject)
+            else:
+                holdings |= {asset: account.holding(asset).copy() for asset in subject}
+        symbols = {order.symbol for order in changed.values()}
+        lengths = tuple({symbol: len(kept[symbol]) for symbol in symbols} for kept in account.journals)
         orders = tuple(map(snapshot, changed.values()))
-        self._waiting.append(_Change(now, orders, executions, holdings, account.updated_at))
+        self._waiting.append(_Change(now, orders, tuple(lists), lengths, holdings, account.updated_at))
 
     def at(self, time: int) -> Account:
         while self._waiting and self._waiting[0].time <= time:
@@ -110,7 +118,9 @@ class _Replica:
         shown = self._shown
         for order in change.orders:
             shown.update(order)
-        for symbol, count in change.executions.items():
-            known = shown.executions[symbol]
-            known += self._account.executions[symbol][len(known) : count]
+        for record in change.lists:
+            shown.keep_list(record)
+        for known, kept, lengths in zip(shown.journals, self._account.journals, change.lengths, strict=True):
+            for symbol, length in lengths.items():
+                known[symbol] += kept[symbol][len(known[symbol]) : length]
         shown.set_holdings(change.holdings, change.updated_at)

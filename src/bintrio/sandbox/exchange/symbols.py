@@ -1,4 +1,4 @@
-"""Symbols and the filters that their orders must pass.
+"""Symbols: what is traded, and by which rules.
 
 Source: filters.md, and "Exchange information" of the WebSocket API document.
 """
@@ -11,11 +11,16 @@ from typing import Any, Final
 import msgspec
 
 from bintrio.api._base import number
+from bintrio.api._values import SelfTradePreventionMode
+from bintrio.api.filters import Filter, LotSizeFilter, NotionalFilter, PriceFilter
+from bintrio.api.general import ExecutionRule
 
-from .orders import Order, Placement, eight_decimals
-from .refusals import filter_failure, not_supported, order_refused, stp_mode_not_allowed
+from .orders import KINDS, Order, eight_decimals
+from .refusals import Refusal, not_supported, order_refused, stp_mode_not_allowed
 
-_ORDER_TYPES: Final = ("LIMIT", "LIMIT_MAKER", "MARKET")
+_STP_MODES: Final = ("NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER")
+_PEG_DEPTH: Final = 100
+"""Levels from the best one that an order may be pegged to."""
 
 
 class Symbol(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +32,9 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
         min_notional: the least that price times quantity may be.
         max_notional: the most that it may be, market orders aside.
         status: ``TRADING``, or why not.
+        more_filters: filters beside those of price, quantity and notional.
+        execution_rules: how far from the reference price its orders may trade; there is one kind of rule.
+        order_types: those that it takes.
 
     Raises:
         InvalidRequest: a rule is no number that is not negative.
@@ -43,6 +51,20 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
     min_notional: Decimal = Decimal(5)
     max_notional: Decimal = Decimal(9_000_000)
     status: str = "TRADING"
+    more_filters: tuple[Filter, ...] = ()
+    execution_rules: tuple[ExecutionRule, ...] = ()
+    order_types: tuple[str, ...] = tuple(KINDS)
+    iceberg_allowed: bool = True
+    oco_allowed: bool = True
+    oto_allowed: bool = True
+    opo_allowed: bool = True
+    quote_order_qty_market_allowed: bool = True
+    allow_trailing_stop: bool = True
+    cancel_replace_allowed: bool = True
+    amend_allowed: bool = True
+    peg_instructions_allowed: bool = True
+    default_stp_mode: SelfTradePreventionMode = "NONE"
+    allowed_stp_modes: tuple[str, ...] = _STP_MODES
 
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(self):
@@ -56,61 +78,62 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
         """As requests name it."""
         return self.base + self.quote
 
-    def check(self, order: Order, reference_price: Decimal | None) -> None:
-        """Refuse an order that breaks a rule.
-
-        Args:
-            order: as it came.
-            reference_price: what a market order is valued at, if there is any price at all.
+    def check_supported(self, order: Order) -> None:
+        """Refuse an order of a kind that the symbol does not take.
 
         Raises:
-            Refusal: -1013 with the filter's name, or -2010.
+            Refusal: -2010, or -1013 for self-trade prevention.
         """
         if self.status != "TRADING":
             raise order_refused("Market is closed.")
-        if order.stp_mode != "NONE":
+        if order.type not in self.order_types:
+            raise not_supported(order.type.capitalize().replace("_", " "))
+        if order.stp_mode not in self.allowed_stp_modes:
             raise stp_mode_not_allowed()
-        if order.type != "MARKET":
-            self._check_price(order.price)
-        if not order.quote_quantity:
-            self._check_quantity(order.quantity)
-        self._check_notional(order, reference_price)
+        for is_asked, is_allowed, refusal in self._features(order):
+            if is_asked and not is_allowed:
+                raise refusal
+        _check_peg(order)
+        if order.iceberg_quantity:
+            _check_iceberg(order)
 
-    def check_supported(self, request: Placement) -> None:
-        """Refuse an order of a kind that there is not here.
+    def _features(self, order: Order) -> tuple[tuple[Any, bool, Refusal], ...]:
+        if order.kind is KINDS["LIMIT"] and not (order.iceberg_quantity or order.peg_price_type):
+            return ()
+        by_amount = "Quote order qty market orders are not support for this symbol."
+        return (
+            (order.trailing_delta is not None, self.allow_trailing_stop, not_supported("Trailing stop")),
+            (order.iceberg_quantity, self.iceberg_allowed, not_supported("Iceberg")),
+            (order.peg_price_type, self.peg_instructions_allowed, not_supported("Pegged")),
+            (order.quote_quantity, self.quote_order_qty_market_allowed, order_refused(by_amount)),
+        )
 
-        Raises:
-            Refusal: -2010.
-        """
-        if request.trailing_delta is not None:
-            raise not_supported("Trailing stop")
-        if request.type not in _ORDER_TYPES:
-            raise not_supported(request.type.capitalize().replace("_", " "))
-        if request.iceberg_qty is not None:
-            raise not_supported("Iceberg")
-        if request.peg_price_type is not None:
-            raise not_supported("Pegged")
+    def all_filters(self) -> tuple[Filter, ...]:
+        """As ``exchangeInfo`` lists them."""
+        return (
+            PriceFilter(
+                min_price=eight_decimals(self.min_price),
+                max_price=eight_decimals(self.max_price),
+                tick_size=eight_decimals(self.tick_size),
+            ),
+            LotSizeFilter(
+                min_qty=eight_decimals(self.min_quantity),
+                max_qty=eight_decimals(self.max_quantity),
+                step_size=eight_decimals(self.step_size),
+            ),
+            NotionalFilter(
+                min_notional=eight_decimals(self.min_notional),
+                apply_min_to_market=True,
+                max_notional=eight_decimals(self.max_notional),
+                apply_max_to_market=False,
+                avg_price_mins=0,
+            ),
+            *self.more_filters,
+        )
 
-    def _check_price(self, price: Decimal) -> None:
-        too_high = bool(self.max_price) and price > self.max_price
-        if too_high or price < self.min_price or (self.tick_size and price % self.tick_size):
-            raise filter_failure("PRICE_FILTER")
-
-    def _check_quantity(self, quantity: Decimal) -> None:
-        is_outside = not self.min_quantity <= quantity <= self.max_quantity
-        if is_outside or (self.step_size and quantity % self.step_size):
-            raise filter_failure("LOT_SIZE")
-
-    def _check_notional(self, order: Order, reference_price: Decimal | None) -> None:
-        price = reference_price if order.type == "MARKET" else order.price
-        notional = order.quote_quantity or (None if price is None else price * order.quantity)
-        if notional is None:
-            return
-        if notional < self.min_notional or (order.type != "MARKET" and notional > self.max_notional):
-            raise filter_failure("NOTIONAL")
-
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, *, show_permission_sets: bool = True) -> dict[str, Any]:
         """Its item of ``exchangeInfo``."""
+        sets = {"permissionSets": [["SPOT"]]} if show_permission_sets else {}
         return {
             "symbol": self.name,
             "status": self.status,
@@ -121,49 +144,44 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
             "quoteAssetPrecision": 8,
             "baseCommissionPrecision": 8,
             "quoteCommissionPrecision": 8,
-            "orderTypes": _ORDER_TYPES,
-            "icebergAllowed": False,
-            "ocoAllowed": False,
-            "otoAllowed": False,
-            "opoAllowed": False,
-            "quoteOrderQtyMarketAllowed": True,
-            "allowTrailingStop": False,
-            "cancelReplaceAllowed": True,
-            "amendAllowed": True,
-            "pegInstructionsAllowed": False,
+            "orderTypes": self.order_types,
+            "icebergAllowed": self.iceberg_allowed,
+            "ocoAllowed": self.oco_allowed,
+            "otoAllowed": self.oto_allowed,
+            "opoAllowed": self.opo_allowed,
+            "quoteOrderQtyMarketAllowed": self.quote_order_qty_market_allowed,
+            "allowTrailingStop": self.allow_trailing_stop,
+            "cancelReplaceAllowed": self.cancel_replace_allowed,
+            "amendAllowed": self.amend_allowed,
+            "pegInstructionsAllowed": self.peg_instructions_allowed,
             "isSpotTradingAllowed": True,
             "isMarginTradingAllowed": False,
-            "filters": self.filters(),
+            "filters": self.all_filters(),
             "permissions": [],
-            "permissionSets": [["SPOT"]],
-            "defaultSelfTradePreventionMode": "NONE",
-            "allowedSelfTradePreventionModes": ["NONE"],
+            **sets,
+            "defaultSelfTradePreventionMode": self.default_stp_mode,
+            "allowedSelfTradePreventionModes": self.allowed_stp_modes,
         }
 
-    def filters(self) -> list[dict[str, Any]]:
-        """As ``exchangeInfo`` lists them."""
-        return [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": eight_decimals(self.min_price),
-                "maxPrice": eight_decimals(self.max_price),
-                "tickSize": eight_decimals(self.tick_size),
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": eight_decimals(self.min_quantity),
-                "maxQty": eight_decimals(self.max_quantity),
-                "stepSize": eight_decimals(self.step_size),
-            },
-            {
-                "filterType": "NOTIONAL",
-                "minNotional": eight_decimals(self.min_notional),
-                "applyMinToMarket": True,
-                "maxNotional": eight_decimals(self.max_notional),
-                "applyMaxToMarket": False,
-                "avgPriceMins": 0,
-            },
-        ]
+
+def _check_peg(order: Order) -> None:
+    """Refuse a peg that does not go with the order (pegged_orders.md)."""
+    peg = order.peg_price_type
+    if peg is None:
+        return
+    if not order.kind.has_limit:
+        raise order_refused("This order type may not use pegged price.")
+    if order.kind.is_maker and peg == "MARKET_PEG":
+        raise order_refused("This price peg cannot be used with this order type.")
+    if order.type == "LIMIT" and peg == "PRIMARY_PEG" and order.time_in_force != "GTC":
+        raise order_refused("Unsupported order combination")
+    if order.peg_offset_value is not None and order.peg_offset_value > _PEG_DEPTH:
+        raise order_refused("Unsupported order combination")
+
+
+def _check_iceberg(order: Order) -> None:
+    if order.iceberg_quantity > order.quantity:
+        raise order_refused("IcebergQty exceeds QTY.")
 
 
 SYMBOLS: Final = (

@@ -10,6 +10,8 @@ import pytest
 
 from bintrio._results import decode_response
 from bintrio.sandbox.exchange.limits import Limits
+from bintrio.sandbox.exchange.orders import KINDS
+from bintrio.sandbox.exchange.symbols import Symbol
 from tests.sandbox.client import BUY, CONDITIONAL, EXAMPLES, NOW, Client, documented
 
 OF_BTC = {"symbol": "BTCUSDT"}
@@ -105,6 +107,14 @@ def test_a_cancel_with_ids_that_disagree(client: Client) -> None:
     ],
 )
 def test_orders_that_are_not_supported(client: Client, method: str, changes: dict[str, Any], kind: str) -> None:
+    bare: dict[str, Any] = {
+        "iceberg_allowed": False,
+        "peg_instructions_allowed": False,
+        "allow_trailing_stop": kind != "Trailing stop",
+    }
+    types = KINDS if kind == "Trailing stop" else ("LIMIT",)
+    engine = client.exchange.engine
+    engine.symbols["BTCUSDT"] = Symbol(base="BTC", quote="USDT", order_types=tuple(types), **bare)
     said = (400, -2010, f"{kind} orders are not supported for this symbol.")
     assert client.error(method, **signed(**BUY | changes)) == said
     assert orders_of(client) == []

@@ -3,7 +3,18 @@
 Source: the method's section of the WebSocket API document; `Request.api.url` names it.
 """
 
-from . import account, authentication, general, market, trading, user_data
+from . import account, authentication, general, market, order_lists, routing, trading, user_data
 from .calls import Call, functions
 
-__all__ = ["Call", "account", "authentication", "functions", "general", "market", "trading", "user_data"]
+__all__ = [
+    "Call",
+    "account",
+    "authentication",
+    "functions",
+    "general",
+    "market",
+    "order_lists",
+    "routing",
+    "trading",
+    "user_data",
+]

@@ -1,8 +1,5 @@
 """Account requests.
 
-No order has left the book for self-trade prevention, and none was routed: there are no prevented matches and no
-allocations. There are no order lists.
-
 Source: "Account requests" of the WebSocket API document.
 """
 
@@ -10,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from bintrio.api._orders import OrderList
 from bintrio.api._values import RateLimit
@@ -37,24 +36,21 @@ from bintrio.api.account import (
     OrderListStatus,
     OrderStatus,
     PreventedMatch,
+    RelevantFilters,
 )
 from bintrio.api.account import Order as OrderInformation
+from bintrio.api.filters import MaxAssetFilter
 
-from .. import orders, refusals
-from ..accounts import Account
+from .. import refusals, shapes
 from ..candles import DAY
-from ..orders import NOTHING, Execution, eight_decimals
+from ..commissions import Commissions, Rates
+from ..orders import Execution, eight_decimals
 from ..tape import from_id, in_span, newest
 from .calls import Call, answers
 
 _BASIS_POINTS: Final = 10_000
 _KEPT: Final = 90 * DAY
 """How long order.status knows an order that ended without a trade."""
-
-_ZERO: Final = eight_decimals(NOTHING)
-
-NO_RATES: Final = CommissionRates(maker=_ZERO, taker=_ZERO, buyer=_ZERO, seller=_ZERO)
-NO_DISCOUNT: Final = Discount(enabled_for_account=False, enabled_for_symbol=False, discount_asset="BNB", discount=_ZERO)
 
 
 # The account
@@ -64,15 +60,16 @@ NO_DISCOUNT: Final = Discount(enabled_for_account=False, enabled_for_symbol=Fals
 def account_status(call: Call) -> AccountInformation:
     """The account and its balances."""
     account = call.queried_account
+    standard = account.commissions.standard
     return AccountInformation(
-        maker_commission=int(account.maker_rate * _BASIS_POINTS),
-        taker_commission=int(account.taker_rate * _BASIS_POINTS),
-        buyer_commission=0,
-        seller_commission=0,
+        maker_commission=int(standard.maker * _BASIS_POINTS),
+        taker_commission=int(standard.taker * _BASIS_POINTS),
+        buyer_commission=int(standard.buyer * _BASIS_POINTS),
+        seller_commission=int(standard.seller * _BASIS_POINTS),
         can_trade=True,
         can_withdraw=True,
         can_deposit=True,
-        commission_rates=_rates(account),
+        commission_rates=_rates(standard),
         brokered=False,
         require_self_trade_prevention=False,
         prevent_sor=False,
@@ -81,23 +78,35 @@ def account_status(call: Call) -> AccountInformation:
         balances=account.balances(omit_zero=bool(call.request.omit_zero_balances)),
         permissions=("SPOT",),
         uid=account.uid,
+        trade_group_id=None if account.trade_group_id < 0 else account.trade_group_id,
     )
 
 
-def _rates(account: Account) -> CommissionRates:
-    maker, taker = map(eight_decimals, (account.maker_rate, account.taker_rate))
-    return CommissionRates(maker=maker, taker=taker, buyer=_ZERO, seller=_ZERO)
+def _rates(rates: Rates) -> CommissionRates:
+    maker, taker, buyer, seller = map(eight_decimals, msgspec.structs.astuple(rates))
+    return CommissionRates(maker=maker, taker=taker, buyer=buyer, seller=seller)
 
 
 @answers(AccountCommission)
 def account_commission(call: Call) -> Commission:
     """The commission rates: the same for all symbols."""
+    commissions = call.account.commissions
     return Commission(
         symbol=call.symbol.name,
-        standard_commission=_rates(call.account),
-        special_commission=NO_RATES,
-        tax_commission=NO_RATES,
-        discount=NO_DISCOUNT,
+        standard_commission=_rates(commissions.standard),
+        special_commission=_rates(commissions.special),
+        tax_commission=_rates(commissions.tax),
+        discount=discount(commissions),
+    )
+
+
+def discount(commissions: Commissions) -> Discount:
+    """What paying in another asset saves; every symbol allows for it."""
+    return Discount(
+        enabled_for_account=commissions.is_discounted,
+        enabled_for_symbol=True,
+        discount_asset=commissions.discount_asset,
+        discount=eight_decimals(commissions.discount),
     )
 
 
@@ -108,9 +117,15 @@ def account_rate_limits_orders(call: Call) -> tuple[RateLimit, ...]:
 
 
 @answers(MyFilters)
-def my_filters(call: Call) -> dict[str, Any]:
-    """The filters of the symbol; there are no others. Given as JSON, like those in exchangeInfo."""
-    return {"exchangeFilters": [], "symbolFilters": call.symbol.filters(), "assetFilters": []}
+def my_filters(call: Call) -> RelevantFilters:
+    """The filters that concern the symbol."""
+    symbol, others = call.symbol, call.engine.exchange_filters
+    assets = tuple(one for one in others if isinstance(one, MaxAssetFilter))
+    return RelevantFilters(
+        exchange_filters=tuple(one for one in others if one not in assets),
+        symbol_filters=symbol.all_filters(),
+        asset_filters=tuple(one for one in assets if one.asset in {symbol.base, symbol.quote}),
+    )
 
 
 # Orders
@@ -123,7 +138,7 @@ def order_status(call: Call) -> OrderInformation:
     order = call.queried_account.find(call.symbol.name, request.order_id, request.orig_client_order_id)
     if not order.is_open and not order.executed and call.now - order.updated_at > _KEPT:
         raise refusals.archived()
-    return orders.status(order)
+    return shapes.status(order)
 
 
 @answers(OpenOrdersStatus)
@@ -132,7 +147,7 @@ def open_orders_status(call: Call) -> tuple[OrderInformation, ...]:
     symbol: str | None = call.request.symbol
     if symbol is not None:
         call.engine.symbol(symbol)
-    return tuple(map(orders.status, call.queried_account.open_orders(symbol)))
+    return tuple(map(shapes.status, call.queried_account.open_orders(symbol)))
 
 
 @answers(AllOrders)
@@ -150,7 +165,7 @@ def all_orders(call: Call) -> tuple[OrderInformation, ...]:
         # "Filtered by time of the last execution status update."
         by_update = sorted(history, key=attrgetter("updated_at"))
         found = in_span(by_update, call.start, call.end, limit, attrgetter("updated_at"))
-    return tuple(map(orders.status, found))
+    return tuple(map(shapes.status, found))
 
 
 @answers(OrderAmendments)
@@ -173,7 +188,7 @@ def my_trades(call: Call) -> tuple[AccountTrade, ...]:
         found = from_id(executions, request.from_id, limit, attrgetter("trade_id"))
     else:
         found = in_span(executions, call.start, call.end, limit)
-    return tuple(map(orders.account_trade, found))
+    return tuple(map(shapes.account_trade, found))
 
 
 def _executions(call: Call) -> Sequence[Execution]:
@@ -185,40 +200,58 @@ def _executions(call: Call) -> Sequence[Execution]:
 
 
 @answers(MyPreventedMatches)
-def my_prevented_matches(call: Call) -> tuple[PreventedMatch, ...]:
-    """None."""
-    return _nothing_of(call)
+def my_prevented_matches(call: Call) -> Sequence[PreventedMatch]:
+    """One match, or those of one order, oldest first."""
+    request: MyPreventedMatches = call.request
+    matches, limit = call.queried_account.prevented[call.symbol.name], call.limit()
+    wanted = request.prevented_match_id
+    if wanted is not None:
+        return tuple(match for match in matches if match.prevented_match_id == wanted)
+    of_order = [one for one in matches if request.order_id in {one.taker_order_id, one.maker_order_id}]
+    return from_id(of_order, request.from_prevented_match_id or 0, limit, attrgetter("prevented_match_id"))
 
 
 @answers(MyAllocations)
 def my_allocations(call: Call) -> tuple[Allocation, ...]:
-    """None."""
-    return _nothing_of(call)
-
-
-def _nothing_of(call: Call) -> tuple[()]:
-    call.engine.symbol(call.request.symbol)
-    call.limit()
-    return ()
+    """What was allocated to the account, or to one of its orders: from an id on, in a span of time, or the newest."""
+    request: MyAllocations = call.request
+    kept, limit = call.queried_account.allocations[call.symbol.name], call.limit()
+    if request.order_id is not None:
+        kept = [one for one in kept if one.order.order_id == request.order_id]
+    if request.from_allocation_id is not None:
+        found = from_id(kept, request.from_allocation_id, limit, attrgetter("allocation_id"))
+    else:
+        found = in_span(kept, call.start, call.end, limit)
+    return tuple(map(shapes.allocation, found))
 
 
 # Order lists
 
 
 @answers(OrderListStatus)
-def order_list_status(call: Call) -> None:
-    """There is none. The document gives a list that is not found no code of its own."""
-    raise refusals.no_such_order()
+def order_list_status(call: Call) -> OrderList:
+    """One order list. The document gives one that is not found no code of its own."""
+    request: OrderListStatus = call.request
+    account = call.queried_account
+    name = request.orig_client_order_id
+    found = account.list_named(name) if name is not None else account.lists.get(request.order_list_id or 0)
+    if found is None:
+        raise refusals.no_such_order()
+    return found
 
 
 @answers(OpenOrderListsStatus)
 def open_order_lists_status(call: Call) -> tuple[OrderList, ...]:
-    """None."""
-    return ()
+    """All that have an open order."""
+    return tuple(call.queried_account.open_lists())
 
 
 @answers(AllOrderLists)
-def all_order_lists(call: Call) -> tuple[OrderList, ...]:
-    """None."""
-    call.limit()
-    return ()
+def all_order_lists(call: Call) -> Sequence[OrderList]:
+    """Order lists from an id on, in a span of time, or the newest."""
+    request: AllOrderLists = call.request
+    lists, limit = tuple(call.queried_account.lists.values()), call.limit()
+    if request.from_id is not None:
+        return from_id(lists, request.from_id, limit, attrgetter("order_list_id"))
+    by_time = sorted(lists, key=attrgetter("transaction_time"))
+    return in_span(by_time, call.start, call.end, limit, attrgetter("transaction_time"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bintrio.api.filters import MaxAssetFilter
 from bintrio.api.general import (
     ExchangeInfo,
     ExecutionRuleBook,
@@ -39,14 +40,23 @@ def time(call: Call) -> ServerTime:
 @answers(ExchangeInfo)
 def exchange_info(call: Call) -> dict[str, Any]:
     """Limits and symbols. Given as JSON, which has fields that only some symbols have."""
+    shows_sets = call.request.show_permission_sets is not False
     return {
         "timezone": "UTC",
         "serverTime": call.now if call.session.unit == "us" else call.now // MILLISECOND,
         "rateLimits": [_without_count(rule) for rule in call.limits.rules()],
-        "exchangeFilters": [],
-        "symbols": [symbol.as_json() for symbol in _symbols(call)],
-        "sors": [],
+        "exchangeFilters": [one for one in call.engine.exchange_filters if not isinstance(one, MaxAssetFilter)],
+        "symbols": [symbol.as_json(show_permission_sets=shows_sets) for symbol in _symbols(call)],
+        **_routes(call),
     }
+
+
+def _routes(call: Call) -> dict[str, Any]:
+    """``sors``, where there are any."""
+    engine = call.engine
+    groups = dict.fromkeys(engine.routes.values())
+    sors = [{"baseAsset": engine.symbols[names[0]].base, "symbols": names} for names in groups]
+    return {"sors": sors} if sors else {}
 
 
 def _without_count(rule: Any) -> dict[str, Any]:
@@ -73,15 +83,14 @@ def _symbols(call: Call) -> Sequence[Symbol]:
 
 @answers(ExecutionRules)
 def execution_rules(call: Call) -> ExecutionRuleBook:
-    """The symbols asked for; none of them has any rule."""
+    """The rules of the symbols asked for."""
     request: ExecutionRules = call.request
     engine = call.engine
     symbols = list(engine.symbols.values())
     if request.symbol is not None or request.symbols is not None:
         symbols = [engine.symbol(name) for name in request.symbols or (request.symbol,) if name is not None]
     wanted = request.symbol_status
+    shown = (symbol for symbol in symbols if wanted in {None, symbol.status})
     return ExecutionRuleBook(
-        symbol_rules=tuple(
-            SymbolExecutionRules(symbol=symbol.name, rules=()) for symbol in symbols if wanted in {None, symbol.status}
-        )
+        symbol_rules=tuple(SymbolExecutionRules(symbol=one.name, rules=one.execution_rules) for one in shown)
     )

@@ -1,6 +1,6 @@
 """Market data requests.
 
-No symbol has block trades or a reference price here.
+No symbol has block trades here.
 
 Source: "Market data requests" of the WebSocket API document.
 """
@@ -15,12 +15,15 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from bintrio.api.market import (
     AggregateTrade,
+    ArithmeticMean,
     AveragePrice,
     AvgPrice,
     BlockTrade,
     BlockTradesHistorical,
+    CurrentReferencePrice,
     DayStatistics,
     Depth,
+    ExternalCalculation,
     Kline,
     Klines,
     MiniStatistics,
@@ -47,6 +50,7 @@ from bintrio.api.market import (
 from .. import refusals
 from ..candles import DAY, MINUTE, Summary, candles, interval, summarize, window
 from ..orders import NOTHING, eight_decimals
+from ..reference import Mean
 from ..symbols import Symbol
 from ..tape import from_id, in_span, newest
 from .calls import Call, answers
@@ -280,15 +284,25 @@ def _day_statistics(call: Call, span: _Window, symbol: Symbol) -> DayStatistics 
 
 
 @answers(ReferencePrice)
-def reference_price(call: Call) -> NoReferencePrice:
-    """There never was one: a refusal that is a success by its status."""
-    call.engine.symbol(call.request.symbol)
-    refusal = refusals.no_reference_price()
-    return NoReferencePrice(code=refusal.code, msg=refusal.message)
+def reference_price(call: Call) -> CurrentReferencePrice | NoReferencePrice:
+    """The reference price. That there never was one is a refusal, but a success by its status."""
+    engine, name = call.engine, call.symbol.name
+    if name not in engine.references.sources:
+        refusal = refusals.no_reference_price()
+        return NoReferencePrice(code=refusal.code, msg=refusal.message)
+    price = engine.references.price(name, call.tape, call.now)
+    return CurrentReferencePrice(symbol=name, reference_price=price, timestamp=call.now)
 
 
 @answers(ReferencePriceCalculation)
-def reference_price_calculation(call: Call) -> None:
-    """There is none: a refusal like others."""
+def reference_price_calculation(call: Call) -> ArithmeticMean | ExternalCalculation:
+    """How it is made; that there is none is a refusal like others."""
     _check_status(call, call.symbol)
-    raise refusals.no_reference_price()
+    source = call.engine.references.sources.get(call.symbol.name)
+    if source is None:
+        raise refusals.no_reference_price()
+    if isinstance(source, Mean):
+        return ArithmeticMean(
+            symbol=call.symbol.name, bucket_count=source.bucket_count, bucket_width_ms=source.bucket_width_ms
+        )
+    return ExternalCalculation(symbol=call.symbol.name, external_calculation_id=source.calculation_id)

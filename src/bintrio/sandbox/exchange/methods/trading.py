@@ -7,7 +7,7 @@ order that is not attempted counts against the limit.
 
 **order.amend.keepPriority.** An amendment that makes the order expire weighs as much as any; the document has 0.
 
-**Order lists.** There are none, so none can be canceled.
+**order.cancel** of an order of a list cancels the list, and answers with it.
 
 Source: "Trading requests" of the WebSocket API document.
 """
@@ -18,8 +18,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
+
 from bintrio.api.trading import (
     CanceledOrder,
+    CanceledOrderList,
+    CommissionForOrder,
     OpenOrdersCancelAll,
     OrderAck,
     OrderAmended,
@@ -27,19 +31,21 @@ from bintrio.api.trading import (
     OrderCancel,
     OrderCancelReplace,
     OrderFull,
-    OrderListCancel,
     OrderPlace,
     OrderResult,
     OrderTest,
+    OrderTestedWithRates,
 )
 
-from .. import orders, refusals
+from .. import amending, refusals, shapes
+from ..commissions import Rates
 from ..orders import Order, eight_decimals
 from ..refusals import Refusal
-from .account import NO_DISCOUNT, NO_RATES
+from .account import discount
 from .calls import Call, answers
 
-_UNKNOWN: Final = "Unknown order sent."
+UNKNOWN: Final = "Unknown order sent."
+"""What refuses to cancel or amend an order that cannot be found, or a list."""
 
 
 # Placing
@@ -51,39 +57,46 @@ def order_place(call: Call) -> OrderAck | OrderResult | OrderFull:
     request: OrderPlace | OrderCancelReplace = call.request
     order = call.engine.place(call.account, request, call.now)
     shown = request.new_order_resp_type or ("FULL" if order.type in {"LIMIT", "MARKET"} else "ACK")
-    return _SHAPES[shown](order)
+    return SHAPES[shown](order)
 
 
-_SHAPES: Final[dict[str, Callable[[Order], OrderAck | OrderResult | OrderFull]]] = {
-    "ACK": orders.ack,
-    "RESULT": orders.result,
-    "FULL": orders.full,
+SHAPES: Final[dict[str, Callable[[Order], OrderAck | OrderResult | OrderFull]]] = {
+    "ACK": shapes.ack,
+    "RESULT": shapes.result,
+    "FULL": shapes.full,
 }
+"""By response type."""
 
 
 @answers(OrderTest)
-def order_test(call: Call) -> dict[str, Any]:
+def order_test(call: Call) -> OrderTestedWithRates | dict[str, Any]:
     """Check an order."""
     request: OrderTest = call.request
-    call.engine.check(call.account, request, call.now)
-    if not request.compute_commission_rates:
-        return {}
-    account = call.account
-    rates = {"maker": eight_decimals(account.maker_rate), "taker": eight_decimals(account.taker_rate)}
-    none = {"maker": NO_RATES.maker, "taker": NO_RATES.taker}
-    return {
-        "standardCommissionForOrder": rates,
-        "specialCommissionForOrder": none,
-        "taxCommissionForOrder": none,
-        "discount": NO_DISCOUNT,
-    }
+    order = call.engine.check(call.account, request, call.now)
+    return rates_for(call, order) if request.compute_commission_rates else {}
+
+
+def rates_for(call: Call, order: Order) -> OrderTestedWithRates:
+    """What an order would pay as a maker, and as a taker: the rate of its side is in both (commission_faq.md)."""
+    commissions = call.account.commissions
+
+    def rates(kind: Rates) -> CommissionForOrder:
+        maker, taker = (eight_decimals(kind.of(is_maker=is_maker, is_buyer=order.is_buy)) for is_maker in (True, False))
+        return CommissionForOrder(maker=maker, taker=taker)
+
+    return OrderTestedWithRates(
+        standard_commission_for_order=rates(commissions.standard),
+        special_commission_for_order=rates(commissions.special),
+        tax_commission_for_order=rates(commissions.tax),
+        discount=discount(commissions),
+    )
 
 
 # Canceling
 
 
 @answers(OrderCancel)
-def order_cancel(call: Call) -> CanceledOrder:
+def order_cancel(call: Call) -> CanceledOrder | CanceledOrderList:
     """Cancel an order."""
     request: OrderCancel = call.request
     return _cancel(
@@ -93,15 +106,26 @@ def order_cancel(call: Call) -> CanceledOrder:
 
 def _cancel(
     call: Call, order_id: int | None, name: str | None, new_name: str | None, restriction: str | None
-) -> CanceledOrder:
+) -> CanceledOrder | CanceledOrderList:
     try:
         order = call.account.find(call.symbol.name, order_id, name)
     except Refusal as refusal:
         # One that cannot be found is a refused cancellation here.
-        raise refusals.cancel_refused(_UNKNOWN) if refusal.code == -2013 else refusal from None
-    cancel_id = new_name or _cancel_id(order)
+        raise refusals.cancel_refused(UNKNOWN) if refusal.code == -2013 else refusal from None
+    return cancel(call, order, new_name or _cancel_id(order), restriction)
+
+
+def cancel(
+    call: Call, order: Order, cancel_id: str, restriction: str | None = None
+) -> CanceledOrder | CanceledOrderList:
+    """Cancel an order, and its list if it has one; in the shape of the answer."""
     call.engine.cancel(call.account, order, call.now, cancel_id=cancel_id, restriction=restriction)
-    return orders.canceled(order, cancel_id)
+    if order.group is None:
+        return shapes.canceled(order, cancel_id)
+    record = call.account.lists[order.list_id]
+    reports = (shapes.canceled(one, cancel_id) for one in order.group.orders if one.status == "CANCELED")
+    known = msgspec.structs.asdict(record)
+    return CanceledOrderList(**known, order_reports=tuple(map(call.in_unit, reports)))
 
 
 def _cancel_id(order: Order) -> str:
@@ -109,22 +133,13 @@ def _cancel_id(order: Order) -> str:
 
 
 @answers(OpenOrdersCancelAll)
-def open_orders_cancel_all(call: Call) -> tuple[CanceledOrder, ...]:
-    """Cancel all open orders of a symbol; that there are none is a refused cancellation."""
-    account = call.account
-    found = tuple(account.open_orders(call.symbol.name))
+def open_orders_cancel_all(call: Call) -> tuple[CanceledOrder | CanceledOrderList, ...]:
+    """Cancel all open orders and lists of a symbol; that there are none is a refused cancellation."""
+    found = tuple(call.account.open_orders(call.symbol.name))
     if not found:
-        raise refusals.cancel_refused(_UNKNOWN)
-    for order in found:
-        call.engine.cancel(account, order, call.now, cancel_id=_cancel_id(order))
-    return tuple(orders.canceled(order, _cancel_id(order)) for order in found)
-
-
-@answers(OrderListCancel)
-def order_list_cancel(call: Call) -> None:
-    """There is none."""
-    call.engine.symbol(call.request.symbol)
-    raise refusals.cancel_refused(_UNKNOWN)
+        raise refusals.cancel_refused(UNKNOWN)
+    # The orders of a list end together.
+    return tuple(cancel(call, order, _cancel_id(order)) for order in found if order.is_open)
 
 
 # Replacing
@@ -134,6 +149,8 @@ def order_list_cancel(call: Call) -> None:
 def order_cancel_replace(call: Call) -> dict[str, Any]:
     """Cancel an order and place another."""
     request: OrderCancelReplace = call.request
+    if not call.symbol.cancel_replace_allowed:
+        raise refusals.order_refused("Order cancel-replace is not supported for this symbol.")
     call.engine.check(call.account, request, call.now)
     over_limit = _attempt(_check_limit, call)
     canceled = _attempt(_cancel_first, call)
@@ -162,7 +179,7 @@ def _check_limit(call: Call) -> None:
     call.orders.admit(1, call.now)
 
 
-def _cancel_first(call: Call) -> CanceledOrder:
+def _cancel_first(call: Call) -> CanceledOrder | CanceledOrderList:
     request: OrderCancelReplace = call.request
     return _cancel(
         call,
@@ -208,12 +225,13 @@ def order_amend_keep_priority(call: Call) -> OrderAmended:
     try:
         order = account.find(call.symbol.name, request.order_id, request.orig_client_order_id)
     except Refusal as refusal:
-        raise refusals.amend_refused(_UNKNOWN) if refusal.code == -2013 else refusal from None
+        raise refusals.amend_refused(UNKNOWN) if refusal.code == -2013 else refusal from None
     former = order.client_order_id
     name = request.new_client_order_id or f"amend-{order.order_id}-{len(order.amendments) + 1}"
-    execution_id = call.engine.amend(account, order, Decimal(request.new_qty), call.now, client_order_id=name)
+    execution_id = amending.amend(call.engine, account, order, Decimal(request.new_qty), call.now, client_order_id=name)
     return OrderAmended(
         transact_time=call.now,
         execution_id=execution_id,
-        amended_order=call.in_unit(orders.amended(order, former)),
+        amended_order=call.in_unit(shapes.amended(order, former)),
+        list_status=None if order.group is None else shapes.amended_list(order.group),
     )

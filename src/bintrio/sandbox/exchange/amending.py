@@ -1,0 +1,91 @@
+"""Amending: less of an order, which keeps its place on the book.
+
+Amending one order of a pair amends both. An order of which that much was traded already expires.
+
+Source: "Order Amend Keep Priority" of the WebSocket API document, order_amend_keep_priority.md.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from bintrio.api.account import Amendment
+from bintrio.api.filters import MaxNumOrderAmendsFilter
+
+from .accounts import Account
+from .matching import MatchingEngine
+from .orders import Order, eight_decimals
+from .placements import exact
+from .refusals import amend_refused
+
+
+def amend(
+    engine: MatchingEngine, account: Account, order: Order, quantity: Decimal, now: int, *, client_order_id: str
+) -> int:
+    """Reduce the quantity of an order. Returns the report's execution id.
+
+    Raises:
+        Refusal: -2038 or -1013; nothing has changed.
+    """
+    quantity = exact(quantity)
+    _check(engine, account, order, quantity, now, client_order_id)
+    former_id = order.client_order_id
+    account.rename(order, client_order_id)
+    execution_id = _reduce(engine, order, quantity, now, former_id)
+    group = order.group
+    if group is not None:
+        other = None if group.is_decided else group.other(order)
+        if other is not None and other.is_open:
+            _reduce(engine, other, quantity, now, other.client_order_id)
+        if former_id != client_order_id and not group.is_done:
+            engine.reports.of_list(account, group, "UPDATED", now)
+    engine.react(now)
+    return execution_id
+
+
+def _check(
+    engine: MatchingEngine, account: Account, order: Order, quantity: Decimal, now: int, client_order_id: str
+) -> None:
+    symbol = engine.symbols[order.symbol]
+    if not symbol.amend_allowed:
+        raise amend_refused("Order amend is not supported for this symbol.")
+    if not order.is_open:
+        raise amend_refused("Unknown order sent.")
+    if order.group is not None and order.group.pays and order.status == "PENDING_NEW":
+        raise amend_refused("Order amend (pending OPO order) is not supported.")
+    if quantity == order.quantity:
+        raise amend_refused("The requested action would change no state; rejecting")
+    if quantity > order.quantity:
+        raise amend_refused("Order amend (quantity increase) is not supported.")
+    if client_order_id != order.client_order_id and account.is_taken(order.symbol, client_order_id):
+        raise amend_refused("Duplicate order sent.")
+    for rule in engine.filters[order.symbol]:
+        if isinstance(rule, MaxNumOrderAmendsFilter) and len(order.amendments) >= rule.max_num_order_amends:
+            raise amend_refused("Filter failure: MAX_NUM_ORDER_AMENDS")
+    engine.filter(account, symbol, replace(order, quantity=quantity), now, orders=0)
+
+
+def _reduce(engine: MatchingEngine, order: Order, quantity: Decimal, now: int, former_id: str) -> int:
+    before = order.quantity
+    reduced_by = before - quantity
+    if reduced_by >= order.remaining:
+        execution_id = engine.end(order, "EXPIRED", now)
+        order.resize(max(quantity, order.executed + order.prevented))
+    else:
+        order.resize(quantity)
+        execution_id = engine.amended(order, reduced_by, now, former_id)
+    order.amendments.append(
+        Amendment(
+            symbol=order.symbol,
+            order_id=order.order_id,
+            execution_id=execution_id,
+            orig_client_order_id=former_id,
+            new_client_order_id=order.client_order_id,
+            orig_qty=eight_decimals(before),
+            new_qty=eight_decimals(quantity),
+            time=now,
+        )
+    )
+    return execution_id

@@ -1,0 +1,157 @@
+"""Requests to order lists: one function for each method.
+
+Of a pair, the order that stops a loss comes first, as in all examples of the document.
+
+Source: "Order lists" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any, Final
+
+from bintrio.api._values import SelfTradePreventionMode, Side
+from bintrio.api.trading import (
+    OrderListPlace,
+    OrderListPlaceOco,
+    OrderListPlaceOpo,
+    OrderListPlaceOpoco,
+    OrderListPlaceOto,
+    OrderListPlaceOtoco,
+)
+
+from .lists import check_pair
+from .orders import Order, OrderList
+from .placements import build, leg
+
+
+class ListBuilder:
+    """Makes lists of requests.
+
+    Args:
+        next_order_id: gives each order its id.
+    """
+
+    def __init__(self, next_order_id: Callable[[], int]) -> None:
+        self._next_order_id = next_order_id
+        self._list_ids = count()
+
+    def build(self, request: Any, stp_mode: SelfTradePreventionMode, owner: int, now: int) -> OrderList:
+        """The list that a request asks for.
+
+        Raises:
+            Refusal: -1158, -1165, -1166, -1168 or -1196 to -1199, for a pair that cannot be.
+        """
+        working, pair, others, pays = _PARTS[type(request)](_Legs(request, stp_mode, owner, now))
+        first = () if working is None else (working,)
+        orders = (*first, *pair, *others)
+        for order in orders:
+            order.order_id = self._next_order_id()
+            order.client_order_id = order.client_order_id or f"sandbox-{order.order_id}"
+            if order in (*pair, *others) and working is not None:
+                order.status = "PENDING_NEW"
+        list_id = next(self._list_ids)
+        group = OrderList(
+            list_id=list_id,
+            owner=owner,
+            symbol=request.symbol,
+            contingency="OCO" if working is None else "OTO",
+            client_order_id=request.list_client_order_id or f"sandbox-list-{list_id}",
+            orders=orders,
+            working=working,
+            pair=pair,
+            pays=pays,
+        )
+        for order in orders:
+            order.group = group
+        return group
+
+
+class _Legs:
+    """The orders of a list request, without ids so far."""
+
+    def __init__(self, request: Any, stp_mode: SelfTradePreventionMode, owner: int, now: int) -> None:
+        self.request: Final = request
+        self._stp_mode: SelfTradePreventionMode = request.self_trade_prevention_mode or stp_mode
+        self._owner = owner
+        self._now = now
+
+    def order(self, prefix: str, side: Side, **shared: Any) -> Order:
+        """The order whose parameters have a prefix."""
+        return self.of(leg(self.request, prefix, shared), side)
+
+    def of(self, given: dict[str, Any], side: Side) -> Order:
+        """An order out of parameters."""
+        order = build(given, "", self.request.symbol, side, self._stp_mode, 0, self._owner, self._now)
+        order.client_order_id = given.get("client_order_id") or ""
+        return order
+
+
+_Parts = tuple[Order | None, tuple[Order, ...], tuple[Order, ...], bool]
+
+
+def _pair(above: Order, below: Order) -> tuple[Order, ...]:
+    check_pair(above, below)
+    return (above, below) if above.kind.trigger == "stop" else (below, above)
+
+
+def _oco(legs: _Legs) -> _Parts:
+    side, quantity = legs.request.side, legs.request.quantity
+    above, below = (legs.order(prefix, side, quantity=quantity) for prefix in ("above_", "below_"))
+    return None, _pair(above, below), (), False
+
+
+def _old_oco(legs: _Legs) -> _Parts:
+    request = legs.request
+    shared = {"quantity": request.quantity}
+    limit = legs.of(leg(request, "limit_", shared) | {"type": "LIMIT_MAKER", "price": request.price}, request.side)
+    stop = {
+        "type": "STOP_LOSS" if request.stop_limit_price is None else "STOP_LOSS_LIMIT",
+        "price": request.stop_limit_price,
+        "stop_price": request.stop_price,
+        "trailing_delta": request.trailing_delta,
+        "client_order_id": request.stop_client_order_id,
+        "iceberg_qty": request.stop_iceberg_qty,
+        "time_in_force": request.stop_limit_time_in_force,
+        "strategy_id": request.stop_strategy_id,
+        "strategy_type": request.stop_strategy_type,
+    }
+    return None, (legs.of(shared | stop, request.side), limit), (), False
+
+
+def _working(legs: _Legs) -> Order:
+    return legs.order("working_", legs.request.working_side)
+
+
+def _oto(legs: _Legs) -> _Parts:
+    return _working(legs), (), (legs.order("pending_", legs.request.pending_side),), False
+
+
+def _opo(legs: _Legs) -> _Parts:
+    return _working(legs), (), (legs.order("pending_", legs.request.pending_side),), True
+
+
+def _pending_pair(legs: _Legs, **shared: Any) -> tuple[Order, ...]:
+    side = legs.request.pending_side
+    above, below = (legs.order(prefix, side, **shared) for prefix in ("pending_above_", "pending_below_"))
+    return _pair(above, below)
+
+
+def _otoco(legs: _Legs) -> _Parts:
+    return _working(legs), _pending_pair(legs, quantity=legs.request.pending_quantity), (), False
+
+
+def _opoco(legs: _Legs) -> _Parts:
+    return _working(legs), _pending_pair(legs), (), True
+
+
+_PARTS: Final[dict[type, Callable[[_Legs], _Parts]]] = {
+    OrderListPlace: _old_oco,
+    OrderListPlaceOco: _oco,
+    OrderListPlaceOto: _oto,
+    OrderListPlaceOtoco: _otoco,
+    OrderListPlaceOpo: _opo,
+    OrderListPlaceOpoco: _opoco,
+}
+"""The working order, the pair, the other orders, and whether one pays the others."""

@@ -1,0 +1,290 @@
+"""Order lists: what becomes of the other orders when something happens to one.
+
+* OCO: of a pair, one order cancels the other, as soon as it trades or is triggered, or ends.
+* OTO: the pending order is placed once the working order is filled; if that ends in another way, so does the list.
+* OTOCO: what is pending is a pair.
+* OPO, OPOCO: what the working order buys is locked for the pending ones to sell, and decides their quantity.
+
+Canceling one order cancels its list.
+
+Source: "Order lists" of the WebSocket API document, opo.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final, Literal, Protocol
+
+from bintrio._exact import EXACT
+from bintrio.api._values import ExpiryReason
+from bintrio.api.filters import Filter, LotSizeFilter, MarketLotSizeFilter
+
+from .accounts import Account
+from .book import Book
+from .orders import NOTHING, Order, OrderList, snapshot
+from .refusals import Refusal, order_refused
+from .reports import Reports
+from .settlement import Settlement
+from .symbols import Symbol
+
+_BAD_PRICES: Final = "The relationship of the prices for the orders is not correct."
+
+
+class Engine(Protocol):
+    """What lists need of the matching engine."""
+
+    @property
+    def symbols(self) -> dict[str, Symbol]:
+        """What is traded, by name."""
+
+    @property
+    def books(self) -> dict[str, Book]:
+        """By the symbol's name."""
+
+    @property
+    def filters(self) -> dict[str, tuple[Filter, ...]]:
+        """By the symbol's name."""
+
+    @property
+    def accounts(self) -> dict[int, Account]:
+        """By uid."""
+
+    @property
+    def settlement(self) -> Settlement:
+        """The money."""
+
+    @property
+    def reports(self) -> Reports:
+        """What is told."""
+
+    def judge(
+        self, account: Account, symbol: Symbol, order: Order, now: int, *, orders: int = 1, lists: int = 0
+    ) -> None:
+        """Refuse an order that breaks a rule."""
+
+    def price_of_entry(self, order: Order) -> Decimal:
+        """What an order has to lock."""
+
+    def register(self, account: Account, order: Order, now: int) -> None:
+        """Take note of a new order, and tell."""
+
+    def tell_new(self, account: Account, order: Order, now: int) -> None:
+        """Tell of an order that has become active."""
+
+    def begin(self, order: Order, now: int) -> None:
+        """Let an order wait for its price, or become active."""
+
+    def react(self, now: int) -> None:
+        """Let happen what the changes so far set off."""
+
+    def end(self, order: Order, status: Literal["EXPIRED"], now: int, *, reason: ExpiryReason | None = None) -> int:
+        """Take an order off wherever it is."""
+
+
+class Lists:
+    """The order lists of all accounts."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    # Placing
+
+    def place(self, account: Account, group: OrderList, now: int) -> Sequence[Order]:
+        """Place a list. Returns its orders as they stood before what was pending could be placed.
+
+        Raises:
+            Refusal: -1013, -2010 or a code of lists; nothing has changed.
+        """
+        engine = self._engine
+        self._check(account, group, now)
+        if group.working is not None:
+            active: tuple[Order, ...] = (group.working,)
+            engine.settlement.lock(group.working, engine.price_of_entry(group.working))
+        else:
+            active = group.pair
+            self._lock_pair(group)
+        engine.reports.of_list(account, group, "EXEC_STARTED", now)
+        for order in group.orders:
+            engine.register(account, order, now)
+        for order in active:
+            engine.begin(order, now)
+        placed = tuple(map(snapshot, group.orders))
+        engine.react(now)
+        return placed
+
+    def _check(self, account: Account, group: OrderList, now: int) -> None:
+        engine = self._engine
+        symbol = engine.symbols[group.symbol]
+        check_allowed(symbol, group)
+        named = account.list_named(group.client_order_id)
+        names = [order.client_order_id for order in group.orders]
+        if (named is not None and named.list_order_status != "ALL_DONE") or len(set(names)) < len(names):
+            raise order_refused("Duplicate order sent.")
+        for order in group.orders:
+            engine.judge(account, symbol, order, now, orders=len(group.orders), lists=1)
+            account.check_client_order_id(order)
+        if group.working is None:
+            _check_prices(group.pair, engine.books[group.symbol].last_price)
+
+    def _lock_pair(self, group: OrderList) -> None:
+        """Let the first of a pair hold what either of them may need."""
+        prices = [self._engine.price_of_entry(order) for order in group.pair]
+        self._engine.settlement.lock(group.pair[0], max(prices))
+
+    # What happens to one order
+
+    def choose(self, order: Order, now: int) -> None:
+        """An order trades or was triggered: the other one of its pair is over."""
+        group = order.group
+        if group is None or group.is_decided or order not in group.pair:
+            return
+        group.is_decided = True
+        other = group.other(order)
+        assert other is not None
+        order.reserved += other.reserved
+        other.reserved = NOTHING
+        if other.is_open:
+            self._engine.end(other, "EXPIRED", now, reason="OCO_TRIGGER")
+
+    def react(self, order: Order, now: int) -> None:
+        """An order of a list has ended."""
+        group = order.group
+        assert group is not None
+        if group.is_done:
+            self._finish(group, now)
+        elif order is group.working:
+            if order.status == "FILLED":
+                self._place_pending(group, now)
+            else:
+                self._expire(group, "OTO_PHASE_ONE_EXPIRED", now)
+        elif not group.is_decided:
+            self._expire(group, "OCO_TRIGGER", now)
+
+    def _expire(self, group: OrderList, reason: ExpiryReason, now: int) -> None:
+        for order in group.orders:
+            if order.is_open:
+                self._engine.end(order, "EXPIRED", now, reason=reason)
+
+    def _finish(self, group: OrderList, now: int) -> None:
+        """Several orders may have ended at once, but a list is over only once."""
+        account = self._engine.accounts[group.owner]
+        if account.lists[group.list_id].list_order_status == "ALL_DONE":
+            return
+        if group.held:
+            asset = self._engine.symbols[group.symbol].base
+            self._give_back(account, group, asset)
+            self._engine.reports.of_balances(account, (asset,), now)
+        self._engine.reports.of_list(account, group, "ALL_DONE", now)
+
+    def _give_back(self, account: Account, group: OrderList, asset: str) -> None:
+        account.unlock(asset, group.held)
+        group.held = NOTHING
+
+    # Pending orders
+
+    def _place_pending(self, group: OrderList, now: int) -> None:
+        engine = self._engine
+        account, symbol = engine.accounts[group.owner], engine.symbols[group.symbol]
+        if group.pays:
+            self._size(group, account, symbol)
+        for order in group.pending:
+            order.status, order.updated_at = "NEW", now
+        try:
+            for order in group.pending:
+                engine.judge(account, symbol, order, now, orders=0)
+            if group.pair:
+                _check_prices(group.pair, engine.books[group.symbol].last_price)
+                self._lock_pair(group)
+            else:
+                (order,) = group.pending
+                engine.settlement.lock(order, engine.price_of_entry(order))
+        except Refusal:
+            self._expire(group, "REJECTED", now)
+            return
+        for order in group.pending:
+            engine.tell_new(account, order, now)
+        for order in group.pending:
+            if order.is_open:
+                engine.begin(order, now)
+
+    def _size(self, group: OrderList, account: Account, symbol: Symbol) -> None:
+        """Let the pending orders be for what was bought, in whole lots; the rest is free."""
+        held = group.held
+        self._give_back(account, group, symbol.base)
+        for order in group.pending:
+            quantity = held
+            for rule in self._engine.filters[group.symbol]:
+                if isinstance(rule, LotSizeFilter) or (
+                    isinstance(rule, MarketLotSizeFilter) and not order.kind.has_limit
+                ):
+                    quantity = _whole(quantity, rule.step_size)
+            order.resize(quantity)
+
+
+def _whole(quantity: Decimal, step: Decimal) -> Decimal:
+    return EXACT.subtract(quantity, EXACT.remainder(quantity, step)) if step else quantity
+
+
+# What lists must be like
+
+
+def check_allowed(symbol: Symbol, group: OrderList) -> None:
+    """Refuse a list of a kind that the symbol does not take.
+
+    Raises:
+        Refusal: -2010.
+    """
+    if group.pair and not symbol.oco_allowed:
+        raise order_refused("OCO orders are not supported for this symbol")
+    if group.working is not None and not symbol.oto_allowed:
+        raise order_refused("OTO orders are not supported for this symbol.")
+    if group.pays and not symbol.opo_allowed:
+        raise order_refused("OPO orders are not supported for this symbol.")
+
+
+def check_pair(above: Order, below: Order) -> None:
+    """Refuse a pair in which an order is on the wrong side of the price.
+
+    Raises:
+        Refusal: -1158, -1165, -1166, -1168 or -1196 to -1199.
+    """
+    for order in (above, below):
+        if order.type in {"LIMIT", "MARKET"}:
+            raise Refusal(-1158, "Order type not supported in OCO.")
+    if not above.kind.trigger and not below.kind.trigger:
+        raise Refusal(-1168, "At least one OCO order must be contingent.")
+    for order, is_above in ((above, True), (below, False)):
+        if _belongs_above(order) is not is_above:
+            raise Refusal(*_MISPLACED[(order.side, order.kind.trigger)])
+    if _family(above) == _family(below):
+        raise Refusal(-1158, "Order type not supported in OCO.")
+
+
+def _family(order: Order) -> bool:
+    return order.kind.trigger == "stop"
+
+
+def _belongs_above(order: Order) -> bool:
+    """A limit order and a take-profit order lie where the price is better, a stop-loss order where it is worse."""
+    return _family(order) is order.is_buy
+
+
+_MISPLACED: Final = {
+    ("BUY", ""): (-1165, "A limit order in a buy OCO must be below."),
+    ("SELL", ""): (-1166, "A limit order in a sell OCO must be above."),
+    ("BUY", "stop"): (-1196, "A stop loss order in a buy OCO must be above."),
+    ("SELL", "stop"): (-1197, "A stop loss order in a sell OCO must be below."),
+    ("BUY", "profit"): (-1198, "A take profit order in a buy OCO must be below."),
+    ("SELL", "profit"): (-1199, "A take profit order in a sell OCO must be above."),
+}
+
+
+def _check_prices(pair: tuple[Order, ...], last_price: Decimal | None) -> None:
+    """The last price lies between the two orders."""
+    if last_price is None:
+        return
+    for order in pair:
+        price = order.stop_price or (NOTHING if order.kind.trigger else order.limit)
+        if price and (price <= last_price if _belongs_above(order) else price >= last_price):
+            raise order_refused(_BAD_PRICES)

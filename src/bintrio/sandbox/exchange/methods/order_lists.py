@@ -1,0 +1,67 @@
+"""Order lists: placing and canceling them.
+
+Source: "Order lists" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from bintrio.api.trading import (
+    CanceledOrder,
+    CanceledOrderList,
+    OrderListCancel,
+    OrderListPlace,
+    OrderListPlaceOco,
+    OrderListPlaceOpo,
+    OrderListPlaceOpoco,
+    OrderListPlaceOto,
+    OrderListPlaceOtoco,
+    PlacedOrderList,
+)
+
+from .. import refusals, shapes
+from ..orders import Order
+from .calls import Call, answers
+from .trading import UNKNOWN, cancel
+
+_REPORTS: Final[dict[str, Callable[[Order], Any]]] = {"ACK": shapes.ack, "RESULT": shapes.result, "FULL": shapes.full}
+_REPORTS_OF_PAYING: Final = _REPORTS | {"RESULT": shapes.pending, "FULL": shapes.pending_full}
+
+
+@answers(OrderListPlace)
+@answers(OrderListPlaceOco)
+@answers(OrderListPlaceOto)
+@answers(OrderListPlaceOtoco)
+@answers(OrderListPlaceOpo)
+@answers(OrderListPlaceOpoco)
+def order_list_place(call: Call) -> PlacedOrderList[Any]:
+    """Place an order list. The document does not say which reports are the default; its examples have RESULT."""
+    request = call.request
+    symbol = call.symbol
+    group = call.engine.new_list(request, call.signer.uid, call.now)
+    placed = call.engine.lists.place(call.account, group, call.now)
+    report = (_REPORTS_OF_PAYING if group.pays else _REPORTS)[request.new_order_resp_type or "RESULT"]
+    record = shapes.order_list(group, "EXEC_STARTED", "EXECUTING", call.now)
+    known = msgspec.structs.asdict(record) | {"symbol": symbol.name}
+    return PlacedOrderList(**known, order_reports=tuple(call.in_unit(report(order)) for order in placed))
+
+
+@answers(OrderListCancel)
+def order_list_cancel(call: Call) -> CanceledOrder | CanceledOrderList:
+    """Cancel an order list, found by its id, else by its name; with both, they must agree."""
+    request: OrderListCancel = call.request
+    account, symbol = call.account, call.symbol
+    name = request.list_client_order_id
+    if request.order_list_id is not None:
+        record = account.lists.get(request.order_list_id)
+    else:
+        record = account.list_named(name or "")
+    if record is None or record.symbol != symbol.name or name not in {None, record.list_client_order_id}:
+        raise refusals.cancel_refused(UNKNOWN)
+    orders = [account.orders[listed.order_id] for listed in record.orders]
+    opened = next((order for order in orders if order.is_open), orders[0])
+    return cancel(call, opened, request.new_client_order_id or f"cancel-list-{record.order_list_id}")

@@ -1,0 +1,40 @@
+"""Smart order routing.
+
+Source: "SOR" of the WebSocket API document, sor_faq.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bintrio.api.trading import OrderTestedWithRates, SorOrderPlace, SorOrderTest
+
+from .. import refusals
+from .calls import Call, answers
+from .trading import SHAPES, rates_for
+
+
+@answers(SorOrderPlace)
+def sor_order_place(call: Call) -> tuple[Any, ...]:
+    """Place an order that takes from the books of all symbols it may be routed to."""
+    request: SorOrderPlace = call.request
+    _check(call)
+    order = call.engine.place(call.account, request, call.now, is_routed=True)
+    return (call.in_unit(SHAPES[request.new_order_resp_type or "FULL"](order)),)
+
+
+@answers(SorOrderTest)
+def sor_order_test(call: Call) -> OrderTestedWithRates | dict[str, Any]:
+    """Check an order with routing."""
+    request: SorOrderTest = call.request
+    _check(call)
+    order = call.engine.check(call.account, request, call.now)
+    return rates_for(call, order) if request.compute_commission_rates else {}
+
+
+def _check(call: Call) -> None:
+    """The document gives no words for a symbol that is not routed."""
+    if call.symbol.name not in call.engine.routes:
+        raise refusals.not_supported("SOR")
+    if call.request.type not in {"LIMIT", "MARKET"}:
+        raise refusals.invalid_value("type")

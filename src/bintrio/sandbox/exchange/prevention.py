@@ -1,0 +1,48 @@
+"""Self-trade prevention: which orders must not trade with each other, and what expires instead.
+
+Source: stp_faq.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import Final
+
+from bintrio.api._values import SelfTradePreventionMode
+
+from .accounts import Account
+from .orders import ZERO, Order
+
+_NO_GROUP: Final = -1
+
+
+def are_related(one: Account, other: Account) -> bool:
+    """Whether two accounts are the same, or of one trade group."""
+    return one is other or one.trade_group_id == other.trade_group_id != _NO_GROUP
+
+
+def effective_mode(taker: Order, maker: Order) -> SelfTradePreventionMode:
+    """The taker's mode decides; only a transfer needs both."""
+    if taker.stp_mode == "TRANSFER" != maker.stp_mode:
+        return "DECREMENT"
+    return taker.stp_mode
+
+
+def quantities(mode: SelfTradePreventionMode, taker: Order, maker: Order) -> tuple[Decimal, Decimal]:
+    """What expires of the taker and of the maker."""
+    if mode in {"DECREMENT", "TRANSFER"}:
+        both = min(taker.remaining, maker.remaining)
+        return both, both
+    of_taker = taker.remaining if mode in {"EXPIRE_TAKER", "EXPIRE_BOTH"} else ZERO
+    of_maker = maker.remaining if mode in {"EXPIRE_MAKER", "EXPIRE_BOTH"} else ZERO
+    return of_taker, of_maker
+
+
+def offers(taker: Order, makers: Iterable[Order], is_own: Callable[[Order], bool]) -> Iterator[tuple[Decimal, Decimal]]:
+    """What an order can trade with. All but one mode end it, or a part of it, at the first order that is its own."""
+    for maker in makers:
+        if not is_own(maker):
+            yield maker.limit, maker.remaining
+        elif taker.stp_mode != "EXPIRE_MAKER":
+            return

@@ -1,0 +1,104 @@
+"""Reference prices, and how far from them an order may trade.
+
+A symbol's reference price is what was set from outside, or the mean of its trades over a window of time, or there is
+none. An execution rule bounds the prices at which an order may trade, once it starts to.
+
+Source: price_range_execution_rules.md.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_DOWN, Decimal
+from typing import NamedTuple
+
+from bintrio.api.general import ExecutionRule
+
+from .orders import Order
+from .symbols import Symbol
+from .tape import Tape
+
+_MILLISECOND = 1_000
+
+
+class Mean(NamedTuple):
+    """A price that is the mean of trades: the ``calculationType`` ``ARITHMETIC_MEAN``.
+
+    Attributes:
+        bucket_width_ms: milliseconds.
+    """
+
+    bucket_count: int
+    bucket_width_ms: int
+
+
+class External(NamedTuple):
+    """A price that is set from outside; None says that there is none just now.
+
+    Attributes:
+        calculation_id: how it is made; 0 is by hand.
+        time: when it was set, in microseconds.
+    """
+
+    price: Decimal | None
+    time: int
+    calculation_id: int = 0
+
+
+class Bounds(NamedTuple):
+    """Between which prices an order may trade; None is no bound."""
+
+    least: Decimal | None
+    greatest: Decimal | None
+
+    def admit(self, price: Decimal) -> bool:
+        """Whether it may trade at a price."""
+        return (self.least is None or price >= self.least) and (self.greatest is None or price <= self.greatest)
+
+
+class ReferencePrices:
+    """The reference prices of all symbols.
+
+    Attributes:
+        sources: where they come from, by symbol; one that is not there never had one.
+    """
+
+    def __init__(self) -> None:
+        self.sources: dict[str, Mean | External] = {}
+
+    def price(self, symbol: str, tape: Tape, now: int) -> Decimal | None:
+        """A symbol's reference price, if it has one now."""
+        source = self.sources.get(symbol)
+        if source is None:
+            return None
+        return source.price if isinstance(source, External) else _mean(source, tape, now)
+
+    def bounds(self, symbol: Symbol, order: Order, tape: Tape, now: int) -> Bounds | None:
+        """Between which prices an order may trade that becomes active now; None without a rule or a price."""
+        if not symbol.execution_rules or not self.sources:
+            return None
+        reference = self.price(symbol.name, tape, now)
+        if reference is None:
+            return None
+        down, up = _multipliers(symbol.execution_rules[0], order)
+        return Bounds(down if down is None else reference * down, up if up is None else reference * up)
+
+
+def _multipliers(rule: ExecutionRule, order: Order) -> tuple[Decimal | None, Decimal | None]:
+    if order.is_buy:
+        return rule.bid_limit_mult_down, rule.bid_limit_mult_up
+    return rule.ask_limit_mult_down, rule.ask_limit_mult_up
+
+
+def _mean(source: Mean, tape: Tape, now: int) -> Decimal | None:
+    """The oldest bucket counts by the part of it that is inside the window; counts and sums have four more decimals."""
+    width = source.bucket_width_ms * _MILLISECOND
+    cutoff = now - width * source.bucket_count
+    oldest = cutoff - cutoff % width
+    count, total = Decimal(0), Decimal(0)
+    for trade in tape.between(oldest, now + 1):
+        is_whole = trade.time - trade.time % width > oldest
+        part = Decimal(1) if is_whole else 1 - Decimal(cutoff - oldest) / width
+        count += part
+        total += part * trade.price
+    count = count.quantize(Decimal("0.0001"), rounding=ROUND_DOWN)
+    return (total / count).quantize(Decimal("1E-8"), rounding=ROUND_DOWN) if count else None

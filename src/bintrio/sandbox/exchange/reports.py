@@ -1,0 +1,107 @@
+"""What the engine tells of its changes: events for those who follow an account, and notes for those who keep copies.
+
+An event is made only if somebody follows the account; who keeps a copy of it is told of every change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Literal, NamedTuple, TypeAlias
+
+from bintrio.api._orders import OrderList as ListRecord
+from bintrio.api._values import ExecutionType, ListOrderStatus, ListStatusType
+from bintrio.api.events import BalanceUpdate, KnownEvent, OutboundAccountPosition
+
+from . import shapes
+from .accounts import Account
+from .orders import Execution, Order, OrderList, Prevention
+
+Unfilled: TypeAlias = Literal["placed", "taken", "made"]
+"""What a change means to the number of unfilled orders: a new one, or a first fill as taker or maker."""
+
+
+class Notice(NamedTuple):
+    """A change of an account.
+
+    Attributes:
+        uid: of the account.
+        event: None if nobody follows the account, or if there is no event for such a change.
+        subject: the order, the list or the assets that have changed.
+        unfilled: what it means to the number of unfilled orders.
+    """
+
+    uid: int
+    event: KnownEvent | None
+    subject: Order | ListRecord | tuple[str, ...]
+    unfilled: Unfilled | None = None
+
+
+class Reports:
+    """Collects what is to be told.
+
+    Args:
+        is_followed: whether somebody follows an account.
+    """
+
+    def __init__(self, is_followed: Callable[[int], bool]) -> None:
+        self._is_followed = is_followed
+        self._execution_ids = count(1)
+        self._notices: list[Notice] = []
+
+    def take(self) -> list[Notice]:
+        """The changes since the last call, in their order."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    def of_order(
+        self,
+        order: Order,
+        kind: ExecutionType,
+        *,
+        execution: Execution | None = None,
+        prevention: Prevention | None = None,
+        cancel_id: str | None = None,
+        former_id: str = "",
+        unfilled: Unfilled | None = None,
+    ) -> int:
+        """An order has changed. Returns the execution id."""
+        execution_id = next(self._execution_ids)
+        event = None
+        if self._is_followed(order.owner):
+            event = shapes.execution_report(
+                order,
+                kind,
+                execution_id=execution_id,
+                execution=execution,
+                prevention=prevention,
+                cancel_id=cancel_id,
+                former_id=former_id,
+            )
+        self._notices.append(Notice(order.owner, event, order, unfilled))
+        return execution_id
+
+    def of_nothing(self, order: Order) -> None:
+        """An order has changed in a way for which there is no event."""
+        self._notices.append(Notice(order.owner, None, order))
+
+    def of_balances(self, account: Account, assets: tuple[str, ...], now: int) -> None:
+        """Balances may have changed."""
+        account.updated_at = now
+        event = None
+        if self._is_followed(account.uid):
+            event = OutboundAccountPosition(event_time=now, update_time=now, balances=account.balances_of(assets))
+        self._notices.append(Notice(account.uid, event, assets))
+
+    def of_transfer(self, account: Account, event: BalanceUpdate) -> None:
+        """Something was deposited or withdrawn."""
+        self._notices.append(Notice(account.uid, event, (event.asset,)))
+
+    def of_list(self, account: Account, group: OrderList, kind: ListStatusType, now: int) -> None:
+        """An order list has changed."""
+        status: ListOrderStatus = "ALL_DONE" if kind == "ALL_DONE" else "EXECUTING"
+        known = kind if kind != "UPDATED" else "EXEC_STARTED"
+        record = shapes.order_list(group, known, status, now)
+        account.keep_list(record)
+        event = shapes.list_status(group, kind, status, now) if self._is_followed(account.uid) else None
+        self._notices.append(Notice(account.uid, event, record))

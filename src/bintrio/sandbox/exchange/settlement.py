@@ -1,0 +1,209 @@
+"""The money of orders and trades: what an order locks, what a trade moves, and who gets the commission.
+
+**What an order locks.** A limit order locks what it may give at most: price times quantity to buy, the quantity to
+sell. A market order locks what a look at the book says that it will give, one that waits for its price what it would
+give at that price. Each trade is paid out of the lock at the maker's price; what is then no longer needed is released
+at once. Two orders of which one cancels the other share one lock, which the first of them holds.
+
+**Commission** is kept in `fees`: balances and fees together never change by trading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from itertools import count
+from typing import Final
+
+from .accounts import Account
+from .book import Book
+from .orders import NOTHING, Execution, Order, Trade
+from .refusals import Refusal
+from .reports import Reports
+from .symbols import Symbol
+from .tape import Tape
+
+
+class Settlement:
+    """Moves money between accounts.
+
+    Attributes:
+        fees: commission taken so far, by asset.
+        house: the exchange's own account, through which orders are routed to other books; it may owe.
+    """
+
+    def __init__(self, symbols: Mapping[str, Symbol], books: Mapping[str, Book], reports: Reports) -> None:
+        self.accounts: Final[dict[int, Account]] = {}
+        self.fees: Final[dict[str, Decimal]] = {}
+        self.house: Final = Account(-1, {})
+        self.tapes: Final = {name: Tape() for name in symbols}
+        self._symbols = symbols
+        self._books = books
+        self._reports = reports
+        self._allocation_ids = count()
+
+    # Locks
+
+    def given(self, order: Order) -> str:
+        """The asset that an order gives."""
+        symbol = self._symbols[order.symbol]
+        return symbol.quote if order.is_buy else symbol.base
+
+    def lock(self, order: Order, amount: Decimal) -> None:
+        """Let an order hold so much.
+
+        Raises:
+            Refusal: -2010, there is not enough; nothing has changed.
+        """
+        account = self.accounts[order.owner]
+        account.lock(self.given(order), amount - order.reserved)
+        order.reserved = amount
+
+    def release(self, order: Order) -> None:
+        """Give back what an order holds beyond what it needs."""
+        group = order.group
+        if group is not None and order in group.pair and not group.is_decided and order.is_open:
+            first, second = group.pair
+            self._keep(first, max(self.needed(first), self.needed(second)))
+        else:
+            self._keep(order, self.needed(order) if order.is_open else NOTHING)
+
+    def _keep(self, order: Order, needed: Decimal) -> None:
+        if needed != order.reserved:
+            self.accounts[order.owner].unlock(self.given(order), order.reserved - needed)
+            order.reserved = needed
+
+    def needed(self, order: Order) -> Decimal:
+        """What an open order may yet give."""
+        if not order.is_working:
+            return self.needed_to_wait(order)
+        return needed_by(order) if order.kind.has_limit else order.reserved
+
+    def needed_to_wait(self, order: Order) -> Decimal:
+        """What an order that waits would give at its price: its limit, else its stop price, else the last price."""
+        if order.status == "PENDING_NEW":
+            return NOTHING
+        if not order.is_buy:
+            return order.remaining
+        last = self._books[order.symbol].last_price
+        return (order.limit or order.stop_price or last or NOTHING) * order.remaining
+
+    # Trades
+
+    def settle(self, taker: Order, trade: Trade, now: int) -> None:
+        """Two orders of one book have traded."""
+        tape = self.tapes[taker.symbol]
+        trade_id = tape.record(taker, trade, now)
+        maker = trade.maker
+        self._settle_side(taker, trade, trade_id, now, is_maker=False)
+        self._settle_side(maker, trade, trade_id, now, is_maker=True)
+
+    def allocate(self, taker: Order, trade: Trade, now: int) -> None:
+        """A routed order took from a book, be it its own: the house has traded there, and hands over what it got."""
+        symbol = self._symbols[trade.maker.symbol]
+        amount = trade.amount
+        given, received = (amount, trade.quantity) if taker.is_buy else (trade.quantity, amount)
+        own, there = self._symbols[taker.symbol], (symbol.base, symbol.quote)
+        trade_id = self.tapes[symbol.name].record(taker, trade, now)
+        # What the house gives on that book it has from the taker, whose quote asset may be another one.
+        house = self.house
+        house.receive(there[1] if taker.is_buy else there[0], given.copy_negate())
+        house.receive(there[0] if taker.is_buy else there[1], received)
+        house.receive(own.quote if taker.is_buy else own.base, given)
+        house.receive(own.base if taker.is_buy else own.quote, received.copy_negate())
+        taker.floor = "SOR"
+        self._settle_side(taker, trade, -1, now, is_maker=False, allocation_id=next(self._allocation_ids))
+        self._settle_side(trade.maker, trade, trade_id, now, is_maker=True)
+
+    def _settle_side(
+        self, order: Order, trade: Trade, trade_id: int, now: int, *, is_maker: bool, allocation_id: int | None = None
+    ) -> None:
+        account = self.accounts[order.owner]
+        symbol = self._symbols[order.symbol]
+        amount = trade.price * trade.quantity
+        if order.is_buy:
+            given, paid, asset, received = symbol.quote, amount, symbol.base, trade.quantity
+        else:
+            given, paid, asset, received = symbol.base, trade.quantity, symbol.quote, amount
+        account.pay(given, paid)
+        order.reserved -= paid
+        account.receive(asset, received)
+        commission, paid_in = self._charge(order, account, asset, received, is_maker=is_maker)
+        if order.is_buy or not order.is_open:
+            self.release(order)
+        execution = Execution(
+            order, now, trade_id, trade.price, trade.quantity, commission, paid_in, is_maker, allocation_id
+        )
+        order.executions.append(execution)
+        account.keep(execution)
+        if not order.is_open:
+            account.retire(order)
+        first = order.is_counted
+        order.is_counted = False
+        self._reports.of_order(
+            order, "TRADE", execution=execution, unfilled=("made" if is_maker else "taken") if first else None
+        )
+        assets = (symbol.base, symbol.quote) if paid_in in {given, asset} else (symbol.base, symbol.quote, paid_in)
+        self._reports.of_balances(account, assets, now)
+
+    def _charge(
+        self, order: Order, account: Account, asset: str, received: Decimal, *, is_maker: bool
+    ) -> tuple[Decimal, str]:
+        """Take the commission. What a list's working order buys for the others is locked for them."""
+        commissions = account.commissions
+        due, paid_in = NOTHING, asset
+        if not commissions.are_none:
+            due = commissions.due(received, is_maker=is_maker, is_buyer=order.is_buy)
+            price = self._price_of(commissions.discount_asset, asset) if commissions.is_discounted else None
+            if price is not None:
+                cheaper = commissions.discounted(received, price, is_maker=is_maker, is_buyer=order.is_buy)
+                if account.holding(commissions.discount_asset).free >= cheaper:
+                    due, paid_in = cheaper, commissions.discount_asset
+            account.receive(paid_in, due.copy_negate())
+            self.fees[paid_in] = self.fees.get(paid_in, NOTHING) + due
+        group = order.group
+        if group is not None and group.pays and order is group.working:
+            # Commission comes from what is free, if there is enough (opo.md).
+            held = min(received, account.holding(asset).free)
+            account.lock(asset, held)
+            group.held += held
+        return due, paid_in
+
+    def _price_of(self, asset: str, other: str) -> Decimal | None:
+        """What one asset costs in another, by the last price."""
+        if asset == other:
+            return Decimal(1)
+        for name, is_inverse in ((asset + other, False), (other + asset, True)):
+            price = self._books[name].last_price if name in self._books else None
+            if price is not None:
+                return 1 / price if is_inverse else price
+        return None
+
+    # Self-trade prevention
+
+    def transfer(self, taker: Order, maker: Order, price: Decimal, quantity: Decimal) -> None:
+        """Move between two accounts what a match that was prevented would have moved (stp_faq.md, ``TRANSFER``)."""
+        for order in (taker, maker):
+            account, symbol = self.accounts[order.owner], self._symbols[order.symbol]
+            amount = price * quantity
+            if order.is_buy:
+                account.pay(symbol.quote, amount)
+                order.reserved -= amount
+                account.receive(symbol.base, quantity)
+            else:
+                account.pay(symbol.base, quantity)
+                order.reserved -= quantity
+                account.receive(symbol.quote, amount)
+
+    def try_lock(self, order: Order, amount: Decimal) -> bool:
+        """Let an order hold so much, if there is enough."""
+        try:
+            self.lock(order, amount)
+        except Refusal:
+            return False
+        return True
+
+
+def needed_by(order: Order) -> Decimal:
+    """What the rest of a limit order gives at most."""
+    return order.limit * order.remaining if order.is_buy else order.remaining

@@ -1,0 +1,203 @@
+"""Icebergs, pegged orders, times in force, market orders by quote amount, and self-trade prevention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bintrio.api.events import ExecutionReport
+from bintrio.api.filters import IcebergPartsFilter
+from bintrio.sandbox.exchange.amending import amend
+from bintrio.sandbox.exchange.refusals import Refusal
+
+from .hall import D, Hall, symbol
+
+
+def outcome(order: Any) -> tuple[Any, ...]:
+    return order.status, order.executed, order.expiry_reason
+
+
+# Icebergs
+
+
+def test_an_iceberg_order_shows_a_part_and_goes_to_the_end_with_the_next_one() -> None:
+    hall = Hall()
+    iceberg = hall.place(side="SELL", quantity="5", iceberg_qty="2")
+    other = hall.place(3, side="SELL", quantity="2")
+    assert hall.asks() == [(10, 4)]
+    hall.place(2, quantity="3")
+    assert (iceberg.executed, other.executed) == (2, 1)
+    assert hall.asks() == [(10, 3)]
+    hall.place(2, quantity="3", time_in_force="FOK")
+    assert (iceberg.executed, other.executed) == (4, 2)
+    assert hall.asks() == [(10, 1)]
+    amended = hall.place(side="SELL", price="11", quantity="5", iceberg_qty="2")
+    for quantity, shown in (("3", 2), ("1", 1)):
+        amend(hall.engine, hall.account(), amended, D(quantity), 9, client_order_id="same")
+        assert hall.asks() == [(10, 1), (11, shown)]
+    hall.engine.cancel(hall.account(), amended, 9, cancel_id="x")
+    assert hall.asks() == [(10, 1)]
+
+
+def test_what_an_iceberg_order_must_be_like() -> None:
+    hall = Hall(symbol(more_filters=(IcebergPartsFilter(limit=3),)))
+    hall.place(quantity="3", iceberg_qty="1")
+    for quantity, shown, message in (
+        ("1", "2", "IcebergQty exceeds QTY"),
+        ("3.1", "1", "ICEBERG_PARTS"),
+        ("3", "1.05", "LOT_SIZE"),
+    ):
+        with pytest.raises(Refusal, match=message):
+            hall.place(quantity=quantity, iceberg_qty=shown)
+
+
+# Pegged orders
+
+
+@pytest.mark.parametrize(
+    ("changes", "pegged"),
+    [
+        ({"side": "BUY", "peg_price_type": "PRIMARY_PEG"}, "9"),
+        ({"side": "SELL", "peg_price_type": "PRIMARY_PEG"}, "11"),
+        ({"side": "BUY", "peg_price_type": "MARKET_PEG", "time_in_force": "IOC"}, "11"),
+        ({"side": "SELL", "peg_price_type": "MARKET_PEG"}, "9"),
+        (
+            {"side": "BUY", "peg_price_type": "PRIMARY_PEG", "peg_offset_type": "PRICE_LEVEL", "peg_offset_value": 1},
+            "8",
+        ),
+        (
+            {"side": "SELL", "peg_price_type": "PRIMARY_PEG", "peg_offset_type": "PRICE_LEVEL", "peg_offset_value": 1},
+            "12",
+        ),
+        ({"side": "BUY", "peg_price_type": "MARKET_PEG", "price": "10"}, "10"),
+    ],
+)
+def test_a_pegged_order_takes_its_price_from_the_book(changes: dict[str, Any], pegged: str) -> None:
+    hall = Hall()
+    for side, price in (("BUY", "9"), ("BUY", "8"), ("SELL", "11"), ("SELL", "12")):
+        hall.place(2, side=side, price=price)
+    order = hall.place(**{"price": None} | changes)
+    assert order.pegged_price == D(pegged)
+    assert order.price == D(changes.get("price", 0))
+    assert hall.total("USDT") == 30_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "Order book liquidity is too low for this pegged order."),
+        ({"type": "LIMIT_MAKER", "time_in_force": None, "peg_price_type": "MARKET_PEG"}, "This price peg cannot"),
+        ({"time_in_force": "IOC"}, "Unsupported order combination"),
+    ],
+)
+def test_what_cannot_be_pegged(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(Refusal, match=message):
+        Hall().place(**{"price": None, "peg_price_type": "PRIMARY_PEG"} | changes)
+
+
+def test_a_pegged_stop_order_takes_its_price_when_triggered() -> None:
+    hall = Hall()
+    hall.trade_at(10)
+    stop: dict[str, Any] = {
+        "type": "STOP_LOSS_LIMIT",
+        "side": "SELL",
+        "stop_price": "9",
+        "price": None,
+        "peg_price_type": "PRIMARY_PEG",
+    }
+    order, hopeless = hall.place(**stop), hall.place(**stop | {"peg_price_type": "MARKET_PEG"})
+    assert order.pegged_price is None
+    hall.place(2, side="SELL", price="12")
+    hall.trade_at(9)
+    assert [order.pegged_price, order.place] == [12, "book"]
+    assert outcome(hopeless) == ("EXPIRED", 0, "REJECTED")
+
+
+# Time in force
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"time_in_force": "IOC", "quantity": "3"}, ("EXPIRED", 2, "UNFILLED_IOC_QUANTITY_EXPIRED")),
+        ({"time_in_force": "FOK", "quantity": "3"}, ("EXPIRED", 0, "UNFILLED_FOK_ORDER_EXPIRED")),
+        ({"time_in_force": "FOK", "quantity": "2"}, ("FILLED", 2, None)),
+        ({"type": "MARKET", "quantity": "3"}, ("EXPIRED", 2, "INSUFFICIENT_LIQUIDITY")),
+        ({"type": "MARKET", "quantity": None, "quote_order_qty": "15"}, ("FILLED", D("1.5"), None)),
+        ({"type": "MARKET", "quantity": None, "quote_order_qty": "15.9"}, ("FILLED", D("1.5"), None)),
+        ({"type": "MARKET", "quantity": None, "quote_order_qty": "20.5"}, ("FILLED", 2, None)),
+        ({"type": "MARKET", "quantity": None, "quote_order_qty": "25"}, ("EXPIRED", 2, "INSUFFICIENT_LIQUIDITY")),
+    ],
+)
+def test_what_is_left_expires_with_its_reason(changes: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    """user-data-stream.md, "Order Expiry Reason"; by quote amount only once the book has run out."""
+    hall = Hall()
+    hall.place(2, side="SELL", quantity="2")
+    order = hall.place(**changes)
+    assert outcome(order) == expected
+    assert hall.total("USDT") == 30_000
+    assert hall.money()[3] == 0
+    events = [notice.event for notice in hall.engine.take_notices()]
+    last = [e for e in events if isinstance(e, ExecutionReport) and e.order_id == order.order_id][-1]
+    assert last.expiry_reason == expected[2]
+
+
+# Self-trade prevention
+
+
+@pytest.mark.parametrize(
+    ("mode", "maker_quantity", "taker", "maker"),
+    [
+        ("NONE", "2", ("FILLED", 0), ("PARTIALLY_FILLED", 0)),
+        ("EXPIRE_TAKER", "2", ("EXPIRED_IN_MATCH", 1), ("NEW", 0)),
+        ("EXPIRE_MAKER", "2", ("NEW", 0), ("EXPIRED_IN_MATCH", 2)),
+        ("EXPIRE_BOTH", "2", ("EXPIRED_IN_MATCH", 1), ("EXPIRED_IN_MATCH", 2)),
+        ("DECREMENT", "2", ("EXPIRED_IN_MATCH", 1), ("NEW", 1)),
+        ("DECREMENT", "1", ("EXPIRED_IN_MATCH", 1), ("EXPIRED_IN_MATCH", 1)),
+        ("DECREMENT", "0.5", ("NEW", D("0.5")), ("EXPIRED_IN_MATCH", D("0.5"))),
+        ("TRANSFER", "2", ("EXPIRED_IN_MATCH", 1), ("NEW", 1)),
+    ],
+)
+def test_self_trades_are_prevented(mode: str, maker_quantity: str, taker: Any, maker: Any) -> None:
+    """stp_faq.md: the taker's mode decides."""
+    hall = Hall()
+    resting = hall.place(quantity=maker_quantity)
+    order = hall.place(side="SELL", self_trade_prevention_mode=mode)
+    assert (order.status, order.prevented) == taker
+    assert (resting.status, resting.prevented) == maker
+    matches = hall.account().prevented["BTCUSDT"]
+    assert len(matches) == (mode != "NONE")
+    assert hall.total("BTC") == 300
+    assert sum(q for _, q in hall.bids()) == (resting.remaining if resting.is_open else 0)
+
+
+def test_accounts_of_one_group_are_one() -> None:
+    """stp_faq.md, scenario H."""
+    hall = Hall()
+    hall.account(1).trade_group_id = hall.account(2).trade_group_id = 1
+    maker = hall.place(2, price="0.2", quantity="0.6", self_trade_prevention_mode="TRANSFER")
+    taker = hall.place(side="SELL", price="0.2", quantity="0.2", self_trade_prevention_mode="TRANSFER")
+    assert (taker.status, maker.status, maker.prevented) == ("EXPIRED_IN_MATCH", "NEW", D("0.2"))
+    assert hall.money(2) == (D("100.2"), 0, D("9999.88"), D("0.08"))
+    assert hall.money(1) == (D("99.8"), 0, D("10000.04"), 0)
+    (match,) = hall.account(2).prevented["BTCUSDT"]
+    assert (match.trade_group_id, match.self_trade_prevention_mode) == (1, "TRANSFER")
+    other = hall.place(3, side="SELL", price="0.2", quantity="0.2", self_trade_prevention_mode="EXPIRE_TAKER")
+    assert other.status == "FILLED"
+    mixed = hall.place(side="SELL", price="0.2", quantity="0.1", self_trade_prevention_mode="TRANSFER")
+    hall.place(2, price="0.1", quantity="0.1")
+    decrement = hall.place(side="SELL", price="0.1", quantity="0.1", self_trade_prevention_mode="TRANSFER")
+    assert (mixed.status, decrement.status) == ("EXPIRED_IN_MATCH", "EXPIRED_IN_MATCH")
+
+
+def test_fill_or_kill_does_not_count_on_orders_of_its_own() -> None:
+    hall = Hall()
+    hall.place(2, side="SELL", quantity="1")
+    own = hall.place(side="SELL", quantity="1")
+    hall.place(2, side="SELL", quantity="1")
+    kill: dict[str, Any] = {"time_in_force": "FOK", "quantity": "2"}
+    assert hall.place(**kill, self_trade_prevention_mode="EXPIRE_TAKER").status == "EXPIRED"
+    assert own.is_open
+    assert hall.place(**kill, self_trade_prevention_mode="EXPIRE_MAKER").status == "FILLED"
+    assert outcome(own)[0] == "EXPIRED_IN_MATCH"

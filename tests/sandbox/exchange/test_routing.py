@@ -1,0 +1,73 @@
+"""Smart order routing: sor_faq.md, examples 1 to 4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bintrio.api.trading import SorOrderPlace
+
+from .hall import D, Hall, symbol
+
+ASKS = {"BTCUSDT": {"30.8": "3", "30.5": "3"}, "BTCUSDC": {"30": "1", "28": "1"}, "BTCUSDP": {"35": "1", "29": "1"}}
+BIDS = {"BTCUSDT": {"29.5": "5"}, "BTCUSDC": {"35": "5", "30": "5"}, "BTCUSDP": {"28": "5"}}
+
+
+def hall_with(books: dict[str, dict[str, str]], side: str) -> Hall:
+    quotes = ("USDT", "USDC", "USDP")
+    hall = Hall(*(symbol(quote=quote) for quote in quotes), routes=[tuple(f"BTC{quote}" for quote in quotes)])
+    hall.account(2).receive("USDP", D(10_000))
+    for name, levels in books.items():
+        for price, quantity in levels.items():
+            hall.place(2, symbol=name, side=side, price=price, quantity=quantity)
+    return hall
+
+
+def routed(hall: Hall, **changes: Any) -> Any:
+    given: dict[str, Any] = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "time_in_force": "GTC", "price": "31"}
+    params = {name: value for name, value in (given | changes).items() if value is not None}
+    return hall.engine.place(hall.account(), SorOrderPlace(**params), 5, is_routed=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "prices", "status"),
+    [
+        ({"quantity": "0.5"}, ["28"], "FILLED"),
+        ({"quantity": "5"}, ["28", "29", "30", "30.5"], "FILLED"),
+        (
+            {"type": "MARKET", "time_in_force": None, "price": None, "quantity": "11"},
+            ["28", "29", "30", "30.5", "30.8", "35"],
+            "EXPIRED",
+        ),
+        ({"quantity": "5", "time_in_force": "FOK"}, ["28", "29", "30", "30.5"], "FILLED"),
+        ({"quantity": "10", "time_in_force": "FOK"}, [], "EXPIRED"),
+    ],
+)
+def test_an_order_takes_the_best_price_of_all_books(changes: dict[str, Any], prices: list[str], status: str) -> None:
+    hall = hall_with(ASKS, "SELL")
+    order = routed(hall, **changes)
+    assert [str(execution.price.normalize()) for execution in order.executions] == [
+        str(D(p).normalize()) for p in prices
+    ]
+    assert order.status == status
+    assert all(one.trade_id == -1 for one in order.executions)
+    assert [one.allocation_id for one in order.executions] == list(range(len(prices)))
+    assert hall.account().executions["BTCUSDT"] == []
+    assert hall.money()[2] + hall.money()[3] == 10_000 - order.quote_executed
+    for asset, total in {"BTC": 300, "USDT": 30_000, "USDC": 30_000, "USDP": 10_000}.items():
+        assert hall.total(asset) == total
+
+
+def test_a_seller_gets_the_quote_asset_of_the_symbol() -> None:
+    hall = hall_with(BIDS, "BUY")
+    order = routed(hall, side="SELL", price="29", quantity="10")
+    assert (order.quote_executed, order.status, order.floor) == (325, "FILLED", "SOR")
+    assert hall.money()[2] == 10_325
+
+
+def test_what_is_left_rests_on_the_book_of_the_symbol() -> None:
+    hall = hall_with({}, "SELL")
+    order = routed(hall, quantity="1")
+    assert (order.place, order.floor) == ("book", "EXCHANGE")
+    assert hall.bids() == [(31, 1)]
