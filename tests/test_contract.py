@@ -1,4 +1,4 @@
-"""The contract, G1 to G10, against the sandbox: a day, a shutdown, a mute server, a cut at every byte.
+"""The contract, G1 to G11, against the sandbox: a day, a shutdown, a mute server, a cut at every byte.
 
 `test_session.py` looks at each rule by itself against a scripted exchange. Here the whole is put under load and faults
 against an exchange that keeps books, so that "exactly once" can be read off its side.
@@ -11,7 +11,7 @@ import io
 import logging
 import traceback
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ from trio.testing import MockClock
 
 import bintrio
 from bintrio import sandbox as faults
+from bintrio._ledger import LocalLedger
 from bintrio._rotation import LONGEST_BACKOFF
 from bintrio.sandbox import Sandbox, open_sandbox
 
@@ -394,6 +395,51 @@ async def test_g10_values_that_are_new_can_be_sent_and_are_refused_by_the_exchan
 
 
 # Real sockets
+
+
+# G11: others
+
+
+async def test_g11_whoever_does_not_read_fails_or_goes_is_alone_with_it(autojump_clock: MockClock) -> None:
+    """Four subscribers and two sessions: one does not read, one fails, one session ends, and the rest hear it all."""
+    shared = LocalLedger()
+    heard: list[int] = []
+
+    async def listen(session: bintrio.Session, task_status: trio.TaskStatus[None]) -> None:
+        async with session.user_data() as events:
+            task_status.started()
+            async for event in events:
+                if isinstance(event, bintrio.ExecutionReport):
+                    heard.append(event.order_id)
+
+    async def fail(session: bintrio.Session, task_status: trio.TaskStatus[None]) -> None:
+        with suppress(ZeroDivisionError):
+            async with session.user_data() as events:
+                task_status.started()
+                await anext(events)
+                raise ZeroDivisionError
+
+    async with open_pair(ledger=shared) as (session, sandbox), trio.open_nursery() as nursery:
+        async with (
+            bintrio.open_session(
+                sandbox.memory_endpoint, connect=sandbox.connect, key=sandbox.key, ledger=shared
+            ) as other,
+            session.user_data(buffer=1) as unread,
+        ):
+            await nursery.start(listen, session)
+            await nursery.start(fail, session)
+            await nursery.start(fail, other)
+            placed = [(await session.send(limit_order())).order_id for _ in range(3)]
+            await trio.sleep(1)
+            assert heard == placed
+            assert isinstance(await anext(unread), bintrio.ExecutionReport)
+            with pytest.raises(bintrio.SubscriberTooSlow):
+                await anext(unread)
+        placed.append((await session.send(limit_order())).order_id)
+        await trio.sleep(1)
+        assert heard == placed
+        assert session.counters.losses == 0
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_few_hundred_calls_over_tcp_and_a_rotation_in_the_middle() -> None:

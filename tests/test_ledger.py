@@ -464,6 +464,18 @@ def test_g8_a_hold_is_told_at_once_to_all_who_watch() -> None:
     assert (told, other) == ([first, second], [first])
 
 
+def test_g11_a_watcher_that_fails_keeps_a_hold_from_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_hold: Hold) -> None:
+        raise ZeroDivisionError
+
+    ledger = LocalLedger()
+    told: list[Hold] = []
+    ledger.watch(fail)
+    ledger.watch(told.append)
+    assert told == [hold(ledger, MINUTE)]
+    assert "which failed" in caplog.text
+
+
 # The exchange's clock
 
 

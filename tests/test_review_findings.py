@@ -806,7 +806,7 @@ def _trip(_message: bytes) -> None:
     raise ZeroDivisionError
 
 
-async def test_whatever_the_reader_trips_over_costs_one_connection(
+async def test_g11_whatever_the_reader_trips_over_costs_one_connection(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_pair() as (session, exchange), trio.open_nursery() as nursery:

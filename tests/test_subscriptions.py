@@ -38,7 +38,7 @@ async def test_events_come_in_order_to_everyone_who_listens() -> None:
     assert await everything(second) == [event(2)]
 
 
-async def test_g3_a_subscriber_that_never_reads_is_cut_off_and_the_others_are_not() -> None:
+async def test_g3_g11_a_subscriber_that_never_reads_is_cut_off_and_the_others_are_not() -> None:
     source, slow, quick = feed(), Subscriber(2), Subscriber(10)
     source.carried(1, 0)
     source.add(slow)
@@ -177,7 +177,7 @@ async def test_whoever_comes_when_nobody_listened_hears_of_no_gap() -> None:
     assert await everything(subscriber) == []
 
 
-async def test_g3_a_subscriber_with_a_full_buffer_lets_others_have_their_turn() -> None:
+async def test_g3_g11_a_subscriber_with_a_full_buffer_lets_others_have_their_turn() -> None:
     subscriber = Subscriber(10_000)
     for number in range(10_000):
         subscriber.put_nowait(event(number))

@@ -155,7 +155,10 @@ class Ledger(Protocol):
         ...
 
     def watch(self, told: Callable[[Hold], object]) -> None:
-        """Have each hold told at once, by a call that returns when nothing that it concerns waits to leave any more."""
+        """Have each hold told at once, by a call that returns when nothing that it concerns waits to leave any more.
+
+        If the call fails, that is logged, and the others are told all the same.
+        """
         ...
 
     def unwatch(self, told: Callable[[Hold], object]) -> None:
@@ -283,7 +286,10 @@ class LocalLedger:
         hold = Hold(until, status, code, message)
         self._holds.add(hold)
         for told in list(self._watchers):
-            told(hold)
+            try:
+                told(hold)
+            except Exception:  # it is nobody else's: the others have to be told
+                logger.exception("a hold was told to %r, which failed", told)
         return hold
 
     def held(self, cost: Cost, now: int) -> Hold | None:

@@ -87,7 +87,7 @@ async def test_tls_is_valid_for_localhost_by_name_and_number() -> None:
             assert (await ask(name, "time", sandbox.ssl_context))["status"] == 200
 
 
-async def test_a_client_that_does_not_trust_the_certificate_hurts_nobody() -> None:
+async def test_g11_a_client_that_does_not_trust_the_certificate_hurts_nobody() -> None:
     async with open_sandbox(tls=True) as sandbox:
         (url,) = sandbox.endpoint.urls
         port = int(url.split(":")[2].split("/")[0])

@@ -157,7 +157,7 @@ def heads(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=80)
 @given(st.one_of(heads(), st.binary(max_size=200)))
-def test_any_bytes_for_a_handshake(data: bytes) -> None:
+def test_g11_any_bytes_for_a_handshake(data: bytes) -> None:
     for record in survives(sends(data), after_handshake=False):
         _is_of_the_library(record)
 
@@ -175,7 +175,7 @@ _FRAMES = st.one_of(
 
 @settings(max_examples=80)
 @given(st.lists(_FRAMES, max_size=6).map(b"".join))
-def test_any_frames(data: bytes) -> None:
+def test_g11_any_frames(data: bytes) -> None:
     assert survives(sends(data), after_handshake=True) == []
 
 
@@ -216,7 +216,7 @@ def is_answered(message: str) -> Attack:
 
 @settings(max_examples=120)
 @given(st.one_of(requests().map(json.dumps), _JSON.map(json.dumps), st.text(max_size=50)))
-def test_any_json_is_answered(message: str) -> None:
+def test_g11_any_json_is_answered(message: str) -> None:
     assert survives(is_answered(message), after_handshake=True) == []
 
 
@@ -309,7 +309,7 @@ def test_frames_right_behind_the_handshake_are_read() -> None:
 # Errors of the sandbox's own
 
 
-async def test_an_error_ends_its_connection_and_is_logged(
+async def test_g11_an_error_ends_its_connection_and_is_logged(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_call: object) -> None:
@@ -327,7 +327,7 @@ async def test_an_error_ends_its_connection_and_is_logged(
     assert "Traceback" in caplog.text
 
 
-async def test_an_error_in_a_task_of_the_connection_ends_it_too(
+async def test_g11_an_error_in_a_task_of_the_connection_ends_it_too(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(functions, "depth", lambda call: 1 / 0)
@@ -338,7 +338,7 @@ async def test_an_error_in_a_task_of_the_connection_ends_it_too(
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_an_error_before_the_upgrade_is_an_http_answer(
+async def test_g11_an_error_before_the_upgrade_is_an_http_answer(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_sandbox(listen=False) as sandbox, bystander_of(sandbox):
@@ -350,7 +350,7 @@ async def test_an_error_before_the_upgrade_is_an_http_answer(
     assert "NameError" in caplog.text
 
 
-async def test_an_error_whose_peer_is_gone(
+async def test_g11_an_error_whose_peer_is_gone(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(functions, "depth", lambda call: 1 / 0)
@@ -367,7 +367,7 @@ async def test_an_error_whose_peer_is_gone(
 # Floods
 
 
-async def test_of_too_many_handshakes_the_oldest_gives_way(
+async def test_g11_of_too_many_handshakes_the_oldest_gives_way(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "MAX_HANDSHAKES", 2)
@@ -382,7 +382,7 @@ async def test_of_too_many_handshakes_the_oldest_gives_way(
         assert trio.current_time() == 0
 
 
-async def test_a_handshake_that_takes_its_time(autojump_clock: MockClock) -> None:
+async def test_g11_a_handshake_that_takes_its_time(autojump_clock: MockClock) -> None:
     async with open_sandbox(listen=False) as sandbox, bystander_of(sandbox):
         quick, slow = await sandbox.connect(ADDRESS), await sandbox.connect(ADDRESS)
         for position in range(len(HANDSHAKE)):
@@ -416,7 +416,7 @@ async def test_methods_that_do_not_exist_are_not_kept(autojump_clock: MockClock)
         assert sandbox.received == {connection.UNKNOWN_METHOD: 100}
 
 
-async def test_a_peer_that_does_not_read_is_held_back(
+async def test_g11_a_peer_that_does_not_read_is_held_back(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "MAX_UNREAD", 1_000)
@@ -430,7 +430,7 @@ async def test_a_peer_that_does_not_read_is_held_back(
         assert connections.received["ping"] == 10_000
 
 
-async def test_a_peer_that_never_reads_is_cut(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_g11_a_peer_that_never_reads_is_cut(autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "MAX_BACKLOG", 1_000)
     connections = Connections(Exchange(SYMBOLS, UNLIMITED), Script(), Timings(), lambda: 1)
     async with _stuck(connections) as (stream, _):
@@ -469,7 +469,7 @@ async def _stuck(connections: Connections) -> AsyncGenerator[tuple[trio.abc.Stre
 
 
 @pytest.mark.parametrize("tls", [False, True])
-async def test_sockets_that_are_reset_cut_off_or_send_anything(tls: bool) -> None:
+async def test_g11_sockets_that_are_reset_cut_off_or_send_anything(tls: bool) -> None:
     async with open_sandbox(tls=tls, limits=UNLIMITED) as sandbox, bystander_of(sandbox):
         (address,) = sandbox.endpoint.addresses(time_unit="ms")
         for number in range(60):

@@ -282,7 +282,7 @@ async def test_a_peer_that_goes_away_before_its_handshake(autojump_clock: MockCl
     assert trio.current_time() == pytest.approx(10)
 
 
-async def test_a_peer_that_breaks_the_protocol_hurts_only_itself(
+async def test_g11_a_peer_that_breaks_the_protocol_hurts_only_itself(
     autojump_clock: MockClock, sandbox: Sandbox, peer: Peer
 ) -> None:
     for nonsense in (encode_frame(Opcode.TEXT, b"unmasked"), b"\xff" * 50, encode_frame(Opcode.TEXT, b"\xff", b"mask")):
@@ -311,7 +311,7 @@ async def test_a_reply_to_a_peer_that_is_gone(autojump_clock: MockClock, sandbox
     assert (await peer.call("ping"))["status"] == 200
 
 
-async def test_a_stream_that_breaks_ends_its_connection_and_nothing_else(autojump_clock: MockClock) -> None:
+async def test_g11_a_stream_that_breaks_ends_its_connection_and_nothing_else(autojump_clock: MockClock) -> None:
     exchange = Exchange(SYMBOLS, Limits())
     connections = Connections(exchange, Script(), Timings(), lambda: 1)
     server = Server(connections)
@@ -359,7 +359,9 @@ async def _raw_connection(sandbox: Sandbox) -> trio.abc.Stream:
 # Faults
 
 
-async def test_delayed_requests_do_not_hold_up_others(autojump_clock: MockClock, sandbox: Sandbox, peer: Peer) -> None:
+async def test_g11_delayed_requests_do_not_hold_up_others(
+    autojump_clock: MockClock, sandbox: Sandbox, peer: Peer
+) -> None:
     sandbox.inject(Delay("order.place", seconds=3))
     await peer.buy()
     assert (await peer.call("ping"))["result"] == {}
