@@ -207,7 +207,7 @@ class Carrier:
         request = UserDataStreamUnsubscribe(subscription_id=number)
         cost = Cost(weight=request.weight, purpose="own")
         with suppress(Lost, BintrioError):
-            await self._shared.throttle.room_for(cost)  # as long as there is none, it may as well go on
+            await self._shared.throttle.room_for(cost)  # until there is room, the subscription goes on
             feed.leaving(self._connection.number, self._shared.now() - self._shared.clock_error())
             with trio.move_on_after(self._shared.settings.drain_timeout):
                 await self._own.ask(request, accept=lambda _envelope: self._leave(number))

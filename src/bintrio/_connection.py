@@ -224,7 +224,7 @@ class Connection:
         self._note_idle()
 
     def give_notice(self) -> None:
-        """It must be replaced, although it works still."""
+        """The connection still works, but must be replaced."""
         self.has_notice = True
         self.is_due.set()
 
@@ -247,7 +247,7 @@ class Connection:
                 self.give_notice()
 
     def stand_down(self) -> None:
-        """Another is in use: whoever waits for room here is to look there."""
+        """Another connection is in use: a caller that waits for room here goes on to that one."""
         self._wire.release()
 
     def feed_gone(self, feed: Feed) -> None:
@@ -287,7 +287,7 @@ class Connection:
         except WireClosed as closed:
             self.end(closed)
         except Exception as bug:
-            # Whatever a message did to us costs this connection, and not the session.
+            # A message on which our code fails ends this connection, and not the session.
             logger.exception("connection %d: the reader failed", self.number)
             self.end(bug)
 

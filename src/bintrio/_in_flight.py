@@ -122,7 +122,7 @@ class Call:
         self.answered_late()
 
     def take_unheard(self, now: Timestamp) -> None:
-        """Its answer came in the very moment of the cancellation, and waits where nobody takes it any more."""
+        """Its answer came in the same turn as the cancellation, so nobody has taken it: look at it here."""
         with suppress(trio.WouldBlock):
             answer = self.answer[1].receive_nowait()
             if isinstance(answer, Envelope):

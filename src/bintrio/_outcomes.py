@@ -178,7 +178,7 @@ class Outcomes:
             except UnknownOrder:
                 return Reply(None, asked_at)
             except (RateLimited, InvalidTimestamp):
-                pass  # for now, not for ever
+                pass  # it is asked again
             except (NotSent, OutcomeUnknown):
                 if self._supervisor.is_closed:
                     raise
@@ -195,7 +195,7 @@ class Outcomes:
         return clock.now(local) - math.ceil(clock.error_bound(local) * 1000)
 
     def _sent(self, call: Any, sent_at: int | None) -> Sent:
-        """What there is to go by when a call is to be confirmed.
+        """What is known of a call that is to be confirmed.
 
         Raises:
             InvalidRequest: there is nothing that could be asked for.
@@ -225,7 +225,7 @@ class Outcomes:
         )
 
     def _sent_elsewhere(self, request: Request[Any], sent_at: Any) -> Sent:
-        """What there is to go by of a request alone: it left some time before now."""
+        """What is known if there is only the request: that it left some time before now."""
         is_int = isinstance(sent_at, int) and not isinstance(sent_at, bool) and 0 <= sent_at < 2**63
         if sent_at is not None and not is_int:
             said = f"sent_at must be a time of the exchange, an int, not {shown(sent_at)}"

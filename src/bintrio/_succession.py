@@ -300,7 +300,7 @@ class _Kind:
         self.brought: Final[dict[int, int]] = {}
 
     def distance(self, time: Timestamp | None) -> int:
-        """Milliseconds from the first; 0 if there is no telling."""
+        """Milliseconds from the first; 0 if that is not known."""
         return 0 if time is None or self.time is None else abs(time - self.time)
 
 
