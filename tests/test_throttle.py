@@ -231,6 +231,25 @@ async def test_g8_too_many_orders_in_one_half_of_a_call_hold_orders(autojump_clo
         assert await session.ping() is not None
 
 
+@pytest.mark.parametrize("status", [400, 409, 418, 429])
+@pytest.mark.parametrize("in_words", [False, True])
+@pytest.mark.parametrize("name", ["cancelResponse", "newOrderResponse"])
+async def test_g8_the_time_that_one_half_of_a_call_says_counts(
+    autojump_clock: MockClock, status: int, in_words: bool, name: str
+) -> None:
+    async with open_world(request_timeout=5) as (session, world):
+        until = START + round(trio.current_time() * 1000) + 100_000
+        half = {"code": -1003, "msg": "Too many requests.", "data": {"retryAfter": until}}
+        if in_words:
+            half = {"code": "-1003", "msg": f"Way too many requests; IP banned until {until}."}
+        other = {"code": -2011, "msg": "Unknown order sent."}
+        data = {"cancelResponse": other, "newOrderResponse": None, "new": {"code": 1}, name: half}
+        failure = {"code": -2022, "msg": "Order cancel-replace failed.", "data": data}
+        await world.peers[0].answer({"id": 987_654}, status=status, error=failure)
+        await wait_all_tasks_blocked()
+        assert 99 <= await held_for(session, world, 150) <= 101
+
+
 # What it holds back
 
 

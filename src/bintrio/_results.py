@@ -180,6 +180,20 @@ def _tell_halves_apart(error: PartlyDone | CancelReplaceFailed, data: msgspec.Ra
     }
 
 
+def refused_halves(error: Rejected) -> dict[str, Rejected]:
+    """What the exchange says of each half that was not done, whatever it says of the whole."""
+    halves: dict[str, msgspec.Raw] = {}
+    with suppress(*UNREADABLE):
+        halves = msgspec.json.decode(error.data_json or b"{}", type=dict[str, msgspec.Raw])
+    refused: dict[str, Rejected] = {}
+    for name, half in halves.items():
+        with suppress(*UNREADABLE):
+            failure = msgspec.json.decode(half, type=Failure, strict=False)
+            if failure.code < 0:
+                refused[name] = _rejection(error.method, 400, failure, ())
+    return refused
+
+
 def _half(method: str, half: msgspec.Raw, half_type: Any) -> Any:
     """A record, or else a `Failure`, or as it came if it is neither."""
     with suppress(*UNREADABLE):

@@ -23,9 +23,9 @@ from ._clock import Clock
 from ._envelope import Envelope
 from ._holds import Hold, Reading, Refusal, Wait, wait_by_answer, wait_by_header
 from ._ledger import Ledger
-from ._results import read_error
+from ._results import read_error, refused_halves
 from ._settings import Settings
-from .errors import Banned, HandshakeRejected, NotSent, PartlyDone, ProtocolViolation, RateLimited
+from .errors import Banned, HandshakeRejected, NotSent, ProtocolViolation, RateLimited, Rejected
 
 logger: Final = logging.getLogger("bintrio")
 
@@ -88,8 +88,11 @@ class Throttle:
 
     def take_answer(self, where: str, envelope: Envelope) -> None:
         """Look for a 429 or 418 in an answer that is no plain success."""
-        for refusal in _refusals(envelope):
-            self._hold(where, refusal, wait_by_answer(refusal, self._reading()))
+        found = [(refusal, wait_by_answer(refusal, self._reading())) for refusal in _refusals(envelope)]
+        is_said = any(wait.milliseconds is not None for _, wait in found)
+        for refusal, wait in found:
+            if wait.milliseconds is not None or wait.doubt or not is_said:  # a half may say what the whole does not
+                self._hold(where, refusal, wait)
 
     def take_rejection(self, where: str, rejection: HandshakeRejected) -> Hold | None:
         """Look for a 429 or 418 in a refused handshake: when its head is there, and again when its body is."""
@@ -155,16 +158,16 @@ def ticks() -> int:
 
 
 def _refusals(envelope: Envelope) -> Iterator[RateLimited]:
-    """What an answer says of limits. The status is enough, and so is the code of one half."""
+    """What an answer says of limits: as a whole, where the status is enough, and in each half."""
     error: Any = None
     with suppress(ProtocolViolation):  # it has no status, and whoever waits for it is told so
         error = read_error("", envelope)
-    if isinstance(error, PartlyDone):
-        yield from (half for half in error.failed.values() if isinstance(half, RateLimited))
-    elif isinstance(error, RateLimited):
+    if isinstance(error, RateLimited):
         yield error
     elif envelope.status in LIMITED:  # with a code that says that the outcome is unknown
         yield RateLimited("", status=envelope.status, code=0, message=str(error))
+    if isinstance(error, Rejected):
+        yield from (half for half in refused_halves(error).values() if isinstance(half, RateLimited))
 
 
 def _in_body(rejection: HandshakeRejected) -> RateLimited:
