@@ -20,12 +20,13 @@ from bintrio._frames import Opcode, encode_frame
 from bintrio._heart import LONGEST_ARRIVAL
 from bintrio.errors import ConnectionFailed, HandshakeRejected, NotSent, OutcomeUnknown
 
-from .peer import ACK, START, URL, Peer, open_exchange, open_pair
+from .peer import ACK, LIMITS, START, URL, Peer, open_exchange, open_pair
 from .streams import reset_reads
 from .test_session import BUY, HMAC, Outcome, in_background
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
+WEIGHT = LIMITS[0]
 REFUSED = OSError("all attempts to connect to exchange.test:443 failed")
 REFUSED.__cause__ = OSError(
     errno.ECONNREFUSED, f"Error connecting to ('192.0.2.1', 443): {os.strerror(errno.ECONNREFUSED)}"
@@ -303,6 +304,82 @@ async def test_calls_that_had_no_time_for_an_answer_say_nothing_about_their_conn
                 in_background(nursery, session.within(2).ping)
             await trio.sleep(30)
             assert len(exchange.peers) == 1
+
+
+async def test_g4_a_connection_that_answered_what_left_later_stays(autojump_clock: MockClock) -> None:
+    async with open_pair(pong_window=10_000) as (session, exchange), trio.open_nursery() as nursery:
+        peer = exchange.peers[0]
+        for _ in range(3 * DOUBTFUL):
+            for _ in range(DOUBTFUL):
+                in_background(nursery, session.ping)
+                await peer.next()
+            await trio.sleep(5)
+            in_background(nursery, session.ping)
+            await peer.answer(await peer.next())
+            await trio.sleep(20)
+        assert len(exchange.peers) == 1
+
+
+@pytest.mark.parametrize("pause", [0.0, 5.0])
+async def test_g4_callers_in_a_hurry_cast_no_doubt_on_a_short_pause(autojump_clock: MockClock, pause: float) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        nursery.start_soon(ping_for_ever, exchange.peers[0])
+        for _ in range(3 * DOUBTFUL):
+            in_background(nursery, session.within(0.2).ping)
+            await exchange.peers[0].next()
+        await trio.sleep(pause)
+        for _ in range(3 * DOUBTFUL if pause else 0):
+            in_background(nursery, session.within(0.2).ping)
+        await trio.sleep(5)
+        assert len(exchange.peers) == (2 if pause else 1), "no answer for seconds is no short pause"
+        nursery.cancel_scope.cancel()
+
+
+async def test_g4_what_had_waited_for_a_hold_until_its_deadline_casts_no_doubt(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        exchange.delay = 0.01
+        async with bintrio.open_session(URL, connect=exchange.connect) as session, trio.open_nursery() as nursery:
+            data = {"serverTime": START, "retryAfter": START + 14_900}
+            await exchange.peers[0].refuse({"id": 987_654}, 429, -1003, "too many", data=data)
+            await wait_all_tasks_blocked()
+            for _ in range(3 * DOUBTFUL):
+                exchange.script["ping"] = None
+                in_background(nursery, session.ping)
+            await trio.sleep(30)
+            assert len(exchange.sent("ping")) == 3 * DOUBTFUL
+            assert len(exchange.peers) == 1
+
+
+async def test_g8_a_late_answer_settles_what_the_call_is_charged(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        assert session.request_weight is not None
+        before = session.request_weight.count or 0
+        for _ in range(20):
+            in_background(nursery, session.within(0.1).ping)
+        requests = [await exchange.peers[0].next() for _ in range(20)]
+        await trio.sleep(0.5)
+        for request in requests:
+            weight = {**WEIGHT, "count": before + 20}
+            await exchange.peers[0].answer(request, rateLimits=[weight])
+        await wait_all_tasks_blocked()
+        in_background(nursery, session.ping)
+        last = {**WEIGHT, "count": before + 21}
+        await exchange.peers[0].answer(await exchange.peers[0].next(), rateLimits=[last])
+        await wait_all_tasks_blocked()
+        assert session.request_weight.count == before + 21
+
+
+async def test_g5_a_long_answer_arrives_whole_on_a_connection_that_was_replaced(autojump_clock: MockClock) -> None:
+    async with open_pair(drain_timeout=5) as (session, exchange), trio.open_nursery() as nursery:
+        peer = exchange.peers[0]
+        outcome = in_background(nursery, lambda: session.depth(symbol="BTCUSDT"))
+        message = book(await peer.next())
+        nursery.start_soon(send_slowly, peer, message, 40)
+        await trio.sleep(2)
+        await session.rotate()
+        await trio.sleep(60)
+        assert outcome.value is not None
+        assert len(exchange.sent("depth")) == 1
 
 
 # Junk

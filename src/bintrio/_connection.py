@@ -26,6 +26,7 @@ from typing import Final, TypeAlias
 import trio
 
 from ._carrier import Carrier
+from ._deadlines import GLANCE
 from ._envelope import Envelope, read_envelope
 from ._events import bare_event
 from ._frames import Message, Opcode
@@ -55,6 +56,9 @@ logger: Final = logging.getLogger("bintrio")
 
 DOUBTFUL: Final = 3
 """How many calls in a row without an answer make a connection due."""
+
+DOUBTFUL_SILENCE: Final = 1.0
+"""Seconds for which there must have been no answer besides: callers in a hurry cast no doubt on a short pause."""
 
 
 Connect: TypeAlias = Callable[[Address], Awaitable[trio.abc.Stream]]
@@ -103,7 +107,9 @@ class Connection:
         self._tasks = trio.CancelScope()
         self._heart = Heart(shared.settings.pong_window)
         self._is_open = False
-        self._unanswered = 0  # calls in a row
+        self._answered_at = 0  # local time in milliseconds of the latest answer
+        self._unanswered = 0  # calls in a row that were sent since then, the first of them at:
+        self._doubted_since = -math.inf
         self._dropped = 0  # messages
         self._is_ready = False
         self._opening = trio.CancelScope()
@@ -234,17 +240,22 @@ class Connection:
             logger.info("connection %d: the exchange announced its shutdown", self.number)
         self.give_notice()
 
-    def doubt(self) -> None:
-        """A call was not answered within its time. When several were not, one after the other, it must be replaced.
+    def doubt(self, sent_at: float) -> None:
+        """A call that left then was not answered within its time. When several were not, and none that left later, it
+        must be replaced.
 
         It may answer pings all the same, so the heartbeat does not notice. While a message is under way nothing else
         can be answered, and that says nothing.
         """
-        if self._wire.arriving_since is None:
-            self._unanswered += 1
-            if self._unanswered == DOUBTFUL:
-                logger.warning("connection %d is replaced: %d calls in a row had no answer", self.number, DOUBTFUL)
-                self.give_notice()
+        if self._wire.arriving_since is not None or sent_at * 1000 < self._answered_at:
+            return
+        if self._doubted_since * 1000 < self._answered_at:
+            self._unanswered, self._doubted_since = 0, sent_at
+        self._unanswered += 1
+        is_long = trio.current_time() - self._doubted_since >= DOUBTFUL_SILENCE
+        if self._unanswered >= DOUBTFUL and is_long and not self.has_notice:
+            logger.warning("connection %d is replaced: %d calls in a row had no answer", self.number, self._unanswered)
+            self.give_notice()
 
     def stand_down(self) -> None:
         """Another connection is in use: a caller that waits for room here goes on to that one."""
@@ -258,12 +269,16 @@ class Connection:
     async def retire(self) -> None:
         """Another is in use: wait for the answers that are due, carry the feeds that no other carries yet, and end.
 
-        Answers are waited for within ``drain_timeout``, feeds as long as it takes: each is given up once the connection
-        in use carries it (`Carrier.give_up`), or goes down with this one.
+        Answers are waited for within ``drain_timeout``, or as long as one is arriving; feeds as long as it takes. Each
+        is given up once the connection in use carries it (`Carrier.give_up`), or goes down with this one.
         """
         patience = self._shared.settings.drain_timeout
         with trio.move_on_after(patience):
             await self._until(lambda: not self._waiting.calls)
+        while self._waiting.calls and self._wire.arriving_since is not None and self.cause is None:
+            # It may be a long answer that has been coming for some time: its call has a limit of its own.
+            with trio.move_on_after(GLANCE):
+                await self._until(lambda: not self._waiting.calls)
         is_drained = not self._waiting.calls
         await self._until(lambda: not self.carrier.feeds)
         self.end(
@@ -415,13 +430,13 @@ class Connection:
             logger.warning("connection %d: a message was dropped, number %d: %s", self.number, self._dropped, why)
 
     def _take_reply(self, request_id: RequestId, envelope: Envelope) -> None:
-        self._unanswered = 0
+        self._answered_at = self._heard_at
         calls = self._waiting.calls
         call = calls.pop(request_id, None)
         if call is None:
             self._waiting.owed.take(envelope, self._shared.now())
             self._shared.counters.dropped_replies += 1
-            self._shared.ledger.record(envelope.rate_limits, ticks())
+            self._settle_late(request_id, envelope)
         else:
             self._shared.ledger.settle(call.charge, envelope.rate_limits, self._heard_at)
             accept = call.accept or self._accept.get(call.api.name)
@@ -433,6 +448,14 @@ class Connection:
                 self._idle.set()
         if envelope.status != 200:
             self._shared.throttle.take_answer(f"connection {self.number}", envelope)
+
+    def _settle_late(self, request_id: RequestId, envelope: Envelope) -> None:
+        """The count in a late answer has its call in it, which the ledger still holds to be open."""
+        charge = self._waiting.owed.take_charge(request_id)
+        if charge is None:
+            self._shared.ledger.record(envelope.rate_limits, ticks())
+        else:
+            self._shared.ledger.settle(charge, envelope.rate_limits, self._heard_at)
 
     def _take_verdict(self, envelope: Envelope, payload: bytes) -> None:
         """An answer with id null is about the connection: it belongs to no call, and ends them all."""

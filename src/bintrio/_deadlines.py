@@ -12,7 +12,7 @@ from ._in_flight import Call, Overdue
 from ._requests import RequestId
 from ._wire import Wire
 
-_GLANCE: Final = 0.5
+GLANCE: Final = 0.5
 """Seconds between looks at a call that waits for a message under way."""
 
 
@@ -56,5 +56,5 @@ def _due(call: Call, wire: Wire, now: float) -> float:
     if due <= now and call.patience:
         due += min(wire.arrival_time - call.arrived_before, call.patience)
         if due > now:
-            due = max(due, now + _GLANCE)  # the message may come on: do not look at each of its bytes
+            due = max(due, now + GLANCE)  # the message may come on: do not look at each of its bytes
     return due

@@ -25,7 +25,8 @@ DEFAULT_RECV_WINDOW: Final = 5000
 """Milliseconds for which a signed request stays valid if it does not say ("Timing security")."""
 
 OWED_ANSWERS: Final = 1000
-"""How many trading calls whose callers are gone a connection remembers, the latest ones: for their answers."""
+"""How many calls whose callers are gone a connection remembers, the latest ones: for their answers. As many of those
+that trade."""
 
 Accept: TypeAlias = Callable[[Envelope], None]
 """What the reader does at once with a successful answer."""
@@ -171,18 +172,25 @@ Channel: TypeAlias = tuple[trio.MemorySendChannel[Answer], trio.MemoryReceiveCha
 
 
 class Owed:
-    """Trading calls that have left, whose callers wait no more, and whose answers may come yet."""
+    """Calls that have left, whose callers wait no more, and whose answers may come yet."""
 
     def __init__(self) -> None:
         self._calls: dict[RequestId, Call] = {}
+        self._charges: dict[RequestId, Charge] = {}
 
     def add(self, call: Call) -> None:
-        """Remember a call that nobody waits for any more, if it is one of these."""
-        if call.is_sent and not call.api.repeatable:
-            remember(self._calls, call.wire_id, call, OWED_ANSWERS)
+        """Remember a call that nobody waits for any more, if it has left: its charge, and all of it if it trades."""
+        if call.is_sent:
+            remember(self._charges, call.wire_id, call.charge, OWED_ANSWERS)
+            if not call.api.repeatable:
+                remember(self._calls, call.wire_id, call, OWED_ANSWERS)
 
     def take(self, envelope: Envelope, now: Timestamp) -> None:
         """Tell the call that an answer belongs to, if it is one of these."""
         call = None if envelope.id is None else self._calls.pop(envelope.id, None)
         if call is not None:
             call.take_late(envelope, now)
+
+    def take_charge(self, request_id: RequestId) -> Charge | None:
+        """What the ledger holds for one of these, which is answered now."""
+        return self._charges.pop(request_id, None)

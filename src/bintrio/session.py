@@ -441,8 +441,10 @@ class Session(Confirming):
             try:
                 return await connection.call(call, local)
             except Overdue:
-                if call.is_sent and self._timeout >= ENOUGH_ROUND_TRIPS * self._shared.clock.least_round_trip:
-                    connection.doubt()
+                # Since it left, not since it was made: it may have waited for the budget most of its time.
+                had = trio.current_time() - local
+                if call.is_sent and had >= ENOUGH_ROUND_TRIPS * self._shared.clock.least_round_trip:
+                    connection.doubt(local)
                 raise self._overdue(call, request) from None
             except Lost as lost:
                 self._check_loss(call, request, lost)
