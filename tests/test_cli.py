@@ -169,6 +169,8 @@ def test_true_is_a_string_where_one_is_expected(environment: dict[str, str]) -> 
         (bintrio.OrderPlace, {"symbol": "B", "side": "Buy", "type": "MARKET"}, "did you mean 'BUY'?"),
         (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "stop-loss"}, "did you mean 'STOP_LOSS'?"),
         (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "markt"}, "did you mean 'MARKET'?"),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "BYU", "type": "MARKET"}, "side 'BYU': did you mean 'BUY'?"),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "LIMTI"}, "type 'LIMTI': did you mean 'LIMIT'?"),
         (bintrio.Klines, {"symbol": "B", "interval": "1H"}, "interval '1H': did you mean '1h'?"),
     ],
 )
@@ -187,7 +189,6 @@ def test_what_looks_like_a_slip_gets_a_hint_before_it_is_sent(
         (bintrio.Depth, {"symbol": "币安人生USDT"}),
         (bintrio.Depth, {"symbol": "BTC-USD_T.1"}),
         (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "ICEBERG_OF_TOMORROW"}),
-        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "MARKTE"}),
         (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "moon"}),
         (bintrio.Klines, {"symbol": "B", "interval": "10m"}),
         (bintrio.Klines, {"symbol": "B", "interval": "1M"}),

@@ -125,7 +125,7 @@ def _meant_value(text: str, known: tuple[str, ...]) -> str | None:
     if text in known:
         return None
     same = [value for value in known if value.casefold() == text.casefold()]
-    if same or text.upper() == text or not all(value.isupper() for value in known):
+    if same or not all(value.isupper() for value in known):  # a new interval is hardly ever unlike the known ones
         return next(iter(same), None)
     return next(iter(get_close_matches(text.upper(), known, n=1)), None)
 
