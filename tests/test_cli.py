@@ -12,8 +12,9 @@ import signal
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,7 +30,7 @@ import bintrio
 from bintrio import _demo, _version, cli
 from bintrio._arguments import request_of, texts_of
 from bintrio.api._base import catalogue
-from bintrio.sandbox import Disconnect, Fault, ServerError, open_sandbox
+from bintrio.sandbox import Disconnect, Fault, Sandbox, ServerError, open_sandbox
 
 PROGRAM = """
 from bintrio.cli import main
@@ -598,6 +599,57 @@ def test_sandbox_listens_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch, ho
     result = run("sandbox", "--host", host)
     assert result.exit_code == cli.INTERRUPTED, result.output
     assert f"BINTRIO_ENDPOINT={url}" in result.stdout
+
+
+def opened(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, list[Decimal]]:
+    """What is bid and asked in each book of a sandbox that was begun with these arguments."""
+    found: dict[str, list[Decimal]] = {}
+
+    @asynccontextmanager
+    async def spied(**settings: Any) -> AsyncGenerator[Sandbox, None]:
+        async with open_sandbox(**settings) as running:
+            interrupted(monkeypatch, partial(look, running))
+            yield running
+
+    def look(running: Sandbox) -> None:
+        running.now()
+        for name, book in running._exchange.engine.books.items():
+            found[name] = [price for price, _ in (*book.bids(1), *book.asks(1))]
+
+    monkeypatch.setattr(cli, "open_sandbox", spied)
+    result = run("sandbox", *arguments)
+    assert result.exit_code == cli.INTERRUPTED, result.output
+    return found
+
+
+def test_sandbox_has_quotes_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = opened(monkeypatch)
+    assert found["BTCUSDT"] == [64_000, 64_001]
+    assert all(len(prices) == 2 for prices in found.values())
+
+
+def test_sandbox_has_a_market_that_walks(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = opened(monkeypatch, "--market", "random-walk", "--seed", "3")
+    assert found["BTCUSDT"] == [64_000, Decimal("64006.4")]
+    assert all(len(prices) == 2 for prices in found.values())
+
+
+def test_sandbox_replays_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "BTCUSDT-trades-2021-01.csv"
+    file.write_text("1,100.00,1.0,100.0,1609459200000,True,True\n")
+    found = opened(monkeypatch, "--market", str(file))
+    assert found == {"BTCUSDT": [100, Decimal("100.01")], "ETHUSDT": [3_200, 3_201], "BNBBTC": found["BNBBTC"]}
+    assert len(found["BNBBTC"]) == 2
+
+
+def test_sandbox_says_what_is_wrong_with_a_market(tmp_path: Path) -> None:
+    assert refused("sandbox", "--market", str(tmp_path / "BTCUSDT-1m.csv")).startswith("FileNotFoundError: ")
+    file = tmp_path / "BTCUSDT-1m.csv"
+    file.write_text("1,2,3\n")
+    assert "row 1 of Replay(" in refused("sandbox", "--market", str(file))
+    result = run("sandbox", "--seed", "3")
+    assert result.exit_code == 2
+    assert "--seed goes with --market random-walk" in result.stderr
 
 
 def test_sandbox_says_when_a_host_cannot_be_had() -> None:

@@ -26,7 +26,7 @@ import trio
 import trio.testing
 
 import bintrio
-from bintrio.sandbox import Disconnect, Fault, RateLimited, Sandbox, open_sandbox
+from bintrio.sandbox import Disconnect, Fault, RandomWalk, RateLimited, Sandbox, open_sandbox
 
 pytest_plugins = ["pytester"]
 
@@ -42,7 +42,7 @@ FRAGMENTS: Final = [block for block in BLOCKS if block not in PROGRAMS and block
 def test_the_first_example_is_above_the_fold() -> None:
     assert README.splitlines().index("```python") < 15
     assert BLOCKS[0] in PROGRAMS
-    assert len(BLOCKS[0].splitlines()) == 10
+    assert len(BLOCKS[0].splitlines()) == 11
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -71,11 +71,11 @@ def test_ctrl_c_ends_a_program_at_once(tmp_path: Path) -> None:
 
 
 def test_the_files_of_a_test_suite_pass(pytester: pytest.Pytester) -> None:
-    assert set(FILES) == {"conftest.py", "test_bot.py"}
+    assert set(FILES) == {"conftest.py", "test_bot.py", "test_market.py"}
     for name, text in FILES.items():
         (pytester.path / name).write_text(text)
     pytester.makeini("[pytest]\ntrio_mode = true\nfilterwarnings = error")
-    tests = FILES["test_bot.py"].count("async def test_")
+    tests = sum(text.count("async def test_") for text in FILES.values())
     pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=tests)
 
 
@@ -124,6 +124,22 @@ async def test_a_fragment_runs(
     async with at_hand() as (sandbox, session):
         lead_to(sandbox, monkeypatch)
         await run(fragment, sandbox, session)
+
+
+async def test_all_fragments_end_in_one_session(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    """In the sandbox of the first program, one after the other."""
+    assert "open_sandbox(market=RandomWalk())" in BLOCKS[0]
+    async with (
+        open_sandbox(listen=False, market=RandomWalk()) as sandbox,
+        bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
+    ):
+        lead_to(sandbox, monkeypatch)
+        for fragment in FRAGMENTS:
+            await run(fragment, sandbox, session)
+        assert sandbox.received["order.place"] == "".join(FRAGMENTS).count("order_place(")
+        assert {order.status for order in sandbox.orders} == {"FILLED"}
 
 
 @pytest.mark.parametrize("executed", [True, False])

@@ -56,7 +56,7 @@ from bintrio._json import to_json
 from bintrio._shown import in_a_line, leaves, shown_path, shown_url
 from bintrio.api._base import catalogue, parameters, python_name
 from bintrio.endpoints import as_endpoint
-from bintrio.sandbox import Sandbox, SandboxAccount, open_sandbox, trader
+from bintrio.sandbox import Market, RandomWalk, Replay, Sandbox, SandboxAccount, open_sandbox, trader
 
 try:
     import click
@@ -361,37 +361,67 @@ class _OpenAccount(SandboxAccount):
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="0 takes a free one.", show_default=True)
 @click.option("--tls", is_flag=True, help="Speak TLS, with a certificate of its own.")
 @click.option("--cert-out", type=click.Path(dir_okay=False, path_type=Path), help="Where to write that certificate.")
-def sandbox(host: str, port: int, tls: bool, cert_out: Path | None) -> None:
+@click.option(
+    "--market",
+    metavar="random-walk|FILE",
+    help="What moves the prices: chance, or klines or trades as the exchange publishes them (CSV, zipped or not).",
+)
+@click.option("--seed", type=int, help="Of --market random-walk, which is the same for the same seed.")
+def sandbox(host: str, port: int, tls: bool, cert_out: Path | None, market: str | None, seed: int | None) -> None:
     """Run the sandbox until Ctrl-C or SIGTERM, and print how to connect to it.
 
-    The book has orders of a market maker on both sides. The files it writes are gone when it ends, except that of
-    --cert-out. From another machine a client needs --tls, since its key must not travel in the clear.
+    The books have orders of a market maker on both sides, which stay as they are unless --market moves them. A FILE has
+    its symbol in its name, as BTCUSDT-1m-2026-01.csv.
+
+    The files that the sandbox writes are gone when it ends, except that of --cert-out. From another machine a client
+    needs --tls, since its key must not travel in the clear.
     """
     if tls:
         _need("trustme", "tls")
     elif cert_out:
         raise click.UsageError("--cert-out goes with --tls")
-    _run(partial(_serve_until_told, host, port, tls=tls, cert_out=cert_out))
+    if seed is not None and market != _RANDOM_WALK:
+        raise click.UsageError(f"--seed goes with --market {_RANDOM_WALK}")
+
+    async def run() -> int:
+        return await _serve_until_told(host, port, _market(market, seed), tls=tls, cert_out=cert_out)
+
+    _run(run)
 
 
-async def _serve_until_told(host: str, port: int, *, tls: bool, cert_out: Path | None) -> int:
+_RANDOM_WALK: Final = "random-walk"
+
+
+def _market(text: str | None, seed: int | None) -> Market | None:
+    """A trade of each symbol a second, where chance moves the prices: somebody is watching."""
+    if text is None:
+        return None
+    if text == _RANDOM_WALK:
+        return RandomWalk(seed or 0, interval=1.0)
+    return Replay(text)
+
+
+async def _serve_until_told(host: str, port: int, market: Market | None, *, tls: bool, cert_out: Path | None) -> int:
     """Serve until one of `_ENDS` comes. Process 1, as in a container, does not end by itself then."""
     with trio.open_signal_receiver(*_ENDS) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(_serve, host, port, tls=tls, cert_out=cert_out))
+            nursery.start_soon(partial(_serve, host, port, market, tls=tls, cert_out=cert_out))
             async for _number in signals:  # pragma: no branch - it has no end
                 nursery.cancel_scope.cancel()
                 break
     return 0
 
 
-async def _serve(host: str, port: int, *, tls: bool, cert_out: Path | None) -> None:
+async def _serve(host: str, port: int, market: Market | None, *, tls: bool, cert_out: Path | None) -> None:
     funds = trader()
     account = _OpenAccount(funds.uid, funds.balances, commissions=funds.commissions)
     with tempfile.TemporaryDirectory(prefix="bintrio-sandbox-") as folder:
         key_file = _write(Path(folder, "ed25519.pem"), account.private_key())
-        async with open_sandbox(host=host, port=port, tls=tls, accounts=[account], start_time_ms=None) as running:
-            quote(running)
+        async with open_sandbox(
+            host=host, port=port, tls=tls, accounts=[account], market=market, start_time_ms=None
+        ) as running:
+            if not isinstance(market, RandomWalk):
+                quote(running, but=market.symbol if isinstance(market, Replay) else "")
             cert_file = None
             if running.ssl_context is not None:
                 cert_file = _write(cert_out or Path(folder, "authority.pem"), _certificate(running.ssl_context))

@@ -35,6 +35,10 @@ from bintrio.endpoints import Address, Endpoint
 from .exchange.auth import SandboxAccount
 from .exchange.exchange import Exchange
 from .exchange.limits import Limits
+from .exchange.markets.crowd import Crowd
+from .exchange.markets.market import Market, Tick
+from .exchange.markets.random_walk import RandomWalk
+from .exchange.markets.replay import Replay
 from .exchange.orders import Order
 from .exchange.symbols import SYMBOLS, Symbol
 from .exchange.units import MILLISECOND, SECOND
@@ -62,6 +66,7 @@ from .server.faults import (
     UnknownIdReply,
 )
 from .server.handshake import PATH
+from .server.pulse import Pulse
 from .server.server import Server
 
 __all__ = [
@@ -78,15 +83,19 @@ __all__ = [
     "HandshakeStatus",
     "LateReply",
     "Limits",
+    "Market",
     "MutePings",
     "NullIdReply",
     "Order",
+    "RandomWalk",
     "RateLimited",
     "Reorder",
+    "Replay",
     "Sandbox",
     "SandboxAccount",
     "ServerError",
     "Symbol",
+    "Tick",
     "Timeout",
     "UnknownIdReply",
     "open_sandbox",
@@ -201,6 +210,7 @@ class Sandbox:
     @property
     def orders(self) -> Sequence[Order]:
         """Every order that clients placed and the matching engine took, in order."""
+        self._connections.now()
         return [order for order in self._exchange.engine.orders if order.owner != _MARKET_MAKER_UID]
 
     @property
@@ -250,6 +260,8 @@ class Sandbox:
     def quote(self, symbol: str, bid: Decimal, ask: Decimal, quantity: Decimal) -> None:
         """Let the market maker buy and sell at these prices; its earlier orders for the symbol are canceled.
 
+        A market that moves the symbol quotes anew with its next trade.
+
         Raises:
             Refusal: an order breaks a filter of the symbol.
         """
@@ -289,6 +301,7 @@ async def open_sandbox(
     listen: bool = True,
     accounts: Sequence[SandboxAccount] | None = None,
     symbols: Iterable[Symbol] = SYMBOLS,
+    market: Market | None = None,
     limits: Limits | None = None,
     ping_interval: float = 20.0,
     pong_window: float = 60.0,
@@ -308,6 +321,8 @@ async def open_sandbox(
         listen: whether to listen at all; `Sandbox.connect` works either way.
         accounts: who may trade; one with plenty of funds unless given.
         symbols: what is traded.
+        market: who trades beside you, and so moves the prices: a `RandomWalk`, a `Replay`, or a `Market` of your own.
+            There are quotes from the start. Without one, the books are empty until `Sandbox.quote` fills them.
         limits: how often; the document's unless given.
         ping_interval: seconds between pings.
         pong_window: seconds after which an unanswered ping ends the connection.
@@ -319,7 +334,8 @@ async def open_sandbox(
         faults: to be injected at once.
 
     Raises:
-        OSError: the host or port cannot be had.
+        OSError: the host or port cannot be had, or the market's file cannot be read.
+        InvalidRequest: the market does not fit the symbols.
         ValueError: `query_lag` is negative or no number.
     """
     check_trio("open_sandbox")
@@ -330,12 +346,16 @@ async def open_sandbox(
     for account in owners:
         exchange.open_account(account)
     timings = Timings(ping_interval, pong_window, lifetime)
-    connections = Connections(exchange, Script(faults), timings, _clock(start_time_ms))
+    clock = _clock(start_time_ms)
+    pulse = Pulse(exchange, clock, None if market is None else Crowd(exchange, market, _MARKET_MAKER_UID, clock()))
+    connections = Connections(exchange, Script(faults), timings, pulse.now, pulse.notice)
     server = Server(connections)
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
             endpoint, client_context = _MEMORY_ENDPOINT, None
+            if market is not None:
+                nursery.start_soon(protected, pulse.beat, connections.deliver)
             if listen:
                 endpoint, client_context = await _listen(server, nursery, host, port, tls=tls)
             try:

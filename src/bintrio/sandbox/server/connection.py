@@ -79,17 +79,26 @@ class Connections:
         script: the faults.
         timings: of connections.
         now: the exchange's time in microseconds.
+        delivered: is told when events may have gone out, or a subscription may have been made.
 
     Attributes:
         open: those that are open and not half-open.
         received: requests that came, by method, executed or not; `UNKNOWN_METHOD` for those whose method is none.
     """
 
-    def __init__(self, exchange: Exchange, script: Script, timings: Timings, now: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        script: Script,
+        timings: Timings,
+        now: Callable[[], int],
+        delivered: Callable[[], object] = bool,
+    ) -> None:
         self.exchange: Final = exchange
         self.script: Final = script
         self.timings: Final = timings
         self.now: Final = now
+        self._delivered = delivered
         self.open: Final[dict[Session, Connection]] = {}
         self.received: Final[Counter[str]] = Counter()
 
@@ -120,6 +129,7 @@ class Connections:
             connection = self.open.get(session)
             if connection is not None:
                 connection.send(message)
+        self._delivered()
 
     async def shut_down(self, after: float) -> None:
         """Announce the shutdown on every connection that is open, and end them ``after`` seconds."""

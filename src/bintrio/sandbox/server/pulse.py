@@ -1,0 +1,72 @@
+"""The exchange's time, and when a market is brought up to it.
+
+Whoever acts on the exchange, or looks at it, asks what time it is, and finds the market there. So nothing has to tick,
+and a day under a mock clock costs what a day's trades cost. Only events must come by themselves: as long as somebody
+is subscribed to an account, a task wakes up for each trade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from ..exchange.exchange import Exchange
+from ..exchange.markets.crowd import Crowd
+from ..exchange.units import SECOND
+
+LONGEST: Final = 600.0
+"""Seconds for which nobody looks at a market; ours. Who comes after a night need not wait for the trades of a night."""
+
+
+class Pulse:
+    """The clock of an exchange.
+
+    Args:
+        exchange: whose time it is.
+        clock: microseconds.
+        crowd: the market's makers and takers, if there is a market.
+    """
+
+    def __init__(self, exchange: Exchange, clock: Callable[[], int], crowd: Crowd | None = None) -> None:
+        self._exchange = exchange
+        self._clock = clock
+        self._crowd = crowd
+        self._subscribed = trio.Event()
+
+    def now(self) -> int:
+        """The time in microseconds, to which the market was brought."""
+        now = self._clock()
+        if self._crowd is not None:
+            self._crowd.catch_up(now)
+        return now
+
+    def notice(self) -> None:
+        """Something was done: if somebody is subscribed by now, `beat` is to know."""
+        if not self._subscribed.is_set() and self._is_followed():
+            self._subscribed.set()
+
+    async def beat(self, deliver: Callable[[], None]) -> None:
+        """Look at the market whenever something happens there, as long as somebody is subscribed to an account.
+
+        Args:
+            deliver: sends the events.
+        """
+        while True:
+            if self._is_followed():
+                await trio.sleep(self._until_next())
+            else:
+                self._subscribed = trio.Event()
+                with trio.move_on_after(LONGEST):
+                    await self._subscribed.wait()
+            self.now()
+            deliver()
+
+    def _is_followed(self) -> bool:
+        return any(session.subscriptions for session in self._exchange.sessions)
+
+    def _until_next(self) -> float:
+        """Seconds, in steps of a microsecond, which is the clock's."""
+        next_time = None if self._crowd is None else self._crowd.next_time
+        return LONGEST if next_time is None else min(LONGEST, max(1, next_time - self._clock()) / SECOND)
