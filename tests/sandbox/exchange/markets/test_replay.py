@@ -37,7 +37,7 @@ AGGREGATES = f"0,100.00,1.00000000,0,0,{BEGAN},true,True\n1,101.00,2.00000000,1,
 
 def kline(time: int, *prices: str, volume: str = "8") -> Kline:
     opened, high, low, closed = map(D, prices)
-    return Kline(time, opened, high, low, closed, D(volume), time + 59_999, D(0), 4, D(0), D(0))
+    return Kline(time, opened, high, low, closed, D(volume), time + 59_999, D(0), 4, D(0), D(0), "0")
 
 
 def lines(text: str) -> list[str]:
