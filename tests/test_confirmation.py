@@ -664,6 +664,25 @@ def test_g7_a_cancel_by_a_name_that_an_older_order_has_taken(is_executed: bool) 
     assert (found.order_id, found.status) == (older.order_id, "CANCELED" if is_executed else "NEW")
 
 
+def test_g7_a_cancel_by_a_name_that_another_order_has_taken_since() -> None:
+    replace = replacing(cancel_order_id=None, cancel_orig_client_order_id="a", new_client_order_id="n")
+    for request in (OrderCancel(symbol="X", orig_client_order_id="a"), replace):
+        engine = Engine()
+        old = engine.place("a")
+        other = engine.place("z")
+        assert old
+        assert other
+        engine.now += 60_000
+        sent = sent_now(request, engine)
+        engine.end(old, "CANCELED")
+        new = engine.place("n")
+        engine.now += 1000
+        engine.end(engine.amend(other, Decimal(2), "a"), "FILLED")
+        engine.place("a")
+        found = told(sent, engine)
+        assert found == (new if isinstance(request, OrderCancelReplace) else engine.orders[old.order_id])
+
+
 def test_g7_an_amend_by_name_of_what_is_gone() -> None:
     engine = Engine()
     request = OrderAmendKeepPriority(symbol="X", orig_client_order_id="a", new_client_order_id="b", new_qty=1)

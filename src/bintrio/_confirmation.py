@@ -160,11 +160,10 @@ def _is_ended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
 
 
 def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
-    """The order that the call was about: not one that was closed before it left, if there is another of its name.
-
-    That may have a lower order id: amended orders can take a name that is free.
+    """The order that the call was about: perhaps not the one that is shown, if that was closed before the call left, or
+    has come to its name since. By an amend, an order can take any name that is free.
     """
-    if order.status in OPEN_STATES or sent.is_later(order, "update_time"):
+    if order.status in OPEN_STATES and not sent.is_later(order, "update_time"):
         return order
     question = Question(OpenOrdersStatus(symbol=order.symbol), is_vital=False)
     open_orders: tuple[Order, ...] = (yield question).result or ()
@@ -174,7 +173,12 @@ def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
         for other in (*changed, *open_orders)
         if other.client_order_id == order.client_order_id and not sent.is_too_late(other)
     ]
-    return max((order, *namesakes), key=lambda each: (each.status in OPEN_STATES, each.update_time))
+
+    def likelihood(each: Order) -> tuple[bool, bool, int]:
+        is_hit = each.status == "CANCELED" and sent.is_later(each, "update_time")
+        return is_hit, each.status in OPEN_STATES, each.update_time
+
+    return max((order, *namesakes), key=likelihood)
 
 
 def _amended(sent: Sent) -> Inquiry[Order | None]:
