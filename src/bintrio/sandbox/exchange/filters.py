@@ -16,8 +16,10 @@ from bintrio.api import filters as api
 from bintrio.api.filters import Filter
 
 from .accounts import Account
-from .orders import ZERO, Order
+from .orders import KINDS, ZERO, Order
 from .refusals import filter_failure
+
+_LIMIT: Final = KINDS["LIMIT"]
 
 
 class Setting(NamedTuple):
@@ -55,6 +57,8 @@ def check(filters: Iterable[Filter], order: Order, setting: Setting) -> None:
 
 
 def _price(rule: api.PriceFilter, order: Order, setting: Setting) -> bool:
+    if order.kind is _LIMIT and order.peg_price_type is None:  # nearly all orders
+        return _is_on_grid(order.price, rule.min_price, rule.max_price, rule.tick_size)
     return all(_is_on_grid(price, rule.min_price, rule.max_price, rule.tick_size) for price in _prices(order))
 
 
@@ -106,8 +110,9 @@ def _trailing_delta(rule: api.TrailingDeltaFilter, order: Order, setting: Settin
 def _lot_size(rule: api.LotSizeFilter, order: Order, setting: Setting) -> bool:
     if not _has_quantity(order):
         return True
-    quantities = (order.quantity, order.iceberg_quantity) if order.iceberg_quantity else (order.quantity,)
-    return all(_is_lot(quantity, rule.min_qty, rule.max_qty, rule.step_size) for quantity in quantities)
+    if not _is_lot(order.quantity, rule.min_qty, rule.max_qty, rule.step_size):
+        return False
+    return not order.iceberg_quantity or _is_lot(order.iceberg_quantity, rule.min_qty, rule.max_qty, rule.step_size)
 
 
 def _has_quantity(order: Order) -> bool:

@@ -21,7 +21,6 @@ from bintrio.api.trading import (
     OrderListPlaceOtoco,
 )
 
-from .lists import check_pair
 from .orders import Order, OrderList
 from .placements import build, leg
 
@@ -38,11 +37,7 @@ class ListBuilder:
         self._list_ids = count()
 
     def build(self, request: Any, stp_mode: SelfTradePreventionMode, owner: int, now: int) -> OrderList:
-        """The list that a request asks for.
-
-        Raises:
-            Refusal: -1158, -1165, -1166, -1168 or -1196 to -1199, for a pair that cannot be.
-        """
+        """The list that a request asks for."""
         working, pair, others, pays = _PARTS[type(request)](_Legs(request, stp_mode, owner, now))
         first = () if working is None else (working,)
         orders = (*first, *pair, *others)
@@ -92,7 +87,6 @@ _Parts = tuple[Order | None, tuple[Order, ...], tuple[Order, ...], bool]
 
 
 def _pair(above: Order, below: Order) -> tuple[Order, ...]:
-    check_pair(above, below)
     return (above, below) if above.kind.trigger == "stop" else (below, above)
 
 

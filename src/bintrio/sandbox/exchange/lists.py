@@ -23,6 +23,7 @@ from bintrio.api.filters import Filter, LotSizeFilter, MarketLotSizeFilter
 from .accounts import Account
 from .book import Book
 from .orders import NOTHING, Order, OrderList, snapshot
+from .pairs import belongs_above
 from .refusals import Refusal, order_refused
 from .reports import Reports
 from .settlement import Settlement
@@ -243,48 +244,11 @@ def check_allowed(symbol: Symbol, group: OrderList) -> None:
         raise order_refused("OPO orders are not supported for this symbol.")
 
 
-def check_pair(above: Order, below: Order) -> None:
-    """Refuse a pair in which an order is on the wrong side of the price.
-
-    Raises:
-        Refusal: -1158, -1165, -1166, -1168 or -1196 to -1199.
-    """
-    for order in (above, below):
-        if order.type in {"LIMIT", "MARKET"}:
-            raise Refusal(-1158, "Order type not supported in OCO.")
-    if not above.kind.trigger and not below.kind.trigger:
-        raise Refusal(-1168, "At least one OCO order must be contingent.")
-    for order, is_above in ((above, True), (below, False)):
-        if _belongs_above(order) is not is_above:
-            raise Refusal(*_MISPLACED[(order.side, order.kind.trigger)])
-    if _family(above) == _family(below):
-        raise Refusal(-1158, "Order type not supported in OCO.")
-
-
-def _family(order: Order) -> bool:
-    return order.kind.trigger == "stop"
-
-
-def _belongs_above(order: Order) -> bool:
-    """A limit order and a take-profit order lie where the price is better, a stop-loss order where it is worse."""
-    return _family(order) is order.is_buy
-
-
-_MISPLACED: Final = {
-    ("BUY", ""): (-1165, "A limit order in a buy OCO must be below."),
-    ("SELL", ""): (-1166, "A limit order in a sell OCO must be above."),
-    ("BUY", "stop"): (-1196, "A stop loss order in a buy OCO must be above."),
-    ("SELL", "stop"): (-1197, "A stop loss order in a sell OCO must be below."),
-    ("BUY", "profit"): (-1198, "A take profit order in a buy OCO must be below."),
-    ("SELL", "profit"): (-1199, "A take profit order in a sell OCO must be above."),
-}
-
-
 def _check_prices(pair: tuple[Order, ...], last_price: Decimal | None) -> None:
     """The last price lies between the two orders."""
     if last_price is None:
         return
     for order in pair:
         price = order.stop_price or (NOTHING if order.kind.trigger else order.limit)
-        if price and (price <= last_price if _belongs_above(order) else price >= last_price):
+        if price and (price <= last_price if belongs_above(order.side, order.kind.trigger) else price >= last_price):
             raise order_refused(_BAD_PRICES)

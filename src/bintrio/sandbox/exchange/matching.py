@@ -123,7 +123,7 @@ class MatchingEngine:
         """The list that a request asks for; nothing is changed.
 
         Raises:
-            Refusal: its parts do not go together.
+            Refusal: -1121.
         """
         return self._list_builder.build(request, self.symbol(request.symbol).default_stp_mode, owner, now)
 
@@ -331,6 +331,8 @@ class MatchingEngine:
             self.settlement.allocate(order, trade, now)
         else:
             self.settlement.settle(order, trade, now)
+        if not maker.remaining:
+            maker.place = ""
         self._prices.append((maker.symbol, trade.price))
         for one in (order, maker):
             if one.group is not None and not one.is_open:

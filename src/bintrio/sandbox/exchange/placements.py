@@ -8,7 +8,10 @@ Source: "Trading requests" of the WebSocket API document.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
+from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from bintrio._exact import EXACT
@@ -35,7 +38,15 @@ def as_order(request: Placement, stp_mode: SelfTradePreventionMode, order_id: in
 
 def vars_of(request: Any) -> dict[str, Any]:
     """The parameters of a request that were given."""
-    return {name: value for name in request.__struct_fields__ if (value := getattr(request, name)) is not None}
+    names, values = _parameters(request.__class__)
+    return {name: value for name, value in zip(names, values(request), strict=True) if value is not None}
+
+
+@cache
+def _parameters(request_type: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """The names of a method's parameters, and what reads them all at once."""
+    names = request_type.__struct_fields__
+    return names, attrgetter(*names)
 
 
 def build(

@@ -25,6 +25,7 @@ from bintrio.errors import InvalidRequest
 
 from . import refusals
 from .messages import Number
+from .pairs import check_pair
 from .refusals import Refusal
 from .units import SECOND, as_microseconds, minutes_ahead
 
@@ -120,6 +121,8 @@ def read_request(request_type: type[Request[Any]], params: Params) -> Request[An
     sent = {field.wire_name: given[field.name] for field in known if field.name in given}
     if {"type", "side"} <= names:
         _check_type(sent, names)
+    if request_type.api.name.startswith("orderList.place"):
+        _check_list(request_type.api.name, sent)
     if request_type.api.name in _WITHIN_A_DAY:
         _check_span(sent)
     for first, second in _EITHER:
@@ -197,6 +200,23 @@ def _check_market(sent: Params) -> None:
         raise refusals.either_mandatory("quantity", "quoteOrderQty")
     if "quantity" in sent and "quoteOrderQty" in sent:
         raise refusals.not_required("quoteOrderQty")
+
+
+def _check_list(method: str, sent: Params) -> None:
+    """Which orders a list may have, and on which sides."""
+    if method.startswith("orderList.place.opo"):
+        if sent["workingSide"] != "BUY":
+            raise Refusal(-1222, "Working order in an OPO list must be a bid.")
+        if sent["pendingSide"] != "SELL":
+            raise Refusal(-1223, "Pending orders in an OPO list must be asks.")
+    for side, prefix in (("side", ""), ("pendingSide", "pending")):
+        above, below = (sent.get(_camel(prefix, name)) for name in ("aboveType", "belowType"))
+        if above is not None and below is not None:
+            check_pair(sent[side], above, below)
+
+
+def _camel(prefix: str, name: str) -> str:
+    return prefix + name[0].upper() + name[1:] if prefix else name
 
 
 def _check_span(sent: Params) -> None:

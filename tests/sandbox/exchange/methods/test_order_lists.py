@@ -97,6 +97,35 @@ def test_a_list_that_cannot_be_found(client: Client, params: dict[str, Any]) -> 
     assert client.error("orderList.status", orderListId=9, timestamp=NOW // 1_000)[1] == -2013
 
 
+@pytest.mark.parametrize(
+    ("side", "above", "below", "code"),
+    [
+        ("SELL", "LIMIT_MAKER", "MARKET", -1158),
+        ("SELL", "LIMIT", "STOP_LOSS", -1158),
+        ("SELL", "LIMIT_MAKER", "LIMIT_MAKER", -1168),
+        ("BUY", "LIMIT_MAKER", "STOP_LOSS", -1165),
+        ("SELL", "TAKE_PROFIT", "LIMIT_MAKER", -1166),
+        ("BUY", "STOP_LOSS", "STOP_LOSS_LIMIT", -1196),
+        ("SELL", "STOP_LOSS", "LIMIT_MAKER", -1197),
+        ("BUY", "TAKE_PROFIT", "STOP_LOSS", -1198),
+        ("SELL", "TAKE_PROFIT", "TAKE_PROFIT", -1199),
+    ],
+)
+def test_a_pair_that_cannot_be(client: Client, side: str, above: str, below: str, code: int) -> None:
+    """ "Place new Order list - OCO", price restrictions; the same of what waits in an OTOCO list."""
+    signed = {"timestamp": NOW // 1_000}
+    types = {"side": side, "aboveType": above, "belowType": below}
+    assert client.error("orderList.place.oco", **OCO | types, **signed)[1] == code
+    types = {"pendingSide": side, "pendingAboveType": above, "pendingBelowType": below}
+    assert client.error("orderList.place.otoco", **LISTS["orderList.place.otoco"] | types, **signed)[1] == code
+
+
+@pytest.mark.parametrize(("changes", "code"), [({"workingSide": "SELL"}, -1222), ({"pendingSide": "BUY"}, -1223)])
+@pytest.mark.parametrize("method", ["orderList.place.opo", "orderList.place.opoco"])
+def test_what_pays_buys_and_then_sells(client: Client, method: str, changes: dict[str, Any], code: int) -> None:
+    assert client.error(method, **LISTS[method] | changes, timestamp=NOW // 1_000)[1] == code
+
+
 def test_canceling_one_order_answers_with_its_list(client: Client) -> None:
     placed = client.trade("orderList.place.oco", **OCO)
     canceled = client.trade("order.cancel", symbol="BTCUSDT", orderId=placed["orders"][0]["orderId"])

@@ -1,0 +1,253 @@
+"""What holds whatever is commanded: money, books, orders, lists, and that events say what is."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bintrio._json import write_event
+from bintrio.api.events import ExecutionReport, ListStatus, OutboundAccountPosition
+from bintrio.api.trading import OrderListPlaceOco, OrderListPlaceOpo, OrderListPlaceOtoco, SorOrderPlace
+from bintrio.errors import InvalidRequest
+from bintrio.sandbox.exchange.amending import amend
+from bintrio.sandbox.exchange.commissions import Commissions, Rates
+from bintrio.sandbox.exchange.orders import NOTHING, Order
+from bintrio.sandbox.exchange.refusals import Refusal
+from bintrio.sandbox.exchange.replicas import Replicas
+
+from .hall import D, Hall, symbol
+
+ASSETS = ("BTC", "USDT", "USDC", "BNB")
+NAMES = ("BTCUSDT", "BTCUSDC")
+
+prices = st.integers(8, 12).map(str)
+quantities = st.integers(1, 30).map(lambda tenths: str(D(tenths) / 10))
+sides = st.sampled_from(["BUY", "SELL"])
+modes = st.sampled_from(["NONE", "NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"])
+common = {"symbol": st.sampled_from(NAMES), "side": sides, "quantity": quantities, "self_trade_prevention_mode": modes}
+limited = common | {"price": prices, "time_in_force": st.sampled_from(["GTC", "GTC", "IOC", "FOK"])}
+triggers = {"stop_price": prices, "trailing_delta": st.sampled_from([None, None, 500, 2_000])}
+orders: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.fixed_dictionaries({"type": st.just("LIMIT")} | limited),
+    st.fixed_dictionaries(
+        {"type": st.just("LIMIT"), "iceberg_qty": st.just("0.5")} | limited | {"time_in_force": st.just("GTC")}
+    ),
+    st.fixed_dictionaries(
+        {"type": st.just("LIMIT"), "peg_price_type": st.sampled_from(["PRIMARY_PEG", "MARKET_PEG"])} | limited
+    ),
+    st.fixed_dictionaries({"type": st.just("LIMIT_MAKER")} | common | {"price": prices, "time_in_force": st.none()}),
+    st.fixed_dictionaries({"type": st.just("MARKET")} | common),
+    st.fixed_dictionaries({"type": st.just("MARKET")} | common | {"quantity": st.none(), "quote_order_qty": prices}),
+    st.fixed_dictionaries({"type": st.sampled_from(["STOP_LOSS", "TAKE_PROFIT"])} | common | triggers),
+    st.fixed_dictionaries({"type": st.sampled_from(["STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"])} | limited | triggers),
+)
+lists: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.builds(
+        dict,
+        kind=st.just(OrderListPlaceOco),
+        symbol=st.just("BTCUSDT"),
+        side=sides,
+        quantity=quantities,
+        above_type=st.sampled_from(["LIMIT_MAKER", "STOP_LOSS", "TAKE_PROFIT"]),
+        above_price=st.none() | prices,
+        above_stop_price=st.none() | prices,
+        below_type=st.sampled_from(["LIMIT_MAKER", "STOP_LOSS", "TAKE_PROFIT"]),
+        below_price=st.none() | prices,
+        below_stop_price=st.none() | prices,
+    ),
+    st.builds(
+        dict,
+        kind=st.sampled_from([OrderListPlaceOpo, OrderListPlaceOtoco]),
+        symbol=st.just("BTCUSDT"),
+        working_type=st.just("LIMIT"),
+        working_side=st.just("BUY"),
+        working_price=prices,
+        working_quantity=quantities,
+        working_time_in_force=st.sampled_from(["GTC", "IOC"]),
+        pending_side=st.just("SELL"),
+        pending_price=prices,
+        pending_quantity=quantities,
+    ),
+)
+commands = st.one_of(
+    st.tuples(st.just("place"), st.integers(1, 3), orders),
+    st.tuples(st.just("place"), st.integers(1, 3), orders),
+    st.tuples(st.just("list"), st.integers(1, 3), lists),
+    st.tuples(st.just("route"), st.integers(1, 3), st.fixed_dictionaries({"type": st.just("LIMIT")} | limited)),
+    st.tuples(st.just("cancel"), st.integers(0, 9), st.none()),
+    st.tuples(st.just("amend"), st.integers(0, 9), quantities),
+)
+
+
+class World:
+    """A hall in which commands are obeyed or refused."""
+
+    def __init__(self) -> None:
+        self.hall = Hall(symbol(), symbol(quote="USDC"), symbol(base="BNB"), routes=[NAMES])
+        for uid in (1, 2, 3):
+            self.hall.account(uid).commissions = Commissions(
+                standard=Rates(D("0.001"), D("0.002")), tax=Rates(buyer=D("0.0005")), is_discounted=uid == 2
+            )
+        self.hall.account(1).trade_group_id = self.hall.account(2).trade_group_id = 4
+        self.engine = self.hall.engine
+        self.engine.books["BNBUSDT"].last_price = D(20)
+        self.hall.trade_at(10)
+        self.replicas = Replicas(self.engine.accounts)
+        self.replicas.lag = 1
+        self.totals = {asset: self.hall.total(asset) for asset in ASSETS}
+        self.sent: list[bytes] = []
+        self.engine.take_notices()
+
+    def obey(self, command: tuple[Any, ...]) -> None:
+        name, number, given_ = command
+        self.hall.now += 1
+        try:
+            getattr(self, f"_{name}")(number, given_)
+        except (Refusal, InvalidRequest):
+            assert self.engine.take_notices() == []
+            return
+        notices = self.engine.take_notices()
+        self.replicas.note(notices, self.hall.now)
+        self.sent += [write_event(0, notice.event) for notice in notices if notice.event is not None]
+        self.check_events([notice.event for notice in notices], notices)
+
+    def _place(self, uid: int, params: dict[str, Any]) -> None:
+        self.hall.place(uid, **{"price": None, "time_in_force": None} | params)
+
+    def _route(self, uid: int, params: dict[str, Any]) -> None:
+        request = SorOrderPlace(**params)
+        self.engine.place(self.hall.account(uid), request, self.hall.now, is_routed=True)
+
+    def _list(self, uid: int, params: dict[str, Any]) -> None:
+        kind = params["kind"]
+        rest = {name: value for name, value in params.items() if name != "kind" and value is not None}
+        if kind is OrderListPlaceOpo:
+            del rest["pending_quantity"]
+            rest |= {"pending_type": "LIMIT", "pending_time_in_force": "GTC"}
+        elif kind is OrderListPlaceOtoco:
+            price = rest.pop("pending_price")
+            rest |= {"pending_above_type": "LIMIT_MAKER", "pending_above_price": price}
+            rest |= {"pending_below_type": "STOP_LOSS", "pending_below_stop_price": "8"}
+        self.hall.place_list(kind(**rest), uid)
+
+    def _chosen(self, number: int) -> Order:
+        chosen = [order for order in self.engine.orders if order.is_open]
+        if not chosen:
+            raise Refusal(0, "none is open")
+        return chosen[number % len(chosen)]
+
+    def _cancel(self, number: int, _: None) -> None:
+        order = self._chosen(number)
+        self.engine.cancel(self.hall.account(order.owner), order, self.hall.now, cancel_id="x")
+
+    def _amend(self, number: int, quantity: str) -> None:
+        order = self._chosen(number)
+        name = f"{order.client_order_id}+"
+        amend(self.engine, self.hall.account(order.owner), order, D(quantity), self.hall.now, client_order_id=name)
+
+    # What holds
+
+    def check(self) -> None:
+        for asset, total in self.totals.items():
+            assert self.hall.total(asset) == total
+        for account in self.engine.accounts.values():
+            for asset in ASSETS:
+                assert account.holding(asset).free >= 0
+                assert account.holding(asset).locked == self.locked(account.uid, asset)
+        for name in NAMES:
+            self.check_book(name)
+        for order in self.engine.orders:
+            self.check_order(order)
+
+    def locked(self, uid: int, asset: str) -> Decimal:
+        mine = [order for order in self.engine.orders if order.owner == uid]
+        groups = {order.group.list_id: order.group for order in mine if order.group is not None}
+        held = sum((group.held for group in groups.values() if asset == "BTC"), NOTHING)
+        return held + sum((o.reserved for o in mine if self.engine.settlement.given(o) == asset), NOTHING)
+
+    def check_book(self, name: str) -> None:
+        book = self.engine.books[name]
+        bids, asks = book.bids(), book.asks()
+        assert not bids or not asks or bids[0][0] < asks[0][0]
+        for shown, is_buy in ((bids, True), (asks, False)):
+            resting = [o for o in self.engine.orders if o.place == "book" and o.symbol == name and o.is_buy is is_buy]
+            levels: dict[Decimal, Decimal] = {}
+            for order in resting:
+                assert order.is_open
+                levels[order.limit] = levels.get(order.limit, NOTHING) + order.visible
+            assert dict(shown) == levels
+
+    def check_order(self, order: Order) -> None:
+        assert order.remaining == order.quantity - order.executed - order.prevented
+        assert order.remaining >= 0
+        assert order.executed == sum((one.quantity for one in order.executions), NOTHING)
+        assert order.is_open or not (order.place or order.reserved)
+        assert order.status != "FILLED" or not order.remaining
+        if order.group is not None:
+            record = self.hall.account(order.owner).lists[order.list_id]
+            assert (record.list_order_status == "ALL_DONE") is order.group.is_done
+            assert order.group.held == 0 or not order.group.is_done
+
+    def check_events(self, events: list[Any], notices: Any) -> None:
+        """The last event about something says how it is."""
+        last: dict[Any, Any] = {}
+        for notice, event in zip(notices, events, strict=True):
+            if isinstance(event, ExecutionReport):
+                last[notice.uid, event.order_id] = event
+            elif isinstance(event, OutboundAccountPosition):
+                last |= {(notice.uid, one.asset): one for one in event.balances}
+            elif isinstance(event, ListStatus):
+                last[notice.uid, "list", event.order_list_id] = event
+        for (uid, *_), event in last.items():
+            account = self.hall.account(uid)
+            if isinstance(event, ExecutionReport):
+                order = account.orders[event.order_id]
+                told = (
+                    event.order_status,
+                    event.cumulative_filled_quantity,
+                    event.client_order_id,
+                    event.order_list_id,
+                )
+                told_id = order.client_order_id if event.execution_type != "CANCELED" else event.client_order_id
+                assert told == (order.status, order.executed, told_id, order.list_id)
+            elif isinstance(event, ListStatus):
+                assert account.lists[event.order_list_id].list_order_status == event.list_order_status
+            else:
+                holding = account.holding(event.asset)
+                assert abs(event.free - holding.free) < D("1E-8")
+                assert abs(event.locked - holding.locked) < D("1E-8")
+
+    def check_replicas(self) -> None:
+        """Who keeps a copy by what is told has what is."""
+        for uid, account in self.engine.accounts.items():
+            copy = self.replicas.account(uid, self.hall.now + 9)
+            assert copy.lists == account.lists
+            assert copy.balances() == account.balances()
+            assert [*copy.orders] == [*account.orders]
+            for number, order in account.orders.items():
+                twin = copy.orders[number]
+                for name in ("status", "executed", "prevented", "working_time", "trailing_time", "quantity", "limit"):
+                    assert getattr(twin, name) == getattr(order, name), name
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(commands, min_size=5, max_size=25))
+def test_what_always_holds(given_: list[tuple[Any, ...]]) -> None:
+    world = World()
+    for command in given_:
+        world.obey(command)
+        world.check()
+    world.check_replicas()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(commands, min_size=5, max_size=25))
+def test_the_same_commands_give_the_same_bytes(given_: list[tuple[Any, ...]]) -> None:
+    first, second = World(), World()
+    for command in given_:
+        first.obey(command)
+        second.obey(command)
+    assert first.sent == second.sent
