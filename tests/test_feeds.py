@@ -170,7 +170,7 @@ async def refuse_one(peer: Peer, status: int, code: int) -> None:
 # Giving up
 
 
-@pytest.mark.parametrize("order", ["before", "after", "never", "instead"])
+@pytest.mark.parametrize("order", ["before", "before, without id", "after", "never", "instead"])
 async def test_g5_the_end_that_a_rotation_asks_for_is_no_loss(autojump_clock: MockClock, order: str) -> None:
     async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
         exchange.script["userDataStream.unsubscribe"] = None
@@ -179,8 +179,9 @@ async def test_g5_the_end_that_a_rotation_asks_for_is_no_loss(autojump_clock: Mo
         await old.balance(1)
         await session.rotate()
         leave = await old.next()
-        ended = partial(old.event, 0, e="eventStreamTerminated", E=START + 5_100)
-        if order in {"before", "instead"}:
+        number = None if order == "before, without id" else 0
+        ended = partial(old.event, number, e="eventStreamTerminated", E=START + 5_100)
+        if order in {"before", "before, without id", "instead"}:
             await ended()
         if order == "instead":
             await old.refuse(leave, 400, -2036, "User Data Stream subscription not active.")
@@ -310,13 +311,20 @@ async def test_a_subscription_that_may_go_on_is_left_behind_with_its_connection(
 # Outages
 
 
-async def test_g5_an_outage_is_told_once_while_it_lasts_and_its_gap_when_it_is_over(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("is_slow", [False, True])
+async def test_g5_an_outage_is_told_once_while_it_lasts_and_its_gap_when_it_is_over(
+    autojump_clock: MockClock, is_slow: bool
+) -> None:
     async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
         await trio.sleep(10)
-        exchange.refuse_with.append(OSError("no route"))
+        if is_slow:
+            exchange.delay = 1e6
+        else:
+            exchange.refuse_with.append(OSError("no route"))
         await exchange.peers[0].cut()
-        await trio.sleep(OUTAGE - 0.1)
-        assert not len(events)
+        if is_slow:
+            await trio.sleep(OUTAGE - 0.1)
+            assert not len(events)
         await trio.sleep(0.2)
         (interrupted,) = drain(events)
         assert isinstance(interrupted, bintrio.Interrupted)
@@ -324,10 +332,31 @@ async def test_g5_an_outage_is_told_once_while_it_lasts_and_its_gap_when_it_is_o
         await trio.sleep(300)
         assert not len(events)
         exchange.refuse_with.clear()
-        await trio.sleep(31)
+        exchange.delay = 0
+        await trio.sleep(50)
         (gap,) = drain(events)
         assert isinstance(gap, bintrio.Gap)
         assert gap.start == interrupted.at <= START + 10_000 < START + 300_000 < gap.end
+
+
+@pytest.mark.parametrize("back", [0, 500, 5_000, 70_000])
+async def test_g5_a_gap_covers_what_is_missing_by_a_clock_that_was_put_back(
+    autojump_clock: MockClock, back: int
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        await trio.sleep(20)
+        await exchange.peers[0].event(0, e="balanceUpdate", E=START + 20_000, a="BTC", d="1", T=START + 20_000)
+        exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[0].cut()
+        exchange.script["time"] = lambda _peer: {"serverTime": START + round(trio.current_time() * 1000) - back}
+        await trio.sleep(1)
+        exchange.refuse_with.clear()
+        await trio.sleep(20)
+        _event, _interrupted, gap = drain(events)
+        assert isinstance(gap, bintrio.Gap)
+        assert gap.start <= START + 20_000 - back
+        assert gap.end >= START + 21_000, "events by the clock as it was"
+        assert gap.end <= START + 41_000 + back
 
 
 @pytest.mark.parametrize("how", ["quiet", "moving", "cancelled", "moving, cancelled", "moving, cancelled slowly"])

@@ -1067,6 +1067,17 @@ async def test_limits_that_cannot_be_read_are_learned_later(autojump_clock: Mock
             assert session.request_weight is None
 
 
+async def test_g8_limits_are_asked_for_once_also_where_there_are_none_for_orders(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        information = {"timezone": "UTC", "serverTime": START, "exchangeFilters": [], "symbols": []}
+        exchange.script["exchangeInfo"] = lambda _peer: {**information, "rateLimits": LIMITS[:1]}
+        async with bintrio.open_session(URL, connect=exchange.connect) as session:
+            for _ in range(3):
+                await session.rotate()
+            assert len(exchange.peers) == 4
+            assert len(exchange.sent("exchangeInfo")) == 1
+
+
 @pytest.mark.parametrize("gone", ["rateLimits", "symbols", "limit", "interval"])
 async def test_g10_limits_of_which_something_did_not_come(autojump_clock: MockClock, gone: str) -> None:
     limit = {name: value for name, value in LIMITS[0].items() if name not in {gone, "count"}}

@@ -100,11 +100,13 @@ class Carrier:
     def _take_termination(self, told: UserEvent) -> None:
         number = told.subscription_id
         if number is not None and number in self._leaving:
-            feed = self.feeds.get(number)
-            is_ours = feed is None or feed.was_asked(self._connection.number, told.event)
+            is_ours = number not in self.feeds or self._is_asked(number, told.event)
             self._leave(number, None if is_ours else _ENDED)
         elif number is not None and number in self.feeds:
             self._lose(number, told.event)
+        elif number is None and self.feeds and all(self._is_asked(each, told.event) for each in self.feeds):
+            for each in list(self.feeds):  # it does not say which, and nothing else can be meant
+                self._leave(each)
         elif number is None and self.feeds:
             # It does not say which. If others were not meant, the exchange will say that it brings them still.
             for each in list(self.feeds):
@@ -112,6 +114,10 @@ class Carrier:
                 self._lose(each, told.event)
         else:
             self._shared.counters.unclaimed_events += 1
+
+    def _is_asked(self, number: int, end: Event) -> bool:
+        """Whether this side had asked for the end of a subscription."""
+        return number in self._leaving and self.feeds[number].was_asked(self._connection.number, end)
 
     def end(self, reason: str) -> None:
         """The connection has ended, and carries no feed any more."""
@@ -170,7 +176,8 @@ class Carrier:
             number = read_result(request.api.name, Subscription, envelope).subscription_id
             self.feeds[number] = feed
             self._leaving.pop(number, None)
-            feed.carried(self._connection.number, self._shared.now() + self._shared.clock_error())
+            put_back = 0 if feed.outage_began is None else self._shared.put_back_since(*feed.outage_began)
+            feed.carried(self._connection.number, self._shared.now() + self._shared.clock_error(), put_back)
 
         call = self._own.prepare(request, key=feed.key if request.api.signed else None, accept=accept)
         try:

@@ -32,8 +32,8 @@ FEED_PATIENCE: Final = 1.0
 service is slow or down, trading and canceling go on."""
 
 OUTAGE: Final = 3.0
-"""Seconds after which subscribers are told that no connection brings their events. Most losses are over by then, and
-their `Gap` says all there is to say."""
+"""Seconds after which subscribers are told that no connection brings their events, unless an attempt to connect has
+failed before. Most losses are over by then, and their `Gap` says all there is to say."""
 
 _SUBSCRIBE: Final = "userDataStream.subscribe"
 
@@ -89,6 +89,11 @@ class Feeds:
         """Say why nobody carries, where nobody does: see `Succession.explain`."""
         for feed in self.by_key.values():
             feed.explain(reason)
+
+    def tell_outages(self) -> None:
+        """No connection can be had at present, so that outages last."""
+        for feed in self.by_key.values():
+            feed.tell_outage()
 
     def end(self) -> None:
         """The session is over: subscribers hear no more."""
@@ -196,6 +201,7 @@ class Feeds:
         if feed.outage is not None and not self._supervisor.is_closed:
             has_lasted = self._shared.now() - feed.carried_at > LONGEST_BACKOFF * 1000
             feed.failures = 0 if has_lasted else feed.failures + 1
+            feed.outage_began = feed.outage_began or (trio.current_time(), self._shared.now())
             self._supervisor.start_soon(self._tell_outage, feed)
             self.see_to(feed)
 

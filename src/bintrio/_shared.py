@@ -56,6 +56,14 @@ class Shared(msgspec.Struct, frozen=True):
         """The exchange's time in milliseconds. Before the clock is set, it is 1970."""
         return self.clock.now(trio.current_time()) if self.clock.is_set else 0
 
+    def put_back_since(self, local: float, then: int) -> int:
+        """By how many milliseconds the exchange's time was put back since a local time at which it was ``then``.
+
+        What the clock may be wrong by is no step.
+        """
+        step = then + round((trio.current_time() - local) * 1000) - self.now()
+        return step if step > self.clock_error() else 0
+
     def clock_error(self) -> int:
         """By how many milliseconds `now` may be wrong."""
         return math.ceil(self.clock.error_bound(trio.current_time()) * 1000) if self.clock.is_set else 0

@@ -104,6 +104,7 @@ class Feed:
         carried_at: when a connection last began to bring it; 0 if none has.
         failures: how many attempts in a row, since it was last carried for long, gave no subscription that lasted.
         is_moving: whether somebody is seeing to it that the connection in use carries it.
+        outage_began: the local time, and the exchange's, when an outage began; None if there is none.
     """
 
     def __init__(self, key: Key, *, in_unit: Callable[[Timestamp], Timestamp] = int) -> None:
@@ -111,6 +112,8 @@ class Feed:
         self.carried_at: Timestamp = 0
         self.failures = 0
         self.is_moving = False
+        self.outage_began: tuple[float, Timestamp] | None = None
+        self._is_outage_told = False
         self._subscribers: list[Subscriber] = []
         self._missing: list[Subscriber] = []
         self._succession: Final = Succession(self._hand_out, self._hand_out_gap, in_unit)
@@ -165,14 +168,17 @@ class Feed:
         return self._succession.outage
 
     def tell_outage(self) -> None:
-        """Say that nobody carries, to those who miss something by it."""
-        if self._succession.outage is not None:
+        """Say once that nobody carries, to those who miss something by it."""
+        if self._succession.outage is not None and not self._is_outage_told:
+            self._is_outage_told = True
             self._hand_out_loss(self._succession.outage, self._missing)
 
-    def carried(self, number: int, now: Timestamp) -> None:
+    def carried(self, number: int, now: Timestamp, put_back: int = 0) -> None:
         """See `Succession.carried`."""
         self.carried_at = now
-        self._succession.carried(number, now)
+        self.outage_began = None
+        self._is_outage_told = False
+        self._succession.carried(number, now, put_back)
 
     def leaving(self, number: int, now: Timestamp) -> None:
         """See `Succession.leaving`."""

@@ -61,7 +61,7 @@ SAME_UNKNOWN: Final = 100
 
 
 class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
-    """No connection brings events at present, for some seconds already. A `Gap` follows once they come again.
+    """No connection brings events at present, and none could be had at once. A `Gap` follows once they come again.
 
     Attributes:
         at: the exchange's time, in the unit of the session, up to which nothing is missing.
@@ -134,12 +134,17 @@ class Succession:
         self._coming[number] = now
         self._mind_overlap(now)
 
-    def carried(self, number: int, now: Timestamp) -> None:
-        """A connection carries, from ``now`` on at the latest."""
+    def carried(self, number: int, now: Timestamp, put_back: int = 0) -> None:
+        """A connection carries, from ``now`` on at the latest.
+
+        If the exchange's clock was put back by so many milliseconds during an outage, the gap covers what is missing by
+        the clock as it was, and as it is.
+        """
         self._carriers.append(_Carrier(number, self._coming.pop(number, now), now))
         if self.outage is not None:
             outage, self.outage = self.outage, None
-            self._tell_gap(outage.at, self._in_unit(now), outage.reason)
+            began = outage.at - self._in_unit(put_back)
+            self._tell_gap(began, self._in_unit(now + put_back), outage.reason)
 
     def bring(self, event: Event, number: int, now: Timestamp) -> None:
         """Hand out an event that a connection has brought, unless it has to wait, or is a repeat."""

@@ -82,6 +82,7 @@ class Supervisor:
         self._numbers = itertools.count(1)
         self._current: Connection | None = None
         self._is_logon_wanted = True
+        self._has_asked_for_limits = False
         # How many attempts in a row gave no connection that lasted.
         self._failures = 0
 
@@ -147,6 +148,7 @@ class Supervisor:
         while True:
             self._explain_outages()
             if is_patient:
+                self.feeds.tell_outages()
                 await trio.sleep(backoff(self._failures - 1, random.random()))
             try:
                 await self._shared.throttle.room_for(CONNECT_COST)
@@ -168,6 +170,7 @@ class Supervisor:
             self.last_failure = self._shared.throttle.refusal("connect", hold)
             logger.warning("no other connection yet: %s", said(self.last_failure))
             self.feeds.explain(said(self.last_failure))
+            self.feeds.tell_outages()
 
     async def _open_any(self) -> Connection:
         """A connection that is ready, to the first address that gives one."""
@@ -236,7 +239,9 @@ class Supervisor:
     async def _make_ready(self, connection: Connection) -> None:
         for _ in range(1 if self._shared.clock.is_set else CLOCK_SAMPLES):
             await connection.own.measure_clock()
-        if not (self._knows("REQUEST_WEIGHT") and self._knows("ORDERS")):
+        # There may be none for orders, which is no reason to ask again on each connection.
+        knows_orders = self._has_asked_for_limits or self._knows("ORDERS")
+        if not (knows_orders and self._knows("REQUEST_WEIGHT")):
             await self._learn_limits(connection)
         if self._is_logon_wanted:
             await connection.own.log_on()
@@ -252,6 +257,7 @@ class Supervisor:
         except (Rejected, OutcomeUnknown, ProtocolViolation) as error:
             logger.warning("the limits are not known, and are learned from answers: %s", error)
         else:
+            self._has_asked_for_limits = True
             self._shared.ledger.record(limits, ticks())
 
     def _swap(self, connection: Connection) -> None:
