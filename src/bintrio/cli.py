@@ -393,11 +393,11 @@ _RANDOM_WALK: Final = "random-walk"
 
 
 def _market(text: str | None, seed: int | None) -> Market | None:
-    """A trade of each symbol a second, where chance moves the prices: somebody is watching."""
+    """Where chance moves the prices, each symbol trades every two seconds: somebody is watching."""
     if text is None:
         return None
     if text == _RANDOM_WALK:
-        return RandomWalk(seed or 0, interval=1.0)
+        return RandomWalk(seed or 0, interval=2.0)
     return Replay(text)
 
 

@@ -168,6 +168,16 @@ class Account:
         """Take note that an order is no longer open."""
         del self._open[order.order_id]
 
+    def forget_closed(self) -> None:
+        """Keep of orders and trades only the open orders: nobody will ask about the others."""
+        kept = list(self._open.values())
+        self.orders.clear()
+        self._by_client_id.clear()
+        for by_symbol in (self.history, *self.journals):
+            by_symbol.clear()
+        for order in kept:
+            self.register(order)
+
     def find(self, symbol: str, order_id: int | None, client_order_id: str | None) -> Order:
         """An order by either id; with both, by the order id, and the other must agree.
 

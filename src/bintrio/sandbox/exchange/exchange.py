@@ -271,6 +271,11 @@ class Exchange:
             self.engine.cancel(account, order, now, cancel_id=f"cancel-{order.order_id}")
         self._distribute(now)
 
+    def forget_closed(self, uid: int) -> None:
+        """Drop the closed orders of an account about which nobody asks."""
+        self.engine.accounts[uid].forget_closed()
+        self.engine.orders[:] = [order for order in self.engine.orders if order.owner != uid or order.is_open]
+
     def _tell_ended(self, session: Session, now: int) -> None:
         for number in session.take_ended():
             self._deliver(session, number, EventStreamTerminated(event_time=now))

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bintrio.sandbox.exchange.candles import candles, interval
+from bintrio.sandbox.exchange.markets import crowd
 from bintrio.sandbox.exchange.markets.market import Market, Tick
 from bintrio.sandbox.exchange.markets.random_walk import RandomWalk
 from bintrio.sandbox.exchange.symbols import SYMBOLS, Symbol
 from bintrio.sandbox.exchange.units import SECOND
 
-from .world import BTC, MAKER, START, World
+from .world import BTC, MAKER, START, USER, World
 
 D = Decimal
 
@@ -254,6 +255,22 @@ def test_a_day_costs_two_orders_a_trade() -> None:
     assert len(world.exchange.engine.orders) - before == 2 * trades + 2 * 5
     world.look(86_400)
     assert len(world.exchange.engine.orders) - before == 2 * trades + 2 * 5
+
+
+def test_the_crowds_closed_orders_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "TRADES_KEPT", 10)
+    world = World(RandomWalk(1, interval=60, depth=5))
+    order = world.place(0, side="BUY", price="63999")
+    waiting = world.place(0, side="BUY", price="1000")
+    world.look(7_200)
+    assert (order.status, waiting.status) == ("FILLED", "NEW")
+    assert len(world.trades()) > 100
+    engine = world.exchange.engine
+    assert len(engine.orders) < 2 + 10 * 3 + 2 * 5
+    assert len(engine.accounts[MAKER].orders) == len(engine.orders) - 2
+    assert [*engine.accounts[USER].orders.values()] == [each for each in engine.orders if each.owner == USER]
+    bids, asks = world.levels()
+    assert (len(bids), len(asks)) == (6, 5)
 
 
 def test_a_users_order_costs_one_more_a_trade() -> None:

@@ -29,6 +29,9 @@ from ..refusals import Refusal
 from ..symbols import Symbol
 from .market import Market, Tick, on_step, on_tick
 
+TRADES_KEPT: Final = 2_000
+"""Trades after which the crowd's closed orders are dropped, which would fill the memory; the tape keeps the trades."""
+
 
 class Crowd:
     """All makers and takers of a market, who trade as one account of the exchange.
@@ -50,6 +53,7 @@ class Crowd:
         self._uid = uid
         self._ticks = market.ticks(exchange.engine.symbols, start)
         self._next = next(self._ticks, None)
+        self._trades = 0
 
     @property
     def next_time(self) -> int | None:
@@ -64,6 +68,7 @@ class Crowd:
             self._next = next(self._ticks, None)
             latest[tick.symbol] = tick
             self._trade(tick)
+            self._tidy()
         for tick in latest.values():
             self._quote(tick)
 
@@ -79,6 +84,11 @@ class Crowd:
             self._place(tick, taker, self._quotes(symbol, price, tick)[taker], everything)
         self._place(tick, maker, price, offered)
         self._place(tick, taker, price, quantity, time_in_force="IOC")
+
+    def _tidy(self) -> None:
+        self._trades += 1
+        if self._trades % TRADES_KEPT == 0:
+            self._exchange.forget_closed(self._uid)
 
     def _quote(self, tick: Tick) -> None:
         symbol = self._exchange.engine.symbols[tick.symbol]
