@@ -683,6 +683,23 @@ def test_g7_a_cancel_by_a_name_that_another_order_has_taken_since() -> None:
         assert found == (new if isinstance(request, OrderCancelReplace) else engine.orders[old.order_id])
 
 
+@pytest.mark.parametrize("is_executed", [False, True])
+def test_g7_an_amend_by_name_of_what_was_amended_once_more(is_executed: bool) -> None:
+    engine = Engine()
+    for status in ("CANCELED", "NEW"):
+        for name in ("new", "old"):
+            placed = engine.place(name)
+            assert placed
+            engine.end(placed, status if name == "old" else "CANCELED")
+    engine.now += 60_000
+    amend = OrderAmendKeepPriority(symbol="X", orig_client_order_id="old", new_client_order_id="new", new_qty=2)
+    sent = sent_now(amend, engine)
+    if is_executed:
+        engine.now += 1000
+        engine.amend(engine.amend(engine.orders[5], Decimal(2), "new"), Decimal(1), "new")
+    assert told(sent, engine) == engine.orders[5]
+
+
 def test_g7_an_amend_by_name_of_what_is_gone() -> None:
     engine = Engine()
     request = OrderAmendKeepPriority(symbol="X", orig_client_order_id="a", new_client_order_id="b", new_qty=1)

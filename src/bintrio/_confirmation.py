@@ -189,7 +189,7 @@ def _amended(sent: Sent) -> Inquiry[Order | None]:
         (None,) if number is not None else dict.fromkeys((request.new_client_order_id, request.orig_client_order_id))
     )
     while True:
-        known: Order | None = None
+        known: list[Order] = []
         asked_at = 0
         for name in names:
             question = OrderStatus(symbol=request.symbol, order_id=number, orig_client_order_id=name)
@@ -197,10 +197,20 @@ def _amended(sent: Sent) -> Inquiry[Order | None]:
             order, asked_at = yield Question(question, not_before)
             if order is not None and _is_amended(sent, order, is_by_number=number is not None):
                 return order
-            known = order or known
+            known += [order] if order else []
         if asked_at >= sent.settled_at:
-            return known if known is None or number is not None else (yield from _latest_namesake(sent, known))
+            return (yield from _amended_if_any(sent, known)) if number is None else next(iter(known), None)
         not_before = sent.settled_at
+
+
+def _amended_if_any(sent: Sent, known: list[Order]) -> Inquiry[Order | None]:
+    """The order that the call was about, of those that go by its new name and its old one: that has changed since."""
+    order: Order | None = None
+    for each in known:
+        order = yield from _latest_namesake(sent, each)
+        if sent.is_later(order, "update_time"):
+            return order
+    return order
 
 
 def _is_amended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
