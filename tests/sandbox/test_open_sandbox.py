@@ -15,8 +15,12 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import open_websocket_url, wrap_client_stream
 
+from bintrio import open_session
+from bintrio.api.filters import ExchangeMaxNumOrdersFilter
+from bintrio.api.general import SmartOrderRouting
+from bintrio.api.trading import OrderFull
 from bintrio.endpoints import Address
-from bintrio.sandbox import START_TIME_MS, Sandbox, SandboxAccount, Symbol, open_sandbox
+from bintrio.sandbox import START_TIME_MS, Commissions, Rates, Sandbox, SandboxAccount, Symbol, open_sandbox
 from bintrio.sandbox.exchange.exchange import payload
 from bintrio.sandbox.exchange.refusals import Refusal
 
@@ -209,3 +213,28 @@ async def test_all_connections_can_be_cut(autojump_clock: MockClock) -> None:
         assert sandbox.connections == 0
         assert websocket.closed is not None
         assert websocket.closed.code == 1006
+
+
+async def test_routes_filters_and_commissions_are_given_when_it_is_opened(autojump_clock: MockClock) -> None:
+    symbols = [Symbol(base="BTC", quote=quote) for quote in ("USDT", "USDC")]
+    limit = ExchangeMaxNumOrdersFilter(max_num_orders=1)
+    account = SandboxAccount(5, {"USDT": D(1_000)}, commissions=Commissions(tax=Rates(buyer=D("0.5"))))
+    async with (
+        open_sandbox(
+            listen=False,
+            symbols=symbols,
+            routes=[("BTCUSDT", "BTCUSDC")],
+            exchange_filters=[limit],
+            accounts=[account],
+        ) as sandbox,
+        open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
+    ):
+        info = await session.exchange_info()
+        assert info.exchange_filters == (limit,)
+        assert info.sors == (SmartOrderRouting(base_asset="BTC", symbols=("BTCUSDT", "BTCUSDC")),)
+        sandbox.trade("BTCUSDC", "SELL", D(100), D(1))
+        order = await session.sor_order_place(
+            symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price="100", quantity="1"
+        )
+        assert isinstance(order, OrderFull)
+        assert [fill.commission for fill in order.fills] == [D("0.5")]

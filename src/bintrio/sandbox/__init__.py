@@ -29,10 +29,12 @@ from trio.testing import memory_stream_pair
 from bintrio._signing import Ed25519Key, HmacKey, RsaKey
 from bintrio._tasks import check_trio, protected
 from bintrio.api._values import Side
+from bintrio.api.filters import Filter
 from bintrio.api.trading import OrderPlace
 from bintrio.endpoints import Address, Endpoint
 
 from .exchange.auth import SandboxAccount
+from .exchange.commissions import Commissions, Rates
 from .exchange.exchange import Exchange
 from .exchange.limits import Limits
 from .exchange.markets.crowd import Crowd
@@ -71,6 +73,7 @@ from .server.server import Server
 
 __all__ = [
     "Banned",
+    "Commissions",
     "CutReplyAt",
     "Delay",
     "Disconnect",
@@ -89,6 +92,7 @@ __all__ = [
     "Order",
     "RandomWalk",
     "RateLimited",
+    "Rates",
     "Reorder",
     "Replay",
     "Sandbox",
@@ -303,6 +307,8 @@ async def open_sandbox(
     symbols: Iterable[Symbol] = SYMBOLS,
     market: Market | None = None,
     limits: Limits | None = None,
+    exchange_filters: Sequence[Filter] = (),
+    routes: Iterable[Sequence[str]] = (),
     ping_interval: float = 20.0,
     pong_window: float = 60.0,
     lifetime: float = 86_400.0,
@@ -324,6 +330,8 @@ async def open_sandbox(
         market: who trades beside you, and so moves the prices: a `RandomWalk`, a `Replay`, or a `Market` of your own.
             There are quotes from the start. Without one, the books are empty until `Sandbox.quote` fills them.
         limits: how often; the document's unless given.
+        exchange_filters: filters on all orders of an account, and on assets (`bintrio.api.filters`).
+        routes: groups of symbols of one base asset among whose books sor.order.place may take.
         ping_interval: seconds between pings.
         pong_window: seconds after which an unanswered ping ends the connection.
         lifetime: seconds after which a connection is ended.
@@ -339,7 +347,7 @@ async def open_sandbox(
         ValueError: `query_lag` is negative or no number.
     """
     check_trio("open_sandbox")
-    exchange = Exchange(symbols, limits or Limits())
+    exchange = Exchange(symbols, limits or Limits(), exchange_filters=exchange_filters, routes=routes)
     exchange.replicas.lag = _lag(query_lag)
     owners = tuple(accounts) if accounts else (trader(),)
     exchange.open_account(_market_maker(exchange))

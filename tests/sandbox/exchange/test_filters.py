@@ -201,3 +201,15 @@ def test_a_mean_of_trades_forgets_old_ones_bit_by_bit() -> None:
     assert price(2_500_000) == D("16.66666666")
     assert price(3_500_000) == 20
     assert price(9_000_000) is None
+
+
+def test_what_has_no_price_or_no_delta_passes_filters_on_those() -> None:
+    percent = api.PercentPriceFilter(multiplier_up=D(2), multiplier_down=D("0.5"), avg_price_mins=1)
+    market = api.MarketLotSizeFilter(min_qty=D(1), max_qty=D(0), step_size=D(0))
+    hall = Hall(symbol(more_filters=(percent, api.TrailingDeltaFilter(**DELTAS), market)))
+    hall.place(2, side="SELL", price="10", quantity="3")
+    assert hall.place(type="MARKET", quantity="1").status == "FILLED"
+    assert hall.place(type="MARKET", quantity=None, quote_order_qty="5").status == "FILLED"
+    hall.now = 600_000_000
+    with pytest.raises(Refusal, match="PERCENT_PRICE"):
+        hall.place(price="21")  # by the last price, since nobody traded of late

@@ -89,6 +89,7 @@ def test_a_pegged_order_takes_its_price_from_the_book(changes: dict[str, Any], p
         ({}, "Order book liquidity is too low for this pegged order."),
         ({"type": "LIMIT_MAKER", "time_in_force": None, "peg_price_type": "MARKET_PEG"}, "This price peg cannot"),
         ({"time_in_force": "IOC"}, "Unsupported order combination"),
+        ({"peg_offset_type": "PRICE_LEVEL", "peg_offset_value": 101}, "Unsupported order combination"),
     ],
 )
 def test_what_cannot_be_pegged(changes: dict[str, Any], message: str) -> None:
@@ -201,3 +202,18 @@ def test_fill_or_kill_does_not_count_on_orders_of_its_own() -> None:
     assert own.is_open
     assert hall.place(**kill, self_trade_prevention_mode="EXPIRE_MAKER").status == "FILLED"
     assert outcome(own)[0] == "EXPIRED_IN_MATCH"
+
+
+def test_fill_or_kill_counts_up_to_its_limit_only() -> None:
+    hall = Hall()
+    hall.place(2, side="SELL", quantity="1")
+    hall.place(2, side="SELL", price="11", quantity="1")
+    kill = hall.place(time_in_force="FOK", quantity="2", self_trade_prevention_mode="EXPIRE_TAKER")
+    assert outcome(kill) == ("EXPIRED", 0, "UNFILLED_FOK_ORDER_EXPIRED")
+
+
+def test_a_symbol_allows_some_modes_only() -> None:
+    hall = Hall(symbol(allowed_stp_modes=("NONE", "EXPIRE_TAKER"), default_stp_mode="EXPIRE_TAKER"))
+    with pytest.raises(Refusal, match="does not allow the specified self-trade prevention mode"):
+        hall.place(self_trade_prevention_mode="EXPIRE_MAKER")
+    assert hall.place().stp_mode == "EXPIRE_TAKER"

@@ -281,3 +281,37 @@ def test_a_pair_sells_what_was_bought() -> None:
     hall.place(2, side="SELL", quantity="2")
     assert (stop.quantity, limit.quantity) == (D("1.5"), D("1.7"))
     assert hall.account().holding("BTC").locked == D("1.7")
+
+
+def test_a_pair_may_be_reached_from_both_sides_if_there_was_no_price() -> None:
+    hall = Hall()
+    both = oco(
+        side="BUY",
+        above_type="STOP_LOSS",
+        above_price=None,
+        above_stop_price="9",
+        below_type="TAKE_PROFIT_LIMIT",
+        below_price="1",
+        below_stop_price="11",
+    )
+    stop, profit = hall.place_list(both)
+    hall.trade_at(10)
+    assert ends(stop, profit) == [("EXPIRED", "INSUFFICIENT_LIQUIDITY"), ("EXPIRED", "OCO_TRIGGER")]
+
+
+def test_amending_under_the_same_name_changes_no_list(hall: Hall) -> None:
+    _stop, limit = hall.place_list(oco())
+    hall.engine.take_notices()
+    amend(hall.engine, hall.account(), limit, D(1), 9, client_order_id=limit.client_order_id)
+    assert hall.list_events() == []
+
+
+def test_an_order_without_a_limit_cannot_be_pegged(hall: Hall) -> None:
+    pegged = oco(below_type="STOP_LOSS", below_price=None, below_time_in_force=None, below_peg_price_type="PRIMARY_PEG")
+    with pytest.raises(Refusal, match="may not use pegged price"):
+        hall.place_list(pegged)
+
+
+def test_a_limit_on_lists_does_not_concern_single_orders() -> None:
+    hall = Hall(symbol(more_filters=(MaxNumOrderListsFilter(max_num_order_lists=0),)))
+    assert hall.place().is_open

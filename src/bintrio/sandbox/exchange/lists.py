@@ -145,8 +145,7 @@ class Lists:
         assert other is not None
         order.reserved += other.reserved
         other.reserved = NOTHING
-        if other.is_open:
-            self._engine.end(other, "EXPIRED", now, reason="OCO_TRIGGER")
+        self._engine.end(other, "EXPIRED", now, reason="OCO_TRIGGER")
 
     def react(self, order: Order, now: int) -> None:
         """An order of a list has ended."""
@@ -206,8 +205,7 @@ class Lists:
         for order in group.pending:
             engine.tell_new(account, order, now)
         for order in group.pending:
-            if order.is_open:
-                engine.begin(order, now)
+            engine.begin(order, now)
 
     def _size(self, group: OrderList, account: Account, symbol: Symbol) -> None:
         """Let the pending orders be for what was bought, in whole lots; the rest is free."""

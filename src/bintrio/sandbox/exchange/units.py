@@ -55,7 +55,7 @@ def _in_milliseconds(value: Any) -> Any:
 def _times(record: type[msgspec.Struct]) -> tuple[str, ...]:
     """The fields of a record that hold a time: the exchange's names for them all end the same way."""
     names = record.__struct_fields__
-    return tuple(name for name in names if name == "time" or name.endswith(("_time", "_since")))
+    return tuple(name for name in names if name in {"time", "timestamp"} or name.endswith(("_time", "_since")))
 
 
 def minutes_ahead(time_zone: str) -> int:

@@ -11,6 +11,7 @@ from bintrio.api.trading import OrderPlace
 from bintrio.sandbox.exchange.auth import SandboxAccount
 from bintrio.sandbox.exchange.exchange import Exchange
 from bintrio.sandbox.exchange.limits import Limits
+from bintrio.sandbox.exchange.reference import External, Mean
 from bintrio.sandbox.exchange.symbols import Symbol
 from tests.sandbox.client import BUY, EXAMPLES, NOW, Client, D
 
@@ -254,3 +255,20 @@ def test_queries_that_lag_know_lists_matches_and_their_orders(lag: int) -> None:
     assert seen == [not lag] * 3
     client.now += lag
     assert all(client.trade(method, **params) for method, params in queries)
+
+
+def test_an_iceberg_order_says_so(client: Client) -> None:
+    placed = client.trade("order.place", **BUY, icebergQty="0.5", newOrderRespType="RESULT")
+    assert placed["icebergQty"] == "0.50000000"
+
+
+def test_reference_prices_are_told(client: Client) -> None:
+    engine = client.exchange.engine
+    engine.references.sources["BTCUSDT"] = External(D("10.5"), NOW, 3)
+    told = client.result("referencePrice", symbol="BTCUSDT")
+    assert (told["symbol"], told["referencePrice"], told["timestamp"]) == ("BTCUSDT", "10.5", NOW // 1_000)
+    made = client.result("referencePrice.calculation", symbol="BTCUSDT")
+    assert (made["calculationType"], made["externalCalculationId"]) == ("EXTERNAL", 3)
+    engine.references.sources["BTCUSDT"] = Mean(10, 1_000)
+    made = client.result("referencePrice.calculation", symbol="BTCUSDT")
+    assert (made["calculationType"], made["bucketCount"], made["bucketWidthMs"]) == ("ARITHMETIC_MEAN", 10, 1_000)
