@@ -251,7 +251,8 @@ class Session(Confirming):
     ) -> Any:
         """Send a call by its wire names, and give its result as plain JSON values.
 
-        For what the catalogue does not know.
+        For what the catalogue does not know. It is sent as it stands: an order without a client order id is given none,
+        so `confirm` cannot find out what became of it.
 
         Args:
             method: the exchange's name of the method.
