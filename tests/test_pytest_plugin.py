@@ -53,3 +53,29 @@ def test_without_the_plugin_there_are_no_fixtures(pytester: pytest.Pytester) -> 
     make(pytester, mode="trio_mode = true", marker="")
     pytester.makeconftest("")
     pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(errors=4)
+
+
+WORLD = """
+import bintrio
+import pytest
+from bintrio.sandbox import RandomWalk, trader
+
+@pytest.fixture
+def sandbox_market():
+    return RandomWalk(seed=7)
+
+@pytest.fixture
+def sandbox_accounts():
+    return [trader(10), trader(11)]
+
+async def test_the_world_is_the_one_that_was_asked_for(sandbox, session, sandbox_accounts):
+    assert (await session.depth(symbol="BTCUSDT")).bids[0].price == 64_000
+    async with bintrio.open_session(sandbox.endpoint, key=sandbox_accounts[1].key, connect=sandbox.connect) as other:
+        assert [(await each.account_status()).uid for each in (session, other)] == [10, 11]
+"""
+
+
+def test_users_override_the_market_and_the_accounts(pytester: pytest.Pytester) -> None:
+    make(pytester, mode="trio_mode = true", marker="")
+    pytester.makepyfile(test_bot=WORLD)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)

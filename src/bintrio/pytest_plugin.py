@@ -6,28 +6,48 @@
 with funds. Both use trio's clock only, so with pytest-trio's ``autojump_clock`` a day passes in seconds. The book is
 empty: let ``sandbox.quote`` fill it.
 
+A fixture of your own named `sandbox_market` gives that exchange a market, one named `sandbox_accounts` other accounts::
+
+    @pytest.fixture
+    def sandbox_market():
+        return RandomWalk(seed=7)
+
 Needs the extra ``bintrio[test]``.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib import import_module
 from typing import Any
 
-from bintrio import Session, open_session
-from bintrio.sandbox import Sandbox, open_sandbox
+import pytest
 
-__all__ = ["sandbox", "session"]
+from bintrio import Session, open_session
+from bintrio.sandbox import Market, Sandbox, SandboxAccount, open_sandbox, trader
+
+__all__ = ["sandbox", "sandbox_accounts", "sandbox_market", "session"]
 
 # Imported where type checkers do not look: the package has no types.
 trio_fixture: Callable[[Callable[..., AsyncIterator[Any]]], object] = import_module("pytest_trio").trio_fixture
 
 
+@pytest.fixture
+def sandbox_market() -> Market | None:
+    """What moves the prices of `sandbox`: nothing, unless you override it."""
+    return None
+
+
+@pytest.fixture
+def sandbox_accounts() -> Sequence[SandboxAccount]:
+    """Who may trade in `sandbox`: one account with funds, unless you override it. `session` belongs to the first."""
+    return (trader(),)
+
+
 @trio_fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
+async def sandbox(sandbox_market: Market | None, sandbox_accounts: Sequence[SandboxAccount]) -> AsyncIterator[Sandbox]:
     """A sandbox in memory, which ends with the test."""
-    async with open_sandbox(listen=False) as sandbox:
+    async with open_sandbox(listen=False, market=sandbox_market, accounts=sandbox_accounts) as sandbox:
         yield sandbox
 
 
