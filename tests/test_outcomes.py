@@ -181,6 +181,53 @@ async def test_g1_a_call_cancelled_before_it_left_is_not_listed(autojump_clock: 
         assert not exchange.sent("order.place")
 
 
+class CancelsAfter(trio.abc.Instrument):
+    """Cancels a scope after so many steps of the scheduler, whichever task takes them."""
+
+    def __init__(self, steps: int, scope: trio.CancelScope) -> None:
+        self.left, self._scope = steps, scope
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self._scope.cancel()
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "a rotation", "a loss", "a lost answer"])
+async def test_g1_an_order_cancelled_at_any_step_was_not_sent_or_is_answered_or_unresolved(
+    autojump_clock: MockClock, meanwhile: str
+) -> None:
+    async with open_market() as (session, sandbox), trio.open_nursery() as nursery:
+        steps, is_over = 0, False
+        while not is_over:
+            steps += 1
+            before, scope = len(sandbox.orders), trio.CancelScope()
+            told: list[object] = []
+            unknown: list[OutcomeUnknown[bintrio.OrderPlace]] = []
+            if meanwhile == "a rotation":
+                nursery.start_soon(session.rotate)
+            elif meanwhile == "a loss":
+                sandbox.disconnect()
+            elif meanwhile == "a lost answer":
+                sandbox.inject(faults.Disconnect("order.place", executed=True))
+            cancels = CancelsAfter(steps, scope)
+            trio.lowlevel.add_instrument(cancels)
+            with scope:
+                try:
+                    told.append(await session.send(limit()))
+                except OutcomeUnknown as error:
+                    unknown.append(error)
+            trio.lowlevel.remove_instrument(cancels)
+            is_over = bool(told or unknown)
+            await trio.sleep(40)
+            placed = len(sandbox.orders) - before
+            for each in (*unknown, *session.unresolved):
+                told.append(await session.confirm(each))
+            assert placed == sum(order is not None for order in told)
+            assert not session.unresolved
+        assert steps > 10
+
+
 async def test_g1_a_read_that_is_cancelled_is_not_listed(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, exchange):
         with trio.move_on_after(1):
