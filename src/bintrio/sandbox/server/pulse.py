@@ -60,7 +60,8 @@ class Pulse:
                 self._subscribed = trio.Event()
                 with trio.move_on_after(LONGEST):
                     await self._subscribed.wait()
-            self.now()
+            if self._crowd is not None:
+                self._crowd.advance(self._clock())
             deliver()
 
     def _is_followed(self) -> bool:

@@ -54,6 +54,7 @@ class Crowd:
         self._ticks = market.ticks(exchange.engine.symbols, start)
         self._next = next(self._ticks, None)
         self._trades = 0
+        self._unquoted: dict[str, Tick] = {}
 
     @property
     def next_time(self) -> int | None:
@@ -63,14 +64,19 @@ class Crowd:
     @in_exact
     def catch_up(self, now: int) -> None:
         """Do what happened up to a time, in microseconds, and quote."""
-        latest: dict[str, Tick] = {}
+        self.advance(now)
+        for tick in self._unquoted.values():
+            self._quote(tick)
+        self._unquoted.clear()
+
+    @in_exact
+    def advance(self, now: int) -> None:
+        """Do what happened up to a time; the makers quote when somebody looks."""
         while (tick := self._next) is not None and tick.time <= now:
             self._next = next(self._ticks, None)
-            latest[tick.symbol] = tick
+            self._unquoted[tick.symbol] = tick
             self._trade(tick)
             self._tidy()
-        for tick in latest.values():
-            self._quote(tick)
 
     def _trade(self, tick: Tick) -> None:
         symbol = self._exchange.engine.symbols[tick.symbol]
