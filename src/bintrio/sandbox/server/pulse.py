@@ -53,6 +53,8 @@ class Pulse:
         Args:
             deliver: sends the events.
         """
+        crowd = self._crowd
+        assert crowd is not None
         while True:
             if self._is_followed():
                 await trio.sleep(self._until_next())
@@ -60,8 +62,7 @@ class Pulse:
                 self._subscribed = trio.Event()
                 with trio.move_on_after(LONGEST):
                     await self._subscribed.wait()
-            if self._crowd is not None:
-                self._crowd.advance(self._clock())
+            crowd.advance(self._clock())
             deliver()
 
     def _is_followed(self) -> bool:
