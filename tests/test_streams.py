@@ -302,7 +302,9 @@ async def test_a_connection_that_was_reset_is_broken(secure: bool) -> None:
     ours = (await tls_pair(transport, peer))[0] if secure else transport
     await reset(peer)
     for expected in (errno.ECONNRESET, errno.EPIPE):
-        with pytest.raises(trio.BrokenResourceError) as caught:
+        with pytest.raises(
+            trio.BrokenResourceError, match="the connection is broken: connection reset by peer"
+        ) as caught:
             ours.send_nowait(b"x")
         assert isinstance(caught.value.__cause__, OSError)
         assert caught.value.__cause__.errno == expected
@@ -318,6 +320,20 @@ async def test_reading_from_a_connection_that_was_reset(secure: bool) -> None:
     await reset(peer)
     with pytest.raises(trio.BrokenResourceError, match="reset by peer"):
         await ours.receive_some()
+    await ours.aclose()
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+async def test_a_handshake_with_a_peer_that_resets_says_so(is_told: bool) -> None:
+    """The kernel tells of a reset once, and TLS only sees an early end after that."""
+    transport, peer = tcp_pair()
+    await reset(peer)
+    if is_told:
+        with pytest.raises(trio.BrokenResourceError):
+            transport.send_nowait(b"x")
+    ours = TlsStream(transport, client_context(), server_hostname="localhost")
+    with pytest.raises(trio.BrokenResourceError, match="the connection is broken: connection reset by peer"):
+        await ours.do_handshake()
     await ours.aclose()
 
 

@@ -25,6 +25,7 @@ breaks the stream.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
 from abc import abstractmethod
@@ -159,6 +160,7 @@ class TlsStream(PromptStream):
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
         self._sole_sender = _SoleTask()
         self._failure: ssl.SSLError | None = None
+        self._lost: Exception | None = None  # why what TLS had to say by itself could not be sent
         self._is_at_end = False  # nothing more will be received
         self._is_closed = False
 
@@ -263,8 +265,10 @@ class TlsStream(PromptStream):
     def _reply(self) -> None:
         """Send what TLS has to say by itself. If that fails, there may still be something to read."""
         if self._outgoing.pending:
-            with suppress(*STREAM_ERRORS):
+            try:
                 self._transport.send_nowait(self._outgoing.read())
+            except STREAM_ERRORS as error:
+                self._lost = error
 
     async def aclose(self) -> None:
         """Say goodbye if that is possible at once, and close the transport."""
@@ -278,6 +282,9 @@ class TlsStream(PromptStream):
     def _check_usable(self) -> None:
         if self._is_closed:
             raise trio.ClosedResourceError("this stream was closed")
+        if self._lost is not None and isinstance(self._failure, ssl.SSLEOFError):
+            # The kernel tells of a reset once. Whoever reads after that sees a mere end.
+            raise self._lost
         if self._failure is not None:
             raise trio.BrokenResourceError(f"TLS failed: {self._failure}") from self._failure
 
@@ -307,7 +314,9 @@ def _checked_size(max_bytes: int | None) -> int:
 def _translated(error: OSError) -> Exception:
     if error.errno in _CLOSED:
         return trio.ClosedResourceError("this stream was closed")
-    return trio.BrokenResourceError(f"the connection is broken: {said(error)}")
+    # The kernel says "reset by peer" once, and "broken pipe" from then on: this end never closes half of a connection.
+    words = os.strerror(errno.ECONNRESET).lower() if error.errno == errno.EPIPE else said(error)
+    return trio.BrokenResourceError(f"the connection is broken: {words}")
 
 
 async def close_at_once(stream: trio.abc.AsyncResource) -> None:
