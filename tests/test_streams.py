@@ -590,11 +590,14 @@ async def test_a_server_by_asyncio(version: ssl.TLSVersion) -> None:
         nursery.start_soon(trio.to_thread.run_sync, lambda: asyncio.run(serve()))
         port, loop, stop = await addresses.receive()
         address = Address(host="localhost", port=port, secure=True, resource="/")
-        async with await connect_tcp(address, ssl_context=client_context(version)) as stream:
-            for size in (1, 16_384, 16_385, 300_000):
-                nursery.start_soon(stream.send_all, b"y" * size)
-                assert await received(stream, size) == b"y" * size
-        loop.call_soon_threadsafe(stop.set)
+        try:
+            async with await connect_tcp(address, ssl_context=client_context(version)) as stream:
+                for size in (1, 16_384, 16_385, 300_000):
+                    async with trio.open_nursery() as sending:  # the echo may be there before `send_all` is over
+                        sending.start_soon(stream.send_all, b"y" * size)
+                        assert await received(stream, size) == b"y" * size
+        finally:
+            loop.call_soon_threadsafe(stop.set)
 
 
 @pytest.mark.parametrize("trusted", [False, True])

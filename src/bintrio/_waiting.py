@@ -58,7 +58,7 @@ class Waiting:
     def enter(self, call: Call, local: float) -> None:
         """Its frame was queued or written: charge it, and wait for its answer."""
         if call.wire_id == call.id:
-            self._ids.note(call.id)
+            self._ids.note(call.wire_id)
         call.arrived_before = self.wire.arrived
         call.charge = self._shared.ledger.charge(call.cost, int(local * 1000))
         call.answer = self._shared.take_channel()

@@ -17,7 +17,8 @@ D = Decimal
 
 def symbol(**changes: Any) -> Symbol:
     given: dict[str, Any] = {"base": "BTC", "quote": "USDT", "min_notional": D(0)}
-    return Symbol(**given | {"min_quantity": D("0.1"), "step_size": D("0.1")} | changes)
+    given |= {"min_quantity": D("0.1"), "step_size": D("0.1")} | changes
+    return Symbol(**given)
 
 
 class Hall:

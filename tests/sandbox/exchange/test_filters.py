@@ -143,7 +143,8 @@ def test_open_orders_are_counted(rule: api.Filter, order: dict[str, Any]) -> Non
     symbols = [symbol(quote=quote, more_filters=() if everywhere else (rule,)) for quote in ("USDT", "USDC")]
     hall = Hall(*symbols, exchange_filters=(rule,) if everywhere else ())
     first = hall.place(**order)
-    hall.place(**order | ({"symbol": "BTCUSDC"} if everywhere else {}))
+    second: dict[str, Any] = order | ({"symbol": "BTCUSDC"} if everywhere else {})
+    hall.place(**second)
     with pytest.raises(Refusal, match="MAX_NUM"):
         hall.place(**order)
     if order:

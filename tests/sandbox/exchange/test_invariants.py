@@ -44,34 +44,31 @@ orders: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.fixed_dictionaries({"type": st.sampled_from(["STOP_LOSS", "TAKE_PROFIT"])} | common | triggers),
     st.fixed_dictionaries({"type": st.sampled_from(["STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"])} | limited | triggers),
 )
-lists: st.SearchStrategy[dict[str, Any]] = st.one_of(
-    st.builds(
-        dict,
-        kind=st.just(OrderListPlaceOco),
-        symbol=st.just("BTCUSDT"),
-        side=sides,
-        quantity=quantities,
-        above_type=st.sampled_from(["LIMIT_MAKER", "STOP_LOSS", "TAKE_PROFIT"]),
-        above_price=st.none() | prices,
-        above_stop_price=st.none() | prices,
-        below_type=st.sampled_from(["LIMIT_MAKER", "STOP_LOSS", "TAKE_PROFIT"]),
-        below_price=st.none() | prices,
-        below_stop_price=st.none() | prices,
-    ),
-    st.builds(
-        dict,
-        kind=st.sampled_from([OrderListPlaceOpo, OrderListPlaceOtoco]),
-        symbol=st.just("BTCUSDT"),
-        working_type=st.just("LIMIT"),
-        working_side=st.just("BUY"),
-        working_price=prices,
-        working_quantity=quantities,
-        working_time_in_force=st.sampled_from(["GTC", "IOC"]),
-        pending_side=st.just("SELL"),
-        pending_price=prices,
-        pending_quantity=quantities,
-    ),
-)
+pairs: dict[str, st.SearchStrategy[Any]] = {
+    "kind": st.just(OrderListPlaceOco),
+    "symbol": st.just("BTCUSDT"),
+    "side": sides,
+    "quantity": quantities,
+    "above_type": st.sampled_from(["LIMIT_MAKER", "STOP_LOSS", "TAKE_PROFIT"]),
+    "above_price": st.none() | prices,
+    "above_stop_price": st.none() | prices,
+    "below_type": st.sampled_from(["LIMIT_MAKER", "STOP_LOSS", "TAKE_PROFIT"]),
+    "below_price": st.none() | prices,
+    "below_stop_price": st.none() | prices,
+}
+chains: dict[str, st.SearchStrategy[Any]] = {
+    "kind": st.sampled_from([OrderListPlaceOpo, OrderListPlaceOtoco]),
+    "symbol": st.just("BTCUSDT"),
+    "working_type": st.just("LIMIT"),
+    "working_side": st.just("BUY"),
+    "working_price": prices,
+    "working_quantity": quantities,
+    "working_time_in_force": st.sampled_from(["GTC", "IOC"]),
+    "pending_side": st.just("SELL"),
+    "pending_price": prices,
+    "pending_quantity": quantities,
+}
+lists = st.fixed_dictionaries(pairs) | st.fixed_dictionaries(chains)
 commands = st.one_of(
     st.tuples(st.just("place"), st.integers(1, 3), orders),
     st.tuples(st.just("place"), st.integers(1, 3), orders),

@@ -77,7 +77,8 @@ def test_a_pegged_order_takes_its_price_from_the_book(changes: dict[str, Any], p
     hall = Hall()
     for side, price in (("BUY", "9"), ("BUY", "8"), ("SELL", "11"), ("SELL", "12")):
         hall.place(2, side=side, price=price)
-    order = hall.place(**{"price": None} | changes)
+    given: dict[str, Any] = {"price": None} | changes
+    order = hall.place(**given)
     assert order.pegged_price == D(pegged)
     assert order.price == D(changes.get("price", 0))
     assert hall.total("USDT") == 30_000
@@ -93,8 +94,9 @@ def test_a_pegged_order_takes_its_price_from_the_book(changes: dict[str, Any], p
     ],
 )
 def test_what_cannot_be_pegged(changes: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {"price": None, "peg_price_type": "PRIMARY_PEG"} | changes
     with pytest.raises(Refusal, match=message):
-        Hall().place(**{"price": None, "peg_price_type": "PRIMARY_PEG"} | changes)
+        Hall().place(**given)
 
 
 def test_a_pegged_stop_order_takes_its_price_when_triggered() -> None:
@@ -107,7 +109,8 @@ def test_a_pegged_stop_order_takes_its_price_when_triggered() -> None:
         "price": None,
         "peg_price_type": "PRIMARY_PEG",
     }
-    order, hopeless = hall.place(**stop), hall.place(**stop | {"peg_price_type": "MARKET_PEG"})
+    other: dict[str, Any] = stop | {"peg_price_type": "MARKET_PEG"}
+    order, hopeless = hall.place(**stop), hall.place(**other)
     assert order.pegged_price is None
     hall.place(2, side="SELL", price="12")
     hall.trade_at(9)

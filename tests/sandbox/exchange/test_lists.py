@@ -214,7 +214,8 @@ def test_what_waits_is_placed_once_the_working_order_is_filled(hall: Hall) -> No
 
 
 def test_a_list_ends_with_its_working_order(hall: Hall) -> None:
-    working, pending = hall.place_list(OrderListPlaceOto(**OTO | {"working_time_in_force": "IOC"}))
+    at_once: dict[str, Any] = OTO | {"working_time_in_force": "IOC"}
+    working, pending = hall.place_list(OrderListPlaceOto(**at_once))
     assert ends(working, pending) == [
         ("EXPIRED", "UNFILLED_IOC_QUANTITY_EXPIRED"),
         ("EXPIRED", "OTO_PHASE_ONE_EXPIRED"),
@@ -226,7 +227,8 @@ def test_a_list_ends_with_its_working_order(hall: Hall) -> None:
 
 
 def test_what_waits_may_find_no_money(hall: Hall) -> None:
-    _working, pending = hall.place_list(OrderListPlaceOto(**OTO | {"pending_quantity": "103"}))
+    dear: dict[str, Any] = OTO | {"pending_quantity": "103"}
+    _working, pending = hall.place_list(OrderListPlaceOto(**dear))
     hall.place(2, side="SELL", quantity="2")
     assert ends(pending) == [("EXPIRED", "REJECTED")]
     assert hall.list_events()[-1] == ("ALL_DONE", "ALL_DONE")

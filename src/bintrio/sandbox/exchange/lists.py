@@ -38,49 +38,62 @@ class Engine(Protocol):
     @property
     def symbols(self) -> dict[str, Symbol]:
         """What is traded, by name."""
+        ...
 
     @property
     def books(self) -> dict[str, Book]:
         """By the symbol's name."""
+        ...
 
     @property
     def filters(self) -> dict[str, tuple[Filter, ...]]:
         """By the symbol's name."""
+        ...
 
     @property
     def accounts(self) -> dict[int, Account]:
         """By uid."""
+        ...
 
     @property
     def settlement(self) -> Settlement:
         """The money."""
+        ...
 
     @property
     def reports(self) -> Reports:
         """What is told."""
+        ...
 
     def judge(
         self, account: Account, symbol: Symbol, order: Order, now: int, *, orders: int = 1, lists: int = 0
     ) -> None:
         """Refuse an order that breaks a rule."""
+        ...
 
     def price_of_entry(self, order: Order) -> Decimal:
         """What an order has to lock."""
+        ...
 
     def register(self, account: Account, order: Order, now: int) -> None:
         """Take note of a new order, and tell."""
+        ...
 
     def tell_new(self, account: Account, order: Order, now: int) -> None:
         """Tell of an order that has become active."""
+        ...
 
     def begin(self, order: Order, now: int) -> None:
         """Let an order wait for its price, or become active."""
+        ...
 
     def react(self, now: int) -> None:
         """Let happen what the changes so far set off."""
+        ...
 
     def end(self, order: Order, status: Literal["EXPIRED"], now: int, *, reason: ExpiryReason | None = None) -> int:
         """Take an order off wherever it is."""
+        ...
 
 
 class Lists:

@@ -46,7 +46,7 @@ def order_list_place(call: Call) -> PlacedOrderList[Any]:
     placed = call.engine.lists.place(call.account, group, call.now)
     report = (_REPORTS_OF_PAYING if group.pays else _REPORTS)[request.new_order_resp_type or "RESULT"]
     record = shapes.order_list(group, "EXEC_STARTED", "EXECUTING", call.now)
-    known = msgspec.structs.asdict(record) | {"symbol": symbol.name}
+    known: dict[str, Any] = msgspec.structs.asdict(record) | {"symbol": symbol.name}
     return PlacedOrderList(**known, order_reports=tuple(call.in_unit(report(order)) for order in placed))
 
 
