@@ -367,9 +367,6 @@ def refusal(code: int, text: str) -> Any:
     return decode_response("order.place", json.dumps(body)).error
 
 
-@pytest.mark.parametrize(
-    ("code", "expected"), [(-1010, OrderRefused), (-2038, OrderRefused), (-2022, CancelReplaceFailed)]
-)
 def test_inconsistency_43_what_any_query_says_counts_after_the_same_delay() -> None:
     requests = (
         OrderPlace(symbol="BTCUSDT", side="BUY", type="MARKET", quantity=1, new_client_order_id="a"),
@@ -380,6 +377,9 @@ def test_inconsistency_43_what_any_query_says_counts_after_the_same_delay() -> N
     assert {Sent(request=request, final_at=5).settled_at for request in requests} == {5 + QUERY_DELAY}
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"), [(-1010, OrderRefused), (-2038, OrderRefused), (-2022, CancelReplaceFailed)]
+)
 def test_inconsistency_44_codes_without_a_section(code: int, expected: type[Rejected]) -> None:
     assert type(refusal(code, "Whatever.")) is expected
 
