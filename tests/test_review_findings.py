@@ -58,10 +58,12 @@ async def test_three_losses_in_a_row_leave_a_gap_each(autojump_clock: MockClock)
         last = await exchange.peer(3)
         await trio.sleep(1)
         await last.balance(1)
-        *gaps, event = [await anext(events) for _ in range(4)]
-        assert isinstance(event, bintrio.BalanceUpdate)
+        told: list[Any] = []
+        while not told or not isinstance(told[-1], bintrio.BalanceUpdate):
+            told.append(await anext(events))
+        gaps = [event for event in told if isinstance(event, bintrio.Gap)]
+        assert len(gaps) == 3
         for number, gap in enumerate(gaps):
-            assert isinstance(gap, bintrio.Gap)
             assert gap.start < START + 1_000 * (number + 1) <= gap.end
 
 

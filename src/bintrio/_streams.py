@@ -267,8 +267,10 @@ class TlsStream(PromptStream):
         if self._outgoing.pending:
             try:
                 self._transport.send_nowait(self._outgoing.read())
-            except STREAM_ERRORS as error:
+            except trio.BrokenResourceError as error:
                 self._lost = error
+            except STREAM_ERRORS:
+                pass
 
     async def aclose(self) -> None:
         """Say goodbye if that is possible at once, and close the transport."""
