@@ -33,7 +33,7 @@ _EIGHT_DECIMALS: Final = Decimal("1E-8")
 
 def eight_decimals(amount: Decimal) -> Decimal:
     """As the exchange writes amounts; what is finer is cut off."""
-    return amount.quantize(_EIGHT_DECIMALS, rounding=ROUND_DOWN)
+    return amount.quantize(_EIGHT_DECIMALS, rounding=ROUND_DOWN, context=EXACT)
 
 
 ZERO: Final = EXACT.quantize(NOTHING, _EIGHT_DECIMALS)
