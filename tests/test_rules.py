@@ -376,7 +376,7 @@ MISTAKES: list[tuple[Callable[[Any], object], str]] = [
 
 
 @pytest.mark.parametrize(("call", "field"), MISTAKES)
-@pytest.mark.parametrize("wrong", [1.5, "up", [7], {}, -1, b"1", object(), Decimal("NaN")], ids=repr)
+@pytest.mark.parametrize("wrong", [1.5, "up", [7], {}, -1, b"1", object(), Decimal("NaN")], ids=type)
 def test_arguments_that_cannot_be_right_are_refused(call: Callable[[Any], object], field: str, wrong: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         call(wrong)

@@ -176,11 +176,12 @@ class Connection:
             while True:
                 await self._take(await self._websocket.get_message())
                 await self._outbox.room()
-        if self._is_ending:
-            # `close` and the writer see to the end: what they still have to send must get through.
-            await trio.sleep_forever()
         reason = self._websocket.closed
-        if reason is not None and reason.code != _ABNORMAL:
+        if self._is_ending or reason is None:
+            # `close` and the writer see to the end: what they still have to send must get through. Where no reason is
+            # known, the library's reader is ending with an error: it ends the nursery, unless we end it before.
+            await trio.sleep_forever()
+        if reason.code != _ABNORMAL:
             # The peer has closed, and was answered; or it broke the protocol, and the library tells nobody but us.
             await self._wire.send_close(reason.code, reason.reason or "")
 

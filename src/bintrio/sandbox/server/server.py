@@ -23,7 +23,7 @@ from ..exchange.refusals import Refusal
 from ..exchange.sessions import Session
 from .connection import CLOSE_TIMEOUT, Connection, Connections
 from .handshake import Rejection, open_session, reject, retry_after, without_words
-from .wire import HeadTooLarge, MessageTooLarge, Wire
+from .wire import HeadTooLarge, Wire
 
 HANDSHAKE_TIMEOUT: Final = 10.0
 """Seconds; ours, the document gives none."""
@@ -68,10 +68,10 @@ class Server:
                 await self._converse(wire)
             except* _BROKEN:
                 pass
-            except* MessageTooLarge:
-                await self._say(wire.send_close(_TOO_LARGE, "message too large"))
             except* Exception as failures:
                 await self._fail(wire, failures)
+            if wire.is_flooded:
+                await self._say(wire.send_close(_TOO_LARGE, "message too large"))
             if wire.is_half_open:
                 await trio.sleep_forever()
             with trio.move_on_after(CLOSE_TIMEOUT):

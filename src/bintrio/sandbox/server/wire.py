@@ -32,10 +32,6 @@ class HeadTooLarge(Exception):
     """A handshake that is larger than `MAX_HEAD`."""
 
 
-class MessageTooLarge(Exception):
-    """More than `MAX_UNFINISHED` bytes came without a whole request among them."""
-
-
 class Wire(trio.abc.Stream):
     """A stream that several tasks may write to, one at a time.
 
@@ -64,6 +60,11 @@ class Wire(trio.abc.Stream):
         self._is_closed = False  # by the library
         self._is_torn = False  # the last write was not finished
         self._lingers = False
+
+    @property
+    def is_flooded(self) -> bool:
+        """Whether more than `MAX_UNFINISHED` bytes came without a whole request among them."""
+        return self.received > MAX_UNFINISHED
 
     @property
     def is_upgraded(self) -> bool:
@@ -104,11 +105,7 @@ class Wire(trio.abc.Stream):
             await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Bytes as they come; none at the end, however it came about.
-
-        Raises:
-            MessageTooLarge: too many came since somebody set `received` back.
-        """
+        """Bytes as they come; none at the end, however it came about, and once the peer has sent too many."""
         if self._is_closed:
             raise trio.ClosedResourceError
         data, self._head = self._head, b""
@@ -118,8 +115,9 @@ class Wire(trio.abc.Stream):
         if not data:
             data = await self._receive(max_bytes)
         self.received += len(data)
-        if self.received > MAX_UNFINISHED:
-            raise MessageTooLarge
+        if self.is_flooded:
+            # An error would be lost in the library whenever the connection ends before its reader does.
+            return b""
         return data
 
     async def aclose(self) -> None:
