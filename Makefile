@@ -17,8 +17,7 @@ demo: $(VENV)/.demo
 	$(BIN)/bintrio demo
 
 test: check
-	$(BIN)/coverage run -m pytest -m "not extra"
-	$(BIN)/coverage report
+	$(BIN)/python -m pytest -m "not extra" --numprocesses auto --cov --cov-report term-missing:skip-covered
 
 test-extra: $(VENV)/.dev
 	$(BIN)/python -m pytest -m extra

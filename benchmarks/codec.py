@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import bintrio
-from bintrio._envelope import read_envelope
-from bintrio._results import read_answer
+from bintrio._protocol.envelope import read_envelope
+from bintrio._protocol.results import read_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

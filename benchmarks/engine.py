@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from bintrio._exact import in_exact
+from bintrio._protocol.exact import in_exact
 from bintrio.api._values import Side
 from bintrio.api.trading import OrderPlace
 from bintrio.sandbox.exchange.accounts import Account

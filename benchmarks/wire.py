@@ -28,11 +28,11 @@ import trio_websocket
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import bintrio
-from bintrio._envelope import Envelope, read_envelope
-from bintrio._requests import write_request
-from bintrio._results import read_answer
-from bintrio._streams import connect_tcp
-from bintrio._wire import Wire, open_wire
+from bintrio._net.streams import connect_tcp
+from bintrio._net.wire import Wire, open_wire
+from bintrio._protocol.envelope import Envelope, read_envelope
+from bintrio._protocol.requests import write_request
+from bintrio._protocol.results import read_answer
 from bintrio.endpoints import Address
 
 if TYPE_CHECKING:

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from bintrio._streams import connect_tcp
-from bintrio._wire import WireClosed, open_wire
+from bintrio._net.streams import connect_tcp
+from bintrio._net.wire import WireClosed, open_wire
 from bintrio.endpoints import as_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from bintrio._frames import Message
-    from bintrio._wire import Wire
+    from bintrio._net.wire import Wire
+    from bintrio._protocol.frames import Message
 
 GOOD = ("OK", "NON-STRICT", "INFORMATIONAL")
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import msgspec
 
-from bintrio._methods import Methods
+from bintrio._client.methods import Methods
 from bintrio.api._base import Request, catalogue, python_name
 
 TARGET: Final = Path(__file__).parent.parent / "docs" / "methods.md"

@@ -16,7 +16,7 @@ import trio
 from trio.testing import memory_stream_pair
 
 import bintrio
-from bintrio._streams import PromptStream
+from bintrio._net.streams import PromptStream
 
 Pair = tuple[trio.abc.Stream, Any]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from bintrio._results import decode_response
+from bintrio._protocol.results import decode_response
 from bintrio.columns import to_columns
 
 from .catalogue import EXAMPLES

@@ -21,8 +21,8 @@ from trio.testing import MockClock
 
 import bintrio
 from bintrio import sandbox as faults
-from bintrio._ledger import LocalLedger
-from bintrio._rotation import LONGEST_BACKOFF
+from bintrio._protocol.rate_limits import LocalLedger
+from bintrio._protocol.rotation import LONGEST_BACKOFF
 from bintrio.sandbox import Sandbox, open_sandbox
 
 from .peer import ed25519_key

@@ -7,8 +7,9 @@ import inspect
 import msgspec
 
 import bintrio
-from bintrio import errors
-from bintrio._reading import reader
+from bintrio import _ledger, errors
+from bintrio._protocol.rate_limits import LocalLedger
+from bintrio._protocol.reading import reader
 from bintrio.api import events, filters
 from bintrio.api._base import catalogue, python_name
 from bintrio.api._values import Lossless
@@ -81,3 +82,7 @@ def test_what_users_build_and_receive_cannot_be_changed_and_has_names() -> None:
 def has_positions(record: type) -> bool:
     kinds = {parameter.kind for parameter in inspect.signature(record).parameters.values()}
     return not kinds <= {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_a_ledger_is_found_in_its_former_place() -> None:
+    assert _ledger.LocalLedger is LocalLedger

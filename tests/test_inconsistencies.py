@@ -14,13 +14,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from bintrio._confirmation import inquire
-from bintrio._envelope import read_envelope
-from bintrio._events import decode_event
-from bintrio._evidence import QUERY_DELAY, Sent
-from bintrio._json import to_builtins
-from bintrio._methods import Methods
-from bintrio._results import decode_response
+from bintrio._client.methods import Methods
+from bintrio._protocol.confirmation import inquire
+from bintrio._protocol.envelope import read_envelope
+from bintrio._protocol.events import decode_event
+from bintrio._protocol.evidence import QUERY_DELAY, Sent
+from bintrio._protocol.results import decode_response
+from bintrio._protocol.to_json import to_builtins
 from bintrio.api._base import catalogue, parameters
 from bintrio.api.account import Order, OrderListStatus
 from bintrio.api.events import ListStatus, UnknownEvent

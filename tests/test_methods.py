@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bintrio._methods import Methods
+from bintrio._client.methods import Methods
 from bintrio.api import _narrowed
 from bintrio.api._base import Request, catalogue, parameters, python_name
 from bintrio.api.market import Depth

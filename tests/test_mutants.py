@@ -178,11 +178,12 @@ def test_the_slowest_are_left_out(source: Source) -> None:
 @pytest.mark.parametrize(
     ("module", "test", "own"),
     [
-        ("_wire", "tests/test_wire.py::test_a", True),
-        ("_wire", "tests/test_wire_slow.py::test_a[1]", True),
-        ("_wire", "tests/test_wireless.py::test_a", False),
-        ("api._base", "tests/test_api_base.py::test_a", True),
-        ("api.trading", "tests/test_api_base.py::test_a", False),
+        ("_net.wire", "tests/net/test_wire.py::test_a", True),
+        ("_net.wire", "tests/net/test_wire_slow.py::test_a[1]", True),
+        ("_net.wire", "tests/net/test_wireless.py::test_a", False),
+        ("_net.wire", "tests/sandbox/server/test_wire.py::test_a", False),
+        ("api._base", "tests/api/test_base.py::test_a", True),
+        ("api.trading", "tests/api/test_base.py::test_a", False),
         ("session", "tests/sandbox/exchange/test_sessions.py::test_a", False),
     ],
 )
@@ -201,8 +202,8 @@ def test_the_file_with_most_of_the_tests_comes_after_the_module_s_own() -> None:
 
 def test_only_the_client_is_changed() -> None:
     named = modules()
-    assert {"session", "_wire", "api.trading", "api._base"} <= set(named)
-    assert not [name for name in named if "sandbox" in name or "cli" in name or "demo" in name or "__" in name]
+    assert {"session", "_net.wire", "api.trading", "api._base"} <= set(named)
+    assert not [name for name in named if name.startswith(("sandbox", "cli", "pytest_plugin")) or "__" in name]
 
 
 # What came of it

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from bintrio import HmacKey, OrderPlace, Ping
-from bintrio._envelope import Envelope, read_envelope
-from bintrio._results import read_error
+from bintrio._protocol.envelope import Envelope, read_envelope
+from bintrio._protocol.results import read_error
 from bintrio.errors import Banned, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected, WafBlocked
 
 from .peer import ACK, Exchange, open_pair

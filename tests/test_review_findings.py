@@ -15,10 +15,10 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed
 
 import bintrio
-from bintrio._connection import Connection
-from bintrio._holds import Refusal
-from bintrio._in_flight import Call
-from bintrio._throttle import ticks
+from bintrio._client.connection import Connection
+from bintrio._client.in_flight import Call
+from bintrio._client.throttle import ticks
+from bintrio._protocol.holds import Refusal
 from bintrio.endpoints import Address
 from bintrio.errors import (
     Banned,

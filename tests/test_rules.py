@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio._legs import ALGO_TYPES, legs_of
-from bintrio._results import decode_response
+from bintrio._protocol.results import decode_response
 from bintrio.api.account import Order
 from bintrio.api.filters import Filter
 from bintrio.api.general import ExchangeInformation, SymbolInfo
@@ -32,6 +31,7 @@ from bintrio.api.trading import (
 )
 from bintrio.errors import InvalidRequest, ProtocolViolation
 from bintrio.rules import Circumstances, SymbolRules
+from bintrio.rules._legs import ALGO_TYPES, legs_of
 
 from .catalogue import EXAMPLES, document
 

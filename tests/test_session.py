@@ -17,8 +17,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
-from bintrio._ids import FIRST_ID
-from bintrio._in_flight import Call
+from bintrio._client.in_flight import Call
+from bintrio._protocol.ids import FIRST_ID
 from bintrio.errors import (
     Banned,
     ConnectionFailed,
@@ -304,7 +304,7 @@ async def test_g2_the_sessions_own_ids_pass_over_those_that_its_user_chose(autoj
 async def test_g2_only_the_latest_chosen_ids_are_remembered(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bintrio._ids.CHOSEN_IDS", 2)
+    monkeypatch.setattr("bintrio._protocol.ids.CHOSEN_IDS", 2)
     async with open_pair() as (session, exchange):
         exchange.script["ping"] = lambda _peer: {}
         for number in (1, 2, 3, 1):

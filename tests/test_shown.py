@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio._shown import shown, shown_path, shown_url
+from bintrio._text import shown, shown_path, shown_url
 
 SECRET = "hunter2"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bintrio._streams import PromptStream
+from bintrio._net.streams import PromptStream
 from bintrio.sandbox import open_sandbox
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +46,7 @@ def test_it(): subprocess.run([sys.executable, "-c", "import time; time.sleep(1e
 
 def test_tests_of_ctrl_c_run_where_it_is_ignored() -> None:
     """As under ``nohup make test &``."""
-    options = ["-q", "-p", "no:cacheprovider", "tests/test_tasks.py", "tests/sandbox/test_open_sandbox.py"]
+    options = ["-q", "-p", "no:cacheprovider", "tests/net/test_tasks.py", "tests/sandbox/test_open_sandbox.py"]
     done = subprocess.run(
         [sys.executable, "-c", IGNORING_CTRL_C, *options, "-k", "interrupt or ctrl_c"],
         cwd=ROOT,

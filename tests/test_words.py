@@ -12,7 +12,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio._words import EXCERPT, excerpt, in_words, one_line, said
+from bintrio._text import EXCERPT, excerpt, in_words, one_line, said
 
 
 def caused(error: BaseException, cause: BaseException) -> BaseException:

@@ -75,8 +75,8 @@ def _bound(statement: ast.stmt | None) -> list[str]:
 
 def is_own(module: str, test: str) -> bool:
     """Whether a test stands in a file that looks inside this module."""
-    stem = "_".join(part.strip("_") for part in module.split("."))
-    return re.match(rf"tests/test_{stem}(_\w+)?\.py::", test) is not None
+    *folders, name = (part.strip("_") for part in module.split("."))
+    return re.match(rf"tests/{''.join(folder + '/' for folder in folders)}test_{name}(_\w+)?\.py::", test) is not None
 
 
 def by_file(module: str, tests: Iterable[str]) -> list[tuple[str, list[str]]]:

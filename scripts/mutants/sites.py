@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 ROOT: Final = Path(__file__).parent.parent.parent
 PACKAGE: Final = Path("src/bintrio")
-LEFT_OUT: Final = ("sandbox", "cli", "_arguments", "_demo", "_version", "__main__", "pytest_plugin")
+LEFT_OUT: Final = ("sandbox", "cli", "_version", "__main__", "pytest_plugin")
 """What is not the client: modules, and packages with all in them."""
 
 BY_CHANCE: Final = re.compile(r"core/ReplaceComparisonOperator_(Eq_Is|NotEq_IsNot|Is_Eq|IsNot_NotEq)")

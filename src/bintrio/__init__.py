@@ -1,14 +1,14 @@
 """The trio-native, fully typed client for Binance's Spot WebSocket API."""
 
-from ._confirmation import HalfReplaced
-from ._connection import Connection
-from ._events import decode_event
-from ._json import to_builtins, to_json
-from ._results import Response, decode_response
-from ._shared import Counters
-from ._signing import Ed25519Key, HmacKey, Key, RsaKey
-from ._subscriptions import Subscriber
-from ._succession import Gap, Interrupted, UserDataEvent
+from ._client.connection import Connection
+from ._client.shared import Counters
+from ._client.subscriptions import Subscriber
+from ._protocol.confirmation import HalfReplaced
+from ._protocol.events import decode_event
+from ._protocol.results import Response, decode_response
+from ._protocol.signing import Ed25519Key, HmacKey, Key, RsaKey
+from ._protocol.succession import Gap, Interrupted, UserDataEvent
+from ._protocol.to_json import to_builtins, to_json
 from ._version import __version__ as __version__
 from .api._base import Request
 from .api._orders import ListedOrder, OrderList

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ._shown import shown
+from ._text import shown
 from .api.market import OrderBook
 from .errors import InvalidRequest
 

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit, urlun
 
 import msgspec
 
-from ._shown import shown_url
+from ._text import shown_url
 from .errors import InvalidRequest
 
 TimeUnit = Literal["ms", "us"]

@@ -42,8 +42,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
-from ._shown import shown_url
-from ._words import excerpt, in_words, one_line
+from ._text import excerpt, in_words, one_line, shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ in our own queue. All of it happens within one deadline. When that passes, what 
 `NotSent` or `OutcomeUnknown`. When the connection is lost, a call of which no byte left, or which only reads, goes to
 the next one within the same deadline; every other is `OutcomeUnknown` at once (G1, G7).
 
-The connections themselves are the affair of `_supervisor`, the feeds that they carry that of `_feeds`.
+The connections themselves are the affair of `_client/supervisor`, the feeds that they carry that of `_client/feeds`.
 """
 
 from __future__ import annotations
@@ -23,19 +23,25 @@ from typing import Any, Final, TypeVar
 import msgspec
 import trio
 
-from ._by_hand import LOGON_METHODS, admit
-from ._clock import Clock
-from ._confirming import Confirming
-from ._connection import Connect, Connection
-from ._envelope import Envelope
-from ._heart import LONGEST_ARRIVAL
-from ._ids import FIRST_ID
-from ._in_flight import Call, Lost, Overdue
-from ._ledger import Ledger, LocalLedger
-from ._outcomes import TELL_ORDERS, Outcomes, identified
-from ._requests import RequestId, checked_id, raw_params
-from ._results import read_answer, read_error, read_result
-from ._settings import (
+from ._client.by_hand import LOGON_METHODS, admit
+from ._client.confirming import Confirming
+from ._client.connection import Connect, Connection
+from ._client.heart import LONGEST_ARRIVAL
+from ._client.in_flight import Call, Lost, Overdue
+from ._client.outcomes import TELL_ORDERS, Outcomes, identified
+from ._client.shared import Counters, Shared
+from ._client.subscriptions import Subscriber
+from ._client.supervisor import Supervisor
+from ._client.throttle import ANYTHING, CONNECT_COST, Throttle, ticks
+from ._net.streams import connect_tcp
+from ._net.tasks import check_trio, start
+from ._protocol.clock import Clock
+from ._protocol.envelope import Envelope
+from ._protocol.ids import FIRST_ID
+from ._protocol.rate_limits import Ledger, LocalLedger
+from ._protocol.requests import RequestId, checked_id, raw_params
+from ._protocol.results import read_answer, read_error, read_result
+from ._protocol.settings import (
     check_bool,
     check_duration,
     check_key,
@@ -44,27 +50,12 @@ from ._settings import (
     check_privacy,
     checked_settings,
 )
-from ._shared import Counters, Shared
-from ._shown import shown
-from ._signing import Key
-from ._streams import connect_tcp
-from ._subscriptions import Subscriber
-from ._supervisor import Supervisor
-from ._tasks import check_trio, start
-from ._throttle import ANYTHING, CONNECT_COST, Throttle, ticks
-from ._words import said
+from ._protocol.signing import Key
+from ._text import said, shown
 from .api._base import Request, catalogue, unknown_api
 from .api._values import RateLimit
 from .endpoints import Endpoint, TimeUnit, as_endpoint
-from .errors import (
-    InvalidRequest,
-    InvalidTimestamp,
-    NotSent,
-    OutcomeUnknown,
-    ProtocolViolation,
-    RateLimited,
-    Rejected,
-)
+from .errors import InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
 
 R = TypeVar("R")
 
@@ -229,13 +220,10 @@ class Session(Confirming):
             OutcomeUnknown: it may have happened.
             ProtocolViolation: the answer to a call that only reads does not fit the documented type.
         """
-        try:
-            call = Call(request.api, identified(request), weight=request.weight, id=checked_id(id))
-        except (AttributeError, TypeError):
-            given: Any = request
-            if isinstance(given, Request):
-                raise
-            raise InvalidRequest(f"send takes a request, not {shown(request)}", field="request") from None
+        given: Any = request
+        if not isinstance(given, Request):
+            raise InvalidRequest(f"send takes a request, not {shown(request)}", field="request")
+        call = Call(request.api, identified(request), weight=request.weight, id=checked_id(id))
         result: R = await self._perform(call, request)
         return result
 

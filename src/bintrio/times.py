@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from ._shown import shown
+from ._text import shown
 from .endpoints import TimeUnit
 from .errors import InvalidRequest
 

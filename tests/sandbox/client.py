@@ -7,9 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from bintrio._events import decode_event
-from bintrio._results import decode_response
-from bintrio._signing import Key
+from bintrio._protocol.events import decode_event
+from bintrio._protocol.results import decode_response
+from bintrio._protocol.signing import Key
 from bintrio.endpoints import TimeUnit
 from bintrio.sandbox.exchange.auth import SandboxAccount
 from bintrio.sandbox.exchange.exchange import Exchange, payload

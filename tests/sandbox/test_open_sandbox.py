@@ -238,3 +238,22 @@ async def test_routes_filters_and_commissions_are_given_when_it_is_opened(autoju
         )
         assert isinstance(order, OrderFull)
         assert [fill.commission for fill in order.fills] == [D("0.5")]
+
+
+async def test_of_a_name_with_several_addresses_the_first_is_listened_on() -> None:
+    class Resolver(trio.abc.HostnameResolver):
+        async def getaddrinfo(self, host: Any, port: Any, family: int = 0, *_: Any, **__: Any) -> list[Any]:
+            kind, protocol = trio.socket.SOCK_STREAM, trio.socket.IPPROTO_TCP
+            return [(trio.socket.AF_INET, kind, protocol, "", (f"127.0.0.{number}", port)) for number in (1, 2)]
+
+        async def getnameinfo(self, sockaddr: Any, flags: int) -> Any:
+            raise NotImplementedError
+
+    trio.socket.set_custom_hostname_resolver(Resolver())  # until this run of trio ends
+    async with open_sandbox(host="two.example") as sandbox:
+        (address,) = sandbox.endpoint.addresses(time_unit="ms")
+        assert address.host == "two.example"
+        stream = await trio.open_tcp_stream("127.0.0.1", address.port)
+        await stream.aclose()
+        with pytest.raises(OSError, match="all attempts to connect"):
+            await trio.open_tcp_stream("127.0.0.2", address.port)

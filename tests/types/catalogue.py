@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, assert_type
 
-from bintrio._methods import Methods
+from bintrio._client.methods import Methods
 from bintrio.api.account import Order, OrderStatus
 from bintrio.api.general import ExchangeInformation, ServerTime
 from bintrio.api.market import (

@@ -43,7 +43,7 @@ from typing import (
 
 import msgspec
 
-from bintrio._shown import shown
+from bintrio._text import shown
 from bintrio.errors import InvalidRequest
 
 from ._values import plain

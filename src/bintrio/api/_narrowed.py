@@ -1,7 +1,7 @@
 """Requests whose parameters decide the shape of their result, for type checkers alone.
 
-`_methods` turns them into overloads. Each inherits the parameters of its method, and adds those that decide, with the
-very values that do. None of them exists at runtime: what is sent is always the request itself.
+`_client/methods` turns them into overloads. Each inherits the parameters of its method, and adds those that decide,
+with the very values that do. None of them exists at runtime: what is sent is always the request itself.
 """
 
 from __future__ import annotations

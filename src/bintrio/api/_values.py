@@ -51,7 +51,7 @@ else:
         """``OneOf[Rich | Plain]`` inside a record: a union to a type checker, the one that fits at runtime.
 
         msgspec tells the members of a union apart by a tag, which these answers do not have, so it sees a type of
-        its own for each such union, which `_reading` reads.
+        its own for each such union, which `_protocol/reading` reads.
         """
 
         members: ClassVar[tuple[type, ...]] = ()

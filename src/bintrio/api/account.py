@@ -9,15 +9,7 @@ from decimal import Decimal
 
 from ._base import Milliseconds, Request, api, at_least_one, exactly_one, not_with, requires, within_a_day
 from ._orders import OrderDetails, OrderList
-from ._values import (
-    AccountType,
-    AllocationType,
-    Permission,
-    RateLimit,
-    Record,
-    SelfTradePreventionMode,
-    Timestamp,
-)
+from ._values import AccountType, AllocationType, Permission, RateLimit, Record, SelfTradePreventionMode, Timestamp
 from .filters import Filter
 
 

@@ -26,8 +26,8 @@ from typing import Any, Final
 import trio
 from trio.testing import memory_stream_pair
 
-from bintrio._signing import Ed25519Key, HmacKey, RsaKey
-from bintrio._tasks import check_trio, protected
+from bintrio._net.tasks import check_trio, protected
+from bintrio._protocol.signing import Ed25519Key, HmacKey, RsaKey
 from bintrio.api._values import Side
 from bintrio.api.filters import Filter
 from bintrio.api.trading import OrderPlace

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bintrio._signing import Key
+from bintrio._protocol.signing import Key
 from bintrio.sandbox.exchange.auth import Keyring, SandboxAccount, check_timestamp
 from bintrio.sandbox.exchange.refusals import Refusal
 

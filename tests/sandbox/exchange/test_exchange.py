@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bintrio._events import decode_event
+from bintrio._protocol.events import decode_event
 from bintrio.api.events import ExecutionReport
 from bintrio.api.trading import OrderPlace
 from bintrio.sandbox.exchange.auth import SandboxAccount

@@ -214,3 +214,8 @@ def test_what_has_no_price_or_no_delta_passes_filters_on_those() -> None:
     hall.now = 600_000_000
     with pytest.raises(Refusal, match="PERCENT_PRICE"):
         hall.place(price="21")  # by the last price, since nobody traded of late
+
+
+def test_an_order_without_an_iceberg_passes_the_filter_on_its_parts() -> None:
+    hall = Hall(symbol(more_filters=(api.IcebergPartsFilter(limit=1),)))
+    assert hall.place(quantity="3").status == "NEW"

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bintrio._json import write_event
+from bintrio._protocol.to_json import write_event
 from bintrio.api.events import ExecutionReport, ListStatus, OutboundAccountPosition
 from bintrio.api.trading import OrderListPlaceOco, OrderListPlaceOpo, OrderListPlaceOtoco, SorOrderPlace
 from bintrio.errors import InvalidRequest

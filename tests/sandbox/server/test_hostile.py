@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from trio_websocket import WebSocketConnection
 
-from bintrio._frames import FrameDecoder, Message, Opcode, encode_frame
+from bintrio._protocol.frames import FrameDecoder, Message, Opcode, encode_frame
 from bintrio.api._base import catalogue
 from bintrio.endpoints import Address
 from bintrio.sandbox import Delay, Limits, Sandbox, open_sandbox
@@ -420,7 +420,9 @@ async def test_a_head_has_a_size(autojump_clock: MockClock) -> None:
 
 
 @pytest.mark.parametrize("attempt", range(8))  # trio decides by chance which task is first
-async def test_empty_fragments_come_to_an_end(attempt: int, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_empty_fragments_come_to_an_end(
+    attempt: int, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(wire, "MAX_UNFINISHED", 10_000)
     async with open_sandbox(listen=False) as sandbox, bystander_of(sandbox):
         stream = await sandbox.connect(ADDRESS)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
 
-from bintrio._frames import FrameDecoder, Opcode, encode_frame
+from bintrio._protocol.frames import FrameDecoder, Opcode, encode_frame
 from bintrio.api.events import ServerShutdown
 from bintrio.endpoints import Address
 from bintrio.sandbox import (

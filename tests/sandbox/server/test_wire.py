@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock, memory_stream_pair, memory_stream_pump, wait_all_tasks_blocked
 
-from bintrio._frames import Opcode, encode_frame
+from bintrio._protocol.frames import Opcode, encode_frame
 from bintrio.sandbox.server.wire import Wire
 
 

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from bintrio._signing import Ed25519Key, HmacKey, RsaKey
+from bintrio._protocol.signing import Ed25519Key, HmacKey, RsaKey
 from bintrio.api._base import number
 
 from . import refusals

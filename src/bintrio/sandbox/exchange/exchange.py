@@ -18,9 +18,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from bintrio._exact import in_exact
-from bintrio._json import write_event, write_reply
-from bintrio._requests import RequestId
+from bintrio._protocol.exact import in_exact
+from bintrio._protocol.requests import RequestId
+from bintrio._protocol.to_json import write_event, write_reply
 from bintrio.api._base import Api, Request, catalogue
 from bintrio.api._values import RateLimit
 from bintrio.api.events import EventStreamTerminated, KnownEvent
@@ -313,7 +313,7 @@ def _check_session(session: Session) -> None:
 
 
 def payload(params: Mapping[str, Any]) -> str:
-    """What a signature must cover: not `bintrio._signing.payload`, for here a fraction is as it was written."""
+    """What a signature must cover: unlike the client's `signing.payload`, a fraction is as it was written."""
     return "&".join(f"{name}={_as_text(params[name])}" for name in sorted(params) if name != "signature")
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, Literal, Protocol
 
-from bintrio._exact import EXACT
+from bintrio._protocol.exact import EXACT
 from bintrio.api._values import ExpiryReason
 from bintrio.api.filters import Filter, LotSizeFilter, MarketLotSizeFilter
 

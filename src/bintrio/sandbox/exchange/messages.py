@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
-from bintrio._requests import RequestId
+from bintrio._protocol.requests import RequestId
 
 from . import refusals
 

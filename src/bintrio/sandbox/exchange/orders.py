@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from bintrio._exact import EXACT
+from bintrio._protocol.exact import EXACT
 from bintrio.api import account as account_api
 from bintrio.api._values import (
     ContingencyType,

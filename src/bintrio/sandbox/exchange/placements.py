@@ -14,7 +14,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
-from bintrio._exact import EXACT
+from bintrio._protocol.exact import EXACT
 from bintrio.api._values import SelfTradePreventionMode, Side
 from bintrio.api.trading import OrderCancelReplace, OrderPlace, OrderTest, SorOrderPlace, SorOrderTest
 

@@ -26,8 +26,8 @@ import trio
 from msgspec.structs import replace
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from bintrio._frames import Opcode, encode_frame
-from bintrio._tasks import protected
+from bintrio._net.tasks import protected
+from bintrio._protocol.frames import Opcode, encode_frame
 from bintrio.api._base import catalogue
 from bintrio.api.events import ServerShutdown
 

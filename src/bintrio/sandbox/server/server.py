@@ -17,7 +17,7 @@ from typing import Final
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, wrap_server_stream
 
-from bintrio._tasks import protecting
+from bintrio._net.tasks import protecting
 
 from ..exchange.refusals import Refusal
 from ..exchange.sessions import Session

@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 import trio
 
-from bintrio._frames import Opcode, encode_frame
+from bintrio._protocol.frames import Opcode, encode_frame
 
 MAX_HEAD: Final = 16_384
 """Bytes of a handshake; ours, and the library's."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bintrio._exact import in_exact
+from bintrio._protocol.exact import in_exact
 from bintrio.errors import InvalidRequest
 from bintrio.sandbox.exchange.markets.market import Tick
 from bintrio.sandbox.exchange.markets.random_walk import RandomWalk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bintrio._signing import Key
+from bintrio._protocol.signing import Key
 from tests.sandbox.client import NOW, Client
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bintrio._results import decode_response
+from bintrio._protocol.results import decode_response
 from bintrio.sandbox.exchange.limits import Limits
 from bintrio.sandbox.exchange.orders import KINDS
 from bintrio.sandbox.exchange.symbols import Symbol

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bintrio._events import decode_event
+from bintrio._protocol.events import decode_event
 from bintrio.api.events import EventStreamTerminated
 from bintrio.sandbox.exchange.auth import SandboxAccount
 from tests.sandbox.client import BUY, NOW, Client, D

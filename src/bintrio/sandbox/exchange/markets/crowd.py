@@ -20,7 +20,7 @@ from contextlib import suppress
 from decimal import ROUND_CEILING, Decimal
 from typing import Final, Literal
 
-from bintrio._exact import in_exact
+from bintrio._protocol.exact import in_exact
 from bintrio.api._values import Side
 from bintrio.api.trading import OrderPlace
 

@@ -1,0 +1,1 @@
+"""What a session is made of: calls in flight, connections, feeds."""

@@ -1,0 +1,42 @@
+"""Calls that a session may not make as they come: without a key, or what it does by itself."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .._protocol.signing import Key
+from ..errors import InvalidRequest
+from .in_flight import Call
+from .supervisor import Supervisor
+
+DONE_BY_SESSION: Final = {
+    "userDataStream.subscribe": "the session subscribes by itself: use `async with session.user_data() as events`",
+    "userDataStream.subscribe.signature": "the session subscribes by itself: use `async with session.user_data(key)`",
+    "userDataStream.unsubscribe": "the session unsubscribes by itself: leave the block of session.user_data()",
+}
+"""Methods that the session does by itself, and would be at odds with if they were called by hand: what to do instead.
+Events of a subscription that it does not know of would reach nobody, the next connection would not make it again, and
+the account has room for no other."""
+
+LOGON_METHODS: Final = {"session.logon": True, "session.logout": False}
+"""Methods that say whether the session's connections are to be logged on: the present one, and those to come."""
+
+
+def admit(call: Call, key: Key | None, supervisor: Supervisor) -> None:
+    """Refuse a call that cannot be right, and do one by hand as the session would.
+
+    Raises:
+        InvalidRequest: there is no key, or none that can do it, or the session does it by itself.
+    """
+    api = call.api
+    if api.name in DONE_BY_SESSION:
+        raise InvalidRequest(f"{api.name}: {DONE_BY_SESSION[api.name]}")
+    if key is None:
+        if api.signed or api.security == "SESSION":
+            raise InvalidRequest(f"{api.name} needs a key: open the session with one", field="key")
+    elif api.security == "SESSION" and not key.can_log_on:
+        kind = type(key).__name__
+        raise InvalidRequest(f"{api.name} needs an Ed25519Key, the session has an {kind}", field="key")
+    if api.name in LOGON_METHODS:
+        call.key = key  # a logon is signed, also where calls need no signature any more
+        supervisor.log_on_or_off(is_wanted=LOGON_METHODS[api.name])

@@ -1,0 +1,213 @@
+"""How a request declaration becomes a method: descriptors that carry the request's constructor.
+
+`Call` carries it through a `ParamSpec`, so parameters are declared once, in `api`, and a type checker knows them here:
+``await session.depth(symbol="BTCUSDT")`` is an `OrderBook`, and a misspelt parameter is an error. At runtime a missing,
+unexpected or misspelt argument is an `InvalidRequest` that names method and argument.
+
+Where parameters decide the shape of the result, `Narrowed3`, `Narrowed4` and `Narrowed5` carry several constructors,
+one per shape, which become overloads: the first that takes the arguments gives the result. Only the last is real; the
+others are known to type checkers alone (`api._narrowed`). There is one class per number, because no type says "as many
+overloads as there are arguments".
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+
+import msgspec
+
+from ..api._base import Request, parameters, python_name
+from ..errors import InvalidRequest
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Coro: TypeAlias = Coroutine[Any, Any, R]
+
+
+class Sender(Protocol):
+    """What has methods: something that sends requests."""
+
+    async def send(self, request: Request[R], /) -> R:
+        """Send a request held as a value."""
+        ...
+
+
+class Call(Generic[P, R]):
+    """An API method: its parameters are those of the request, its result is the request's."""
+
+    def __init__(self, request_type: Callable[P, Request[R]]) -> None:
+        self._request_type: Final[Any] = request_type
+        self._function: Callable[..., Coro[R]] | None = None
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._owner, self._name = owner, name
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Callable[..., Coro[R]]: ...
+    @overload
+    def __get__(self, instance: Sender, owner: type) -> Callable[P, Coro[R]]: ...
+
+    def __get__(self, instance: Sender | None, owner: type) -> Callable[..., Coro[R]]:
+        if self._function is None:
+            self._function = _function(self._owner, self._name, self._request_type)
+        return self._function if instance is None else MethodType(self._function, instance)
+
+
+def _function(owner: type, name: str, request_type: type[Request[R]]) -> Callable[..., Coro[R]]:
+    """The coroutine function behind a `Call`, dressed so that `help` shows the request's parameters."""
+
+    async def call(self: Sender, *args: Any, **kwargs: Any) -> R:
+        try:
+            request = request_type(*args, **kwargs)
+        except TypeError:
+            _complain(request_type, args, kwargs)
+            raise
+        return await self.send(request)
+
+    call.__name__ = name
+    call.__qualname__ = f"{owner.__name__}.{name}"
+    call.__module__ = owner.__module__
+    call.__doc__ = request_type.__doc__
+    call.__signature__ = _signature(request_type)  # type: ignore[attr-defined]  # inspect's own protocol
+    return call
+
+
+def _signature(request_type: type[Request[Any]]) -> inspect.Signature:
+    """``(self, *, symbol: 'str', limit: 'int | None' = None)``, with the annotations as they were written."""
+    written: dict[str, Any] = {}
+    for base in reversed(request_type.__mro__):
+        written |= inspect.get_annotations(base)
+    fields = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.required else field.default,
+            annotation=written[field.name],
+        )
+        for field in sorted(msgspec.structs.fields(request_type), key=lambda field: not field.required)
+    ]
+    return inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *fields])
+
+
+def _complain(request_type: type[Request[Any]], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Say in our words why a request could not be built from these arguments, if that is the reason."""
+    method = request_type.api.name
+    known = [parameter.name for parameter in parameters(request_type)]
+    if args:
+        raise InvalidRequest(f"{method}: arguments are given by name, not by position") from None
+    for name in kwargs:
+        if name not in known:
+            raise InvalidRequest(f"{method}: no parameter {name!r}{did_you_mean(name, known)}", field=name) from None
+    for parameter in parameters(request_type):
+        if parameter.required and parameter.name not in kwargs:
+            raise InvalidRequest(f"{method}: {parameter.name} is missing", field=parameter.name) from None
+
+
+def did_you_mean(name: str, known: list[str]) -> str:
+    """The known name that is nearest to a misspelt one, as the end of a sentence, or nothing."""
+    from difflib import get_close_matches  # for those who misspell only
+
+    found = get_close_matches(python_name(name), known, n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+if TYPE_CHECKING:
+    P1 = ParamSpec("P1")
+    P2 = ParamSpec("P2")
+    P3 = ParamSpec("P3")
+    P4 = ParamSpec("P4")
+    R1 = TypeVar("R1")
+    R2 = TypeVar("R2")
+    R3 = TypeVar("R3")
+    R4 = TypeVar("R4")
+    R_co = TypeVar("R_co", covariant=True)
+    R1_co = TypeVar("R1_co", covariant=True)
+    R2_co = TypeVar("R2_co", covariant=True)
+    R3_co = TypeVar("R3_co", covariant=True)
+    R4_co = TypeVar("R4_co", covariant=True)
+
+    class _Overloads3(Protocol[P1, R1_co, P2, R2_co, P, R_co]):
+        @overload
+        def __call__(self, *args: P1.args, **kwargs: P1.kwargs) -> Coro[R1_co]: ...
+        @overload
+        def __call__(self, *args: P2.args, **kwargs: P2.kwargs) -> Coro[R2_co]: ...
+        @overload
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coro[R_co]: ...
+
+    class Narrowed3(Generic[P1, R1, P2, R2, P, R]):
+        """A `Call` with two shapes of result, and one for when the parameters do not decide."""
+
+        def __init__(
+            self,
+            first: Callable[P1, Request[R1]],
+            second: Callable[P2, Request[R2]],
+            any_of_them: Callable[P, Request[R]],
+        ) -> None: ...
+
+        def __get__(self, instance: Sender | None, owner: type) -> _Overloads3[P1, R1, P2, R2, P, R]:
+            raise NotImplementedError
+
+    class _Overloads4(Protocol[P1, R1_co, P2, R2_co, P3, R3_co, P, R_co]):
+        @overload
+        def __call__(self, *args: P1.args, **kwargs: P1.kwargs) -> Coro[R1_co]: ...
+        @overload
+        def __call__(self, *args: P2.args, **kwargs: P2.kwargs) -> Coro[R2_co]: ...
+        @overload
+        def __call__(self, *args: P3.args, **kwargs: P3.kwargs) -> Coro[R3_co]: ...
+        @overload
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coro[R_co]: ...
+
+    class Narrowed4(Generic[P1, R1, P2, R2, P3, R3, P, R]):
+        """A `Call` with three shapes of result, and one for when the parameters do not decide."""
+
+        def __init__(
+            self,
+            first: Callable[P1, Request[R1]],
+            second: Callable[P2, Request[R2]],
+            third: Callable[P3, Request[R3]],
+            any_of_them: Callable[P, Request[R]],
+        ) -> None: ...
+
+        def __get__(self, instance: Sender | None, owner: type) -> _Overloads4[P1, R1, P2, R2, P3, R3, P, R]:
+            raise NotImplementedError
+
+    class _Overloads5(Protocol[P1, R1_co, P2, R2_co, P3, R3_co, P4, R4_co, P, R_co]):
+        @overload
+        def __call__(self, *args: P1.args, **kwargs: P1.kwargs) -> Coro[R1_co]: ...
+        @overload
+        def __call__(self, *args: P2.args, **kwargs: P2.kwargs) -> Coro[R2_co]: ...
+        @overload
+        def __call__(self, *args: P3.args, **kwargs: P3.kwargs) -> Coro[R3_co]: ...
+        @overload
+        def __call__(self, *args: P4.args, **kwargs: P4.kwargs) -> Coro[R4_co]: ...
+        @overload
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coro[R_co]: ...
+
+    class Narrowed5(Generic[P1, R1, P2, R2, P3, R3, P4, R4, P, R]):
+        """A `Call` with four shapes of result, and one for when the parameters do not decide."""
+
+        def __init__(
+            self,
+            first: Callable[P1, Request[R1]],
+            second: Callable[P2, Request[R2]],
+            third: Callable[P3, Request[R3]],
+            fourth: Callable[P4, Request[R4]],
+            any_of_them: Callable[P, Request[R]],
+        ) -> None: ...
+
+        def __get__(self, instance: Sender | None, owner: type) -> _Overloads5[P1, R1, P2, R2, P3, R3, P4, R4, P, R]:
+            raise NotImplementedError
+
+
+else:
+
+    class Narrowed3(Call):
+        """At runtime the last request is the one."""
+
+        def __init__(self, *request_types: Any) -> None:
+            super().__init__(request_types[-1])
+
+    Narrowed4 = Narrowed5 = Narrowed3

@@ -1,0 +1,223 @@
+"""The subscriptions to user data on one connection, and the feeds that they bring.
+
+The exchange says that a subscription is over by an event, by its answer to unsubscribing, or by both, in either order.
+`Carrier` makes of these one end for each feed, and tells an end that was asked for from a loss.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Protocol
+
+import trio
+
+from .._protocol.budget import Cost
+from .._protocol.envelope import Envelope
+from .._protocol.events import read_event
+from .._protocol.results import read_result
+from ..api._base import Request
+from ..api.events import Event, EventStreamTerminated, ServerShutdown, UnknownEvent, UserEvent, event_type
+from ..api.user_data import (
+    Subscription,
+    UserDataStreamSubscribe,
+    UserDataStreamSubscribeSignature,
+    UserDataStreamUnsubscribe,
+)
+from ..errors import BintrioError, OutcomeUnknown, Rejected
+from .in_flight import Lost
+from .own_calls import OwnCalls
+from .shared import Shared
+from .subscriptions import Feed
+
+ALREADY_SUBSCRIBED: Final = -2035
+
+_ENDED: Final = "the exchange ended the subscription"
+
+_SIGNS: Final = (EventStreamTerminated, ServerShutdown, UnknownEvent)
+"""Events that may be about the subscription or the connection: a misshapen one arrives as unknown."""
+
+
+class CanCarry(Protocol):
+    """What is needed of the connection: see `Connection`."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def last_heard(self) -> int: ...
+    @property
+    def is_logged_on(self) -> bool: ...
+    def give_notice(self) -> None: ...
+    def heed_shutdown(self) -> None: ...
+    def feed_gone(self, feed: Feed) -> None: ...
+
+
+class Carrier:
+    """Carries feeds on one connection.
+
+    Attributes:
+        feeds: what it carries, by the ids of its subscriptions.
+    """
+
+    def __init__(self, connection: CanCarry, own: OwnCalls, shared: Shared) -> None:
+        self.feeds: Final[dict[int, Feed]] = {}
+        self._connection = connection
+        self._own = own
+        self._shared = shared
+        # API keys of which the exchange may know a subscription that is not known here.
+        self._unsure: set[str] = set()
+        # Subscriptions that this side ends, or has ended, and whether anybody heard them then. The exchange says that
+        # they are over before its answer, after it, or never.
+        self._leaving: dict[int, bool] = {}
+        # One question at a time about each feed, by API key.
+        self._asking: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
+
+    # What comes in
+
+    def take(self, envelope: Envelope) -> None:
+        """Hand an event to the feed whose subscription brought it."""
+        user_event = read_event(envelope)
+        event = user_event.event
+        if isinstance(event, _SIGNS) and self.take_sign(user_event):
+            return
+        subscription_id = user_event.subscription_id
+        feed = None if subscription_id is None else self.feeds.get(subscription_id)
+        if feed is None:
+            self._shared.counters.unclaimed_events += 1
+            return
+        feed.publish(event, self._connection.number, self._connection.last_heard)
+
+    def take_sign(self, told: UserEvent) -> bool:
+        """Heed what the exchange says of a subscription or of itself, as far as it can be understood."""
+        kind = event_type(told.event)
+        if kind == "serverShutdown":
+            self._connection.heed_shutdown()
+        elif kind == "eventStreamTerminated":
+            self._take_termination(told)
+        return kind in {"serverShutdown", "eventStreamTerminated"}
+
+    def _take_termination(self, told: UserEvent) -> None:
+        number = told.subscription_id
+        if number is not None and number in self._leaving:
+            is_ours = number not in self.feeds or self._is_asked(number, told.event)
+            self._leave(number, None if is_ours else _ENDED)
+        elif number is not None and number in self.feeds:
+            self._lose(number, told.event)
+        elif number is None and self.feeds and all(self._is_asked(each, told.event) for each in self.feeds):
+            for each in list(self.feeds):  # it does not say which, and nothing else can be meant
+                self._leave(each)
+        elif number is None and self.feeds:
+            # It does not say which. If others were not meant, the exchange will say that it brings them still.
+            for each in list(self.feeds):
+                self._unsure.add(self.feeds[each].key.api_key)
+                self._lose(each, told.event)
+        else:
+            self._shared.counters.unclaimed_events += 1
+
+    def _is_asked(self, number: int, end: Event) -> bool:
+        """Whether this side had asked for the end of a subscription."""
+        return number in self._leaving and self.feeds[number].was_asked(self._connection.number, end)
+
+    def end(self, reason: str) -> None:
+        """The connection has ended, and carries no feed any more."""
+        feeds = list(self.feeds.values())
+        self.feeds.clear()
+        for feed in feeds:
+            feed.lost(self._connection.number, self._connection.last_heard, self._shared.now(), reason)
+            self._connection.feed_gone(feed)
+
+    def _lose(self, number: int, event: Event) -> None:
+        """The exchange has ended a subscription."""
+        feed = self.feeds.pop(number)
+        feed.publish(event, self._connection.number, self._connection.last_heard)
+        feed.lost(self._connection.number, self._connection.last_heard, self._shared.now(), _ENDED)
+        self._connection.feed_gone(feed)
+
+    def _leave(self, number: int, reason: str | None = None) -> None:
+        """A subscription that was given up brings no more; all that it owed has come, unless there is a reason."""
+        feed = self.feeds.pop(number, None)
+        if feed is None:
+            return
+        now = self._shared.now()
+        if not self._leaving[number]:
+            feed.released(self._connection.number, now)
+        elif reason is None:
+            feed.left(self._connection.number, self._connection.last_heard, now)
+        else:
+            feed.lost(self._connection.number, self._connection.last_heard, now, reason)
+        self._connection.feed_gone(feed)
+
+    # Its own calls: to subscribe and unsubscribe
+
+    async def subscribe(self, feed: Feed) -> None:
+        """Carry a feed from the exchange's answer on, unless it is carried already, or nobody hears it.
+
+        After an answer was lost, the exchange may say that it brings the feed already, by an id that was never learned.
+        Only another connection can carry it then, so this one is given notice, and it is `Lost`.
+        """
+        async with self._asking[feed.key.api_key]:
+            if not feed.is_carried_by(self._connection.number) and feed.is_heard:
+                feed.coming(self._connection.number, self._shared.now() - self._shared.clock_error())
+                try:
+                    await self._subscribe(feed)
+                finally:
+                    if not feed.is_carried_by(self._connection.number):
+                        feed.left(self._connection.number, self._connection.last_heard, self._shared.now())
+
+    async def _subscribe(self, feed: Feed) -> None:
+        api_key = feed.key.api_key
+        request: Request[Subscription] = UserDataStreamSubscribeSignature()
+        if feed.key is self._shared.key and self._connection.is_logged_on:
+            request = UserDataStreamSubscribe()
+
+        def accept(envelope: Envelope) -> None:
+            # By the reader, since the first event may come in the very same read.
+            number = read_result(request.api.name, Subscription, envelope).subscription_id
+            self.feeds[number] = feed
+            self._leaving.pop(number, None)
+            put_back = 0 if feed.outage_began is None else self._shared.put_back_since(*feed.outage_began)
+            feed.carried(self._connection.number, self._shared.now() + self._shared.clock_error(), put_back)
+
+        call = self._own.prepare(request, key=feed.key if request.api.signed else None, accept=accept)
+        try:
+            await self._own.result(call, request)
+            self._unsure.discard(api_key)
+        except Rejected as error:
+            if error.code == ALREADY_SUBSCRIBED and api_key in self._unsure:
+                self._connection.give_notice()
+                raise Lost(error, is_sent=True) from None
+            raise
+        except BaseException as error:
+            if call.is_sent or isinstance(error, OutcomeUnknown):
+                self._unsure.add(api_key)
+            raise
+
+    def may_carry(self, feed: Feed) -> bool:
+        """Whether the exchange may have been asked to bring a feed, although no answer has said so."""
+        return feed.key.api_key in self._unsure
+
+    async def give_up(self, feed: Feed, is_wanted: Callable[[], bool]) -> None:
+        """Unsubscribe from a feed, if that is wanted still when its turn has come.
+
+        Once the exchange has answered, or has said that the subscription is over, everything before it was brought. If
+        neither comes within ``drain_timeout``, the feed is lost: the exchange may go on with it, and then the next
+        attempt to subscribe will tell.
+        """
+        async with self._asking[feed.key.api_key]:
+            for number in [number for number, carried in self.feeds.items() if carried is feed]:
+                while number in self.feeds and is_wanted():
+                    await self._unsubscribe(number, feed)
+
+    async def _unsubscribe(self, number: int, feed: Feed) -> None:
+        self._leaving[number] = feed.is_heard
+        request = UserDataStreamUnsubscribe(subscription_id=number)
+        cost = Cost(weight=request.weight, purpose="own")
+        with suppress(Lost, BintrioError):
+            await self._shared.throttle.room_for(cost)  # until there is room, the subscription goes on
+            feed.leaving(self._connection.number, self._shared.now() - self._shared.clock_error())
+            with trio.move_on_after(self._shared.settings.drain_timeout):
+                await self._own.ask(request, accept=lambda _envelope: self._leave(number))
+        if number in self.feeds and self._shared.throttle.has_room_for(cost):
+            self._unsure.add(feed.key.api_key)
+            self._leave(number, "its connection was replaced, and did not say that it was over")

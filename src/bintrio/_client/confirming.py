@@ -1,0 +1,95 @@
+"""What a session has to ask what became of a call: `confirm`, with the types of what it gives, and `unresolved`."""
+
+from __future__ import annotations
+
+from typing import Any, overload
+
+from .._protocol.confirmation import HalfReplaced
+from ..api._orders import OrderList
+from ..api.account import Order
+from ..api.trading import (
+    NewOrderList,
+    OpenOrdersCancelAll,
+    OrderAmendKeepPriority,
+    OrderCancel,
+    OrderCancelReplace,
+    OrderListCancel,
+    OrderPlace,
+    SorOrderPlace,
+)
+from ..errors import OutcomeUnknown
+from .methods import Methods
+from .outcomes import Outcomes
+
+
+class Confirming(Methods):
+    """A session as far as it tells what became of calls."""
+
+    _outcomes: Outcomes
+
+    @property
+    def unresolved(self) -> tuple[OutcomeUnknown, ...]:
+        """Trading calls whose callers were cancelled after they had left, oldest first. They may have happened.
+
+        Each stays until `confirm` has told what became of it, also after the session is closed. When there are 1,000,
+        trading calls are `NotSent`.
+        """
+        return tuple(self._outcomes.unresolved)
+
+    @overload
+    async def confirm(
+        self,
+        call: OutcomeUnknown[OrderPlace | SorOrderPlace | OrderCancel | OrderAmendKeepPriority]
+        | OrderPlace
+        | SorOrderPlace
+        | OrderCancel
+        | OrderAmendKeepPriority,
+        *,
+        sent_at: int | None = None,
+    ) -> Order | None: ...
+    @overload
+    async def confirm(
+        self, call: OutcomeUnknown[OrderCancelReplace] | OrderCancelReplace, *, sent_at: int | None = None
+    ) -> Order | HalfReplaced | None: ...
+    @overload
+    async def confirm(
+        self, call: OutcomeUnknown[OpenOrdersCancelAll] | OpenOrdersCancelAll, *, sent_at: int | None = None
+    ) -> tuple[Order, ...]: ...
+    @overload
+    async def confirm(
+        self,
+        call: OutcomeUnknown[NewOrderList[Any] | OrderListCancel] | NewOrderList[Any] | OrderListCancel,
+        *,
+        sent_at: int | None = None,
+    ) -> OrderList | None: ...
+    async def confirm(self, call: Any, *, sent_at: int | None = None) -> Any:
+        """Find out what became of a call: ask until the exchange says.
+
+        That an order does not exist, or was not canceled or amended, counts only once the call is too late to be
+        executed and queries must show it, so this may take as long as its ``recvWindow`` (5 s unless it said otherwise)
+        and 2 s. Bound it with a cancel scope if you must.
+
+        What existed before the call is no evidence of it, though it has the same client order id: an order must be as
+        the call had it, and younger than the call.
+
+        Args:
+            call: the error that it raised, or one of `unresolved`. Or the request, with its client order ids, if there
+                is no error: it may have been sent by another program.
+            sent_at: with a request, the exchange's time in the unit of the session before which it was not sent. If it
+                is left out, its client order ids must never have been used before, for any order that is like it is
+                taken for the one it placed.
+
+        Returns:
+            For an order, the `Order`, or None if it was not placed and never will be. For a cancel or an amend, the
+            `Order` as it stands now that the call is over: its status and quantity tell. For order.cancelReplace the
+            new `Order` if both halves were done, `HalfReplaced` if one was, None if neither was and neither will be.
+            For an order list and its cancel, the `OrderList` or None. For openOrders.cancelAll, what is open still.
+
+        Raises:
+            InvalidRequest: the call changes nothing, or names nothing that could be asked for.
+            Rejected: the exchange refuses the question.
+            ProtocolViolation: its answer cannot be read.
+            NotSent: the session was closed meanwhile.
+            OutcomeUnknown: that too, or what is there proves neither; its reason says what is ambiguous.
+        """
+        return await self._outcomes.find_out(self, call, sent_at)

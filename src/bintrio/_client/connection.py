@@ -1,0 +1,494 @@
+"""One connection: calls out, answers and events in, from the handshake to its end.
+
+Three tasks share it. The **reader** takes messages off the wire and hands each to whom it belongs: an answer to the
+call that waits under its id, an event to its feed. It awaits nothing but bytes, so nothing that a caller or subscriber
+does can delay the next pong (G3). The **heartbeat** ends the connection when the exchange has gone silent (`heart`,
+G4). The **timer** tells calls that are overdue (`deadlines`, G1). The wire has a **writer** of its own; callers only
+queue whole frames (G6).
+
+**State changes are synchronous.** A call is signed, entered under its id and queued without an await in between, and an
+answer is taken off in one step. So a caller can be cancelled only before anything happened, or while it waits for its
+answer. Then its frame is withdrawn if the writer has not taken it yet, else the id is forgotten and the late answer is
+dropped and counted (G1, G2).
+
+**The end is told at once.** Whatever ends the connection, `end` fails every waiting call with the cause before anything
+is awaited. Each learns whether bytes of it may have left: that is the difference between repeating and asking (G7).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final, TypeAlias
+
+import trio
+
+from .._net.privacy import is_private
+from .._net.streams import close_at_once
+from .._net.tasks import past_ctrl_c, protected
+from .._net.wire import Wire, WireClosed, open_wire
+from .._protocol.envelope import Envelope, read_envelope
+from .._protocol.events import bare_event
+from .._protocol.frames import Message, Opcode
+from .._protocol.holds import Hold
+from .._protocol.requests import RequestId, write_request
+from .._protocol.results import read_error
+from .._protocol.settings import check_privacy
+from .._protocol.signing import payload
+from .._text import said
+from ..api._base import Json
+from ..endpoints import Address
+from ..errors import HandshakeRejected, InvalidRequest, ProtocolViolation, RateLimited
+from .carrier import Carrier
+from .deadlines import GLANCE
+from .heart import Heart
+from .in_flight import Call, Lost
+from .own_calls import OwnCalls
+from .shared import Shared
+from .subscriptions import Feed
+from .throttle import CONNECT_COST, ticks
+from .waiting import Waiting
+
+logger: Final = logging.getLogger("bintrio")
+
+
+DOUBTFUL: Final = 3
+"""How many calls in a row without an answer make a connection due."""
+
+DOUBTFUL_SILENCE: Final = 1.0
+"""Seconds for which there must have been no answer besides: callers in a hurry cast no doubt on a short pause."""
+
+
+Connect: TypeAlias = Callable[[Address], Awaitable[trio.abc.Stream]]
+"""Opens the byte stream to an address, TLS included if it asks for that."""
+
+
+class Ended(Exception):
+    """Ended by this side since it was not needed any more; the text says why."""
+
+
+class Connection:
+    """One logged-on connection.
+
+    Attributes:
+        number: how many connections the session had tried to open before, plus one.
+        address: where it leads.
+        opened_at: local time at which it was begun, as `trio.current_time` has it.
+        last_heard: the exchange's time in milliseconds when the last message came or the last ping was answered.
+        is_logged_on: whether calls need no signature of their own.
+        is_private: whether a key may travel over it (G9).
+        cause: what ended it, or None as long as it has not ended.
+        is_due: set when it should be replaced: it ended, was given notice, or the user asked.
+        has_notice: whether it should be replaced since the exchange announced its shutdown, or is at odds with it.
+        own: the calls that the session makes by itself on it.
+        carrier: carries the feeds.
+        lost_feed: called with a feed that it carries no longer.
+    """
+
+    def __init__(self, shared: Shared, address: Address, number: int) -> None:
+        self.number: Final = number
+        self.address: Final = address
+        self.opened_at: Final = trio.current_time()
+        self.last_heard = 0
+        self._heard_at = 0
+        self.is_logged_on = False
+        self.is_private = False
+        self.cause: Exception | None = None
+        self.is_due: Final = trio.Event()
+        self.has_notice = False
+        self.own: Final = OwnCalls(self, shared)
+        self.carrier: Final = Carrier(self, self.own, shared)
+        self.lost_feed: Callable[[Feed], object] = lambda _feed: None
+        self._shared = shared
+        self._waiting = Waiting(shared)
+        self._idle = trio.Event()
+        self._tasks = trio.CancelScope()
+        self._heart = Heart(shared.settings.pong_window)
+        self._is_open = False
+        self._answered_at = 0  # local time in milliseconds of the latest answer
+        self._unanswered = 0  # calls in a row that were sent since then, the first of them at:
+        self._doubted_since = -math.inf
+        self._dropped = 0  # messages
+        self._is_ready = False
+        self._opening = trio.CancelScope()
+        self._held_by: Hold | None = None
+        self._wire: Wire
+        self._accept = {"session.logon": self._logged_on, "session.logout": self._logged_off}
+
+    def __repr__(self) -> str:
+        age = trio.current_time() - self.opened_at
+        state = "logged on" if self.is_logged_on else "not logged on"
+        if self.cause is not None:
+            state = f"ended: {said(self.cause)}"
+        where = f"{self.address.host}:{self.address.port}"
+        return f"<Connection {self.number} to {where}, {self.in_flight} calls in flight, {age:.0f} s old, {state}>"
+
+    # Life
+
+    async def run(
+        self,
+        connect: Connect,
+        make_ready: Callable[[Connection], Awaitable[None]],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Live until the end. ``started()`` means that ``make_ready`` is done.
+
+        Raises:
+            Exception: what ended the connection, if that was before it was ready.
+            RateLimited: so did a hold, before the opening handshake had left, or was answered.
+        """
+        self._held_by = self._shared.throttle.held(CONNECT_COST)
+        if self._held_by is None:
+            with self._opening:
+                await self._live(connect, make_ready, task_status)
+        if self._held_by is not None:
+            raise self._shared.throttle.refusal("connect", self._held_by)
+        if not self._is_ready:
+            assert self.cause is not None
+            raise self.cause
+
+    async def _live(
+        self,
+        connect: Connect,
+        make_ready: Callable[[Connection], Awaitable[None]],
+        task_status: trio.TaskStatus[None],
+    ) -> None:
+        stream = await self._open_stream(connect)
+        settings = self._shared.settings
+        try:
+            async with open_wire(
+                stream,
+                host=self.address.authority,
+                resource=self.address.resource,
+                headers=self.address.headers,
+                max_message_size=settings.max_message_size,
+                close_timeout=settings.close_timeout,
+                pong_written=self._pong_written,
+                rejected=self._rejected,
+                late=self._take_late,
+                arriving=self._arriving,
+            ) as self._wire:
+                self._waiting.wire = self._wire
+                self._is_open = True
+                with self._tasks:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(protected, self._read)
+                        nursery.start_soon(protected, self._watch_heart)
+                        nursery.start_soon(protected, self._watch_deadlines)
+                        if await self._become_ready(make_ready):
+                            task_status.started()
+        finally:
+            self.end(Ended("the session was closed"))
+
+    async def _open_stream(self, connect: Connect) -> trio.abc.Stream:
+        stream = await past_ctrl_c(connect, self.address)
+        try:
+            self.is_private = is_private(self.address, stream)
+            # Keys come later, but a password goes out with the handshake.
+            check_privacy(self.address, None, is_private=self.is_private)
+        except InvalidRequest:
+            await close_at_once(stream)
+            raise
+        return stream
+
+    async def _become_ready(self, make_ready: Callable[[Connection], Awaitable[None]]) -> bool:
+        try:
+            await make_ready(self)
+        except Lost as lost:
+            self.end(lost.cause)
+        except Exception as error:
+            self.end(error)
+        self._is_ready = self.cause is None
+        return self._is_ready
+
+    @trio.lowlevel.enable_ki_protection
+    def end(self, cause: Exception) -> None:
+        """End the connection, and tell everyone who waits. Only the first cause counts."""
+        if self.cause is not None:
+            return
+        self.cause = cause
+        if self._is_ready and not isinstance(cause, Ended):
+            self._shared.counters.losses += 1
+            logger.warning("connection %d was lost: %s", self.number, said(cause))
+        self.is_due.set()
+        self._waiting.lose(cause)
+        self._idle.set()
+        self.carrier.end(said(cause))
+        self._tasks.cancel()
+
+    def hold_back(self, hold: Hold) -> None:
+        """Take back what waits to leave and is held back from now on, an opening handshake included (G8)."""
+        if not self._is_open:
+            if hold.scope == "everything":
+                self._held_by = hold
+                self._opening.cancel()
+            return
+        self._waiting.hold_back(hold)
+        self._note_idle()
+
+    def give_notice(self) -> None:
+        """The connection still works, but must be replaced."""
+        self.has_notice = True
+        self.is_due.set()
+
+    def heed_shutdown(self) -> None:
+        """The exchange announced that it will end the connection."""
+        if not self.has_notice:
+            logger.info("connection %d: the exchange announced its shutdown", self.number)
+        self.give_notice()
+
+    def doubt(self, sent_at: float) -> None:
+        """A call that left then was not answered within its time. When several were not, and none that left later, it
+        must be replaced.
+
+        It may answer pings all the same, so the heartbeat does not notice. While a message is under way nothing else
+        can be answered, and that says nothing.
+        """
+        if self._wire.arriving_since is not None or sent_at * 1000 < self._answered_at:
+            return
+        if self._doubted_since * 1000 < self._answered_at:
+            self._unanswered, self._doubted_since = 0, sent_at
+        self._unanswered += 1
+        is_long = trio.current_time() - self._doubted_since >= DOUBTFUL_SILENCE
+        if self._unanswered >= DOUBTFUL and is_long and not self.has_notice:
+            logger.warning("connection %d is replaced: %d calls in a row had no answer", self.number, self._unanswered)
+            self.give_notice()
+
+    def stand_down(self) -> None:
+        """Another connection is in use: a caller that waits for room here goes on to that one."""
+        self._wire.release()
+
+    def feed_gone(self, feed: Feed) -> None:
+        """It carries a feed no longer."""
+        self._idle.set()
+        self.lost_feed(feed)
+
+    async def retire(self) -> None:
+        """Another is in use: wait for the answers that are due, carry the feeds that no other carries yet, and end.
+
+        Answers are waited for within ``drain_timeout``, or as long as one is arriving; feeds as long as it takes. Each
+        is given up once the connection in use carries it (`Carrier.give_up`), or goes down with this one.
+        """
+        patience = self._shared.settings.drain_timeout
+        with trio.move_on_after(patience):
+            await self._until(lambda: not self._waiting.calls)
+        while self._waiting.calls and self._wire.arriving_since is not None and self.cause is None:
+            # It may be a long answer that has been coming for some time: its call has a limit of its own.
+            with trio.move_on_after(GLANCE):
+                await self._until(lambda: not self._waiting.calls)
+        is_drained = not self._waiting.calls
+        await self._until(lambda: not self.carrier.feeds)
+        self.end(
+            Ended("it was replaced" if is_drained else f"it was replaced, and did not answer within {patience:g} s")
+        )
+
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        """Wait for what comes with an answer, with a feed that is given up, or with the end."""
+        while not is_so() and self.cause is None:
+            self._idle = trio.Event()
+            await self._idle.wait()
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                messages = await self._wire.receive()
+                self._heard_at = ticks()
+                self.last_heard = self._shared.now()
+                for message in messages:
+                    self._take(message)
+        except WireClosed as closed:
+            self.end(closed)
+        except Exception as bug:
+            # A message on which our code fails ends this connection, and not the session.
+            logger.exception("connection %d: the reader failed", self.number)
+            self.end(bug)
+
+    async def _watch_heart(self) -> None:
+        self.end(await self._heart.stop(self._wire))
+
+    async def _watch_deadlines(self) -> None:
+        await self._waiting.deadlines.watch(self._waiting.calls, self._wire, self._forget)
+
+    def _pong_written(self) -> None:
+        self.last_heard = self._shared.now()
+        self._heart.beat()
+
+    def _arriving(self) -> None:
+        self._heart.arriving(self._wire.arriving_since)
+
+    # Calls
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a call should wait for room in the queue for writing."""
+        return self._wire.is_full
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls wait for their answer."""
+        return len(self._waiting.calls)
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that wait to be written."""
+        return self._wire.backlog
+
+    async def room(self) -> None:
+        """Wait until there may be room to queue a call, or is no need to wait here. No checkpoint if there is room."""
+        try:
+            await self._wire.room()
+        except WireClosed as closed:
+            self.end(closed)
+
+    async def call(self, call: Call, local: float) -> Envelope:
+        """Send a call and wait for its answer.
+
+        Args:
+            call: what to send.
+            local: the local time, which is now.
+
+        Raises:
+            Lost: the connection ended first.
+            Overdue: its deadline passed first.
+            InvalidRequest: the id is that of another call.
+        """
+        # Whoever is cancelled already sends nothing. Without that, it is no checkpoint.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._send(call, local)
+        try:
+            answer = await call.answer[1].receive()
+        except BaseException:  # cancelled, or Ctrl-C
+            self._forget(call)
+            raise
+        self._shared.channels.append(call.answer)
+        if not isinstance(answer, Envelope):
+            raise answer
+        return answer
+
+    @trio.lowlevel.enable_ki_protection
+    def _send(self, call: Call, local: float) -> None:
+        if self.cause is not None:
+            raise Lost(self.cause, is_sent=False)
+        call.wire_id = self._waiting.id_for(call)
+        data = write_request(call.wire_id, call.api.name, self._authenticated(call, local))
+        try:
+            # What follows answers that came together is collected, and leaves together.
+            call.outgoing = self._wire.send_nowait(data, at_once=not self._waiting.calls)
+        except WireClosed as closed:
+            self.end(closed)
+            raise Lost(closed, is_sent=False) from None
+        self._waiting.enter(call, local)
+
+    def _authenticated(self, call: Call, local: float) -> dict[str, Json]:
+        if not call.api.signed:
+            return call.params
+        timestamp = self._shared.clock.now(local)
+        call.final_at = timestamp + call.window
+        params = call.params.copy()
+        params["timestamp"] = timestamp
+        key = call.key or (None if self.is_logged_on else self._shared.key)
+        if key is not None:
+            check_privacy(self.address, key, is_private=self.is_private)
+            params["apiKey"] = key.api_key
+            params["signature"] = key.sign(payload(params))
+        return params
+
+    @trio.lowlevel.enable_ki_protection
+    def _forget(self, call: Call) -> None:
+        self._waiting.forget(call, self.last_heard)
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if not self._waiting.calls:
+            self._idle.set()
+
+    # What comes in
+
+    def _take(self, message: Message) -> None:
+        try:
+            if message.opcode is not Opcode.TEXT:
+                raise ProtocolViolation("a binary message", raw=message.payload)
+            envelope = read_envelope(message.payload)
+        except ProtocolViolation as violation:
+            self._drop(str(violation))
+            return
+        if envelope.event:
+            self.carrier.take(envelope)
+        elif envelope.id is not None:
+            self._take_reply(envelope.id, envelope)
+        else:
+            self._take_verdict(envelope, message.payload)
+
+    def _drop(self, why: str) -> None:
+        """Count a message that is of no use, and log the first few and then each tenth, hundredth, and so on."""
+        self._shared.counters.unreadable_messages += 1
+        self._dropped += 1
+        if self._dropped < 10 or math.log10(self._dropped).is_integer():
+            logger.warning("connection %d: a message was dropped, number %d: %s", self.number, self._dropped, why)
+
+    def _take_reply(self, request_id: RequestId, envelope: Envelope) -> None:
+        self._answered_at = self._heard_at
+        calls = self._waiting.calls
+        call = calls.pop(request_id, None)
+        if call is None:
+            self._waiting.owed.take(envelope, self._shared.now())
+            self._shared.counters.dropped_replies += 1
+            self._settle_late(request_id, envelope)
+        else:
+            self._shared.ledger.settle(call.charge, envelope.rate_limits, self._heard_at)
+            accept = call.accept or self._accept.get(call.api.name)
+            if accept is not None and envelope.error is None:
+                with suppress(ProtocolViolation):  # the caller, who decodes the same result, raises it
+                    accept(envelope)
+            call.answer[0].send_nowait(envelope)
+            if not calls:
+                self._idle.set()
+        if envelope.status != 200:
+            self._shared.throttle.take_answer(f"connection {self.number}", envelope)
+
+    def _settle_late(self, request_id: RequestId, envelope: Envelope) -> None:
+        """The count in a late answer has its call in it, which the ledger still holds to be open."""
+        charge = self._waiting.owed.take_charge(request_id)
+        if charge is None:
+            self._shared.ledger.record(envelope.rate_limits, ticks())
+        else:
+            self._shared.ledger.settle(charge, envelope.rate_limits, self._heard_at)
+
+    def _take_verdict(self, envelope: Envelope, payload: bytes) -> None:
+        """An answer with id null is about the connection: it belongs to no call, and ends them all."""
+        self._shared.throttle.take_answer(f"connection {self.number}", envelope)
+        if envelope.status == 0:
+            told = bare_event(payload)
+            if told is not None and self.carrier.take_sign(told):
+                return
+            self._drop("it is neither a reply nor an event")
+            return
+        try:
+            error = read_error("connection", envelope) or ProtocolViolation("a success that belongs to no call")
+        except ProtocolViolation as violation:
+            error = violation
+        if isinstance(error, RateLimited):
+            self._shared.throttle.date(error, CONNECT_COST)
+        self.end(error)
+
+    def _rejected(self, rejection: HandshakeRejected) -> None:
+        """A 429 counts once its head is there, not when its body is (G8)."""
+        self._shared.throttle.take_rejection(f"connection {self.number}", rejection)
+
+    def _take_late(self, messages: list[Message]) -> None:
+        """What comes while the connection is closing reaches no call that waits, but a 429 counts all the same (G8)."""
+        for message in messages:
+            with suppress(ProtocolViolation):
+                envelope = read_envelope(message.payload)
+                self._waiting.owed.take(envelope, self._shared.now())
+                if not envelope.event and envelope.status != 200:
+                    self._shared.throttle.take_answer(f"connection {self.number}", envelope)
+
+    def _logged_on(self, _envelope: Envelope) -> None:
+        self.is_logged_on = True
+
+    def _logged_off(self, _envelope: Envelope) -> None:
+        self.is_logged_on = False

@@ -1,0 +1,224 @@
+"""The accounts that a session listens to. The connection in use is to carry the feed of each.
+
+A new connection is asked to carry them before it is put to use, and has `FEED_PATIENCE` for that: calls do not wait
+longer for the user data service. `see_to` is called whenever something has changed for a feed. If the connection in use
+does not carry it, a task of the feed's own tries until it does. Once it does, every other connection gives the feed up.
+So an old connection lives as long as it is the only one that carries a feed, or until the exchange ends it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
+from functools import partial
+from typing import Any, Final, Protocol
+
+import trio
+
+from .._protocol.rotation import LONGEST_BACKOFF, backoff
+from .._protocol.signing import Key
+from .._text import said
+from ..errors import InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, RateLimited, Rejected
+from .connection import Connection
+from .in_flight import Lost
+from .own_calls import OWN_CALL
+from .shared import Shared
+from .subscriptions import Feed, Subscriber
+from .throttle import ticks
+
+FEED_PATIENCE: Final = 1.0
+"""Seconds that a new connection has for subscribing before calls go out on it: some round trips. While the user data
+service is slow or down, trading and canceling go on."""
+
+OUTAGE: Final = 3.0
+"""Seconds after which subscribers are told that no connection brings their events, unless an attempt to connect has
+failed before. Most losses are over by then, and their `Gap` says all there is to say."""
+
+_SUBSCRIBE: Final = "userDataStream.subscribe"
+
+
+class Supervises(Protocol):
+    """What is needed of the supervisor: see `Supervisor`."""
+
+    @property
+    def connection(self) -> Connection | None: ...
+    @property
+    def last_failure(self) -> Exception | None: ...
+    @property
+    def changed(self) -> trio.Event: ...
+    @property
+    def clock_is_doubted(self) -> trio.Event: ...
+    @property
+    def is_closed(self) -> bool: ...
+    async def live(self, method: str) -> Connection: ...
+    def start_soon(self, chore: Callable[..., Awaitable[None]], *args: Any) -> trio.Event: ...
+
+
+class Feeds:
+    """The feeds of one session.
+
+    Args:
+        supervisor: knows the connection in use.
+        connections: all that are there, also those that retire.
+        shared: of the session.
+
+    Attributes:
+        by_key: the accounts that are listened to, by API key.
+    """
+
+    def __init__(self, supervisor: Supervises, connections: AbstractSet[Connection], shared: Shared) -> None:
+        self.by_key: Final[dict[str, Feed]] = {}
+        self._supervisor = supervisor
+        self._connections = connections
+        self._shared = shared
+
+    def listen(self, key: Key, subscriber: Subscriber) -> Feed:
+        """Add a subscriber to the feed of an account, which `carry` then sees to."""
+        feed = self.by_key.setdefault(key.api_key, Feed(key, in_unit=self._shared.in_unit))
+        feed.add(subscriber)
+        return feed
+
+    def leave(self, feed: Feed, subscriber: Subscriber) -> None:
+        """Take a subscriber off its feed. The last one has it given up."""
+        subscriber.end()
+        if feed.remove(subscriber) and not self._supervisor.is_closed:
+            self._supervisor.start_soon(self._abandon, feed)
+
+    def explain(self, reason: str) -> None:
+        """Say why nobody carries, where nobody does: see `Succession.explain`."""
+        for feed in self.by_key.values():
+            feed.explain(reason)
+
+    def tell_outages(self) -> None:
+        """No connection can be had at present, so that outages last."""
+        for feed in self.by_key.values():
+            feed.tell_outage()
+
+    def end(self) -> None:
+        """The session is over: subscribers hear no more."""
+        for feed in self.by_key.values():
+            feed.end()
+
+    async def carry(self, feed: Feed) -> None:
+        """See that the connection in use carries a feed.
+
+        Raises:
+            Rejected: the exchange refuses the subscription.
+            NotSent, OutcomeUnknown: it could not be made in time.
+        """
+        tried: set[Connection] = set()
+        with trio.move_on_after(self._shared.settings.request_timeout):
+            while True:
+                connection = await self._supervisor.live(_SUBSCRIBE)
+                tried.add(connection)
+                try:
+                    await connection.carrier.subscribe(feed)
+                except Lost:
+                    pass  # the next one may do
+                except InvalidTimestamp:
+                    self._supervisor.clock_is_doubted.set()
+                    raise
+                else:
+                    self.see_to(feed)
+                    return
+                if connection is self._supervisor.connection:  # it has been given notice
+                    await self._supervisor.changed.wait()
+        raise self._too_late(is_sent=any(connection.carrier.may_carry(feed) for connection in tried))
+
+    def _too_late(self, *, is_sent: bool) -> NotSent | OutcomeUnknown:
+        timeout = self._shared.settings.request_timeout
+        failure = None if self._supervisor.connection else self._supervisor.last_failure
+        if is_sent:
+            error: NotSent | OutcomeUnknown = OutcomeUnknown(_SUBSCRIBE, f"no answer came within {timeout:g} s")
+        elif (delay := self._shared.ledger.delay(OWN_CALL, ticks())) > 0:
+            error = self._shared.throttle.no_room(_SUBSCRIBE, delay)
+        else:
+            why = "" if failure is None else f": {said(failure)}"
+            error = NotSent(_SUBSCRIBE, f"there was no connection to send it on within {timeout:g} s{why}")
+        error.__cause__ = failure
+        return error
+
+    async def bring(self, connection: Connection) -> None:
+        """Have a new connection carry the feeds, as far as that is done at once."""
+        subscribe = connection.carrier.subscribe
+        heard = [feed for feed in self.by_key.values() if feed.is_heard]
+        waiting = [self._supervisor.start_soon(self._try, feed, partial(subscribe, feed)) for feed in heard]
+        with trio.move_on_after(FEED_PATIENCE):
+            for done in waiting:
+                await done.wait()
+
+    def see_to_all(self) -> None:
+        """See to each, since another connection is in use."""
+        for feed in list(self.by_key.values()):
+            self.see_to(feed)
+
+    def see_to(self, feed: Feed) -> None:
+        """Have a feed carried by the connection in use, and by no other once it is."""
+        connection = self._supervisor.connection
+        if connection is None:
+            return  # the next one will be asked before it is in use
+        if feed.is_carried_by(connection.number):
+            for other in self._connections - {connection}:
+                if feed.is_carried_by(other.number):
+                    self._supervisor.start_soon(other.carrier.give_up, feed, partial(self._is_carried_in_use, feed))
+        elif feed.is_heard and not feed.is_moving:
+            feed.is_moving = True
+            self._supervisor.start_soon(self._move, feed)
+
+    def _is_carried_in_use(self, feed: Feed) -> bool:
+        connection = self._supervisor.connection
+        return connection is not None and feed.is_carried_by(connection.number)
+
+    async def _move(self, feed: Feed) -> None:
+        """Try until the connection in use carries a feed, or nobody listens any more."""
+        try:
+            while feed.is_heard and not self._is_carried_in_use(feed):
+                if feed.failures:
+                    await trio.sleep(backoff(feed.failures - 1, random.random()))
+                await self._try(feed, partial(self.carry, feed))
+        finally:
+            feed.is_moving = False
+
+    async def _try(self, feed: Feed, subscribe: Callable[[], Awaitable[None]]) -> None:
+        """One attempt to have a feed carried. A refusal ends the feed, unless another connection still carries it."""
+        try:
+            with trio.move_on_after(self._shared.settings.request_timeout):
+                await subscribe()
+                return
+        except InvalidTimestamp:
+            self._supervisor.clock_is_doubted.set()
+        except (Lost, NotSent, OutcomeUnknown, RateLimited, InvalidRequest):
+            pass
+        except Rejected as error:
+            if not feed.is_carried:
+                feed.end(error)
+                self._forget(feed)
+        feed.failures += 1
+
+    def restore(self, feed: Feed) -> None:
+        """A connection carries a feed no longer: subscribe anew if no other does."""
+        if feed.outage is not None and not self._supervisor.is_closed:
+            has_lasted = self._shared.now() - feed.carried_at > LONGEST_BACKOFF * 1000
+            feed.failures = 0 if has_lasted else feed.failures + 1
+            feed.outage_began = feed.outage_began or (trio.current_time(), self._shared.now())
+            self._supervisor.start_soon(self._tell_outage, feed)
+            self.see_to(feed)
+
+    async def _tell_outage(self, feed: Feed) -> None:
+        outage = feed.outage
+        await trio.sleep(OUTAGE)
+        if outage is not None and feed.outage is not None and feed.outage.at == outage.at:
+            feed.tell_outage()
+
+    async def _abandon(self, feed: Feed) -> None:
+        """Give up a feed that nobody listens to."""
+        for connection in list(self._connections):
+            await connection.carrier.give_up(feed, lambda: not feed.is_heard)
+        if not feed.is_heard:
+            self._forget(feed)
+
+    def _forget(self, feed: Feed) -> None:
+        # Its place may have been taken by a successor.
+        if self.by_key.get(feed.key.api_key) is feed:
+            del self.by_key[feed.key.api_key]

@@ -1,0 +1,196 @@
+"""One call on its way: what is known of it, what its caller may be told, and its answer if that comes late."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from typing import Final, TypeAlias
+
+import trio
+
+from .._net.writer import Outgoing
+from .._protocol.budget import Charge, Cost, Purpose
+from .._protocol.envelope import Envelope
+from .._protocol.ids import remember
+from .._protocol.requests import RequestId
+from .._protocol.signing import Key
+from .._text import shown
+from ..api._base import Api, Json
+from ..api._values import Timestamp
+from ..errors import InvalidRequest
+
+DEFAULT_RECV_WINDOW: Final = 5000
+"""Milliseconds for which a signed request stays valid if it does not say ("Timing security")."""
+
+OWED_ANSWERS: Final = 1000
+"""How many calls whose callers are gone a connection remembers, the latest ones: for their answers. As many of those
+that trade."""
+
+Accept: TypeAlias = Callable[[Envelope], None]
+"""What the reader does at once with a successful answer."""
+
+
+class Call:
+    """One call on its way, by as many connections as it takes.
+
+    Attributes:
+        api: what is known of the method.
+        params: the parameters, without those of signing.
+        cost: what it takes of the budgets.
+        id: the id that its user chose; None for one of the session's.
+        key: the key to sign with, even on a connection that is logged on; None for the session's, if need be.
+        accept: called by the reader with a successful answer, before anything that came after it is looked at.
+        deadline: local time at which it is overdue.
+        patience: seconds by which it may be answered later than that, if a message was under way for as long.
+        is_sent: whether a byte of it may have left.
+        is_suspect: whether a connection that it was sent on has ended since the server broke the protocol.
+        window: milliseconds for which it stays valid, once it is signed.
+        final_at: the exchange's time in milliseconds from which it is too late to execute it, once it is signed.
+        seen_order_id: the highest order id of its symbol that was seen before it left; 0 if none was.
+        late_answer: its answer, and the exchange's time in milliseconds when it came, if its caller was gone by then.
+        answered_late: called then.
+
+    While it waits for its answer on a connection:
+
+        wire_id: the id that it goes by, unique among the calls in flight.
+        charge: what the ledger holds for it.
+        outgoing: its frame.
+        arrived_before: `Wire.arrived` when it was sent.
+        answer: where its answer will be.
+    """
+
+    __slots__ = (
+        "accept",
+        "answer",
+        "answered_late",
+        "api",
+        "arrived_before",
+        "charge",
+        "cost",
+        "deadline",
+        "final_at",
+        "id",
+        "is_sent",
+        "is_suspect",
+        "key",
+        "late_answer",
+        "outgoing",
+        "params",
+        "patience",
+        "seen_order_id",
+        "window",
+        "wire_id",
+    )
+
+    wire_id: RequestId
+    charge: Charge
+    outgoing: Outgoing
+    arrived_before: float
+    answer: Channel
+
+    def __init__(
+        self,
+        api: Api,
+        params: dict[str, Json],
+        *,
+        weight: int,
+        id: RequestId | None = None,
+        key: Key | None = None,
+        purpose: Purpose | None = None,
+    ) -> None:
+        self.api = api
+        self.params = params
+        self.cost = _cost(weight, api.orders, 0, purpose or api.purpose)
+        self.id = id
+        self.key = key
+        self.accept: Accept | None = None
+        self.deadline = math.inf
+        self.patience = 0.0
+        self.is_sent = False
+        self.is_suspect = False
+        self.window = _window(api, params)
+        self.final_at: int | None = None
+        self.seen_order_id = 0
+        self.late_answer: tuple[Envelope, Timestamp] | None = None
+        self.answered_late: Callable[[], object] = _nothing
+
+    def take_late(self, envelope: Envelope, now: Timestamp) -> None:
+        """Its answer came after its caller had gone. It reaches no other call, but may tell what became of this one."""
+        self.is_sent = True
+        self.late_answer = envelope, now
+        self.answered_late()
+
+    def take_unheard(self, now: Timestamp) -> None:
+        """Its answer came in the same turn as the cancellation, so nobody has taken it: look at it here."""
+        with suppress(trio.WouldBlock):
+            answer = self.answer[1].receive_nowait()
+            if isinstance(answer, Envelope):
+                self.take_late(answer, now)
+
+
+def _nothing() -> None:
+    pass
+
+
+_cost: Final = cache(Cost)  # few differ, and every call has one
+
+
+def _window(api: Api, params: dict[str, Json]) -> int:
+    given = params.get("recvWindow")
+    if given is None:
+        return DEFAULT_RECV_WINDOW
+    with suppress(ValueError, OverflowError):
+        window = math.ceil(float(str(given)))
+        if window >= 0:
+            return window
+    said = f"{api.name}: recvWindow must be a number of milliseconds, not {shown(given)}"
+    raise InvalidRequest(said, field="recvWindow")
+
+
+class Lost(Exception):
+    """The connection ended before the answer came, or is of no use for the call any more.
+
+    Attributes:
+        cause: why.
+        is_sent: whether a byte of the call may have left.
+    """
+
+    def __init__(self, cause: Exception, *, is_sent: bool) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.is_sent = is_sent
+
+
+class Overdue(Exception):
+    """The deadline of the call passed before the answer came; `Call.is_sent` tells whether a byte of it left."""
+
+
+Answer: TypeAlias = Envelope | Lost | Overdue
+Channel: TypeAlias = tuple[trio.MemorySendChannel[Answer], trio.MemoryReceiveChannel[Answer]]
+
+
+class Owed:
+    """Calls that have left, whose callers wait no more, and whose answers may come yet."""
+
+    def __init__(self) -> None:
+        self._calls: dict[RequestId, Call] = {}
+        self._charges: dict[RequestId, Charge] = {}
+
+    def add(self, call: Call) -> None:
+        """Remember a call that nobody waits for any more, if it has left: its charge, and all of it if it trades."""
+        if call.is_sent:
+            remember(self._charges, call.wire_id, call.charge, OWED_ANSWERS)
+            if not call.api.repeatable:
+                remember(self._calls, call.wire_id, call, OWED_ANSWERS)
+
+    def take(self, envelope: Envelope, now: Timestamp) -> None:
+        """Tell the call that an answer belongs to, if it is one of these."""
+        call = None if envelope.id is None else self._calls.pop(envelope.id, None)
+        if call is not None:
+            call.take_late(envelope, now)
+
+    def take_charge(self, request_id: RequestId) -> Charge | None:
+        """What the ledger holds for one of these, which is answered now."""
+        return self._charges.pop(request_id, None)

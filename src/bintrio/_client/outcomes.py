@@ -1,0 +1,340 @@
+"""What a session knows of calls whose outcome is not known: those that it told, and those that nobody heard.
+
+A trading call whose caller was cancelled after it left raises nothing: the error that it would have raised is kept here
+until `Session.confirm` has settled it. An answer that comes late reaches no other call (G2), but is told to the error
+of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import os
+import random
+from collections.abc import Mapping
+from contextlib import suppress
+from copy import copy
+from functools import partial
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+import trio
+
+from .._protocol.confirmation import RULES, HalfReplaced, inquire
+from .._protocol.evidence import OrderIds, Question, Reply, Sent, Undecided, found
+from .._protocol.ids import remember
+from .._protocol.results import read_answer, read_error, read_result
+from .._protocol.rotation import backoff
+from .._text import shown
+from ..api._base import Json, Request, catalogue, wire_name
+from ..api._orders import OrderList
+from ..api.account import Order
+from ..api.trading import OrderAmendKeepPriority, ReplacedOrder
+from ..errors import (
+    InvalidRequest,
+    InvalidTimestamp,
+    NotSent,
+    OutcomeUnknown,
+    PartlyDone,
+    ProtocolViolation,
+    RateLimited,
+    Rejected,
+    UnknownOrder,
+)
+from .calls import Sender
+from .in_flight import DEFAULT_RECV_WINDOW, Call
+from .shared import Shared
+from .supervisor import Supervisor
+
+logger: Final = logging.getLogger("bintrio")
+
+R = TypeVar("R")
+
+MOST_UNRESOLVED: Final = 1000
+"""Calls whose callers were cancelled that are kept. When there are that many, trading calls are not sent any more."""
+
+
+TELL_ORDERS: Final = frozenset({"order.status", "openOrders.status", "allOrders"}) | {
+    name for name, request in catalogue.items() if request.api.orders
+}
+"""Methods whose results name orders of the account."""
+
+
+class Outcomes:
+    """What the session knows of calls whose outcome is not known.
+
+    Attributes:
+        order_ids: the order ids that answers brought.
+        unresolved: the errors that calls would have raised whose callers were cancelled.
+    """
+
+    def __init__(self, shared: Shared, supervisor: Supervisor) -> None:
+        self.order_ids: Final = OrderIds()
+        self.unresolved: Final[list[OutcomeUnknown]] = []
+        self._is_full = False
+        # Which call the latest orders that were found were said to be of, by symbol and order id.
+        self._claims: dict[tuple[str, int], OutcomeUnknown] = {}
+        self._shared = shared
+        self._supervisor = supervisor
+
+    def before(self, call: Call) -> None:
+        """Take note of what was known before a trading call leaves.
+
+        Raises:
+            NotSent: there are too many calls of which nobody asked what became.
+        """
+        if self._is_full:
+            said = f"{MOST_UNRESOLVED:,} calls whose callers were cancelled wait in session.unresolved to be confirmed"
+            raise NotSent(call.api.name, said)
+        params: dict[str, Any] = call.params
+        try:
+            call.seen_order_id = self.order_ids.highest[params["symbol"]]
+        except (KeyError, TypeError):  # a call by wire names may lack it, or have something else in its place
+            call.seen_order_id = 0
+
+    def unknown(self, call: Call, request: Request[Any] | None, reason: str) -> OutcomeUnknown:
+        """The error for a call whose outcome is not known. A late answer will be told to it."""
+        if request is None:
+            request = _as_request(call)
+        names = [name for name in call.api.client_ids if request is not None]
+        in_unit = self._shared.in_unit
+        error = OutcomeUnknown(
+            call.api.name,
+            reason,
+            request=None if request is None else _as_sent(request, call.params),
+            client_order_id=next((cast("str", call.params.get(wire_name(name))) for name in names), None),
+            final_at=None if call.final_at is None else in_unit(call.final_at),
+            sent_at=None if call.final_at is None else in_unit(call.final_at - call.window),
+            clock_error=self._clock_error(call),
+            seen_order_id=call.seen_order_id or None,
+            is_id_fresh=bool(names) and _is_fresh(call, request),
+        )
+        call.answered_late = partial(self._tell, error, call)
+        if call.late_answer is not None:
+            call.answered_late()
+        return error
+
+    def keep(self, call: Call, request: Request[Any] | None) -> None:
+        """The caller of a call was cancelled: keep what it would have raised, if it trades and has left."""
+        if call.api.repeatable or not call.is_sent:
+            return
+        error = self.unknown(call, request, "its caller was cancelled after it was sent")
+        self.unresolved.append(error)
+        self._is_full = len(self.unresolved) >= MOST_UNRESOLVED
+        logger.warning("%s; session.unresolved has it", error)
+
+    def _settle(self, error: object) -> None:
+        """It is known what became of a call."""
+        for position, known in enumerate(self.unresolved):
+            if known is error:
+                del self.unresolved[position]
+                self._is_full = False
+                return
+
+    async def find_out(self, session: Sender, call: Any, sent_at: int | None) -> Any:
+        """See `Session.confirm`."""
+        try:
+            inquiry = inquire(self._sent(call, sent_at))
+        except InvalidRequest:
+            self._settle(call)  # there is nothing more to be learned of it
+            raise
+        try:
+            question = next(inquiry)
+            while True:
+                question = inquiry.send(await self._ask(session, question))
+        except StopIteration as end:
+            outcome: Any = end.value
+        except Undecided as reason:
+            raise _undecided(call, str(reason)) from None
+        self._claim(call, outcome)
+        self._settle(call)
+        return outcome
+
+    def _claim(self, call: OutcomeUnknown | Request[Any], outcome: Any) -> None:
+        """Give an order to one call only: two calls with the same id, both unresolved, may both have been the one.
+
+        Raises:
+            OutcomeUnknown: another call was told that it placed that order.
+        """
+        order = outcome.new_order if isinstance(outcome, HalfReplaced) else outcome
+        if isinstance(call, Request) or not isinstance(order, Order) or not call.request.api.orders:
+            return
+        claimed = order.symbol, order.order_id
+        if self._claims.get(claimed, call) is not call:
+            raise _undecided(call, f"order {order.order_id} may be its, and was told to be another call's with that id")
+        remember(self._claims, claimed, call, MOST_UNRESOLVED)
+
+    async def _ask(self, session: Sender, question: Question) -> Reply:
+        """Ask as soon as it makes sense, and until there is an answer."""
+        while (delay := question.not_before - self._now_at_least()) > 0:  # noqa: ASYNC110  # a clock has no event
+            await trio.sleep(min(delay / 1000, 1.0))  # the clock may be corrected meanwhile
+        attempts = itertools.count()
+        while True:
+            # By the time of asking: an answer tells how things were then, not when it comes.
+            asked_at = self._now_at_least()
+            try:
+                return Reply(await session.send(question.request), asked_at)
+            except UnknownOrder:
+                return Reply(None, asked_at)
+            except (RateLimited, InvalidTimestamp):
+                pass  # it is asked again
+            except (NotSent, OutcomeUnknown):
+                if self._supervisor.is_closed:
+                    raise
+            except (Rejected, ProtocolViolation) as error:
+                if question.is_vital:
+                    raise
+                logger.warning("what became of a call is told without %s: %s", question.request.api.name, error)
+                return Reply(None, asked_at)
+            await trio.sleep(backoff(next(attempts), random.random()))
+
+    def _now_at_least(self) -> int:
+        """The exchange's time in milliseconds, as early as it may be."""
+        clock, local = self._shared.clock, trio.current_time()
+        return clock.now(local) - math.ceil(clock.error_bound(local) * 1000)
+
+    def _sent(self, call: Any, sent_at: int | None) -> Sent:
+        """What is known of a call that is to be confirmed.
+
+        Raises:
+            InvalidRequest: there is nothing that could be asked for.
+        """
+        if _is_a(Request, call):
+            return self._sent_elsewhere(call, sent_at)
+        if not _is_a(OutcomeUnknown, call):
+            said = f"confirm takes an OutcomeUnknown or a request, not {shown(call)}"
+            raise InvalidRequest(said, field="call")
+        units = self._shared.in_unit(1)
+        sent = Sent(
+            request=_asked_for(call.request, call.method),
+            final_at=(call.final_at or 0) // units,
+            sent_at=None if call.sent_at is None else call.sent_at // units,
+            clock_error=math.ceil(call.clock_error * 1000),
+            seen_order_id=call.seen_order_id,
+            is_id_fresh=call.is_id_fresh,
+            units=units,
+        )
+        if call.answered_at is None:
+            return sent
+        return msgspec.structs.replace(
+            sent,
+            final_at=min(sent.final_at, call.answered_at // units),
+            is_refused=isinstance(call.answer, Rejected) and not isinstance(call.answer, PartlyDone),
+            told=_told(call.answer),
+        )
+
+    def _sent_elsewhere(self, request: Request[Any], sent_at: Any) -> Sent:
+        """What is known if there is only the request: that it left some time before now."""
+        is_int = isinstance(sent_at, int) and not isinstance(sent_at, bool) and 0 <= sent_at < 2**63
+        if sent_at is not None and not is_int:
+            said = f"sent_at must be a time of the exchange, an int, not {shown(sent_at)}"
+            raise InvalidRequest(said, field="sent_at")
+        units = self._shared.in_unit(1)
+        return Sent(
+            request=_asked_for(request),
+            final_at=self._shared.now() + _window(request),
+            sent_at=None if sent_at is None else sent_at // units,
+            clock_error=math.ceil(self._shared.clock.error_bound(trio.current_time()) * 1000),
+            units=units,
+        )
+
+    def _tell(self, error: OutcomeUnknown, call: Call) -> None:
+        assert call.late_answer is not None
+        envelope, heard_at = call.late_answer
+        with suppress(ProtocolViolation):
+            answer = read_error(call.api.name, envelope)
+            if answer is None:
+                request = error.request
+                answer = read_answer(request, envelope) if request else read_result(call.api.name, Any, envelope)
+            if not isinstance(answer, OutcomeUnknown):
+                error.answer, error.answered_at = answer, self._shared.in_unit(heard_at)
+
+    def _clock_error(self, call: Call) -> float:
+        """Seconds by which the timestamp of a call may be wrong."""
+        if call.final_at is None:
+            return 0.0
+        return self._shared.clock.error_of(call.final_at - call.window, trio.current_time())
+
+
+def _undecided(call: OutcomeUnknown | Request[Any], reason: str) -> OutcomeUnknown:
+    """What to raise if nothing tells: the same error with another reason."""
+    if isinstance(call, Request):
+        return OutcomeUnknown(call.api.name, reason, request=call)
+    known: dict[str, Any] = {name: value for name, value in vars(call).items() if name not in {"answer", "answered_at"}}
+    known["reason"] = reason
+    return OutcomeUnknown(**known)
+
+
+def identified(request: Request[Any]) -> dict[str, Json]:
+    """The parameters of a request, with every client order id that it lacks. These are random, with nobody's prefix."""
+    params = request.params()
+    for name in map(wire_name, request.api.client_ids):
+        if name not in params:
+            params[name] = os.urandom(16).hex()
+    return params
+
+
+def _as_sent(request: Request[R], params: Mapping[str, Json]) -> Request[R]:
+    """The request with the client order ids that it went out with."""
+    sent = copy(request)
+    for name in request.api.client_ids:
+        msgspec.structs.force_setattr(sent, name, params.get(wire_name(name)))
+    return sent
+
+
+def _as_request(call: Call) -> Request[Any] | None:
+    """The request that a call by wire names comes to, if the catalogue knows it."""
+    known = catalogue.get(call.api.name)
+    if known is None:
+        return None
+    try:
+        request: Request[Any] = msgspec.convert(call.params, known, strict=False)
+    except (msgspec.ValidationError, InvalidRequest):
+        return None
+    return request
+
+
+def _is_fresh(call: Call, request: Request[Any] | None) -> bool:
+    """Whether the session made the client order ids of what a call places: all those of its orders."""
+    own = [name for name in call.api.client_ids if name != "list_client_order_id"]
+    return all(getattr(request, name) is None for name in own)
+
+
+def _window(request: Request[Any]) -> int:
+    """The ``recvWindow`` of a request, in whole milliseconds."""
+    given = getattr(request, "recv_window", None)
+    return DEFAULT_RECV_WINDOW if given is None else math.ceil(given)
+
+
+def _asked_for(request: Any, method: str = "it") -> Request[Any]:
+    """A request of which it can be asked what became.
+
+    Raises:
+        InvalidRequest: it changes nothing, or has no client order id to be asked for.
+    """
+    if type(request) not in RULES:
+        name = request.api.name if isinstance(request, Request) else method
+        raise InvalidRequest(f"{name} leaves nothing behind that could be asked for")
+    is_by_number = isinstance(request, OrderAmendKeepPriority) and request.order_id is not None
+    for name in () if is_by_number else request.api.client_ids:
+        if getattr(request, name) is None:
+            said = f"{request.api.name}: without {name} there is nothing to ask for: confirm the error that it raised"
+            raise InvalidRequest(said, field=name)
+    return cast("Request[Any]", request)
+
+
+def _is_a(kind: type[Any], value: Any) -> bool:
+    """`isinstance` for a generic class whose arguments nobody knows here."""
+    return isinstance(value, kind)
+
+
+def _told(answer: Any) -> int | None:
+    """The id of the order, or order list, that a late answer says was placed."""
+    if isinstance(answer, PartlyDone):
+        answer = answer.done.get("newOrderResponse")
+    elif isinstance(answer, ReplacedOrder):
+        answer = found(answer, "new_order_response")
+    is_list = isinstance(answer, OrderList)
+    number: int | None = found(answer, "order_list_id" if is_list else "order_id")
+    return number

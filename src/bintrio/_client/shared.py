@@ -1,0 +1,73 @@
+"""What the connections of one session have in common: its key, clock, budgets, counters and settings."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import msgspec
+import trio
+
+from .._protocol.clock import Clock
+from .._protocol.rate_limits import Ledger
+from .._protocol.settings import Settings
+from .._protocol.signing import Key
+from .in_flight import Answer, Channel
+from .throttle import Throttle
+
+
+class Counters(msgspec.Struct):
+    """What was dropped, and how often. Of one session, over all its connections.
+
+    Attributes:
+        dropped_replies: answers nobody waits for: late after a cancellation or deadline, repeated, or unknown.
+        unreadable_messages: messages that are no JSON of the documented form, and binary ones.
+        unclaimed_events: events of a subscription that was not made by `Session.user_data`.
+        connections: connections that became ready.
+        losses: connections that ended otherwise than by rotation or closing.
+    """
+
+    dropped_replies: int = 0
+    unreadable_messages: int = 0
+    unclaimed_events: int = 0
+    connections: int = 0
+    losses: int = 0
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """What the connections of one session have in common."""
+
+    key: Key | None
+    clock: Clock
+    ledger: Ledger
+    throttle: Throttle
+    counters: Counters
+    settings: Settings
+    ids: itertools.count[int]
+    channels: list[Channel]
+
+    def take_channel(self) -> Channel:
+        """A channel for one answer. One that has delivered its answer is as good as new, and opening one costs more
+        than all else that a call waits with.
+        """
+        return self.channels.pop() if self.channels else trio.open_memory_channel[Answer](1)
+
+    def now(self) -> int:
+        """The exchange's time in milliseconds. Before the clock is set, it is 1970."""
+        return self.clock.now(trio.current_time()) if self.clock.is_set else 0
+
+    def put_back_since(self, local: float, then: int) -> int:
+        """By how many milliseconds the exchange's time was put back since a local time at which it was ``then``.
+
+        What the clock may be wrong by is no step.
+        """
+        step = then + round((trio.current_time() - local) * 1000) - self.now()
+        return step if step > self.clock_error() else 0
+
+    def clock_error(self) -> int:
+        """By how many milliseconds `now` may be wrong."""
+        return math.ceil(self.clock.error_bound(trio.current_time()) * 1000) if self.clock.is_set else 0
+
+    def in_unit(self, milliseconds: int) -> int:
+        """A time or duration in the unit of the session, in which users and the exchange have it."""
+        return self.settings.in_unit(milliseconds)

@@ -1,0 +1,228 @@
+"""User data events: from the connections that carry them to everyone who listens, without ever waiting.
+
+A `Feed` is one account's events. Connections come and go under it, `Subscriber`s sit on top. `Feed.publish` is called
+by a connection's reader and never waits (G3): a subscriber whose buffer is full is cut off, keeps what it has, and
+learns it when it has read that far. What lies between is `_protocol/succession`: the order of connections, repeats,
+gaps.
+
+What is known of a feed lies with whom it is about:
+
+    Subscriber            what waits to be read, and how it ended
+    Feed                  who listens; who was told of an outage; whether somebody sees to its being carried
+    Succession            which connections carry it, or are about to; what each has brought; since when none does
+    Carrier               by which subscription ids a connection carries which feeds; what the exchange may know beyond
+    Feeds                 which feeds there are; which connection should carry them, and which should give them up
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from .._protocol.succession import Gap, Interrupted, Succession, UserDataEvent
+from ..api._values import Timestamp
+from ..api.events import Event
+from ..errors import SubscriberTooSlow
+
+if TYPE_CHECKING:
+    from .._protocol.signing import Key
+
+_LONGEST_RUN: Final = 256
+"""Events that a subscriber takes from its buffer before other tasks have their turn. It is more than one read of the
+wire brings, so whoever only reads keeps up with it. One a turn would make each cost five microseconds more; all at once
+would keep pongs waiting for as long as the user's code takes over them."""
+
+
+class Subscriber:
+    """The events of one account, in order: ``async for event in events``.
+
+    It ends, without an error, when the session is closed. Each step can be cancelled, and a cancelled one takes no
+    event.
+
+    Raises, while iterating:
+        SubscriberTooSlow: the buffer overflowed here; what came before was delivered.
+        Rejected: the exchange does not accept the subscription any more.
+    """
+
+    def __init__(self, buffer: int) -> None:
+        self.buffer: Final = buffer
+        self._incoming, self._outgoing = trio.open_memory_channel[UserDataEvent](buffer)
+        self._error: BaseException | None = None
+        self._run = 0
+
+    def __len__(self) -> int:
+        """How many events wait in the buffer."""
+        return self._outgoing.statistics().current_buffer_used
+
+    def __repr__(self) -> str:
+        return f"<Subscriber, {len(self)} of {self.buffer} events waiting>"
+
+    def __aiter__(self) -> Subscriber:
+        return self
+
+    async def __anext__(self) -> UserDataEvent:
+        try:
+            if self._run < _LONGEST_RUN:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                self._run += 1
+                try:
+                    return self._outgoing.receive_nowait()
+                except trio.WouldBlock:
+                    pass
+            self._run = 0
+            return await self._outgoing.receive()
+        except trio.EndOfChannel:
+            if self._error is not None:
+                raise self._error from None
+            raise StopAsyncIteration from None
+
+    def put_nowait(self, event: UserDataEvent) -> bool:
+        """Hand over an event, or end the subscription if there is no room. Whether there was room."""
+        try:
+            self._incoming.send_nowait(event)
+        except trio.WouldBlock:
+            self.end(SubscriberTooSlow(self.buffer))
+            return False
+        return True
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No more events; ``error`` is raised where they would have come."""
+        self._error = error
+        self._incoming.close()
+
+
+class Feed:
+    """One account's events.
+
+    Args:
+        key: the API key the account goes by.
+        in_unit: gives a time in milliseconds in the unit of the session.
+
+    Attributes:
+        key: the API key the account goes by.
+        carried_at: when a connection last began to bring it; 0 if none has.
+        failures: how many attempts in a row, since it was last carried for long, gave no subscription that lasted.
+        is_moving: whether somebody is seeing to it that the connection in use carries it.
+        outage_began: the local time, and the exchange's, when an outage began; None if there is none.
+    """
+
+    def __init__(self, key: Key, *, in_unit: Callable[[Timestamp], Timestamp] = int) -> None:
+        self.key: Final = key
+        self.carried_at: Timestamp = 0
+        self.failures = 0
+        self.is_moving = False
+        self.outage_began: tuple[float, Timestamp] | None = None
+        self._is_outage_told = False
+        self._subscribers: list[Subscriber] = []
+        self._missing: list[Subscriber] = []
+        self._succession: Final = Succession(self._hand_out, self._hand_out_gap, in_unit)
+
+    def __repr__(self) -> str:
+        return f"<Feed, {len(self._subscribers)} subscribers, carried by connections {self._succession.carriers}>"
+
+    # Above: who listens
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._subscribers)
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Listen from here on."""
+        if not self._subscribers:
+            self._succession.outage = None
+            self._missing = []
+        self._subscribers.append(subscriber)
+
+    def remove(self, subscriber: Subscriber) -> bool:
+        """Listen no more. Whether nobody is left who does."""
+        if subscriber in self._subscribers:
+            self._subscribers.remove(subscriber)
+        return not self._subscribers
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Nobody will hear any more, and each learns of the error, if there is one."""
+        for subscriber in self._subscribers:
+            subscriber.end(error)
+        self._subscribers.clear()
+
+    # Below: who carries. Connections go by their numbers, times are the exchange's, in milliseconds.
+
+    def is_carried_by(self, number: int) -> bool:
+        """Whether the connection brings this feed's events."""
+        return number in self._succession.carriers
+
+    @property
+    def is_carried(self) -> bool:
+        """Whether any connection brings this feed's events."""
+        return bool(self._succession.carriers)
+
+    def coming(self, number: int, now: Timestamp) -> None:
+        """See `Succession.coming`."""
+        self._succession.coming(number, now)
+
+    @property
+    def outage(self) -> Interrupted | None:
+        """See `Succession.outage`."""
+        return self._succession.outage
+
+    def tell_outage(self) -> None:
+        """Say once that nobody carries, to those who miss something by it."""
+        if self._succession.outage is not None and not self._is_outage_told:
+            self._is_outage_told = True
+            self._hand_out_loss(self._succession.outage, self._missing)
+
+    def carried(self, number: int, now: Timestamp, put_back: int = 0) -> None:
+        """See `Succession.carried`."""
+        self.carried_at = now
+        self.outage_began = None
+        self._is_outage_told = False
+        self._succession.carried(number, now, put_back)
+
+    def leaving(self, number: int, now: Timestamp) -> None:
+        """See `Succession.leaving`."""
+        self._succession.leaving(number, now)
+
+    def was_asked(self, number: int, end: Event) -> bool:
+        """See `Succession.was_asked`."""
+        return self._succession.was_asked(number, end)
+
+    def left(self, number: int, heard: Timestamp, now: Timestamp) -> None:
+        """See `Succession.left`."""
+        self._succession.left(number, heard, now)
+        self._note_outage()
+
+    def released(self, number: int, now: Timestamp) -> None:
+        """See `Succession.released`."""
+        self._succession.released(number, now)
+
+    def lost(self, number: int, heard: Timestamp, now: Timestamp, reason: str) -> None:
+        """See `Succession.lost`."""
+        self._succession.lost(number, heard, now, reason)
+        self._note_outage()
+
+    def publish(self, event: Event, number: int, now: Timestamp) -> None:
+        """Hand an event to every subscriber, each once and in order."""
+        self._succession.bring(event, number, now)
+
+    def _hand_out(self, event: UserDataEvent) -> None:
+        self._subscribers = [subscriber for subscriber in self._subscribers if subscriber.put_nowait(event)]
+
+    def explain(self, reason: str) -> None:
+        """See `Succession.explain`."""
+        self._succession.explain(reason)
+
+    def _note_outage(self) -> None:
+        # Who comes during an outage misses nothing by it.
+        if self._succession.outage is not None and not self._missing:
+            self._missing = list(self._subscribers)
+
+    def _hand_out_gap(self, gap: Gap) -> None:
+        self._hand_out_loss(gap, self._missing or self._subscribers)
+        self._missing = []
+
+    def _hand_out_loss(self, loss: Interrupted | Gap, hearers: list[Subscriber]) -> None:
+        full = [hearer for hearer in self._subscribers if hearer in hearers and not hearer.put_nowait(loss)]
+        self._subscribers = [hearer for hearer in self._subscribers if hearer not in full]

@@ -1,0 +1,310 @@
+"""What lives behind a session: its connections, one after the other. What they carry is seen to by `Feeds`.
+
+    Supervisor.run               owns the current connection; the swap is one assignment with no await around it
+    ├─ chores                    asking for the time, retiring connections, subscribing anew
+    ├─ connection A              reader, writer, heartbeat
+    └─ connection B              only while rotating
+
+**Rotation.** B is opened while A still works. Then the two are swapped, and A answers what it owes (G5). B is opened
+before A's lifetime is over, when the exchange announces its shutdown, or when the user asks. It is opened after A has
+ended only if that could not be foreseen.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import trio
+
+from .._net.tasks import protected
+from .._protocol.holds import Hold
+from .._protocol.rotation import LONGEST_BACKOFF, backoff, rotation_delay
+from .._text import said, shown_url
+from ..api.general import ExchangeInfo
+from ..endpoints import Address, Endpoint
+from ..errors import (
+    BintrioError,
+    ConnectionFailed,
+    HandshakeRejected,
+    InvalidRequest,
+    NotSent,
+    OutcomeUnknown,
+    ProtocolViolation,
+    Rejected,
+)
+from .connection import Connect, Connection, Ended
+from .feeds import Feeds
+from .in_flight import Lost
+from .shared import Shared
+from .throttle import CONNECT_COST, ticks
+
+logger: Final = logging.getLogger("bintrio")
+
+CLOCK_SAMPLES: Final = 3
+"""Questions for the time before the first call; the quickest answer tells most."""
+
+CLOCK_INTERVAL: Final = 600.0
+"""Seconds between later questions for the time: enough for clocks that drift apart by 100 ppm."""
+
+
+class Supervisor:
+    """Keeps a session connected.
+
+    Attributes:
+        last_failure: why the latest attempt to connect failed; None if none has.
+        changed: set, and replaced by a fresh one, when there is another connection, or none any more.
+        clock_is_doubted: set it to have the exchange's time measured anew.
+        feeds: the accounts that are listened to.
+        is_closed: whether the session is over.
+    """
+
+    def __init__(self, endpoint: Endpoint, shared: Shared, connect: Connect, nursery: trio.Nursery) -> None:
+        self.last_failure: Exception | None = None
+        self.changed = trio.Event()
+        self.clock_is_doubted = trio.Event()
+        self.is_closed = False
+        self._connections: set[Connection] = set()
+        self.feeds: Final = Feeds(self, self._connections, shared)
+        self._endpoint = endpoint
+        self._addresses = endpoint.addresses(time_unit=shared.settings.time_unit)
+        self._shared = shared
+        self._settings = shared.settings
+        self._connect = connect
+        self._nursery = nursery
+        self._supervision = trio.CancelScope()
+        self._chores: trio.Nursery
+        self._numbers = itertools.count(1)
+        self._current: Connection | None = None
+        self._is_logon_wanted = True
+        self._has_asked_for_limits = False
+        # How many attempts in a row gave no connection that lasted.
+        self._failures = 0
+
+    @property
+    def connection(self) -> Connection | None:
+        """The connection in use, or None between two."""
+        current = self._current
+        return current if current is not None and current.cause is None else None
+
+    async def live(self, method: str) -> Connection:
+        """The connection in use, once there is one. No checkpoint if there is."""
+        while True:
+            if self.is_closed:
+                raise NotSent(method, "the session was closed")
+            connection = self.connection
+            if connection is not None:
+                return connection
+            await self.changed.wait()
+
+    def log_on_or_off(self, *, is_wanted: bool) -> None:
+        """The user does by hand what `_make_ready` does: connections to come are to be like this one."""
+        self._is_logon_wanted = is_wanted
+        if not is_wanted and self._current is not None:
+            # Whatever comes of it: a signature of its own is never wrong, and a missing one may be.
+            self._current.is_logged_on = False
+
+    # Lifetimes
+
+    @trio.lowlevel.enable_ki_protection
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Connect, and stay connected until `close`. ``started()`` means that the first connection is ready.
+
+        Raises:
+            ConnectionFailed, Rejected, InvalidRequest: the first connection could not be had.
+        """
+        with self._supervision, self._watching_holds():
+            self._swap(await self._open_any())
+            async with trio.open_nursery() as self._chores:
+                self._chores.start_soon(protected, self._keep_time)
+                task_status.started()
+                try:
+                    while True:
+                        await self._replace_when_due()
+                finally:
+                    # By the session, or by a scope around it: nobody is to wait for a connection any more.
+                    self.close()
+
+    async def _replace_when_due(self) -> None:
+        old = self._current
+        assert old is not None
+        with trio.move_on_at(old.opened_at + rotation_delay(self._settings.lifetime, random.random())):
+            await old.is_due.wait()
+        is_fine = old.cause is None and not old.has_notice
+        has_lasted = is_fine or trio.current_time() - old.opened_at > LONGEST_BACKOFF
+        self._failures = 0 if has_lasted else self._failures + 1
+        self._swap(await self._open_sometime())
+        self._chores.start_soon(protected, old.retire)
+        self.feeds.see_to_all()
+
+    async def _open_sometime(self) -> Connection:
+        # One connection that is lost soon is bad luck, two in a row are a reason to wait.
+        is_patient = self._failures > 1
+        while True:
+            self._explain_outages()
+            if is_patient:
+                self.feeds.tell_outages()
+                await trio.sleep(backoff(self._failures - 1, random.random()))
+            try:
+                await self._shared.throttle.room_for(CONNECT_COST)
+                connection = await self._open_any()
+                await self.feeds.bring(connection)
+                if connection.cause is None:
+                    return connection
+                raise ConnectionFailed([(connection.address.host, connection.cause)])
+            except (ConnectionFailed, Rejected, InvalidRequest) as error:
+                is_patient = True
+                self.last_failure = error
+                self._failures += 1
+                logger.warning("no other connection yet: %s", error)
+
+    def _explain_outages(self) -> None:
+        """Have a gap say so if it is a ban that no connection can be had for."""
+        hold = self._shared.throttle.held(CONNECT_COST)
+        if hold is not None:
+            self.last_failure = self._shared.throttle.refusal("connect", hold)
+            logger.warning("no other connection yet: %s", said(self.last_failure))
+            self.feeds.explain(said(self.last_failure))
+            self.feeds.tell_outages()
+
+    async def _open_any(self) -> Connection:
+        """A connection that is ready, to the first address that gives one."""
+        attempts: list[tuple[str, Exception]] = []
+        for url, address in zip(self._endpoint.urls, self._addresses, strict=True):
+            try:
+                return await self._open(address)
+            except (Rejected, InvalidRequest):
+                raise  # every address would say the same
+            except trio.TooSlowError:
+                timeout = self._settings.connect_timeout
+                attempts.append((shown_url(url), TimeoutError(f"it was not ready within {timeout:g} s")))
+            except Exception as error:  # whatever `connect` raises is the user's to know
+                attempts.append((shown_url(url), error))
+        raise ConnectionFailed(attempts) from attempts[-1][1]
+
+    async def _open(self, address: Address) -> Connection:
+        ledger = self._shared.ledger
+        await self._room_to_connect()
+        charge = ledger.charge(CONNECT_COST, ticks())
+        connection = Connection(self._shared, address, next(self._numbers))
+        connection.lost_feed = self.feeds.restore
+        try:
+            with trio.fail_after(self._settings.connect_timeout):
+                await self._nursery.start(self._run, connection)
+        except HandshakeRejected as rejected:
+            hold = self._shared.throttle.take_rejection(f"connection {connection.number}", rejected)
+            if hold is not None:  # it is the caller's address that has to wait, wherever else it would go
+                raise self._shared.throttle.refusal("connect", hold) from rejected
+            raise
+        finally:
+            ledger.settle(charge, (), ticks())
+        return connection
+
+    async def _room_to_connect(self) -> None:
+        """Wait for the limits, but not for a hold that outlasts the time to connect."""
+        timeout = self._settings.connect_timeout
+        hold = self._shared.throttle.held(CONNECT_COST)
+        if hold is not None and hold.until > ticks() + timeout * 1000:
+            raise self._shared.throttle.refusal("connect", hold)
+        with trio.fail_after(timeout):
+            await self._shared.throttle.room_for(CONNECT_COST)
+
+    @contextmanager
+    def _watching_holds(self) -> Generator[None]:
+        """What waits to leave on any connection is taken back the moment that a hold is known (G8)."""
+        self._shared.ledger.watch(self._hold_back)
+        try:
+            yield
+        finally:
+            self._shared.ledger.unwatch(self._hold_back)
+
+    def _hold_back(self, hold: Hold) -> None:
+        for connection in list(self._connections):
+            connection.hold_back(hold)
+
+    @trio.lowlevel.enable_ki_protection
+    async def _run(self, connection: Connection, *, task_status: trio.TaskStatus[None]) -> None:
+        self._connections.add(connection)
+        try:
+            await connection.run(self._connect, self._make_ready, task_status=task_status)
+        finally:
+            self._connections.discard(connection)
+            self._signal()
+
+    async def _make_ready(self, connection: Connection) -> None:
+        for _ in range(1 if self._shared.clock.is_set else CLOCK_SAMPLES):
+            await connection.own.measure_clock()
+        # There may be none for orders, which is no reason to ask again on each connection.
+        knows_orders = self._has_asked_for_limits or self._knows("ORDERS")
+        if not (knows_orders and self._knows("REQUEST_WEIGHT")):
+            await self._learn_limits(connection)
+        if self._is_logon_wanted:
+            await connection.own.log_on()
+
+    def _knows(self, limit_type: str) -> bool:
+        return bool(self._shared.ledger.used(limit_type, ticks()))
+
+    async def _learn_limits(self, connection: Connection) -> None:
+        """Ask for the limits. They come with every exchangeInfo; the fewest symbols come with those that are halted."""
+        try:
+            info = await connection.own.ask(ExchangeInfo(symbol_status="HALT"))
+            limits = [limit for limit in info.rate_limits if not limit.missing_fields]
+        except (Rejected, OutcomeUnknown, ProtocolViolation) as error:
+            logger.warning("the limits are not known, and are learned from answers: %s", error)
+        else:
+            self._has_asked_for_limits = True
+            self._shared.ledger.record(limits, ticks())
+
+    def _swap(self, connection: Connection) -> None:
+        if self._current is not None:
+            self._current.stand_down()
+        self._current = connection
+        self.last_failure = None
+        self._shared.counters.connections += 1
+        logger.info("connection %d is in use", connection.number)
+        self._signal()
+
+    def _signal(self) -> None:
+        changed, self.changed = self.changed, trio.Event()
+        changed.set()
+
+    async def _keep_time(self) -> None:
+        while True:
+            with trio.move_on_after(CLOCK_INTERVAL):
+                await self.clock_is_doubted.wait()
+                self._shared.clock.forget()
+            self.clock_is_doubted = trio.Event()
+            with trio.move_on_after(self._settings.request_timeout), suppress(Lost, BintrioError):
+                connection = await self.live("time")
+                await connection.own.measure_clock()
+
+    def close(self) -> None:
+        """End everything. Connections take their leave in their own time."""
+        self.is_closed = True
+        self._signal()
+        self._supervision.cancel()
+        self.feeds.end()  # before their connections, since the end of the session is no loss
+        for connection in list(self._connections):
+            connection.end(Ended("the session was closed"))
+
+    async def gone(self) -> None:
+        """Wait until every connection has taken its leave."""
+        while self._connections:
+            await self.changed.wait()
+
+    def start_soon(self, chore: Callable[..., Awaitable[None]], *args: Any) -> trio.Event:
+        """Do something in the background. The event tells when it is done."""
+        done = trio.Event()
+
+        async def run() -> None:
+            try:
+                await chore(*args)
+            finally:
+                done.set()
+
+        self._chores.start_soon(protected, run)
+        return done

@@ -1,0 +1,186 @@
+"""What holds a session back: the ledger's budgets and holds, in the session's own time and words.
+
+A 429 or 418 counts wherever it comes in (G8): in the answer to a call, in one that nobody waits for or that has no id,
+on a connection that is retiring, closing or has ended, in one half of a call, and in the head of a refused handshake.
+All of them come through here into the ledger, which tells every session that shares it. Each takes back what waits to
+leave: see `Supervisor`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final, cast
+
+import msgspec
+import trio
+
+from .._protocol.budget import Cost
+from .._protocol.clock import Clock
+from .._protocol.envelope import Envelope
+from .._protocol.holds import Hold, Reading, Refusal, Wait, wait_by_answer, wait_by_header
+from .._protocol.rate_limits import Ledger
+from .._protocol.results import read_error, refused_halves
+from .._protocol.settings import Settings
+from ..errors import Banned, HandshakeRejected, NotSent, ProtocolViolation, RateLimited, Rejected
+
+logger: Final = logging.getLogger("bintrio")
+
+BANNED: Final = 418
+LIMITED: Final = frozenset({BANNED, 429})
+"""The statuses that hold back, whatever else the answer says."""
+
+CONNECT_COST: Final = Cost(weight=2, connections=1, purpose="own")
+"""What the exchange charges for a connection ("IP Limits")."""
+
+ANYTHING: Final = Cost(orders=1)
+"""Something that every hold concerns."""
+
+UNTIL_NEXT_SAMPLE: Final = 600.0
+"""Seconds between questions for the time: the error of the clock grows as long."""
+
+_NEWS: Final = 1_000
+"""Milliseconds by which a hold must outlast the one before it to be logged: many calls may be refused at once."""
+
+
+class Throttle:
+    """One session's view of its ledger, which other sessions may share.
+
+    Args:
+        ledger: keeps the budgets and holds, in local milliseconds.
+        clock: the exchange's time.
+        settings: of the session.
+    """
+
+    def __init__(self, ledger: Ledger, clock: Clock, settings: Settings) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._in_unit = settings.in_unit
+
+    async def room_for(self, cost: Cost) -> None:
+        """Wait until the budgets have room for a cost. No checkpoint if they have.
+
+        Raises:
+            InvalidRequest: they never will.
+        """
+        while (delay := self._ledger.delay(cost, ticks())) > 0:  # noqa: ASYNC110  # no event tells of room
+            await trio.sleep(delay)
+
+    def has_room_for(self, cost: Cost) -> bool:
+        """Whether a cost fits now."""
+        return self._ledger.delay(cost, ticks()) == 0
+
+    def align(self) -> None:
+        """Have the ledger's windows go by the clock, which was measured just now."""
+        local = trio.current_time()
+        error = math.ceil(self._clock.error_bound(local + UNTIL_NEXT_SAMPLE) * 1000)
+        now = ticks()
+        self._ledger.align(self._clock.now(local) - now, error, now)
+
+    # Holds
+
+    def held(self, cost: Cost) -> Hold | None:
+        """What holds back a cost now."""
+        return self._ledger.held(cost, ticks())
+
+    def take_answer(self, where: str, envelope: Envelope) -> None:
+        """Look for a 429 or 418 in an answer that is no plain success."""
+        found = [(refusal, wait_by_answer(refusal, self._reading())) for refusal in _refusals(envelope)]
+        is_said = any(wait.milliseconds is not None for _, wait in found)
+        for refusal, wait in found:
+            if wait.milliseconds is not None or wait.doubt or not is_said:  # a half may say what the whole does not
+                self._hold(where, refusal, wait)
+
+    def take_rejection(self, where: str, rejection: HandshakeRejected) -> Hold | None:
+        """Look for a 429 or 418 in a refused handshake: when its head is there, and again when its body is."""
+        if rejection.status not in LIMITED:
+            return None
+        refusal = _in_body(rejection)
+        wait = wait_by_header(rejection.headers, self._reading())
+        if wait.milliseconds is None and rejection.body:
+            wait = wait_by_answer(refusal, self._reading())
+        return self._hold(where, refusal, wait)
+
+    def refusal(self, method: str, hold: Hold) -> RateLimited:
+        """A hold as the error that users get."""
+        kind = Banned if hold.status == BANNED else RateLimited
+        until = self.retry_at(hold.until)
+        return kind(method, status=hold.status, code=hold.code, message=hold.message, retry_at=until)
+
+    def no_room(self, method: str, delay: float) -> NotSent:
+        """A call that was not sent, since the limits leave no room for it for so many seconds."""
+        now = ticks()
+        hold = self._ledger.held(ANYTHING, now)
+        said = f"the exchange's limits leave no room for it for another {delay:.3f} s"
+        if hold is not None and hold.until - now >= delay * 1000 - _NEWS:
+            said += f", since it refused another call: {hold.status} {hold.code} {hold.message:.200}"
+        return NotSent(method, said, retry_at=self.retry_at(now + math.ceil(delay * 1000)))
+
+    def date(self, error: RateLimited, cost: Cost) -> None:
+        """See that an error says when the session will go on."""
+        hold = self.held(cost)
+        if error.retry_at is None and hold is not None:
+            error.retry_at = self.retry_at(hold.until)
+
+    def retry_at(self, until: int) -> int:
+        """A local time in milliseconds as the exchange's, in the session's unit.
+
+        As long as that is not known, this machine's has to do.
+        """
+        clock = self._reading()
+        now = round(time.time() * 1000) if clock is None else clock.now
+        return self._in_unit(now + until - ticks())
+
+    def _hold(self, where: str, refusal: RateLimited, wait: Wait) -> Hold:
+        now = ticks() + 1  # rounded up, so that no hold ends early
+        before = self._ledger.held(ANYTHING, now)
+        hold = self._ledger.hold(Refusal(refusal.status, refusal.code, refusal.message, wait.milliseconds), now)
+        if before is None or hold.until > before.until + _NEWS:
+            seconds = (hold.until - now) / 1000
+            logger.warning("%s: %d %d %.200s: %s is held back for %.3f s", where, *hold[1:], hold.scope, seconds)
+            if wait.doubt:
+                logger.warning("%s: %s", where, wait.doubt)
+        return hold
+
+    def _reading(self) -> Reading | None:
+        if not self._clock.is_set:
+            return self._ledger.reading(ticks())
+        local = trio.current_time()
+        return Reading(self._clock.now(local), math.ceil(self._clock.error_bound(local) * 1000))
+
+
+def ticks() -> int:
+    """Local time in milliseconds, which the ledger goes by."""
+    return int(trio.current_time() * 1000)
+
+
+def _refusals(envelope: Envelope) -> Iterator[RateLimited]:
+    """What an answer says of limits: as a whole, where the status is enough, and in each half."""
+    error: Any = None
+    with suppress(ProtocolViolation):  # it has no status, and whoever waits for it is told so
+        error = read_error("", envelope)
+    if isinstance(error, RateLimited):
+        yield error
+    elif envelope.status in LIMITED:  # with a code that says that the outcome is unknown
+        yield RateLimited("", status=envelope.status, code=0, message=str(error))
+    if isinstance(error, Rejected):
+        yield from (half for half in refused_halves(error).values() if isinstance(half, RateLimited))
+
+
+def _in_body(rejection: HandshakeRejected) -> RateLimited:
+    """A refused handshake as a refusal, with the code, words and data of its body, if it has such."""
+    body: Any = None
+    with suppress(msgspec.DecodeError, RecursionError, ValueError):
+        body = msgspec.json.decode(rejection.body)
+    fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
+    code, message = fields.get("code"), fields.get("msg")
+    return RateLimited(
+        "",
+        status=rejection.status,
+        code=code if isinstance(code, int) else 0,
+        message=message if isinstance(message, str) else str(rejection),
+        data=fields.get("data"),
+    )

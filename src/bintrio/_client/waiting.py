@@ -1,0 +1,108 @@
+"""The calls that wait for their answers on one connection: how each is entered, taken back, and given up.
+
+Each step is synchronous, so a call is either in the table, with its frame queued or written and its charge with the
+ledger, or it is not, and its caller has been told.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .._net.wire import Wire
+from .._protocol.holds import Hold
+from .._protocol.ids import Ids
+from .._protocol.requests import RequestId
+from ..api._values import Timestamp
+from ..errors import InvalidRequest
+from .deadlines import Deadlines
+from .in_flight import Call, Lost, Owed
+from .shared import Shared
+from .throttle import ticks
+
+
+class HeldBack(Exception):
+    """The exchange refused another call with 429 or 418, in these words, so this one had to wait."""
+
+
+class Waiting:
+    """The calls in flight on one connection.
+
+    Attributes:
+        calls: those that wait, by the ids that they go by.
+        owed: those whose callers are gone, and whose answers may come yet.
+        deadlines: tells when they are overdue.
+        wire: what they leave by. It is there before the first of them.
+    """
+
+    wire: Wire
+
+    def __init__(self, shared: Shared) -> None:
+        self.calls: Final[dict[RequestId, Call]] = {}
+        self.owed: Final = Owed()
+        self.deadlines: Final = Deadlines()
+        self._ids = Ids(shared.ids)
+        self._shared = shared
+
+    def id_for(self, call: Call) -> RequestId:
+        """An id for a call that was not used before: the one that its user chose, if it may be.
+
+        Raises:
+            InvalidRequest: it is that of a call in flight.
+        """
+        if call.id is None:
+            return self._ids.own()
+        if call.id in self.calls:
+            raise InvalidRequest(f"{call.api.name}: id {call.id!r} is in flight already", field="id")
+        return self._ids.unused(call.id)
+
+    def enter(self, call: Call, local: float) -> None:
+        """Its frame was queued or written: charge it, and wait for its answer."""
+        if call.wire_id == call.id:
+            self._ids.note(call.wire_id)
+        call.arrived_before = self.wire.arrived
+        call.charge = self._shared.ledger.charge(call.cost, int(local * 1000))
+        call.answer = self._shared.take_channel()
+        self.calls[call.wire_id] = call
+        if call.deadline < self.deadlines.earliest:
+            self.deadlines.advance(call.deadline)
+
+    def forget(self, call: Call, heard: Timestamp) -> None:
+        """The caller of a call waits no more. The exchange was last heard at the time given, in milliseconds."""
+        # Its id may be another call's by now, if its user chose it and it never left.
+        if self.calls.get(call.wire_id) is not call:
+            call.take_unheard(heard)
+            return
+        del self.calls[call.wire_id]
+        if self.wire.withdraw(call.outgoing):
+            self._write_off(call, is_sent=False)
+            return
+        call.is_sent = True
+        self.owed.add(call)
+
+    def hold_back(self, hold: Hold) -> None:
+        """Take back what has not left and is held back from now on (G8). It waits for its turn again, as others do."""
+        for call in list(self.calls.values()):
+            if (hold.scope == "everything" or call.cost.orders) and self.wire.withdraw(call.outgoing):
+                del self.calls[call.wire_id]
+                self._write_off(call, is_sent=False)
+                call.answer[0].send_nowait(Lost(HeldBack(hold.message), is_sent=False))
+
+    def lose(self, cause: Exception) -> None:
+        """Tell each that the connection has ended, and whether bytes of it may have left (G7)."""
+        for call in self.calls.values():
+            # Taken back, since a wire that closes in good order writes what is queued: it may go out elsewhere.
+            is_sent = not self.wire.withdraw(call.outgoing)
+            call.is_sent |= is_sent
+            self._write_off(call, is_sent=is_sent)
+            self.owed.add(call)
+            call.answer[0].send_nowait(Lost(cause, is_sent=is_sent))
+        self.calls.clear()
+
+    def _write_off(self, call: Call, *, is_sent: bool) -> None:
+        ledger = self._shared.ledger
+        if is_sent:
+            ledger.settle(call.charge, (), ticks())
+        else:
+            ledger.cancel(call.charge)
+            if call.wire_id == call.id:
+                self._ids.give_back(call.wire_id)

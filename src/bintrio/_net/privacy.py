@@ -1,0 +1,45 @@
+"""Whether what goes over a stream can be read on the way (G9).
+
+Mostly the URL tells: `wss` is private, and so is an address of this machine. But a user's `connect` may open what it
+likes, so the stream itself is looked at as well. Over a plain socket the other end must be on this machine, whatever
+the URL says: `connect` has to speak TLS itself. Streams in memory and TLS are private whatever the URL says. Of any
+other stream only the URL is known.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import trio
+
+from ..endpoints import Address, is_loopback
+from .streams import TcpStream, TlsStream
+
+
+def is_private(address: Address, stream: trio.abc.Stream) -> bool:
+    """Whether nobody else can read what is sent to an address over a stream."""
+    sending: Any = stream
+    if isinstance(stream, trio.StapledStream):
+        sending = sending.send_stream  # what comes in is no secret
+    if isinstance(sending, TlsStream | trio.SSLStream) or _is_in_memory(sending):
+        return True
+    if isinstance(sending, TcpStream | trio.SocketStream):
+        return address.is_private and _ends_here(sending)
+    return address.is_private
+
+
+def _is_in_memory(stream: object) -> bool:
+    # Where it was not imported, nobody has made such a stream; importing it takes longer than all of bintrio.
+    testing: Any = sys.modules.get("trio.testing")
+    return testing is not None and isinstance(stream, testing.MemorySendStream)
+
+
+def _ends_here(stream: TcpStream | trio.SocketStream) -> bool:
+    """Whether the other end of a socket is on this machine."""
+    try:
+        peer: Any = stream.socket.getpeername()
+    except OSError:  # it is gone already
+        return False
+    # That of a Unix socket is a path, or empty.
+    return isinstance(peer, str | bytes) or is_loopback(str(peer[0]))

@@ -1,0 +1,94 @@
+"""Tasks that Ctrl-C does not hit, and whether this is one of trio at all.
+
+Trio raises `KeyboardInterrupt` in whatever code runs when the signal comes, unless that is protected. In a background
+task it would strike between two halves of a state change, and come out in a group; in a library's task it may be lost.
+In protected tasks it waits, and comes out of the main task, bare, at its next checkpoint.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, cast
+
+import trio
+
+from ..errors import InvalidRequest
+
+T = TypeVar("T")
+
+
+def check_trio(name: str) -> None:
+    """Raise `InvalidRequest` unless trio runs the caller: elsewhere trio fails with an error that names no reason."""
+    try:
+        trio.lowlevel.current_task()
+    except RuntimeError:
+        said = f"{name} runs under trio only: start the program with trio.run(main), not with asyncio.run(main())"
+        raise InvalidRequest(said) from None
+
+
+@trio.lowlevel.enable_ki_protection
+async def protected(function: Callable[..., Awaitable[object]], *args: object) -> None:
+    """Run an async function as a background task: ``nursery.start_soon(protected, function, *args)``."""
+    await function(*args)
+
+
+async def start(nursery: trio.Nursery, function: Callable[..., Awaitable[object]]) -> None:
+    """As `trio.Nursery.start`, for a task that may be the main one.
+
+    There, a Ctrl-C and an error of the function in the same moment would come out as a `trio.TrioInternalError`.
+    """
+    failure: Exception | None = None
+    is_over = trio.Event()
+
+    async def begin() -> None:
+        nonlocal failure
+        try:
+            await nursery.start(function)
+        except Exception as error:
+            failure = error
+        is_over.set()
+
+    nursery.start_soon(protected, begin)
+    await is_over.wait()
+    if failure is not None:
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame
+
+
+@trio.lowlevel.enable_ki_protection
+async def past_ctrl_c(function: Callable[..., Awaitable[T]], *args: object) -> T:
+    """The result of a foreign function that may start tasks of its own, as `trio.open_tcp_stream` does.
+
+    Those are not protected. If Ctrl-C hits one, it ends the function, and comes out in a group, in the background. So
+    it is raised again here, where it waits for the main task, and the function is begun anew.
+    """
+    while True:
+        try:
+            return await function(*args)
+        except BaseException as error:
+            if not _holds_ctrl_c(error):
+                raise
+            signal.raise_signal(signal.SIGINT)
+        await trio.lowlevel.checkpoint()  # a `Cancelled` that came in the same group comes again here
+
+
+def _holds_ctrl_c(error: BaseException) -> bool:
+    group: Any = error
+    is_group = isinstance(error, BaseExceptionGroup)
+    return any(map(_holds_ctrl_c, group.exceptions)) if is_group else isinstance(error, KeyboardInterrupt)
+
+
+def protecting(nursery: trio.Nursery) -> trio.Nursery:
+    """The nursery for a library that starts tasks of its own in it: they will be protected."""
+    return cast("trio.Nursery", _Protecting(nursery))
+
+
+class _Protecting:
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: object) -> None:
+        self._nursery.start_soon(protected, function, *args)

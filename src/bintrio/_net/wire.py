@@ -1,0 +1,491 @@
+"""One WebSocket, client side, over any stream: the only client file that names trio_websocket.
+
+**Two lanes share one byte stream.** The data lane is ours: text and binary messages are cut straight out of the
+receive buffer, and outgoing ones are framed by the caller and queued. The control lane is trio-websocket's: it is
+given a stream of its own (`ControlLane`), on which it finds the answer to the opening handshake, then pings, pongs
+and close frames, and nothing else. What it sends there joins the same queue (`Writer`). So it keeps the protocol's
+state, and never touches a message; its message queue cannot fill, so it can never stop answering pings.
+
+**One reader,** and it is whoever calls `Wire.receive`: a task between the two would cost each message a hop. Pings
+are seen only while somebody receives, so the caller must do nothing else. While the wire is being closed it reads by
+itself.
+
+**A stream may be anybody's,** a proxy's for instance, and raise what it likes: that ends this wire, and nothing else.
+
+**A message that takes long to come** keeps everything behind it waiting, pings included, for nothing can come within a
+frame. So the wire tells whoever asks that one is under way, and since when.
+
+**How a wire ends.** By the first of: a close frame from the server, a broken rule, the end of the stream, a failed
+read or write, or the `async with` being left. What was queued and not yet taken then never leaves, except in the last
+case: leaving in good order writes what is queued, then the close frame. A failed write does not stop reading at once,
+for answers to what was sent before may still be in flight: they get `close_timeout` seconds.
+
+**Left out:** waiting for the server to close TCP first after the closing handshake (a *should* of RFC 6455, 7.1.1,
+that is meant to spare servers the TIME_WAIT state), compression, and subprotocols; the exchange uses none.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final, cast
+
+import trio
+import trio_websocket
+
+from .._protocol.frames import RAW_LIMIT, CloseCode, FrameDecoder, Message, Opcode, encode_frame, mask_keys, parse_close
+from .._protocol.handshake import MAX_HEAD, hide, is_echo, is_http, odd_answer, read_body, rejection, secrets_of
+from .._text import said
+from ..errors import ProtocolViolation
+from .control_lane import ControlLane
+from .streams import close_at_once
+from .tasks import protected, protecting
+from .writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from ..errors import HandshakeRejected
+    from .writer import Outgoing
+
+_RECEIVE_SIZE: Final = 64 * 1024  # bytes; trio-websocket's own 4 KiB costs a system call for every few replies
+_MAX_UNANSWERED_PINGS: Final = 2**17  # some four full receives of the shortest pings
+_FIRST_CONTROL: Final = Opcode.CLOSE  # of the opcodes
+_PONG: Final = 0x80 | Opcode.PONG
+_CLOSE: Final = 0x80 | Opcode.CLOSE
+
+
+class WireClosed(Exception):
+    """The wire is over. The error that ended it is the cause; a rule broken by the server is a `ProtocolViolation`.
+
+    Attributes:
+        code: the code of the server's close frame, or of ours; None if it had none, or there was no close frame.
+        reason: how it ended, in words.
+    """
+
+    def __init__(self, code: int | None, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(reason if code is None else f"{code} {reason}".rstrip())
+
+
+def open_wire(
+    stream: trio.abc.Stream,
+    *,
+    host: str,
+    resource: str,
+    headers: Sequence[tuple[str, str]] = (),
+    max_message_size: int = 64 * 2**20,
+    max_backlog: int = 2**20,
+    close_timeout: float = 2.0,
+    pong_written: Callable[[], object] | None = None,
+    arriving: Callable[[], object] | None = None,
+    rejected: Callable[[HandshakeRejected], object] | None = None,
+    late: Callable[[list[Message]], object] | None = None,
+) -> AbstractAsyncContextManager[Wire]:
+    """Open a WebSocket on a connected stream, which it then owns.
+
+    Entering returns once the opening handshake is done; how long that may take is the caller's affair. Leaving
+    closes the WebSocket within `close_timeout` seconds, whatever the server does; if cancelled, at once and without
+    a closing handshake. The stream is closed in every case. An exception of the body comes out as it is.
+
+    Args:
+        stream: connected, TLS included.
+        host: for the Host header, with the port unless it is the default one.
+        resource: path and query.
+        headers: further headers of the handshake request.
+        max_message_size: bytes of payload that a message may have; a longer one ends the wire with 1009.
+        max_backlog: bytes waiting to be written from which on `Wire.room` waits.
+        close_timeout: seconds that closing may take.
+        pong_written: called each time that a pong has been written. Must not raise.
+        arriving: called each time that bytes came of a message that took more than one read. Must not raise.
+        rejected: called with what will be raised, once the head of a refusal is there and before its body is read,
+            which may take as long as `close_timeout`: a 429 counts at once. Must not raise.
+        late: called with the messages that come while the WebSocket is being closed, when nobody receives any more.
+            Must not raise.
+
+    Raises:
+        HandshakeRejected: the server answered with another status than 101.
+        WireClosed: the handshake failed in another way.
+    """
+    wire = Wire(
+        stream,
+        max_message_size=max_message_size,
+        max_backlog=max_backlog,
+        close_timeout=close_timeout,
+        arriving=arriving,
+        late=late,
+    )
+    return wire.run(host, resource, headers, pong_written, rejected)
+
+
+class Wire:
+    """One WebSocket. Made by `open_wire`."""
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        *,
+        max_message_size: int,
+        max_backlog: int,
+        close_timeout: float,
+        arriving: Callable[[], object] | None,
+        late: Callable[[list[Message]], object] | None = None,
+    ) -> None:
+        self._stream = stream
+        self._max_backlog = max_backlog
+        self._close_timeout = close_timeout
+        self._late = late
+        self._decoder = FrameDecoder(masked=False, max_message_size=max_message_size)
+        self._mask_keys = mask_keys()
+        self._ready: list[Message] = []  # came along with the answer to the handshake
+        self._arriving = arriving
+        self.arriving_since: float | None = None
+        """When the message began to come of which more is to come; None if there is none."""
+        self.arrived = 0.0
+        """Seconds, in all, for which messages were under way that took more than one read, up to the latest bytes."""
+        self._last_arrival = 0.0  # when these came
+        self._writer = Writer(stream, self._writing_failed)
+        self._control = ControlLane(self._writer.put_control)
+        self._unanswered_pings = 0
+        # The end
+        self._end: tuple[int | None, str, BaseException | None] | None = None  # code, reason, cause
+        self._is_reading = True  # False once nothing more will be received
+        self._owes_close = False  # our close frame can and must still leave
+        self._close_frame: tuple[int, str] = (CloseCode.NORMAL, "")
+        self._server_closed = False  # it has sent a close frame, which trio-websocket answers
+        self._handshake_over = trio.Event()
+        self._closing = trio.Event()
+        self._close_written = trio.Event()
+
+    def __repr__(self) -> str:
+        state = "open" if self._end is None else f"closed ({self._end[1]})"
+        return f"<Wire {state}, {self.backlog} bytes waiting>"
+
+    @asynccontextmanager
+    async def run(
+        self,
+        host: str,
+        resource: str,
+        headers: Sequence[tuple[str, str]],
+        pong_written: Callable[[], object] | None,
+        rejected: Callable[[HandshakeRejected], object] | None,
+    ) -> AsyncGenerator[Wire]:
+        """The wire's life: see `open_wire`."""
+        failure: BaseException | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(protected, self._write, pong_written)
+                nursery.start_soon(protected, self._run_control_lane, host, resource, headers)
+                try:
+                    await self._shake_hands(secrets_of(resource, headers), rejected)
+                    yield self
+                except BaseException as error:  # raised again below, outside the nursery, which would wrap it
+                    failure = error
+                try:
+                    await self._close()
+                except trio.Cancelled as cancelled:
+                    failure = failure or cancelled
+                # From here on only our own cancellation may be seen: else the nursery would let one out that
+                # belongs to a scope around us, in place of the body's own exception.
+                nursery.cancel_scope.shield = True
+                nursery.cancel_scope.cancel()
+        finally:
+            await close_at_once(self._stream)
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback holds this frame
+
+    # Sending
+
+    @trio.lowlevel.enable_ki_protection
+    def send_nowait(self, payload: bytes, opcode: Opcode = Opcode.TEXT, *, at_once: bool = False) -> Outgoing:
+        """Queue one message as one frame. Never waits: call `room` first.
+
+        Args:
+            payload: the message.
+            opcode: TEXT or BINARY.
+            at_once: write it here and now if nothing else waits and the stream can: the frame is then taken on
+                return. Sooner by a turn of the scheduler, but what others send in the same turn needs a system call of
+                its own.
+
+        Raises:
+            WireClosed: nothing was queued. A write that fails here does not raise; it ends the wire as one that fails
+                in the writer, since bytes of the frame may have left.
+        """
+        if self._end is not None:
+            raise self._closed()
+        frame = encode_frame(opcode, payload, next(self._mask_keys))
+        return self._writer.put(frame, at_once=at_once)
+
+    def withdraw(self, outgoing: Outgoing) -> bool:
+        """Take a frame back. True: no byte of it leaves. False: the writer has it already."""
+        return self._writer.withdraw(outgoing)
+
+    @property
+    def backlog(self) -> int:
+        """Bytes waiting to be written: queued, or taken and not yet written."""
+        return self._writer.backlog
+
+    @property
+    def is_full(self) -> bool:
+        """Whether `room` would wait."""
+        return self._writer.backlog >= self._max_backlog
+
+    async def room(self) -> None:
+        """Wait while `max_backlog` bytes or more are waiting to be written, until some leave or `release` is called.
+
+        Not a checkpoint when there is room: it then returns at once, and the `send_nowait` that follows cannot be
+        overtaken.
+
+        Raises:
+            WireClosed: there will be none.
+        """
+        if self.is_full and self._end is None:
+            await self._writer.progress()
+        if self._end is not None:
+            raise self._closed()
+
+    def release(self) -> None:
+        """Let whoever waits for room go on, although there may be none."""
+        self._writer.release()
+
+    async def _write(self, pong_written: Callable[[], object] | None) -> None:
+        await self._writer.run(lambda control: self._note_written(control, pong_written))
+        await trio.sleep(self._close_timeout)
+        await close_at_once(self._stream)
+
+    def _writing_failed(self, error: Exception) -> None:
+        self._owes_close = False
+        self._finish(None, f"writing failed: {said(error)}", error)
+
+    def _note_written(self, control: list[bytes], pong_written: Callable[[], object] | None) -> None:
+        for frame in control:
+            if frame[0] == _PONG:
+                self._unanswered_pings -= 1
+                if pong_written is not None:
+                    pong_written()
+            elif frame[0] == _CLOSE:
+                self._close_written.set()
+
+    # Receiving
+
+    async def receive(self) -> list[Message]:
+        """At least one message: all that one read of the stream brought. For one task, which does nothing else.
+
+        Raises:
+            WireClosed: the wire is over, and everything before its end has been returned.
+        """
+        while True:
+            if self._ready:
+                ready, self._ready = self._ready, []
+                return ready
+            if not self._is_reading:
+                raise self._closed()
+            data = await self._read()
+            self._ready = self._cut(data)
+            if data and (self.arriving_since is not None or not self._decoder.is_between_messages):
+                self._follow_arrival()
+            if self._unanswered_pings:
+                await self._answer_pings()  # before the caller can answer what came after them
+
+    def _follow_arrival(self) -> None:
+        """Note how a message comes that takes more than one read, and so no time of those that do not."""
+        now = trio.current_time()
+        self.arrived = self.arrival_time
+        self._last_arrival = now
+        if self._decoder.is_between_messages:
+            self.arriving_since = None
+        elif self._ready or self.arriving_since is None:
+            self.arriving_since = now
+        if self._arriving is not None:
+            self._arriving()
+
+    @property
+    def arrival_time(self) -> float:
+        """The same as `arrived`, up to now."""
+        if self.arriving_since is None:
+            return self.arrived
+        return self.arrived + trio.current_time() - self._last_arrival
+
+    async def _answer_pings(self) -> None:
+        """Let trio-websocket queue its pongs, which takes it a few ticks."""
+        while self._owes_close and not self._control.is_idle:
+            await trio.lowlevel.checkpoint()
+
+    async def _read(self) -> bytes:
+        """Bytes from the stream; none once it has ended."""
+        try:
+            data = bytes(await self._stream.receive_some(_RECEIVE_SIZE))
+        except Exception as error:
+            self._lose(f"reading failed: {said(error)}", error)
+            return b""
+        if not data:
+            self._lose(f"the server ended the stream {self._place()}", None)
+        return data
+
+    def _place(self) -> str:
+        if not self._handshake_over.is_set():
+            return "during the opening handshake"
+        if self._decoder.is_between_messages:
+            return "without a close frame"
+        since = self.arriving_since
+        age = 0 if since is None else round(trio.current_time() - since)
+        return "in the middle of a message" + (f", {age} s after it began" if age else "")
+
+    def _cut(self, data: bytes) -> list[Message]:
+        """Data messages out of received bytes; what else is there goes to the control lane."""
+        everything = self._decoder.feed(data)
+        messages = [message for message in everything if message.opcode < _FIRST_CONTROL]
+        if len(messages) < len(everything):
+            for message in everything:
+                if message.opcode >= _FIRST_CONTROL:
+                    self._pass_on(message)
+        if self._decoder.violation is not None:
+            self._break_off(*self._decoder.violation)
+        return messages
+
+    def _pass_on(self, frame: Message) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            code, reason = parse_close(frame.payload)
+            self._is_reading = False
+            self._server_closed = True
+            self._finish(code, reason or "closed by the server", None)
+        elif self._closing.is_set():
+            return  # nothing may follow our close frame
+        elif frame.opcode is Opcode.PING:
+            self._unanswered_pings += 1
+            if self._unanswered_pings > _MAX_UNANSWERED_PINGS:
+                self._break_off(CloseCode.POLICY_VIOLATION, "more pings than pongs can be written", b"")
+                return
+        self._control.feed(encode_frame(frame.opcode, frame.payload))
+
+    # Opening
+
+    async def _run_control_lane(self, host: str, resource: str, headers: Sequence[tuple[str, str]]) -> None:
+        """Everything that trio-websocket does, and whatever it raises."""
+        try:
+            async with trio.open_nursery() as nursery:
+                websocket = await trio_websocket.wrap_client_stream(
+                    protecting(nursery),
+                    cast("trio.SocketStream", self._control),  # any stream will do, says its documentation
+                    host,
+                    resource,
+                    extra_headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in headers],
+                )
+                self._owes_close = True
+                self._handshake_over.set()
+                await self._closing.wait()
+                await self._say_goodbye(websocket)
+        except ExceptionGroup as failed:  # by the nursery, whatever it was
+            error = failed.exceptions[0]
+            self._lose(f"trio-websocket failed: {said(error)}", error)
+            self._handshake_over.set()
+            await close_at_once(self._stream)  # wakes whoever reads
+
+    async def _shake_hands(
+        self, secrets: Sequence[bytes], rejected: Callable[[HandshakeRejected], object] | None
+    ) -> None:
+        head, rest = await self._read_head()
+        if head[9:12] != b"101":
+            refusal = rejection(head, secrets)
+            if rejected is not None:
+                rejected(refusal)
+            refusal.body = hide(secrets, await self._read_body(refusal, rest))
+            raise refusal
+        self._control.feed(head)
+        await self._handshake_over.wait()
+        if self._end is not None:
+            raise self._handshake_failure(head)
+        self._ready = self._cut(rest)
+        await self._answer_pings()
+
+    async def _read_head(self) -> tuple[bytes, bytes]:
+        """The answer to the handshake up to its blank line, and what came after it."""
+        received = b""
+        while (end := received.find(b"\r\n\r\n")) < 0:
+            if len(received) > MAX_HEAD or not is_http(received):
+                raise self._handshake_failure(received)
+            data = await self._read()
+            if not data:
+                raise self._closed()
+            received += data
+        return received[: end + 4], received[end + 4 :]
+
+    def _handshake_failure(self, received: bytes) -> WireClosed:
+        violation = ProtocolViolation(odd_answer(received), raw=b"" if is_echo(received) else received[:RAW_LIMIT])
+        if self._end is not None:
+            violation.__cause__ = self._end[2]
+        self._end = None, str(violation), violation
+        self._is_reading = False
+        return self._closed()
+
+    async def _read_body(self, refusal: HandshakeRejected, received: bytes) -> bytes:
+        """The body of a refusal, of which some came with its head; as much of it as comes in time."""
+        body, is_whole = read_body(refusal, received)
+        with trio.move_on_after(self._close_timeout):
+            while not is_whole and (data := await self._read()):
+                received += data
+                body, is_whole = read_body(refusal, received)
+        return body
+
+    # Closing
+
+    def _closed(self) -> WireClosed:
+        assert self._end is not None
+        code, reason, cause = self._end
+        closed = WireClosed(code, reason)
+        closed.__cause__ = cause
+        return closed
+
+    def _finish(self, code: int | None, reason: str, cause: BaseException | None) -> None:
+        """From here on everything raises, for the first reason given; what is queued never leaves."""
+        if self._end is None:
+            self._end = code, reason, cause
+        self._writer.withdraw_all()
+
+    def _lose(self, reason: str, error: Exception | None) -> None:
+        self._is_reading = False
+        self._owes_close = False
+        self._finish(None, reason, error)
+
+    def _break_off(self, code: CloseCode, reason: str, raw: bytes) -> None:
+        """The server broke a rule: tell it which by the code of our close frame."""
+        self._is_reading = False
+        self._close_frame = code, reason
+        self._finish(code, reason, ProtocolViolation(reason, raw=raw))
+
+    async def _say_goodbye(self, websocket: trio_websocket.WebSocketConnection) -> None:
+        while self._writer.backlog:
+            await self._writer.progress()
+        await self._answer_pings()  # trio-websocket fails if it finds a ping once it has sent its close frame
+        await websocket.aclose(*self._close_frame)
+
+    async def _close(self) -> None:
+        """The closing handshake, as far as there is still one to be had, and the end of the stream."""
+        self._hand_out_late(self._ready)
+        with trio.move_on_after(self._close_timeout):
+            if self._owes_close:
+                await self._close_politely()
+            with suppress(Exception):
+                await self._stream.aclose()
+
+    async def _close_politely(self) -> None:
+        self.release()
+        self._end = self._end or (CloseCode.NORMAL, "closed by this side", None)
+        if not self._server_closed:
+            self._closing.set()
+        while self._is_reading:
+            self._hand_out_late(self._cut(await self._read()))
+        if self._owes_close:
+            await self._close_written.wait()
+        if self._close_frame[0] != CloseCode.NORMAL:
+            # Closing a socket with unread bytes resets it, and the server might never see our close frame.
+            while await self._read():
+                pass
+
+    def _hand_out_late(self, messages: list[Message]) -> None:
+        if self._late is not None and messages:
+            self._late(messages)

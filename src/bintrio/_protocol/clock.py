@@ -1,0 +1,173 @@
+"""Exchange time from local monotonic time.
+
+A sample is one question for the time: when it left, what the exchange said, when the answer was here. The exchange read
+its clock somewhere in between, so the offset between the two clocks lies in an interval as wide as the round trip. The
+clock keeps one such interval. It widens with age, since the clocks drift apart, and every new sample is intersected
+with it. So a quick sample narrows it, a slow one changes nothing, and once an old one has widened enough a fresh one
+wins even if it was slower. If the two do not meet, a clock was set or this machine slept, and only the fresh sample
+counts.
+
+**The middle of the interval is the estimate.** That suits the exchange's rule (``timestamp < serverTime + 1000 ms``
+and ``serverTime - timestamp <= recvWindow``): with one sample, and d1 and d2 the delays there and back, the estimate is
+off by ``(d1 - d2) / 2``, so a timestamp taken at sending is ``d1 - (d1 - d2) / 2``, half a round trip, old on arrival.
+However lopsided the path, a timestamp is behind the exchange by that much and never ahead of it. It is rounded down.
+
+**It may step back.** The exchange compares each timestamp with its own clock and with nothing else. After a correction
+the new estimate is the better one, and holding the clock still until it is caught up would send timestamps that are
+ahead, which is what -1021 is about. Whoever needs order within a process has the local clock.
+
+Left out: estimating the drift. At ten minutes between samples it is worth less than 60 ms, and a wrong one hurts more.
+
+Units: local times are float seconds, exchange times integer milliseconds or microseconds since the Unix epoch. The
+state is kept in integer microseconds.
+
+Source: "Timing security" of the exchange's WebSocket API document.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from ..endpoints import TimeUnit
+
+DRIFT: Final = 100
+"""Microseconds per second (ppm) by which two clocks may part: crystals keep within 50, and each end has one."""
+
+_NO_BOUND: Final = 10**18
+"""Microseconds; more than any two clocks differ by."""
+
+RECENT: Final = 8
+"""How many of the latest samples are looked back at."""
+
+_NOT_SET: Final = "the exchange's time is not known before a sample is recorded"
+
+_MICROSECONDS: Final[dict[TimeUnit, int]] = {"ms": 1000, "us": 1}
+
+
+_LAST: Final = 253_402_300_799_999_999
+"""Microseconds: the end of the year 9999."""
+
+
+def can_be_right(server_time: int, unit: TimeUnit) -> bool:
+    """Whether an exchange's time may be one. An hour's error cannot be told, a time before 1970 can."""
+    return 0 < server_time * _MICROSECONDS[unit] <= _LAST
+
+
+class _Interval(NamedTuple):
+    """Where the offset lies, in microseconds, at the local time ``at``, in seconds."""
+
+    low: int
+    high: int
+    at: float
+
+    def aged(self, to: float) -> _Interval:
+        slack = math.ceil(max(0.0, to - self.at) * DRIFT)
+        return _Interval(self.low - slack, self.high + slack, max(to, self.at))
+
+    @property
+    def middle(self) -> int:
+        return (self.low + self.high) // 2
+
+
+class Clock:
+    """The exchange's time. It knows nothing until the first sample is recorded.
+
+    Attributes:
+        round_trip: seconds between question and answer of the latest sample; NaN before the first.
+    """
+
+    def __init__(self) -> None:
+        self.round_trip = math.nan
+        self._round_trips: deque[float] = deque(maxlen=RECENT)
+        # By each of the latest samples: what the time was thought to be before it, and how wrong that may have been.
+        self._corrected: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self._known: _Interval | None = None
+        # The middle of what is known: every call asks for the time, and few samples change it.
+        self._offset = 0
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a sample to go by."""
+        return self._known is not None
+
+    @property
+    def offset(self) -> int:
+        """Exchange time minus local time, in microseconds.
+
+        Raises:
+            RuntimeError: no sample was recorded yet. So for every question about the time.
+        """
+        return self._interval().middle
+
+    def record(self, sent_at: float, server_time: int, received_at: float, *, unit: TimeUnit = "ms") -> None:
+        """Learn from one question for the time.
+
+        Args:
+            sent_at: local time before the question left.
+            server_time: the exchange's answer.
+            received_at: local time after the answer came.
+            unit: the unit of ``server_time``. The exchange cuts off what is finer.
+        """
+        scale = _MICROSECONDS[unit]
+        earliest = server_time * scale
+        fresh = _Interval(
+            earliest - math.ceil(received_at * 1e6), earliest + scale - math.floor(sent_at * 1e6), sent_at
+        ).aged(received_at)
+        self.round_trip = received_at - sent_at
+        self._round_trips.append(self.round_trip)
+        if self._known is not None:
+            self._corrected.append((self.now(received_at), self.error_bound(received_at)))
+        self._known = fresh if self._known is None else _meet(self._known, fresh)
+        self._offset = self._known.middle
+
+    def forget(self) -> None:
+        """Trust the estimate no longer, and let the next sample stand alone: for -1021."""
+        if self._known is not None:
+            middle = self._known.middle
+            self._known = _Interval(middle - _NO_BOUND, middle + _NO_BOUND, self._known.at)
+
+    def now(self, local: float) -> int:
+        """The exchange's time in milliseconds at a local time, rounded down."""
+        return self.now_us(local) // 1000
+
+    def now_us(self, local: float) -> int:
+        """The exchange's time in microseconds at a local time."""
+        if self._known is None:
+            raise RuntimeError(_NOT_SET)
+        return math.floor(local * 1e6) + self._offset
+
+    def error_bound(self, local: float) -> float:
+        """By how many seconds `now_us` may be wrong at a local time."""
+        aged = self._interval().aged(local)
+        # One microsecond each for halving the interval and for rounding the local time.
+        return ((aged.high - aged.low) / 2 + 2) / 1e6
+
+    def error_of(self, time: int, local: float) -> float:
+        """By how many seconds an earlier estimate of the time, in milliseconds, may have been wrong."""
+        before = (error for corrected_at, error in self._corrected if corrected_at >= time)
+        return max(self.error_bound(local), *before, 0.0)
+
+    @property
+    def least_round_trip(self) -> float:
+        """Seconds: the quickest of the latest samples; 0 before the first."""
+        return min(self._round_trips, default=0.0)
+
+    def __repr__(self) -> str:
+        if self._known is None:
+            return "<Clock, not set>"
+        return f"<Clock, offset {self.offset} us, round trip {self.round_trip * 1000:.3f} ms>"
+
+    def _interval(self) -> _Interval:
+        if self._known is None:
+            raise RuntimeError(_NOT_SET)
+        return self._known
+
+
+def _meet(known: _Interval, fresh: _Interval) -> _Interval:
+    at = max(known.at, fresh.at)
+    known, fresh = known.aged(at), fresh.aged(at)
+    low, high = max(known.low, fresh.low), min(known.high, fresh.high)
+    return _Interval(low, high, at) if low <= high else fresh

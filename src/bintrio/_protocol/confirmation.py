@@ -1,0 +1,262 @@
+"""What became of a trading call: which questions tell. No waiting, no I/O; `evidence` says what counts.
+
+`inquire` is a generator. It yields a `Question`, is sent a `Reply`, and returns what became of the call; who drives it
+asks and waits (`Session.confirm`).
+
+* **An order that was placed** is asked for by its client order id. order.status does not say which of several orders
+  under one id it shows, and shows none if the order was amended under another id since. So if it does not show the
+  order of the call, allOrders is asked as well.
+* **An order that was to be canceled, amended or replaced** is told by the state that it is in. A name alone is not
+  enough: an order that was closed before the call left may have had the same.
+Source: "Cancel order", "Cancel and replace order" and "Order Amend Keep Priority" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from ..api._base import Request
+from ..api._values import OPEN_STATES
+from ..api.account import AllOrders, OpenOrdersStatus, Order, OrderStatus
+from ..api.trading import (
+    OpenOrdersCancelAll,
+    OrderAmendKeepPriority,
+    OrderCancel,
+    OrderCancelReplace,
+    OrderListCancel,
+    OrderPlace,
+    SorOrderPlace,
+)
+from .confirmation_of_lists import list_canceled, list_placed
+from .evidence import ASK_AGAIN, LEGS, PAGE, Inquiry, Leg, Question, Sent, Undecided, found, is_placed, leg_of
+
+MOST_PAGES: Final = 10
+"""How often allOrders is asked on."""
+
+
+class HalfReplaced(msgspec.Struct, frozen=True, kw_only=True):
+    """What `Session.confirm` gives for an order.cancelReplace of which one half was done, and the other was not.
+
+    Attributes:
+        old_order: the order that was to be canceled, as it stands; None if it is not known any more.
+        new_order: the order that was placed; None if it was not, and never will be.
+    """
+
+    old_order: Order | None
+    new_order: Order | None
+
+    @property
+    def is_canceled(self) -> bool:
+        """Whether the cancel is the half that was done: the old order is canceled, and there is no new one."""
+        return self.new_order is None
+
+
+def inquire(sent: Sent) -> Inquiry[Any]:
+    """What became of a call.
+
+    Raises:
+        Undecided: neither can be shown.
+    """
+    return RULES[type(sent.request)](sent)
+
+
+# One order that was placed
+
+
+def _single(sent: Sent) -> Inquiry[Order | None]:
+    return _placed(sent, leg_of(sent.request))
+
+
+def _placed(sent: Sent, leg: Leg) -> Inquiry[Order | None]:
+    """The order that the call placed; None if it placed none."""
+    order: Order | None
+    not_before = 0
+    name = leg.client_order_id if sent.told is None else None
+    question = OrderStatus(symbol=sent.request.symbol, order_id=sent.told, orig_client_order_id=name)
+    while not sent.is_refused:
+        order, asked_at = yield Question(question, not_before)
+        if order is not None and (yield from is_placed(sent, leg, order)):
+            return order
+        if sent.told is not None:  # the exchange has said that it is there
+            not_before = asked_at + ASK_AGAIN
+        elif asked_at < sent.settled_at:
+            not_before = sent.settled_at
+        else:
+            return (yield from _placed_beside(sent, leg, order))
+    return None
+
+
+def _placed_beside(sent: Sent, leg: Leg, other: Order | None) -> Inquiry[Order | None]:
+    """The order that the call placed, if another one is shown under its client order id, or none."""
+    is_older = other is not None and not sent.is_later(other, "time")
+    last = other.order_id if other is not None and is_older else None
+    ours: list[Order] = []
+    for order in (yield from _orders_from(sent, last)):
+        # One that was reduced may have been given another id.
+        may_be_named = order.client_order_id == leg.client_order_id or leg.is_reduced(order)
+        if may_be_named and (yield from is_placed(sent, leg, order)):
+            ours.append(order)
+    if len(ours) > 1:
+        raise Undecided(f"{len(ours)} orders go by {leg.client_order_id!r}, and each may be its")
+    return ours[0] if ours else None
+
+
+def _orders_from(sent: Sent, last: int | None) -> Inquiry[list[Order]]:
+    """The orders of the symbol after an order id, up to the end of the call; without an id, those that changed since
+    the call left.
+    """
+    symbol = sent.request.symbol
+    if last is None:
+        since = None if sent.earliest is None else sent.earliest * sent.units
+        question = AllOrders(symbol=symbol, start_time=since, limit=PAGE)
+    else:
+        question = AllOrders(symbol=symbol, order_id=last + 1, limit=PAGE)
+    orders: list[Order] = []
+    for _ in range(MOST_PAGES):
+        page: tuple[Order, ...] = (yield Question(question, is_vital=False)).result or ()
+        orders += page
+        if len(page) < PAGE or any(map(sent.is_too_late, page)):
+            return orders
+        question = AllOrders(symbol=symbol, order_id=max(order.order_id for order in page) + 1, limit=PAGE)
+    raise Undecided(f"there are more than {MOST_PAGES * PAGE:,} orders to look through")
+
+
+# One order that was to be changed
+
+
+def _canceled(sent: Sent) -> Inquiry[Order | None]:
+    return _ended(sent, sent.request.order_id, sent.request.orig_client_order_id)
+
+
+def _ended(sent: Sent, number: int | None, name: str | None) -> Inquiry[Order | None]:
+    """The order that was to be canceled, as it stands once the call is over; None if there is none."""
+    order: Order | None
+    not_before, is_by_number = 0, number is not None
+    question = OrderStatus(
+        symbol=sent.request.symbol, order_id=number, orig_client_order_id=None if is_by_number else name
+    )
+    while True:
+        order, asked_at = yield Question(question, not_before)
+        if order is not None and _is_ended(sent, order, is_by_number=is_by_number):
+            return order
+        if asked_at >= sent.settled_at:
+            return order if order is None or is_by_number else (yield from _latest_namesake(sent, order))
+        not_before = sent.settled_at
+
+
+def _is_ended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
+    """Whether nothing can come of a cancel any more. By name it may yet hit another order, unless this one was it."""
+    if is_by_number:
+        return order.status not in OPEN_STATES
+    return order.status == "CANCELED" and sent.is_later(order, "update_time")
+
+
+def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
+    """The order that the call was about: perhaps not the one that is shown, if that was closed before the call left, or
+    has come to its name since. By an amend, an order can take any name that is free.
+    """
+    if order.status in OPEN_STATES and not sent.is_later(order, "update_time"):
+        return order
+    question = Question(OpenOrdersStatus(symbol=order.symbol), is_vital=False)
+    open_orders: tuple[Order, ...] = (yield question).result or ()
+    changed = yield from _orders_from(sent, None)
+    namesakes = [
+        other
+        for other in (*changed, *open_orders)
+        if other.client_order_id == order.client_order_id and not sent.is_too_late(other)
+    ]
+
+    def likelihood(each: Order) -> tuple[bool, bool, int]:
+        is_hit = each.status == "CANCELED" and sent.is_later(each, "update_time")
+        return is_hit, each.status in OPEN_STATES, each.update_time
+
+    return max((order, *namesakes), key=likelihood)
+
+
+def _amended(sent: Sent) -> Inquiry[Order | None]:
+    """The order as it stands once it was amended, is closed, or can no longer be amended; None if there is none."""
+    request: OrderAmendKeepPriority = sent.request
+    number, not_before = request.order_id, 0
+    names = (
+        (None,) if number is not None else dict.fromkeys((request.new_client_order_id, request.orig_client_order_id))
+    )
+    while True:
+        known: list[Order] = []
+        asked_at = 0
+        for name in names:
+            question = OrderStatus(symbol=request.symbol, order_id=number, orig_client_order_id=name)
+            order: Order | None
+            order, asked_at = yield Question(question, not_before)
+            if order is not None and _is_amended(sent, order, is_by_number=number is not None):
+                return order
+            known += [order] if order else []
+        if asked_at >= sent.settled_at:
+            return (yield from _amended_if_any(sent, known)) if number is None else next(iter(known), None)
+        not_before = sent.settled_at
+
+
+def _amended_if_any(sent: Sent, known: list[Order]) -> Inquiry[Order | None]:
+    """The order that the call was about, of those that go by its new name and its old one: that has changed since."""
+    order: Order | None = None
+    for each in known:
+        order = yield from _latest_namesake(sent, each)
+        if sent.is_later(order, "update_time"):
+            return order
+    return order
+
+
+def _is_amended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
+    """Whether an order was amended, or cannot be amended any more."""
+    request: OrderAmendKeepPriority = sent.request
+    if sent.is_id_fresh and order.client_order_id == request.new_client_order_id:
+        return True
+    is_over = order.status not in OPEN_STATES or found(order, "orig_qty") == request.new_qty
+    return is_over and (is_by_number or sent.is_later(order, "update_time"))
+
+
+def _replaced(sent: Sent) -> Inquiry[Order | HalfReplaced | None]:
+    """The new order; `HalfReplaced` if only one half was done; None if none was."""
+    request: OrderCancelReplace = sent.request
+    number, name = request.cancel_order_id, request.cancel_orig_client_order_id
+    if sent.is_refused:
+        return None
+    new = yield from _single(sent)
+    if new is not None and number is None and name == request.new_client_order_id:
+        old = yield from _namesake_before(sent, name, new)
+    else:
+        old = yield from _ended(sent, number, name)
+    is_canceled = old is not None and old.status == "CANCELED" and sent.is_later(old, "update_time")
+    if new is not None and is_canceled:
+        return new
+    return HalfReplaced(old_order=old, new_order=new) if new is not None or is_canceled else None
+
+
+def _namesake_before(sent: Sent, name: str | None, new: Order) -> Inquiry[Order | None]:
+    """The order that was to be canceled, whose name the new one has taken, if it changed since the call left."""
+    orders = yield from _orders_from(sent, None)
+    old = [order for order in orders if order.client_order_id == name and order.order_id < new.order_id]
+    return max(old, key=lambda order: order.order_id, default=None)
+
+
+def _all_canceled(sent: Sent) -> Inquiry[tuple[Order, ...]]:
+    """The orders that are open once the call is over. That none is open before says nothing: it may have been so, and
+    the call may yet cancel what is placed meanwhile.
+    """
+    left: tuple[Order, ...] = (yield Question(OpenOrdersStatus(symbol=sent.request.symbol), sent.settled_at)).result
+    return left
+
+
+RULES: Final[dict[type[Request[Any]], Callable[[Sent], Inquiry[Any]]]] = {
+    OrderPlace: _single,
+    SorOrderPlace: _single,
+    OrderCancel: _canceled,
+    OrderCancelReplace: _replaced,
+    OrderAmendKeepPriority: _amended,
+    OpenOrdersCancelAll: _all_canceled,
+    OrderListCancel: list_canceled,
+    **dict.fromkeys(LEGS, list_placed),
+}
+"""How to find out what became of each request that changes something."""

@@ -1,0 +1,90 @@
+"""What became of an order list: it is asked for by its own client order id, and known by those of its orders.
+
+Source: "Place new Order list", "Cancel Order list" and "Query Order list" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from ..api._orders import OrderList
+from ..api.account import AllOrderLists, OrderListStatus, OrderStatus
+from ..api.trading import OrderListCancel
+from .evidence import ASK_AGAIN, LEGS, PAGE, Inquiry, Question, Sent, Undecided, is_placed
+
+
+def list_placed(sent: Sent) -> Inquiry[OrderList | None]:
+    """The order list that the call placed; None if it placed none."""
+    shown: OrderList | None
+    name, not_before = sent.request.list_client_order_id, 0
+    while not sent.is_refused:
+        shown, asked_at = yield Question(_list_status(sent.told, name), not_before)
+        if shown is not None and (yield from _is_list_placed(sent, shown)):
+            return shown
+        if sent.told is not None:
+            not_before = asked_at + ASK_AGAIN
+        elif asked_at < sent.settled_at:
+            not_before = sent.settled_at
+        else:
+            return None if shown is None else (yield from _list_placed_beside(sent))
+    return None
+
+
+def _list_status(number: int | None, name: str | None) -> OrderListStatus:
+    # By the number alone if there is one: with both, the name goes first.
+    return OrderListStatus(order_list_id=number, orig_client_order_id=name if number is None else None)
+
+
+def _is_list_placed(sent: Sent, shown: OrderList) -> Inquiry[bool]:
+    """Whether an order list is the one that the call placed: by the names of its orders, or one of the orders."""
+    if shown.order_list_id == sent.told:
+        return True
+    legs = {leg.client_order_id: leg for leg in LEGS[type(sent.request)](sent.request)}
+    named = [order for order in shown.orders if order.client_order_id in legs]
+    if shown.symbol != sent.request.symbol or not named or not sent.is_later(shown, "transaction_time"):
+        return False
+    if sent.is_id_fresh:
+        return True
+    question, order = Question(OrderStatus(symbol=shown.symbol, order_id=named[0].order_id)), None
+    while order is None:  # the list names it, so it is there
+        order, asked_at = yield question
+        question = question._replace(not_before=asked_at + ASK_AGAIN)
+    return (yield from is_placed(sent, legs[named[0].client_order_id], order))
+
+
+def _list_placed_beside(sent: Sent) -> Inquiry[OrderList | None]:
+    """The order list that the call placed, if another one is shown under its name."""
+    name = sent.request.list_client_order_id
+    ours: list[OrderList] = []
+    for shown in (yield from _lists_since(sent, name)):
+        if (yield from _is_list_placed(sent, shown)):
+            ours.append(shown)
+    if len(ours) > 1:
+        raise Undecided(f"{len(ours)} order lists go by {name!r}, and each may be its")
+    return ours[0] if ours else None
+
+
+def _lists_since(sent: Sent, name: str | None) -> Inquiry[list[OrderList]]:
+    """The order lists of a name that changed since the call left."""
+    since = None if sent.earliest is None else sent.earliest * sent.units
+    question = Question(AllOrderLists(start_time=since, limit=PAGE), is_vital=False)
+    lists: tuple[OrderList, ...] = (yield question).result or ()
+    return [each for each in lists if each.list_client_order_id == name]
+
+
+def list_canceled(sent: Sent) -> Inquiry[OrderList | None]:
+    """The order list that was to be canceled, as it stands once the call is over; None if there is none."""
+    request: OrderListCancel = sent.request
+    number, name = request.order_list_id, request.list_client_order_id
+    shown: OrderList | None
+    not_before = 0
+    while True:
+        shown, asked_at = yield Question(_list_status(number, name), not_before)
+        is_over = shown is not None and shown.list_order_status != "EXECUTING"
+        if is_over and (number is not None or sent.is_later(shown, "transaction_time")):
+            return shown
+        if asked_at >= sent.settled_at:
+            break
+        not_before = sent.settled_at
+    if shown is None or number is not None or not is_over:
+        return shown
+    # It was closed before the call left: a later one may have its name.
+    return max((shown, *(yield from _lists_since(sent, name))), key=lambda each: each.order_list_id)

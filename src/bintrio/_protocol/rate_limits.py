@@ -1,0 +1,433 @@
+"""Rate limits: may a call go out now, and if not, when.
+
+**Everything comes from the exchange.** Limits are learned from exchangeInfo and from the counts in each answer. What
+was never mentioned does not limit; a type or interval that is not known here is shown, and does not limit either. A
+limit that cannot be right, such as 0, is logged and ignored.
+
+**Every time here is local**: milliseconds of this machine's monotonic clock, so nothing here ever steps back. Only the
+windows go by the exchange's clock: full minutes, days from 00:00 UTC. `align` says how that stands to ours. Our
+estimate may be wrong by a little, and nobody can see from here in which window a call arrives that leaves close to a
+turn. Hence the margin, as wide as the error of the estimate: windows turn here that much later than by the estimate,
+and what is settled within a margin of the exchange's turn counts in both windows. When the estimate changes, the
+windows move with it, and what was used stays used until the next turn.
+
+**What is used up** in a window is never less than the truth, as far as our own calls go. It is
+
+    known        what the exchange reported, and what was settled since
+    + open       charged, not yet answered; it may arrive in this window or, if charged in the last one, in this one
+
+An answer *settles* a charge. With a count c that refers to this window, the truth lies between c and c plus whatever
+was settled since the call was charged: the rest was answered before it left, so the exchange had counted it before c.
+That is why answers may come in any order: a stale c is low, but the sum on top of it is high. Without a count, the
+charge itself moves from open to known. A count also tells of others on the same address or account. If c is more than
+we can account for, it is them; from then on only calls charged later may lower what is known: earlier ones may not know
+of them.
+
+Lowering matters. A trading call weighs its weight when it fails and 0 when it succeeds, and an order that fills is
+counted no longer. So calls are charged in full and the count puts it right.
+
+A charge counts in its window and the next, then is forgotten: the exchange gives up on a call after 10 s, the length of
+the shortest window it publishes. A charge that is not settled for a minute is settled without a count; otherwise a lost
+answer would weigh twice on a whole day, once as open and once in every count. A call that was never sent is cancelled,
+as if never charged. What was settled before a limit was known counts as well: `_history` tells how much, to the minute.
+
+**The reserve.** The session's own life comes before its user's calls, so a part of each weight window is kept for what
+it needs itself (connecting, the time, logging on, subscribing): 29, or 7 for each session that shares the ledger, and
+half of a small limit at most, less what was used of it. It lapses for the last twentieth of the window, so it costs no
+use. A second part, 50 or a tenth, is kept for calls that cancel: no other call ever takes it. No limit keeps the
+session from connecting: what it needs itself is not held back by a limit that it could never keep, or whose window is
+longer than five minutes.
+
+**After 429 and 418** nothing goes out before the time they name: see `holds`. Whoever has something waiting is told at
+once (`watch`), since a hold concerns all sessions that share a ledger.
+
+**The common case is short**, as every call passes here three times. What is charged and what is settled is summed up
+once for each kind of cost (`Tally`), not for each limit; a budget remembers by how much it differs from that: what the
+exchange reported, and what counts no longer. So a count that tells nothing new changes nothing. No window turns and
+nothing expires before `_due_at`. And no budget is looked at to see whether a cost fits while there is `_room` for it:
+what the fullest had when it was looked at last, less all that came on top since. That use went down, or the reserve has
+lapsed, is seen only when the room seems gone.
+
+What was left out: fairness. Who waits asks again when its delay is over; whoever keeps the queue decides who is first.
+Asking again as soon as something is settled is allowed, and often finds room earlier.
+
+Source: "Rate limits" of the exchange's WebSocket API document.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from .budget import (
+    FOREVER,
+    ITEMS,
+    OWN_RESERVE,
+    RESERVE_PER_SESSION,
+    Alignment,
+    Budget,
+    Charge,
+    Cost,
+    Parts,
+    Tally,
+    is_plausible,
+)
+from .holds import Hold, Holds, Reading, Refusal, Scope, scope_of
+
+if TYPE_CHECKING:
+    from ..api._values import RateLimit
+
+logger: Final = logging.getLogger("bintrio")
+
+MARGIN: Final = 250
+"""Milliseconds: the least margin. An estimate of the exchange's time is good for half a round trip, so this does for
+half a second of it. Only a call that found its window full ever waits for it."""
+
+LONGEST_FLIGHT: Final = 60_000
+"""Milliseconds after which a call has certainly been counted, if ever: the exchange gives up after ten seconds
+("General API Information"), and the rest is for the way there."""
+
+UNSTATED_BACK_OFF: Final = 60_000
+"""Milliseconds to hold everything after a 429 that does not say until when, and nothing known tells why."""
+
+_UNKNOWN: Final = -FOREVER
+_DAY: Final = 86_400_000
+_MINUTE: Final = 60_000
+_MOST_TOLD: Final = 100
+"""Limits that cannot be right, and of which that was logged: a server that makes up many fills no log."""
+
+_TYPE_OF: Final[dict[Scope, str]] = {"everything": "REQUEST_WEIGHT", "orders": "ORDERS"}
+"""Which type of limit is to blame for a 429 of that scope."""
+
+
+class Ledger(Protocol):
+    """Who keeps the budgets and the holds.
+
+    Every ``now`` is local time, `trio.current_time` in integer milliseconds, so a ledger belongs to one `trio.run`.
+    """
+
+    def delay(self, cost: Cost, now: int) -> float:
+        """Seconds until the cost fits, or until it is worth asking again; 0 if it may be charged now.
+
+        Raises:
+            InvalidRequest: the cost is more than a whole limit, so that it never fits. Not for the purpose "own".
+        """
+        ...
+
+    def charge(self, cost: Cost, now: int) -> Charge:
+        """Count a cost from now on, whether or not it fits."""
+        ...
+
+    def settle(self, charge: Charge, counts: Iterable[RateLimit], now: int) -> None:
+        """The call was answered, with these counts, or its outcome is unknown and there are none."""
+        ...
+
+    def cancel(self, charge: Charge) -> None:
+        """The call was never sent."""
+        ...
+
+    def record(self, counts: Iterable[RateLimit], now: int) -> None:
+        """Learn limits, and counts that came with no call that was charged. They only ever raise what is known."""
+        ...
+
+    def align(self, offset: int, error: int, now: int) -> None:
+        """Learn the exchange's time: local time plus an offset, and by how many milliseconds that may be wrong."""
+        ...
+
+    def reading(self, now: int) -> Reading | None:
+        """The exchange's time, as `align` told it last; None if it has not."""
+        ...
+
+    def hold(self, refusal: Refusal, now: int) -> Hold:
+        """429 or 418: hold back everything, or all that costs orders (-1015), and tell whoever watches.
+
+        If the exchange gave no time: until the window turns that is used up. Settle the charge first.
+        """
+        ...
+
+    def held(self, cost: Cost, now: int) -> Hold | None:
+        """What holds back that cost, and until when."""
+        ...
+
+    def watch(self, told: Callable[[Hold], object]) -> None:
+        """Have each hold told at once, by a call that returns when nothing that it concerns waits to leave any more.
+
+        If the call fails, that is logged, and the others are told all the same.
+        """
+        ...
+
+    def unwatch(self, told: Callable[[Hold], object]) -> None:
+        """Tell no more."""
+        ...
+
+    def used(self, limit_type: str, now: int) -> Sequence[tuple[RateLimit, int]]:
+        """The limits of one type, and what is used up of each."""
+        ...
+
+
+class LocalLedger:
+    """The `Ledger` of one process.
+
+    Args:
+        margin: milliseconds by which the estimate of the exchange's time may be wrong at least, either way.
+        reserve: request weight that is kept for what sessions need themselves; 0 for no reserve, also none for cancels.
+    """
+
+    def __init__(self, margin: int = MARGIN, *, reserve: int = OWN_RESERVE) -> None:
+        self._least_margin = margin
+        self._reserve = reserve
+        self._alignment = Alignment(0, margin)
+        self._is_aligned = False
+        self._budgets: dict[tuple[str, str, int], Budget] = {}
+        # One for each item of a cost.
+        self._tallies: Final = (Tally(), Tally(), Tally())
+        # Of the weight of what sessions need themselves.
+        self._own: Final = Tally()
+        # There are few different costs.
+        self._shares: dict[Cost, _Share] = {}
+        # In the order of charging.
+        self._open: dict[Charge, None] = {}
+        self._order = 0
+        self._holds: Final = Holds()
+        self._watchers: list[Callable[[Hold], object]] = []
+        self._told: set[tuple[str, str, int, int]] = set()
+        # What had been settled in all at some times of the last day, at most one a minute.
+        self._history: deque[tuple[int, tuple[int, int, int]]] = deque()
+        self._now = _UNKNOWN
+        # No window turns before this, and no open charge has been out for too long.
+        self._due_at = _UNKNOWN
+        # To settle a charge concerns its tallies only, if it was charged from this time on, and is settled before that.
+        self._began_at = _UNKNOWN
+        self._spills_from = FOREVER
+        # At least so much of each kind may be charged before any budget is full.
+        self._room = _UNKNOWN
+
+    def delay(self, cost: Cost, now: int) -> float:
+        """See `Ledger.delay`."""
+        if now > self._now:
+            self._advance(now)
+        share = self._shares.get(cost) or self._add_share(cost)
+        return 0 if share.most <= self._room else self._look(cost)
+
+    def charge(self, cost: Cost, now: int) -> Charge:
+        """See `Ledger.charge`."""
+        if now > self._now:
+            self._advance(now)
+        share = self._shares.get(cost) or self._add_share(cost)
+        for tally, part in share.parts:
+            tally.charged += part
+        self._room -= share.most
+        self._order += 1
+        charge = Charge(cost, self._now, self._order, share.parts, self._settled())
+        self._open[charge] = None
+        return charge
+
+    def settle(self, charge: Charge, counts: Iterable[RateLimit], now: int) -> None:
+        """See `Ledger.settle`. A charge that is settled or cancelled already only brings its counts."""
+        if now > self._now:
+            self._advance(now)
+        if charge not in self._open:
+            self.record(counts, now)
+            return
+        self._close(charge)
+        for limit in counts:
+            budget = self._budgets.get((limit.rate_limit_type, limit.interval, limit.interval_num))
+            if budget is None or budget.limit.limit != limit.limit:
+                budget = self._learn(limit)
+            if budget is not None and limit.count is not None:
+                more = limit.count - budget.tally.settled - budget.known_beyond
+                if more and charge.at >= budget.began_at and limit.count >= 0:
+                    self._room -= budget.correct(more, charge, self._order)
+
+    def cancel(self, charge: Charge) -> None:
+        """See `Ledger.cancel`. To cancel what was settled or cancelled changes nothing."""
+        if charge in self._open:
+            del self._open[charge]
+            for tally, part in charge.parts:
+                tally.charged -= part
+            for budget in self._budgets.values():
+                budget.close(budget.part(charge.cost), charge.at)
+
+    def record(self, counts: Iterable[RateLimit], now: int) -> None:
+        """See `Ledger.record`."""
+        self._advance(now)
+        self._room = _UNKNOWN
+        for limit in counts:
+            budget = self._learn(limit)
+            if budget is not None and limit.count is not None:
+                budget.raise_to(limit.count, self._order)
+
+    def align(self, offset: int, error: int, now: int) -> None:
+        """See `Ledger.align`."""
+        self._advance(now)
+        self._alignment = Alignment(offset, max(error, self._least_margin))
+        self._is_aligned = True
+        for budget in self._budgets.values():
+            budget.align(self._alignment, self._open, self._now)
+        self._note_windows()
+        self._due_at = self._now
+
+    def reading(self, now: int) -> Reading | None:
+        """See `Ledger.reading`."""
+        offset, margin = self._alignment
+        return Reading(now + offset, margin) if self._is_aligned else None
+
+    def hold(self, refusal: Refusal, now: int) -> Hold:
+        """See `Ledger.hold`."""
+        self._advance(now)
+        self._room = _UNKNOWN
+        status, code, message, wait = refusal
+        until = self._turn_of_what_is_full(scope_of(code)) if wait is None else self._now + max(wait, 0)
+        hold = Hold(until, status, code, message)
+        self._holds.add(hold)
+        for told in list(self._watchers):
+            try:
+                told(hold)
+            except Exception:  # it is nobody else's: the others have to be told
+                logger.exception("a hold was told to %r, which failed", told)
+        return hold
+
+    def held(self, cost: Cost, now: int) -> Hold | None:
+        """See `Ledger.held`."""
+        return self._holds.of(now, orders=cost.orders > 0)
+
+    def watch(self, told: Callable[[Hold], object]) -> None:
+        """See `Ledger.watch`."""
+        self._watchers.append(told)
+        self._room = _UNKNOWN  # there is one more to keep a reserve for
+
+    def unwatch(self, told: Callable[[Hold], object]) -> None:
+        """See `Ledger.unwatch`."""
+        with suppress(ValueError):
+            self._watchers.remove(told)
+
+    def used(self, limit_type: str, now: int) -> list[tuple[RateLimit, int]]:
+        """See `Ledger.used`."""
+        self._advance(now)
+        return [(b.limit, b.used) for b in self._budgets.values() if b.limit.rate_limit_type == limit_type]
+
+    @property
+    def _own_reserve(self) -> int:
+        return max(self._reserve, RESERVE_PER_SESSION * len(self._watchers)) if self._reserve else 0
+
+    def _settled(self) -> tuple[int, int, int]:
+        weight, orders, connections = self._tallies
+        return weight.settled, orders.settled, connections.settled
+
+    def _look(self, cost: Cost) -> float:
+        """The delay, by a look at each budget, and the room there is."""
+        now, own_reserve, budgets = self._now, self._own_reserve, self._budgets.values()
+        rooms = (budget.room(own_reserve, now) for budget in budgets)
+        self._room = _UNKNOWN if self._holds.of(now, orders=True) else min(rooms, default=FOREVER)
+        hold = self.held(cost, now)
+        free_at = max([budget.free_at(cost, own_reserve, now) for budget in budgets], default=0)
+        return (max(now, free_at, hold.until if hold is not None else 0) - now) / 1000
+
+    def _advance(self, now: int) -> None:
+        if now > self._now:
+            self._now = now
+            if now >= self._due_at:
+                self._catch_up()
+
+    def _catch_up(self) -> None:
+        self._note_history()
+        for budget in self._budgets.values():
+            budget.turn(self._open, self._now)
+        self._note_windows()
+        while self._open and self._now - (oldest := next(iter(self._open))).at >= LONGEST_FLIGHT:
+            self._close(oldest)
+        # Whatever is charged later is due later than the oldest, or than what would be charged now.
+        oldest_at = next(iter(self._open)).at if self._open else self._now
+        self._due_at = min([oldest_at + LONGEST_FLIGHT, *(budget.turns_at for budget in self._budgets.values())])
+
+    def _note_history(self) -> None:
+        history = self._history
+        if not history or self._now - history[-1][0] >= _MINUTE:
+            history.append((self._now, self._settled()))
+            while len(history) > 1 and history[1][0] <= self._now - _DAY:
+                history.popleft()
+
+    def _settled_before(self, time: int) -> tuple[int, int, int]:
+        """What had been settled in all at that time, or a little earlier."""
+        return next((settled for at, settled in reversed(self._history) if at <= time), (0, 0, 0))
+
+    def _note_windows(self) -> None:
+        budgets = self._budgets.values()
+        self._began_at = max((budget.began_at for budget in budgets), default=_UNKNOWN)
+        self._spills_from = min((budget.spills_from for budget in budgets), default=FOREVER)
+        self._room = _UNKNOWN
+
+    def _add_share(self, cost: Cost) -> _Share:
+        tallies = (*self._tallies, self._own)
+        amounts = (*cost[:3], cost.weight if cost.purpose == "own" else 0)
+        parts = tuple((tally, part) for tally, part in zip(tallies, amounts, strict=True) if part)
+        share = self._shares[cost] = _Share(max(cost[:3]), parts)
+        return share
+
+    def _close(self, charge: Charge) -> None:
+        del self._open[charge]
+        for tally, part in charge.parts:
+            tally.settled += part
+        if charge.at < self._began_at or self._now >= self._spills_from:
+            for budget in self._budgets.values():
+                budget.settle(budget.part(charge.cost), charge.at, self._now)
+
+    def _learn(self, limit: RateLimit) -> Budget | None:
+        """The budget of a limit, as it is now; None if it cannot be right, and was none before."""
+        budget = self._budgets.get((limit.rate_limit_type, limit.interval, limit.interval_num))
+        if not is_plausible(limit):
+            self._tell(limit)
+        elif budget is None:
+            return self._add_budget(limit)
+        elif budget.limit.limit != limit.limit:
+            budget.limit = _bare(limit)
+            self._room = _UNKNOWN
+        return budget
+
+    def _tell(self, limit: RateLimit) -> None:
+        known = (limit.rate_limit_type, limit.interval, limit.interval_num, limit.limit)
+        if known not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(known)
+            logger.warning("a limit that cannot be right is ignored: %r", limit)
+
+    def _add_budget(self, limit: RateLimit) -> Budget:
+        """Count what is in flight, and what was settled since the window began."""
+        item = ITEMS.get(limit.rate_limit_type)
+        budget = Budget(
+            _bare(limit),
+            Tally() if item is None else self._tallies[item],
+            self._alignment,
+            own=self._own,
+            settled_before=self._settled_before,
+            charges=self._open,
+            now=self._now,
+        )
+        self._budgets[limit.rate_limit_type, limit.interval, limit.interval_num] = budget
+        self._due_at = min(self._due_at, budget.turns_at)
+        self._note_windows()
+        return budget
+
+    def _turn_of_what_is_full(self, scope: Scope) -> int:
+        budgets = [b for b in self._budgets.values() if b.limit.rate_limit_type == _TYPE_OF[scope]]
+        return max([budget.turns_at for budget in budgets if budget.is_full], default=self._now + UNSTATED_BACK_OFF)
+
+
+class _Share(msgspec.Struct):
+    """A cost, made ready.
+
+    Attributes:
+        most: no limit counts more of it than that.
+        parts: what it adds to which tallies.
+    """
+
+    most: int
+    parts: Parts
+
+
+def _bare(limit: RateLimit) -> RateLimit:
+    return msgspec.structs.replace(limit, count=None)

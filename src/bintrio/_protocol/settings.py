@@ -1,0 +1,98 @@
+"""The durations and sizes of a session, and what is checked before anything is opened."""
+
+from __future__ import annotations
+
+import math
+import ssl
+from typing import Any, Final, get_args
+
+import msgspec
+
+from .._text import shown
+from ..endpoints import Address, TimeUnit
+from ..errors import InvalidRequest
+from .signing import Key
+
+UNITS_PER_MILLISECOND: Final[dict[TimeUnit, int]] = {"ms": 1, "us": 1000}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The durations, in seconds, and sizes, in bytes, of a session. `open_session` says what each means."""
+
+    request_timeout: float
+    connect_timeout: float
+    close_timeout: float
+    pong_window: float
+    lifetime: float
+    drain_timeout: float
+    max_message_size: int
+    time_unit: TimeUnit
+
+    def in_unit(self, milliseconds: int) -> int:
+        """A time or duration in the unit of the session, in which users and the exchange have it."""
+        return milliseconds * UNITS_PER_MILLISECOND[self.time_unit]
+
+
+_LONGEST: Final = 10**12  # seconds
+
+
+def checked_settings(*, max_message_size: Any, time_unit: Any, **durations: Any) -> Settings:
+    """Settings of values that can be right.
+
+    Raises:
+        InvalidRequest: a duration is no positive number, or infinite although it is no lifetime; the size is no
+            positive int; the unit is not known.
+    """
+    for name, value in durations.items():
+        check_duration(name, value)
+    check_positive_int("max_message_size", max_message_size)
+    if not isinstance(time_unit, str) or time_unit not in get_args(TimeUnit):
+        raise InvalidRequest(f"time_unit must be 'ms' or 'us', not {shown(time_unit)}", field="time_unit")
+    unit: Any = time_unit
+    return Settings(max_message_size=max_message_size, time_unit=unit, **durations)
+
+
+def check_duration(name: str, value: Any) -> None:
+    """Raise `InvalidRequest` unless the value is a positive number, and finite if it is no lifetime."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise InvalidRequest(f"{name} must be a positive number of seconds, not {shown(value)}", field=name)
+    # An int may be too long for a float.
+    if value > _LONGEST and not (name == "lifetime" and value == math.inf):
+        raise InvalidRequest(f"{name} must be finite", field=name)
+
+
+def check_positive_int(name: str, value: Any) -> None:
+    """Raise `InvalidRequest` unless the value is a positive int."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**63:
+        raise InvalidRequest(f"{name} must be a positive int, not {shown(value)}", field=name)
+
+
+def check_bool(name: str, value: Any) -> None:
+    """Raise `InvalidRequest` unless the value is a bool, or None."""
+    if value is not None and not isinstance(value, bool):
+        raise InvalidRequest(f"{name} must be a bool, not {shown(value)}", field=name)
+
+
+def check_options(*, ssl_context: Any, connect: Any, ledger: Any) -> None:
+    """Raise `InvalidRequest` unless each is None, or can be what it is for."""
+    if ssl_context is not None and not isinstance(ssl_context, ssl.SSLContext):
+        raise InvalidRequest(f"ssl_context must be an ssl.SSLContext, not {shown(ssl_context)}", field="ssl_context")
+    if connect is not None and not callable(connect):
+        raise InvalidRequest(f"connect must be an async function, not {shown(connect)}", field="connect")
+    if ledger is not None and not callable(getattr(ledger, "charge", None)):
+        raise InvalidRequest(f"ledger must be a Ledger, not {shown(ledger)}", field="ledger")
+
+
+def check_key(key: Any) -> None:
+    """Raise `InvalidRequest` unless the key is one, or None."""
+    if key is not None and not isinstance(key, Key):
+        kind = type(key).__name__
+        raise InvalidRequest(f"key must be an Ed25519Key, HmacKey or RsaKey, not {kind}", field="key")
+
+
+def check_privacy(address: Address, key: Key | None, *, is_private: bool) -> None:
+    """Raise `InvalidRequest` if a key, or the password in a URL, would travel where others can read (G9)."""
+    secret = "a key" if key is not None else "a password"
+    if not is_private and (key is not None or address.authorization is not None):
+        said = f"{secret} must not travel over plain ws:// to {address.host}: use wss://, or a loopback address"
+        raise InvalidRequest(said, field="endpoint")

@@ -1,0 +1,374 @@
+"""One account's events over several connections, one after the other: each once, in order, and every loss told.
+
+A connection *carries* the events of an account from the exchange's answer to its subscription on. Three things are
+taken for true of the exchange:
+
+* **Order.** Within a connection, events come in the order in which they happened.
+* **Lag.** An event comes at most `LONGEST_LAG` later than it happened. One connection may be later than another.
+* **Ends.** A connection brings all that happened between its two answers, to subscribing and to unsubscribing.
+
+**Order and repeats.** The carriers stand in a queue. What the first brings is handed out; what the others bring waits.
+When the first has given up, the next one's turn comes: what it has brought, or will bring, and the first has brought as
+well, is dropped, and the rest is handed out. So nothing older comes after something newer, and nothing comes twice.
+Events are the same if they differ in nothing but the event time, and in that by no more than `SAME` (`SAME_UNKNOWN` for
+those of a type that is not known, which may hold no time of their own). They are counted, so an event that the exchange
+says twice comes twice. Counting goes on until the one that is left cannot be late any more.
+
+**Gaps.** A lost carrier is complete up to the last moment of which all must have come (`_Carrier.complete_until`): by
+the order up to its latest event, by the lag up to `LONGEST_LAG` before it was last heard. If the next in the queue had
+subscribed by then, nothing is missing; nor if the next one carried when the first was asked to leave, and has answered.
+Else a `Gap` leads from there to that subscription. If there is no other carrier, that is an outage (`Interrupted`), and
+the `Gap` follows when it is over. A carrier that is not the first may leave at any time: the first brings all that it
+has brought, or ends with a gap that covers it.
+
+Left out: a carrier that is complete by both rules, but whose node of the exchange had not heard yet of what another's
+had told before. The document promises no more than the answers. And
+a subscription that the exchange ends by itself within the error of the clock of being asked to: it counts as given up.
+And an event of which a documented field comes on one connection and not on the other, while servers of two releases
+carry: it comes twice, since to take two for one that may not be the same would lose one.
+
+Times are the exchange's, in milliseconds; what is handed out has the unit of the session.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import msgspec
+
+from ..api._values import Timestamp
+from ..api.events import Event, UnknownEvent
+from ..errors import ProtocolViolation
+from .reading import UNREADABLE
+
+LONGEST_LAG: Final = 60_000
+"""Milliseconds after which an event has come, or its connection is dead: the exchange pings every 20 s, and gives a
+connection up after a minute without an answer. An idle account's gap begins so much early, which costs little, since
+there is little to ask for; a busy one's begins at its latest event."""
+
+SLACK: Final = 1_000
+"""Milliseconds by which the time of a transaction may be before the time of an event that came earlier."""
+
+SAME: Final = 5_000
+"""Milliseconds by which two connections may date the same event apart. All known events hold a time or number of their
+own besides, so they are hardly ever alike without being the same."""
+
+SAME_UNKNOWN: Final = 100
+"""The same for an event of a type that is not known: it may be said twice on purpose, a little later, and alike."""
+
+
+class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
+    """No connection brings events at present, and none could be had at once. A `Gap` follows once they come again.
+
+    Attributes:
+        at: the exchange's time, in the unit of the session, up to which nothing is missing.
+        reason: why.
+    """
+
+    at: Timestamp
+    reason: str
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """Events may be missing here: query what matters for the time between, both ends included.
+
+    Attributes:
+        start: the exchange's time, in the unit of the session, up to which nothing is missing.
+        end: the exchange's time, in the unit of the session, from which events are complete again.
+        reason: why the connection was lost.
+    """
+
+    start: Timestamp
+    end: Timestamp
+    reason: str
+
+
+UserDataEvent: TypeAlias = Event | Interrupted | Gap
+"""What a subscriber receives."""
+
+
+_NOBODY: Final = "no connection carried the subscription"
+
+
+class Succession:
+    """Who carries a feed, and in which order.
+
+    Args:
+        tell: hands out an event.
+        tell_gap: hands out a `Gap`.
+        in_unit: gives a time in milliseconds in the unit of the session.
+
+    Attributes:
+        repeats: how many events were dropped since another connection had brought them.
+        outage: what is to be said of the outage, if there is one: nobody carries, although somebody should.
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[Event], None],
+        tell_gap: Callable[[Gap], None],
+        in_unit: Callable[[Timestamp], Timestamp],
+    ) -> None:
+        self.repeats = 0
+        self.outage: Interrupted | None = None
+        self._tell = tell
+        self._hand_out_gap = tell_gap
+        self._in_unit = in_unit
+        # Who was asked to carry, and when.
+        self._coming: dict[int, Timestamp] = {}
+        self._carriers: list[_Carrier] = []
+        # As long as two may bring the same.
+        self._memory: _Memory | None = None
+        self._memory_ends: float = math.inf
+
+    @property
+    def carriers(self) -> list[int]:
+        """The connections that carry, by their numbers, in the order of their turns."""
+        return [carrier.number for carrier in self._carriers]
+
+    def coming(self, number: int, now: Timestamp) -> None:
+        """A connection asks to carry, not before ``now``. It may bring events as soon as the exchange has heard."""
+        self._coming[number] = now
+        self._mind_overlap(now)
+
+    def carried(self, number: int, now: Timestamp, put_back: int = 0) -> None:
+        """A connection carries, from ``now`` on at the latest.
+
+        If the exchange's clock was put back by so many milliseconds during an outage, the gap covers what is missing by
+        the clock as it was, and as it is.
+        """
+        self._carriers.append(_Carrier(number, self._coming.pop(number, now), now))
+        if self.outage is not None:
+            outage, self.outage = self.outage, None
+            began = outage.at - self._in_unit(put_back)
+            self._tell_gap(began, self._in_unit(now + put_back), outage.reason)
+
+    def bring(self, event: Event, number: int, now: Timestamp) -> None:
+        """Hand out an event that a connection has brought, unless it has to wait, or is a repeat."""
+        if self._memory is None:
+            self._carriers[0].latest = event
+            self._tell(event)
+        else:
+            self._sort_in(self._memory, event, number, now)
+
+    def leaving(self, number: int, now: Timestamp) -> None:
+        """A connection is asked to carry no more, at ``now`` or later."""
+        for carrier in self._carriers:
+            if carrier.number == number and carrier.heirs is None:
+                carrier.leaving_at = now
+                carrier.heirs = self._carriers.copy()
+
+    def was_asked(self, number: int, end: Event) -> bool:
+        """Whether a subscription ended since its connection was asked to leave: not if it had ended before."""
+        time = _event_time(end, self._in_unit(1))
+        return time is None or any(c.number == number and c.leaving_at <= time for c in self._carriers)
+
+    def left(self, number: int, heard: Timestamp, now: Timestamp) -> None:
+        """A connection has brought everything until it was asked to leave; or it never came."""
+        self._leave(number, heard, now, None)
+
+    def released(self, number: int, now: Timestamp) -> None:
+        """A connection brings no more, and nobody was there to miss anything."""
+        self._remove(number, now)
+        self._catch_up()
+
+    def lost(self, number: int, heard: Timestamp, now: Timestamp, reason: str) -> None:
+        """A connection, last heard at ``heard``, will bring no more, and may have owed some."""
+        self._leave(number, heard, now, reason)
+
+    def explain(self, reason: str) -> None:
+        """Say why the outage lasts, if there is one."""
+        if self.outage is not None and reason not in self.outage.reason:
+            self.outage = Interrupted(at=self.outage.at, reason=f"{self.outage.reason}; {reason}")
+
+    def _leave(self, number: int, heard: Timestamp, now: Timestamp, reason: str | None) -> None:
+        first = self._carriers[0] if self._carriers else None
+        self._remove(number, now)
+        if first is not None and first.number == number:
+            start = first.complete_until(heard, self._in_unit(1))
+            if self._carriers:
+                self._go_on(first, start, reason)
+            else:
+                self.outage = Interrupted(at=self._in_unit(start), reason=reason or _NOBODY)
+
+    def _remove(self, number: int, now: Timestamp) -> None:
+        self._coming.pop(number, None)
+        self._carriers = [carrier for carrier in self._carriers if carrier.number != number]
+        self._mind_overlap(now)
+
+    def _go_on(self, first: _Carrier, start: Timestamp, reason: str | None) -> None:
+        """It is the next one's turn."""
+        successor = self._carriers[0]
+        is_heir = reason is None and first.heirs is not None and successor in first.heirs
+        if not is_heir and start < successor.begun_at:
+            self._tell_gap(self._in_unit(start), self._in_unit(successor.begun_at), reason or _NOBODY)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Hand out what waited for its turn."""
+        waiting = self._carriers[0].waiting if self._carriers else deque[_Copy]()
+        while waiting:
+            self._hand_out(waiting.popleft())
+
+    def _tell_gap(self, start: Timestamp, end: Timestamp, reason: str) -> None:
+        # The clock may have been put back since.
+        self._hand_out_gap(Gap(start=min(start, end), end=end, reason=reason))
+
+    # Repeats
+
+    def _mind_overlap(self, now: Timestamp) -> None:
+        if len(self._carriers) + len(self._coming) > 1:
+            self._memory = self._memory or _Memory()
+            self._memory_ends = math.inf
+        elif self._memory_ends == math.inf:
+            self._memory_ends = now + LONGEST_LAG
+
+    def _sort_in(self, memory: _Memory, event: Event, number: int, now: Timestamp) -> None:
+        if now > self._memory_ends:
+            self._memory = None
+            self.bring(event, number, now)
+            return
+        carrier = next(carrier for carrier in self._carriers if carrier.number == number)
+        carrier.latest = event
+        copy = memory.count(event, number, now, self._in_unit(1))
+        if carrier is self._carriers[0]:
+            self._hand_out(copy)
+            self._drop_repeats()
+        elif copy.is_repeat:
+            self.repeats += 1
+        else:
+            carrier.waiting.append(copy)
+
+    def _hand_out(self, copy: _Copy) -> None:
+        if copy.is_repeat:
+            self.repeats += 1
+        else:
+            copy.kind.handed_out = copy.number
+            self._tell(copy.event)
+
+    def _drop_repeats(self) -> None:
+        for carrier in self._carriers[1:]:
+            while carrier.waiting and carrier.waiting[0].is_repeat:
+                carrier.waiting.popleft()
+                self.repeats += 1
+
+
+class _Carrier:
+    """One connection while it carries.
+
+    Attributes:
+        number: of the connection.
+        asked_at: the time at which it was asked to, at the earliest.
+        begun_at: the time from which it brings everything, at the latest.
+        leaving_at: the time at which it was asked to carry no more, at the earliest.
+        heirs: who carried at that time.
+        latest: the latest event that it brought.
+        waiting: what it brought before its turn has come.
+    """
+
+    def __init__(self, number: int, asked_at: Timestamp, begun_at: Timestamp) -> None:
+        self.number: Final = number
+        self.asked_at: Final = asked_at
+        self.begun_at: Final = begun_at
+        self.leaving_at: float = math.inf
+        self.heirs: list[_Carrier] | None = None
+        self.latest: Event | None = None
+        self.waiting: Final[deque[_Copy]] = deque()
+
+    def complete_until(self, heard: Timestamp, unit: int) -> Timestamp:
+        """The last moment of which all must have come, if the connection was last heard at ``heard``."""
+        start = heard - LONGEST_LAG
+        dated = None if self.latest is None else _event_time(self.latest, unit)
+        # One that is far ahead was dated by a clock that was put right, or wrong, since.
+        if dated is not None and dated <= heard + LONGEST_LAG:
+            start = max(start, min(dated, heard) - SLACK)
+        return int(min(max(start, self.asked_at), self.leaving_at))
+
+
+class _Kind:
+    """Events that are the same but for the connection that brings them, and their number.
+
+    Attributes:
+        time: the event time of the first; None if it has none.
+        handed_out: how many were handed out.
+        brought: how many each connection has brought.
+    """
+
+    __slots__ = ("brought", "handed_out", "time")
+
+    def __init__(self, time: Timestamp | None) -> None:
+        self.time: Final = time
+        self.handed_out = 0
+        self.brought: Final[dict[int, int]] = {}
+
+    def distance(self, time: Timestamp | None) -> int:
+        """Milliseconds from the first; 0 if that is not known."""
+        return 0 if time is None or self.time is None else abs(time - self.time)
+
+
+class _Copy(NamedTuple):
+    """An event that a connection has brought: the ``number``-th of its kind there."""
+
+    event: Event
+    kind: _Kind
+    number: int
+
+    @property
+    def is_repeat(self) -> bool:
+        return self.number <= self.kind.handed_out
+
+
+class _Memory:
+    """What was brought lately, in two ages: the older one is forgotten as a whole."""
+
+    def __init__(self) -> None:
+        self._young: dict[Hashable, list[_Kind]] = {}
+        self._old: dict[Hashable, list[_Kind]] = {}
+        self._ages_at: float = -math.inf
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def count(self, event: Event, number: int, now: Timestamp, unit: int) -> _Copy:
+        """Count an event that a connection has brought."""
+        if now > self._ages_at:
+            self._old = self._young if now <= self._ages_at + LONGEST_LAG else {}
+            self._young = {}
+            self._ages_at = now + LONGEST_LAG
+        identity = event.identity()
+        kinds = self._young.get(identity)
+        if kinds is None:
+            kinds = self._young[identity] = self._old.pop(identity, [])
+        kind = _kind(kinds, event, unit)
+        kind.brought[number] = brought = kind.brought.get(number, 0) + 1
+        return _Copy(event, kind, brought)
+
+
+def _kind(kinds: list[_Kind], event: Event, unit: int) -> _Kind:
+    """The kind of an event, among those that differ from it in the event time only."""
+    time = _event_time(event, unit)
+    kind = min(kinds, key=lambda kind: kind.distance(time), default=None)
+    if kind is None or kind.distance(time) > (SAME_UNKNOWN if isinstance(event, UnknownEvent) else SAME):
+        kind = _Kind(time)
+        kinds.append(kind)
+    return kind
+
+
+def _event_time(event: Event, unit: int) -> Timestamp | None:
+    """In milliseconds; None if the event has none that can be read."""
+    try:
+        time: Any = event.event_time if not isinstance(event, UnknownEvent) else _Dated.of(event.raw)
+    except (ProtocolViolation, *UNREADABLE):
+        return None
+    return time if time is None else time // unit
+
+
+class _Dated(msgspec.Struct):
+    E: int | None = None
+
+    @classmethod
+    def of(cls, raw: bytes) -> int | None:
+        return msgspec.json.decode(raw, type=cls).E

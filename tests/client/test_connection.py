@@ -1,0 +1,148 @@
+"""One connection: what happens to calls when the wire ends under them.
+
+Answers, events and lifetimes are seen from above, in `test_session.py`.
+"""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import bintrio
+from bintrio._client.connection import Ended
+from bintrio._client.in_flight import Call, Lost
+from bintrio.errors import InvalidRequest, NotSent, OutcomeUnknown, RateLimited
+from tests.peer import START, URL, open_exchange, open_pair
+from tests.streams import break_writes, stall
+from tests.test_session import HMAC, in_background
+
+pytestmark = pytest.mark.usefixtures("both_streams")
+
+
+async def test_g1_a_call_on_a_connection_that_has_ended_is_not_sent(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, _):
+        connection = session.connection
+        assert connection is not None
+        connection.end(Ended("the test says so"))
+        connection.end(Ended("only the first cause counts"))
+        with pytest.raises(Lost) as caught:
+            await connection.call(Call(bintrio.Ping.api, {}, weight=1), 0)
+        assert not caught.value.is_sent
+        assert str(caught.value.cause) == "the test says so"
+
+
+async def test_g7_a_call_that_waits_for_room_goes_to_the_next_connection(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        stall(session, trio.Event())
+        filler = in_background(nursery, lambda: session.request("depth", {"symbol": "X" * 1_100_000}))
+        await wait_all_tasks_blocked()
+        order = in_background(nursery, session.ping)
+        await wait_all_tasks_blocked()
+        await exchange.peers[0].cut()
+        peer = await exchange.peer(1)
+        for _ in range(2):
+            await peer.answer(await peer.next())
+    assert order.value is not None
+    assert filler.value == {}
+
+
+async def test_g7_a_call_on_a_wire_that_cannot_be_written_any_more_goes_to_the_next_connection(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        break_writes(session)
+        first = in_background(nursery, session.ping)
+        await wait_all_tasks_blocked()
+        second = in_background(nursery, session.ping)
+        peer = await exchange.peer(1)
+        for _ in range(2):
+            await peer.answer(await peer.next())
+    assert first.value is not None
+    assert second.value is not None
+    assert len(exchange.sent("ping")) == 2
+
+
+async def test_g8_a_429_that_says_that_the_outcome_is_unknown_is_believed(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, session.ping)
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 429, -1007, "Timeout waiting for response")
+    assert isinstance(outcome.error, OutcomeUnknown)
+
+
+@pytest.mark.parametrize(("wait", "error"), [(5, None), (300, NotSent)], ids=["short", "long"])
+async def test_g8_a_subscription_waits_for_the_end_of_a_429(
+    autojump_clock: MockClock, wait: int, error: type[Exception] | None
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        refused = in_background(nursery, session.ping)
+        await exchange.peers[0].refuse(
+            await exchange.peers[0].next(), 429, -1003, "slow down", data={"retryAfter": START + wait * 1000}
+        )
+        await wait_all_tasks_blocked()
+        assert isinstance(refused.error, RateLimited)
+
+        async def subscribe() -> None:
+            async with session.user_data():
+                pass
+
+        outcome = in_background(nursery, subscribe)
+        late = in_background(nursery, session.ping)
+        await wait_all_tasks_blocked()
+        assert not exchange.sent("userDataStream.subscribe.signature")
+        if error is None:
+            await exchange.peers[0].answer(await exchange.peers[0].next())
+    if error is None:
+        assert exchange.sent("userDataStream.subscribe.signature")
+        assert late.value is not None
+    else:
+        assert isinstance(outcome.error, error)
+        assert "limits" in str(outcome.error)
+        assert isinstance(late.error, NotSent)
+        assert "leave no room" in late.error.reason
+        assert late.at == 0, "it was told at once"
+
+
+async def test_the_clock_is_left_alone_while_there_is_no_connection(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[0].cut()
+        await trio.sleep(601)
+        assert session.connection is None
+        assert len(exchange.sent("time")) == 3
+
+
+class Tunnel(trio.abc.Stream):
+    """A stream that is not known to be private."""
+
+    def __init__(self, inner: trio.abc.Stream) -> None:
+        self.inner = inner
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self.inner.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self.inner.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self.inner.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+async def test_g9_another_accounts_key_does_not_travel_over_plain_ws_either(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+
+        async def connect(address: bintrio.Address) -> trio.abc.Stream:
+            return Tunnel(await exchange.connect(address))
+
+        async with bintrio.open_session("ws://exchange.test/", connect=connect) as session:
+            with pytest.raises(InvalidRequest, match="plain ws://"):
+                async with session.user_data(HMAC):
+                    raise AssertionError
+        async with (
+            bintrio.open_session(URL, connect=connect) as session,
+            session.user_data(HMAC),
+        ):
+            assert exchange.sent("userDataStream.subscribe.signature")

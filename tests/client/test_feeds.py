@@ -1,0 +1,583 @@
+"""Feeds through the life of a session: what ready means, hand-overs, outages, and worlds in which connections break."""
+
+from __future__ import annotations
+
+import json
+import random
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+import trio_websocket
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import bintrio
+from bintrio._client.feeds import FEED_PATIENCE, OUTAGE
+from bintrio.errors import InvalidTimestamp, OutcomeUnknown
+from tests.peer import ACK, START, URL, Exchange, Json, Peer, ed25519_key, open_exchange, open_pair
+
+pytestmark = pytest.mark.usefixtures("both_streams")
+
+HMAC = bintrio.HmacKey("hmac-api-key", "top-secret")
+SUBSCRIBE = "userDataStream.subscribe"
+BUY = bintrio.OrderPlace(symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1)
+
+
+def drain(events: bintrio.Subscriber) -> list[Any]:
+    """What waits to be read; balance updates by their numbers."""
+    received: list[Any] = []
+    while len(events):
+        event = events._outgoing.receive_nowait()
+        received.append(int(event.delta) if isinstance(event, bintrio.BalanceUpdate) else event)
+    return received
+
+
+def kinds(received: list[Any]) -> list[str]:
+    return [type(event).__name__ for event in received]
+
+
+# What ready means
+
+
+@pytest.mark.parametrize("refusal", [(503, -1000), (500, -1000), None], ids=["503", "500", "slow"])
+async def test_g1_calls_go_on_while_the_user_data_service_is_down(
+    autojump_clock: MockClock, refusal: tuple[int, int] | None
+) -> None:
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
+        keep, exchange.script[SUBSCRIBE] = exchange.script[SUBSCRIBE], None
+        exchange.script["order.place"] = lambda _peer: ACK
+        await trio.sleep(60)
+        await exchange.peers[0].cut()
+        new = await exchange.peer(1)
+        cut_at = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(refuse_all, new, refusal)
+            await session.send(BUY)
+            assert trio.current_time() - cut_at <= FEED_PATIENCE
+            await trio.sleep(100)
+            await session.send(BUY)
+            assert len(exchange.peers) == 2
+            nursery.cancel_scope.cancel()
+        exchange.script[SUBSCRIBE] = keep
+        await trio.sleep(60)
+        latest = exchange.peers[-1]
+        await latest.balance(1, latest.subscriptions[-1])
+        await wait_all_tasks_blocked()
+        interrupted, gap, event = drain(events)
+        assert isinstance(interrupted, bintrio.Interrupted)
+        assert isinstance(gap, bintrio.Gap)
+        assert gap.end - gap.start > 100_000
+        assert event == 1
+
+
+async def refuse_all(peer: Peer, refusal: tuple[int, int] | None) -> None:
+    while True:
+        request = await peer.requests.receive()
+        if refusal is not None:
+            await peer.refuse(request, *refusal, "not now")
+
+
+async def test_g5_feeds_come_before_calls_where_they_come_at_once(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data(), trio.open_nursery() as nursery:
+        exchange.script["ping"] = lambda _peer: {}
+        await exchange.peers[0].cut()
+        nursery.start_soon(session.ping)
+        await exchange.peer(1)
+        await trio.sleep(1)
+        methods = [request["method"] for request in exchange.log]
+        assert methods.index("ping") > max(n for n, method in enumerate(methods) if method == SUBSCRIBE)
+
+
+async def test_g5_a_refusal_does_not_end_a_feed_that_another_connection_carries(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        keep, exchange.script[SUBSCRIBE] = exchange.script[SUBSCRIBE], None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.rotate)
+            new = await exchange.peer(1)
+            await new.refuse(await new.next(), 400, -2042, "too many")
+            exchange.script[SUBSCRIBE] = keep
+        await exchange.peers[0].balance(1)
+        await trio.sleep(10)
+        await new.balance(2)
+        await wait_all_tasks_blocked()
+        assert drain(events) == [1, 2]
+
+
+async def test_g5_an_old_connection_that_is_lost_with_a_feed_leaves_a_gap(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
+        keep, exchange.script[SUBSCRIBE] = exchange.script[SUBSCRIBE], None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.rotate)
+            new = await exchange.peer(1)
+            await new.refuse(await new.next(), 503, -1000, "down")
+        await exchange.peers[0].cut()
+        exchange.script[SUBSCRIBE] = keep
+        await trio.sleep(2)
+        assert kinds(drain(events)) == ["Gap"]
+
+
+@pytest.mark.parametrize("how", ["anew", "at first"])
+async def test_g5_the_clock_is_measured_anew_when_a_subscription_is_refused_for_its_time(
+    autojump_clock: MockClock, how: str
+) -> None:
+    method = "userDataStream.subscribe.signature"
+    async with open_pair(key=HMAC, pong_window=1e6) as (session, exchange):
+        keep, peer = exchange.script[method], exchange.peers[0]
+        async with trio.open_nursery() as nursery:
+            if how == "at first":
+                exchange.script[method] = None
+                nursery.start_soon(refuse_one, peer, 400, -1021)
+                with pytest.raises(InvalidTimestamp):
+                    async with session.user_data():
+                        raise AssertionError
+                await wait_all_tasks_blocked()
+            else:
+                async with session.user_data():
+                    exchange.script[method] = None
+                    nursery.start_soon(refuse_one, peer, 400, -1021)
+                    await peer.event(0, e="eventStreamTerminated", E=START)
+                    await trio.sleep(0.26)
+                    exchange.script[method] = keep
+                    await trio.sleep(0.7)
+                    assert exchange.log[-1]["method"] == method
+                    assert len(exchange.sent(method)) == 3
+        methods = [request["method"] for request in exchange.log]
+        assert "time" in methods[methods.index(method) + 1 :]
+        assert trio.current_time() <= 1
+
+
+async def test_g5_the_clock_is_measured_anew_when_a_new_connection_is_refused_for_its_time(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
+        keep, exchange.script[SUBSCRIBE] = exchange.script[SUBSCRIBE], None
+        await exchange.peers[0].cut()
+        new = await exchange.peer(1)
+        await refuse_one(new, 400, -1021)
+        exchange.script[SUBSCRIBE] = keep
+        await trio.sleep(1)
+        assert [request["method"] for request in exchange.log[-3:]] == [SUBSCRIBE, "time", SUBSCRIBE]
+        assert kinds(drain(events)) == ["Gap"]
+
+
+async def refuse_one(peer: Peer, status: int, code: int) -> None:
+    await peer.refuse(await peer.next(), status, code, "no")
+
+
+# Giving up
+
+
+@pytest.mark.parametrize("order", ["before", "before, without id", "after", "never", "instead"])
+async def test_g5_the_end_that_a_rotation_asks_for_is_no_loss(autojump_clock: MockClock, order: str) -> None:
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
+        exchange.script["userDataStream.unsubscribe"] = None
+        old = exchange.peers[0]
+        await trio.sleep(5)
+        await old.balance(1)
+        await session.rotate()
+        leave = await old.next()
+        number = None if order == "before, without id" else 0
+        ended = partial(old.event, number, e="eventStreamTerminated", E=START + 5_100)
+        if order in {"before", "before, without id", "instead"}:
+            await ended()
+        if order == "instead":
+            await old.refuse(leave, 400, -2036, "User Data Stream subscription not active.")
+        else:
+            await old.answer(leave)
+        if order == "after":
+            await ended()
+        await exchange.peers[1].balance(2)
+        await trio.sleep(90)
+        assert drain(events) == [1, 2]
+        assert session.counters.losses == session.counters.unclaimed_events == 0
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+async def test_the_end_of_a_feed_that_nobody_hears_is_no_loss_for_whoever_comes_next(
+    autojump_clock: MockClock, order: str
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        exchange.script["userDataStream.unsubscribe"] = None
+        peer = exchange.peers[0]
+        async with session.user_data():
+            pass
+        leave = await peer.next()
+        if order == "after":
+            await peer.answer(leave)
+        await peer.event(0, e="eventStreamTerminated", E=START + 1)
+        if order == "before":
+            await peer.answer(leave)
+        async with session.user_data() as events:
+            await peer.balance(1, 1)
+            await wait_all_tasks_blocked()
+            assert drain(events) == [1]
+        assert session.counters.unclaimed_events == 0
+
+
+async def test_g8_a_subscription_that_the_limits_leave_no_room_for_is_not_sent(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key(), request_timeout=3) as (session, exchange), trio.open_nursery() as nursery:
+        nursery.start_soon(refuse_ping, session)
+        held = {"retryAfter": START + 20_000}
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 429, -1003, "slow down", data=held)
+        await wait_all_tasks_blocked()
+        with pytest.raises(bintrio.NotSent):
+            async with session.user_data():
+                raise AssertionError
+        assert not exchange.sent(SUBSCRIBE)
+
+
+async def refuse_ping(session: bintrio.Session) -> None:
+    with suppress(bintrio.RateLimited):
+        await session.ping()
+
+
+async def test_g5_an_end_from_before_it_was_asked_for_is_a_loss(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
+        exchange.script["userDataStream.unsubscribe"] = None
+        await trio.sleep(5)
+        await session.rotate()
+        await exchange.peers[0].next()
+        await exchange.peers[0].event(0, e="eventStreamTerminated", E=START + 2_000)
+        await wait_all_tasks_blocked()
+        (gap,) = drain(events)
+        assert isinstance(gap, bintrio.Gap)
+        assert gap.start <= START + 2_000 < START + 5_000 <= gap.end
+        assert gap.reason == "the exchange ended the subscription"
+
+
+async def test_g5_a_feed_is_given_up_at_once_although_calls_are_unanswered(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data(), trio.open_nursery() as nursery:
+        nursery.start_soon(session.send, BUY)
+        request = await exchange.peers[0].next()
+        await session.rotate()
+        await wait_all_tasks_blocked()
+        assert exchange.sent("userDataStream.unsubscribe")
+        assert not exchange.peers[0].is_over.is_set()
+        await exchange.peers[0].answer(request, ACK)
+
+
+async def test_g5_a_feed_that_is_not_said_to_be_over_is_lost_in_time_and_a_held_one_is_not(
+    autojump_clock: MockClock,
+) -> None:
+    options = {"key": ed25519_key(), "pong_window": 1e6, "drain_timeout": 4}
+    async with open_pair(**options) as (session, exchange), session.user_data() as events:
+        exchange.script["userDataStream.unsubscribe"] = None
+        await session.rotate()
+        old = exchange.peers[0]
+        held = {"retryAfter": START + 20_000}
+        await old.refuse(await old.next(), 429, -1003, "slow down", data=held)
+        await old.balance(1)
+        await exchange.peers[1].balance(1)
+        await exchange.peers[1].balance(2)
+        await trio.sleep(19)
+        assert drain(events) == [1]
+        await trio.sleep(3)
+        await old.next()
+        await trio.sleep(4)
+        assert kinds(drain(events)) == ["Gap", "int"]
+        await old.is_over.wait()
+
+
+@pytest.mark.parametrize("is_unknown", [True, False], ids=["unknown", "refused"])
+async def test_a_subscription_that_may_go_on_is_left_behind_with_its_connection(
+    autojump_clock: MockClock, is_unknown: bool
+) -> None:
+    """Unsubscribing went wrong, so the exchange may bring the feed still: then only a fresh connection can carry it."""
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange):
+        exchange.script["userDataStream.unsubscribe"] = None
+        peer = exchange.peers[0]
+        async with session.user_data():
+            pass
+        await peer.refuse(await peer.next(), *((504, -1007) if is_unknown else (400, -1000)), "it went wrong")
+        await wait_all_tasks_blocked()
+        subscribe: Any = exchange.script[SUBSCRIBE]
+        exchange.script[SUBSCRIBE] = None
+
+        async def serve() -> None:
+            await refuse_one(peer, 400, -2035)
+            exchange.script[SUBSCRIBE] = subscribe
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            async with session.user_data() as events:
+                await exchange.peers[1].balance(1)
+                await wait_all_tasks_blocked()
+                assert drain(events) == [1]
+
+
+# Outages
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+async def test_g5_an_outage_is_told_once_while_it_lasts_and_its_gap_when_it_is_over(
+    autojump_clock: MockClock, is_slow: bool
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        await trio.sleep(10)
+        if is_slow:
+            exchange.delay = 1e6
+        else:
+            exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[0].cut()
+        if is_slow:
+            await trio.sleep(OUTAGE - 0.1)
+            assert not len(events)
+        await trio.sleep(0.2)
+        (interrupted,) = drain(events)
+        assert isinstance(interrupted, bintrio.Interrupted)
+        assert "the server ended the stream" in interrupted.reason
+        await trio.sleep(300)
+        assert not len(events)
+        exchange.refuse_with.clear()
+        exchange.delay = 0
+        await trio.sleep(50)
+        (gap,) = drain(events)
+        assert isinstance(gap, bintrio.Gap)
+        assert gap.start == interrupted.at <= START + 10_000 < START + 300_000 < gap.end
+
+
+@pytest.mark.parametrize("back", [0, 500, 5_000, 70_000])
+async def test_g5_a_gap_covers_what_is_missing_by_a_clock_that_was_put_back(
+    autojump_clock: MockClock, back: int
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        await trio.sleep(20)
+        await exchange.peers[0].event(0, e="balanceUpdate", E=START + 20_000, a="BTC", d="1", T=START + 20_000)
+        exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[0].cut()
+        exchange.script["time"] = lambda _peer: {"serverTime": START + round(trio.current_time() * 1000) - back}
+        await trio.sleep(1)
+        exchange.refuse_with.clear()
+        await trio.sleep(20)
+        _event, _interrupted, gap = drain(events)
+        assert isinstance(gap, bintrio.Gap)
+        assert gap.start <= START + 20_000 - back
+        assert gap.end >= START + 21_000, "events by the clock as it was"
+        assert gap.end <= START + 41_000 + back
+
+
+@pytest.mark.parametrize("how", ["quiet", "moving", "cancelled", "moving, cancelled", "moving, cancelled slowly"])
+async def test_g5_the_end_of_the_session_leaves_no_gap(autojump_clock: MockClock, how: str) -> None:
+    received: list[Any] = []
+
+    async def listen(session: bintrio.Session) -> None:
+        async with session.user_data() as events:
+            received.extend([type(event) async for event in events])
+
+    async with open_exchange() as exchange, trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            async with bintrio.open_session(URL, connect=exchange.connect, key=ed25519_key()) as session:
+                exchange.script["userDataStream.unsubscribe"] = None
+                nursery.start_soon(listen, session)
+                await wait_all_tasks_blocked()
+                await exchange.peers[0].balance(1)
+                if "moving" in how:
+                    await session.rotate()
+                await wait_all_tasks_blocked()
+                if "cancelled" in how:
+                    scope.cancel()
+                    with trio.CancelScope(shield="slowly" in how):
+                        await trio.sleep(30)
+    assert received == [bintrio.BalanceUpdate]
+
+
+async def test_g1_a_subscription_that_was_received_is_not_told_not_to_have_been_sent(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key(), request_timeout=5) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script[SUBSCRIBE] = None
+
+        async def lose() -> None:
+            await exchange.peers[0].next()
+            exchange.refuse_with.append(OSError("no route"))
+            await exchange.peers[0].cut()
+
+        nursery.start_soon(lose)
+        with pytest.raises(OutcomeUnknown):
+            async with session.user_data():
+                raise AssertionError
+        assert trio.current_time() == 5
+
+
+# What can be understood of a misshapen sign
+
+ENDS = {
+    "without E": {"subscriptionId": 0, "event": {"e": "eventStreamTerminated"}},
+    "odd E": {"subscriptionId": 0, "event": {"e": "eventStreamTerminated", "E": "now"}},
+    "new fields": {"subscriptionId": 0, "event": {"e": "eventStreamTerminated", "E": START, "why": [1]}},
+    "id as text": {"subscriptionId": "0", "event": {"e": "eventStreamTerminated", "E": START}},
+    "without id": {"event": {"e": "eventStreamTerminated", "E": START}},
+    "odd id": {"subscriptionId": [0], "event": {"e": "eventStreamTerminated", "E": START}},
+    "a bool for id": {"subscriptionId": True, "event": {"e": "eventStreamTerminated", "E": START}},
+    "bare": {"e": "eventStreamTerminated", "E": START},
+}
+
+
+@pytest.mark.parametrize("message", ENDS.values(), ids=ENDS)
+async def test_g10_a_misshapen_end_of_a_subscription_is_heeded(autojump_clock: MockClock, message: Json) -> None:
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
+        await trio.sleep(60)
+        peer = exchange.peers[0]
+        await peer.send(json.dumps(message))
+        await trio.sleep(1)
+        await peer.balance(1, peer.subscriptions[-1])
+        await wait_all_tasks_blocked()
+        assert len(peer.subscriptions) == 2
+        received = drain(events)
+        assert received[0] is not None
+        assert kinds(received[1:]) == ["Gap", "int"]
+
+
+async def test_g10_an_end_that_does_not_say_of_what_moves_what_goes_on_to_a_fresh_connection(
+    autojump_clock: MockClock,
+) -> None:
+    async with (
+        open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange),
+        session.user_data() as one,
+        session.user_data(HMAC) as other,
+    ):
+        await trio.sleep(60)
+        keep, exchange.script[SUBSCRIBE] = exchange.script[SUBSCRIBE], None
+        await exchange.peers[0].event(None, e="eventStreamTerminated", E=START)
+        still = await exchange.peers[0].next()
+        exchange.script[SUBSCRIBE] = keep
+        await exchange.peers[0].refuse(still, 400, -2035, "User Data Stream subscription already active.")
+        await trio.sleep(5)
+        assert len(exchange.peers) == 2
+        for number, _ in enumerate(exchange.peers[1].subscriptions):
+            await exchange.peers[1].balance(number, number)
+        await wait_all_tasks_blocked()
+        assert kinds(drain(one))[-1] == kinds(drain(other))[-1] == "int"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"event": {"e": "serverShutdown"}},
+        {"event": {"e": "serverShutdown", "E": None, "x": 1}},
+        {"subscriptionId": "?", "event": {"e": "serverShutdown", "E": START}},
+        {"e": "serverShutdown", "E": START},
+    ],
+    ids=["without E", "odd E", "odd id", "bare"],
+)
+async def test_g10_a_misshapen_shutdown_is_heeded(autojump_clock: MockClock, message: Json) -> None:
+    async with open_pair() as (session, exchange):
+        await exchange.peers[0].send(json.dumps(message))
+        await trio.sleep(1)
+        assert len(exchange.peers) == 2
+        assert session.counters.losses == 0
+
+
+# Worlds
+
+
+class World:
+    """An exchange that happens: events with lag, connections that break or go silent, ends, hand-overs."""
+
+    def __init__(self, exchange: Exchange, chance: random.Random) -> None:
+        self.exchange, self.chance = exchange, chance
+        self.lag = chance.choice([0.0, 0.05, 0.4, 3.0])
+        self.happened: list[int] = []
+        self.subscribed: dict[int, list[int]] = {}
+        self.queues: dict[int, trio.MemorySendChannel[tuple[float, str]]] = {}
+        exchange.script[SUBSCRIBE] = None
+        exchange.script["userDataStream.unsubscribe"] = None
+        exchange.answer_own = partial(self.answer, exchange.answer_own)  # type: ignore[method-assign]
+
+    @staticmethod
+    def now() -> int:
+        return START + int(trio.current_time() * 1000)
+
+    async def answer(self, own: Any, peer: Peer, request: Json) -> bool:
+        number = self.exchange.peers.index(peer)
+        if request["method"] == SUBSCRIBE:
+            peer.subscriptions.append(len(peer.subscriptions))
+            self.subscribed[number] = [peer.subscriptions[-1]]
+            self.later(
+                number, {"id": request["id"], "status": 200, "result": {"subscriptionId": peer.subscriptions[-1]}}
+            )
+        elif request["method"] == "userDataStream.unsubscribe":
+            self.end(number, is_told=self.chance.random() < 0.5)
+            self.later(number, {"id": request["id"], "status": 200, "result": {}})
+        else:
+            return bool(await own(peer, request))
+        return True
+
+    def end(self, number: int, *, is_told: bool = True) -> None:
+        for each in self.subscribed.pop(number, []):
+            if is_told:
+                self.later(number, {"subscriptionId": each, "event": {"e": "eventStreamTerminated", "E": self.now()}})
+
+    def later(self, number: int, message: Json) -> None:
+        """Within the lag, after all that came before."""
+        if number not in self.queues:
+            self.queues[number], queue = trio.open_memory_channel[tuple[float, str]](10_000)
+            self.exchange._nursery.start_soon(self.tell, number, queue)
+        at = trio.current_time() + self.chance.uniform(0, self.lag)
+        self.queues[number].send_nowait((at, json.dumps(message)))
+
+    async def tell(self, number: int, queue: trio.MemoryReceiveChannel[tuple[float, str]]) -> None:
+        with suppress(trio_websocket.ConnectionClosed, trio.BrokenResourceError, trio.ClosedResourceError):
+            async for at, message in queue:
+                await trio.sleep_until(at)
+                await self.exchange.peers[number].send(message)
+
+    def happen(self) -> None:
+        number = len(self.happened)
+        self.happened.append(self.now())
+        event = {"e": "balanceUpdate", "E": self.now(), "a": "BTC", "d": str(number), "T": self.now()}
+        for each, subscriptions in self.subscribed.items():
+            for subscription in subscriptions:
+                self.later(each, {"subscriptionId": subscription, "event": event})
+
+    async def go_on(self, session: bintrio.Session, nursery: trio.Nursery) -> None:
+        pace = self.chance.choice([0.02, 0.5, 4.0])
+        for _ in range(150):
+            await trio.sleep(self.chance.uniform(0, 2 * pace))
+            number = len(self.exchange.peers) - 1
+            match self.chance.randrange(40):
+                case 0:
+                    await self.cut(number)
+                case 1 if number > 0:
+                    await self.cut(number - 1)
+                case 2:
+                    self.end(number)
+                case 3 | 4:
+                    nursery.start_soon(rotate, session)
+                case _:
+                    self.happen()
+
+    async def cut(self, number: int) -> None:
+        self.subscribed.pop(number, None)
+        await self.exchange.peers[number].cut()
+
+
+async def rotate(session: bintrio.Session) -> None:
+    with suppress(bintrio.NotSent):
+        await session.rotate()
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_g5_in_any_world_each_event_comes_once_in_order_or_lies_in_a_gap(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    chance = random.Random(seed)
+    monkeypatch.setattr(random, "random", chance.random)
+    async with open_exchange() as exchange:
+        world = World(exchange, chance)
+        async with (
+            bintrio.open_session(URL, connect=exchange.connect, key=ed25519_key(), pong_window=1e6) as session,
+            session.user_data() as events,
+            trio.open_nursery() as nursery,
+        ):
+            begun_at = world.now()
+            await world.go_on(session, nursery)
+            await trio.sleep(120)
+            received = drain(events)
+            nursery.cancel_scope.cancel()
+    numbers = [event for event in received if isinstance(event, int)]
+    gaps = [event for event in received if isinstance(event, bintrio.Gap)]
+    assert numbers == sorted(set(numbers))
+    for number in set(range(len(world.happened))) - set(numbers):
+        at = world.happened[number]
+        assert at < begun_at or any(gap.start <= at <= gap.end for gap in gaps), f"event {number} is missing"

@@ -1,0 +1,786 @@
+"""Calls whose outcome nobody was told: a deadline for one call, cancelled callers, late answers, what confirm asks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import bintrio
+from bintrio import HalfReplaced, InvalidRequest, NotSent, OutcomeUnknown
+from bintrio import sandbox as faults
+from bintrio._client import by_hand
+from bintrio._protocol.evidence import QUERY_DELAY
+from bintrio.sandbox import Sandbox, open_sandbox
+from tests.peer import ACK, ORDER, START, URL, ed25519_key, open_exchange, open_pair
+
+pytestmark = pytest.mark.usefixtures("both_streams")
+
+HMAC = bintrio.HmacKey("hmac-api-key", "top-secret")
+BUY = bintrio.OrderPlace(
+    symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1, new_client_order_id="mine"
+)
+NO_ORDER: dict[str, Any] = {"status": 400, "error": {"code": -2013, "msg": "Order does not exist."}}
+
+
+@asynccontextmanager
+async def open_market(**options: Any) -> AsyncGenerator[tuple[bintrio.Session, Sandbox]]:
+    async with open_sandbox(listen=False) as sandbox:
+        sandbox.quote("BTCUSDT", Decimal(50_000), Decimal(50_001), Decimal(10))
+        async with bintrio.open_session(
+            sandbox.memory_endpoint, connect=sandbox.connect, key=sandbox.key, **options
+        ) as session:
+            yield session, sandbox
+
+
+def limit(price: int = 40_000, **fields: Any) -> bintrio.OrderPlace:
+    return bintrio.OrderPlace(
+        symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=price, quantity="0.001", **fields
+    )
+
+
+# A deadline for one call
+
+
+async def test_g1_a_call_ends_within_the_time_it_is_given(autojump_clock: MockClock) -> None:
+    async with open_market() as (session, sandbox):
+        sandbox.inject(faults.DropReply("order.place"))
+        with pytest.raises(OutcomeUnknown, match="no answer came within 2 s") as caught:
+            await session.within(2).send(limit())
+        assert trio.current_time() == 2
+        assert not session.unresolved
+        found = await session.confirm(caught.value)
+        assert found is not None
+        assert found.client_order_id == caught.value.client_order_id
+        placed = await session.within(2).order_place(
+            symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price="40000", quantity="0.01"
+        )
+        assert placed.status == "NEW"
+
+
+async def test_g1_a_call_may_be_given_more_time_than_others(autojump_clock: MockClock) -> None:
+    async with open_pair(request_timeout=5) as (session, exchange), trio.open_nursery() as nursery:
+        results: list[Any] = []
+
+        async def call() -> None:
+            results.append(await session.within(60).request("ping"))
+
+        nursery.start_soon(call)
+        await trio.sleep(50)
+        await exchange.peers[0].answer(await exchange.peers[0].next())
+        await wait_all_tasks_blocked()
+        assert results == [{}]
+
+
+async def test_g1_a_call_that_cannot_leave_in_its_time_is_not_sent(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        exchange.refuse_with.append(OSError("no"))
+        await exchange.peers[0].cut()
+        await wait_all_tasks_blocked()
+        with pytest.raises(NotSent, match="it could not be sent within 3 s"):
+            await session.within(3).send(BUY)
+        assert not session.unresolved
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), "2", True, None])
+async def test_a_time_that_cannot_be_right_is_refused(autojump_clock: MockClock, seconds: Any) -> None:
+    async with open_pair() as (session, _):
+        with pytest.raises(InvalidRequest) as caught:
+            session.within(seconds)
+        assert caught.value.field == "seconds"
+
+
+async def test_g1_what_can_no_longer_be_answered_in_time_is_not_sent(autojump_clock: MockClock) -> None:
+    """It waited for its budget until less than the least round trip was left."""
+    async with open_exchange() as exchange, trio.open_nursery() as nursery:
+        exchange.script["time"] = None
+
+        async def answer_slowly() -> None:
+            peer = await exchange.peer(0)
+            while True:
+                request = await peer.next()
+                await trio.sleep(0.5)
+                now = START + round(trio.current_time() * 1000)
+                if request["method"] == "time":
+                    await peer.answer(request, {"serverTime": now - 250})
+                elif request["method"] == "ping":
+                    await peer.refuse(request, 429, -1003, "Too much.", data={"retryAfter": now + 5000})
+
+        nursery.start_soon(answer_slowly)
+        async with bintrio.open_session(URL, connect=exchange.connect, key=HMAC) as session:
+            assert session._shared.clock.least_round_trip == pytest.approx(0.5)
+            for seconds, is_sent in ((5.6, False), (7, True)):
+                with pytest.raises(bintrio.RateLimited):
+                    await session.ping()
+                with pytest.raises(OutcomeUnknown if is_sent else NotSent):
+                    await session.within(seconds).send(BUY)
+                assert bool(exchange.sent("order.place")) is is_sent
+        nursery.cancel_scope.cancel()
+
+
+async def test_g1_what_finds_a_connection_too_late_to_be_answered_in_time_is_not_sent(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        round_trips = session._shared.clock._round_trips
+        round_trips.clear()
+        round_trips.append(0.5)
+        exchange.script["time"] = None
+        await exchange.peers[0].cut()
+        peer = await exchange.peer(1)
+        caught: list[Exception] = []
+
+        async def call() -> None:
+            try:
+                await session.within(3).send(BUY)
+            except bintrio.BintrioError as error:
+                caught.append(error)
+
+        nursery.start_soon(call)
+        request = await peer.next()
+        await trio.sleep(2.8)
+        await peer.answer(request, {"serverTime": START + round(trio.current_time() * 1000)})
+        await wait_all_tasks_blocked()
+        assert session.connection is not None
+        assert [type(error) for error in caught] == [NotSent]
+        assert not exchange.sent("order.place")
+
+
+# Cancelled callers
+
+
+async def test_g1_a_cancelled_call_that_left_can_be_asked_about(autojump_clock: MockClock) -> None:
+    async with open_market() as (session, sandbox):
+        sandbox.inject(faults.DropReply("order.place"))
+        with trio.move_on_after(1):
+            await session.send(limit())
+        (unknown,) = session.unresolved
+        assert "its caller was cancelled" in unknown.reason
+        found: Any = await session.confirm(unknown)
+        assert found.order_id == sandbox.orders[0].order_id
+        assert not session.unresolved
+
+
+async def test_g1_a_call_cancelled_before_it_left_is_not_listed(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await session.send(BUY)
+        exchange.refuse_with.append(OSError("no"))
+        await exchange.peers[0].cut()
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        assert not session.unresolved
+        assert not exchange.sent("order.place")
+
+
+class CancelsAfter(trio.abc.Instrument):
+    """Cancels a scope after so many steps of the scheduler, whichever task takes them."""
+
+    def __init__(self, steps: int, scope: trio.CancelScope) -> None:
+        self.left, self._scope = steps, scope
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self._scope.cancel()
+
+
+@pytest.mark.parametrize("meanwhile", ["nothing", "a rotation", "a loss", "a lost answer"])
+async def test_g1_an_order_cancelled_at_any_step_was_not_sent_or_is_answered_or_unresolved(
+    autojump_clock: MockClock, meanwhile: str
+) -> None:
+    async with open_market() as (session, sandbox), trio.open_nursery() as nursery:
+        steps, is_over = 0, False
+        while not is_over:
+            steps += 1
+            before, scope = len(sandbox.orders), trio.CancelScope()
+            told: list[object] = []
+            unknown: list[OutcomeUnknown[bintrio.OrderPlace]] = []
+            if meanwhile == "a rotation":
+                nursery.start_soon(session.rotate)
+            elif meanwhile == "a loss":
+                sandbox.disconnect()
+            elif meanwhile == "a lost answer":
+                sandbox.inject(faults.Disconnect("order.place", executed=True))
+            cancels = CancelsAfter(steps, scope)
+            trio.lowlevel.add_instrument(cancels)
+            with scope:
+                try:
+                    told.append(await session.send(limit()))
+                except OutcomeUnknown as error:
+                    unknown.append(error)
+            trio.lowlevel.remove_instrument(cancels)
+            is_over = bool(told or unknown)
+            await trio.sleep(40)
+            placed = len(sandbox.orders) - before
+            for each in (*unknown, *session.unresolved):
+                told.append(await session.confirm(each))
+            assert placed == sum(order is not None for order in told)
+            assert not session.unresolved
+        assert steps > 10
+
+
+async def test_g1_a_read_that_is_cancelled_is_not_listed(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        with trio.move_on_after(1):
+            await session.ping()
+        assert len(exchange.sent("ping")) == 1
+        assert not session.unresolved
+
+
+async def test_g1_a_call_by_wire_names_can_be_asked_about_if_it_names_its_order(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        named = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "1"}
+        known = named | {"quantity": "1", "newClientOrderId": "mine"}
+        for params in (known, named | {"quantity": "1"}, named, {"symbol": ["a"]}, {}):
+            with trio.move_on_after(1):
+                await session.request("order.place", params)
+        with trio.move_on_after(1):
+            await session.request("coffee.place", {})
+        unresolved: list[OutcomeUnknown[bintrio.OrderPlace]] = list(session.unresolved)
+        first, nameless, *others = unresolved
+        assert first.request == BUY
+        assert first.client_order_id == "mine"
+        with pytest.raises(InvalidRequest, match="without new_client_order_id there is nothing to ask for"):
+            await session.confirm(nameless)
+        for other in others:
+            assert other.method in {"order.place", "coffee.place"}
+            with pytest.raises(InvalidRequest, match="leaves nothing behind"):
+                await session.confirm(other)
+        assert list(session.unresolved) == [first]
+        exchange.script["order.status"] = lambda _peer: ORDER
+        found = await session.confirm(first)
+        assert found is not None
+        assert found.order_id == 7
+
+
+async def test_g1_when_too_many_are_unresolved_nothing_is_traded_any_more(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bintrio._client.outcomes.MOST_UNRESOLVED", 2)
+    async with open_pair(key=HMAC) as (session, exchange):
+        for _ in range(2):
+            with trio.move_on_after(1):
+                await session.send(BUY)
+        with pytest.raises(NotSent, match=r"wait in session\.unresolved to be confirmed"):
+            await session.send(BUY)
+        exchange.script["ping"] = lambda _peer: {}
+        await session.ping()
+        exchange.script["order.status"] = lambda _peer: ORDER
+        await session.confirm(session.unresolved[0])
+        assert list(session.unresolved) == [session.unresolved[-1]]
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        assert [unknown.request for unknown in session.unresolved] == [BUY, BUY]
+        assert len(exchange.sent("order.place")) == 3
+
+
+async def test_g1_what_is_unresolved_can_be_read_when_the_session_is_closed(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, _), trio.open_nursery() as nursery:
+        nursery.start_soon(session.send, BUY)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    (unknown,) = session.unresolved
+    with pytest.raises(NotSent):
+        await session.confirm(unknown)
+    assert list(session.unresolved) == [unknown]
+
+
+async def test_g7_a_cancelled_confirm_leaves_the_call_unresolved(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        (unknown,) = session.unresolved
+        for answers in (0, 1):  # while it asks, and while it waits
+            with trio.move_on_after(1) as scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(session.confirm, unknown)
+                    for _ in range(answers):
+                        await exchange.peers[0].next()  # the order itself, or the question before
+                        await exchange.peers[0].answer(await exchange.peers[0].next(), **NO_ORDER)
+            assert scope.cancelled_caught
+            assert list(session.unresolved) == [unknown]
+
+
+# Late answers
+
+
+async def late(session: bintrio.Session, exchange: Any, request: Any, reply: Any) -> OutcomeUnknown[Any]:
+    """A call whose answer comes when its caller has gone."""
+    with trio.move_on_after(1):
+        await session.send(request)
+    await exchange.peers[0].answer(await exchange.peers[0].next(), **reply)
+    await wait_all_tasks_blocked()
+    return session.unresolved[-1]
+
+
+async def test_g2_a_late_answer_reaches_no_call_but_tells_what_became_of_its_own(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        unknown = await late(session, exchange, BUY, {"result": ACK})
+        assert isinstance(unknown.answer, bintrio.OrderAck)
+        assert unknown.answered_at == session.now()
+        assert session.counters.dropped_replies == 1
+        assert list(session.unresolved) == [unknown]
+        exchange.script["order.status"] = lambda _peer: ORDER
+        found: Any = await session.confirm(unknown)
+        assert found.order_id == 7
+        assert exchange.log[-1]["params"]["orderId"] == 7
+        assert not session.unresolved
+
+
+async def test_g2_a_late_refusal_settles_the_call_at_once(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        refusal = {"status": 400, "error": {"code": -2010, "msg": "Market is closed."}}
+        unknown = await late(session, exchange, BUY, refusal)
+        assert isinstance(unknown.answer, bintrio.MarketClosed)
+        before = trio.current_time()
+        assert await session.confirm(unknown) is None
+        assert trio.current_time() == before
+        assert not exchange.sent("order.status")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [{"status": 500, "error": {"code": -1000, "msg": "?"}}, {"result": {"no": "order"}}, {"status": 0, "result": {}}],
+)
+async def test_g2_a_late_answer_that_tells_nothing_leaves_the_call_unknown(
+    autojump_clock: MockClock, reply: Any
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        unknown = await late(session, exchange, BUY, reply)
+        assert (unknown.answer, unknown.answered_at) == (None, None)
+
+
+async def test_g2_a_late_answer_is_told_to_the_error_that_was_raised(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC, request_timeout=1) as (session, exchange):
+        with pytest.raises(OutcomeUnknown) as caught:
+            await session.send(BUY)
+        await exchange.peers[0].answer(await exchange.peers[0].next(), ACK)
+        await wait_all_tasks_blocked()
+        assert isinstance(caught.value.answer, bintrio.OrderAck)
+
+
+async def test_g2_an_answer_that_came_in_the_very_moment_of_the_cancellation_is_told(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        connection = session.connection
+        assert connection is not None
+        scope = trio.CancelScope()
+        async with trio.open_nursery() as nursery:
+
+            async def call() -> None:
+                with scope:
+                    await session.send(BUY)
+
+            nursery.start_soon(call)
+            request = await exchange.peers[0].next()
+            scope.cancel()  # the caller is to be woken, and is not awake yet
+            reply = f'{{"id":{request["id"]},"status":400,"error":{{"code":-2010,"msg":"Market is closed."}}}}'
+            connection._take(_text(reply))
+        (unknown,) = session.unresolved
+        assert isinstance(unknown.answer, bintrio.MarketClosed)
+
+
+def _text(message: str) -> Any:
+    from bintrio._protocol.frames import Message, Opcode
+
+    return Message(Opcode.TEXT, message.encode())
+
+
+async def test_g2_half_of_a_late_replacement_is_told(autojump_clock: MockClock) -> None:
+    replace = bintrio.OrderCancelReplace(
+        symbol="BTCUSDT",
+        side="BUY",
+        type="LIMIT",
+        time_in_force="GTC",
+        price=1,
+        quantity=1,
+        cancel_replace_mode="ALLOW_FAILURE",
+        cancel_order_id=5,
+        new_client_order_id="mine",
+    )
+    refused = {"code": -2011, "msg": "Unknown order sent."}
+    halves = {
+        "cancelResult": "FAILURE",
+        "newOrderResult": "SUCCESS",
+        "cancelResponse": refused,
+        "newOrderResponse": ACK,
+    }
+    error = {"code": -2021, "msg": "Order cancel-replace partially failed.", "data": halves}
+    old = {**ORDER, "orderId": 5, "clientOrderId": "old", "status": "FILLED"}
+    async with open_pair(key=HMAC) as (session, exchange):
+        unknown = await late(session, exchange, replace, {"status": 409, "error": error})
+        async with trio.open_nursery() as nursery:
+            found: list[Any] = []
+
+            async def confirm() -> None:
+                found.append(await session.confirm(unknown))
+
+            nursery.start_soon(confirm)
+            for _ in range(2):
+                request = await exchange.peers[0].next()
+                number = request["params"]["orderId"]
+                await exchange.peers[0].answer(request, {7: ORDER, 5: old}[number])
+        assert isinstance(found[0], HalfReplaced)
+        assert found[0].new_order is not None
+        assert found[0].old_order is not None
+        assert (found[0].new_order.order_id, found[0].old_order.order_id) == (7, 5)
+
+
+async def test_g2_a_connection_remembers_so_many_owed_answers(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bintrio._client.in_flight.OWED_ANSWERS", 1)
+    async with open_pair(key=HMAC) as (session, exchange):
+        for _ in range(2):
+            with trio.move_on_after(1):
+                await session.send(BUY)
+        for _ in range(2):
+            await exchange.peers[0].answer(await exchange.peers[0].next(), ACK)
+        await wait_all_tasks_blocked()
+        assert [unknown.answer is not None for unknown in session.unresolved] == [False, True]
+
+
+async def test_g2_a_late_success_of_a_replacement_names_the_new_order(autojump_clock: MockClock) -> None:
+    replace = bintrio.OrderCancelReplace(
+        symbol="BTCUSDT",
+        side="BUY",
+        type="LIMIT",
+        time_in_force="GTC",
+        price=1,
+        quantity=1,
+        cancel_replace_mode="STOP_ON_FAILURE",
+        cancel_order_id=5,
+        new_client_order_id="mine",
+        new_order_resp_type="ACK",
+    )
+    canceled = {**ACK, **ORDER, "orderId": 5, "status": "CANCELED", "origClientOrderId": "old"}
+    unlike = {"time", "updateTime", "isWorking", "workingTime", "stopPrice", "icebergQty"}
+    result = {
+        "cancelResult": "SUCCESS",
+        "newOrderResult": "SUCCESS",
+        "cancelResponse": {name: value for name, value in canceled.items() if name not in unlike},
+        "newOrderResponse": ACK,
+    }
+    async with open_pair(key=HMAC) as (session, exchange):
+        unknown = await late(session, exchange, replace, {"result": result})
+        old = {**ORDER, "orderId": 5, "status": "CANCELED"}
+        shown = iter([ORDER, old])
+        exchange.script["order.status"] = lambda _peer: next(shown)
+        found: bintrio.Order | None = await session.confirm(unknown)
+        assert found is not None
+        assert found.order_id == 7
+        asked = [request["params"] for request in exchange.sent("order.status")]
+        assert [params["orderId"] for params in asked] == [7, 5]
+
+
+async def test_g2_an_answer_that_comes_while_the_connection_closes_is_told(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        connection = session.connection
+        assert connection is not None
+        async with trio.open_nursery() as nursery:
+            caught: list[OutcomeUnknown] = []
+
+            async def call() -> None:
+                try:
+                    await session.send(BUY)
+                except OutcomeUnknown as error:
+                    caught.append(error)
+
+            nursery.start_soon(call)
+            request = await exchange.peers[0].next()
+            connection.end(OSError("gone"))
+            await wait_all_tasks_blocked()
+            reply = f'{{"id":{request["id"]},"status":400,"error":{{"code":-2010,"msg":"Market is closed."}}}}'
+            connection._take_late([_text(reply)])
+        assert isinstance(caught[0].answer, bintrio.MarketClosed)
+
+
+# What is confirmed
+
+
+async def test_g7_a_request_held_as_a_value_can_be_confirmed(autojump_clock: MockClock) -> None:
+    async with open_market() as (session, _):
+        request = limit(new_client_order_id="grid-7")
+        assert await session.confirm(request) is None
+        assert trio.current_time() >= 5 + QUERY_DELAY / 1000
+        placed = await session.send(request)
+        found = await session.confirm(request)
+        assert found is not None
+        assert found.order_id == placed.order_id
+        await trio.sleep(1)
+        assert await session.confirm(request, sent_at=session.now()) is None
+        with pytest.raises(InvalidRequest, match="without new_client_order_id") as caught:
+            await session.confirm(limit())
+        assert caught.value.field == "new_client_order_id"
+
+
+@pytest.mark.parametrize("odd", [None, 5, "order.place", ValueError("no")])
+async def test_what_is_neither_error_nor_request_is_refused(autojump_clock: MockClock, odd: Any) -> None:
+    async with open_pair(key=HMAC) as (session, _):
+        with pytest.raises(InvalidRequest) as caught:
+            await session.confirm(odd)
+        assert caught.value.field == "call"
+
+
+@pytest.mark.parametrize("odd", ["now", 1.5, True])
+async def test_a_time_of_sending_that_cannot_be_right_is_refused(autojump_clock: MockClock, odd: Any) -> None:
+    async with open_pair(key=HMAC) as (session, _):
+        with pytest.raises(InvalidRequest) as caught:
+            await session.confirm(BUY, sent_at=odd)
+        assert caught.value.field == "sent_at"
+
+
+async def test_g7_what_is_ambiguous_is_said(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        old = {**ORDER, "time": START - 60_000, "side": "SELL"}
+        exchange.script["order.status"] = lambda _peer: old
+        exchange.script["allOrders"] = lambda _peer: [
+            old,
+            {**ORDER, "orderId": 8, "time": START + 500},
+            {**ORDER, "orderId": 9, "time": START + 500},
+        ]
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        for call in (session.unresolved[0], BUY):
+            with pytest.raises(OutcomeUnknown, match="2 orders go by 'mine'") as caught:
+                await session.confirm(call)
+            assert caught.value.request == BUY
+        assert len(session.unresolved) == 1
+
+
+async def test_g7_an_order_is_said_to_be_of_one_call_only(autojump_clock: MockClock) -> None:
+    """Two calls with one client order id were lost, and one order is there: whose it is, nobody can tell."""
+    async with open_market() as (session, sandbox):
+        for executed in (False, True):
+            sandbox.inject(faults.DropReply("order.place") if executed else faults.HalfOpen("order.place"))
+            with trio.move_on_after(1):
+                await session.send(limit(60_000, new_client_order_id="grid-7"))
+            await session.rotate()
+        first, second = session.unresolved
+        for _ in range(2):
+            found: bintrio.Order | None = await session.confirm(first)
+            assert found is not None
+        with pytest.raises(OutcomeUnknown, match="was told to be another call's"):
+            await session.confirm(second)
+        assert list(session.unresolved) == [second]
+
+
+async def test_g7_questions_that_are_refused_for_now_are_asked_again(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        await exchange.peers[0].next()
+        found: list[Any] = []
+
+        async def confirm() -> None:
+            found.append(await session.confirm(session.unresolved[0]))
+
+        nursery.start_soon(confirm)
+        await exchange.peers[0].refuse(
+            await exchange.peers[0].next(), 400, -1021, "Timestamp outside of the recvWindow."
+        )
+        retry = {"retryAfter": START + 3000}
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 429, -1003, "Too much.", data=retry)
+        await exchange.peers[0].answer(await exchange.peers[0].next(), ORDER)
+        await wait_all_tasks_blocked()
+        assert found[0].order_id == 7
+
+
+async def test_g7_a_second_opinion_that_cannot_be_had_is_done_without(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        exchange.script["order.status"] = lambda _peer: {**ORDER, "time": START - 60_000}
+        exchange.script["allOrders"] = lambda _peer: {"no": "array"}
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        assert await session.confirm(session.unresolved[0]) is None
+        assert "told without allOrders" in caplog.text
+
+
+async def test_g7_an_order_that_comes_without_some_of_its_fields_is_found(autojump_clock: MockClock) -> None:
+    """By what did come."""
+    async with open_pair(key=HMAC) as (session, exchange):
+        lacking = {"time", "side", "origQuoteOrderQty"}
+        exchange.script["order.status"] = lambda _peer: {
+            name: value for name, value in ORDER.items() if name not in lacking
+        }
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        found: bintrio.Order | None = await session.confirm(session.unresolved[0])
+        assert found is not None
+        assert found.order_id == 7
+
+
+async def test_g7_in_microseconds_too(autojump_clock: MockClock) -> None:
+    async with open_market(time_unit="us") as (session, sandbox):
+        first = await session.send(limit(new_client_order_id="grid-7"))
+        await session.order_cancel(symbol="BTCUSDT", order_id=first.order_id)
+        for executed in (False, True):
+            await trio.sleep(1)
+            sandbox.inject(faults.Disconnect("order.place", executed=executed))
+            with pytest.raises(OutcomeUnknown) as caught:
+                await session.send(limit(new_client_order_id="grid-7"))
+            assert caught.value.sent_at == pytest.approx(sandbox.now() * 1000, abs=2000)
+            found = await session.confirm(caught.value)
+            assert (found is not None) is executed
+            assert found is None or found.order_id != first.order_id
+
+
+# Histories
+
+
+@pytest.mark.plain_streams  # what is told does not depend on how bytes travel
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("lag", [0.0, 0.4, 1.9])
+async def test_g7_confirm_equals_the_truth_of_the_sandbox(autojump_clock: MockClock, lag: float, seed: int) -> None:
+    """Whatever was done before under the same client order ids, and however late queries are."""
+    chance = Random(seed)
+    async with open_market() as (session, sandbox):
+        sandbox.query_lag = lag
+        for _ in range(12):
+            await trio.sleep(chance.choice([0.0, 0.001, 3.0, 30.0]))
+            request, method = _request(chance, sandbox)
+            fate = chance.choice(["answered", "executed", "lost"])
+            if fate != "answered":
+                sandbox.inject(faults.Disconnect(method, executed=fate == "executed"))
+            before = {order.order_id: _state(order) for order in sandbox.orders}
+            try:
+                await session.send(request)
+            except bintrio.Rejected:
+                pass
+            except OutcomeUnknown as unknown:
+                _check(before, sandbox, await session.confirm(unknown), request)
+
+
+def _request(chance: Random, sandbox: Sandbox) -> tuple[Any, str]:
+    name, kind = chance.choice("ab"), chance.choice(["place", "place", "cancel", "amend", "replace"])
+    if kind == "place":
+        return limit(chance.choice([40_000, 60_000]), new_client_order_id=name), "order.place"
+    if kind == "cancel":
+        return bintrio.OrderCancel(symbol="BTCUSDT", orig_client_order_id=name), "order.cancel"
+    if kind == "replace":
+        fields: Any = {
+            "symbol": "BTCUSDT",
+            "side": "BUY",
+            "type": "LIMIT",
+            "time_in_force": "GTC",
+            "price": 41_000,
+            "quantity": chance.choice(["0.003", "100"]),  # for the latter there is no money
+            "cancel_replace_mode": "ALLOW_FAILURE",
+        }
+        request = bintrio.OrderCancelReplace(
+            cancel_orig_client_order_id=name, new_client_order_id=chance.choice("ab"), **fields
+        )
+        return request, "order.cancelReplace"
+    number = next((order.order_id for order in reversed(sandbox.orders) if order.client_order_id == name), 10**6)
+    amend = bintrio.OrderAmendKeepPriority(
+        symbol="BTCUSDT", order_id=number, new_client_order_id=name, new_qty="0.0005"
+    )
+    return amend, "order.amend.keepPriority"
+
+
+def _state(order: Any) -> tuple[str, Decimal]:
+    return order.status, order.quantity
+
+
+def _check(before: dict[int, Any], sandbox: Sandbox, found: Any, request: Any) -> None:
+    after = {order.order_id: order for order in sandbox.orders}
+    new = next((order.order_id for number, order in after.items() if number not in before), None)
+    canceled = [number for number, state in before.items() if state[0] == "NEW" != after[number].status]
+    number = None if isinstance(found, HalfReplaced | None) else found.order_id
+    if isinstance(request, bintrio.OrderPlace):
+        assert number == new
+    elif isinstance(request, bintrio.OrderCancelReplace):
+        if bool(new) is not bool(canceled):
+            assert isinstance(found, HalfReplaced)
+            assert (found.new_order and found.new_order.order_id, found.is_canceled) == (new, bool(canceled))
+        else:
+            assert number == new
+    elif isinstance(found, bintrio.Order):
+        assert _state(after[found.order_id]) == (found.status, found.orig_qty)
+        assert not canceled or number in canceled
+    else:
+        name = getattr(request, "orig_client_order_id", None)  # of an amend that is by number, and for no order
+        assert not any(order.client_order_id == name for order in after.values())
+
+
+# What the session does by itself
+
+
+async def test_a_logon_by_hand_is_signed_also_when_calls_need_no_signature(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        await session.session_logon()
+        await session.request("session.logon")
+        await session.request("v3/session.logon", signed=False)
+        for logon in exchange.sent("session.logon"):
+            assert set(logon["params"]) == {"apiKey", "signature", "timestamp"}
+        assert len(exchange.sent("session.logon")) == 4
+
+
+async def test_a_logout_by_hand_is_not_undone_by_a_rotation(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        await session.session_logout()
+        await session.rotate()
+        assert len(exchange.sent("session.logon")) == 1
+        exchange.script["order.status"] = lambda _peer: ORDER
+        await session.order_status(symbol="BTCUSDT", order_id=7)
+        assert "signature" in exchange.log[-1]["params"]
+        await session.session_logon()
+        await session.rotate()
+        assert len(exchange.sent("session.logon")) == 3
+        await session.order_status(symbol="BTCUSDT", order_id=7)
+        assert "signature" not in exchange.log[-1]["params"]
+
+
+async def test_a_logout_whose_answer_is_lost_leaves_calls_signed(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        exchange.script["session.logout"] = None
+        with trio.move_on_after(1):
+            await session.session_logout()
+        exchange.script["order.status"] = lambda _peer: ORDER
+        await session.order_status(symbol="BTCUSDT", order_id=7)
+        assert "signature" in exchange.log[-1]["params"]
+
+
+async def test_what_the_session_does_by_itself_is_refused_with_what_to_do(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(by_hand.DONE_BY_SESSION, "ping", "the session does")
+    async with open_pair() as (session, _):
+        with pytest.raises(InvalidRequest, match="ping: the session does"):
+            await session.ping()
+
+
+async def test_g7_that_there_is_no_order_counts_only_when_the_clock_cannot_be_wrong_any_more(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        with pytest.raises(OutcomeUnknown) as caught:
+            await session.within(1).send(BUY)
+        assert caught.value.final_at is not None
+        local = trio.current_time()
+        session._shared.clock.forget()
+        session._shared.clock.record(local - 4, START + round((local - 2) * 1000), local)  # true, or wrong by 2 s
+
+        async def deny() -> None:
+            while True:
+                request = await exchange.peers[0].next()
+                if request["method"] == "order.status":
+                    await exchange.peers[0].refuse(request, 400, -2013, "Order does not exist.")
+                else:
+                    await exchange.peers[0].answer(request, [])
+
+        nursery.start_soon(deny)
+        assert await session.confirm(caught.value) is None
+        answered_at = START + round(trio.current_time() * 1000)
+        assert answered_at >= caught.value.final_at + QUERY_DELAY + 2000
+        nursery.cancel_scope.cancel()

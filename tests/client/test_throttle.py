@@ -1,0 +1,806 @@
+"""Holds and the reserve, seen from the exchange: what leaves, and when."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+import trio
+import trio.lowlevel
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
+
+import bintrio
+from bintrio._protocol.rate_limits import LocalLedger
+from bintrio.errors import (
+    Banned,
+    BintrioError,
+    ConnectionFailed,
+    InvalidTimestamp,
+    NotSent,
+    ProtocolViolation,
+    RateLimited,
+)
+from tests.peer import ACK, LIMITS, START, URL, Exchange, Json, Peer, ed25519_key
+
+pytestmark = pytest.mark.usefixtures("both_streams")
+
+HMAC = bintrio.HmacKey("hmac-api-key", "top-secret")
+BUY = bintrio.OrderPlace(symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1)
+SLOW_DOWN: Json = {"code": -1003, "msg": "slow down"}
+
+
+class Stamped(list[Any]):
+    """A list that knows when each item was appended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[float] = []
+
+    def append(self, item: Any, /) -> None:
+        self.times.append(trio.current_time())
+        super().append(item)
+
+
+class World(Exchange):
+    """A scripted exchange that knows when something reached it, and refuses as the test likes.
+
+    Attributes:
+        skew: milliseconds by which its clock is ahead.
+        connect_delay: seconds that opening a byte stream takes.
+        refuse_handshakes: bytes that answer each opening handshake, while set.
+        knocks: the times of the opening handshakes that were refused.
+    """
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        super().__init__(nursery)
+        self.log = self.messages = Stamped()
+        self.peers = self.doors = Stamped()
+        self.skew = 0
+        self.connect_delay = 0.0
+        self.refuse_handshakes = b""
+        self.knocks: list[float] = []
+        self.script["time"] = lambda _peer: {"serverTime": self.now()}
+        self.script["ping"] = lambda _peer: {}
+        self.nursery = nursery
+
+    def now(self) -> int:
+        return START + int(trio.current_time() * 1000) + self.skew
+
+    def arrivals(self) -> list[float]:
+        """When anything that counts arrived: messages, and opening handshakes."""
+        return sorted([*self.messages.times, *self.doors.times, *self.knocks])
+
+    async def connect(self, address: bintrio.endpoints.Address) -> trio.abc.Stream:
+        await trio.sleep(self.connect_delay)
+        if not self.refuse_handshakes:
+            return await super().connect(address)
+        self.addresses.append(address)
+        ours, theirs = memory_stream_pair()
+        self.nursery.start_soon(self._refuse, theirs)
+        return ours
+
+    async def _refuse(self, stream: trio.abc.Stream) -> None:
+        with suppress(trio.BrokenResourceError):
+            if await stream.receive_some():
+                self.knocks.append(trio.current_time())
+                await stream.send_all(self.refuse_handshakes)
+
+
+@asynccontextmanager
+async def open_world(**options: Any) -> AsyncGenerator[tuple[bintrio.Session, World]]:
+    options.setdefault("pong_window", 1e6)  # nobody pings
+    async with trio.open_nursery() as nursery:
+        world = World(nursery)
+        async with bintrio.open_session(URL, connect=world.connect, **options) as session:
+            yield session, world
+        nursery.cancel_scope.cancel()
+
+
+async def quietly(call: Callable[[], Any]) -> Any:
+    try:
+        return await call()
+    except BintrioError as error:
+        return error
+
+
+async def held_for(session: bintrio.Session, world: World, most: float) -> float:
+    """Seconds until something reaches the exchange, while somebody asks every half second."""
+    begun, known = trio.current_time(), len(world.arrivals())
+    while len(world.arrivals()) == known and trio.current_time() - begun < most:
+        with trio.move_on_after(0.25):
+            await quietly(session.ping)
+        await trio.sleep(0.25)
+    return world.arrivals()[known] - begun if len(world.arrivals()) > known else most
+
+
+# Where a 429 may come in
+
+
+async def _in_its_answer(session: bintrio.Session, world: World, answer: Callable[..., Any]) -> None:
+    world.script["ping"] = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(quietly, session.ping)
+        await answer(world.peers[0], await world.peers[0].next())
+    world.script["ping"] = lambda _peer: {}
+
+
+async def _to_a_caller_who_is_gone(session: bintrio.Session, world: World, answer: Callable[..., Any]) -> None:
+    world.script["ping"] = None
+    with trio.move_on_after(1):
+        await session.ping()
+    world.script["ping"] = lambda _peer: {}
+    await answer(world.peers[0], await world.peers[0].next())
+
+
+async def _to_nobody(_session: bintrio.Session, world: World, answer: Callable[..., Any]) -> None:
+    await answer(world.peers[0], {"id": 987_654})
+
+
+async def _to_null(_session: bintrio.Session, world: World, answer: Callable[..., Any]) -> None:
+    await answer(world.peers[0], {"id": None})
+
+
+async def _on_a_connection_that_retires(session: bintrio.Session, world: World, answer: Callable[..., Any]) -> None:
+    world.script["ping"] = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(quietly, session.ping)
+        request = await world.peers[0].next()
+        await session.rotate()
+        await trio.sleep(1)
+        await answer(world.peers[0], request)
+    world.script["ping"] = lambda _peer: {}
+
+
+async def _on_a_connection_that_closes(session: bintrio.Session, world: World, answer: Callable[..., Any]) -> None:
+    connection = session.connection
+    assert connection is not None
+    connection.end(RuntimeError("for a reason of its own"))
+    await answer(world.peers[0], {"id": 987_654})
+
+
+@pytest.mark.parametrize(
+    "come_in",
+    [
+        _in_its_answer,
+        _to_a_caller_who_is_gone,
+        _to_nobody,
+        _to_null,
+        _on_a_connection_that_retires,
+        _on_a_connection_that_closes,
+    ],
+)
+@pytest.mark.parametrize("status", [429, 418])
+async def test_g8_a_refusal_counts_wherever_it_comes_in(
+    autojump_clock: MockClock, come_in: Callable[..., Any], status: int
+) -> None:
+    async def answer(peer: Peer, request: Json) -> None:
+        data = {"retryAfter": world.now() + 60_000}
+        await peer.answer(request, status=status, error={**SLOW_DOWN, "data": data})
+
+    async with open_world() as (session, world):
+        await come_in(session, world, answer)
+        await wait_all_tasks_blocked()
+        assert 59 <= await held_for(session, world, 100) <= 61
+        assert await session.ping() is not None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": -1007, "msg": "Timeout waiting for response"},
+        {"code": 0, "msg": ""},
+        "no object",
+        None,
+        {"code": -1003, "msg": "m", "data": "none"},
+    ],
+    ids=["unknown", "empty", "text", "none", "data"],
+)
+async def test_g8_the_status_is_enough(autojump_clock: MockClock, error: Any) -> None:
+    async with open_world() as (session, world):
+        await world.peers[0].send(json.dumps({"id": 987_654, "status": 418, "error": error}))
+        await wait_all_tasks_blocked()
+        assert isinstance(session.hold, Banned)
+        assert 59 <= await held_for(session, world, 100) <= 61
+
+
+async def test_g8_the_code_is_enough(autojump_clock: MockClock) -> None:
+    async with open_world() as (session, world):
+        await world.peers[0].refuse({"id": 987_654}, 400, -1003, "too many requests")
+        await wait_all_tasks_blocked()
+        assert isinstance(session.hold, RateLimited)
+
+
+async def test_g8_too_many_orders_in_one_half_of_a_call_hold_orders(autojump_clock: MockClock) -> None:
+    async with open_world(key=HMAC, request_timeout=5) as (session, world):
+        half = {"code": -1015, "msg": "Too many new orders; current limit is 50 orders per 10 SECOND."}
+        data = {"cancelResult": "SUCCESS", "newOrderResult": "FAILURE", "newOrderResponse": half}
+        failure = {"code": -2021, "msg": "Order cancel-replace partially failed.", "data": data}
+        await world.peers[0].answer({"id": 987_654}, status=409, error=failure)
+        await wait_all_tasks_blocked()
+        refused = await quietly(lambda: session.send(BUY))
+        assert isinstance(refused, NotSent)
+        assert refused.retry_at is not None
+        assert "-1015" in refused.reason
+        assert await session.ping() is not None
+
+
+@pytest.mark.parametrize("status", [400, 409, 418, 429])
+@pytest.mark.parametrize("in_words", [False, True])
+@pytest.mark.parametrize("name", ["cancelResponse", "newOrderResponse"])
+async def test_g8_the_time_that_one_half_of_a_call_says_counts(
+    autojump_clock: MockClock, status: int, in_words: bool, name: str
+) -> None:
+    async with open_world(request_timeout=5) as (session, world):
+        until = START + round(trio.current_time() * 1000) + 100_000
+        half = {"code": -1003, "msg": "Too many requests.", "data": {"retryAfter": until}}
+        if in_words:
+            half = {"code": "-1003", "msg": f"Way too many requests; IP banned until {until}."}
+        other = {"code": -2011, "msg": "Unknown order sent."}
+        data = {"cancelResponse": other, "newOrderResponse": None, "new": {"code": 1}, name: half}
+        failure = {"code": -2022, "msg": "Order cancel-replace failed.", "data": data}
+        await world.peers[0].answer({"id": 987_654}, status=status, error=failure)
+        await wait_all_tasks_blocked()
+        assert 99 <= await held_for(session, world, 150) <= 101
+
+
+# What it holds back
+
+
+@pytest.mark.parametrize("ticks", range(12))
+async def test_g8_a_handshake_that_has_not_left_when_a_429_comes_does_not_leave(
+    autojump_clock: MockClock, ticks: int
+) -> None:
+    async with open_world() as (session, world), trio.open_nursery() as nursery:
+        nursery.start_soon(quietly, session.rotate)
+        for _ in range(ticks):
+            await trio.lowlevel.checkpoint()
+        session._shared.throttle._hold("test", RateLimited("", status=429, code=0, message="m"), _wait(60_000))
+        held_at, known = trio.current_time(), len(world.arrivals())
+        handed = [] if len(world.doors) == 2 else world.arrivals()[known:]
+        await trio.sleep(59)
+        # What had been handed over is on its way; nothing followed it.
+        assert [time for time in world.arrivals()[known:] if time > held_at] == handed
+        await trio.sleep(30)
+        nursery.cancel_scope.cancel()
+
+
+def _wait(milliseconds: int) -> Any:
+    from bintrio._protocol.holds import Wait
+
+    return Wait(milliseconds)
+
+
+async def test_g8_a_slow_opening_is_given_up_when_a_429_comes(autojump_clock: MockClock) -> None:
+    async with open_world() as (session, world), trio.open_nursery() as nursery:
+        world.connect_delay = 5
+        nursery.start_soon(quietly, session.rotate)
+        await trio.sleep(1)
+        await world.peers[0].refuse({"id": 1}, 429, -1003, "m", data={"retryAfter": world.now() + 60_000})
+        await trio.sleep(59)
+        assert len(world.doors) == 1
+        await trio.sleep(30)
+        assert len(world.doors) == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_g8_too_many_orders_do_not_hold_back_a_connection(autojump_clock: MockClock) -> None:
+    async with open_world(key=HMAC) as (session, world), trio.open_nursery() as nursery:
+        world.connect_delay = 5
+        nursery.start_soon(session.rotate)
+        await trio.sleep(1)
+        await world.peers[0].refuse({"id": 1}, 429, -1015, "m", data={"retryAfter": world.now() + 60_000})
+        await trio.sleep(5)
+        assert len(world.doors) == 2
+
+
+async def test_g8_all_sessions_that_share_a_ledger_learn_of_it(autojump_clock: MockClock) -> None:
+    ledger = LocalLedger()
+    async with open_world(ledger=ledger) as (first, world), open_world(ledger=ledger) as (second, other):
+        other.connect_delay = 5
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(quietly, second.rotate)
+            await trio.sleep(1)
+            await world.peers[0].refuse({"id": 1}, 429, -1003, "m", data={"retryAfter": world.now() + 60_000})
+            await wait_all_tasks_blocked()
+            assert 59 <= await held_for(second, other, 100) <= 61
+            nursery.cancel_scope.cancel()
+        assert first.hold is None
+
+
+# Opening handshakes
+
+
+@pytest.mark.parametrize("body", [b"Content-Length: 0\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n4\r\nslow\r\n"])
+async def test_g8_a_refused_handshake_counts_once_its_head_is_there(autojump_clock: MockClock, body: bytes) -> None:
+    async with open_world(connect_timeout=1.5) as (session, world), trio.open_nursery() as nursery:
+        world.refuse_handshakes = b"HTTP/1.1 429 No\r\nRetry-After: 60\r\n" + body
+        nursery.start_soon(quietly, session.rotate)
+        await trio.lowlevel.checkpoint()
+        await wait_all_tasks_blocked()
+        assert isinstance(session.hold, RateLimited)
+        assert 59 <= await held_for(session, world, 100) <= 64
+        nursery.cancel_scope.cancel()
+
+
+async def test_g5_a_rotation_outlasts_a_hold(autojump_clock: MockClock) -> None:
+    async with open_world() as (session, world):
+        await world.peers[0].refuse({"id": 1}, 429, -1003, "m", data={"retryAfter": world.now() + 60_000})
+        await wait_all_tasks_blocked()
+        await session.rotate()
+        assert 60 <= trio.current_time() <= 61
+
+
+async def test_g8_a_refused_handshake_is_told_by_its_body(autojump_clock: MockClock) -> None:
+    async with open_world() as (session, world):
+        said = json.dumps({"code": -1003, "msg": f"IP banned until {world.now() + 600_000}."}).encode()
+        world.refuse_handshakes = b"HTTP/1.1 418 No\r\nContent-Length: %d\r\n\r\n%s" % (len(said), said)
+        await world.peers[0].cut()
+        await trio.sleep(1)
+        hold = session.hold
+        assert isinstance(hold, Banned)
+        assert hold.code == -1003
+        assert hold.retry_at is not None
+        assert 595_000 < hold.retry_at - world.now() < 605_000
+
+
+async def test_g8_a_ban_at_the_first_opening_is_one_with_its_time_and_holds_other_sessions(
+    autojump_clock: MockClock,
+) -> None:
+    ledger = LocalLedger()
+    async with open_world(ledger=ledger) as (session, world), trio.open_nursery() as nursery:
+        other = World(nursery)
+        other.refuse_handshakes = b"HTTP/1.1 418 No\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n"
+        with pytest.raises(Banned) as caught:
+            async with bintrio.open_session(URL, connect=other.connect, ledger=ledger):
+                raise AssertionError
+        # By the exchange's time, which the other session knows.
+        assert caught.value.retry_at == pytest.approx(world.now() + 120_000, abs=5)
+        assert str(caught.value).endswith("UTC")
+        with pytest.raises(Banned, match="connect: 418"):
+            async with bintrio.open_session(URL, connect=other.connect, ledger=ledger):
+                raise AssertionError
+        assert len(other.knocks) == 1
+        assert 119 <= await held_for(session, world, 200) <= 121
+
+
+async def test_g8_a_429_before_the_clock_is_set_holds_other_sessions(autojump_clock: MockClock) -> None:
+    ledger = LocalLedger()
+    async with open_world(ledger=ledger) as (session, world), trio.open_nursery() as nursery:
+        other = World(nursery)
+        other.script["time"] = None
+
+        async def refuse() -> None:
+            peer = await other.peer(0)
+            data = {"retryAfter": other.now() + 120_000}
+            await peer.refuse(await peer.next(), 429, -1003, "m", data=data)
+
+        nursery.start_soon(refuse)
+        with pytest.raises(RateLimited) as caught:
+            async with bintrio.open_session(URL, connect=other.connect, ledger=ledger):
+                raise AssertionError
+        assert caught.value.retry_at == pytest.approx(world.now() + 120_000, abs=500)
+        assert 119 <= await held_for(session, world, 200) <= 121
+
+
+# What users are told
+
+
+async def test_g8_who_cannot_wait_is_told_until_when_and_why(autojump_clock: MockClock) -> None:
+    async with open_world(time_unit="us", key=HMAC) as (session, world):
+        world.script["time"] = lambda _peer: {"serverTime": world.now() * 1000}
+        await session.rotate()
+        until = (world.now() + 600_000) * 1000
+        await world.peers[-1].refuse({"id": 1}, 418, -1003, "banned for good", data={"retryAfter": until})
+        await wait_all_tasks_blocked()
+        for call in (session.ping, lambda: session.send(BUY)):
+            error = await quietly(call)
+            assert isinstance(error, NotSent)
+            assert error.retry_at == pytest.approx(until, abs=500_000)
+            assert "banned for good" in error.reason
+        hold = session.hold
+        assert isinstance(hold, Banned)
+        assert hold.retry_at == pytest.approx(until, abs=500_000)
+        assert hold.message == "banned for good"
+        with pytest.raises(NotSent) as caught:
+            async with session.user_data():
+                raise AssertionError
+        assert caught.value.retry_at == pytest.approx(until, abs=500_000)
+
+
+async def test_g8_who_has_no_connection_in_a_ban_is_told_at_once(autojump_clock: MockClock) -> None:
+    async with open_world(key=HMAC) as (session, world):
+        await world.peers[0].refuse({"id": None}, 418, -1003, "m", data={"retryAfter": world.now() + 600_000})
+        await trio.sleep(1)
+        assert session.connection is None
+        at = trio.current_time()
+        error = await quietly(session.ping)
+        assert isinstance(error, NotSent)
+        assert error.retry_at is not None
+        assert trio.current_time() == at
+
+
+@pytest.mark.parametrize("at_the_handshake", [False, True])
+async def test_g5_g8_a_ban_and_its_end_are_in_the_gap_and_in_the_log(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, at_the_handshake: bool
+) -> None:
+    async with open_world(key=ed25519_key()) as (session, world), session.user_data() as events:
+        if at_the_handshake:
+            world.refuse_handshakes = b"HTTP/1.1 418 No\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n"
+        else:
+            data = {"retryAfter": world.now() + 60_000}
+            await world.peers[0].refuse({"id": 987_654}, 418, -1003, "banned", data=data)
+        await wait_all_tasks_blocked()
+        await world.peers[0].cut()
+        await trio.sleep(1)
+        world.refuse_handshakes = b""
+        interrupted, gap = [await anext(events) for _ in range(2)]
+        assert isinstance(interrupted, bintrio.Interrupted)
+        assert isinstance(gap, bintrio.Gap)
+        for reason in (interrupted.reason, gap.reason, caplog.text):
+            assert "418" in reason
+            assert "UTC" in reason
+        assert gap.reason.count("UTC") == 1
+
+
+async def test_g8_who_finds_a_window_full_is_told_until_when(autojump_clock: MockClock) -> None:
+    async with open_world(request_timeout=1) as (session, world):
+        assert session.hold is None
+        full = {**LIMITS[0], "count": 6000}
+        world.script["ping"] = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.ping)
+            await world.peers[0].answer(await world.peers[0].next(), rateLimits=[full])
+        error = await quietly(session.ping)
+        assert isinstance(error, NotSent)
+        assert error.retry_at is not None
+        assert error.retry_at % 60_000 < 500
+
+
+async def test_g8_a_429_without_a_time_says_when_the_session_goes_on(autojump_clock: MockClock) -> None:
+    async with open_world() as (session, world), trio.open_nursery() as nursery:
+        world.script["ping"] = None
+        caught: list[Any] = []
+
+        async def ask() -> None:
+            caught.append(await quietly(session.ping))
+
+        nursery.start_soon(ask)
+        await world.peers[0].refuse(await world.peers[0].next(), 429, -1003, "m")
+        await wait_all_tasks_blocked()
+        assert isinstance(caught[0], RateLimited)
+        assert caught[0].retry_at == pytest.approx(world.now() + 60_000, abs=5)
+
+
+async def test_g8_a_wait_beyond_measure_is_bounded_and_logged_once(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_world() as (session, world):
+        with caplog.at_level(logging.WARNING, "bintrio"):
+            for number in range(50):
+                data = {"retryAfter": 32_503_680_000_000}
+                await world.peers[0].refuse({"id": number}, 418, -1003, "m", data=data)
+            await wait_all_tasks_blocked()
+        assert "everything is held back for 259200" in caplog.text
+        assert "three days" in caplog.text
+        assert len(caplog.records) == 2
+        hold = session.hold
+        assert hold is not None
+        assert hold.retry_at == pytest.approx(world.now() + 3 * 86_400_000, abs=5)
+
+
+# The clock
+
+
+@pytest.mark.parametrize("step", [-3_600_000, -60_000, 60_000, 3_600_000])
+async def test_g8_an_order_hold_outlives_every_step_of_the_clock(autojump_clock: MockClock, step: int) -> None:
+    async with open_world(key=HMAC) as (session, world):
+        await world.peers[0].refuse({"id": 1}, 429, -1015, "m", data={"retryAfter": world.now() + 600_000})
+        await trio.sleep(60)
+        world.skew = step
+        await session.rotate()
+        await trio.sleep(60)
+        world.skew = 0
+        await session.rotate()
+        known = len(world.sent("order.place"))
+        world.script["order.place"] = lambda _peer: ACK
+        while len(world.sent("order.place")) == known:
+            await quietly(lambda: session.send(BUY))
+            await trio.sleep(1)
+        assert 599 <= trio.current_time() <= 602
+
+
+@pytest.mark.parametrize("absurd", [-(2**63) - 1, -1, 0, 10**18])
+async def test_g8_a_time_that_cannot_be_right_is_not_taken(
+    autojump_clock: MockClock, absurd: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_world() as (session, world):
+        world.script["time"] = lambda _peer: {"serverTime": absurd}
+        await session.rotate()
+        assert session.now() == pytest.approx(world.now(), abs=5)
+        assert "cannot be the time" in caplog.text
+    async with trio.open_nursery() as nursery:
+        world = World(nursery)
+        world.script["time"] = lambda _peer: {"serverTime": absurd}
+        with pytest.raises(ConnectionFailed) as caught:
+            async with bintrio.open_session(URL, connect=world.connect):
+                raise AssertionError
+        assert isinstance(caught.value.attempts[0][1], ProtocolViolation)
+        nursery.cancel_scope.cancel()
+
+
+async def test_g8_a_429_in_the_past_is_none(autojump_clock: MockClock) -> None:
+    async with open_world() as (session, world):
+        world.skew = 3_600_000
+        await session.rotate()
+        world.skew = 0
+        await world.peers[1].refuse({"id": 1}, 429, -1003, "m", data={"retryAfter": world.now() + 60_000})
+        await wait_all_tasks_blocked()
+        assert 59 <= await held_for(session, world, 100) <= 61
+
+
+async def test_g1_after_1021_the_clock_is_forgotten(autojump_clock: MockClock) -> None:
+    """A slow answer tells little, but is all there is to go by once the exchange has said that the clock is wrong."""
+    async with open_world(key=HMAC) as (session, world), trio.open_nursery() as nursery:
+        world.skew = 1_500
+        peer = world.peers[0]
+        world.script["time"] = None
+        caught: list[Any] = []
+
+        async def buy() -> None:
+            caught.append(await quietly(lambda: session.send(BUY)))
+
+        nursery.start_soon(buy)
+        await peer.refuse(await peer.next(), 400, -1021, "Timestamp for this request is outside of the recvWindow.")
+        question = await peer.next()
+        assert question["method"] == "time"
+        told = world.now()
+        await trio.sleep(4)
+        await peer.answer(question, {"serverTime": told})
+        await wait_all_tasks_blocked()
+        assert isinstance(caught[0], InvalidTimestamp)
+        # The answer fits the old estimate as well: only once that is forgotten does the middle of the wait count.
+        assert session.now() == pytest.approx(world.now() - 2_000, abs=5)
+
+
+# Budgets
+
+
+async def test_g8_what_is_lost_with_a_connection_is_settled(autojump_clock: MockClock) -> None:
+    """An open charge counts on top of every count; one that nobody settles would count twice for a minute."""
+    async with open_world(key=HMAC) as (session, world):
+        a_day = {"rateLimitType": "ORDERS", "interval": "DAY", "intervalNum": 1, "limit": 1000}
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(quietly, lambda: session.send(BUY))
+            await wait_all_tasks_blocked()
+            await world.peers[0].cut()
+        await trio.sleep(1)
+        world.script["order.place"] = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: session.send(BUY))
+            # It counts the three that were lost.
+            await world.peers[1].answer(await world.peers[1].next(), ACK, rateLimits=[{**a_day, "count": 4}])
+        assert [(limit.interval, limit.count) for limit in session.order_counts if limit.interval == "DAY"] == [
+            ("DAY", 4)
+        ]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: session.send(BUY))
+            await world.peers[1].answer(await world.peers[1].next(), ACK, rateLimits=[{**a_day, "count": 2}])
+        assert [limit.count for limit in session.order_counts if limit.interval == "DAY"] == [2]
+
+
+async def test_g8_what_opening_a_connection_costs_is_settled(autojump_clock: MockClock) -> None:
+    """Else a count that says less than what is open could not lower it for a minute."""
+    async with open_world() as (session, world):
+        await session.rotate()
+        world.script["ping"] = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(session.ping)
+            await world.peers[1].answer(await world.peers[1].next(), rateLimits=[{**LIMITS[0], "count": 1}])
+        assert session.request_weight is not None
+        assert session.request_weight.count == 1
+
+
+async def test_g8_what_was_used_before_the_limits_were_known_counts(autojump_clock: MockClock) -> None:
+    async with open_world(key=ed25519_key()) as (session, _world):
+        # Connecting 2, the time 3, the limits 20, logging on 2.
+        assert session.request_weight is not None
+        assert session.request_weight.count == 27
+
+
+def _metered(world: World, limit: int) -> Callable[[Peer], Any]:
+    """Counts as the exchange does, and refuses what is too much."""
+    counts: dict[int, int] = {}
+    weights = {"exchangeInfo": 20, "session.logon": 2, "userDataStream.subscribe": 2}
+    most = {"weight": 0}
+    answer_own = world.answer_own
+
+    async def answer(peer: Peer, request: Json) -> bool:
+        window = world.now() // 60_000
+        counts[window] = counts.get(window, 0) + weights.get(request["method"], 1)
+        most["weight"] = max(most["weight"], counts[window])
+        answer_of = peer.answer
+
+        async def with_counts(request: Json, result: Any = None, **envelope: Any) -> None:
+            limits = [{**LIMITS[0], "limit": limit, "count": counts[window]}]
+            await answer_of(request, result, **{"rateLimits": limits, **envelope})
+
+        peer.answer = with_counts  # type: ignore[method-assign]
+        try:
+            return await answer_own(peer, request)
+        finally:
+            peer.answer = answer_of  # type: ignore[method-assign]
+
+    world.answer_own = answer  # type: ignore[method-assign]
+    return lambda _peer: most
+
+
+@pytest.mark.parametrize("limit", [30, 60, 600])
+async def test_g5_g8_a_full_budget_keeps_no_rotation_and_no_cancel_waiting(
+    autojump_clock: MockClock, limit: int
+) -> None:
+    async with open_world(key=ed25519_key(), request_timeout=60) as (session, world), trio.open_nursery() as nursery:
+        _metered(world, limit)
+        world.script["order.cancel"] = None
+
+        async def poll() -> None:
+            while True:
+                await quietly(session.ping)
+                await trio.sleep(0.1)
+
+        for _ in range(20):
+            nursery.start_soon(poll)
+        await trio.sleep(90)
+        for number in range(1, 4):
+            await trio.sleep(47)
+            begun = trio.current_time()
+            await session.rotate()
+            assert trio.current_time() - begun < 4
+            begun = trio.current_time()
+            nursery.start_soon(quietly, lambda: session.order_cancel(symbol="BTCUSDT", order_id=1))
+            request = await world.peers[number].next()
+            assert request["method"] == "order.cancel"
+            assert trio.current_time() - begun < 4
+        polled = len(world.sent("ping"))
+        assert polled > 3.5 * (limit - limit // 10 - 20)  # little of the limit lies idle
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("limit", [1, 0, -1, 10**12])
+async def test_g1_one_answer_with_a_limit_that_cannot_be_right_ends_nothing(
+    autojump_clock: MockClock, limit: int
+) -> None:
+    async with open_world(key=HMAC) as (session, world):
+        odd = [{**one, "limit": limit, "count": 1} for one in LIMITS]
+        await world.peers[0].answer({"id": 1}, rateLimits=odd)
+        await world.peers[0].cut()
+        await trio.sleep(1)
+        assert await session.ping() is not None
+        assert len(world.doors) == 2
+
+
+# Random sequences
+
+
+FORMS: dict[str, Callable[[World, int], Json]] = {
+    "ms": lambda world, wait: {"data": {"retryAfter": world.now() + wait}},
+    "us": lambda world, wait: {"data": {"retryAfter": (world.now() + wait) * 1000}},
+    "string": lambda world, wait: {"data": {"retryAfter": str(world.now() + wait)}},
+    "float": lambda world, wait: {"data": {"retryAfter": float(world.now() + wait)}},
+    "server": lambda world, wait: {"data": {"serverTime": world.now(), "retryAfter": world.now() + wait}},
+    "words": lambda world, wait: {"msg": f"IP banned until {world.now() + wait}."},
+}
+
+steps = st.tuples(
+    st.sampled_from(["answer", "nobody", "null", "handshake", "rotate", "cut", "clock"]),
+    st.sampled_from(sorted(FORMS)),
+    st.integers(1, 40),
+    st.floats(0, 30).map(lambda pause: round(pause, 2)),
+    st.sampled_from([429, 418]),
+)
+
+
+class Storm:
+    """A session under random refusals, and a watch on whether anything leaves in a hold."""
+
+    def __init__(self, session: bintrio.Session, world: World, nursery: trio.Nursery) -> None:
+        self.session, self.world, self.nursery = session, world, nursery
+        self.holds: list[tuple[float, float]] = []
+
+    async def step(self, what: str, form: str, wait: int, status: int) -> None:
+        world = self.world
+        peer: Peer | None = next((peer for peer in reversed(world.peers) if not peer.is_over.is_set()), None)
+        if what == "clock":
+            # Of the exchange's clock as we know it: what is told in a hold is told by the exchange's own.
+            self.session._shared.ledger.align(world.now() - int(trio.current_time() * 1000) + wait * 100_000, 0, 0)
+        elif what == "rotate":
+            self.nursery.start_soon(quietly, self.session.rotate)
+        elif what == "cut" and peer is not None:
+            await peer.cut()
+        elif what == "handshake":
+            world.refuse_handshakes = b"HTTP/1.1 %d No\r\nRetry-After: %d\r\nContent-Length: 0\r\n\r\n" % (status, wait)
+            knocks = len(world.knocks)
+            self.nursery.start_soon(quietly, self.session.rotate)
+            await wait_all_tasks_blocked()
+            world.refuse_handshakes = b""
+            if len(world.knocks) > knocks:
+                self.note(wait)
+        elif what in {"answer", "nobody", "null"} and peer is not None and not self.is_held():
+            request: Json = {"id": None if what == "null" else 987_654}
+            if what == "answer":
+                request = await self.asked(peer)
+            with suppress(Exception):  # it has ended meanwhile
+                await peer.answer(request, status=status, error={**SLOW_DOWN, **FORMS[form](world, wait * 1000)})
+                await wait_all_tasks_blocked()
+                self.note(wait)
+
+    async def asked(self, peer: Peer) -> Json:
+        self.world.script["depth"] = None
+        self.nursery.start_soon(quietly, lambda: self.session.depth(symbol="A"))
+        with trio.move_on_after(1):
+            return await peer.next()
+        return {"id": 987_654}
+
+    def is_held(self) -> bool:
+        return any(begin <= trio.current_time() < end for begin, end in self.holds)
+
+    def note(self, wait: int) -> None:
+        self.holds.append((trio.current_time(), trio.current_time() + wait - 0.001))
+
+    def breaches(self) -> list[tuple[float, tuple[float, float]]]:
+        return [(time, hold) for time in self.world.arrivals() for hold in self.holds if hold[0] < time < hold[1]]
+
+
+@settings(max_examples=15)
+@given(planned=st.lists(steps, min_size=1, max_size=6))
+def test_g8_nothing_leaves_in_a_hold_and_everything_goes_on_after_it(planned: list[Any]) -> None:
+    async def main() -> None:
+        async with (
+            open_world(key=ed25519_key(), request_timeout=5) as (session, world),
+            trio.open_nursery() as nursery,
+        ):
+            storm = Storm(session, world, nursery)
+
+            async def poll(pause: float) -> None:
+                while True:
+                    await quietly(session.ping)
+                    await trio.sleep(pause)
+
+            nursery.start_soon(poll, 1.1)
+            nursery.start_soon(poll, 2.3)
+            for what, form, wait, pause, status in planned:
+                await storm.step(what, form, wait, status)
+                await trio.sleep(pause)
+            await trio.sleep(110)
+            assert storm.breaches() == []
+            assert session.hold is None
+            assert await session.ping() is not None
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+def _heed_nothing(_where: str, _envelope: object) -> None:
+    pass
+
+
+def test_the_storm_would_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A storm over a session that heeds nothing sees breaches."""
+
+    async def main() -> None:
+        async with open_world(request_timeout=5) as (session, world), trio.open_nursery() as nursery:
+            storm = Storm(session, world, nursery)
+            monkeypatch.setattr(session._shared.throttle, "take_answer", _heed_nothing)
+            await storm.step("nobody", "ms", 10, 429)
+            await trio.sleep(1)
+            await session.ping()
+            assert storm.breaches()
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))

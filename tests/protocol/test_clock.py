@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bintrio._protocol.clock import DRIFT, RECENT, Clock
+
+EPOCH = 1_700_000_000_000  # milliseconds
+
+local_times = st.floats(0, 1e7)
+delays = st.floats(0, 10)
+rates = st.floats(-DRIFT, DRIFT)
+
+
+class Exchange:
+    """The truth: a clock that runs at a slightly different rate than ours."""
+
+    def __init__(self, offset: float = EPOCH * 1000.0, rate: float = 0.0) -> None:
+        self.offset = offset
+        self.rate = rate
+
+    def at(self, local: float) -> float:
+        """Its time in microseconds at a local time in seconds."""
+        return local * (1e6 + self.rate) + self.offset
+
+    def answer(self, clock: Clock, sent_at: float, there: float, back: float, unit: str = "us") -> float:
+        """Answer one question for the time; the local time after it."""
+        read = math.floor(self.at(sent_at + there))
+        received_at = sent_at + there + back
+        if unit == "us":
+            clock.record(sent_at, read, received_at, unit="us")
+        else:
+            clock.record(sent_at, read // 1000, received_at)
+        return received_at
+
+
+def assert_within_bound(clock: Clock, exchange: Exchange, local: float) -> None:
+    # Floats around 1.7e15 microseconds are a quarter of a microsecond apart, and the test adds two of them.
+    assert abs(clock.now_us(local) - exchange.at(local)) <= clock.error_bound(local) * 1e6 + 1
+
+
+# Before and after the first sample
+
+
+def test_the_time_is_not_known_before_the_first_sample() -> None:
+    clock = Clock()
+    assert not clock.is_set
+    assert math.isnan(clock.round_trip)
+    assert repr(clock) == "<Clock, not set>"
+    for question in (clock.now, clock.now_us, clock.error_bound):
+        with pytest.raises(RuntimeError, match="not known before a sample"):
+            question(0.0)
+    with pytest.raises(RuntimeError, match="not known before a sample"):
+        _ = clock.offset
+
+
+def test_one_sample_in_milliseconds() -> None:
+    clock = Clock()
+    clock.record(10.0, EPOCH, 10.1)
+    assert clock.is_set
+    assert clock.round_trip == pytest.approx(0.1)
+    # Half a millisecond is added, since the exchange cut off up to a whole one.
+    assert clock.offset == EPOCH * 1000 - 10_050_000 + 500
+    assert clock.now_us(10.05) == EPOCH * 1000 + 500
+    assert clock.now(10.05) == EPOCH
+    assert clock.error_bound(10.1) == pytest.approx(0.0505, rel=1e-3)
+    assert repr(clock) == f"<Clock, offset {clock.offset} us, round trip 100.000 ms>"
+
+
+def test_one_sample_in_microseconds() -> None:
+    clock = Clock()
+    clock.record(10.0, EPOCH * 1000 + 7, 10.1, unit="us")
+    assert clock.now_us(10.05) == EPOCH * 1000 + 7
+    assert clock.error_bound(10.1) == pytest.approx(0.05, rel=1e-3)
+
+
+def test_milliseconds_are_rounded_down() -> None:
+    clock = Clock()
+    clock.record(0.0, EPOCH * 1000, 0.0, unit="us")
+    assert clock.now(0.000_9) == EPOCH
+    assert clock.now(0.001_1) == EPOCH + 1
+
+
+# Choosing between samples
+
+
+def test_a_slow_sample_changes_little_and_a_quick_one_much() -> None:
+    clock, exchange = Clock(), Exchange()
+    received_at = exchange.answer(clock, 0.0, 0.3, 0.2)
+    assert clock.error_bound(received_at) == pytest.approx(0.25, rel=1e-3)
+    received_at = exchange.answer(clock, 1.0, 0.01, 0.01)
+    assert clock.error_bound(received_at) == pytest.approx(0.01, rel=1e-2)
+    before = clock.offset
+    received_at = exchange.answer(clock, 2.0, 1.5, 0.5)
+    assert clock.round_trip == pytest.approx(2.0)
+    assert clock.error_bound(received_at) < 0.0105
+    assert clock.offset == before
+
+
+def test_two_lopsided_samples_are_better_than_either() -> None:
+    clock, exchange = Clock(), Exchange()
+    exchange.answer(clock, 0.0, 0.1, 0.0)
+    received_at = exchange.answer(clock, 1.0, 0.0, 0.1)
+    assert clock.error_bound(received_at) < 0.001
+
+
+def test_two_samples_that_meet_in_a_point_leave_no_doubt() -> None:
+    clock = Clock()
+    clock.record(0.0, 1_000_000, 0.0, unit="us")  # the offset is at least that, and less than a microsecond more
+    clock.record(0.0, 1_000_001, 0.0, unit="us")
+    assert clock.error_bound(0.0) == 2 / 1e6, "what halving and rounding add"
+    assert clock.offset == 1_000_001
+
+
+def test_the_bound_grows_by_what_two_clocks_may_part() -> None:
+    clock = Clock()
+    clock.record(0.0, EPOCH, 0.0)
+    assert clock.error_bound(10_000.0) - clock.error_bound(0.0) == pytest.approx(1.0), "100 ppm of 10,000 s"
+
+
+def test_an_old_good_sample_gives_way_to_a_fresh_worse_one() -> None:
+    clock, exchange = Clock(), Exchange(rate=DRIFT / 2)
+    exchange.answer(clock, 0.0, 0.001, 0.001)
+    bound_of_old = clock.error_bound(86_400.0)
+    assert bound_of_old == pytest.approx(86_400 * DRIFT / 1e6, rel=1e-2)
+    received_at = exchange.answer(clock, 86_400.0, 0.1, 0.1)
+    assert clock.error_bound(received_at) == pytest.approx(0.1, rel=1e-2)
+    assert_within_bound(clock, exchange, received_at)
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0])
+def test_a_clock_that_was_set_is_measured_anew(jump: float) -> None:
+    clock, exchange = Clock(), Exchange()
+    exchange.answer(clock, 0.0, 0.01, 0.01)
+    exchange.offset += jump * 1e6
+    received_at = exchange.answer(clock, 1.0, 0.2, 0.1)
+    assert_within_bound(clock, exchange, received_at)
+    assert clock.error_bound(received_at) == pytest.approx(0.15, rel=1e-2)
+
+
+def test_forgetting_keeps_the_estimate_without_a_bound() -> None:
+    clock, exchange = Clock(), Exchange()
+    received_at = exchange.answer(clock, 0.0, 0.01, 0.01)
+    before = clock.now_us(received_at)
+    clock.forget()
+    assert clock.now_us(received_at) == before
+    assert clock.error_bound(received_at) > 1e9
+    exchange.offset += 5_000  # too little to be seen without forgetting
+    received_at = exchange.answer(clock, 1.0, 0.02, 0.02)
+    assert clock.error_bound(received_at) == pytest.approx(0.02, rel=1e-2)
+    assert_within_bound(clock, exchange, received_at)
+
+
+def test_forgetting_before_the_first_sample_changes_nothing() -> None:
+    clock = Clock()
+    clock.forget()
+    assert not clock.is_set
+
+
+def test_the_clock_steps_back_when_it_was_ahead() -> None:
+    clock = Clock()
+    clock.record(0.0, EPOCH, 1.0)
+    ahead = clock.now(1.0)
+    clock.record(1.0, EPOCH, 1.002)
+    assert clock.now(1.002) < ahead
+
+
+# Looking back
+
+
+def test_an_earlier_estimate_was_as_wrong_as_was_known_then() -> None:
+    clock, exchange = Clock(), Exchange()
+    exchange.answer(clock, 0.0, 0.2, 0.2)
+    before = clock.now(100.0)
+    received_at = exchange.answer(clock, 100.0, 0.01, 0.01)
+    assert clock.error_of(before, received_at) == pytest.approx(0.2 + 100 * DRIFT / 1e6, rel=1e-3)
+    assert clock.error_of(clock.now(received_at), received_at) == clock.error_of(before, received_at), (
+        "within its error"
+    )
+    later = clock.now(received_at + 10)
+    assert clock.error_of(later, received_at) == clock.error_bound(received_at)
+
+
+def test_the_worst_of_the_estimates_that_came_after_counts() -> None:
+    clock, exchange = Clock(), Exchange()
+    local = 0.0
+    for delay in (0.1, 0.4, 0.3):
+        local = exchange.answer(clock, local + 1, delay, delay)
+        clock.forget()
+    assert clock.error_of(0, local) > 1e9, "forgotten: it may have been anything"
+    local = exchange.answer(clock, local, 0.05, 0.05)
+    assert clock.error_of(0, local) > 1e9
+    for _ in range(RECENT):
+        local = exchange.answer(clock, local, 0.05, 0.05)
+    assert clock.error_of(0, local) < 0.051, "only the latest are looked back at"
+
+
+def test_the_least_round_trip_is_that_of_the_latest_samples() -> None:
+    clock, exchange = Clock(), Exchange()
+    assert clock.least_round_trip == 0.0
+    for delay in (0.25, 0.125, 0.5):
+        exchange.answer(clock, 0.0, delay, delay)
+    assert clock.least_round_trip == 0.25
+    for _ in range(RECENT):
+        exchange.answer(clock, 0.0, 0.5, 0.5)
+    assert clock.least_round_trip == 1.0
+
+
+# What must hold whatever the delays are
+
+
+@given(local_times, delays, delays, rates, st.sampled_from(["ms", "us"]))
+def test_the_error_of_one_sample_is_within_its_bound(
+    sent_at: float, there: float, back: float, rate: float, unit: str
+) -> None:
+    clock, exchange = Clock(), Exchange(rate=rate)
+    received_at = exchange.answer(clock, sent_at, there, back, unit)
+    for later in (0.0, 1.0, 3600.0):
+        assert_within_bound(clock, exchange, received_at + later)
+
+
+@given(st.lists(st.tuples(delays, delays, st.floats(0, 1e5)), min_size=1, max_size=20), rates)
+def test_the_error_of_many_samples_is_within_the_bound(samples: list[tuple[float, float, float]], rate: float) -> None:
+    clock, exchange = Clock(), Exchange(rate=rate)
+    local = 0.0
+    for there, back, pause in samples:
+        local = exchange.answer(clock, local + pause, there, back)
+        assert_within_bound(clock, exchange, local)
+        # No worse than the latest sample alone.
+        assert clock.error_bound(local) <= (there + back) * (1 + 2 * DRIFT / 1e6) / 2 + 1e-5
+
+
+@given(st.permutations(range(6)), rates)
+def test_samples_may_be_recorded_out_of_order(order: list[int], rate: float) -> None:
+    clock, exchange = Clock(), Exchange(rate=rate)
+    for number in order:
+        exchange.answer(clock, number * 100.0, 0.01 * number, 0.02)
+    assert_within_bound(clock, exchange, 600.0)
+
+
+@given(local_times, delays, delays)
+def test_a_timestamp_is_half_a_round_trip_old_on_arrival(sent_at: float, there: float, back: float) -> None:
+    clock, exchange = Clock(), Exchange()
+    received_at = exchange.answer(clock, sent_at, there, back)
+    age = exchange.at(received_at + there) - clock.now_us(received_at)
+    assert age == pytest.approx((there + back) / 2 * 1e6, abs=(there + back) * DRIFT + 3)

@@ -1,0 +1,879 @@
+"""What became of a call, against a small exchange that keeps its truth: engine, queries that lag, ids used again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bintrio._protocol.confirmation import HalfReplaced, inquire
+from bintrio._protocol.evidence import LARGEST_LEAD, QUERY_DELAY, OrderIds, Question, Reply, Sent, Undecided
+from bintrio.api._base import Request
+from bintrio.api._orders import ListedOrder, OrderList
+from bintrio.api.account import (
+    AllOrderLists,
+    AllOrders,
+    Amendment,
+    OpenOrdersStatus,
+    Order,
+    OrderAmendments,
+    OrderListStatus,
+    OrderStatus,
+)
+from bintrio.api.trading import (
+    OpenOrdersCancelAll,
+    OrderAmendKeepPriority,
+    OrderCancel,
+    OrderCancelReplace,
+    OrderListCancel,
+    OrderListPlaceOco,
+    OrderListPlaceOtoco,
+    OrderPlace,
+    SorOrderPlace,
+)
+
+START = 1_700_000_000_000
+WINDOW = 5000
+
+
+class Engine:
+    """Orders of one symbol, and what queries have shown of them at each time.
+
+    Attributes:
+        now: the exchange's time in milliseconds.
+        orders: as they stand, by order id.
+        lag: milliseconds by which queries are behind.
+    """
+
+    def __init__(self, lag: int = 0) -> None:
+        self.now = START
+        self.orders: dict[int, Order] = {}
+        self.amendments: list[Amendment] = []
+        self.lists: dict[int, OrderList] = {}
+        self.lag = lag
+        self.next_id = 1
+        self._past: list[tuple[int, dict[int, Order]]] = [(0, {})]
+
+    def _put(self, order: Order) -> Order:
+        self.orders[order.order_id] = order
+        self._past.append((self.now, dict(self.orders)))
+        return order
+
+    def _update(self, order: Order, **changes: Any) -> Order:
+        return self._put(msgspec.structs.replace(order, update_time=self.now, **changes))
+
+    def open_named(self, name: str) -> Order | None:
+        return next((o for o in self.orders.values() if o.client_order_id == name and o.status == "NEW"), None)
+
+    def place(self, name: str, **fields: Any) -> Order | None:
+        """None if an open order has the name."""
+        if self.open_named(name):
+            return None
+        self.next_id += 1
+        return self._put(made(self.next_id, name, time=self.now, update_time=self.now, **fields))
+
+    def end(self, order: Order, status: Any) -> Order:
+        return self._update(order, status=status)
+
+    def amend(self, order: Order, quantity: Decimal, name: str) -> Order:
+        self.amendments.append(
+            Amendment(
+                symbol="X",
+                order_id=order.order_id,
+                execution_id=len(self.amendments),
+                orig_client_order_id=order.client_order_id,
+                new_client_order_id=name,
+                orig_qty=order.orig_qty,
+                new_qty=quantity,
+                time=self.now,
+            )
+        )
+        return self._update(order, orig_qty=quantity, client_order_id=name)
+
+    # Queries
+
+    def shown(self) -> dict[int, Order]:
+        return next(orders for at, orders in reversed(self._past) if at <= self.now - self.lag)
+
+    def answer(self, request: Request[Any]) -> Any:
+        orders = list(self.shown().values())
+        match request:
+            case OrderStatus(order_id=int(number)):
+                return self.shown().get(number)
+            case OrderStatus(orig_client_order_id=name):
+                # Which of several it shows is not said: here it is the latest.
+                return max((o for o in orders if o.client_order_id == name), key=_number, default=None)
+            case AllOrders(order_id=int(first)):
+                return tuple(o for o in orders if o.order_id >= first)[: request.limit]
+            case AllOrders(start_time=since):
+                return tuple(o for o in orders if o.update_time >= (since or 0))[: request.limit]
+            case OpenOrdersStatus():
+                return tuple(o for o in orders if o.status == "NEW")
+            case OrderAmendments(order_id=number):
+                return tuple(a for a in self.amendments if a.order_id == number)
+            case OrderListStatus(order_list_id=int(number)):
+                return self.lists.get(number)
+            case OrderListStatus(orig_client_order_id=name):
+                return next((each for each in reversed(self.lists.values()) if each.list_client_order_id == name), None)
+            case AllOrderLists(start_time=since):
+                return tuple(each for each in self.lists.values() if each.transaction_time >= (since or 0))
+            case _:
+                raise AssertionError(request)
+
+
+def _number(order: Order) -> int:
+    return order.order_id
+
+
+def made(number: int, name: str, **fields: Any) -> Order:
+    values: dict[str, Any] = {
+        "symbol": "X",
+        "order_id": number,
+        "order_list_id": -1,
+        "client_order_id": name,
+        "price": Decimal(5),
+        "orig_qty": Decimal(3),
+        "executed_qty": Decimal(0),
+        "orig_quote_order_qty": Decimal(0),
+        "cummulative_quote_qty": Decimal(0),
+        "status": "NEW",
+        "time_in_force": "GTC",
+        "type": "LIMIT",
+        "side": "BUY",
+        "stop_price": Decimal(0),
+        "iceberg_qty": Decimal(0),
+        "time": START,
+        "update_time": START,
+        "is_working": True,
+        "working_time": START,
+        "self_trade_prevention_mode": "NONE",
+    }
+    return Order(**values | fields)
+
+
+def told(
+    sent: Sent, engine: Engine, meanwhile: Iterable[tuple[int, Callable[[], object]]] = (), clock_error: int = 0
+) -> Any:
+    """What an inquiry comes to. ``meanwhile``: what happens at which time, whether or not it is being asked then."""
+    events = sorted(meanwhile, key=lambda each: each[0])
+    inquiry = inquire(sent)
+    try:
+        question: Question = next(inquiry)
+    except StopIteration as end:
+        return end.value
+    while True:
+        at = max(engine.now, question.not_before + clock_error)
+        while events and events[0][0] <= at:
+            engine.now, event = events.pop(0)
+            event()
+        engine.now = at
+        try:
+            question = inquiry.send(Reply(engine.answer(question.request), engine.now - clock_error))
+        except StopIteration as end:
+            return end.value
+        engine.now += 1
+
+
+def order(name: str = "a", **fields: Any) -> OrderPlace:
+    given: dict[str, Any] = {
+        "side": "BUY",
+        "type": "LIMIT",
+        "time_in_force": "GTC",
+        "price": 5,
+        "quantity": 3,
+        **fields,
+    }
+    return OrderPlace(symbol="X", new_client_order_id=name, **given)
+
+
+def sent_now(request: Request[Any], engine: Engine, **fields: Any) -> Sent:
+    values: dict[str, Any] = {
+        "sent_at": engine.now,
+        "final_at": engine.now + WINDOW,
+        "clock_error": 20,
+        "seen_order_id": max(engine.orders, default=None),
+    }
+    return Sent(request=request, **values | fields)
+
+
+# Histories
+
+
+NAMES = ("a", "b")
+PRICES = (Decimal(5), Decimal(6))
+
+
+def history(chance: Random, engine: Engine) -> None:
+    """Orders under few names, one after the other, some of them closed again."""
+    for _ in range(chance.randrange(8)):
+        engine.now += chance.choice((0, 1, 15, 30, 60_000))
+        name = chance.choice(NAMES)
+        known = engine.open_named(name)
+        if known is None:
+            engine.place(name, price=chance.choice(PRICES), side=chance.choice(("BUY", "SELL")))
+        elif chance.random() < 0.3:
+            rename(chance, engine, known)
+        else:
+            engine.end(known, chance.choice(("FILLED", "CANCELED", "EXPIRED")))
+    engine.now += chance.choice((0, 1, 15, 30, 60_000))
+
+
+def rename(chance: Random, engine: Engine, order: Order) -> Order:
+    """An order is amended, under its own id, an id that calls use as well, or another; not at once, for within the
+    error of the clock nothing tells which of two orders with one id a call by that id has hit.
+    """
+    free = [name for name in NAMES if engine.open_named(name) is None]
+    name = chance.choice([order.client_order_id, f"renamed {engine.now}", *free])
+    engine.now += 60
+    return engine.amend(order, order.orig_qty - Decimal("0.1"), name)
+
+
+def leaving(chance: Random, request: Request[Any], engine: Engine, *, is_fresh: bool) -> tuple[Sent, int | None]:
+    """A call that leaves now, by a clock that is wrong, and when it reaches the engine, if ever."""
+    error = chance.randrange(-20, 21)
+    sent = sent_now(
+        request, engine, sent_at=engine.now + error, final_at=engine.now + error + WINDOW, is_id_fresh=is_fresh
+    )
+    is_lost = chance.random() < 0.4
+    return sent, None if is_lost else chance.choice((engine.now, engine.now + 40, sent.final_at))
+
+
+histories = given(chance=st.randoms(use_true_random=False), lag=st.sampled_from((0, 500, QUERY_DELAY - 50)))
+
+
+@histories
+def test_g7_an_order_is_found_if_and_only_if_it_was_placed(chance: Random, lag: int) -> None:
+    engine = Engine(lag)
+    history(chance, engine)
+    request = order(chance.choice(NAMES), price=chance.choice(PRICES))
+    sent, at = leaving(chance, request, engine, is_fresh=False)
+    placed: list[Order | None] = []
+
+    def execute() -> None:
+        placed.append(engine.place(str(request.new_client_order_id), price=request.price))
+
+    def change() -> None:
+        if placed and placed[0] and chance.random() < 0.5:
+            engine.end(rename(chance, engine, engine.orders[placed[0].order_id]), "FILLED")
+
+    def other() -> None:
+        if placed_by_others := engine.place("z", price=request.price):
+            rename(chance, engine, placed_by_others)
+
+    meanwhile = [(engine.now + 2500, other)] if chance.random() < 0.5 else []
+    if at is not None:
+        meanwhile += [(at, execute), (at + chance.randrange(3000), change)]
+    found = told(sent, engine, meanwhile, clock_error=20)
+    truth = placed[0] if placed else None
+    assert (found and found.order_id) == (truth and truth.order_id)
+
+
+@histories
+def test_g7_a_cancel_is_told_by_the_state_of_its_order(chance: Random, lag: int) -> None:
+    engine = Engine(lag)
+    history(chance, engine)
+    name = chance.choice(NAMES)
+    target = engine.open_named(name)
+    is_by_number = target is not None and chance.random() < 0.5
+    request = OrderCancel(
+        symbol="X",
+        order_id=target.order_id if target and is_by_number else None,
+        orig_client_order_id=None if is_by_number else name,
+    )
+    sent, at = leaving(chance, request, engine, is_fresh=False)
+
+    def execute() -> None:
+        if target:
+            engine.end(engine.orders[target.order_id], "CANCELED")
+
+    found = told(sent, engine, [] if at is None else [(at, execute)], clock_error=20)
+    if target:
+        assert (found.order_id, found.status) == (target.order_id, "NEW" if at is None else "CANCELED")
+    else:
+        assert found is None or found.status != "NEW"
+
+
+@histories
+def test_g7_an_amend_is_told_by_the_quantity(chance: Random, lag: int) -> None:
+    engine = Engine(lag)
+    history(chance, engine)
+    name = chance.choice(NAMES)
+    target = engine.open_named(name) or engine.place(name)
+    assert target
+    engine.now += QUERY_DELAY
+    is_by_number, new = chance.random() < 0.5, chance.choice((name, "new"))
+    request = OrderAmendKeepPriority(
+        symbol="X",
+        order_id=target.order_id if is_by_number else None,
+        orig_client_order_id=None if is_by_number else name,
+        new_client_order_id=new,
+        new_qty=1,
+    )
+    sent, at = leaving(chance, request, engine, is_fresh=new == "new")
+    execute = [] if at is None else [(at, lambda: engine.amend(target, Decimal(1), new))]
+    found = told(sent, engine, execute, clock_error=20)
+    assert (found.order_id, found.orig_qty) == (target.order_id, target.orig_qty if at is None else 1)
+    assert found.client_order_id == (name if at is None else new)
+
+
+@histories
+def test_g7_a_replacement_is_told_by_both_halves(chance: Random, lag: int) -> None:
+    engine = Engine(lag)
+    history(chance, engine)
+    name = chance.choice(NAMES)
+    target = engine.open_named(name) or engine.place(name)
+    assert target
+    engine.now += QUERY_DELAY
+    is_by_number, new = chance.random() < 0.5, chance.choice((name, "new"))
+    request = OrderCancelReplace(
+        symbol="X",
+        side="SELL",
+        type="LIMIT",
+        time_in_force="GTC",
+        price=7,
+        quantity=2,
+        cancel_replace_mode="STOP_ON_FAILURE",
+        cancel_order_id=target.order_id if is_by_number else None,
+        cancel_orig_client_order_id=None if is_by_number else name,
+        new_client_order_id=new,
+    )
+    sent, at = leaving(chance, request, engine, is_fresh=False)
+    is_refused = chance.random() < 0.3
+    placed: list[Order | None] = []
+
+    def execute() -> None:
+        engine.end(target, "CANCELED")
+        if not is_refused:
+            placed.append(engine.place(new, side="SELL", price=Decimal(7), orig_qty=Decimal(2)))
+
+    found = told(sent, engine, [] if at is None else [(at, execute)], clock_error=20)
+    if at is None:
+        assert found is None
+    elif is_refused:
+        assert isinstance(found, HalfReplaced)
+        assert (found.is_canceled, found.new_order) == (True, None)
+        assert found.old_order
+        assert (found.old_order.order_id, found.old_order.status) == (target.order_id, "CANCELED")
+    else:
+        assert found == placed[0]
+
+
+# What counts
+
+
+def test_g7_an_order_that_queries_show_late_is_not_given_up_before_they_must() -> None:
+    """Executed at the last moment of its window, and shown only just before queries must have caught up."""
+    engine = Engine(lag=QUERY_DELAY - 10)
+    sent = sent_now(order(), engine)
+    found = told(sent, engine, [(sent.final_at, lambda: engine.place("a"))])
+    assert found is not None
+    assert engine.now >= sent.final_at + QUERY_DELAY
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("side", "SELL"),
+        ("type", "LIMIT_MAKER"),
+        ("price", Decimal(4)),
+        ("orig_qty", Decimal(4)),
+        ("time_in_force", "FOK"),
+        ("strategy_id", 9),
+        ("self_trade_prevention_mode", "EXPIRE_BOTH"),
+    ],
+)
+def test_g7_an_order_of_another_call_is_not_taken_for_it(field: str, value: Any) -> None:
+    engine = Engine()
+    sent = sent_now(order(strategy_id=8, self_trade_prevention_mode="NONE"), engine)
+    fields: dict[str, Any] = {"strategy_id": 8, field: value}
+    assert told(sent, engine, [(engine.now + 100, lambda: engine.place("a", **fields))]) is None
+
+
+def test_g7_what_follows_the_market_need_not_be_as_it_was_given() -> None:
+    for request, shown in (
+        (order(price=None, peg_price_type="PRIMARY_PEG"), {"price": Decimal(77), "peg_price_type": "PRIMARY_PEG"}),
+        (
+            order(type="STOP_LOSS_LIMIT", stop_price=4, trailing_delta=100),
+            {"type": "STOP_LOSS_LIMIT", "stop_price": Decimal(3), "trailing_delta": 100},
+        ),
+        (
+            order(type="MARKET", time_in_force=None, price=None, quantity=None, quote_order_qty=9),
+            {"type": "MARKET", "orig_quote_order_qty": Decimal(9), "orig_qty": Decimal(1)},
+        ),
+    ):
+        engine = Engine()
+        placed = engine.place("a", **shown)
+        assert told(sent_now(request, engine, seen_order_id=None), engine) == placed
+
+
+def test_g7_within_the_error_of_the_clock_the_order_id_decides() -> None:
+    for seen, is_found in ((None, True), (1, True), (2, False), (3, False)):
+        engine = Engine()
+        placed = engine.place("a")
+        assert (told(sent_now(order(), engine, seen_order_id=seen), engine) == placed) is is_found
+
+
+def test_g7_an_order_reduced_since_is_known_by_what_it_was() -> None:
+    for quantity, is_found in ((3, True), (2, False)):
+        engine = Engine()
+        placed = engine.place("a", orig_qty=Decimal(quantity))
+        assert placed
+        engine.amend(placed, Decimal(1), "a")
+        found = told(sent_now(order(), engine, seen_order_id=None), engine)
+        assert (found is not None) is is_found
+
+
+@pytest.mark.parametrize("is_fresh", [False, True])
+@pytest.mark.parametrize("lag", [0, 1500])
+def test_g7_an_order_that_goes_by_another_id_since_it_was_amended_is_found(lag: int, is_fresh: bool) -> None:
+    engine = Engine(lag)
+    sent = sent_now(order(), engine, is_id_fresh=is_fresh)
+
+    def amend(quantity: int, name: str) -> None:
+        engine.amend(engine.orders[2], Decimal(quantity), name)
+
+    changes = [(at, lambda at=at: amend(3 - at // 1000, f"amended at {at}")) for at in (2000, 1000)]
+    found = told(sent, engine, [(START, lambda: engine.place("a")), *((START + at, change) for at, change in changes)])
+    assert found is not None
+    assert found.order_id == 2
+
+
+@pytest.mark.parametrize("is_fresh", [False, True])
+def test_g7_an_order_that_took_the_id_of_a_call_when_it_was_amended_is_not_its(is_fresh: bool) -> None:
+    engine = Engine()
+    sent = sent_now(order(), engine, is_id_fresh=is_fresh)
+
+    def amend(name: str) -> None:
+        placed = engine.place("other")
+        assert placed
+        engine.now += 1
+        engine.amend(placed, Decimal(2), name)
+
+    assert told(sent, engine, [(START + 10, lambda: amend("another" if is_fresh else "a"))]) is None
+
+
+def test_g7_an_amendment_that_queries_show_later_than_its_order_is_waited_for() -> None:
+    class Late(Engine):
+        def answer(self, request: Request[Any]) -> Any:
+            is_early = isinstance(request, OrderAmendments) and self.now < START + 100 + QUERY_DELAY
+            return () if is_early else super().answer(request)
+
+    engine = Late()
+    sent = sent_now(order(), engine)
+    placed = engine.place("a")
+    assert placed
+    engine.now += 100
+    amended = engine.amend(placed, Decimal(1), "a")
+    assert told(sent, engine) == amended
+
+
+def test_g7_an_order_whose_id_only_its_call_can_have_is_known_by_it() -> None:
+    """Whatever made it smaller."""
+    engine = Engine()
+    sent = sent_now(order(), engine, is_id_fresh=True)
+    placed = engine.place("a", orig_qty=Decimal(1))
+    assert told(sent, engine) == placed
+
+
+def test_g7_orders_that_came_when_the_call_was_over_are_not_looked_through() -> None:
+    engine = Engine()
+    sent = sent_now(order(), engine)
+    engine.now = sent.settled_at + 1
+    for number in range(20_000):
+        engine.orders[100 + number] = made(100 + number, "x", time=engine.now, update_time=engine.now)
+    engine.place("last")
+    assert told(sent, engine) is None
+
+
+def test_g7_an_order_that_came_when_the_call_was_over_is_not_its() -> None:
+    for late, is_found in ((0, True), (1, False)):
+        engine = Engine()
+        sent = sent_now(order(), engine)
+        engine.now = sent.settled_at + late
+        placed = engine.place("a")
+        engine.now += 10_000
+        assert (told(sent, engine) == placed) is is_found
+
+
+def test_g7_no_order_is_older_than_its_call_by_more_than_the_exchange_lets_a_timestamp_lead() -> None:
+    """However wrong the clock may be."""
+    for age, is_found in ((LARGEST_LEAD, True), (LARGEST_LEAD + 1, False)):
+        engine = Engine()
+        placed = engine.place("a")
+        engine.now += age
+        sent = sent_now(order(), engine, clock_error=10**9, seen_order_id=None)
+        assert (told(sent, engine) == placed) is is_found
+
+
+class ShowsTheFirst(Engine):
+    """Of several orders under one id, the first is shown."""
+
+    def answer(self, request: Request[Any]) -> Any:
+        if isinstance(request, OrderStatus) and request.orig_client_order_id:
+            named = (o for o in self.shown().values() if o.client_order_id == request.orig_client_order_id)
+            return min(named, key=_number, default=None)
+        return super().answer(request)
+
+
+def test_g7_if_another_order_is_shown_all_are_looked_through() -> None:
+    engine = ShowsTheFirst()
+    earlier = engine.place("a", side="SELL")
+    assert earlier
+    engine.end(earlier, "FILLED")
+    engine.now += 60_000
+    sent = sent_now(order(), engine)
+    for number in range(2500):
+        engine.place(f"other {number}")
+    placed = engine.place("a")
+    assert told(sent, engine) == placed
+    canceled = OrderCancel(symbol="X", orig_client_order_id="a")
+    assert told(sent_now(canceled, engine), engine) == placed
+
+
+def test_g7_two_orders_that_may_each_be_its_are_not_chosen_between() -> None:
+    engine = ShowsTheFirst()
+    earlier = engine.place("a", side="SELL")
+    assert earlier
+    engine.end(earlier, "FILLED")
+    engine.now += 60_000
+    sent = sent_now(order(), engine)
+    first = engine.place("a")
+    assert first
+    engine.end(first, "FILLED")
+    engine.place("a")
+    with pytest.raises(Undecided, match="2 orders go by 'a', and each may be its"):
+        told(sent, engine)
+
+
+def test_g7_what_cannot_be_looked_through_is_undecided() -> None:
+    engine = ShowsTheFirst()
+    earlier = engine.place("a", side="SELL")
+    assert earlier
+    engine.end(earlier, "FILLED")
+    engine.now += 60_000
+    sent = sent_now(order(), engine)
+    for number in range(10_000):
+        engine.orders[100 + number] = made(100 + number, "x")
+    engine.place("last")
+    with pytest.raises(Undecided, match="more than 10,000 orders"):
+        told(sent, engine)
+
+
+def test_g7_without_the_time_of_the_call_any_order_that_fits_is_its() -> None:
+    for price, is_found in ((5, True), (6, False)):
+        engine = Engine()
+        placed = engine.place("a")
+        engine.now += 10**7
+        sent = sent_now(order(price=price), engine, sent_at=None, seen_order_id=None)
+        assert (told(sent, engine) == placed) is is_found
+
+
+def test_g7_times_in_microseconds_are_compared_as_such() -> None:
+    for late, is_found in ((-60, False), (60, True)):
+        engine = Engine()
+        placed = engine.place("a")
+        assert placed
+        engine._put(msgspec.structs.replace(placed, time=(START + late) * 1000))
+        sent = sent_now(order(), engine, seen_order_id=placed.order_id, units=1000)
+        assert (told(sent, engine) is not None) is is_found
+
+
+# Late answers
+
+
+def test_g7_a_late_refusal_says_at_once_that_there_is_no_order() -> None:
+    engine = Engine()
+    for request in (order(), replacing(), OCO):
+        assert told(sent_now(request, engine, is_refused=True), engine) is None
+    assert engine.now == START
+
+
+def test_g7_an_order_that_a_late_answer_named_is_waited_for() -> None:
+    engine = Engine(lag=30_000)
+    placed = engine.place("a")
+    assert placed
+    sent = sent_now(order(), engine, final_at=START, told=placed.order_id)
+    assert told(sent, engine) == placed
+    assert engine.now >= START + 30_000
+
+
+# Cancels
+
+
+def replacing(**fields: Any) -> OrderCancelReplace:
+    given: dict[str, Any] = {"side": "BUY", "type": "LIMIT", "time_in_force": "GTC", "price": 5, "quantity": 3}
+    given |= {"symbol": "X", "cancel_replace_mode": "ALLOW_FAILURE", "new_client_order_id": "a", "cancel_order_id": 77}
+    return OrderCancelReplace(**given | fields)
+
+
+def test_g7_a_replacement_whose_old_order_was_filled_is_half_done() -> None:
+    engine = Engine()
+    old = engine.place("old")
+    assert old
+    old = engine.end(old, "FILLED")
+    engine.now += 60_000
+    sent = sent_now(replacing(cancel_order_id=old.order_id), engine)
+    new = engine.place("a")
+    assert told(sent, engine) == HalfReplaced(old_order=old, new_order=new)
+
+
+def test_g7_a_replacement_whose_old_order_is_not_known_is_half_done() -> None:
+    engine = Engine()
+    sent = sent_now(replacing(), engine)
+    new = engine.place("a")
+    assert told(sent, engine) == HalfReplaced(old_order=None, new_order=new)
+
+
+def test_g7_nothing_is_open_counts_only_when_the_cancel_is_over() -> None:
+    """Else it might cancel what is placed after one was told that it is done."""
+    engine = Engine()
+    sent = sent_now(OpenOrdersCancelAll(symbol="X"), engine)
+    assert told(sent, engine) == ()
+    assert engine.now >= sent.settled_at
+
+
+def test_g7_a_cancel_by_name_of_what_was_filled_may_yet_hit_another() -> None:
+    engine = Engine()
+    placed = engine.place("a")
+    assert placed
+    sent = sent_now(OrderCancel(symbol="X", orig_client_order_id="a"), engine)
+    filled = engine.end(placed, "FILLED")
+    assert told(sent, engine) == filled
+    assert engine.now >= sent.settled_at
+
+
+@pytest.mark.parametrize("is_executed", [False, True])
+def test_g7_a_cancel_by_a_name_that_an_older_order_has_taken(is_executed: bool) -> None:
+    engine = Engine()
+    older = engine.place("other")
+    closed = engine.place("a")
+    assert older
+    assert closed
+    engine.end(closed, "FILLED")
+    older = engine.amend(older, Decimal(2), "a")
+    engine.now += 60_000
+    sent = sent_now(OrderCancel(symbol="X", orig_client_order_id="a"), engine)
+    meanwhile = [(engine.now, lambda: engine.end(older, "CANCELED"))] if is_executed else []
+    found = told(sent, engine, meanwhile)
+    assert (found.order_id, found.status) == (older.order_id, "CANCELED" if is_executed else "NEW")
+
+
+def test_g7_a_cancel_by_a_name_that_another_order_has_taken_since() -> None:
+    replace = replacing(cancel_order_id=None, cancel_orig_client_order_id="a", new_client_order_id="n")
+    for request in (OrderCancel(symbol="X", orig_client_order_id="a"), replace):
+        engine = Engine()
+        old = engine.place("a")
+        other = engine.place("z")
+        assert old
+        assert other
+        engine.now += 60_000
+        sent = sent_now(request, engine)
+        engine.end(old, "CANCELED")
+        new = engine.place("n")
+        engine.now += 1000
+        engine.end(engine.amend(other, Decimal(2), "a"), "FILLED")
+        engine.place("a")
+        found = told(sent, engine)
+        assert found == (new if isinstance(request, OrderCancelReplace) else engine.orders[old.order_id])
+
+
+@pytest.mark.parametrize("is_executed", [False, True])
+def test_g7_an_amend_by_name_of_what_was_amended_once_more(is_executed: bool) -> None:
+    engine = Engine()
+    for status in ("CANCELED", "NEW"):
+        for name in ("new", "old"):
+            placed = engine.place(name)
+            assert placed
+            engine.end(placed, status if name == "old" else "CANCELED")
+    engine.now += 60_000
+    amend = OrderAmendKeepPriority(symbol="X", orig_client_order_id="old", new_client_order_id="new", new_qty=2)
+    sent = sent_now(amend, engine)
+    if is_executed:
+        engine.now += 1000
+        engine.amend(engine.amend(engine.orders[5], Decimal(2), "new"), Decimal(1), "new")
+    assert told(sent, engine) == engine.orders[5]
+
+
+def test_g7_an_amend_by_name_of_what_is_gone() -> None:
+    engine = Engine()
+    request = OrderAmendKeepPriority(symbol="X", orig_client_order_id="a", new_client_order_id="b", new_qty=1)
+    assert told(sent_now(request, engine), engine) is None
+    placed = engine.place("a")
+    assert placed
+    filled = engine.end(placed, "FILLED")
+    engine.now += 60_000
+    assert told(sent_now(request, engine), engine) == filled
+
+
+# Order lists
+
+
+OCO = OrderListPlaceOco(
+    symbol="X",
+    side="SELL",
+    quantity=3,
+    above_type="LIMIT_MAKER",
+    above_price=9,
+    below_type="STOP_LOSS",
+    below_stop_price=4,
+    list_client_order_id="list",
+    above_client_order_id="above",
+    below_client_order_id="below",
+)
+
+
+def listed(engine: Engine, number: int, *orders: Order, status: Any = "EXECUTING") -> OrderList:
+    engine.lists[number] = OrderList(
+        order_list_id=number,
+        contingency_type="OCO",
+        list_status_type="EXEC_STARTED",
+        list_order_status=status,
+        list_client_order_id="list",
+        transaction_time=engine.now,
+        symbol="X",
+        orders=tuple(
+            ListedOrder(symbol="X", order_id=each.order_id, client_order_id=each.client_order_id) for each in orders
+        ),
+    )
+    return engine.lists[number]
+
+
+def oco(engine: Engine, number: int, status: Any = "EXECUTING") -> OrderList:
+    above = engine.place("above", side="SELL", type="LIMIT_MAKER", price=Decimal(9))
+    below = engine.place("below", side="SELL", type="STOP_LOSS", price=Decimal(0), stop_price=Decimal(4))
+    assert above
+    assert below
+    if status != "EXECUTING":
+        engine.end(above, "FILLED")
+        engine.end(below, "EXPIRED")
+    return listed(engine, number, above, below, status=status)
+
+
+@pytest.mark.parametrize("is_fresh", [False, True])
+@pytest.mark.parametrize("pause", [0, 60_000])
+def test_g7_an_order_list_is_found_if_and_only_if_it_was_placed(pause: int, is_fresh: bool) -> None:
+    engine = Engine()
+    if not is_fresh:
+        oco(engine, 1, "ALL_DONE")
+    engine.now += pause
+    sent = sent_now(OCO, engine, is_id_fresh=is_fresh)
+    assert told(sent, engine) is None
+    sent = sent_now(OCO, engine, is_id_fresh=is_fresh)
+    found = told(sent, engine, [(engine.now + 30, lambda: oco(engine, 2))])
+    assert found.order_list_id == 2
+
+
+def test_g7_an_order_list_under_a_name_that_shows_another_is_looked_for() -> None:
+    class ShowsTheFirstList(Engine):
+        def answer(self, request: Request[Any]) -> Any:
+            if isinstance(request, OrderListStatus) and self.lists:
+                return self.lists[1]
+            return super().answer(request)
+
+    engine = ShowsTheFirstList()
+    oco(engine, 1, "ALL_DONE")
+    engine.now += 60_000
+    sent = sent_now(OCO, engine)
+    assert told(sent, engine) is None
+    sent = sent_now(OCO, engine)
+    second = oco(engine, 2, "ALL_DONE")
+    assert told(sent, engine) == second
+    sent = sent_now(OCO, engine, sent_at=START + 60_000, seen_order_id=2)
+    oco(engine, 3)
+    with pytest.raises(Undecided, match="2 order lists go by 'list'"):
+        told(sent, engine)
+
+
+def test_g7_orders_of_a_list_that_are_not_shown_yet_are_waited_for() -> None:
+    engine = Engine(lag=3000)
+    engine.now += 60_000
+    sent = sent_now(OCO, engine)
+    found = oco(engine, 1)
+    assert told(sent, engine) == found
+
+
+def test_g7_an_order_list_that_a_late_answer_named_is_waited_for() -> None:
+    engine = Engine()
+    sent = sent_now(OCO, engine, final_at=START, told=5)
+    found = told(sent, engine, [(START + 9000, lambda: oco(engine, 5))])
+    assert found.order_list_id == 5
+
+
+def test_g7_the_orders_of_a_list_are_those_of_the_call() -> None:
+    engine = Engine()
+    request = OrderListPlaceOtoco(
+        symbol="X",
+        working_type="LIMIT",
+        working_side="BUY",
+        working_price=5,
+        working_quantity=3,
+        working_time_in_force="GTC",
+        pending_side="SELL",
+        pending_quantity=3,
+        pending_above_type="LIMIT_MAKER",
+        pending_above_price=9,
+        list_client_order_id="list",
+        working_client_order_id="working",
+        pending_above_client_order_id="above",
+    )
+    for price, is_found in ((6, False), (5, True)):
+        engine.now += 60_000
+        sent = sent_now(request, engine)
+        working = engine.place("working", price=Decimal(price))
+        assert working
+        placed = listed(engine, price, working)
+        assert (told(sent, engine) == placed) is is_found
+        engine.end(working, "CANCELED")
+
+
+def test_g7_a_list_is_canceled_when_it_is_over() -> None:
+    for by_name in (False, True):
+        engine = Engine()
+        shown = oco(engine, 1)
+        request = OrderListCancel(
+            symbol="X", order_list_id=None if by_name else 1, list_client_order_id="list" if by_name else None
+        )
+        sent = sent_now(request, engine)
+        assert told(sent, engine) == shown
+        assert engine.now >= sent.settled_at
+        sent = sent_now(request, engine)
+        over = listed(engine, 1, status="ALL_DONE")
+        assert told(sent, engine) == over
+        assert engine.now < sent.settled_at
+        engine.now += 60_000
+        sent = sent_now(request, engine)
+        assert told(sent, engine) == over
+        assert (engine.now >= sent.settled_at) is by_name
+        assert told(sent_now(request, Engine()), Engine()) is None
+
+
+# Order ids
+
+
+def test_order_ids_are_taken_from_whatever_names_orders() -> None:
+    ids = OrderIds()
+    ids.note(())
+    ids.note((made(3, "a"), made(2, "b")))
+    assert ids.highest["X"] == 3
+    engine = Engine()
+    engine.next_id = 10
+    ids.note(oco(engine, 1))
+    assert ids.highest["X"] == 12
+    ids.note({"plain": "JSON"})
+    assert dict(ids.highest) == {"X": 12}
+
+
+def test_sor_orders_are_told_as_others_are() -> None:
+    engine = Engine()
+    request = SorOrderPlace(
+        symbol="X", side="BUY", type="LIMIT", time_in_force="GTC", price=5, quantity=3, new_client_order_id="a"
+    )
+    sent = sent_now(request, engine)
+    placed = engine.place("a")
+    assert told(sent, engine) == placed

@@ -1,0 +1,466 @@
+"""The succession of connections under a feed: order, repeats and gaps, in worlds of our own."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bintrio._protocol.events import decode_event
+from bintrio._protocol.succession import LONGEST_LAG, SAME, SLACK, Gap, Interrupted, Succession, UserDataEvent
+from bintrio.api.events import BalanceUpdate, Event, EventStreamTerminated, UnknownEvent
+
+NOW = 1_700_000_000_000
+
+
+def event(number: int, *, at: int = NOW) -> BalanceUpdate:
+    return BalanceUpdate(event_time=at, asset="BTC", delta=Decimal(number), clear_time=7)
+
+
+def unknown(text: str, *, at: int | None = None) -> UnknownEvent:
+    dated = "" if at is None else f',"E":{at}'
+    return UnknownEvent(event_type="new", raw=f'{{"e":"new","x":"{text}"{dated}}}'.encode())
+
+
+class Told:
+    """A succession, and what it has handed out."""
+
+    def __init__(self, unit: int = 1) -> None:
+        self.all: list[UserDataEvent] = []
+        self.succession = Succession(self.all.append, self.all.append, lambda time: time * unit)
+
+    def carry(self, *numbers: int, now: int = NOW) -> None:
+        for number in numbers:
+            self.succession.coming(number, now)
+            self.succession.carried(number, now)
+
+    def bring(self, number: int, *events: Event, now: int = NOW) -> None:
+        for each in events:
+            self.succession.bring(each, number, now)
+
+    def give_up(self, number: int, now: int = NOW) -> None:
+        self.succession.leaving(number, now)
+        self.succession.left(number, now, now)
+
+    @property
+    def numbers(self) -> list[int]:
+        return [int(each.delta) for each in self.all if isinstance(each, BalanceUpdate)]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        return [each for each in self.all if isinstance(each, Gap)]
+
+
+def test_an_outage_says_why_it_lasts_and_says_it_once() -> None:
+    told = Told()
+    told.succession.explain("nobody asks yet")
+    assert not told.succession.outage
+    told.carry(1)
+    told.succession.lost(1, NOW, NOW, "reset")
+    for _ in range(2):
+        told.succession.explain("refused")
+    outage = told.succession.outage
+    assert outage is not None
+    assert outage.reason == "reset; refused"
+
+
+# Order and repeats
+
+
+def test_g5_what_the_second_brings_waits_until_the_first_has_given_up() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.bring(2, event(2), event(3))
+    told.bring(1, event(1), event(2))
+    assert told.numbers == [1, 2]
+    told.give_up(1)
+    told.bring(2, event(4))
+    assert told.numbers == [1, 2, 3, 4]
+    assert told.succession.repeats == 1
+
+
+def test_g5_what_the_second_is_late_with_is_dropped_for_as_long_as_it_may_be_late_and_no_longer() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.bring(1, event(1), event(2))
+    told.give_up(1)
+    told.bring(2, event(1), event(2), event(3), now=NOW + LONGEST_LAG)
+    assert told.numbers == [1, 2, 3]
+    assert told.succession.repeats == 2
+    told.bring(2, event(3), now=NOW + LONGEST_LAG + 1)
+    assert told.numbers == [1, 2, 3, 3]
+
+
+def test_g5_repeats_are_counted_from_before_the_second_connection_carries() -> None:
+    told = Told()
+    told.carry(1)
+    told.bring(1, event(0), event(0))  # said twice by the exchange
+    told.succession.coming(2, NOW)
+    told.bring(1, event(1, at=NOW))
+    told.succession.carried(2, NOW)
+    told.give_up(1)
+    told.bring(2, event(1, at=NOW + SAME), event(2))
+    assert told.numbers == [0, 0, 1, 2]
+
+
+def test_g5_an_event_that_is_said_twice_by_both_comes_twice() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.bring(1, event(1), event(1))
+    told.bring(2, event(1))
+    told.give_up(1)
+    told.bring(2, event(1), event(1))
+    assert told.numbers == [1, 1, 1]
+    assert told.succession.repeats == 2
+
+
+@pytest.mark.parametrize("apart", [101, 700, 20_000])
+def test_g5_an_event_of_an_unknown_type_said_again_a_little_later_is_no_repeat(apart: int) -> None:
+    told = Told()
+    told.carry(1)
+    told.succession.coming(2, NOW)
+    told.bring(1, unknown("call", at=NOW))
+    told.succession.carried(2, NOW)
+    told.give_up(1)
+    told.bring(2, unknown("call", at=NOW + apart))
+    assert len(told.all) == 2
+
+
+def test_g5_unknown_events_are_told_apart_by_their_json_and_by_their_time() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.bring(1, unknown("a", at=NOW), unknown("b"), UnknownEvent(event_type=None, raw=b"{"))
+    told.give_up(1)
+    told.bring(2, unknown("a", at=NOW + 100), unknown("b", at=NOW), unknown("c", at=NOW))
+    told.bring(2, UnknownEvent(event_type=None, raw=b"{"), UnknownEvent(event_type=None, raw=b"[" * 5000))
+    assert len(told.all) == 5
+    assert told.succession.repeats == 3
+
+
+def test_g5_a_known_event_dated_far_apart_is_another() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.bring(1, event(1, at=NOW), event(1, at=NOW + SAME + 1))
+    told.give_up(1)
+    told.bring(2, event(1, at=NOW + SAME + 2), event(1, at=NOW + 2 * SAME + 3))
+    assert told.numbers == [1, 1, 1]
+
+
+def test_g5_one_that_never_came_is_not_waited_for_long() -> None:
+    told = Told()
+    told.carry(1)
+    told.succession.coming(2, NOW)
+    told.bring(1, event(1))
+    told.succession.left(2, NOW, NOW)
+    told.bring(1, event(1), event(1), now=NOW + LONGEST_LAG + 1)
+    assert told.numbers == [1, 1, 1]
+    assert told.succession.repeats == 0
+    assert told.succession._memory is None
+
+
+def test_g5_of_three_two_are_left_that_may_repeat_each_other() -> None:
+    told = Told()
+    told.carry(1, 2, 3)
+    told.give_up(1)
+    told.bring(2, event(1), now=NOW * 2)
+    told.bring(3, event(1), now=NOW * 2)
+    assert told.numbers == [1]
+    told.succession.left(2, NOW, NOW * 2)
+    told.bring(3, event(2), now=NOW * 2)
+    assert told.numbers == [1, 2]
+
+
+def test_one_that_leaves_before_its_turn_takes_along_what_it_brought() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.bring(2, event(1), event(2))
+    told.succession.lost(2, NOW, NOW, "cut")
+    told.bring(1, event(1), event(2))
+    assert told.numbers == [1, 2]
+    assert told.all == [event(1), event(2)]
+
+
+def test_what_waited_for_one_that_nobody_heard_is_handed_out() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.bring(2, event(1))
+    told.succession.released(1, NOW)
+    assert told.numbers == [1]
+    told.succession.released(2, NOW)
+    assert told.succession.outage is None
+
+
+def test_what_is_remembered_is_bounded_by_time() -> None:
+    told = Told()
+    told.carry(1, 2)
+    for number in range(4 * LONGEST_LAG // 100):
+        told.bring(1, event(number), now=NOW + 100 * number)
+        told.bring(2, event(number), now=NOW + 100 * number)
+    assert told.succession._memory is not None
+    assert len(told.succession._memory) <= 2 * LONGEST_LAG // 100 + 2
+    assert told.succession.repeats == 4 * LONGEST_LAG // 100
+    told.bring(1, event(-1), now=NOW + 100 * LONGEST_LAG)
+    assert len(told.succession._memory) == 1
+
+
+def test_g10_an_event_whose_time_did_not_come_is_told_apart_by_the_rest() -> None:
+    told = Told()
+    dateless = decode_event(b'{"subscriptionId":0,"event":{"e":"balanceUpdate","a":"BTC","d":"1","T":7}}').event
+    assert isinstance(dateless, BalanceUpdate)
+    told.carry(1, 2)
+    told.bring(1, dateless)
+    told.give_up(1)
+    told.bring(2, dateless)
+    assert told.numbers == [1]
+    told.succession.lost(2, NOW + 2 * LONGEST_LAG, NOW + 2 * LONGEST_LAG, "cut")
+    assert told.succession.outage == Interrupted(at=NOW + LONGEST_LAG, reason="cut")
+
+
+# Gaps
+
+
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_g5_a_gap_begins_where_all_has_come_for_sure(unit: int) -> None:
+    told = Told(unit)
+    told.carry(1, now=NOW)
+    heard = NOW + 2 * LONGEST_LAG
+    told.bring(1, event(1, at=(heard - 5_000) * unit))
+    told.succession.lost(1, heard, heard + 10, "cut")
+    at = (heard - 5_000 - SLACK) * unit
+    assert told.succession.outage == Interrupted(at=at, reason="cut")
+    told.carry(2, now=heard + 3_000)
+    assert told.gaps == [Gap(start=at, end=(heard + 3_000) * unit, reason="cut")]
+    assert told.succession.outage is None
+
+
+@pytest.mark.parametrize(
+    ("dated", "start"),
+    [
+        (None, LONGEST_LAG),  # an idle account: by the lag
+        (-5 * LONGEST_LAG, LONGEST_LAG),  # an old event: by the lag as well
+        (2 * LONGEST_LAG + 10, 2 * LONGEST_LAG - SLACK),  # a clock a little ahead of ours
+        (5 * LONGEST_LAG, LONGEST_LAG),  # one that cannot be right
+    ],
+)
+def test_g5_where_a_gap_begins_without_an_event_to_go_by(dated: int | None, start: int) -> None:
+    told = Told()
+    told.carry(1, now=NOW)
+    told.bring(1, unknown("x") if dated is None else event(1, at=NOW + dated))
+    told.succession.lost(1, NOW + 2 * LONGEST_LAG, NOW + 2 * LONGEST_LAG, "cut")
+    assert told.succession.outage == Interrupted(at=NOW + start, reason="cut")
+
+
+def test_g5_a_gap_does_not_begin_before_the_connection_was_asked() -> None:
+    told = Told()
+    told.succession.coming(1, NOW)
+    told.succession.carried(1, NOW + 300)
+    told.succession.lost(1, NOW + 500, NOW + 500, "cut")
+    assert told.succession.outage == Interrupted(at=NOW, reason="cut")
+
+
+def test_a_gap_ends_no_earlier_than_it_begins_though_the_clock_was_put_back() -> None:
+    told = Told()
+    told.carry(1, now=NOW)
+    told.bring(1, event(1, at=NOW + 3_000))
+    told.succession.lost(1, NOW + 4_000, NOW + 4_000, "cut")
+    told.carry(2, now=NOW - 3_600_000)
+    assert told.gaps == [Gap(start=NOW - 3_600_000, end=NOW - 3_600_000, reason="cut")]
+
+
+def test_g5_no_gap_where_the_next_had_subscribed_by_then() -> None:
+    told = Told()
+    told.carry(1)
+    told.carry(2, now=NOW + 1_000)
+    told.bring(2, event(2, at=NOW + 3_000), event(3, at=NOW + 4_000))
+    told.bring(1, event(1, at=NOW + 500), event(2, at=NOW + 3_000))
+    told.succession.lost(1, NOW + 5_000, NOW + 5_000, "cut")
+    assert told.all == [event(1, at=NOW + 500), event(2, at=NOW + 3_000), event(3, at=NOW + 4_000)]
+
+
+def test_g5_a_gap_where_the_first_may_have_owed_what_is_older_than_the_nexts_subscription() -> None:
+    told = Told()
+    told.carry(1)
+    told.carry(2, now=NOW + 10_000)
+    told.bring(1, event(1, at=NOW + 5_000))
+    told.bring(2, event(2, at=NOW + 12_000))
+    told.succession.lost(1, NOW + 20_000, NOW + 20_000, "cut")
+    gap = Gap(start=NOW + 5_000 - SLACK, end=NOW + 10_000, reason="cut")
+    assert told.all == [event(1, at=NOW + 5_000), gap, event(2, at=NOW + 12_000)]
+
+
+def test_g5_a_gap_where_the_one_that_the_first_left_to_was_lost_meanwhile() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.bring(1, event(1, at=NOW + 1_000))
+    told.succession.leaving(1, NOW + 1_500)
+    told.succession.lost(2, NOW + 1_600, NOW + 1_600, "cut")
+    told.carry(3, now=NOW + 2_000)
+    told.succession.leaving(1, NOW + 2_100)
+    told.succession.left(1, NOW + 2_500, NOW + 2_500)
+    assert told.gaps == [Gap(start=NOW, end=NOW + 2_000, reason="no connection carried the subscription")]
+
+
+def test_g5_a_subscription_that_had_ended_before_it_was_given_up_was_not_asked_to() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.succession.leaving(1, NOW + 1_500)
+    assert not told.succession.was_asked(1, EventStreamTerminated(event_time=NOW + 1_499))
+    assert told.succession.was_asked(1, EventStreamTerminated(event_time=NOW + 1_500))
+    assert not told.succession.was_asked(2, EventStreamTerminated(event_time=NOW + 1_500))
+    assert told.succession.was_asked(1, UnknownEvent(event_type="eventStreamTerminated", raw=b"{}"))
+
+
+def test_g5_no_gap_begins_after_the_first_was_asked_to_leave() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.succession.leaving(1, NOW + 1_000)
+    told.succession.lost(2, NOW, NOW, "cut")
+    told.succession.lost(1, NOW + 90_000, NOW + 90_000, "it did not answer")
+    assert told.succession.outage == Interrupted(at=NOW + 1_000, reason="it did not answer")
+
+
+def test_a_gap_is_told_when_the_last_left_in_order_but_nobody_went_on() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.succession.lost(2, NOW, NOW, "cut")
+    assert not told.all
+    told.give_up(1)
+    told.carry(3, now=NOW + 10)
+    assert told.gaps == [Gap(start=NOW, end=NOW + 10, reason="no connection carried the subscription")]
+
+
+# Worlds
+
+
+class World:
+    """An exchange that tells every event to each of its subscriptions, some time later, in order.
+
+    Connections subscribe, are told that they are, hand over, and break at any time: what is on its way then is lost.
+    """
+
+    def __init__(self, chance: random.Random, lag: int) -> None:
+        self.chance = chance
+        self.lag = lag
+        self.told = Told()
+        self.now = NOW
+        self.begun_at = 0
+        self.happened: list[int] = []
+        self.numbers = iter(range(1, 10**6))
+        self.told_to: set[int] = set()
+        self.latest: dict[int, int] = {}  # when the last message on its way comes
+        self.alive: set[int] = set()
+        self.heard: dict[int, int] = {}
+        self.agenda: list[tuple[int, int, int, Callable[[], None]]] = []
+        self.order = iter(range(10**6))
+
+    def later(self, number: int, act: Callable[[], None]) -> None:
+        """Something that a connection hears: after whatever it heard before, and only while it is alive."""
+        self.latest[number] = at = max(self.latest.get(number, 0), self.now + self.chance.randint(0, self.lag))
+        heapq.heappush(self.agenda, (at, next(self.order), number, act))
+
+    def advance(self, to: int) -> None:
+        while self.agenda and self.agenda[0][0] <= to:
+            self.now, _, number, act = heapq.heappop(self.agenda)
+            if number in self.alive:
+                self.heard[number] = self.now
+                act()
+        self.now = to
+
+    def happen(self) -> None:
+        number = len(self.happened)
+        self.happened.append(self.now)
+        told = event(number, at=self.now)
+        for each in list(self.told_to):
+            self.later(each, lambda each=each: self.told.bring(each, told, now=self.now))  # type: ignore[misc]
+
+    def subscribe(self) -> int:
+        number = next(self.numbers)
+        self.alive.add(number)
+        self.heard[number] = self.now
+        self.told.succession.coming(number, self.now)
+        self.told_to.add(number)
+        self.later(number, lambda: self.carry(number))
+        return number
+
+    def carry(self, number: int) -> None:
+        self.begun_at = self.begun_at or self.now
+        self.told.succession.carried(number, self.now)
+
+    def unsubscribe(self, number: int) -> None:
+        self.told_to.discard(number)
+        self.told.succession.leaving(number, self.now)
+        self.later(number, lambda: self.leave(number))
+
+    def leave(self, number: int) -> None:
+        self.alive.discard(number)
+        self.told.succession.left(number, self.now, self.now)
+
+    def cut(self, number: int) -> None:
+        self.told_to.discard(number)
+        if number in self.alive:
+            self.alive.discard(number)
+            self.told.succession.lost(number, self.heard[number], self.now, "cut")
+
+
+def in_any_order(seed: int, lag: int) -> World:
+    """Hand-overs and cuts at random, and after each cut another connection, sooner or later."""
+    chance = random.Random(seed)
+    world = World(chance, lag)
+    carrying = [world.subscribe()]
+    pace = chance.choice([5, 50, 500, 5_000])
+    for _ in range(120):
+        world.advance(world.now + chance.randint(0, pace))
+        match chance.randrange(12):
+            case 0 if carrying[-1] in world.told.succession.carriers:
+                carrying.append(world.subscribe())
+            case 1:
+                world.cut(chance.choice(carrying))
+            case 2 | 3 if carrying[-1] in world.told.succession.carriers:
+                for old in carrying[:-1]:
+                    world.unsubscribe(old)
+                carrying = carrying[-1:]
+            case _:
+                world.happen()
+        carrying = [number for number in carrying if number in world.alive] or [world.subscribe()]
+    world.advance(world.now + 10 * lag + 1)
+    for _ in range(3):  # the last ones tell where the last gap ends
+        carrying = [number for number in carrying if number in world.alive] or [world.subscribe()]
+        world.advance(world.now + 10 * lag + 1)
+    return world
+
+
+@given(st.integers(0, 10**9), st.sampled_from([0, 3, 40, 700, 9_000, LONGEST_LAG - 1]))
+def test_g5_in_any_world_each_event_comes_once_and_in_order_or_lies_in_a_gap(seed: int, lag: int) -> None:
+    world = in_any_order(seed, lag)
+    numbers = world.told.numbers
+    assert numbers == sorted(set(numbers))
+    for number in set(range(len(world.happened))) - set(numbers):
+        at = world.happened[number]
+        is_told = any(gap.start <= at <= gap.end for gap in world.told.gaps)
+        assert is_told or at < world.begun_at, f"event {number} is missing without a word"
+
+
+@given(st.integers(0, 10**9), st.sampled_from([0, 3, 40, 700, 9_000]))
+def test_g5_in_a_world_of_hand_overs_alone_nothing_is_missing_and_there_is_no_gap(seed: int, lag: int) -> None:
+    chance = random.Random(seed)
+    world = World(chance, lag)
+    current = world.subscribe()
+    world.advance(world.now + lag)
+    for _ in range(20):
+        following = world.subscribe()
+        while following not in world.told.succession.carriers:
+            world.advance(world.now + chance.randint(0, 50))
+            world.happen()
+        world.unsubscribe(current)
+        while current in world.told.succession.carriers:
+            world.advance(world.now + chance.randint(0, 50))
+            world.happen()
+        current = following
+    world.advance(world.now + 10 * lag + 1)
+    assert world.told.numbers == list(range(len(world.happened)))
+    assert not world.told.gaps
