@@ -93,6 +93,12 @@ def test_payload_does_not_depend_on_the_order_of_parameters(params: dict[str, An
     assert payload(params) == payload(dict(reversed(params.items())))
 
 
+@given(st.dictionaries(st.text() | st.sampled_from(["signature", "%", "%s", "a=%(b)s"]), st.text() | st.integers()))
+def test_payload_is_every_other_parameter_by_name_whatever_the_names(params: dict[str, Any]) -> None:
+    expected = "&".join(f"{name}={params[name]}" for name in sorted(params) if name != "signature")
+    assert payload(params) == payload(params | {"signature": "x"}) == expected
+
+
 # Signatures
 
 
