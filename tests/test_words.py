@@ -12,7 +12,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio._text import EXCERPT, excerpt, in_words, one_line, said
+from bintrio._text import EXCERPT, did_you_mean, excerpt, in_words, one_line, said
 
 
 def caused(error: BaseException, cause: BaseException) -> BaseException:
@@ -93,3 +93,8 @@ def test_an_excerpt_is_one_bounded_printable_line(body: bytes) -> None:
     assert len(line) <= EXCERPT
     assert line.isprintable()
     assert line == one_line(line)
+
+
+@pytest.mark.parametrize(("name", "said"), [("orderPlace", "; did you mean 'order_place'?"), ("xyzzy", "")])
+def test_the_nearest_name(name: str, said: str) -> None:
+    assert did_you_mean(name, ["order_place", "depth"]) == said

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from errno import errorcode
 from typing import Any, Final, cast
 
@@ -77,6 +77,14 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
         return
     for part in error.exceptions:  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         yield from leaves(part)  # pyright: ignore[reportUnknownArgumentType]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name that is nearest to a misspelt one, as the end of a sentence, or nothing."""
+    from difflib import get_close_matches  # for those who misspell only
+
+    found = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 # What others said

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bintrio._client.calls import Call, Narrowed3, Narrowed4, Narrowed5, did_you_mean
+from bintrio._client.calls import Call, Narrowed3, Narrowed4, Narrowed5
 from bintrio.api._base import Request
 from bintrio.api.general import Ping
 from bintrio.api.market import Depth
@@ -68,8 +68,3 @@ async def test_a_type_error_of_another_kind_is_left_alone(monkeypatch: pytest.Mo
     monkeypatch.setattr(Depth, "api", Depth.api._replace(rules=(broken,)))
     with pytest.raises(TypeError, match="a bug in a rule"):
         await Asker().depth(symbol="X")
-
-
-@pytest.mark.parametrize(("name", "said"), [("orderPlace", "; did you mean 'order_place'?"), ("xyzzy", "")])
-def test_the_nearest_name(name: str, said: str) -> None:
-    assert did_you_mean(name, ["order_place", "depth"]) == said

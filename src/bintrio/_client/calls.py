@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, Type
 
 import msgspec
 
-from ..api._base import Request, parameters, python_name
+from .._text import did_you_mean
+from ..api._base import Request, parameters
 from ..errors import InvalidRequest
 
 P = ParamSpec("P")
@@ -104,14 +105,6 @@ def _complain(request_type: type[Request[Any]], args: tuple[Any, ...], kwargs: M
     for parameter in parameters(request_type):
         if parameter.required and parameter.name not in kwargs:
             raise InvalidRequest(f"{method}: {parameter.name} is missing", field=parameter.name) from None
-
-
-def did_you_mean(name: str, known: list[str]) -> str:
-    """The known name that is nearest to a misspelt one, as the end of a sentence, or nothing."""
-    from difflib import get_close_matches  # for those who misspell only
-
-    found = get_close_matches(python_name(name), known, n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
+from .._text import did_you_mean
 from ..api import _narrowed as narrowed
 from ..api._base import Request
 from ..api.account import (
@@ -69,7 +70,7 @@ from ..api.user_data import (
     UserDataStreamSubscribeSignature,
     UserDataStreamUnsubscribe,
 )
-from .calls import Call, Narrowed3, Narrowed4, Narrowed5, did_you_mean
+from .calls import Call, Narrowed3, Narrowed4, Narrowed5
 
 R = TypeVar("R")
 

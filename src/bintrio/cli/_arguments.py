@@ -12,12 +12,14 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import msgspec
 
 from bintrio import InvalidRequest, Request
-from bintrio.api._base import Parameter, parameters, python_name
+from bintrio._text import did_you_mean
+from bintrio.api._base import Parameter, parameters
+from bintrio.cli._catalogue import known_values
 
 # The exchange's own pattern for symbols, ^[\w\-._&&[^a-z]]{1,50}$, says the rest.
 _NOT_IN_SYMBOLS: Final = re.compile(r"[a-z/:,;\s'\"\[\]()]")
@@ -128,22 +130,3 @@ def _meant_value(text: str, known: tuple[str, ...]) -> str | None:
     if same or not all(value.isupper() for value in known):  # a new interval is hardly ever unlike the known ones
         return next(iter(same), None)
     return next(iter(get_close_matches(text.upper(), known, n=1)), None)
-
-
-def known_values(annotation: Any) -> tuple[str, ...]:
-    """The values that are known of an enum, in a field's type; none if it is no enum."""
-    extras = (part.extra or {} for part in parts_of(annotation) if isinstance(part, msgspec.Meta))
-    return next((extra["values"] for extra in extras if "values" in extra), ())
-
-
-def parts_of(annotation: Any) -> Iterator[Any]:
-    """A type, and all that it is made of."""
-    yield annotation
-    for part in (*get_args(annotation), *getattr(annotation, "__metadata__", ())):
-        yield from parts_of(part)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The known name that is nearest to a misspelt one, as the end of a sentence, or nothing."""
-    found = get_close_matches(python_name(name), list(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else ""

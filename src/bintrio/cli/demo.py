@@ -8,11 +8,14 @@ from collections import Counter
 from decimal import Decimal
 from typing import Final
 
+import click
 import trio
 from rich.console import Console
 
 from bintrio import BintrioError, ExecutionReport, OrderFull, Session, Subscriber, open_session
 from bintrio._text import in_a_line, leaves
+from bintrio.cli._quotes import quote
+from bintrio.cli._running import need, run
 from bintrio.sandbox import Sandbox, open_sandbox
 
 CALLS: Final = 300
@@ -31,6 +34,16 @@ EVENT_TIMEOUT: Final = 5.0
 
 PATIENCE: Final = 60.0
 """Seconds for the whole demo."""
+
+
+@click.command()
+def demo() -> None:
+    """A story with real figures: sandbox, session, orders, events, and a rotation under load.
+
+    Everything runs on this machine, over TCP and once over TLS.
+    """
+    need("trustme", "tls")
+    run(_tell_story)
 
 
 class _Story:
@@ -74,7 +87,7 @@ class _Story:
         self._console.print(f"{seconds:.2f} s in all, [{colour}]failures: {len(self.failures)}[/{colour}]")
 
 
-async def tell_story() -> int:
+async def _tell_story() -> int:
     """Tell it on the terminal. Gives 1 if something failed, else 0."""
     story = _Story(Console(highlight=False, soft_wrap=True))
     with trio.move_on_after(PATIENCE) as patience:
@@ -249,18 +262,3 @@ async def _compare_events(story: _Story, running: Sandbox, events: Subscriber, o
     story.tell(f"old connection closed; of {len(orders)} orders, events lost: {len(missing)}, doubled: {doubled}")
     story.expect_none("events lost", len(missing))
     story.expect_none("events doubled", doubled)
-
-
-QUOTES: Final = {
-    "BTCUSDT": (Decimal(64_000), Decimal(64_001), Decimal(100)),
-    "ETHUSDT": (Decimal(3_200), Decimal(3_201), Decimal(1_000)),
-    "BNBBTC": (Decimal("0.009"), Decimal("0.009001"), Decimal(1_000)),
-}
-"""Bid, ask and quantity for every symbol that a sandbox trades by default."""
-
-
-def quote(running: Sandbox, *, but: str = "") -> None:
-    """Prices for every symbol, but for one that has a market of its own."""
-    for symbol, (bid, ask, quantity) in QUOTES.items():
-        if symbol != but:
-            running.quote(symbol, bid, ask, quantity)

@@ -1,0 +1,55 @@
+"""Running a command: the package that it needs, and the exit code that says how it ended."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final, NoReturn
+
+import click
+import trio
+
+from bintrio import BintrioError, ConnectionFailed, InvalidRequest, NotSent, OutcomeUnknown, ProtocolViolation, Rejected
+from bintrio._text import in_a_line, leaves
+
+INTERRUPTED: Final = 130
+UNWRITTEN: Final = 7
+"""The call was made, and its result could not be written."""
+
+EXIT_CODES: Final[dict[type[BaseException], int]] = {
+    KeyboardInterrupt: INTERRUPTED,
+    InvalidRequest: 2,
+    Rejected: 3,
+    NotSent: 4,
+    ConnectionFailed: 4,
+    OutcomeUnknown: 5,
+    ProtocolViolation: 6,
+    OSError: 2,
+}
+"""How a command ends, by what ended it. An `OSError` is a port that cannot be had, or a file that cannot be written."""
+
+
+def need(package: str, extra: str) -> None:
+    """Refuse a command whose optional package is not installed."""
+    if importlib.util.find_spec(package) is None:
+        raise click.UsageError(f"this needs {package}: pip install 'bintrio[{extra}]'")
+
+
+def run(function: Callable[[], Awaitable[int]]) -> NoReturn:
+    """Run to the end, and exit with the code that says how it ended."""
+    try:
+        sys.exit(trio.run(function))
+    except (BintrioError, OSError, KeyboardInterrupt, BaseExceptionGroup) as error:
+        errors = list(leaves(error))
+        codes = [_exit_code(each) for each in errors]
+        if INTERRUPTED in codes:
+            sys.exit(INTERRUPTED)
+        if None in codes:
+            raise  # a bug of ours: let it be seen whole
+        click.echo(in_a_line(errors[0]), err=True)
+        sys.exit(codes[0])
+
+
+def _exit_code(error: BaseException) -> int | None:
+    return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), None)

@@ -1,0 +1,196 @@
+"""``bintrio call``: one call, and its result as JSON.
+
+Secrets come from files and the environment, never from arguments, which other users of a machine can see; nothing here
+prints one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+
+from bintrio import (
+    DEMO,
+    PRODUCTION,
+    TESTNET,
+    Ed25519Key,
+    Endpoint,
+    HmacKey,
+    InvalidRequest,
+    Key,
+    Request,
+    RsaKey,
+    open_session,
+)
+from bintrio._protocol.to_json import to_json
+from bintrio._text import shown_path, shown_url
+from bintrio.api._base import python_name
+from bintrio.cli._arguments import raw_value, request_of, texts_of
+from bintrio.cli._catalogue import METHODS, no_method
+from bintrio.cli._running import UNWRITTEN, run
+from bintrio.endpoints import as_endpoint
+
+ENDPOINTS: Final = {"production": PRODUCTION, "testnet": TESTNET, "demo": DEMO}
+
+
+@click.command(
+    epilog="Environment: BINTRIO_ENDPOINT, BINTRIO_API_KEY, BINTRIO_PRIVATE_KEY_FILE, BINTRIO_PASSPHRASE (of the "
+    "private key), BINTRIO_HMAC_SECRET."
+)
+@click.argument("method")
+@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option(
+    "--endpoint",
+    metavar="production|testnet|demo|URL",
+    default="testnet",
+    envvar="BINTRIO_ENDPOINT",
+    show_default=True,
+    help="Where to.",
+)
+@click.option("--api-key", envvar="BINTRIO_API_KEY", help="As the exchange shows it.")
+@click.option(
+    "--private-key",
+    metavar="PATH",
+    envvar="BINTRIO_PRIVATE_KEY_FILE",
+    help="PEM file, Ed25519 or RSA, encrypted or not.",
+)
+@click.option("--hmac-secret-file", metavar="PATH", help="File that holds an HMAC secret; - for the standard input.")
+@click.option("--raw", is_flag=True, help="Send names and values as they are, also for a method that is not known.")
+@click.option("--signed", is_flag=True, help="With --raw: sign a method that is not known.")
+@click.option("--yes", is_flag=True, help="Yes, trade where it costs money.")
+def call(
+    method: str,
+    arguments: tuple[str, ...],
+    endpoint: str,
+    api_key: str | None,
+    private_key: str | None,
+    hmac_secret_file: str | None,
+    raw: bool,
+    signed: bool,
+    yes: bool,
+) -> None:
+    """Call METHOD and print its result as JSON.
+
+    METHOD is the exchange's name (order.place) or its name in Python (order_place); so are the NAMEs. A VALUE that is a
+    list is a JSON array, or items with commas between. "bintrio methods" lists them all. A symbol or known value that
+    is not written as the exchange writes it is refused with a hint.
+
+    With --raw, numbers without a fraction, true, false, and JSON arrays and strings are sent as what they are, all else
+    as a string.
+    """
+
+    async def make_it() -> int:
+        key = _key(api_key, private_key, _hmac_secret(hmac_secret_file))
+        texts = texts_of(arguments)
+        where = _endpoint(endpoint)
+        request_type = METHODS.get(python_name(method))
+        _check_call(method, request_type, where, key, raw=raw, signed=signed, yes=yes)
+        if request_type is not None and not raw:
+            request = request_of(request_type, texts)
+            async with open_session(where, key=key) as session:
+                result = await session.send(request)
+        else:
+            params = {name: raw_value(text) for name, text in texts.items()}
+            name = method if request_type is None else request_type.api.name
+            async with open_session(where, key=key) as session:
+                result = await session.request(name, params, signed=signed or None)
+        return _print_json(result)
+
+    run(make_it)
+
+
+def _check_call(
+    method: str,
+    request_type: type[Request[Any]] | None,
+    where: Endpoint,
+    key: Key | None,
+    *,
+    raw: bool,
+    signed: bool,
+    yes: bool,
+) -> None:
+    """Refuse, before anything is sent, a method that is unknown, needs a key, or costs money without a yes."""
+    if request_type is None and not raw:
+        raise InvalidRequest(f"{no_method(method)}; --raw sends it anyway")
+    api = request_type.api if request_type else None
+    if key is None and (signed or (api and (api.signed or api.security == "SESSION"))):
+        raise InvalidRequest(f"{method} needs a key: --api-key with --private-key or --hmac-secret-file")
+    # What is signed and not known may well be a trade.
+    trades = api.security == "TRADE" if api else signed
+    if trades and not yes and _costs_money(where):
+        raise InvalidRequest(
+            f"{method} may trade on {where.name or shown_url(where.urls[0])}: add --yes if that is what you want"
+        )
+
+
+def _costs_money(where: Endpoint) -> bool:
+    """Whether an endpoint is neither a test network nor on this machine."""
+    harmless = {address.host for name in ("testnet", "demo") for address in ENDPOINTS[name].addresses(time_unit="ms")}
+    addresses = where.addresses(time_unit="ms")
+    return not all(address.is_loopback or address.host in harmless for address in addresses)
+
+
+def _endpoint(text: str) -> Endpoint:
+    if text not in ENDPOINTS and "://" not in text:
+        raise InvalidRequest(
+            f"the endpoint must be {', '.join(ENDPOINTS)} or a URL, not {shown_url(text)!r}", field="endpoint"
+        )
+    return ENDPOINTS.get(text) or as_endpoint(text)
+
+
+def _hmac_secret(path: str | None) -> str | None:
+    if path is None:
+        return os.environ.get("BINTRIO_HMAC_SECRET")
+    try:
+        return (sys.stdin.read() if path == "-" else Path(path).read_text("utf-8")).strip()
+    except (OSError, ValueError) as error:
+        # The text of an OSError has the path, which may be the secret itself by mistake.
+        reason = error.strerror if isinstance(error, OSError) else "it holds no text"
+        said = f"cannot read the HMAC secret {shown_path(path)}: {reason}"
+        raise InvalidRequest(said, field="hmac_secret_file") from None
+
+
+def _key(api_key: str | None, private_key: str | None, hmac_secret: str | None) -> Key | None:
+    if private_key and hmac_secret:
+        raise InvalidRequest("a private key and an HMAC secret exclude each other")
+    if not private_key and not hmac_secret:
+        if api_key:
+            raise InvalidRequest("an API key needs --private-key or --hmac-secret-file")
+        return None
+    if not api_key:
+        raise InvalidRequest("a private key or secret needs --api-key or BINTRIO_API_KEY")
+    return HmacKey(api_key, hmac_secret) if hmac_secret else _private_key(private_key or "", api_key)
+
+
+def _private_key(path: str, api_key: str) -> Key:
+    password = os.environ.get("BINTRIO_PASSPHRASE")
+    try:
+        return Ed25519Key.from_pem_file(path, api_key=api_key, password=password)
+    except InvalidRequest as error:
+        try:
+            return RsaKey.from_pem_file(path, api_key=api_key, password=password)
+        except InvalidRequest:
+            raise error from None  # what is wrong is not the type, and the first said so
+
+
+def _print_json(result: Any) -> int:
+    """Readable on a terminal; in one line for another program. Gives the exit code: the call was made in any case."""
+    written = to_json(result)
+    console = Console()
+    try:
+        if console.is_terminal:
+            console.print_json(written.decode(), ensure_ascii=not console.encoding.startswith("utf"))
+        else:
+            click.echo(written)
+    except OSError as error:
+        click.echo(f"the call was made, but its result cannot be written: {error.strerror}", err=True)
+        with suppress(OSError, ValueError):  # else Python tries again at its end, and complains
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNWRITTEN
+    return 0

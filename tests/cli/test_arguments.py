@@ -1,0 +1,91 @@
+"""Text of a command line to a request."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+import bintrio
+from bintrio.cli._arguments import request_of, texts_of
+
+
+@pytest.mark.parametrize(
+    "symbols",
+    [
+        *(
+            "BTCUSDT,ETHUSDT",
+            '["BTCUSDT","ETHUSDT"]',
+            "[BTCUSDT,ETHUSDT]",
+            '["BTCUSDT", "ETHUSDT"]',
+            "BTCUSDT, ETHUSDT",
+        ),
+        *(
+            "['BTCUSDT','ETHUSDT']",
+            "BTCUSDT,ETHUSDT,",
+            "BTCUSDT ETHUSDT",
+            '[\\"BTCUSDT\\",\\"ETHUSDT\\"]',
+            "(BTCUSDT,ETHUSDT)",
+        ),
+        *(" [ BTCUSDT , ETHUSDT ] ", '"BTCUSDT","ETHUSDT"', "BTCUSDT\nETHUSDT\n"),
+    ],
+)
+def test_a_list_is_json_or_what_a_shell_leaves_of_it(symbols: str) -> None:
+    request = request_of(bintrio.ExchangeInfo, {"symbols": symbols})
+    assert request.params() == {"symbols": ["BTCUSDT", "ETHUSDT"]}
+
+
+def test_a_list_may_have_one_item() -> None:
+    for text in ("BTCUSDT", "BTCUSDT,", '["BTCUSDT"]', "[BTCUSDT]"):
+        assert request_of(bintrio.ExchangeInfo, {"symbols": text}).params() == {"symbols": ["BTCUSDT"]}
+
+
+@pytest.mark.parametrize(
+    ("request_type", "texts", "meant"),
+    [
+        (bintrio.Depth, {"symbol": "btcusdt"}, "symbol 'btcusdt': did you mean 'BTCUSDT'?"),
+        (bintrio.Depth, {"symbol": "BTC/USDT"}, "symbol 'BTC/USDT': did you mean 'BTCUSDT'?"),
+        (bintrio.Depth, {"symbol": "btc:usdt "}, "did you mean 'BTCUSDT'?"),
+        (bintrio.ExchangeInfo, {"symbols": "BTCUSDT,ethusdt"}, "symbols 'ethusdt': did you mean 'ETHUSDT'?"),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "buy", "type": "MARKET"}, "side 'buy': did you mean 'BUY'?"),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "Buy", "type": "MARKET"}, "did you mean 'BUY'?"),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "stop-loss"}, "did you mean 'STOP_LOSS'?"),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "markt"}, "did you mean 'MARKET'?"),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "BYU", "type": "MARKET"}, "side 'BYU': did you mean 'BUY'?"),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "LIMTI"}, "type 'LIMTI': did you mean 'LIMIT'?"),
+        (bintrio.Klines, {"symbol": "B", "interval": "1H"}, "interval '1H': did you mean '1h'?"),
+    ],
+)
+def test_what_looks_like_a_slip_gets_a_hint_before_it_is_sent(
+    request_type: type[bintrio.Request[Any]], texts: dict[str, str], meant: str
+) -> None:
+    with pytest.raises(bintrio.InvalidRequest) as caught:
+        request_of(request_type, texts)
+    assert meant in str(caught.value)
+    assert str(caught.value).endswith("; --raw sends it anyway")
+
+
+@pytest.mark.parametrize(
+    ("request_type", "texts"),
+    [
+        (bintrio.Depth, {"symbol": "币安人生USDT"}),
+        (bintrio.Depth, {"symbol": "BTC-USD_T.1"}),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "ICEBERG_OF_TOMORROW"}),
+        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "moon"}),
+        (bintrio.Klines, {"symbol": "B", "interval": "10m"}),
+        (bintrio.Klines, {"symbol": "B", "interval": "1M"}),
+        (bintrio.OrderStatus, {"symbol": "B", "origClientOrderId": "buy"}),
+    ],
+)
+def test_g10_what_may_be_new_is_sent(request_type: type[bintrio.Request[Any]], texts: dict[str, str]) -> None:
+    if request_type is bintrio.OrderPlace:
+        texts = {**texts, "quantity": "1"}
+    assert set(texts.values()) <= set(map(str, request_of(request_type, texts).params().values()))
+
+
+@pytest.mark.skipif(sys.getfilesystemencoding() != "utf-8", reason="arguments are decoded as the file system's names")
+def test_arguments_that_the_locale_cannot_decode_are_utf_8() -> None:
+    undecoded = "symbol=币安人生USDT".encode().decode("ascii", "surrogateescape")
+    assert texts_of([undecoded]) == {"symbol": "币安人生USDT"}
+    assert texts_of(["symbol=\ud800"]) == {"symbol": "\ud800"}

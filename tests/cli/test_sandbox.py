@@ -1,0 +1,180 @@
+"""``bintrio sandbox``: what it prints and writes, its market, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from bintrio.cli import sandbox
+from bintrio.cli._running import INTERRUPTED
+from bintrio.sandbox import Sandbox, open_sandbox
+from tests.cli.program import refused, run
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch, look: Callable[[], None] = lambda: None) -> None:
+    """Let Ctrl-C come as soon as the sandbox runs, after a look at what it has done."""
+
+    async def interrupt() -> None:
+        await trio.lowlevel.checkpoint()
+        look()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trio, "sleep_forever", interrupt)
+
+
+def test_sandbox_says_how_to_connect_and_ends_with_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(monkeypatch)
+    result = run("sandbox")
+    assert result.exit_code == INTERRUPTED
+    assert "BINTRIO_ENDPOINT=ws://127.0.0.1:" in result.stdout
+    assert "SSL_CERT_FILE" not in result.stdout
+
+
+def test_sandbox_writes_a_certificate_that_a_client_can_trust(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    interrupted(monkeypatch)
+    file = tmp_path / "authority.pem"
+    result = run("sandbox", "--tls", "--cert-out", str(file))
+    assert result.exit_code == INTERRUPTED, result.output
+    assert "BINTRIO_ENDPOINT=wss://127.0.0.1:" in result.stdout
+    assert f"SSL_CERT_FILE={file}" in result.stdout
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(file)
+    assert len(context.get_ca_certs()) == 1
+
+
+def test_sandbox_keeps_the_certificate_as_long_as_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(monkeypatch)
+    result = run("sandbox", "--tls")
+    (line,) = (line for line in result.stdout.splitlines() if line.startswith("certificate"))
+    assert not Path(line.split()[1]).exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
+def test_sandbox_ends_in_good_order_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    files: list[Path] = []
+
+    async def end() -> None:
+        signal.raise_signal(number)
+        await trio.Event().wait()
+
+    write = sandbox._write
+
+    def note(path: Path, data: bytes) -> Path:
+        files.append(path)
+        return write(path, data)
+
+    monkeypatch.setattr(sandbox, "_write", note)
+    monkeypatch.setattr(trio, "sleep_forever", end)
+    result = run("sandbox", "--tls")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert len(files) == 2
+    assert not any(path.exists() for path in files)
+
+
+@pytest.mark.extra
+def test_sandbox_ends_on_sigterm_as_process_1(tmp_path: Path) -> None:
+    """As in a container: the kernel drops a signal for process 1 that has no handler of its own."""
+    unshare = ["unshare", "--pid", "--fork", "--kill-child"]
+    if not shutil.which("unshare") or subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs unshare, and the right to make a namespace of processes")
+    command = [*unshare, sys.executable, "-m", "bintrio", "sandbox", "--tls"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as outer:
+        assert outer.stdout is not None
+        line = next(line for line in outer.stdout if "BINTRIO_ENDPOINT" in line)
+        assert "wss://127.0.0.1" in line
+        assert list(tmp_path.iterdir())
+        (process_1,) = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+        os.kill(int(process_1), signal.SIGTERM)
+        assert outer.wait(timeout=30) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("0.0.0.0", "ws://127.0.0.1:"), ("localhost", "ws://localhost:"), ("127.0.0.1", "ws://127.0.0.1:")],
+)
+def test_sandbox_listens_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch, host: str, url: str) -> None:
+    interrupted(monkeypatch)
+    result = run("sandbox", "--host", host)
+    assert result.exit_code == INTERRUPTED, result.output
+    assert f"BINTRIO_ENDPOINT={url}" in result.stdout
+
+
+def opened(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, list[Decimal]]:
+    """What is bid and asked in each book of a sandbox that was begun with these arguments."""
+    found: dict[str, list[Decimal]] = {}
+
+    @asynccontextmanager
+    async def spied(**settings: Any) -> AsyncGenerator[Sandbox, None]:
+        async with open_sandbox(**settings) as running:
+            interrupted(monkeypatch, partial(look, running))
+            yield running
+
+    def look(running: Sandbox) -> None:
+        running.now()
+        for name, book in running._exchange.engine.books.items():
+            found[name] = [price for price, _ in (*book.bids(1), *book.asks(1))]
+
+    monkeypatch.setattr(sandbox, "open_sandbox", spied)
+    result = run("sandbox", *arguments)
+    assert result.exit_code == INTERRUPTED, result.output
+    return found
+
+
+def test_sandbox_has_quotes_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = opened(monkeypatch)
+    assert found["BTCUSDT"] == [64_000, 64_001]
+    assert all(len(prices) == 2 for prices in found.values())
+
+
+def test_sandbox_has_a_market_that_walks(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = opened(monkeypatch, "--market", "random-walk", "--seed", "3")
+    assert found["BTCUSDT"] == [64_000, Decimal("64006.4")]
+    assert all(len(prices) == 2 for prices in found.values())
+
+
+def test_sandbox_replays_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "BTCUSDT-trades-2021-01.csv"
+    file.write_text("1,100.00,1.0,100.0,1609459200000,True,True\n")
+    found = opened(monkeypatch, "--market", str(file))
+    assert found == {"BTCUSDT": [100, Decimal("100.01")], "ETHUSDT": [3_200, 3_201], "BNBBTC": found["BNBBTC"]}
+    assert len(found["BNBBTC"]) == 2
+
+
+def test_sandbox_says_what_is_wrong_with_a_market(tmp_path: Path) -> None:
+    assert refused("sandbox", "--market", str(tmp_path / "BTCUSDT-1m.csv")).startswith("FileNotFoundError: ")
+    file = tmp_path / "BTCUSDT-1m.csv"
+    file.write_text("1,2,3\n")
+    assert "row 1 of Replay(" in refused("sandbox", "--market", str(file))
+    result = run("sandbox", "--seed", "3")
+    assert result.exit_code == 2
+    assert "--seed goes with --market random-walk" in result.stderr
+
+
+def test_sandbox_says_when_a_host_cannot_be_had() -> None:
+    assert refused("sandbox", "--host", "192.0.2.1").startswith("OSError: ")
+
+
+def test_sandbox_says_when_a_port_is_taken(environment: dict[str, str]) -> None:
+    port = environment["BINTRIO_ENDPOINT"].rpartition(":")[2].partition("/")[0]
+    assert refused("sandbox", "--port", port).startswith("OSError: ")
+
+
+def test_sandbox_has_no_certificate_without_tls(tmp_path: Path) -> None:
+    result = run("sandbox", "--cert-out", str(tmp_path / "authority.pem"))
+    assert result.exit_code == 2
+    assert "--cert-out goes with --tls" in result.stderr
