@@ -169,7 +169,7 @@ async def refuse_one(peer: Peer, status: int, code: int) -> None:
 # Giving up
 
 
-@pytest.mark.parametrize("order", ["before", "before, without id", "after", "never", "instead"])
+@pytest.mark.parametrize("order", ["before", "before, without id", "after", "never"])
 async def test_g5_the_end_that_a_rotation_asks_for_is_no_loss(autojump_clock: MockClock, order: str) -> None:
     async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
         exchange.script["userDataStream.unsubscribe"] = None
@@ -180,18 +180,79 @@ async def test_g5_the_end_that_a_rotation_asks_for_is_no_loss(autojump_clock: Mo
         leave = await old.next()
         number = None if order == "before, without id" else 0
         ended = partial(old.event, number, e="eventStreamTerminated", E=START + 5_100)
-        if order in {"before", "before, without id", "instead"}:
+        if order in {"before", "before, without id"}:
             await ended()
-        if order == "instead":
-            await old.refuse(leave, 400, -2036, "User Data Stream subscription not active.")
-        else:
-            await old.answer(leave)
+        await old.answer(leave)
         if order == "after":
             await ended()
         await exchange.peers[1].balance(2)
         await trio.sleep(90)
         assert drain(events) == [1, 2]
         assert session.counters.losses == session.counters.unclaimed_events == 0
+
+
+ENDINGS = {
+    "it had ended": ["no such"],
+    "it had ended, said before": ["ended", "no such"],
+    "it had ended, said after": ["no such", "ended"],
+    "it went wrong": ["wrong"],
+    "it went wrong, said before": ["ended", "wrong"],
+    "it went wrong, said after": ["wrong", "ended"],
+    "no answer": [],
+    "no answer, said": ["ended"],
+    "no answer, said without id": ["ended, without id"],
+    "lost": ["cut"],
+    "lost, said": ["ended", "cut"],
+}
+
+
+@pytest.mark.parametrize("unit", [1, 1000], ids=["ms", "us"])
+@pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
+async def test_g5_an_end_that_unsubscribing_may_not_have_brought_about_is_a_loss(
+    autojump_clock: MockClock, ending: list[str], unit: int
+) -> None:
+    """The exchange ends a subscription by itself, just before it is asked to: sooner than the clock can tell."""
+    options: Any = {"key": ed25519_key(), "pong_window": 1e6, "time_unit": "us" if unit == 1000 else "ms"}
+    async with open_exchange() as exchange:
+        exchange.script["time"] = lambda _peer: {"serverTime": now() * unit}
+        exchange.script["userDataStream.unsubscribe"] = None
+        exchange.delay = 0.4
+        async with (
+            bintrio.open_session(URL, connect=exchange.connect, **options) as session,
+            session.user_data() as events,
+        ):
+            await trio.sleep(200)
+            old = exchange.peers[0]
+            await old.event(0, e="balanceUpdate", E=now() * unit, a="BTC", d="1", T=now() * unit)
+            await trio.sleep(5)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(session.rotate)
+                leave = await old.next()
+                missing = now() - 300
+                nursery.start_soon(tell_end, old, leave, ending, (now() - 100) * unit)
+            await exchange.peers[1].event(0, e="balanceUpdate", E=now() * unit, a="BTC", d="2", T=now() * unit)
+            await trio.sleep(60)
+            first, gap, second = drain(events)
+            assert (first, second) == (1, 2)
+            assert isinstance(gap, bintrio.Gap)
+            assert gap.start <= missing * unit <= gap.end
+            assert gap.end - gap.start < 10_000 * unit
+
+
+def now() -> int:
+    """The exchange's time, in milliseconds."""
+    return START + int(trio.current_time() * 1000)
+
+
+async def tell_end(peer: Peer, leave: Json, ending: list[str], ended_at: int) -> None:
+    for step in ending:
+        if "ended" in step:
+            await peer.event(None if "without id" in step else 0, e="eventStreamTerminated", E=ended_at)
+        elif step == "cut":
+            await peer.cut()
+        else:
+            refusal = (400, -2036) if step == "no such" else (500, -1000)
+            await peer.refuse(leave, *refusal, "User Data Stream subscription not active.")
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
@@ -338,24 +399,83 @@ async def test_g5_an_outage_is_told_once_while_it_lasts_and_its_gap_when_it_is_o
         assert gap.start == interrupted.at <= START + 10_000 < START + 300_000 < gap.end
 
 
-@pytest.mark.parametrize("back", [0, 500, 5_000, 70_000])
-async def test_g5_a_gap_covers_what_is_missing_by_a_clock_that_was_put_back(
-    autojump_clock: MockClock, back: int
-) -> None:
+SET = [0, -500, -5_000, -70_000, -3_600_000, 500, 5_000, 70_000, 3_600_000]
+
+
+@pytest.mark.parametrize("by", SET)
+async def test_g5_a_gap_covers_what_is_missing_by_a_clock_that_was_set(autojump_clock: MockClock, by: int) -> None:
     async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
         await trio.sleep(20)
         await exchange.peers[0].event(0, e="balanceUpdate", E=START + 20_000, a="BTC", d="1", T=START + 20_000)
         exchange.refuse_with.append(OSError("no route"))
         await exchange.peers[0].cut()
-        exchange.script["time"] = lambda _peer: {"serverTime": START + round(trio.current_time() * 1000) - back}
+        exchange.script["time"] = lambda _peer: {"serverTime": now() + by}
         await trio.sleep(1)
         exchange.refuse_with.clear()
         await trio.sleep(20)
         _event, _interrupted, gap = drain(events)
         assert isinstance(gap, bintrio.Gap)
-        assert gap.start <= START + 20_000 - back
-        assert gap.end >= START + 21_000, "events by the clock as it was"
-        assert gap.end <= START + 41_000 + back
+        assert gap.start <= START + 20_000 + min(by, 0)
+        assert gap.end >= START + 21_000 + max(by, 0)
+        assert gap.end - gap.start < 25_000 + abs(by)
+
+
+@pytest.mark.parametrize("is_idle", [False, True], ids=["busy", "idle"])
+@pytest.mark.parametrize("by", SET)
+async def test_g5_a_gap_covers_what_is_missing_by_a_clock_that_was_set_while_two_connections_carry(
+    autojump_clock: MockClock, by: int, is_idle: bool
+) -> None:
+    """The first owes an event from before the second had subscribed, and is lost after the clock was set."""
+    options: Any = {"key": ed25519_key(), "pong_window": 1e6}
+    async with open_pair(**options) as (session, exchange), session.user_data() as events:
+        exchange.script["userDataStream.unsubscribe"] = None
+        await trio.sleep(200)
+        if not is_idle:
+            await exchange.peers[0].event(0, e="balanceUpdate", E=now(), a="BTC", d="1", T=now())
+        await trio.sleep(2)
+        missing = now()
+        await trio.sleep(2)
+        exchange.script["time"] = lambda _peer: {"serverTime": now() + by}
+        await session.rotate()
+        set_at = now()
+        await exchange.peers[0].next()
+        await exchange.peers[1].event(0, e="balanceUpdate", E=now() + by, a="BTC", d="2", T=now() + by)
+        await trio.sleep(1)
+        await exchange.peers[0].cut()
+        await trio.sleep(1)
+        *_, gap, second = drain(events)
+        assert second == 2
+        assert isinstance(gap, bintrio.Gap)
+        assert gap.start <= min(missing, missing + by)
+        assert max(set_at, set_at + by) <= gap.end
+        assert gap.end - gap.start < (210_000 if is_idle else 70_000) + abs(by)
+
+
+@pytest.mark.parametrize("by", SET)
+async def test_g5_what_two_connections_bring_is_told_once_though_the_clock_is_set_meanwhile(
+    autojump_clock: MockClock, by: int
+) -> None:
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
+        exchange.script["userDataStream.unsubscribe"] = None
+        await session.rotate()
+        old, new = exchange.peers
+        leave = await old.next()
+        first, second = ({"e": "balanceUpdate", "E": START, "a": "BTC", "d": d, "T": START} for d in "12")
+        await old.event(0, **first)
+        await old.event(0, **second)
+        exchange.script["time"] = lambda _peer: {"serverTime": now() + by}
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(refuse_one, new, 400, -1021)
+            with pytest.raises(InvalidTimestamp):
+                await session.ping()
+        await wait_all_tasks_blocked()
+        assert abs(session.now() - now() - by) < 10
+        await new.event(0, **first)
+        await old.answer(leave)
+        await new.event(0, **second)
+        await new.event(0, e="balanceUpdate", E=now() + by, a="BTC", d="3", T=now() + by)
+        await wait_all_tasks_blocked()
+        assert drain(events) == [1, 2, 3]
 
 
 @pytest.mark.parametrize("how", ["quiet", "moving", "cancelled", "moving, cancelled", "moving, cancelled slowly"])

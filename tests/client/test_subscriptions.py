@@ -11,6 +11,7 @@ from bintrio._protocol.signing import HmacKey
 from bintrio._protocol.succession import Gap, Interrupted, UserDataEvent
 from bintrio.api.events import BalanceUpdate, Event
 from bintrio.errors import SubscriberTooSlow
+from tests.protocol.test_succession import Plain
 
 
 def event(number: int, *, event_time: int = 0) -> BalanceUpdate:
@@ -18,7 +19,7 @@ def event(number: int, *, event_time: int = 0) -> BalanceUpdate:
 
 
 def feed() -> Feed:
-    return Feed(HmacKey("api", "secret"))
+    return Feed(HmacKey("api", "secret"), Plain())
 
 
 async def everything(subscriber: Subscriber) -> list[UserDataEvent]:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio._protocol.clock import DRIFT, RECENT, Clock
+from bintrio._protocol.clock import DOUBT, DRIFT, RECENT, Clock
 
 EPOCH = 1_700_000_000_000  # milliseconds
 
@@ -196,6 +197,82 @@ def test_the_worst_of_the_estimates_that_came_after_counts() -> None:
     for _ in range(RECENT):
         local = exchange.answer(clock, local, 0.05, 0.05)
     assert clock.error_of(0, local) < 0.051, "only the latest are looked back at"
+
+
+STEP = 3_600_000_000
+
+
+@pytest.mark.parametrize("step", [-STEP, STEP])
+def test_between_the_samples_around_a_step_either_estimate_may_have_held(step: int) -> None:
+    clock, exchange = Clock(), Exchange()
+    exchange.answer(clock, 0.0, 0.01, 0.01)
+    before = exchange.offset
+    exchange.answer(clock, 100.0, 0.01, 0.01)
+    exchange.offset += step
+    exchange.answer(clock, 200.0, 0.01, 0.01)
+    for begin, end, was, may_be in ((0.0, 99.0, True, False), (100.5, 101.0, True, True), (150.0, 150.0, True, True)):
+        assert_covered(clock, begin, end, [before] * was + [before + step] * may_be)
+    assert_covered(clock, 201.0, 300.0, [before + step])
+
+
+def assert_covered(clock: Clock, begin: float, end: float, offsets: list[float]) -> None:
+    """Whatever may have held lies within what is told, and not much else does."""
+    least, greatest = clock.offsets(begin, end)
+    earliest, latest = clock.dates(begin, end)
+    assert least <= min(offsets) <= least + 60_000
+    assert greatest - 60_000 <= max(offsets) <= greatest
+    assert earliest <= min(offsets) + begin * 1e6 <= earliest + 60_000
+    assert latest - 60_000 <= max(offsets) + end * 1e6 <= latest
+
+
+def test_a_step_is_noticed_after_forgetting_too() -> None:
+    clock, exchange = Clock(), Exchange()
+    exchange.answer(clock, 0.0, 0.01, 0.01)
+    before = exchange.offset
+    clock.forget()
+    least, greatest = clock.offsets(1.0, 2.0)
+    assert before - 2 * DOUBT < least < before - DOUBT
+    assert before + DOUBT < greatest < before + 2 * DOUBT
+    clock.forget()
+    exchange.offset += STEP
+    exchange.answer(clock, 3.0, 0.01, 0.01)
+    assert_covered(clock, 1.0, 2.0, [before, before + STEP])
+    assert_covered(clock, 4.0, 5.0, [before + STEP])
+
+
+def test_an_outage_begins_by_the_estimate_of_its_time_whatever_was_measured_since() -> None:
+    clock, exchange = Clock(), Exchange()
+    exchange.answer(clock, 0.0, 0.01, 0.01)
+    then = clock.dates(1.0, 1.0)
+    for local in range(10, 1000, 10):
+        exchange.answer(clock, float(local), 0.01, 0.01)
+    assert clock.dates(1.0, 1000.0)[0] == then[0]
+    for local in range(1000, 3000, 10):
+        exchange.answer(clock, float(local), 0.01, 0.01)
+    assert clock.dates(1.0, 1000.0)[0] <= then[0], "of what is not remembered, the oldest that is tells the most"
+
+
+@given(
+    st.lists(st.tuples(st.floats(1, 1e4), st.sampled_from([0, -STEP, STEP])), max_size=20),
+    st.randoms(use_true_random=False),
+)
+def test_what_the_exchange_showed_lies_within_its_dates(steps: list[tuple[float, int]], chance: random.Random) -> None:
+    clock, exchange = Clock(), Exchange()
+    local = exchange.answer(clock, 0.0, 0.01, 0.01)
+    shown = [(local, exchange.offset + local * 1e6)]
+    for after, step in steps:
+        for _ in range(2):
+            local += after / 2
+            shown.append((local, exchange.offset + local * 1e6))
+            exchange.offset += step
+            step = 0
+        local = exchange.answer(clock, local, chance.uniform(0, 0.3), chance.uniform(0, 0.3))
+    for begin, _ in shown:
+        for end, _ in shown:
+            if begin <= end:
+                earliest, latest = clock.dates(begin, end)
+                seen = [time for at, time in shown if begin <= at <= end]
+                assert earliest - 1 <= min(seen) <= max(seen) <= latest + 1, "floats are a quarter apart"
 
 
 def test_the_least_round_trip_is_that_of_the_latest_samples() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bintrio._protocol.events import decode_event
-from bintrio._protocol.succession import LONGEST_LAG, SAME, SLACK, Gap, Interrupted, Succession, UserDataEvent
+from bintrio._protocol.succession import LONGEST_LAG, SAME, SLACK, Calendar, Gap, Interrupted, Succession, UserDataEvent
 from bintrio.api.events import BalanceUpdate, Event, EventStreamTerminated, UnknownEvent
 
 NOW = 1_700_000_000_000
@@ -27,21 +27,42 @@ def unknown(text: str, *, at: int | None = None) -> UnknownEvent:
     return UnknownEvent(event_type="new", raw=f'{{"e":"new","x":"{text}"{dated}}}'.encode())
 
 
+class Plain:
+    """A calendar by which the exchange's clock and ours say the same, give or take an error."""
+
+    def __init__(self, unit: int = 1, error: int = 0) -> None:
+        self.unit = unit
+        self.error = error
+
+    def dates(self, begin: int, end: int) -> tuple[int, int]:
+        return (begin - self.error) * self.unit, (end + self.error) * self.unit
+
+    def earliest(self, date: int, now: int) -> int:
+        return date - self.error
+
+    def latest(self, date: int, now: int) -> int:
+        return date + self.error
+
+
 class Told:
     """A succession, and what it has handed out."""
 
-    def __init__(self, unit: int = 1) -> None:
+    def __init__(self, calendar: Calendar | None = None) -> None:
         self.all: list[UserDataEvent] = []
-        self.succession = Succession(self.all.append, self.all.append, lambda time: time * unit)
+        self.succession = Succession(self.all.append, self.all.append, calendar or Plain())
 
     def carry(self, *numbers: int, now: int = NOW) -> None:
         for number in numbers:
             self.succession.coming(number, now)
             self.succession.carried(number, now)
 
-    def bring(self, number: int, *events: Event, now: int = NOW) -> None:
+    def bring(self, number: int, *events: Event, now: int | None = None) -> None:
+        """At the time that is given, else when they happened."""
         for each in events:
-            self.succession.bring(each, number, now)
+            if now is None:
+                self.succession.bring(each, number, each.event_time if isinstance(each, BalanceUpdate) else NOW)
+            else:
+                self.succession.bring(each, number, now)
 
     def give_up(self, number: int, now: int = NOW) -> None:
         self.succession.leaving(number, now)
@@ -213,9 +234,9 @@ def test_g10_an_event_whose_time_did_not_come_is_told_apart_by_the_rest() -> Non
     dateless = decode_event(b'{"subscriptionId":0,"event":{"e":"balanceUpdate","a":"BTC","d":"1","T":7}}').event
     assert isinstance(dateless, BalanceUpdate)
     told.carry(1, 2)
-    told.bring(1, dateless)
+    told.bring(1, dateless, now=NOW)
     told.give_up(1)
-    told.bring(2, dateless)
+    told.bring(2, dateless, now=NOW)
     assert told.numbers == [1]
     told.succession.lost(2, NOW + 2 * LONGEST_LAG, NOW + 2 * LONGEST_LAG, "cut")
     assert told.succession.outage == Interrupted(at=NOW + LONGEST_LAG, reason="cut")
@@ -226,10 +247,10 @@ def test_g10_an_event_whose_time_did_not_come_is_told_apart_by_the_rest() -> Non
 
 @pytest.mark.parametrize("unit", [1, 1000])
 def test_g5_a_gap_begins_where_all_has_come_for_sure(unit: int) -> None:
-    told = Told(unit)
+    told = Told(Plain(unit))
     told.carry(1, now=NOW)
     heard = NOW + 2 * LONGEST_LAG
-    told.bring(1, event(1, at=(heard - 5_000) * unit))
+    told.bring(1, event(1, at=(heard - 5_000) * unit), now=heard)
     told.succession.lost(1, heard, heard + 10, "cut")
     at = (heard - 5_000 - SLACK) * unit
     assert told.succession.outage == Interrupted(at=at, reason="cut")
@@ -243,14 +264,14 @@ def test_g5_a_gap_begins_where_all_has_come_for_sure(unit: int) -> None:
     [
         (None, LONGEST_LAG),  # an idle account: by the lag
         (-5 * LONGEST_LAG, LONGEST_LAG),  # an old event: by the lag as well
-        (2 * LONGEST_LAG + 10, 2 * LONGEST_LAG - SLACK),  # a clock a little ahead of ours
+        (2 * LONGEST_LAG + 10, 2 * LONGEST_LAG - SLACK - 7),  # a clock a little ahead of ours: when it came counts
         (5 * LONGEST_LAG, LONGEST_LAG),  # one that cannot be right
     ],
 )
 def test_g5_where_a_gap_begins_without_an_event_to_go_by(dated: int | None, start: int) -> None:
     told = Told()
     told.carry(1, now=NOW)
-    told.bring(1, unknown("x") if dated is None else event(1, at=NOW + dated))
+    told.bring(1, unknown("x") if dated is None else event(1, at=NOW + dated), now=NOW + 2 * LONGEST_LAG - 7)
     told.succession.lost(1, NOW + 2 * LONGEST_LAG, NOW + 2 * LONGEST_LAG, "cut")
     assert told.succession.outage == Interrupted(at=NOW + start, reason="cut")
 
@@ -263,13 +284,13 @@ def test_g5_a_gap_does_not_begin_before_the_connection_was_asked() -> None:
     assert told.succession.outage == Interrupted(at=NOW, reason="cut")
 
 
-def test_a_gap_ends_no_earlier_than_it_begins_though_the_clock_was_put_back() -> None:
-    told = Told()
+def test_g5_a_gap_covers_what_the_clock_may_be_wrong_by_and_an_event_is_as_old_as_it_may_be() -> None:
+    told = Told(Plain(error=300))
     told.carry(1, now=NOW)
-    told.bring(1, event(1, at=NOW + 3_000))
-    told.succession.lost(1, NOW + 4_000, NOW + 4_000, "cut")
-    told.carry(2, now=NOW - 3_600_000)
-    assert told.gaps == [Gap(start=NOW - 3_600_000, end=NOW - 3_600_000, reason="cut")]
+    told.bring(1, event(1, at=NOW + 5_000), now=NOW + 5_000)
+    told.succession.lost(1, NOW + 6_000, NOW + 6_000, "cut")
+    told.carry(2, now=NOW + 7_000)
+    assert told.gaps == [Gap(start=NOW + 5_000 - 2 * 300 - SLACK, end=NOW + 7_000 + 300, reason="cut")]
 
 
 def test_g5_no_gap_where_the_next_had_subscribed_by_then() -> None:
@@ -308,11 +329,21 @@ def test_g5_a_gap_where_the_one_that_the_first_left_to_was_lost_meanwhile() -> N
 def test_g5_a_subscription_that_had_ended_before_it_was_given_up_was_not_asked_to() -> None:
     told = Told()
     told.carry(1, 2)
+    dateless = UnknownEvent(event_type="eventStreamTerminated", raw=b"{}")
+    assert not told.succession.ended(1, dateless, NOW + 1_000)
     told.succession.leaving(1, NOW + 1_500)
-    assert not told.succession.was_asked(1, EventStreamTerminated(event_time=NOW + 1_499))
-    assert told.succession.was_asked(1, EventStreamTerminated(event_time=NOW + 1_500))
-    assert not told.succession.was_asked(2, EventStreamTerminated(event_time=NOW + 1_500))
-    assert told.succession.was_asked(1, UnknownEvent(event_type="eventStreamTerminated", raw=b"{}"))
+    assert not told.succession.ended(1, EventStreamTerminated(event_time=NOW + 1_499), NOW + 1_600)
+    assert told.succession.ended(1, EventStreamTerminated(event_time=NOW + 1_500), NOW + 1_600)
+    assert not told.succession.ended(2, EventStreamTerminated(event_time=NOW + 1_500), NOW + 1_600)
+    assert told.succession.ended(1, dateless, NOW + 1_600)
+
+
+def test_g5_what_was_brought_before_the_exchange_said_that_it_was_over_is_complete() -> None:
+    told = Told()
+    told.carry(1)
+    told.succession.ended(1, EventStreamTerminated(event_time=NOW + 9_000), NOW + 9_001)
+    told.succession.lost(1, NOW + 9_001, NOW + 9_001, "over")
+    assert told.succession.outage == Interrupted(at=NOW + 9_000 - SLACK, reason="over")
 
 
 def test_g5_no_gap_begins_after_the_first_was_asked_to_leave() -> None:

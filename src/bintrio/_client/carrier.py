@@ -1,14 +1,19 @@
 """The subscriptions to user data on one connection, and the feeds that they bring.
 
 The exchange says that a subscription is over by an event, by its answer to unsubscribing, or by both, in either order.
-`Carrier` makes of these one end for each feed, and tells an end that was asked for from a loss.
+`Carrier` makes of these one end for each feed, and tells an end that was asked for from a loss:
+
+    it says 200                                    what it owed was brought; the event may come before or after
+    it says that there was no such subscription    it had ended by itself: a loss
+    anything else, or nothing                      a loss; without the event, the subscription may go on
+    the event alone, dated before we asked         a loss
+    the event alone, when we did not ask           a loss
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final, Protocol
 
 import trio
@@ -30,8 +35,11 @@ from .in_flight import Lost
 from .own_calls import OwnCalls
 from .shared import Shared
 from .subscriptions import Feed
+from .throttle import ticks
 
 ALREADY_SUBSCRIBED: Final = -2035
+
+NOT_SUBSCRIBED: Final = -2036
 
 _ENDED: Final = "the exchange ended the subscription"
 
@@ -45,7 +53,7 @@ class CanCarry(Protocol):
     @property
     def number(self) -> int: ...
     @property
-    def last_heard(self) -> int: ...
+    def heard_at(self) -> int: ...
     @property
     def is_logged_on(self) -> bool: ...
     def give_notice(self) -> None: ...
@@ -70,6 +78,9 @@ class Carrier:
         # Subscriptions that this side ends, or has ended, and whether anybody heard them then. The exchange says that
         # they are over before its answer, after it, or never.
         self._leaving: dict[int, bool] = {}
+        # Those of them that the exchange has said to be over, and has not answered yet. It may have ended one by itself
+        # just before it was asked to.
+        self._ended: set[int] = set()
         # One question at a time about each feed, by API key.
         self._asking: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
 
@@ -86,7 +97,7 @@ class Carrier:
         if feed is None:
             self._shared.counters.unclaimed_events += 1
             return
-        feed.publish(event, self._connection.number, self._connection.last_heard)
+        feed.publish(event, self._connection.number, self._connection.heard_at)
 
     def take_sign(self, told: UserEvent) -> bool:
         """Heed what the exchange says of a subscription or of itself, as far as it can be understood."""
@@ -99,53 +110,61 @@ class Carrier:
 
     def _take_termination(self, told: UserEvent) -> None:
         number = told.subscription_id
-        if number is not None and number in self._leaving:
-            is_ours = number not in self.feeds or self._is_asked(number, told.event)
-            self._leave(number, None if is_ours else _ENDED)
-        elif number is not None and number in self.feeds:
-            self._lose(number, told.event)
-        elif number is None and self.feeds and all(self._is_asked(each, told.event) for each in self.feeds):
-            for each in list(self.feeds):  # it does not say which, and nothing else can be meant
-                self._leave(each)
-        elif number is None and self.feeds:
-            # It does not say which. If others were not meant, the exchange will say that it brings them still.
-            for each in list(self.feeds):
-                self._unsure.add(self.feeds[each].key.api_key)
-                self._lose(each, told.event)
-        else:
+        if number is None and self.feeds:
+            self._take_nameless(told.event)
+        elif number in self.feeds:
+            self._take_end(number, told.event, is_asked=self._may_be_asked(number, told.event))
+        elif number not in self._leaving:
             self._shared.counters.unclaimed_events += 1
 
-    def _is_asked(self, number: int, end: Event) -> bool:
-        """Whether this side had asked for the end of a subscription."""
-        return number in self._leaving and self.feeds[number].was_asked(self._connection.number, end)
+    def _take_nameless(self, event: Event) -> None:
+        """It does not say of which. If one was not meant, the exchange will say that it brings it still."""
+        asked = {number: self._may_be_asked(number, event) for number in self.feeds}
+        if not all(asked.values()):
+            self._unsure.update(feed.key.api_key for feed in self.feeds.values())
+        for number, is_asked in asked.items():
+            self._take_end(number, event, is_asked=is_asked)
+
+    def _may_be_asked(self, number: int, end: Event) -> bool:
+        """Whether this side may have asked for the end of a subscription."""
+        return self.feeds[number].ended(self._connection.number, end, ticks())
+
+    def _take_end(self, number: int, event: Event, *, is_asked: bool) -> None:
+        if is_asked:
+            self._ended.add(number)  # whether that is why it is over, the answer will tell
+        elif number in self._leaving:
+            self._leave(number, _ENDED)
+        else:
+            self._lose(number, event)
 
     def end(self, reason: str) -> None:
         """The connection has ended, and carries no feed any more."""
         feeds = list(self.feeds.values())
         self.feeds.clear()
         for feed in feeds:
-            feed.lost(self._connection.number, self._connection.last_heard, self._shared.now(), reason)
+            feed.lost(self._connection.number, self._connection.heard_at, ticks(), reason)
             self._connection.feed_gone(feed)
 
     def _lose(self, number: int, event: Event) -> None:
         """The exchange has ended a subscription."""
         feed = self.feeds.pop(number)
-        feed.publish(event, self._connection.number, self._connection.last_heard)
-        feed.lost(self._connection.number, self._connection.last_heard, self._shared.now(), _ENDED)
+        feed.publish(event, self._connection.number, self._connection.heard_at)
+        feed.lost(self._connection.number, self._connection.heard_at, ticks(), _ENDED)
         self._connection.feed_gone(feed)
 
     def _leave(self, number: int, reason: str | None = None) -> None:
         """A subscription that was given up brings no more; all that it owed has come, unless there is a reason."""
+        self._ended.discard(number)
         feed = self.feeds.pop(number, None)
         if feed is None:
             return
-        now = self._shared.now()
+        now = ticks()
         if not self._leaving[number]:
             feed.released(self._connection.number, now)
         elif reason is None:
-            feed.left(self._connection.number, self._connection.last_heard, now)
+            feed.left(self._connection.number, self._connection.heard_at, now)
         else:
-            feed.lost(self._connection.number, self._connection.last_heard, now, reason)
+            feed.lost(self._connection.number, self._connection.heard_at, now, reason)
         self._connection.feed_gone(feed)
 
     # Its own calls: to subscribe and unsubscribe
@@ -158,12 +177,12 @@ class Carrier:
         """
         async with self._asking[feed.key.api_key]:
             if not feed.is_carried_by(self._connection.number) and feed.is_heard:
-                feed.coming(self._connection.number, self._shared.now() - self._shared.clock_error())
+                feed.coming(self._connection.number, ticks())
                 try:
                     await self._subscribe(feed)
                 finally:
                     if not feed.is_carried_by(self._connection.number):
-                        feed.left(self._connection.number, self._connection.last_heard, self._shared.now())
+                        feed.left(self._connection.number, self._connection.heard_at, ticks())
 
     async def _subscribe(self, feed: Feed) -> None:
         api_key = feed.key.api_key
@@ -176,8 +195,8 @@ class Carrier:
             number = read_result(request.api.name, Subscription, envelope).subscription_id
             self.feeds[number] = feed
             self._leaving.pop(number, None)
-            put_back = 0 if feed.outage_began is None else self._shared.put_back_since(*feed.outage_began)
-            feed.carried(self._connection.number, self._shared.now() + self._shared.clock_error(), put_back)
+            self._ended.discard(number)
+            feed.carried(self._connection.number, ticks() + 1)  # rounded up
 
         call = self._own.prepare(request, key=feed.key if request.api.signed else None, accept=accept)
         try:
@@ -200,9 +219,8 @@ class Carrier:
     async def give_up(self, feed: Feed, is_wanted: Callable[[], bool]) -> None:
         """Unsubscribe from a feed, if that is wanted still when its turn has come.
 
-        Once the exchange has answered, or has said that the subscription is over, everything before it was brought. If
-        neither comes within ``drain_timeout``, the feed is lost: the exchange may go on with it, and then the next
-        attempt to subscribe will tell.
+        Once the exchange has answered, everything before was brought. If it does not within ``drain_timeout``, or says
+        anything else, the feed is lost. It may go on then, and the next attempt to subscribe will tell.
         """
         async with self._asking[feed.key.api_key]:
             for number in [number for number, carried in self.feeds.items() if carried is feed]:
@@ -213,11 +231,16 @@ class Carrier:
         self._leaving[number] = feed.is_heard
         request = UserDataStreamUnsubscribe(subscription_id=number)
         cost = Cost(weight=request.weight, purpose="own")
-        with suppress(Lost, BintrioError):
+        try:
             await self._shared.throttle.room_for(cost)  # until there is room, the subscription goes on
-            feed.leaving(self._connection.number, self._shared.now() - self._shared.clock_error())
+            feed.leaving(self._connection.number, ticks())
             with trio.move_on_after(self._shared.settings.drain_timeout):
                 await self._own.ask(request, accept=lambda _envelope: self._leave(number))
-        if number in self.feeds and self._shared.throttle.has_room_for(cost):
+        except (Lost, BintrioError) as error:
+            if isinstance(error, Rejected) and error.code == NOT_SUBSCRIBED:
+                self._ended.add(number)
+        if number in self._ended:
+            self._leave(number, _ENDED)
+        elif number in self.feeds and self._shared.throttle.has_room_for(cost):
             self._unsure.add(feed.key.api_key)
             self._leave(number, "its connection was replaced, and did not say that it was over")

@@ -77,6 +77,7 @@ class Connection:
         address: where it leads.
         opened_at: local time at which it was begun, as `trio.current_time` has it.
         last_heard: the exchange's time in milliseconds when the last message came or the last ping was answered.
+        heard_at: local time in milliseconds then.
         is_logged_on: whether calls need no signature of their own.
         is_private: whether a key may travel over it (G9).
         cause: what ended it, or None as long as it has not ended.
@@ -92,7 +93,7 @@ class Connection:
         self.address: Final = address
         self.opened_at: Final = trio.current_time()
         self.last_heard = 0
-        self._heard_at = 0
+        self.heard_at = 0
         self.is_logged_on = False
         self.is_private = False
         self.cause: Exception | None = None
@@ -295,7 +296,7 @@ class Connection:
         try:
             while True:
                 messages = await self._wire.receive()
-                self._heard_at = ticks()
+                self.heard_at = ticks()
                 self.last_heard = self._shared.now()
                 for message in messages:
                     self._take(message)
@@ -313,6 +314,7 @@ class Connection:
         await self._waiting.deadlines.watch(self._waiting.calls, self._wire, self._forget)
 
     def _pong_written(self) -> None:
+        self.heard_at = ticks()
         self.last_heard = self._shared.now()
         self._heart.beat()
 
@@ -430,7 +432,7 @@ class Connection:
             logger.warning("connection %d: a message was dropped, number %d: %s", self.number, self._dropped, why)
 
     def _take_reply(self, request_id: RequestId, envelope: Envelope) -> None:
-        self._answered_at = self._heard_at
+        self._answered_at = self.heard_at
         calls = self._waiting.calls
         call = calls.pop(request_id, None)
         if call is None:
@@ -438,7 +440,7 @@ class Connection:
             self._shared.counters.dropped_replies += 1
             self._settle_late(request_id, envelope)
         else:
-            self._shared.ledger.settle(call.charge, envelope.rate_limits, self._heard_at)
+            self._shared.ledger.settle(call.charge, envelope.rate_limits, self.heard_at)
             accept = call.accept or self._accept.get(call.api.name)
             if accept is not None and envelope.error is None:
                 with suppress(ProtocolViolation):  # the caller, who decodes the same result, raises it
@@ -455,7 +457,7 @@ class Connection:
         if charge is None:
             self._shared.ledger.record(envelope.rate_limits, ticks())
         else:
-            self._shared.ledger.settle(charge, envelope.rate_limits, self._heard_at)
+            self._shared.ledger.settle(charge, envelope.rate_limits, self.heard_at)
 
     def _take_verdict(self, envelope: Envelope, payload: bytes) -> None:
         """An answer with id null is about the connection: it belongs to no call, and ends them all."""

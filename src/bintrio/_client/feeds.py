@@ -75,7 +75,7 @@ class Feeds:
 
     def listen(self, key: Key, subscriber: Subscriber) -> Feed:
         """Add a subscriber to the feed of an account, which `carry` then sees to."""
-        feed = self.by_key.setdefault(key.api_key, Feed(key, in_unit=self._shared.in_unit))
+        feed = self.by_key.setdefault(key.api_key, Feed(key, self._shared))
         feed.add(subscriber)
         return feed
 
@@ -199,9 +199,8 @@ class Feeds:
     def restore(self, feed: Feed) -> None:
         """A connection carries a feed no longer: subscribe anew if no other does."""
         if feed.outage is not None and not self._supervisor.is_closed:
-            has_lasted = self._shared.now() - feed.carried_at > LONGEST_BACKOFF * 1000
+            has_lasted = ticks() - feed.carried_at > LONGEST_BACKOFF * 1000
             feed.failures = 0 if has_lasted else feed.failures + 1
-            feed.outage_began = feed.outage_began or (trio.current_time(), self._shared.now())
             self._supervisor.start_soon(self._tell_outage, feed)
             self.see_to(feed)
 

@@ -12,6 +12,7 @@ from .._protocol.clock import Clock
 from .._protocol.rate_limits import Ledger
 from .._protocol.settings import Settings
 from .._protocol.signing import Key
+from .._protocol.succession import LONGEST_LAG
 from .in_flight import Answer, Channel
 from .throttle import Throttle
 
@@ -56,17 +57,25 @@ class Shared(msgspec.Struct, frozen=True):
         """The exchange's time in milliseconds. Before the clock is set, it is 1970."""
         return self.clock.now(trio.current_time()) if self.clock.is_set else 0
 
-    def put_back_since(self, local: float, then: int) -> int:
-        """By how many milliseconds the exchange's time was put back since a local time at which it was ``then``.
+    # How dates stand to local times: see `Calendar`.
 
-        What the clock may be wrong by is no step.
-        """
-        step = then + round((trio.current_time() - local) * 1000) - self.now()
-        return step if step > self.clock_error() else 0
+    @property
+    def unit(self) -> int:
+        """How many of the session's unit of time make a millisecond."""
+        return self.settings.in_unit(1)
 
-    def clock_error(self) -> int:
-        """By how many milliseconds `now` may be wrong."""
-        return math.ceil(self.clock.error_bound(trio.current_time()) * 1000) if self.clock.is_set else 0
+    def dates(self, begin: int, end: int) -> tuple[int, int]:
+        """See `Calendar.dates`."""
+        earliest, latest = self.clock.dates(begin / 1000, end / 1000)
+        return self.in_unit(earliest // 1000), self.in_unit(math.ceil(latest / 1000))
+
+    def earliest(self, date: int, now: int) -> int:
+        """See `Calendar.earliest`."""
+        return date - math.ceil(self.clock.offsets((now - LONGEST_LAG) / 1000, now / 1000)[1] / 1000)
+
+    def latest(self, date: int, now: int) -> int:
+        """See `Calendar.latest`."""
+        return date + 1 - self.clock.offsets((now - LONGEST_LAG) / 1000, now / 1000)[0] // 1000
 
     def in_unit(self, milliseconds: int) -> int:
         """A time or duration in the unit of the session, in which users and the exchange have it."""

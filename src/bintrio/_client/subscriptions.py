@@ -16,13 +16,11 @@ What is known of a feed lies with whom it is about:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from .._protocol.succession import Gap, Interrupted, Succession, UserDataEvent
-from ..api._values import Timestamp
+from .._protocol.succession import Calendar, Gap, Interrupted, Succession, UserDataEvent
 from ..api.events import Event
 from ..errors import SubscriberTooSlow
 
@@ -98,26 +96,24 @@ class Feed:
 
     Args:
         key: the API key the account goes by.
-        in_unit: gives a time in milliseconds in the unit of the session.
+        calendar: tells the exchange's dates from local times.
 
     Attributes:
         key: the API key the account goes by.
         carried_at: when a connection last began to bring it; 0 if none has.
         failures: how many attempts in a row, since it was last carried for long, gave no subscription that lasted.
         is_moving: whether somebody is seeing to it that the connection in use carries it.
-        outage_began: the local time, and the exchange's, when an outage began; None if there is none.
     """
 
-    def __init__(self, key: Key, *, in_unit: Callable[[Timestamp], Timestamp] = int) -> None:
+    def __init__(self, key: Key, calendar: Calendar) -> None:
         self.key: Final = key
-        self.carried_at: Timestamp = 0
+        self.carried_at = 0
         self.failures = 0
         self.is_moving = False
-        self.outage_began: tuple[float, Timestamp] | None = None
         self._is_outage_told = False
         self._subscribers: list[Subscriber] = []
         self._missing: list[Subscriber] = []
-        self._succession: Final = Succession(self._hand_out, self._hand_out_gap, in_unit)
+        self._succession: Final = Succession(self._hand_out, self._hand_out_gap, calendar)
 
     def __repr__(self) -> str:
         return f"<Feed, {len(self._subscribers)} subscribers, carried by connections {self._succession.carriers}>"
@@ -148,7 +144,7 @@ class Feed:
             subscriber.end(error)
         self._subscribers.clear()
 
-    # Below: who carries. Connections go by their numbers, times are the exchange's, in milliseconds.
+    # Below: who carries. Connections go by their numbers, times are local, in milliseconds.
 
     def is_carried_by(self, number: int) -> bool:
         """Whether the connection brings this feed's events."""
@@ -159,7 +155,7 @@ class Feed:
         """Whether any connection brings this feed's events."""
         return bool(self._succession.carriers)
 
-    def coming(self, number: int, now: Timestamp) -> None:
+    def coming(self, number: int, now: int) -> None:
         """See `Succession.coming`."""
         self._succession.coming(number, now)
 
@@ -174,36 +170,35 @@ class Feed:
             self._is_outage_told = True
             self._hand_out_loss(self._succession.outage, self._missing)
 
-    def carried(self, number: int, now: Timestamp, put_back: int = 0) -> None:
+    def carried(self, number: int, now: int) -> None:
         """See `Succession.carried`."""
         self.carried_at = now
-        self.outage_began = None
         self._is_outage_told = False
-        self._succession.carried(number, now, put_back)
+        self._succession.carried(number, now)
 
-    def leaving(self, number: int, now: Timestamp) -> None:
+    def leaving(self, number: int, now: int) -> None:
         """See `Succession.leaving`."""
         self._succession.leaving(number, now)
 
-    def was_asked(self, number: int, end: Event) -> bool:
-        """See `Succession.was_asked`."""
-        return self._succession.was_asked(number, end)
+    def ended(self, number: int, end: Event, now: int) -> bool:
+        """See `Succession.ended`."""
+        return self._succession.ended(number, end, now)
 
-    def left(self, number: int, heard: Timestamp, now: Timestamp) -> None:
+    def left(self, number: int, heard: int, now: int) -> None:
         """See `Succession.left`."""
         self._succession.left(number, heard, now)
         self._note_outage()
 
-    def released(self, number: int, now: Timestamp) -> None:
+    def released(self, number: int, now: int) -> None:
         """See `Succession.released`."""
         self._succession.released(number, now)
 
-    def lost(self, number: int, heard: Timestamp, now: Timestamp, reason: str) -> None:
+    def lost(self, number: int, heard: int, now: int, reason: str) -> None:
         """See `Succession.lost`."""
         self._succession.lost(number, heard, now, reason)
         self._note_outage()
 
-    def publish(self, event: Event, number: int, now: Timestamp) -> None:
+    def publish(self, event: Event, number: int, now: int) -> None:
         """Hand an event to every subscriber, each once and in order."""
         self._succession.bring(event, number, now)
 

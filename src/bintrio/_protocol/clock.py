@@ -16,6 +16,10 @@ However lopsided the path, a timestamp is behind the exchange by that much and n
 the new estimate is the better one, and holding the clock still until it is caught up would send timestamps that are
 ahead, which is what -1021 is about. Whoever needs order within a process has the local clock.
 
+**Earlier estimates are remembered**, since the exchange dates by its own clock, also while that is wrong: `dates` and
+`offsets` tell what it may have shown in a time gone by. Between the samples before and after a step, either may have
+held.
+
 Left out: estimating the drift. At ten minutes between samples it is worth less than 60 ms, and a wrong one hurts more.
 
 Units: local times are float seconds, exchange times integer milliseconds or microseconds since the Unix epoch. The
@@ -41,6 +45,12 @@ _NO_BOUND: Final = 10**18
 
 RECENT: Final = 8
 """How many of the latest samples are looked back at."""
+
+DOUBT: Final = 60_000_000
+"""Microseconds by which a forgotten estimate is taken to be wrong, until the next sample, where dates are told."""
+
+_REMEMBERED: Final = 100
+"""How many estimates are remembered."""
 
 _NOT_SET: Final = "the exchange's time is not known before a sample is recorded"
 
@@ -71,6 +81,28 @@ class _Interval(NamedTuple):
     def middle(self) -> int:
         return (self.low + self.high) // 2
 
+    def meets(self, other: _Interval) -> bool:
+        return max(self.low, other.low) <= min(self.high, other.high)
+
+    def moved(self, to: float) -> _Interval:
+        """What it tells of another time, before or after."""
+        low, high, _ = self.aged(self.at + abs(to - self.at))
+        return _Interval(low, high, to)
+
+
+class _Estimate(NamedTuple):
+    """One that was replaced.
+
+    Attributes:
+        interval: what was known.
+        until: local time of the sample that replaced it.
+        is_refuted: whether that sample showed that it held no longer.
+    """
+
+    interval: _Interval
+    until: float
+    is_refuted: bool
+
 
 class Clock:
     """The exchange's time. It knows nothing until the first sample is recorded.
@@ -85,6 +117,9 @@ class Clock:
         # By each of the latest samples: what the time was thought to be before it, and how wrong that may have been.
         self._corrected: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self._known: _Interval | None = None
+        # What was known before it was forgotten, until the next sample.
+        self._doubted: _Interval | None = None
+        self._earlier: deque[_Estimate] = deque(maxlen=_REMEMBERED)
         # The middle of what is known: every call asks for the time, and few samples change it.
         self._offset = 0
 
@@ -120,13 +155,18 @@ class Clock:
         self._round_trips.append(self.round_trip)
         if self._known is not None:
             self._corrected.append((self.now(received_at), self.error_bound(received_at)))
+            before = self._doubted or self._known
+            is_refuted = not before.aged(received_at).meets(fresh)
+            self._earlier.append(_Estimate(before, received_at, is_refuted))
         self._known = fresh if self._known is None else _meet(self._known, fresh)
+        self._doubted = None
         self._offset = self._known.middle
 
     def forget(self) -> None:
         """Trust the estimate no longer, and let the next sample stand alone: for -1021."""
         if self._known is not None:
             middle = self._known.middle
+            self._doubted = self._doubted or self._known
             self._known = _Interval(middle - _NO_BOUND, middle + _NO_BOUND, self._known.at)
 
     def now(self, local: float) -> int:
@@ -144,6 +184,35 @@ class Clock:
         aged = self._interval().aged(local)
         # One microsecond each for halving the interval and for rounding the local time.
         return ((aged.high - aged.low) / 2 + 2) / 1e6
+
+    def dates(self, begin: float, end: float) -> tuple[int, int]:
+        """The earliest and the latest time, in microseconds, that the exchange's clock may have shown between two local
+        ones.
+        """
+        held = self._held(begin, end)
+        earliest = min(math.floor(first.at * 1e6) + first.low for first, _ in held)
+        return earliest, max(math.ceil(last.at * 1e6) + last.high for _, last in held)
+
+    def offsets(self, begin: float, end: float) -> tuple[int, int]:
+        """The least and the greatest offset, in microseconds, that it may have had between two local times."""
+        held = [interval for pair in self._held(begin, end) for interval in pair]
+        return min(interval.low for interval in held), max(interval.high for interval in held)
+
+    def _held(self, begin: float, end: float) -> list[tuple[_Interval, _Interval]]:
+        """What may have held between two local times: each estimate as it was when it held first, and last."""
+        held: list[tuple[_Interval, _Interval]] = []
+        since = -math.inf
+        for known, until, is_refuted in (*self._earlier, _Estimate(self._trusted(), math.inf, False)):
+            if since <= end and begin <= until:
+                held.append((known.moved(max(begin, since)), known.moved(min(end, until))))
+            since = known.at if is_refuted else until
+        return held
+
+    def _trusted(self) -> _Interval:
+        if self._doubted is None:
+            return self._interval()
+        low, high, at = self._doubted
+        return _Interval(low - DOUBT, high + DOUBT, at)
 
     def error_of(self, time: int, local: float) -> float:
         """By how many seconds an earlier estimate of the time, in milliseconds, may have been wrong."""

@@ -22,12 +22,14 @@ the `Gap` follows when it is over. A carrier that is not the first may leave at 
 has brought, or ends with a gap that covers it.
 
 Left out: a carrier that is complete by both rules, but whose node of the exchange had not heard yet of what another's
-had told before. The document promises no more than the answers. And
-a subscription that the exchange ends by itself within the error of the clock of being asked to: it counts as given up.
-And an event of which a documented field comes on one connection and not on the other, while servers of two releases
-carry: it comes twice, since to take two for one that may not be the same would lose one.
+had told before. The document promises no more than the answers. And an event of which a documented field comes on one
+connection and not on the other, while servers of two releases carry: it comes twice, since to take two for one that may
+not be the same would lose one.
 
-Times are the exchange's, in milliseconds; what is handed out has the unit of the session.
+**Times** are local, in milliseconds of this machine's monotonic clock, so nothing here ever steps back. The exchange
+dates its events by a clock of its own, which may be set at any time. What it may have shown then, a `Calendar` tells:
+only where an event says when it happened, and where users are told. So a `Gap` covers what is missing by each of the
+clocks that may have dated it.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -90,6 +92,27 @@ UserDataEvent: TypeAlias = Event | Interrupted | Gap
 """What a subscriber receives."""
 
 
+class Calendar(Protocol):
+    """How the exchange's dates stand to local time, which is in milliseconds."""
+
+    @property
+    def unit(self) -> int:
+        """How many of the session's unit of time make a millisecond."""
+        ...
+
+    def dates(self, begin: int, end: int) -> tuple[Timestamp, Timestamp]:
+        """The earliest and latest date, in the session's unit, that the exchange may have given between two times."""
+        ...
+
+    def earliest(self, date: int, now: int) -> int:
+        """The time of a date in milliseconds that has come by now, at the earliest."""
+        ...
+
+    def latest(self, date: int, now: int) -> int:
+        """The same, at the latest."""
+        ...
+
+
 _NOBODY: Final = "no connection carried the subscription"
 
 
@@ -99,7 +122,7 @@ class Succession:
     Args:
         tell: hands out an event.
         tell_gap: hands out a `Gap`.
-        in_unit: gives a time in milliseconds in the unit of the session.
+        calendar: tells dates from times.
 
     Attributes:
         repeats: how many events were dropped since another connection had brought them.
@@ -110,15 +133,17 @@ class Succession:
         self,
         tell: Callable[[Event], None],
         tell_gap: Callable[[Gap], None],
-        in_unit: Callable[[Timestamp], Timestamp],
+        calendar: Calendar,
     ) -> None:
         self.repeats = 0
         self.outage: Interrupted | None = None
         self._tell = tell
         self._hand_out_gap = tell_gap
-        self._in_unit = in_unit
+        self._calendar = calendar
+        # When the outage began.
+        self._outage_at = 0
         # Who was asked to carry, and when.
-        self._coming: dict[int, Timestamp] = {}
+        self._coming: dict[int, int] = {}
         self._carriers: list[_Carrier] = []
         # As long as two may bring the same.
         self._memory: _Memory | None = None
@@ -129,53 +154,55 @@ class Succession:
         """The connections that carry, by their numbers, in the order of their turns."""
         return [carrier.number for carrier in self._carriers]
 
-    def coming(self, number: int, now: Timestamp) -> None:
+    def coming(self, number: int, now: int) -> None:
         """A connection asks to carry, not before ``now``. It may bring events as soon as the exchange has heard."""
         self._coming[number] = now
         self._mind_overlap(now)
 
-    def carried(self, number: int, now: Timestamp, put_back: int = 0) -> None:
-        """A connection carries, from ``now`` on at the latest.
-
-        If the exchange's clock was put back by so many milliseconds during an outage, the gap covers what is missing by
-        the clock as it was, and as it is.
-        """
+    def carried(self, number: int, now: int) -> None:
+        """A connection carries, from ``now`` on at the latest."""
         self._carriers.append(_Carrier(number, self._coming.pop(number, now), now))
         if self.outage is not None:
             outage, self.outage = self.outage, None
-            began = outage.at - self._in_unit(put_back)
-            self._tell_gap(began, self._in_unit(now + put_back), outage.reason)
+            self._tell_gap(self._outage_at, now, outage.reason)
 
-    def bring(self, event: Event, number: int, now: Timestamp) -> None:
+    def bring(self, event: Event, number: int, now: int) -> None:
         """Hand out an event that a connection has brought, unless it has to wait, or is a repeat."""
         if self._memory is None:
-            self._carriers[0].latest = event
+            first = self._carriers[0]
+            first.latest, first.latest_at = event, now
             self._tell(event)
         else:
             self._sort_in(self._memory, event, number, now)
 
-    def leaving(self, number: int, now: Timestamp) -> None:
-        """A connection is asked to carry no more, at ``now`` or later."""
+    def leaving(self, number: int, now: int) -> None:
+        """A connection is asked to carry no more, not before ``now``."""
         for carrier in self._carriers:
             if carrier.number == number and carrier.heirs is None:
                 carrier.leaving_at = now
                 carrier.heirs = self._carriers.copy()
 
-    def was_asked(self, number: int, end: Event) -> bool:
-        """Whether a subscription ended since its connection was asked to leave: not if it had ended before."""
-        time = _event_time(end, self._in_unit(1))
-        return time is None or any(c.number == number and c.leaving_at <= time for c in self._carriers)
+    def ended(self, number: int, end: Event, now: int) -> bool:
+        """The exchange says that a subscription is over, so all has come of what it brings.
 
-    def left(self, number: int, heard: Timestamp, now: Timestamp) -> None:
+        Returns whether its connection may have been asked to leave before that.
+        """
+        date = _event_date(end, self._calendar.unit)
+        at = now if date is None else self._calendar.latest(date, now)
+        carrier = next(carrier for carrier in self._carriers if carrier.number == number)
+        carrier.latest, carrier.latest_at = end, now
+        return carrier.leaving_at <= at
+
+    def left(self, number: int, heard: int, now: int) -> None:
         """A connection has brought everything until it was asked to leave; or it never came."""
         self._leave(number, heard, now, None)
 
-    def released(self, number: int, now: Timestamp) -> None:
+    def released(self, number: int, now: int) -> None:
         """A connection brings no more, and nobody was there to miss anything."""
         self._remove(number, now)
         self._catch_up()
 
-    def lost(self, number: int, heard: Timestamp, now: Timestamp, reason: str) -> None:
+    def lost(self, number: int, heard: int, now: int, reason: str) -> None:
         """A connection, last heard at ``heard``, will bring no more, and may have owed some."""
         self._leave(number, heard, now, reason)
 
@@ -184,27 +211,28 @@ class Succession:
         if self.outage is not None and reason not in self.outage.reason:
             self.outage = Interrupted(at=self.outage.at, reason=f"{self.outage.reason}; {reason}")
 
-    def _leave(self, number: int, heard: Timestamp, now: Timestamp, reason: str | None) -> None:
+    def _leave(self, number: int, heard: int, now: int, reason: str | None) -> None:
         first = self._carriers[0] if self._carriers else None
         self._remove(number, now)
         if first is not None and first.number == number:
-            start = first.complete_until(heard, self._in_unit(1))
+            start = first.complete_until(heard, self._calendar)
             if self._carriers:
                 self._go_on(first, start, reason)
             else:
-                self.outage = Interrupted(at=self._in_unit(start), reason=reason or _NOBODY)
+                self._outage_at = start
+                self.outage = Interrupted(at=self._calendar.dates(start, start)[0], reason=reason or _NOBODY)
 
-    def _remove(self, number: int, now: Timestamp) -> None:
+    def _remove(self, number: int, now: int) -> None:
         self._coming.pop(number, None)
         self._carriers = [carrier for carrier in self._carriers if carrier.number != number]
         self._mind_overlap(now)
 
-    def _go_on(self, first: _Carrier, start: Timestamp, reason: str | None) -> None:
+    def _go_on(self, first: _Carrier, start: int, reason: str | None) -> None:
         """It is the next one's turn."""
         successor = self._carriers[0]
         is_heir = reason is None and first.heirs is not None and successor in first.heirs
         if not is_heir and start < successor.begun_at:
-            self._tell_gap(self._in_unit(start), self._in_unit(successor.begun_at), reason or _NOBODY)
+            self._tell_gap(start, successor.begun_at, reason or _NOBODY)
         self._catch_up()
 
     def _catch_up(self) -> None:
@@ -213,27 +241,27 @@ class Succession:
         while waiting:
             self._hand_out(waiting.popleft())
 
-    def _tell_gap(self, start: Timestamp, end: Timestamp, reason: str) -> None:
-        # The clock may have been put back since.
-        self._hand_out_gap(Gap(start=min(start, end), end=end, reason=reason))
+    def _tell_gap(self, begin: int, end: int, reason: str) -> None:
+        start, until = self._calendar.dates(begin, end)
+        self._hand_out_gap(Gap(start=start, end=until, reason=reason))
 
     # Repeats
 
-    def _mind_overlap(self, now: Timestamp) -> None:
+    def _mind_overlap(self, now: int) -> None:
         if len(self._carriers) + len(self._coming) > 1:
             self._memory = self._memory or _Memory()
             self._memory_ends = math.inf
         elif self._memory_ends == math.inf:
             self._memory_ends = now + LONGEST_LAG
 
-    def _sort_in(self, memory: _Memory, event: Event, number: int, now: Timestamp) -> None:
+    def _sort_in(self, memory: _Memory, event: Event, number: int, now: int) -> None:
         if now > self._memory_ends:
             self._memory = None
             self.bring(event, number, now)
             return
         carrier = next(carrier for carrier in self._carriers if carrier.number == number)
-        carrier.latest = event
-        copy = memory.count(event, number, now, self._in_unit(1))
+        carrier.latest, carrier.latest_at = event, now
+        copy = memory.count(event, number, now, self._calendar.unit)
         if carrier is self._carriers[0]:
             self._hand_out(copy)
             self._drop_repeats()
@@ -266,33 +294,39 @@ class _Carrier:
         leaving_at: the time at which it was asked to carry no more, at the earliest.
         heirs: who carried at that time.
         latest: the latest event that it brought.
+        latest_at: when that came.
         waiting: what it brought before its turn has come.
     """
 
-    def __init__(self, number: int, asked_at: Timestamp, begun_at: Timestamp) -> None:
+    def __init__(self, number: int, asked_at: int, begun_at: int) -> None:
         self.number: Final = number
         self.asked_at: Final = asked_at
         self.begun_at: Final = begun_at
         self.leaving_at: float = math.inf
         self.heirs: list[_Carrier] | None = None
         self.latest: Event | None = None
+        self.latest_at = 0
         self.waiting: Final[deque[_Copy]] = deque()
 
-    def complete_until(self, heard: Timestamp, unit: int) -> Timestamp:
+    def complete_until(self, heard: int, calendar: Calendar) -> int:
         """The last moment of which all must have come, if the connection was last heard at ``heard``."""
-        start = heard - LONGEST_LAG
-        dated = None if self.latest is None else _event_time(self.latest, unit)
+        start = max(heard - LONGEST_LAG, self._latest_happened(calendar) - SLACK, self.asked_at)
+        return int(min(start, self.leaving_at))
+
+    def _latest_happened(self, calendar: Calendar) -> float:
+        date = None if self.latest is None else _event_date(self.latest, calendar.unit)
+        if date is None:
+            return -math.inf
+        happened = calendar.earliest(date, self.latest_at)
         # One that is far ahead was dated by a clock that was put right, or wrong, since.
-        if dated is not None and dated <= heard + LONGEST_LAG:
-            start = max(start, min(dated, heard) - SLACK)
-        return int(min(max(start, self.asked_at), self.leaving_at))
+        return min(happened, self.latest_at) if happened <= self.latest_at + LONGEST_LAG else -math.inf
 
 
 class _Kind:
     """Events that are the same but for the connection that brings them, and their number.
 
     Attributes:
-        time: the event time of the first; None if it has none.
+        time: the event time of the first, in milliseconds; None if it has none.
         handed_out: how many were handed out.
         brought: how many each connection has brought.
     """
@@ -332,7 +366,7 @@ class _Memory:
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def count(self, event: Event, number: int, now: Timestamp, unit: int) -> _Copy:
+    def count(self, event: Event, number: int, now: int, unit: int) -> _Copy:
         """Count an event that a connection has brought."""
         if now > self._ages_at:
             self._old = self._young if now <= self._ages_at + LONGEST_LAG else {}
@@ -349,7 +383,7 @@ class _Memory:
 
 def _kind(kinds: list[_Kind], event: Event, unit: int) -> _Kind:
     """The kind of an event, among those that differ from it in the event time only."""
-    time = _event_time(event, unit)
+    time = _event_date(event, unit)
     kind = min(kinds, key=lambda kind: kind.distance(time), default=None)
     if kind is None or kind.distance(time) > (SAME_UNKNOWN if isinstance(event, UnknownEvent) else SAME):
         kind = _Kind(time)
@@ -357,7 +391,7 @@ def _kind(kinds: list[_Kind], event: Event, unit: int) -> _Kind:
     return kind
 
 
-def _event_time(event: Event, unit: int) -> Timestamp | None:
+def _event_date(event: Event, unit: int) -> Timestamp | None:
     """In milliseconds; None if the event has none that can be read."""
     try:
         time: Any = event.event_time if not isinstance(event, UnknownEvent) else _Dated.of(event.raw)
