@@ -104,4 +104,4 @@ def test_what_python_asks_of_every_module_is_not_there() -> None:
 
 def test_the_page_of_methods_is_current() -> None:
     script = runpy.run_path(str(ROOT / "scripts" / "make_methods.py"))
-    assert (ROOT / "docs" / "methods.md").read_text() == script["text"](), "run scripts/make_methods.py"
+    assert (ROOT / "docs" / "methods.md").read_text() == script["text"](), "run python -m scripts.make_methods"

@@ -257,3 +257,19 @@ async def test_of_a_name_with_several_addresses_the_first_is_listened_on() -> No
         await stream.aclose()
         with pytest.raises(OSError, match="all attempts to connect"):
             await trio.open_tcp_stream("127.0.0.2", address.port)
+
+
+async def test_block_trades_are_shown_and_move_no_price(autojump_clock: MockClock) -> None:
+    async with open_sandbox(listen=False) as sandbox:
+        sandbox.block_trade("BTCUSDT", "BUY", D("64000.5"), D(3))
+        sandbox.block_trade("BTCUSDT", "SELL", D("64000.5"), D(2))
+        with pytest.raises(Refusal, match="Invalid symbol"):
+            sandbox.block_trade("NOPE", "BUY", D(1), D(1))
+        async with open_session(sandbox.memory_endpoint, connect=sandbox.connect) as session:
+            shown = await session.block_trades_historical(symbol="BTCUSDT", from_id=1)
+            assert (await session.ticker_price(symbol="BTCUSDT")).price == 0
+        assert {trade.time for trade in shown} == {sandbox.now()}
+    assert [(trade.id, trade.quote_qty, trade.is_buyer_maker) for trade in shown] == [
+        (1, D("192001.5"), False),
+        (2, D(128_001), True),
+    ]

@@ -30,6 +30,7 @@ from bintrio._net.tasks import check_trio, protected
 from bintrio._protocol.signing import Ed25519Key, HmacKey, RsaKey
 from bintrio.api._values import Side
 from bintrio.api.filters import Filter
+from bintrio.api.market import BlockTrade
 from bintrio.api.trading import OrderPlace
 from bintrio.endpoints import Address, Endpoint
 
@@ -286,6 +287,15 @@ class Sandbox:
         order = self._exchange.place(_MARKET_MAKER_UID, request, self._connections.now())
         self._connections.deliver()
         return order
+
+    def block_trade(self, symbol: str, side: Side, price: Decimal, quantity: Decimal) -> BlockTrade:
+        """Let two parties trade outside the book; blockTrades.historical shows it. ``side`` is the taker's.
+
+        Raises:
+            Refusal: there is no such symbol.
+        """
+        tape = self._exchange.engine.tapes[self._exchange.engine.symbol(symbol).name]
+        return tape.record_block(price, quantity, self._connections.now(), is_buyer_maker=side == "SELL")
 
 
 _ALL_ADDRESSES: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104

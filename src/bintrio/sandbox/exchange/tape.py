@@ -3,19 +3,22 @@
 Trade ids count up from 1 without a gap, for each symbol on its own, and so do aggregate ids: an id says where in the
 list its trade is. Times are microseconds and never go back, so a span of time is found by bisection.
 
-Source: "Recent trades", "Historical trades" and "Aggregate trades" of the WebSocket API document.
+Source: "Recent trades", "Historical trades", "Aggregate trades" and "Historical Block Trades" of the WebSocket API
+document.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from bintrio.api.market import AggregateTrade
+from bintrio._protocol.exact import EXACT
+from bintrio.api.market import AggregateTrade, BlockTrade
 from bintrio.api.market import Trade as PublicTrade
 
 from .orders import Order, Trade, eight_decimals
@@ -31,11 +34,13 @@ class Tape:
     Attributes:
         trades: all of them.
         aggregates: trades of one taker order at one price, as one.
+        block_trades: those that were agreed on outside the book.
     """
 
     def __init__(self) -> None:
         self.trades: Final[list[PublicTrade]] = []
         self.aggregates: Final[list[AggregateTrade]] = []
+        self.block_trades: Final[list[BlockTrade]] = []
         self._taker: Order | None = None
 
     def record(self, taker: Order, trade: Trade, now: int) -> int:
@@ -72,6 +77,19 @@ class Tape:
                 is_best_match=True,
             )
         )
+
+    def record_block(self, price: Decimal, quantity: Decimal, now: int, *, is_buyer_maker: bool) -> BlockTrade:
+        """Note a block trade, which moves no price of the book."""
+        block = BlockTrade(
+            id=len(self.block_trades) + 1,
+            price=eight_decimals(price),
+            qty=eight_decimals(quantity),
+            quote_qty=eight_decimals(EXACT.multiply(price, quantity)),
+            time=now,
+            is_buyer_maker=is_buyer_maker,
+        )
+        self.block_trades.append(block)
+        return block
 
     def between(self, start: int, end: int) -> Sequence[PublicTrade]:
         """The trades from ``start`` on and before ``end``."""

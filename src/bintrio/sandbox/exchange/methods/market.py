@@ -1,7 +1,5 @@
 """Market data requests.
 
-No symbol has block trades here.
-
 Source: "Market data requests" of the WebSocket API document.
 """
 
@@ -119,11 +117,9 @@ def trades_aggregate(call: Call) -> Sequence[AggregateTrade]:
 
 
 @answers(BlockTradesHistorical)
-def block_trades_historical(call: Call) -> tuple[BlockTrade, ...]:
-    """None."""
-    call.engine.symbol(call.request.symbol)
-    call.limit()
-    return ()
+def block_trades_historical(call: Call) -> Sequence[BlockTrade]:
+    """Block trades from an id on."""
+    return from_id(call.tape.block_trades, call.request.from_id, call.limit(), _id)
 
 
 # Candles
