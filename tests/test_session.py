@@ -18,6 +18,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio._client.in_flight import Call
+from bintrio._client.throttle import ticks
+from bintrio._protocol.holds import Refusal
 from bintrio._protocol.ids import FIRST_ID
 from bintrio.errors import (
     Banned,
@@ -33,38 +35,11 @@ from bintrio.errors import (
     SubscriptionError,
     Unauthorized,
 )
-
-from .peer import ACK, LIMITS, ORDER, START, URL, Exchange, Peer, ed25519_key, open_exchange, open_pair
-from .streams import stall
+from tests.peer import ACK, LIMITS, ORDER, START, URL, Exchange, Peer, ed25519_key, open_exchange, open_pair
+from tests.sessions import BUY, HMAC, Outcome, deltas, in_background
+from tests.streams import stall
 
 pytestmark = pytest.mark.usefixtures("both_streams")
-
-HMAC = bintrio.HmacKey("hmac-api-key", "top-secret")
-BUY = bintrio.OrderPlace(
-    symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1, new_client_order_id="mine"
-)
-
-
-class Outcome:
-    """What a call in the background came to."""
-
-    def __init__(self) -> None:
-        self.value: Any = None
-        self.error: Exception | None = None
-        self.at = math.nan
-
-    async def watch(self, call: Callable[[], Any]) -> None:
-        try:
-            self.value = await call()
-        except bintrio.BintrioError as error:
-            self.error = error
-        self.at = trio.current_time()
-
-
-def in_background(nursery: trio.Nursery, call: Callable[[], Any]) -> Outcome:
-    outcome = Outcome()
-    nursery.start_soon(outcome.watch, call)
-    return outcome
 
 
 # How a call ends
@@ -1300,11 +1275,6 @@ async def test_the_state_between_two_connections_is_shown(autojump_clock: MockCl
 # Feeds
 
 
-async def deltas(events: bintrio.Subscriber, count: int) -> list[Any]:
-    received = [await anext(events) for _ in range(count)]
-    return [int(event.delta) if isinstance(event, bintrio.BalanceUpdate) else event for event in received]
-
-
 async def test_events_reach_their_subscriber(autojump_clock: MockClock) -> None:
     async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
         assert exchange.sent("userDataStream.subscribe")
@@ -1747,3 +1717,45 @@ async def test_a_feed_that_ended_does_not_take_its_successor_along(autojump_cloc
             await trio.sleep(1)
             await exchange.peers[1].balance(1)
             assert await deltas(events, 1) == [1]
+
+
+async def test_g7_a_read_whose_answer_breaks_the_protocol_is_repeated_once(autojump_clock: MockClock) -> None:
+    async with (
+        open_pair(max_message_size=1000, pong_window=1e6) as (session, exchange),
+        trio.open_nursery() as nursery,
+    ):
+        outcome = in_background(nursery, session.ping)
+        for number in range(2):
+            peer = await exchange.peer(number)
+            await peer.answer(await peer.next(), "x" * 2000)
+        await trio.sleep(5)
+        assert isinstance(outcome.error, ProtocolViolation)
+        assert str(outcome.error) == "ping: message over 1000 bytes"
+        assert len(exchange.sent("ping")) == 2
+
+
+# Reads that were sent
+
+
+async def test_g1_a_read_that_was_sent_is_not_called_unsent_for_want_of_budget(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, session.ping)
+        await exchange.peers[0].next()
+        session._shared.ledger.hold(Refusal(429, -1003, "slow down", 10_000_000), ticks())
+        await exchange.peers[0].cut()
+        await trio.sleep(20)
+        assert isinstance(outcome.error, OutcomeUnknown)
+
+
+async def test_g1_a_read_that_was_sent_is_not_called_unsent_when_the_session_closes(
+    autojump_clock: MockClock,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        async with open_pair() as (session, exchange):
+            outcome = in_background(nursery, session.ping)
+            await exchange.peers[0].next()
+            exchange.refuse_with.append(OSError("no route"))
+            await exchange.peers[0].cut()
+            await trio.sleep(1)
+        await wait_all_tasks_blocked()
+        assert isinstance(outcome.error, OutcomeUnknown)

@@ -14,8 +14,8 @@ from bintrio._client.connection import Ended
 from bintrio._client.in_flight import Call, Lost
 from bintrio.errors import InvalidRequest, NotSent, OutcomeUnknown, RateLimited
 from tests.peer import START, URL, open_exchange, open_pair
+from tests.sessions import HMAC, in_background
 from tests.streams import break_writes, stall
-from tests.test_session import HMAC, in_background
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
@@ -146,3 +146,33 @@ async def test_g9_another_accounts_key_does_not_travel_over_plain_ws_either(auto
             session.user_data(HMAC),
         ):
             assert exchange.sent("userDataStream.subscribe.signature")
+
+
+async def test_a_ping_a_close_frame_and_more_in_one_read(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        nursery.start_soon(session.ping)
+        peer = exchange.peers[0]
+        await peer.next()
+        await peer.stream.send_all(b"\x89\x02hi" + b"\x88\x02\x03\xe8" + b"\x89\x00")
+        second = await exchange.peer(1)
+        await second.answer(await second.next())
+
+
+def _trip(_message: bytes) -> None:
+    raise ZeroDivisionError
+
+
+async def test_g11_whatever_the_reader_trips_over_costs_one_connection(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        connection = session.connection
+        assert connection is not None
+        monkeypatch.setattr(connection, "_take", _trip)
+        await exchange.peers[0].send("{}")
+        outcome = in_background(nursery, session.ping)
+        second = await exchange.peer(1)
+        await second.answer(await second.next())
+        await wait_all_tasks_blocked()
+        assert isinstance(connection.cause, ZeroDivisionError)
+        assert outcome.value is not None

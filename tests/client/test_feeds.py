@@ -17,10 +17,10 @@ import bintrio
 from bintrio._client.feeds import FEED_PATIENCE, OUTAGE
 from bintrio.errors import InvalidTimestamp, OutcomeUnknown
 from tests.peer import ACK, START, URL, Exchange, Json, Peer, ed25519_key, open_exchange, open_pair
+from tests.sessions import HMAC, listen
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
-HMAC = bintrio.HmacKey("hmac-api-key", "top-secret")
 SUBSCRIBE = "userDataStream.subscribe"
 BUY = bintrio.OrderPlace(symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1)
 
@@ -701,3 +701,61 @@ async def test_g5_in_any_world_each_event_comes_once_in_order_or_lies_in_a_gap(
     for number in set(range(len(world.happened))) - set(numbers):
         at = world.happened[number]
         assert at < begun_at or any(gap.start <= at <= gap.end for gap in gaps), f"event {number} is missing"
+
+
+async def test_three_losses_in_a_row_leave_a_gap_each(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        for number in range(3):
+            peer = await exchange.peer(number)
+            await trio.sleep(1)
+            await peer.cut()
+        last = await exchange.peer(3)
+        await trio.sleep(1)
+        await last.balance(1)
+        told: list[Any] = []
+        while not told or not isinstance(told[-1], bintrio.BalanceUpdate):
+            told.append(await anext(events))
+        gaps = [event for event in told if isinstance(event, bintrio.Gap)]
+        assert len(gaps) == 3
+        for number, gap in enumerate(gaps):
+            assert gap.start < START + 1_000 * (number + 1) <= gap.end
+
+
+async def test_subscriptions_that_end_at_once_are_made_again_with_patience(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data():
+
+        async def terminating(peer: Peer, request: dict[str, Any], own: Any = exchange.answer_own) -> bool:
+            is_answered = await own(peer, request)
+            if request["method"] == "userDataStream.subscribe":
+                await peer.event(peer.subscriptions[-1], e="eventStreamTerminated", E=START)
+            return bool(is_answered)
+
+        exchange.answer_own = terminating  # type: ignore[method-assign]  # the script is replaced whole
+        await exchange.peers[0].event(0, e="eventStreamTerminated", E=START)
+        await trio.sleep(300)
+        assert 5 < len(exchange.sent("userDataStream.subscribe")) < 25
+
+
+async def test_a_subscription_that_lasted_is_made_again_at_once(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
+        await trio.sleep(31)
+        await exchange.peers[0].event(0, e="eventStreamTerminated", E=START)
+        await wait_all_tasks_blocked()
+        assert trio.current_time() == 31
+        assert len(exchange.sent("userDataStream.subscribe")) == 2
+        assert len(events) == 2
+
+
+async def test_a_subscription_goes_to_the_next_connection_when_its_own_is_lost(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        keep, exchange.script["userDataStream.subscribe"] = exchange.script["userDataStream.subscribe"], None
+        received: list[Any] = []
+        nursery.start_soon(listen, session, received)
+        await exchange.peers[0].next()
+        exchange.script["userDataStream.subscribe"] = keep
+        await exchange.peers[0].cut()
+        await trio.sleep(1)
+        await exchange.peers[1].balance(1)
+        await trio.sleep(1)
+        assert [type(event) for event in received][-1] is bintrio.BalanceUpdate
+        nursery.cancel_scope.cancel()

@@ -18,10 +18,11 @@ import bintrio
 from bintrio._client.connection import DOUBTFUL
 from bintrio._client.heart import LONGEST_ARRIVAL
 from bintrio._protocol.frames import Opcode, encode_frame
+from bintrio.endpoints import Address
 from bintrio.errors import ConnectionFailed, HandshakeRejected, NotSent, OutcomeUnknown
 from tests.peer import ACK, LIMITS, START, URL, Peer, open_exchange, open_pair
+from tests.sessions import BUY, HMAC, Outcome, in_background
 from tests.streams import reset_reads
-from tests.test_session import BUY, HMAC, Outcome, in_background
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
@@ -415,3 +416,58 @@ async def test_g5_an_answered_ping_is_word_from_the_exchange_too(autojump_clock:
         while not isinstance(gap, bintrio.Gap):
             gap = await anext(events)
         assert gap.start > START + 400_000
+
+
+class Odd(Exception):
+    """What a proxy's library may raise."""
+
+
+class Foreign(trio.abc.Stream):
+    """Anybody's stream, which raises what it is told to."""
+
+    def __init__(self, inner: trio.abc.Stream) -> None:
+        self.inner = inner
+        self.failing: set[str] = set()
+
+    def _fail(self, what: str) -> None:
+        if what in self.failing:
+            raise Odd(what)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self._fail("send")
+        await self.inner.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self.inner.receive_some(max_bytes)
+        self._fail("receive")
+        return data
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+        self._fail("close")
+
+
+@pytest.mark.parametrize("what", ["send", "receive"])
+async def test_an_odd_error_of_a_foreign_stream_costs_a_connection_and_not_the_session(
+    autojump_clock: MockClock, what: str
+) -> None:
+    async with open_exchange() as exchange:
+        streams: list[Foreign] = []
+
+        async def connect(address: Address) -> trio.abc.Stream:
+            streams.append(Foreign(await exchange.connect(address)))
+            return streams[-1]
+
+        async with bintrio.open_session(URL, connect=connect) as session, trio.open_nursery() as nursery:
+            streams[0].failing = {what, "close"}
+            outcome = in_background(nursery, session.ping)
+            if what == "receive":
+                await exchange.peers[0].next()
+                await exchange.peers[0].send("{}")
+            second = await exchange.peer(1)
+            await second.answer(await second.next())
+            await wait_all_tasks_blocked()
+            assert outcome.value is not None

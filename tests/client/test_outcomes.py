@@ -19,13 +19,10 @@ from bintrio._client import by_hand
 from bintrio._protocol.evidence import QUERY_DELAY
 from bintrio.sandbox import Sandbox, open_sandbox
 from tests.peer import ACK, ORDER, START, URL, ed25519_key, open_exchange, open_pair
+from tests.sessions import BUY, HMAC
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
-HMAC = bintrio.HmacKey("hmac-api-key", "top-secret")
-BUY = bintrio.OrderPlace(
-    symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1, new_client_order_id="mine"
-)
 NO_ORDER: dict[str, Any] = {"status": 400, "error": {"code": -2013, "msg": "Order does not exist."}}
 
 

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 import bintrio
+from bintrio._client.throttle import ticks
+from bintrio._protocol.holds import Refusal
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio.errors import (
     Banned,
@@ -25,12 +27,14 @@ from bintrio.errors import (
     NotSent,
     ProtocolViolation,
     RateLimited,
+    Rejected,
 )
-from tests.peer import ACK, LIMITS, START, URL, Exchange, Json, Peer, ed25519_key
+from tests.peer import ACK, LIMITS, START, URL, Exchange, Json, Peer, ed25519_key, open_pair
+from tests.sessions import HMAC, in_background
+from tests.streams import stall
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
-HMAC = bintrio.HmacKey("hmac-api-key", "top-secret")
 BUY = bintrio.OrderPlace(symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1)
 SLOW_DOWN: Json = {"code": -1003, "msg": "slow down"}
 
@@ -804,3 +808,42 @@ def test_the_storm_would_notice(monkeypatch: pytest.MonkeyPatch) -> None:
             nursery.cancel_scope.cancel()
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+async def test_g8_a_429_while_a_connection_retires_costs_its_orders_nothing(autojump_clock: MockClock) -> None:
+    async with (
+        open_pair(key=ed25519_key(), drain_timeout=100, request_timeout=100, pong_window=1e6) as (session, exchange),
+        session.user_data(),
+        trio.open_nursery() as nursery,
+    ):
+        exchange.script["userDataStream.unsubscribe"] = None
+        old = exchange.peers[0]
+        order = in_background(nursery, lambda: session.send(BUY))
+        placed = await old.next()
+        book = in_background(nursery, lambda: session.depth(symbol="A"))
+        asked = await old.next()
+        is_free = trio.Event()
+        stall(session, is_free)
+        connection = session.connection
+        assert connection is not None
+        nursery.start_soon(lambda: session.depth(symbol="B"))  # keeps the writer busy
+        await wait_all_tasks_blocked()
+        await session.rotate()
+        await wait_all_tasks_blocked()
+        await old.refuse(asked, 429, -1003, "too many", data={"retryAfter": START + 5000})
+        await trio.sleep(1)
+        assert isinstance(book.error, Rejected)
+        assert connection.cause is None
+        await old.answer(placed, ACK)
+        await trio.sleep(1)
+        assert order.value is not None
+        nursery.cancel_scope.cancel()
+
+
+async def test_waiting_for_the_budget_is_not_taken_for_time_on_the_way(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, _exchange):
+        assert session.connection is not None
+        session._shared.ledger.hold(Refusal(429, -1003, "slow down", 5000), ticks())
+        await session.connection.own.measure_clock()
+        assert trio.current_time() == 5
+        assert session.round_trip == 0

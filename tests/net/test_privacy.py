@@ -18,7 +18,7 @@ from bintrio.endpoints import Address
 from bintrio.errors import InvalidRequest
 from bintrio.sandbox import open_sandbox
 from tests.peer import open_exchange
-from tests.test_session import HMAC
+from tests.sessions import HMAC
 
 SECURE = Address("exchange.test", 443, True, "/")
 PLAIN = Address("exchange.test", 80, False, "/")

@@ -15,7 +15,7 @@ from bintrio.api._base import Request, catalogue, parameters, python_name
 from bintrio.api.market import Depth
 from bintrio.errors import InvalidRequest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 class Echo(Methods):

@@ -32,8 +32,7 @@ from bintrio.api.trading import (
 from bintrio.errors import InvalidRequest, ProtocolViolation
 from bintrio.rules import Circumstances, SymbolRules
 from bintrio.rules._legs import ALGO_TYPES, legs_of
-
-from .catalogue import EXAMPLES, document
+from tests.catalogue import EXAMPLES, document
 
 FILTERS: dict[str, Any] = document("filters.json")
 INFORMATION: ExchangeInformation = decode_response(

@@ -9,14 +9,14 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from bintrio import HmacKey, OrderPlace, Ping
 from bintrio._protocol.envelope import Envelope, read_envelope
 from bintrio._protocol.results import read_error
 from bintrio.errors import Banned, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected, WafBlocked
-
-from .peer import ACK, Exchange, open_pair
+from tests.peer import ACK, Exchange, open_pair
+from tests.sessions import HMAC, in_background
 
 BUY: Final = OrderPlace(symbol="BTCUSDT", side="BUY", type="MARKET", quantity=1)
 WELL_FORMED: Final = {"code": -2010, "msg": "Market is closed."}
@@ -136,3 +136,12 @@ async def test_a_verdict_that_cannot_be_read_ends_the_connection(autojump_clock:
         assert session.counters.connections == 2
         exchange.script["ping"] = lambda _peer: {}
         await session.ping()
+
+
+@pytest.mark.usefixtures("both_streams")
+async def test_a_half_done_status_of_a_method_without_halves_is_a_refusal(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, lambda: session.send(BUY))
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 409, -2021, "x")
+        await wait_all_tasks_blocked()
+        assert isinstance(outcome.error, Rejected)

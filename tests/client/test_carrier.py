@@ -1,0 +1,178 @@
+"""The subscriptions of one connection, where the exchange sees them otherwise than the session does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import bintrio
+from bintrio.errors import OutcomeUnknown, SubscriptionError
+from tests.peer import Exchange, Peer, ed25519_key, open_pair
+from tests.sessions import HMAC, deltas, in_background, listen
+
+pytestmark = pytest.mark.usefixtures("both_streams")
+
+
+def one_subscription_an_account(exchange: Exchange) -> None:
+    """As the real one: a second subscription of one account on one connection is refused."""
+    active: set[tuple[Peer, str]] = set()
+    answer_own = exchange.answer_own
+
+    async def strict(peer: Peer, request: dict[str, Any]) -> bool:
+        method = request["method"]
+        account = (peer, request.get("params", {}).get("apiKey", "key"))
+        if method.startswith("userDataStream.subscribe") and account in active:
+            await peer.refuse(request, 400, -2035, "User Data Stream subscription already active.")
+            return True
+        is_answered = await answer_own(peer, request)
+        if method.startswith("userDataStream.subscribe") and is_answered:
+            active.add(account)
+        return is_answered
+
+    exchange.answer_own = strict  # type: ignore[method-assign]  # the script is replaced whole
+
+
+async def test_whoever_was_cancelled_while_subscribing_can_come_back(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        one_subscription_an_account(exchange)
+        keep, exchange.script["userDataStream.subscribe"] = exchange.script["userDataStream.subscribe"], None
+        with trio.move_on_after(1):
+            async with session.user_data():
+                raise AssertionError
+        exchange.script["userDataStream.subscribe"] = keep
+        request = await exchange.peers[0].next()
+        assert await exchange.answer_own(exchange.peers[0], request)
+        async with session.user_data() as events:
+            await exchange.peers[1].balance(1)
+            assert await deltas(events, 1) == [1]
+        assert session.counters.connections == 2
+
+
+async def test_a_subscription_whose_end_is_unknown_can_be_made_again(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        one_subscription_an_account(exchange)
+        method = "userDataStream.subscribe.signature"
+        keep, exchange.script[method] = exchange.script[method], None
+
+        async def subscribe() -> None:
+            async with session.user_data():
+                raise AssertionError
+
+        outcome = in_background(nursery, subscribe)
+        peer = exchange.peers[0]
+        request = await peer.next()
+        await peer.refuse(request, 504, -1007, "Timeout waiting for response from backend server.")
+        exchange.script[method] = keep
+        await exchange.answer_own(peer, request)
+        await trio.sleep(1)
+        assert isinstance(outcome.error, OutcomeUnknown)
+        async with session.user_data() as events:
+            await exchange.peers[1].balance(1)
+            assert await deltas(events, 1) == [1]
+
+
+@pytest.mark.parametrize(("status", "code"), [(504, -1007), (400, -2036)])
+async def test_an_unsubscription_that_went_wrong_leaves_no_dead_feed(
+    autojump_clock: MockClock, status: int, code: int
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        exchange.script["userDataStream.unsubscribe"] = None
+        async with session.user_data():
+            pass
+        peer = exchange.peers[0]
+        await peer.refuse(await peer.next(), status, code, "it went wrong")
+        await trio.sleep(1)
+        async with session.user_data() as events:
+            assert len(exchange.sent("userDataStream.subscribe")) == 2
+            await peer.balance(1, 1)
+            assert await deltas(events, 1) == [1]
+
+
+async def test_a_newcomer_while_the_feed_is_given_up_hears_of_no_gap(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["userDataStream.unsubscribe"] = None
+        async with session.user_data():
+            pass
+        peer = exchange.peers[0]
+        leaving = await peer.next()
+
+        async def listen() -> list[Any]:
+            async with session.user_data() as events:
+                return await deltas(events, 1)
+
+        outcome = in_background(nursery, listen)
+        await wait_all_tasks_blocked()
+        await peer.answer(leaving)
+        await trio.sleep(1)
+        await peer.balance(1, 1)
+        await trio.sleep(1)
+        await peer.answer(await peer.next())
+        assert outcome.value == [1]
+
+
+async def test_g5_two_connections_that_subscribe_at_the_same_time_bring_each_event_once(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["userDataStream.subscribe"] = None
+        received: list[Any] = []
+        nursery.start_soon(listen, session, received)
+        old = exchange.peers[0]
+        on_old = await old.next()
+        nursery.start_soon(session.rotate)
+        new = await exchange.peer(1)
+        on_new = await new.next()
+        exchange.script["userDataStream.unsubscribe"] = None
+        for peer, request in ((old, on_old), (new, on_new)):
+            await peer.answer(request, {"subscriptionId": 0})
+            await wait_all_tasks_blocked()
+        await old.balance(1)
+        await new.balance(1)
+        await trio.sleep(1)
+        assert len(received) == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_g5_a_subscription_that_comes_while_its_connection_retires_leaves_no_gap(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["userDataStream.subscribe"] = None
+        received: list[Any] = []
+        nursery.start_soon(listen, session, received)
+        old = exchange.peers[0]
+        on_old = await old.next()
+        nursery.start_soon(session.rotate)
+        new = await exchange.peer(1)
+        await new.answer(await new.next(), {"subscriptionId": 0})
+        await wait_all_tasks_blocked()
+        await old.answer(on_old, {"subscriptionId": 0})
+        await trio.sleep(1)
+        await new.balance(1)
+        await trio.sleep(1)
+        assert [type(event) for event in received] == [bintrio.BalanceUpdate]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_feed_that_is_always_refused_as_there_already_raises_and_costs_no_connection(
+    autojump_clock: MockClock,
+) -> None:
+    """A second key of the same account, say."""
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
+
+        async def answer_own(peer: Peer, request: dict[str, Any], own: Any = exchange.answer_own) -> bool:
+            if request["method"] != "userDataStream.subscribe.signature":
+                return bool(await own(peer, request))
+            await peer.refuse(request, 400, -2035, "User Data Stream subscription already active.")
+            return True
+
+        exchange.answer_own = answer_own  # type: ignore[method-assign]  # the script is replaced whole
+        with pytest.raises(SubscriptionError):
+            async with session.user_data(HMAC):
+                raise AssertionError
+        await trio.sleep(600)
+        assert session.counters.connections == 1
+        assert not len(events)

@@ -1,0 +1,64 @@
+"""What tests of sessions begin with: a key and an order, calls in the background, events, and Ctrl-C."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import bintrio
+
+HMAC = bintrio.HmacKey("hmac-api-key", "top-secret")
+BUY = bintrio.OrderPlace(
+    symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1, new_client_order_id="mine"
+)
+
+
+class Outcome:
+    """What a call in the background came to."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self.error: Exception | None = None
+        self.at = math.nan
+
+    async def watch(self, call: Callable[[], Any]) -> None:
+        try:
+            self.value = await call()
+        except bintrio.BintrioError as error:
+            self.error = error
+        self.at = trio.current_time()
+
+
+def in_background(nursery: trio.Nursery, call: Callable[[], Any]) -> Outcome:
+    outcome = Outcome()
+    nursery.start_soon(outcome.watch, call)
+    return outcome
+
+
+async def deltas(events: bintrio.Subscriber, count: int) -> list[Any]:
+    received = [await anext(events) for _ in range(count)]
+    return [int(event.delta) if isinstance(event, bintrio.BalanceUpdate) else event for event in received]
+
+
+async def interrupt_when_idle() -> None:
+    await wait_all_tasks_blocked()
+    signal.raise_signal(signal.SIGINT)
+
+
+def run_with_ctrl_c(main: Callable[[], Awaitable[None]]) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        trio.run(main, clock=MockClock(autojump_threshold=0.01))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+async def listen(session: bintrio.Session, received: list[Any]) -> None:
+    async with session.user_data() as events:
+        async for event in events:
+            received.append(event)
