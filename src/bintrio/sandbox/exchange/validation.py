@@ -12,11 +12,11 @@ Source: "Request format" of the WebSocket API document, errors.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, get_args, get_origin
 
 import msgspec
 
@@ -24,7 +24,6 @@ from bintrio.api._base import Request
 from bintrio.errors import InvalidRequest
 
 from . import refusals
-from .messages import Number
 from .pairs import check_pair
 from .refusals import Refusal
 from .units import SECOND, as_microseconds, minutes_ahead
@@ -61,6 +60,15 @@ _DECIMALS: Final = 8
 _MAX_RECV_WINDOW: Final = 60_000
 """Milliseconds; "Timing security"."""
 
+_PLACES_OF_WINDOW: Final = 3
+"""Decimals of recvWindow: microseconds."""
+
+_LEAST_STRATEGY_TYPE: Final = 1_000_000
+
+_FIRST_ZONE: Final = -12 * 60
+_LAST_ZONE: Final = 14 * 60
+"""Minutes ahead of UTC; "Klines"."""
+
 _REQUIRED_BY_TYPE: Final = {
     "LIMIT": ("timeInForce", "price", "quantity"),
     "LIMIT_MAKER": ("price", "quantity"),
@@ -89,12 +97,15 @@ _LONGEST_SPAN: Final = 24
 
 
 class Field(NamedTuple):
-    """One parameter of a method, as the exchange sees it."""
+    """One parameter of a method, as the exchange sees it.
+
+    Attributes:
+        read: the value of a parameter out of JSON, or the refusal of it.
+    """
 
     name: str
     wire_name: str
-    read: Callable[[str, Any], Any]
-    values: tuple[str, ...]
+    read: Callable[[Any], Any]
     required: bool
 
 
@@ -104,30 +115,67 @@ def fields(request_type: type[Request[Any]]) -> tuple[Field, ...]:
     return tuple(_field(field) for field in msgspec.structs.fields(request_type))
 
 
+class _Form(NamedTuple):
+    """What a method takes, compiled from its declaration.
+
+    Attributes:
+        names: of its own parameters, on the wire.
+        general: of those that belong to no method in particular.
+        legal: both.
+        checks: what must hold between parameters, given by their wire names.
+    """
+
+    fields: tuple[Field, ...]
+    names: frozenset[str]
+    general: frozenset[str]
+    legal: frozenset[str]
+    checks: tuple[Callable[[Params], None], ...]
+
+
+@cache
+def _form(request_type: type[Request[Any]]) -> _Form:
+    known = fields(request_type)
+    names = frozenset(field.wire_name for field in known)
+    general = _GENERAL | _SIGNING if request_type.api.signed else _GENERAL
+    return _Form(known, names, general, names | general, tuple(_checks(request_type.api.name, names)))
+
+
+def _checks(method: str, names: frozenset[str]) -> Iterator[Callable[[Params], None]]:
+    if {"type", "side"} <= names:
+        yield partial(_check_type, names)
+    if method.startswith("orderList.place"):
+        yield partial(_check_list, method)
+    if method in _WITHIN_A_DAY:
+        yield _check_span
+    for pair in _EITHER:
+        if names.issuperset(pair):
+            yield partial(_check_either, pair)
+
+
 def read_request(request_type: type[Request[Any]], params: Params) -> Request[Any]:
     """The request that the parameters make.
 
     Raises:
         Refusal: the documented one.
     """
-    known = fields(request_type)
-    names = {field.wire_name for field in known}
-    general = _GENERAL | _SIGNING if request_type.api.signed else _GENERAL
-    own = {name: value for name, value in params.items() if name not in general}
+    form = _form(request_type)
     if params.get("returnRateLimits") is not None:
-        _boolean("returnRateLimits", params["returnRateLimits"])
-    _check_surplus(names, own, params)
-    given = {field.name: _read(field, own[field.wire_name]) for field in known if _is_given(field, own)}
-    sent = {field.wire_name: given[field.name] for field in known if field.name in given}
-    if {"type", "side"} <= names:
-        _check_type(sent, names)
-    if request_type.api.name.startswith("orderList.place"):
-        _check_list(request_type.api.name, sent)
-    if request_type.api.name in _WITHIN_A_DAY:
-        _check_span(sent)
-    for first, second in _EITHER:
-        if {first, second} <= names and not {first, second} & sent.keys():
-            raise refusals.either_mandatory(first, second)
+        _read_flag(params["returnRateLimits"])
+    if not form.legal.issuperset(params):
+        raise _surplus(form, params)
+    given: dict[str, Any] = {}
+    sent: dict[str, Any] = {}
+    for name, wire_name, read, required in form.fields:
+        value = params.get(wire_name)
+        if value is None or value == "":
+            if required:
+                raise refusals.mandatory(wire_name)
+            if value is not None:
+                raise refusals.empty(wire_name)
+            continue
+        given[name] = sent[wire_name] = read(value)
+    for check in form.checks:
+        check(sent)
     return _build(request_type, given)
 
 
@@ -139,48 +187,18 @@ def _build(request_type: type[Request[Any]], given: dict[str, Any]) -> Request[A
         raise refusals.bad_combination() from None
 
 
-def _check_surplus(names: set[str], own: Params, params: Params) -> None:
-    surplus = own.keys() - names
-    if surplus and not names:
-        raise refusals.too_many_parameters(0, len(own))
-    if surplus:
-        raise refusals.not_read(len(params) - len(surplus), len(params))
+def _surplus(form: _Form, params: Params) -> Refusal:
+    own = params.keys() - form.general
+    surplus = own - form.names
+    if not form.names:
+        return refusals.too_many_parameters(0, len(own))
+    return refusals.not_read(len(params) - len(surplus), len(params))
 
 
-def _is_given(field: Field, own: Params) -> bool:
-    value = own.get(field.wire_name)
-    if value is None or value == "":
-        if field.required:
-            raise refusals.mandatory(field.wire_name)
-        if value == "":
-            raise refusals.empty(field.wire_name)
-    return value is not None
+# What must hold between parameters
 
 
-def _read(field: Field, value: Any) -> Any:
-    exact = field.read(field.wire_name, value)
-    if field.values and exact not in field.values:
-        raise refusals.invalid_ticker_type() if "MINI" in field.values else refusals.invalid_value(field.wire_name)
-    _check_range(field.wire_name, exact)
-    return exact
-
-
-def _check_range(name: str, value: Any) -> None:
-    """Limits that the document gives for single parameters."""
-    if name == "timeZone" and not -12 * 60 <= minutes_ahead(value) <= 14 * 60:
-        raise refusals.not_valid(name)
-    if name == "recvWindow":
-        if value > _MAX_RECV_WINDOW:
-            raise refusals.too_great(name, _MAX_RECV_WINDOW)
-        if _places(value) > 3:
-            raise refusals.too_precise(name)
-    elif name == "strategyType" and value < 1_000_000:
-        raise refusals.invalid_value(name)
-    elif isinstance(value, Decimal) and _places(value) > _DECIMALS:
-        raise refusals.too_precise(name)
-
-
-def _check_type(sent: Params, names: set[str]) -> None:
+def _check_type(names: frozenset[str], sent: Params) -> None:
     """What an order type needs, and what it must not have."""
     kind = sent["type"]
     for name in _REQUIRED_BY_TYPE.get(kind, ()):
@@ -219,6 +237,11 @@ def _camel(prefix: str, name: str) -> str:
     return prefix + name[0].upper() + name[1:] if prefix else name
 
 
+def _check_either(pair: tuple[str, str], sent: Params) -> None:
+    if sent.keys().isdisjoint(pair):
+        raise refusals.either_mandatory(*pair)
+
+
 def _check_span(sent: Params) -> None:
     start, end = sent.get("startTime"), sent.get("endTime")
     if start is None or end is None:
@@ -227,51 +250,114 @@ def _check_span(sent: Params) -> None:
         raise refusals.too_long(_LONGEST_SPAN)
 
 
-# Kinds of values: each takes the wire name and a JSON value.
+# Kinds of values: each takes the wire name of a parameter, and gives what reads its value.
+
+_Reader: TypeAlias = Callable[[Any], Any]
 
 
-def _decimal(name: str, value: Any) -> Decimal:
-    if isinstance(value, bool) or not re.fullmatch(_NUMBER, str(value), re.ASCII):
-        raise refusals.illegal_characters(name, _NUMBER)
-    return Decimal(value)
+def _decimal(name: str) -> _Reader:
+    most_places = _PLACES_OF_WINDOW if name == "recvWindow" else _DECIMALS
+    most = _MAX_RECV_WINDOW if name == "recvWindow" else None
+    matched = re.compile(_NUMBER).fullmatch
+
+    def read(value: Any) -> Decimal:
+        found = matched(str(value))
+        if found is None:
+            raise refusals.illegal_characters(name, _NUMBER)
+        number = Decimal(value)
+        if most is not None and number > most:
+            raise refusals.too_great(name, most)
+        fraction = found[2]
+        if fraction is not None and len(fraction.rstrip("0")) > most_places + 1:  # the point is counted too
+            raise refusals.too_precise(name)
+        return number
+
+    return read
 
 
-def _integer(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not re.fullmatch(_INTEGER, str(value), re.ASCII):
-        raise refusals.illegal_characters(name, _INTEGER)
-    return int(value)
+def _integer(name: str) -> _Reader:
+    matched = re.compile(_INTEGER).fullmatch
+    least = _LEAST_STRATEGY_TYPE if name == "strategyType" else 0
+
+    def read(value: Any) -> int:
+        if matched(str(value)) is None:
+            raise refusals.illegal_characters(name, _INTEGER)
+        number = int(value)
+        if number < least:
+            raise refusals.invalid_value(name)
+        return number
+
+    return read
 
 
-def _boolean(name: str, value: Any) -> bool:
-    if value in ("true", "false"):
-        return bool(value == "true")
-    if not isinstance(value, bool):
-        raise refusals.illegal_characters(name, _BOOLEAN)
-    return value
+def _boolean(name: str) -> _Reader:
+    def read(value: Any) -> bool:
+        if value in ("true", "false"):
+            return bool(value == "true")
+        if not isinstance(value, bool):
+            raise refusals.illegal_characters(name, _BOOLEAN)
+        return value
+
+    return read
 
 
-def _string(name: str, value: Any) -> str:
-    pattern = _PATTERNS.get(name)
-    if not isinstance(value, str) or isinstance(value, Number):
-        raise refusals.illegal_characters(name, pattern or r"^.+$")
-    if pattern is not None and not re.fullmatch(_IN_PYTHON.get(pattern, pattern), value):
-        raise refusals.illegal_characters(name, pattern)
-    return value
+_read_flag: Final = _boolean("returnRateLimits")
 
 
-def _strings(name: str, value: Any) -> tuple[str, ...]:
-    items: Any = [value] if isinstance(value, str) else value
-    if not isinstance(items, list):
-        raise refusals.illegal_characters(name, r"^\[.*\]$")
-    texts = tuple(_string(name, item) for item in items)  # pyright: ignore[reportUnknownVariableType]
-    if not texts:
-        raise refusals.empty(name)
-    if len(set(texts)) < len(texts):
-        raise Refusal(-1151, "Symbol is present multiple times in the list.")
-    return texts
+def _string(name: str) -> _Reader:
+    pattern = _PATTERNS.get(name, r"^.+$")
+    matched = re.compile(_IN_PYTHON.get(pattern, pattern), re.DOTALL).fullmatch
+
+    def read(value: Any) -> str:
+        # A `Number` is a string to Python only.
+        if value.__class__ is not str or not matched(value):
+            raise refusals.illegal_characters(name, pattern)
+        text: str = value
+        return text
+
+    return _time_zone(name, read) if name == "timeZone" else read
 
 
-_KINDS: Final[dict[Any, Callable[[str, Any], Any]]] = {
+def _time_zone(name: str, read: Callable[[Any], str]) -> _Reader:
+    def read_in_range(value: Any) -> str:
+        zone = read(value)
+        if not _FIRST_ZONE <= minutes_ahead(zone) <= _LAST_ZONE:
+            raise refusals.not_valid(name)
+        return zone
+
+    return read_in_range
+
+
+def _choice(name: str, values: tuple[str, ...]) -> _Reader:
+    read_text = _string(name)
+
+    def read(value: Any) -> str:
+        text: str = read_text(value)
+        if text not in values:
+            raise refusals.invalid_ticker_type() if "MINI" in values else refusals.invalid_value(name)
+        return text
+
+    return read
+
+
+def _strings(name: str) -> _Reader:
+    read_text = _string(name)
+
+    def read(value: Any) -> tuple[str, ...]:
+        items: Any = [value] if isinstance(value, str) else value
+        if not isinstance(items, list):
+            raise refusals.illegal_characters(name, r"^\[.*\]$")
+        texts = tuple(map(read_text, items))  # pyright: ignore[reportUnknownArgumentType]
+        if not texts:
+            raise refusals.empty(name)
+        if len(set(texts)) < len(texts):
+            raise Refusal(-1151, "Symbol is present multiple times in the list.")
+        return texts
+
+    return read
+
+
+_KINDS: Final[dict[Any, Callable[[str], _Reader]]] = {
     Decimal: _decimal,
     int: _integer,
     bool: _boolean,
@@ -288,10 +374,6 @@ def _field(field: msgspec.structs.FieldInfo) -> Field:
         annotation, meta = get_args(annotation)[:2]
         extra: dict[str, Any] = meta.extra or {}
         values = extra.get("values", ())
-    return Field(field.name, field.encode_name, _KINDS.get(annotation, _strings), values, field.required)
-
-
-def _places(number: Decimal) -> int:
-    """Decimal places that are not trailing zeros."""
-    exponent = number.normalize().as_tuple().exponent
-    return max(0, -exponent) if isinstance(exponent, int) else 0
+    name = field.encode_name
+    read = _choice(name, values) if values else _KINDS.get(annotation, _strings)(name)
+    return Field(field.name, name, read, field.required)
