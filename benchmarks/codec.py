@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 import bintrio
 from bintrio._protocol.envelope import read_envelope
 from bintrio._protocol.results import read_answer
+from bintrio.requests import Depth, ExchangeInfo, Klines, OrderPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,10 +92,10 @@ REPLIES: Final[Mapping[str, Callable[[], bytes]]] = {
     "exchangeInfo": exchange_info,
 }
 REQUESTS: Final[Mapping[str, bintrio.Request[Any]]] = {
-    "order.place": bintrio.OrderPlace(symbol="BTCUSDT", side="BUY", type="MARKET", quantity=1),
-    "depth": bintrio.Depth(symbol="BTCUSDT"),
-    "klines": bintrio.Klines(symbol="BTCUSDT", interval="1m"),
-    "exchangeInfo": bintrio.ExchangeInfo(),
+    "order.place": OrderPlace(symbol="BTCUSDT", side="BUY", type="MARKET", quantity=1),
+    "depth": Depth(symbol="BTCUSDT"),
+    "klines": Klines(symbol="BTCUSDT", interval="1m"),
+    "exchangeInfo": ExchangeInfo(),
 }
 
 

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bintrio.api._values import Side
+from bintrio.api.enums import Side
 from bintrio.api.trading import OrderPlace
 
 _PLENTY: Final = Decimal(10**12)

@@ -34,6 +34,7 @@ from bintrio._protocol.envelope import Envelope, read_envelope
 from bintrio._protocol.requests import write_request
 from bintrio._protocol.results import read_answer
 from bintrio.endpoints import Address
+from bintrio.requests import OrderPlace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -142,10 +143,8 @@ PRICE: Final = Decimal("23416.10")
 QUANTITY: Final = Decimal("0.00847")
 
 
-def order() -> bintrio.OrderPlace:
-    return bintrio.OrderPlace(
-        symbol="BTCUSDT", side="SELL", type="LIMIT", time_in_force="GTC", price=PRICE, quantity=QUANTITY
-    )
+def order() -> OrderPlace:
+    return OrderPlace(symbol="BTCUSDT", side="SELL", type="LIMIT", time_in_force="GTC", price=PRICE, quantity=QUANTITY)
 
 
 ASKED: Final = order()

@@ -11,9 +11,10 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
+from bintrio.requests import OrderPlace
 
 HMAC = bintrio.HmacKey("hmac-api-key", "top-secret")
-BUY = bintrio.OrderPlace(
+BUY = OrderPlace(
     symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1, new_client_order_id="mine"
 )
 

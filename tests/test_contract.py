@@ -23,6 +23,7 @@ import bintrio
 from bintrio import sandbox as faults
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio._protocol.rotation import LONGEST_BACKOFF
+from bintrio.requests import Depth, OpenOrdersStatus, OrderPlace
 from bintrio.sandbox import Sandbox, open_sandbox
 
 from .peer import ed25519_key
@@ -46,10 +47,8 @@ async def open_pair(
 GENEROUS = faults.Limits(weight=10**9, orders_per_10_seconds=10**9, orders_per_day=10**9, connections=10**9)
 
 
-def limit_order(price: int = 40_000) -> bintrio.OrderPlace:
-    return bintrio.OrderPlace(
-        symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=price, quantity="0.001"
-    )
+def limit_order(price: int = 40_000) -> OrderPlace:
+    return OrderPlace(symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=price, quantity="0.001")
 
 
 # G1, G7: lost answers
@@ -278,7 +277,7 @@ async def test_g6_a_caller_cancelled_at_any_tick_leaves_the_connection_whole(
     autojump_clock: MockClock, method: str
 ) -> None:
     async with open_pair(limits=GENEROUS) as (session, sandbox):
-        request: bintrio.Request[Any] = limit_order() if method == "order.place" else bintrio.Depth(symbol="BTCUSDT")
+        request: bintrio.Request[Any] = limit_order() if method == "order.place" else Depth(symbol="BTCUSDT")
         is_answered: list[bool] = []
         for ticks in range(60):
             async with trio.open_nursery() as nursery:
@@ -313,7 +312,7 @@ async def test_g8_budgets_are_kept_before_the_exchange_has_to_say_so(autojump_cl
         for number in range(300):
             nursery.start_soon(session.send, limit_order(30_000 + number))
         for _ in range(150):
-            nursery.start_soon(session.send, bintrio.OpenOrdersStatus())
+            nursery.start_soon(session.send, OpenOrdersStatus())
     # 150 calls of weight 80 are two full minutes; 300 orders are six windows of 10 s. Any 429 would have been raised.
     assert len(sandbox.orders) == 300
     assert 110 <= trio.current_time() <= 200
@@ -388,7 +387,7 @@ async def test_g10_values_that_are_new_can_be_sent_and_are_refused_by_the_exchan
     autojump_clock: MockClock,
 ) -> None:
     async with open_pair() as (session, _):
-        request = bintrio.OrderPlace(symbol="BTCUSDT", side="BUY", type="ICEBERG_OF_TOMORROW", quantity=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        request = OrderPlace(symbol="BTCUSDT", side="BUY", type="ICEBERG_OF_TOMORROW", quantity=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         with pytest.raises(bintrio.Rejected) as caught:
             await session.send(request)
         assert caught.value.code == -1116

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-from bintrio import OrderPlace, errors
+from bintrio import errors
 from bintrio.api._values import RateLimit
 from bintrio.errors import (
     Banned,
@@ -42,6 +42,7 @@ from bintrio.errors import (
     WafBlocked,
     rejection_type,
 )
+from bintrio.requests import OrderPlace
 
 from .catalogue import document
 

@@ -22,13 +22,14 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     # order is one of modules.
     (
         "api",
+        "api.enums",
         "api._values",
         "_text",
         "errors",
         "endpoints",
         "api._missing",
         "api._base",
-        "api._orders",
+        "api.orders",
         "api.filters",
         "api.general",
         "api.market",
@@ -38,6 +39,8 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "api.user_data",
         "api.events",
         "api._narrowed",
+        "_public",
+        "requests",
     ),
     # Rules without I/O
     ("_protocol.*", "times", "columns", "rules.*"),
@@ -48,7 +51,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     # The exchange
     ("sandbox.exchange.*", "sandbox.server.*", "sandbox.*"),
     # What puts them together, free to import anything
-    ("_version", "bintrio", "cli.*", "pytest_plugin", "__main__"),
+    ("_version", "_former_names", "bintrio", "typing", "cli.*", "pytest_plugin", "__main__"),
 )
 
 FREE: Final = LAYERS[-1]

@@ -21,6 +21,7 @@ from bintrio._client.in_flight import Call
 from bintrio._client.throttle import ticks
 from bintrio._protocol.holds import Refusal
 from bintrio._protocol.ids import FIRST_ID
+from bintrio.endpoints import Address
 from bintrio.errors import (
     Banned,
     ConnectionFailed,
@@ -35,6 +36,7 @@ from bintrio.errors import (
     SubscriptionError,
     Unauthorized,
 )
+from bintrio.requests import OrderCancel, Ping, UserDataStreamUnsubscribe
 from tests.peer import ACK, LIMITS, ORDER, START, URL, Exchange, Peer, ed25519_key, open_exchange, open_pair
 from tests.sessions import BUY, HMAC, Outcome, deltas, in_background
 from tests.streams import stall
@@ -209,7 +211,7 @@ async def test_g2_no_id_is_used_twice_on_a_connection(autojump_clock: MockClock)
         first = in_background(nursery, lambda: session.request("ping", id="mine"))
         request = await exchange.peers[0].next()
         with pytest.raises(InvalidRequest, match="ping: id 'mine' is in flight already"):
-            await session.send(bintrio.Ping(), id="mine")
+            await session.send(Ping(), id="mine")
         await exchange.peers[0].answer(request)
         await wait_all_tasks_blocked()
         for used in ("mine", exchange.log[0]["id"]):
@@ -246,7 +248,7 @@ async def test_g2_a_repeated_answer_is_not_taken_for_that_to_a_call_with_the_sam
 async def test_g2_an_id_may_be_used_again_on_another_connection(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
         for number in (0, 1):
-            outcome = in_background(nursery, lambda: session.send(bintrio.Ping(), id=5))
+            outcome = in_background(nursery, lambda: session.send(Ping(), id=5))
             await exchange.peers[number].answer(await exchange.peers[number].next())
             await wait_all_tasks_blocked()
             assert outcome.value is not None
@@ -259,10 +261,10 @@ async def test_g2_the_id_of_a_call_that_never_left_is_free_again(autojump_clock:
         exchange.script["ping"] = lambda _peer: {}
         connection = session.connection
         assert connection is not None
-        call = Call(bintrio.Ping.api, {}, weight=1, id="mine")
+        call = Call(Ping.api, {}, weight=1, id="mine")
         connection._send(call, trio.current_time())
         connection._forget(call)
-        await session.send(bintrio.Ping(), id="mine")
+        await session.send(Ping(), id="mine")
         assert len(exchange.sent("ping")) == 1
 
 
@@ -270,7 +272,7 @@ async def test_g2_the_sessions_own_ids_pass_over_those_that_its_user_chose(autoj
     async with open_pair() as (session, exchange):
         exchange.script["ping"] = lambda _peer: {}
         last = exchange.log[-1]["id"]
-        await session.send(bintrio.Ping(), id=last + 3)
+        await session.send(Ping(), id=last + 3)
         for _ in range(3):
             await session.ping()
         assert [request["id"] - last for request in exchange.sent("ping")] == [3, 2, 4, 5]
@@ -283,8 +285,8 @@ async def test_g2_only_the_latest_chosen_ids_are_remembered(
     async with open_pair() as (session, exchange):
         exchange.script["ping"] = lambda _peer: {}
         for number in (1, 2, 3, 1):
-            await session.send(bintrio.Ping(), id=number)
-        await session.send(bintrio.Ping(), id=3)
+            await session.send(Ping(), id=number)
+        await session.send(Ping(), id=3)
         assert [request["id"] for request in exchange.sent("ping")][:4] == [1, 2, 3, 1]
         assert exchange.sent("ping")[4]["id"] >= FIRST_ID
 
@@ -494,7 +496,7 @@ async def test_g7_confirm_believes_that_an_order_stays_open_only_when_it_is_too_
     autojump_clock: MockClock,
 ) -> None:
     async with open_pair(key=HMAC) as (session, exchange):
-        cancel = bintrio.OrderCancel(symbol="BTCUSDT", order_id=7)
+        cancel = OrderCancel(symbol="BTCUSDT", order_id=7)
         for last in ("NEW", "CANCELED"):
             error = OutcomeUnknown("order.cancel", "lost", request=cancel, final_at=session.now() + 5000)
             ask = partial(session.confirm, error)
@@ -514,7 +516,7 @@ async def test_confirm_passes_refusals_on_and_refuses_what_leaves_nothing_behind
             await exchange.peers[1].refuse(await exchange.peers[1].next(), 400, -2015, "Invalid API-key")
         assert isinstance(outcome.error, Unauthorized)
         with pytest.raises(InvalidRequest, match="ping leaves nothing behind"):
-            await session.confirm(OutcomeUnknown("ping", "lost", request=bintrio.Ping()))  # type: ignore[arg-type]
+            await session.confirm(OutcomeUnknown("ping", "lost", request=Ping()))  # type: ignore[arg-type]
         with pytest.raises(InvalidRequest, match=r"order\.place leaves nothing behind"):
             await session.confirm(OutcomeUnknown("order.place", "lost"))
 
@@ -743,7 +745,7 @@ async def test_g7_confirm_waits_for_the_window_in_either_unit(autojump_clock: Mo
             bintrio.open_session(URL, connect=exchange.connect, key=HMAC, time_unit="us") as session,
             trio.open_nursery() as nursery,
         ):
-            cancel = bintrio.OrderCancel(symbol="BTCUSDT", order_id=7)
+            cancel = OrderCancel(symbol="BTCUSDT", order_id=7)
             error = OutcomeUnknown("order.cancel", "lost", request=cancel, final_at=session.now() + 5_000_000)
             outcome = in_background(nursery, lambda: session.confirm(error))
             for _ in range(2):
@@ -768,7 +770,7 @@ async def test_opening_tries_each_address_and_tells_what_each_said(autojump_cloc
 async def test_the_second_address_serves_if_the_first_does_not(autojump_clock: MockClock) -> None:
     async with open_exchange() as exchange:
 
-        async def connect(address: bintrio.Address) -> trio.abc.Stream:
+        async def connect(address: Address) -> trio.abc.Stream:
             if address.port == 443:
                 raise OSError("blocked")
             return await exchange.connect(address)
@@ -778,7 +780,7 @@ async def test_the_second_address_serves_if_the_first_does_not(autojump_clock: M
 
 
 async def test_opening_is_given_up_after_the_connect_timeout(autojump_clock: MockClock) -> None:
-    async def connect(_address: bintrio.Address) -> trio.abc.Stream:
+    async def connect(_address: Address) -> trio.abc.Stream:
         await trio.sleep_forever()
         raise AssertionError
 
@@ -1559,7 +1561,7 @@ async def test_events_of_no_subscription_are_counted(autojump_clock: MockClock) 
         lambda session: session.user_data_stream_subscribe(),
         lambda session: session.user_data_stream_subscribe_signature(),
         lambda session: session.user_data_stream_unsubscribe(subscription_id=0),
-        lambda session: session.send(bintrio.UserDataStreamUnsubscribe()),
+        lambda session: session.send(UserDataStreamUnsubscribe()),
         lambda session: session.request("userDataStream.subscribe"),
     ],
     ids=["subscribe", "by signature", "unsubscribe", "unsubscribe from all", "by its wire name"],

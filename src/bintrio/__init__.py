@@ -1,501 +1,91 @@
-"""The trio-native, fully typed client for Binance's Spot WebSocket API."""
+"""The trio-native, fully typed client for Binance's Spot WebSocket API.
 
-from ._client.connection import Connection
-from ._client.shared import Counters
-from ._client.subscriptions import Subscriber
-from ._protocol.confirmation import HalfReplaced
-from ._protocol.events import decode_event
-from ._protocol.results import Response, decode_response
-from ._protocol.signing import Ed25519Key, HmacKey, Key, RsaKey
-from ._protocol.succession import Gap, Interrupted, UserDataEvent
-from ._protocol.to_json import to_builtins, to_json
+Here is what most programs name. The rest has places of its own:
+
+    bintrio.requests        the 55 requests, as values
+    bintrio.api             enums, results, events and filters, by the sections of the exchange's document
+    bintrio.rules           the trading rules of a symbol: round and check orders before they are sent
+    bintrio.times, columns  times as datetimes; records as columns, for pandas and polars
+    bintrio.typing          names for annotations
+    bintrio.sandbox         a local exchange to try and test everything on
+"""
+
+from typing import TYPE_CHECKING
+
+from . import requests as requests
+from ._client.subscriptions import Subscriber as Subscriber
+from ._protocol.confirmation import HalfReplaced as HalfReplaced
+from ._protocol.events import decode_event as decode_event
+from ._protocol.rate_limits import LocalLedger as LocalLedger
+from ._protocol.results import decode_response as decode_response
+from ._protocol.signing import Ed25519Key as Ed25519Key
+from ._protocol.signing import HmacKey as HmacKey
+from ._protocol.signing import Key as Key
+from ._protocol.signing import RsaKey as RsaKey
+from ._protocol.succession import Gap as Gap
+from ._protocol.succession import Interrupted as Interrupted
+from ._protocol.succession import UserDataEvent as UserDataEvent
+from ._protocol.to_json import to_builtins as to_builtins
+from ._protocol.to_json import to_json as to_json
+from ._public import names_in as _names_in
 from ._version import __version__ as __version__
-from .api._base import Request
-from .api._orders import ListedOrder, OrderList
-from .api._values import (
-    AccountType,
-    AllocationType,
-    CancelReplaceMode,
-    CancelReplaceResult,
-    CancelRestrictions,
-    ContingencyType,
-    Duration,
-    ExecutionRuleType,
-    ExecutionType,
-    ExpiryReason,
-    KlineInterval,
-    ListOrderStatus,
-    ListStatusType,
-    MatchType,
-    NewOrderRespType,
-    OrderCapacity,
-    OrderRateLimitExceededMode,
-    OrderRejectReason,
-    OrderState,
-    OrderType,
-    PegOffsetType,
-    PegPriceType,
-    Permission,
-    RateLimit,
-    RateLimitInterval,
-    RateLimitType,
-    ReferencePriceCalculationType,
-    SelfTradePreventionMode,
-    Side,
-    SymbolStatus,
-    SymbolStatusFilter,
-    TickerType,
-    TickerWindowSize,
-    TimeInForce,
-    Timestamp,
-    WorkingFloor,
-)
-from .api.account import (
-    Account,
-    AccountCommission,
-    AccountRateLimitsOrders,
-    AccountStatus,
-    AccountTrade,
-    Allocation,
-    AllOrderLists,
-    AllOrders,
-    Amendment,
-    Balance,
-    Commission,
-    CommissionRates,
-    Discount,
-    MyAllocations,
-    MyFilters,
-    MyPreventedMatches,
-    MyTrades,
-    OpenOrderListsStatus,
-    OpenOrdersStatus,
-    Order,
-    OrderAmendments,
-    OrderListStatus,
-    OrderStatus,
-    PreventedMatch,
-    RelevantFilters,
-)
-from .api.authentication import ConnectionStatus, SessionLogon, SessionLogout, SessionStatus
-from .api.events import (
-    AllocationReport,
-    AssetBalance,
-    BalanceUpdate,
-    Event,
-    EventStreamTerminated,
-    ExecutionReport,
-    ExternalLockUpdate,
-    ListStatus,
-    ListStatusOrder,
-    OutboundAccountPosition,
-    ServerShutdown,
-    UnknownEvent,
-    UserEvent,
-)
-from .api.filters import (
-    ExchangeMaxNumAlgoOrdersFilter,
-    ExchangeMaxNumIcebergOrdersFilter,
-    ExchangeMaxNumOrderListsFilter,
-    ExchangeMaxNumOrdersFilter,
-    Filter,
-    IcebergPartsFilter,
-    LotSizeFilter,
-    MarketLotSizeFilter,
-    MaxAssetFilter,
-    MaxNumAlgoOrdersFilter,
-    MaxNumIcebergOrdersFilter,
-    MaxNumOrderAmendsFilter,
-    MaxNumOrderListsFilter,
-    MaxNumOrdersFilter,
-    MaxPositionFilter,
-    MinNotionalFilter,
-    NotionalFilter,
-    PercentPriceBySideFilter,
-    PercentPriceFilter,
-    PriceFilter,
-    TPlusSellFilter,
-    TrailingDeltaFilter,
-    UnknownFilter,
-)
-from .api.general import (
-    ExchangeInfo,
-    ExchangeInformation,
-    ExecutionRule,
-    ExecutionRuleBook,
-    ExecutionRules,
-    Nothing,
-    Ping,
-    ServerTime,
-    SmartOrderRouting,
-    SymbolExecutionRules,
-    SymbolInfo,
-    Time,
-)
-from .api.market import (
-    AggregateTrade,
-    ArithmeticMean,
-    AveragePrice,
-    AvgPrice,
-    BlockTrade,
-    BlockTradesHistorical,
-    CurrentReferencePrice,
-    DayStatistics,
-    Depth,
-    ExternalCalculation,
-    Kline,
-    Klines,
-    MiniStatistics,
-    NoReferencePrice,
-    OrderBook,
-    OtherCalculation,
-    PriceLevel,
-    ReferencePrice,
-    ReferencePriceCalculation,
-    Statistics,
-    SymbolBook,
-    SymbolPrice,
-    Ticker,
-    Ticker24hr,
-    TickerBook,
-    TickerPrice,
-    TickerTradingDay,
-    Trade,
-    TradesAggregate,
-    TradesHistorical,
-    TradesRecent,
-    UiKlines,
-)
-from .api.trading import (
-    AmendedOrder,
-    AmendedOrderList,
-    CanceledOrder,
-    CanceledOrderList,
-    CommissionForOrder,
-    Fill,
-    OpenOrdersCancelAll,
-    OrderAck,
-    OrderAmended,
-    OrderAmendKeepPriority,
-    OrderCancel,
-    OrderCancelReplace,
-    OrderFull,
-    OrderListCancel,
-    OrderListPlace,
-    OrderListPlaceOco,
-    OrderListPlaceOpo,
-    OrderListPlaceOpoco,
-    OrderListPlaceOto,
-    OrderListPlaceOtoco,
-    OrderPlace,
-    OrderResult,
-    OrderTest,
-    OrderTested,
-    OrderTestedWithRates,
-    PendingOrderReport,
-    PlacedOrderList,
-    PreventedFill,
-    ReplacedOrder,
-    RoutedOrder,
-    SorOrderPlace,
-    SorOrderTest,
-)
-from .api.user_data import (
-    SessionSubscriptions,
-    Subscription,
-    UserDataStreamSubscribe,
-    UserDataStreamSubscribeSignature,
-    UserDataStreamUnsubscribe,
-)
-from .columns import to_columns
-from .endpoints import DEMO, PRODUCTION, TESTNET, Address, Endpoint, TimeUnit
-from .errors import (
-    Banned,
-    BintrioError,
-    CancelReplaceFailed,
-    ConnectionFailed,
-    DuplicateOrder,
-    FilterFailure,
-    HandshakeRejected,
-    InsufficientBalance,
-    InvalidParameter,
-    InvalidRequest,
-    InvalidSignature,
-    InvalidTimestamp,
-    MarketClosed,
-    NotSent,
-    OrderRefused,
-    OutcomeUnknown,
-    PartlyDone,
-    ProtocolViolation,
-    RateLimited,
-    Rejected,
-    SubscriberTooSlow,
-    SubscriptionError,
-    Unauthorized,
-    UnknownOrder,
-    UnknownSymbol,
-    WafBlocked,
-)
-from .rules import CheckedRequest, Circumstances, SymbolRules, Violation
-from .session import Session, open_session
-from .times import from_datetime, to_datetime
+from .api._base import Request as Request
+from .api.account import Account as Account
+from .api.account import AccountTrade as AccountTrade
+from .api.account import Balance as Balance
+from .api.account import Order as Order
+from .api.events import AllocationReport as AllocationReport
+from .api.events import BalanceUpdate as BalanceUpdate
+from .api.events import EventStreamTerminated as EventStreamTerminated
+from .api.events import ExecutionReport as ExecutionReport
+from .api.events import ExternalLockUpdate as ExternalLockUpdate
+from .api.events import ListStatus as ListStatus
+from .api.events import OutboundAccountPosition as OutboundAccountPosition
+from .api.events import UnknownEvent as UnknownEvent
+from .api.market import Kline as Kline
+from .api.market import OrderBook as OrderBook
+from .api.orders import OrderList as OrderList
+from .api.trading import OrderAck as OrderAck
+from .api.trading import OrderFull as OrderFull
+from .api.trading import OrderResult as OrderResult
+from .endpoints import DEMO as DEMO
+from .endpoints import PRODUCTION as PRODUCTION
+from .endpoints import TESTNET as TESTNET
+from .endpoints import Endpoint as Endpoint
+from .errors import Banned as Banned
+from .errors import BintrioError as BintrioError
+from .errors import CancelReplaceFailed as CancelReplaceFailed
+from .errors import ConnectionFailed as ConnectionFailed
+from .errors import DuplicateOrder as DuplicateOrder
+from .errors import FilterFailure as FilterFailure
+from .errors import HandshakeRejected as HandshakeRejected
+from .errors import InsufficientBalance as InsufficientBalance
+from .errors import InvalidParameter as InvalidParameter
+from .errors import InvalidRequest as InvalidRequest
+from .errors import InvalidSignature as InvalidSignature
+from .errors import InvalidTimestamp as InvalidTimestamp
+from .errors import MarketClosed as MarketClosed
+from .errors import NotSent as NotSent
+from .errors import OrderRefused as OrderRefused
+from .errors import OutcomeUnknown as OutcomeUnknown
+from .errors import PartlyDone as PartlyDone
+from .errors import ProtocolViolation as ProtocolViolation
+from .errors import RateLimited as RateLimited
+from .errors import Rejected as Rejected
+from .errors import SubscriberTooSlow as SubscriberTooSlow
+from .errors import SubscriptionError as SubscriptionError
+from .errors import Unauthorized as Unauthorized
+from .errors import UnknownOrder as UnknownOrder
+from .errors import UnknownSymbol as UnknownSymbol
+from .errors import WafBlocked as WafBlocked
+from .session import Session as Session
+from .session import open_session as open_session
 
-__all__ = [
-    # Sessions
-    "Session",
-    "open_session",
-    "Connection",
-    "Counters",
-    "DEMO",
-    "PRODUCTION",
-    "TESTNET",
-    "Address",
-    "Endpoint",
-    "TimeUnit",
-    "Ed25519Key",
-    "HalfReplaced",
-    "HmacKey",
-    "Key",
-    "RsaKey",
-    "Gap",
-    "Interrupted",
-    "Subscriber",
-    "UserDataEvent",
-    # Recorded traffic
-    "Response",
-    "decode_event",
-    "decode_response",
-    "to_json",
-    "to_builtins",
-    # Errors
-    "BintrioError",
-    "InvalidRequest",
-    "ConnectionFailed",
-    "HandshakeRejected",
-    "NotSent",
-    "OutcomeUnknown",
-    "Rejected",
-    "Unauthorized",
-    "WafBlocked",
-    "PartlyDone",
-    "RateLimited",
-    "Banned",
-    "InvalidParameter",
-    "UnknownSymbol",
-    "InvalidSignature",
-    "InvalidTimestamp",
-    "FilterFailure",
-    "OrderRefused",
-    "InsufficientBalance",
-    "DuplicateOrder",
-    "MarketClosed",
-    "CancelReplaceFailed",
-    "UnknownOrder",
-    "SubscriptionError",
-    "ProtocolViolation",
-    "SubscriberTooSlow",
-    # Requests
-    "Request",
-    # What people do with results
-    "CheckedRequest",
-    "Violation",
-    "Circumstances",
-    "SymbolRules",
-    "from_datetime",
-    "to_datetime",
-    "to_columns",
-    # Trading requests
-    "ListedOrder",
-    "OrderList",
-    "OrderAck",
-    "OrderResult",
-    "Fill",
-    "PreventedFill",
-    "OrderFull",
-    "CanceledOrder",
-    "CanceledOrderList",
-    "PlacedOrderList",
-    "PendingOrderReport",
-    "CommissionForOrder",
-    "OrderTested",
-    "OrderTestedWithRates",
-    "ReplacedOrder",
-    "AmendedOrder",
-    "AmendedOrderList",
-    "OrderAmended",
-    "OrderPlace",
-    "OrderTest",
-    "OrderCancel",
-    "OrderCancelReplace",
-    "OrderAmendKeepPriority",
-    "OpenOrdersCancelAll",
-    "OrderListPlace",
-    "OrderListPlaceOco",
-    "OrderListPlaceOto",
-    "OrderListPlaceOtoco",
-    "OrderListPlaceOpo",
-    "OrderListPlaceOpoco",
-    "OrderListCancel",
-    "RoutedOrder",
-    "SorOrderPlace",
-    "SorOrderTest",
-    # Values
-    "Timestamp",
-    "Duration",
-    "Side",
-    "OrderType",
-    "TimeInForce",
-    "OrderState",
-    "NewOrderRespType",
-    "SelfTradePreventionMode",
-    "SymbolStatus",
-    "SymbolStatusFilter",
-    "CancelRestrictions",
-    "PegPriceType",
-    "PegOffsetType",
-    "WorkingFloor",
-    "ExpiryReason",
-    "MatchType",
-    "AllocationType",
-    "AccountType",
-    "OrderCapacity",
-    "CancelReplaceMode",
-    "CancelReplaceResult",
-    "OrderRateLimitExceededMode",
-    "ExecutionRuleType",
-    "ReferencePriceCalculationType",
-    "KlineInterval",
-    "TickerType",
-    "TickerWindowSize",
-    "Permission",
-    "ContingencyType",
-    "ListStatusType",
-    "ListOrderStatus",
-    "ExecutionType",
-    "OrderRejectReason",
-    "RateLimitType",
-    "RateLimitInterval",
-    "RateLimit",
-    # General requests
-    "Nothing",
-    "ServerTime",
-    "SymbolInfo",
-    "SmartOrderRouting",
-    "ExchangeInformation",
-    "ExecutionRule",
-    "SymbolExecutionRules",
-    "ExecutionRuleBook",
-    "Ping",
-    "Time",
-    "ExchangeInfo",
-    "ExecutionRules",
-    # Market data requests
-    "PriceLevel",
-    "OrderBook",
-    "Depth",
-    "BlockTrade",
-    "Trade",
-    "TradesRecent",
-    "TradesHistorical",
-    "BlockTradesHistorical",
-    "AggregateTrade",
-    "TradesAggregate",
-    "Kline",
-    "Klines",
-    "UiKlines",
-    "AveragePrice",
-    "AvgPrice",
-    "MiniStatistics",
-    "Statistics",
-    "DayStatistics",
-    "Ticker24hr",
-    "TickerTradingDay",
-    "Ticker",
-    "SymbolPrice",
-    "TickerPrice",
-    "SymbolBook",
-    "TickerBook",
-    "CurrentReferencePrice",
-    "NoReferencePrice",
-    "ReferencePrice",
-    "OtherCalculation",
-    "ArithmeticMean",
-    "ExternalCalculation",
-    "ReferencePriceCalculation",
-    # Authentication requests
-    "ConnectionStatus",
-    "SessionLogon",
-    "SessionStatus",
-    "SessionLogout",
-    # Account requests
-    "CommissionRates",
-    "Balance",
-    "Account",
-    "Order",
-    "AccountStatus",
-    "OrderStatus",
-    "OpenOrdersStatus",
-    "AllOrders",
-    "OrderListStatus",
-    "OpenOrderListsStatus",
-    "AllOrderLists",
-    "AccountTrade",
-    "MyTrades",
-    "AccountRateLimitsOrders",
-    "PreventedMatch",
-    "MyPreventedMatches",
-    "Allocation",
-    "MyAllocations",
-    "Discount",
-    "Commission",
-    "AccountCommission",
-    "Amendment",
-    "OrderAmendments",
-    "RelevantFilters",
-    "MyFilters",
-    # User data stream requests
-    "Subscription",
-    "SessionSubscriptions",
-    "UserDataStreamSubscribe",
-    "UserDataStreamSubscribeSignature",
-    "UserDataStreamUnsubscribe",
-    # Events
-    "AssetBalance",
-    "OutboundAccountPosition",
-    "BalanceUpdate",
-    "ExternalLockUpdate",
-    "ExecutionReport",
-    "ListStatusOrder",
-    "ListStatus",
-    "AllocationReport",
-    "EventStreamTerminated",
-    "ServerShutdown",
-    "UnknownEvent",
-    "Event",
-    "UserEvent",
-    # Filters
-    "PriceFilter",
-    "PercentPriceFilter",
-    "PercentPriceBySideFilter",
-    "LotSizeFilter",
-    "MinNotionalFilter",
-    "NotionalFilter",
-    "IcebergPartsFilter",
-    "MarketLotSizeFilter",
-    "MaxNumOrdersFilter",
-    "MaxNumAlgoOrdersFilter",
-    "MaxNumIcebergOrdersFilter",
-    "MaxPositionFilter",
-    "TrailingDeltaFilter",
-    "MaxNumOrderAmendsFilter",
-    "MaxNumOrderListsFilter",
-    "TPlusSellFilter",
-    "ExchangeMaxNumOrdersFilter",
-    "ExchangeMaxNumAlgoOrdersFilter",
-    "ExchangeMaxNumIcebergOrdersFilter",
-    "ExchangeMaxNumOrderListsFilter",
-    "MaxAssetFilter",
-    "UnknownFilter",
-    "Filter",
-]
+if not TYPE_CHECKING:
+    # Type checkers read the aliases above, and are not to believe that every name exists.
+    __all__ = _names_in(globals())
+
+    def __getattr__(name: str) -> object:
+        from ._former_names import find  # for those who use one only
+
+        return find(name)

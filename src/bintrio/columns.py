@@ -16,6 +16,8 @@ from ._text import shown
 from .api.market import OrderBook
 from .errors import InvalidRequest
 
+__all__ = ["to_columns"]
+
 
 def to_columns(rows: Sequence[msgspec.Struct] | OrderBook) -> dict[str, list[Any]]:
     """Klines, trades, price levels or any other records of one kind as a list for each field.

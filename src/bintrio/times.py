@@ -12,6 +12,8 @@ from ._text import shown
 from .endpoints import TimeUnit
 from .errors import InvalidRequest
 
+__all__ = ["from_datetime", "to_datetime"]
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {"ms": timedelta(milliseconds=1), "us": timedelta(microseconds=1)}
 

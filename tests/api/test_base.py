@@ -39,7 +39,8 @@ from bintrio.api._base import (
     wire_name,
     within_a_day,
 )
-from bintrio.api._values import Side, plain
+from bintrio.api._values import plain
+from bintrio.api.enums import Side
 from bintrio.api.general import Nothing
 from bintrio.api.market import Depth, KlineRequest
 from bintrio.errors import InvalidRequest

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from bintrio.api import _values
+from bintrio.api import _values, enums
 from bintrio.api._values import Record
 from tests.catalogue import document
 
@@ -35,12 +35,12 @@ def values_of(alias: Any) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("name", sorted(ENUMS.keys() - ELSEWHERE.keys()))
 def test_enum_has_the_documented_values(name: str) -> None:
-    alias = getattr(_values, OURS.get(name, name[0].upper() + name[1:]))
+    alias = getattr(enums, OURS.get(name, name[0].upper() + name[1:]))
     assert set(values_of(alias)) == set(ENUMS[name]["values"]) | set(ENUMS[name].get("only_in_sbe_schema", ()))
 
 
 def test_g10_an_enum_takes_values_that_are_unknown() -> None:
-    decode = msgspec.json.Decoder(_values.Side).decode
+    decode = msgspec.json.Decoder(enums.Side).decode
     assert decode(b'"SIDEWAYS"') == "SIDEWAYS"
 
 

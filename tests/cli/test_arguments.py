@@ -9,6 +9,7 @@ import pytest
 
 import bintrio
 from bintrio.cli._arguments import request_of, texts_of
+from bintrio.requests import Depth, ExchangeInfo, Klines, OrderPlace, OrderStatus
 
 
 @pytest.mark.parametrize(
@@ -32,29 +33,29 @@ from bintrio.cli._arguments import request_of, texts_of
     ],
 )
 def test_a_list_is_json_or_what_a_shell_leaves_of_it(symbols: str) -> None:
-    request = request_of(bintrio.ExchangeInfo, {"symbols": symbols})
+    request = request_of(ExchangeInfo, {"symbols": symbols})
     assert request.params() == {"symbols": ["BTCUSDT", "ETHUSDT"]}
 
 
 def test_a_list_may_have_one_item() -> None:
     for text in ("BTCUSDT", "BTCUSDT,", '["BTCUSDT"]', "[BTCUSDT]"):
-        assert request_of(bintrio.ExchangeInfo, {"symbols": text}).params() == {"symbols": ["BTCUSDT"]}
+        assert request_of(ExchangeInfo, {"symbols": text}).params() == {"symbols": ["BTCUSDT"]}
 
 
 @pytest.mark.parametrize(
     ("request_type", "texts", "meant"),
     [
-        (bintrio.Depth, {"symbol": "btcusdt"}, "symbol 'btcusdt': did you mean 'BTCUSDT'?"),
-        (bintrio.Depth, {"symbol": "BTC/USDT"}, "symbol 'BTC/USDT': did you mean 'BTCUSDT'?"),
-        (bintrio.Depth, {"symbol": "btc:usdt "}, "did you mean 'BTCUSDT'?"),
-        (bintrio.ExchangeInfo, {"symbols": "BTCUSDT,ethusdt"}, "symbols 'ethusdt': did you mean 'ETHUSDT'?"),
-        (bintrio.OrderPlace, {"symbol": "B", "side": "buy", "type": "MARKET"}, "side 'buy': did you mean 'BUY'?"),
-        (bintrio.OrderPlace, {"symbol": "B", "side": "Buy", "type": "MARKET"}, "did you mean 'BUY'?"),
-        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "stop-loss"}, "did you mean 'STOP_LOSS'?"),
-        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "markt"}, "did you mean 'MARKET'?"),
-        (bintrio.OrderPlace, {"symbol": "B", "side": "BYU", "type": "MARKET"}, "side 'BYU': did you mean 'BUY'?"),
-        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "LIMTI"}, "type 'LIMTI': did you mean 'LIMIT'?"),
-        (bintrio.Klines, {"symbol": "B", "interval": "1H"}, "interval '1H': did you mean '1h'?"),
+        (Depth, {"symbol": "btcusdt"}, "symbol 'btcusdt': did you mean 'BTCUSDT'?"),
+        (Depth, {"symbol": "BTC/USDT"}, "symbol 'BTC/USDT': did you mean 'BTCUSDT'?"),
+        (Depth, {"symbol": "btc:usdt "}, "did you mean 'BTCUSDT'?"),
+        (ExchangeInfo, {"symbols": "BTCUSDT,ethusdt"}, "symbols 'ethusdt': did you mean 'ETHUSDT'?"),
+        (OrderPlace, {"symbol": "B", "side": "buy", "type": "MARKET"}, "side 'buy': did you mean 'BUY'?"),
+        (OrderPlace, {"symbol": "B", "side": "Buy", "type": "MARKET"}, "did you mean 'BUY'?"),
+        (OrderPlace, {"symbol": "B", "side": "BUY", "type": "stop-loss"}, "did you mean 'STOP_LOSS'?"),
+        (OrderPlace, {"symbol": "B", "side": "BUY", "type": "markt"}, "did you mean 'MARKET'?"),
+        (OrderPlace, {"symbol": "B", "side": "BYU", "type": "MARKET"}, "side 'BYU': did you mean 'BUY'?"),
+        (OrderPlace, {"symbol": "B", "side": "BUY", "type": "LIMTI"}, "type 'LIMTI': did you mean 'LIMIT'?"),
+        (Klines, {"symbol": "B", "interval": "1H"}, "interval '1H': did you mean '1h'?"),
     ],
 )
 def test_what_looks_like_a_slip_gets_a_hint_before_it_is_sent(
@@ -69,17 +70,17 @@ def test_what_looks_like_a_slip_gets_a_hint_before_it_is_sent(
 @pytest.mark.parametrize(
     ("request_type", "texts"),
     [
-        (bintrio.Depth, {"symbol": "币安人生USDT"}),
-        (bintrio.Depth, {"symbol": "BTC-USD_T.1"}),
-        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "ICEBERG_OF_TOMORROW"}),
-        (bintrio.OrderPlace, {"symbol": "B", "side": "BUY", "type": "moon"}),
-        (bintrio.Klines, {"symbol": "B", "interval": "10m"}),
-        (bintrio.Klines, {"symbol": "B", "interval": "1M"}),
-        (bintrio.OrderStatus, {"symbol": "B", "origClientOrderId": "buy"}),
+        (Depth, {"symbol": "币安人生USDT"}),
+        (Depth, {"symbol": "BTC-USD_T.1"}),
+        (OrderPlace, {"symbol": "B", "side": "BUY", "type": "ICEBERG_OF_TOMORROW"}),
+        (OrderPlace, {"symbol": "B", "side": "BUY", "type": "moon"}),
+        (Klines, {"symbol": "B", "interval": "10m"}),
+        (Klines, {"symbol": "B", "interval": "1M"}),
+        (OrderStatus, {"symbol": "B", "origClientOrderId": "buy"}),
     ],
 )
 def test_g10_what_may_be_new_is_sent(request_type: type[bintrio.Request[Any]], texts: dict[str, str]) -> None:
-    if request_type is bintrio.OrderPlace:
+    if request_type is OrderPlace:
         texts = {**texts, "quantity": "1"}
     assert set(texts.values()) <= set(map(str, request_of(request_type, texts).params().values()))
 

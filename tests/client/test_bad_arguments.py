@@ -17,7 +17,12 @@ from trio.testing import MockClock
 import bintrio
 from bintrio._protocol.requests import checked_id, raw_params, write_request
 from bintrio.api._base import catalogue
+from bintrio.columns import to_columns
 from bintrio.errors import BintrioError, InvalidRequest
+from bintrio.requests import OrderCancel, OrderPlace, Ping
+from bintrio.rules import Circumstances, SymbolRules
+from bintrio.times import from_datetime, to_datetime
+from bintrio.typing import Response
 from tests.catalogue import EXAMPLES
 from tests.peer import open_pair
 
@@ -50,7 +55,7 @@ ODD: Final[list[Any]] = [
     *("", "x", "x" * 5000, "9" * 5000, "\ud800", "\0", Text("a"), Member.BUY, b"x", bytearray(b"x")),
     *(Decimal("NaN"), Decimal("sNaN"), Decimal("Infinity"), Decimal("1E+999999"), Decimal("-1"), Decimal("1E-999999")),
     *([], {}, set[int](), (), endless(), [10**5000], {"a": endless()}, [["x"] * 3], range(3), object(), Mute(), type),
-    *(lambda: None, bintrio.Ping, bintrio.Ping(), ValueError("x"), 1j, ...),
+    *(lambda: None, Ping, Ping(), ValueError("x"), 1j, ...),
 ]
 VALUES: Final = st.sampled_from(ODD) | st.integers() | st.floats() | st.text() | st.binary() | st.decimals()
 
@@ -111,14 +116,17 @@ def test_raw_parameters_that_have_no_json_form_are_refused(value: Any) -> None:
 Calls = list[tuple[str, Callable[[Any, Any], Awaitable[object]]]]
 CALLS: Final[Calls] = [
     ("send", lambda session, odd: session.send(odd)),
-    ("id", lambda session, odd: session.send(bintrio.OrderCancel(symbol="B", order_id=1), id=odd)),
+    ("id", lambda session, odd: session.send(OrderCancel(symbol="B", order_id=1), id=odd)),
     ("method", lambda session, odd: session.request(odd)),
     ("params", lambda session, odd: session.request("x", odd)),
     ("signed", lambda session, odd: session.request("x", signed=odd)),
     ("weight", lambda session, odd: session.request("x", weight=odd)),
     ("repeatable", lambda session, odd: session.request("x", repeatable=odd)),
     ("confirm", lambda session, odd: session.confirm(odd)),
-    ("sent_at", lambda session, odd: session.confirm(bintrio.OrderCancel(symbol="B", order_id=1), sent_at=odd)),
+    (
+        "sent_at",
+        lambda session, odd: session.confirm(OrderCancel(symbol="B", order_id=1), sent_at=odd),
+    ),
     ("within", lambda session, odd: session.within(odd).request("x")),
     ("key", lambda session, odd: session.user_data(odd).__aenter__()),
     ("buffer", lambda session, odd: session.user_data(buffer=odd).__aenter__()),
@@ -139,7 +147,7 @@ async def test_no_method_of_a_session_raises_anything_else(
 
 
 async def test_what_is_no_request_of_the_catalogue_is_not_sent(autojump_clock: MockClock) -> None:
-    odd: list[Any] = [bintrio.Ping, bintrio.Response]
+    odd: list[Any] = [Ping, Response]
     async with open_pair() as (session, _exchange):
         for each in odd:
             with pytest.raises(InvalidRequest, match=r"^send takes a request, not "):
@@ -168,7 +176,7 @@ INFORMATION: Final = bintrio.decode_response(
     "exchangeInfo", (EXAMPLES / "exchangeInfo" / "response.json").read_bytes()
 ).result
 SYMBOL: Final = INFORMATION.symbols[0]
-ORDER: Final = bintrio.OrderPlace(symbol=SYMBOL.symbol, side="BUY", type="MARKET", quantity=1)
+ORDER: Final = OrderPlace(symbol=SYMBOL.symbol, side="BUY", type="MARKET", quantity=1)
 FUNCTIONS: Final[list[Callable[[Any], object]]] = [
     lambda odd: bintrio.HmacKey(odd, "secret"),
     lambda odd: bintrio.HmacKey("key", odd),
@@ -180,29 +188,29 @@ FUNCTIONS: Final[list[Callable[[Any], object]]] = [
     lambda odd: bintrio.Endpoint(odd),
     lambda odd: bintrio.Endpoint((odd,)),
     lambda odd: bintrio.Endpoint(("wss://h/",), name=odd),
-    lambda odd: bintrio.to_datetime(odd),
-    lambda odd: bintrio.to_datetime(1, time_unit=odd),
-    lambda odd: bintrio.from_datetime(odd),
-    lambda odd: bintrio.from_datetime(bintrio.to_datetime(1), time_unit=odd),
-    lambda odd: bintrio.Circumstances(reference_price=odd),
-    lambda odd: bintrio.Circumstances(open_orders=odd),
-    lambda odd: bintrio.SymbolRules(odd),
-    lambda odd: bintrio.SymbolRules(SYMBOL, odd),
-    lambda odd: bintrio.SymbolRules(SYMBOL, [odd]),
-    lambda odd: bintrio.SymbolRules.of(odd, "BTCUSDT"),
-    lambda odd: bintrio.SymbolRules.of(INFORMATION, odd),
-    lambda odd: bintrio.SymbolRules(SYMBOL).round_price(odd),
-    lambda odd: bintrio.SymbolRules(SYMBOL).round_price(1, rounding=odd),
-    lambda odd: bintrio.SymbolRules(SYMBOL).check(odd),
-    lambda odd: bintrio.SymbolRules(SYMBOL).check(ORDER, odd),
+    lambda odd: to_datetime(odd),
+    lambda odd: to_datetime(1, time_unit=odd),
+    lambda odd: from_datetime(odd),
+    lambda odd: from_datetime(to_datetime(1), time_unit=odd),
+    lambda odd: Circumstances(reference_price=odd),
+    lambda odd: Circumstances(open_orders=odd),
+    lambda odd: SymbolRules(odd),
+    lambda odd: SymbolRules(SYMBOL, odd),
+    lambda odd: SymbolRules(SYMBOL, [odd]),
+    lambda odd: SymbolRules.of(odd, "BTCUSDT"),
+    lambda odd: SymbolRules.of(INFORMATION, odd),
+    lambda odd: SymbolRules(SYMBOL).round_price(odd),
+    lambda odd: SymbolRules(SYMBOL).round_price(1, rounding=odd),
+    lambda odd: SymbolRules(SYMBOL).check(odd),
+    lambda odd: SymbolRules(SYMBOL).check(ORDER, odd),
     lambda odd: bintrio.decode_response(odd, b'{"id":1,"status":200,"result":{}}'),
     lambda odd: bintrio.decode_response("ping", odd),
     lambda odd: bintrio.decode_event(odd),
     lambda odd: bintrio.to_json(odd),
     lambda odd: bintrio.to_json([odd]),
     lambda odd: bintrio.to_builtins(odd),
-    lambda odd: bintrio.to_columns(odd),
-    lambda odd: bintrio.to_columns([odd]),
+    lambda odd: to_columns(odd),
+    lambda odd: to_columns([odd]),
 ]
 
 

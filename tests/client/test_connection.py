@@ -12,7 +12,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import bintrio
 from bintrio._client.connection import Ended
 from bintrio._client.in_flight import Call, Lost
+from bintrio.endpoints import Address
 from bintrio.errors import InvalidRequest, NotSent, OutcomeUnknown, RateLimited
+from bintrio.requests import Ping
 from tests.peer import START, URL, open_exchange, open_pair
 from tests.sessions import HMAC, in_background
 from tests.streams import break_writes, stall
@@ -27,7 +29,7 @@ async def test_g1_a_call_on_a_connection_that_has_ended_is_not_sent(autojump_clo
         connection.end(Ended("the test says so"))
         connection.end(Ended("only the first cause counts"))
         with pytest.raises(Lost) as caught:
-            await connection.call(Call(bintrio.Ping.api, {}, weight=1), 0)
+            await connection.call(Call(Ping.api, {}, weight=1), 0)
         assert not caught.value.is_sent
         assert str(caught.value.cause) == "the test says so"
 
@@ -134,7 +136,7 @@ class Tunnel(trio.abc.Stream):
 async def test_g9_another_accounts_key_does_not_travel_over_plain_ws_either(autojump_clock: MockClock) -> None:
     async with open_exchange() as exchange:
 
-        async def connect(address: bintrio.Address) -> trio.abc.Stream:
+        async def connect(address: Address) -> trio.abc.Stream:
             return Tunnel(await exchange.connect(address))
 
         async with bintrio.open_session("ws://exchange.test/", connect=connect) as session:

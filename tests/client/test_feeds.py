@@ -16,13 +16,14 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import bintrio
 from bintrio._client.feeds import FEED_PATIENCE, OUTAGE
 from bintrio.errors import InvalidTimestamp, OutcomeUnknown
+from bintrio.requests import OrderPlace
 from tests.peer import ACK, START, URL, Exchange, Json, Peer, ed25519_key, open_exchange, open_pair
 from tests.sessions import HMAC, listen
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
 SUBSCRIBE = "userDataStream.subscribe"
-BUY = bintrio.OrderPlace(symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1)
+BUY = OrderPlace(symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1)
 
 
 def drain(events: bintrio.Subscriber) -> list[Any]:

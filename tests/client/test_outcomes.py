@@ -17,6 +17,7 @@ from bintrio import HalfReplaced, InvalidRequest, NotSent, OutcomeUnknown
 from bintrio import sandbox as faults
 from bintrio._client import by_hand
 from bintrio._protocol.evidence import QUERY_DELAY
+from bintrio.requests import OrderAmendKeepPriority, OrderCancel, OrderCancelReplace, OrderPlace
 from bintrio.sandbox import Sandbox, open_sandbox
 from tests.peer import ACK, ORDER, START, URL, ed25519_key, open_exchange, open_pair
 from tests.sessions import BUY, HMAC
@@ -36,8 +37,8 @@ async def open_market(**options: Any) -> AsyncGenerator[tuple[bintrio.Session, S
             yield session, sandbox
 
 
-def limit(price: int = 40_000, **fields: Any) -> bintrio.OrderPlace:
-    return bintrio.OrderPlace(
+def limit(price: int = 40_000, **fields: Any) -> OrderPlace:
+    return OrderPlace(
         symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=price, quantity="0.001", **fields
     )
 
@@ -200,7 +201,7 @@ async def test_g1_an_order_cancelled_at_any_step_was_not_sent_or_is_answered_or_
             steps += 1
             before, scope = len(sandbox.orders), trio.CancelScope()
             told: list[object] = []
-            unknown: list[OutcomeUnknown[bintrio.OrderPlace]] = []
+            unknown: list[OutcomeUnknown[OrderPlace]] = []
             if meanwhile == "a rotation":
                 nursery.start_soon(session.rotate)
             elif meanwhile == "a loss":
@@ -242,7 +243,7 @@ async def test_g1_a_call_by_wire_names_can_be_asked_about_if_it_names_its_order(
                 await session.request("order.place", params)
         with trio.move_on_after(1):
             await session.request("coffee.place", {})
-        unresolved: list[OutcomeUnknown[bintrio.OrderPlace]] = list(session.unresolved)
+        unresolved: list[OutcomeUnknown[OrderPlace]] = list(session.unresolved)
         first, nameless, *others = unresolved
         assert first.request == BUY
         assert first.client_order_id == "mine"
@@ -392,7 +393,7 @@ def _text(message: str) -> Any:
 
 
 async def test_g2_half_of_a_late_replacement_is_told(autojump_clock: MockClock) -> None:
-    replace = bintrio.OrderCancelReplace(
+    replace = OrderCancelReplace(
         symbol="BTCUSDT",
         side="BUY",
         type="LIMIT",
@@ -446,7 +447,7 @@ async def test_g2_a_connection_remembers_so_many_owed_answers(
 
 
 async def test_g2_a_late_success_of_a_replacement_names_the_new_order(autojump_clock: MockClock) -> None:
-    replace = bintrio.OrderCancelReplace(
+    replace = OrderCancelReplace(
         symbol="BTCUSDT",
         side="BUY",
         type="LIMIT",
@@ -663,7 +664,7 @@ def _request(chance: Random, sandbox: Sandbox) -> tuple[Any, str]:
     if kind == "place":
         return limit(chance.choice([40_000, 60_000]), new_client_order_id=name), "order.place"
     if kind == "cancel":
-        return bintrio.OrderCancel(symbol="BTCUSDT", orig_client_order_id=name), "order.cancel"
+        return OrderCancel(symbol="BTCUSDT", orig_client_order_id=name), "order.cancel"
     if kind == "replace":
         fields: Any = {
             "symbol": "BTCUSDT",
@@ -674,14 +675,12 @@ def _request(chance: Random, sandbox: Sandbox) -> tuple[Any, str]:
             "quantity": chance.choice(["0.003", "100"]),  # for the latter there is no money
             "cancel_replace_mode": "ALLOW_FAILURE",
         }
-        request = bintrio.OrderCancelReplace(
+        request = OrderCancelReplace(
             cancel_orig_client_order_id=name, new_client_order_id=chance.choice("ab"), **fields
         )
         return request, "order.cancelReplace"
     number = next((order.order_id for order in reversed(sandbox.orders) if order.client_order_id == name), 10**6)
-    amend = bintrio.OrderAmendKeepPriority(
-        symbol="BTCUSDT", order_id=number, new_client_order_id=name, new_qty="0.0005"
-    )
+    amend = OrderAmendKeepPriority(symbol="BTCUSDT", order_id=number, new_client_order_id=name, new_qty="0.0005")
     return amend, "order.amend.keepPriority"
 
 
@@ -694,9 +693,9 @@ def _check(before: dict[int, Any], sandbox: Sandbox, found: Any, request: Any) -
     new = next((order.order_id for number, order in after.items() if number not in before), None)
     canceled = [number for number, state in before.items() if state[0] == "NEW" != after[number].status]
     number = None if isinstance(found, HalfReplaced | None) else found.order_id
-    if isinstance(request, bintrio.OrderPlace):
+    if isinstance(request, OrderPlace):
         assert number == new
-    elif isinstance(request, bintrio.OrderCancelReplace):
+    elif isinstance(request, OrderCancelReplace):
         if bool(new) is not bool(canceled):
             assert isinstance(found, HalfReplaced)
             assert (found.new_order and found.new_order.order_id, found.is_canceled) == (new, bool(canceled))

@@ -29,7 +29,7 @@ trio.run(main)
 
 CLIENT = """
 import sys, trio
-from bintrio import Address, _streams
+from bintrio import _streams
 
 _streams.UNACKNOWLEDGED = 1  # for the test's sake; else it is the same with 15 s
 

@@ -29,13 +29,14 @@ from bintrio.errors import (
     RateLimited,
     Rejected,
 )
+from bintrio.requests import OrderPlace
 from tests.peer import ACK, LIMITS, START, URL, Exchange, Json, Peer, ed25519_key, open_pair
 from tests.sessions import HMAC, in_background
 from tests.streams import stall
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
-BUY = bintrio.OrderPlace(symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1)
+BUY = OrderPlace(symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1)
 SLOW_DOWN: Json = {"code": -1003, "msg": "slow down"}
 
 

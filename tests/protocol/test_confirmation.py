@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from bintrio._protocol.confirmation import HalfReplaced, inquire
 from bintrio._protocol.evidence import LARGEST_LEAD, QUERY_DELAY, OrderIds, Question, Reply, Sent, Undecided
 from bintrio.api._base import Request
-from bintrio.api._orders import ListedOrder, OrderList
 from bintrio.api.account import (
     AllOrderLists,
     AllOrders,
@@ -26,6 +25,7 @@ from bintrio.api.account import (
     OrderListStatus,
     OrderStatus,
 )
+from bintrio.api.orders import ListedOrder, OrderList
 from bintrio.api.trading import (
     OpenOrdersCancelAll,
     OrderAmendKeepPriority,

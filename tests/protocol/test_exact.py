@@ -21,6 +21,7 @@ from bintrio._protocol.events import decode_event
 from bintrio._protocol.exact import EXACT, in_exact
 from bintrio._protocol.requests import raw_params
 from bintrio._protocol.results import decode_response, read_answer
+from bintrio.requests import Depth, OrderPlace
 from bintrio.rules import Circumstances, SymbolRules
 from bintrio.sandbox import open_sandbox
 from tests.catalogue import EXAMPLES
@@ -73,7 +74,7 @@ def test_rules_say_the_same_in_every_context(
     context: Context, price: Decimal, quantity: Decimal, held: Decimal
 ) -> None:
     def judge() -> object:
-        order = bintrio.OrderPlace(
+        order = OrderPlace(
             symbol="BNBBTC", side="BUY", type="LIMIT", time_in_force="GTC", price=price, quantity=quantity
         )
         known = Circumstances(reference_price=held, holding=held, open_orders=())
@@ -87,7 +88,7 @@ def test_rules_say_the_same_in_every_context(
 @given(CONTEXTS, st.decimals() | st.integers() | st.text("0123456789.eE-+") | st.floats())
 def test_requests_are_the_same_in_every_context(context: Context, value: Any) -> None:
     def build() -> object:
-        order = bintrio.OrderPlace(symbol="B", side="BUY", type="MARKET", quantity=value, recv_window=value)
+        order = OrderPlace(symbol="B", side="BUY", type="MARKET", quantity=value, recv_window=value)
         return order, order.params(), raw_params("order.place", {"quantity": order.quantity})
 
     expected = outcome(build)
@@ -117,7 +118,7 @@ def test_text_that_is_no_number_is_refused_alike() -> None:
             with pytest.raises(bintrio.ProtocolViolation, match=r"Invalid decimal string - at `result\.bids"):
                 decode_response("depth", body)
             with pytest.raises(bintrio.ProtocolViolation, match=r"Invalid decimal string - at `result\.bids"):
-                read_answer(bintrio.Depth(symbol="BTCUSDT"), read_envelope(body))
+                read_answer(Depth(symbol="BTCUSDT"), read_envelope(body))
 
 
 def test_what_is_written_here_is_all_of_a_context(monkeypatch: pytest.MonkeyPatch) -> None:

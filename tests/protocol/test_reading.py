@@ -42,6 +42,7 @@ from bintrio.api.trading import (
     SorOrderPlace,
 )
 from bintrio.errors import ProtocolViolation
+from bintrio.requests import Ticker24hr
 from tests.catalogue import DATA, EXAMPLES
 
 
@@ -143,7 +144,7 @@ def test_tickers_by_what_was_asked_for(params: Any, expected: type[Any], is_arra
         field.encode_name: "1" for field in msgspec.structs.fields(expected) if "Decimal" in str(field.type)
     }
     ticker["symbol"] = "X"
-    request = bintrio.Ticker24hr(**params)
+    request = Ticker24hr(**params)
     found = answer(request, [ticker] if is_array else ticker)
     assert type(found[0] if is_array else found) is expected
     lacking = without(ticker, "openPrice")

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from bintrio import HmacKey, OrderPlace, Ping
+from bintrio import HmacKey
 from bintrio._protocol.envelope import Envelope, read_envelope
 from bintrio._protocol.results import read_error
 from bintrio.errors import Banned, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected, WafBlocked
+from bintrio.requests import OrderPlace, Ping
 from tests.peer import ACK, Exchange, open_pair
 from tests.sessions import HMAC, in_background
 

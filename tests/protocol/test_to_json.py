@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 
 import bintrio
 from bintrio import to_builtins, to_json
+from bintrio.api.filters import UnknownFilter
+from bintrio.api.market import PriceLevel, SymbolPrice
 from bintrio.errors import BintrioError
+from bintrio.requests import OrderPlace
 from bintrio.sandbox import open_sandbox
 from tests.catalogue import DATA, EXAMPLES, METHODS
 
@@ -75,8 +78,8 @@ def test_g10_unknown_numbers_keep_their_digits() -> None:
 
 
 def test_zero_is_in_plain_notation() -> None:
-    price = bintrio.SymbolPrice(symbol="1E-7", price=Decimal("0E-8"))
-    level = bintrio.PriceLevel(price=Decimal("0E-8"), quantity=Decimal("1E+2"))
+    price = SymbolPrice(symbol="1E-7", price=Decimal("0E-8"))
+    level = PriceLevel(price=Decimal("0E-8"), quantity=Decimal("1E+2"))
     assert to_json(price) == b'{"symbol":"1E-7","price":"0.00000000"}'
     assert to_json((level, Decimal("0E-8"))) == b'[["0.00000000","100"],"0.00000000"]'
     assert repr(price) == "SymbolPrice(symbol='1E-7', price=Decimal('0.00000000'))"
@@ -128,7 +131,7 @@ def test_both_halves_of_a_replacement(name: str) -> None:
     assert all(isinstance(error, bintrio.Rejected) for error in response.error.failed.values())
 
 
-REQUEST = bintrio.OrderPlace(symbol="X", side="BUY", type="MARKET", quantity="0.1", new_client_order_id="a")
+REQUEST = OrderPlace(symbol="X", side="BUY", type="MARKET", quantity="0.1", new_client_order_id="a")
 
 ERRORS: list[tuple[BaseException, dict[str, Any]]] = [
     (bintrio.InvalidRequest("bad", field="price"), {"type": "InvalidRequest", "message": "bad", "field": "price"}),
@@ -200,7 +203,7 @@ def test_other_structs_of_the_library() -> None:
     gap = bintrio.Gap(start=1, end=2, reason="lost")
     assert to_builtins(gap) == {"start": 1, "end": 2, "reason": "lost"}
     assert to_builtins(REQUEST) == REQUEST.params()
-    unknown = bintrio.UnknownFilter(type="MOON", raw=b'{"filterType":"MOON"}')
+    unknown = UnknownFilter(type="MOON", raw=b'{"filterType":"MOON"}')
     assert to_builtins([unknown]) == [{"filterType": "MOON"}]
 
 

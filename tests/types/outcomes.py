@@ -8,17 +8,26 @@ from typing import assert_type
 
 import bintrio
 from bintrio import HalfReplaced, Order, OrderList, OutcomeUnknown
+from bintrio.requests import (
+    OpenOrdersCancelAll,
+    OrderCancel,
+    OrderCancelReplace,
+    OrderListCancel,
+    OrderListPlaceOpo,
+    OrderPlace,
+    OrderStatus,
+)
 
 
 async def confirmed(
     session: bintrio.Session,
-    order: OutcomeUnknown[bintrio.OrderPlace],
-    replacement: OutcomeUnknown[bintrio.OrderCancelReplace],
-    order_list: OutcomeUnknown[bintrio.OrderListPlaceOpo],
-    either: OutcomeUnknown[bintrio.OrderPlace | bintrio.OrderCancel],
-    listing: OutcomeUnknown[bintrio.OrderStatus],
+    order: OutcomeUnknown[OrderPlace],
+    replacement: OutcomeUnknown[OrderCancelReplace],
+    order_list: OutcomeUnknown[OrderListPlaceOpo],
+    either: OutcomeUnknown[OrderPlace | OrderCancel],
+    listing: OutcomeUnknown[OrderStatus],
 ) -> None:
-    assert_type(order.request, bintrio.OrderPlace)
+    assert_type(order.request, OrderPlace)
     assert_type(order.final_at, int | None)
     order.request.prize  # type: ignore[attr-defined]  # noqa: B018
     assert_type(await session.confirm(order), Order | None)
@@ -28,14 +37,12 @@ async def confirmed(
     await session.confirm(listing)  # type: ignore[arg-type]
 
 
-async def confirmed_by_request(
-    session: bintrio.Session, order: bintrio.OrderPlace, replacement: bintrio.OrderCancelReplace
-) -> None:
+async def confirmed_by_request(session: bintrio.Session, order: OrderPlace, replacement: OrderCancelReplace) -> None:
     assert_type(await session.confirm(order, sent_at=1), Order | None)
     assert_type(await session.confirm(replacement), Order | HalfReplaced | None)
-    assert_type(await session.confirm(bintrio.OrderListCancel(symbol="X", order_list_id=1)), OrderList | None)
-    assert_type(await session.confirm(bintrio.OpenOrdersCancelAll(symbol="X")), tuple[Order, ...])
-    await session.confirm(bintrio.OrderStatus(symbol="X", order_id=1))  # type: ignore[call-overload]
+    assert_type(await session.confirm(OrderListCancel(symbol="X", order_list_id=1)), OrderList | None)
+    assert_type(await session.confirm(OpenOrdersCancelAll(symbol="X")), tuple[Order, ...])
+    await session.confirm(OrderStatus(symbol="X", order_id=1))  # type: ignore[call-overload]
     await session.confirm(None)  # type: ignore[call-overload]
 
 

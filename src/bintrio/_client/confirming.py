@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, overload
 
 from .._protocol.confirmation import HalfReplaced
-from ..api._orders import OrderList
 from ..api.account import Order
+from ..api.orders import OrderList
 from ..api.trading import (
     NewOrderList,
     OpenOrdersCancelAll,

@@ -5,71 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
+from .. import requests
 from .._text import did_you_mean
 from ..api import _narrowed as narrowed
 from ..api._base import Request
-from ..api.account import (
-    AccountCommission,
-    AccountRateLimitsOrders,
-    AccountStatus,
-    AllOrderLists,
-    AllOrders,
-    MyAllocations,
-    MyFilters,
-    MyPreventedMatches,
-    MyTrades,
-    OpenOrderListsStatus,
-    OpenOrdersStatus,
-    OrderAmendments,
-    OrderListStatus,
-    OrderStatus,
-)
-from ..api.authentication import SessionLogon, SessionLogout, SessionStatus
-from ..api.general import ExchangeInfo, ExecutionRules, Ping, Time
-from ..api.market import (
-    AvgPrice,
-    BlockTradesHistorical,
-    Depth,
-    Klines,
-    ReferencePrice,
-    ReferencePriceCalculation,
-    Ticker,
-    Ticker24hr,
-    TickerBook,
-    TickerPrice,
-    TickerTradingDay,
-    TradesAggregate,
-    TradesHistorical,
-    TradesRecent,
-    UiKlines,
-)
-from ..api.trading import (
-    OpenOrdersCancelAll,
-    OrderAck,
-    OrderAmendKeepPriority,
-    OrderCancel,
-    OrderCancelReplace,
-    OrderFull,
-    OrderListCancel,
-    OrderListPlace,
-    OrderListPlaceOco,
-    OrderListPlaceOpo,
-    OrderListPlaceOpoco,
-    OrderListPlaceOto,
-    OrderListPlaceOtoco,
-    OrderPlace,
-    OrderResult,
-    OrderTest,
-    PendingOrderReport,
-    SorOrderPlace,
-    SorOrderTest,
-)
-from ..api.user_data import (
-    SessionSubscriptions,
-    UserDataStreamSubscribe,
-    UserDataStreamSubscribeSignature,
-    UserDataStreamUnsubscribe,
-)
+from ..api.trading import OrderAck, OrderFull, OrderResult, PendingOrderReport
 from .calls import Call, Narrowed3, Narrowed4, Narrowed5
 
 R = TypeVar("R")
@@ -95,40 +35,42 @@ class Methods(ABC):
             raise AttributeError(said, name=name, obj=self)
 
     # General requests
-    ping = Call(Ping)
-    time = Call(Time)
-    exchange_info = Call(ExchangeInfo)
-    execution_rules = Call(ExecutionRules)
+    ping = Call(requests.Ping)
+    time = Call(requests.Time)
+    exchange_info = Call(requests.ExchangeInfo)
+    execution_rules = Call(requests.ExecutionRules)
 
     # Market data requests
-    depth = Call(Depth)
-    trades_recent = Call(TradesRecent)
-    trades_historical = Call(TradesHistorical)
-    block_trades_historical = Call(BlockTradesHistorical)
-    trades_aggregate = Call(TradesAggregate)
-    klines = Call(Klines)
-    ui_klines = Call(UiKlines)
-    avg_price = Call(AvgPrice)
-    ticker_24hr = Narrowed5(narrowed.DayOne, narrowed.DayOneMini, narrowed.DayMany, narrowed.DayManyMini, Ticker24hr)
+    depth = Call(requests.Depth)
+    trades_recent = Call(requests.TradesRecent)
+    trades_historical = Call(requests.TradesHistorical)
+    block_trades_historical = Call(requests.BlockTradesHistorical)
+    trades_aggregate = Call(requests.TradesAggregate)
+    klines = Call(requests.Klines)
+    ui_klines = Call(requests.UiKlines)
+    avg_price = Call(requests.AvgPrice)
+    ticker_24hr = Narrowed5(
+        narrowed.DayOne, narrowed.DayOneMini, narrowed.DayMany, narrowed.DayManyMini, requests.Ticker24hr
+    )
     ticker_trading_day = Narrowed5(
         narrowed.TradingDayOne,
         narrowed.TradingDayOneMini,
         narrowed.TradingDayMany,
         narrowed.TradingDayManyMini,
-        TickerTradingDay,
+        requests.TickerTradingDay,
     )
     ticker = Narrowed5(
-        narrowed.RollingOne, narrowed.RollingOneMini, narrowed.RollingMany, narrowed.RollingManyMini, Ticker
+        narrowed.RollingOne, narrowed.RollingOneMini, narrowed.RollingMany, narrowed.RollingManyMini, requests.Ticker
     )
-    ticker_price = Narrowed3(narrowed.PriceOne, narrowed.PriceMany, TickerPrice)
-    ticker_book = Narrowed3(narrowed.BookOne, narrowed.BookMany, TickerBook)
-    reference_price = Call(ReferencePrice)
-    reference_price_calculation = Call(ReferencePriceCalculation)
+    ticker_price = Narrowed3(narrowed.PriceOne, narrowed.PriceMany, requests.TickerPrice)
+    ticker_book = Narrowed3(narrowed.BookOne, narrowed.BookMany, requests.TickerBook)
+    reference_price = Call(requests.ReferencePrice)
+    reference_price_calculation = Call(requests.ReferencePriceCalculation)
 
     # Authentication requests
-    session_logon = Call(SessionLogon)
-    session_status = Call(SessionStatus)
-    session_logout = Call(SessionLogout)
+    session_logon = Call(requests.SessionLogon)
+    session_status = Call(requests.SessionStatus)
+    session_logout = Call(requests.SessionLogout)
 
     # Trading requests
     order_place = Narrowed5(
@@ -136,76 +78,78 @@ class Methods(ABC):
         narrowed.PlaceAs[OrderResult, _RESULT],
         narrowed.PlaceAs[OrderFull, _FULL],
         narrowed.PlaceByDefault,
-        OrderPlace,
+        requests.OrderPlace,
     )
-    order_test = Narrowed3(narrowed.TestWithRates, narrowed.TestWithoutRates, OrderTest)
-    order_cancel = Call(OrderCancel)
+    order_test = Narrowed3(narrowed.TestWithRates, narrowed.TestWithoutRates, requests.OrderTest)
+    order_cancel = Call(requests.OrderCancel)
     order_cancel_replace = Narrowed5(
         narrowed.ReplaceAs[OrderAck, _ACK],
         narrowed.ReplaceAs[OrderResult, _RESULT],
         narrowed.ReplaceAs[OrderFull, _FULL],
         narrowed.ReplaceByDefault,
-        OrderCancelReplace,
+        requests.OrderCancelReplace,
     )
-    order_amend_keep_priority = Call(OrderAmendKeepPriority)
-    open_orders_cancel_all = Call(OpenOrdersCancelAll)
+    order_amend_keep_priority = Call(requests.OrderAmendKeepPriority)
+    open_orders_cancel_all = Call(requests.OpenOrdersCancelAll)
     order_list_place = Narrowed4(
         narrowed.OldOcoAs[OrderAck, _ACK],
         narrowed.OldOcoAs[OrderResult, _RESULT],
         narrowed.OldOcoAs[OrderFull, _FULL],
-        OrderListPlace,
+        requests.OrderListPlace,
     )
     order_list_place_oco = Narrowed4(
         narrowed.OcoAs[OrderAck, _ACK],
         narrowed.OcoAs[OrderResult, _RESULT],
         narrowed.OcoAs[OrderFull, _FULL],
-        OrderListPlaceOco,
+        requests.OrderListPlaceOco,
     )
     order_list_place_oto = Narrowed4(
         narrowed.OtoAs[OrderAck, _ACK],
         narrowed.OtoAs[OrderResult, _RESULT],
         narrowed.OtoAs[OrderFull, _FULL],
-        OrderListPlaceOto,
+        requests.OrderListPlaceOto,
     )
     order_list_place_otoco = Narrowed4(
         narrowed.OtocoAs[OrderAck, _ACK],
         narrowed.OtocoAs[OrderResult, _RESULT],
         narrowed.OtocoAs[OrderFull, _FULL],
-        OrderListPlaceOtoco,
+        requests.OrderListPlaceOtoco,
     )
     order_list_place_opo = Narrowed3(
-        narrowed.OpoAs[OrderAck, _ACK], narrowed.OpoAs[PendingOrderReport, _RESULT_OR_FULL], OrderListPlaceOpo
+        narrowed.OpoAs[OrderAck, _ACK], narrowed.OpoAs[PendingOrderReport, _RESULT_OR_FULL], requests.OrderListPlaceOpo
     )
     order_list_place_opoco = Narrowed3(
-        narrowed.OpocoAs[OrderAck, _ACK], narrowed.OpocoAs[PendingOrderReport, _RESULT_OR_FULL], OrderListPlaceOpoco
+        narrowed.OpocoAs[OrderAck, _ACK],
+        narrowed.OpocoAs[PendingOrderReport, _RESULT_OR_FULL],
+        requests.OrderListPlaceOpoco,
     )
-    order_list_cancel = Call(OrderListCancel)
+    order_list_cancel = Call(requests.OrderListCancel)
     sor_order_place = Narrowed4(
         narrowed.RouteAs[OrderAck, _ACK],
         narrowed.RouteAs[OrderResult, _RESULT],
         narrowed.RouteByDefault,
-        SorOrderPlace,
+        requests.SorOrderPlace,
     )
-    sor_order_test = Narrowed3(narrowed.RouteTestWithRates, narrowed.RouteTestWithoutRates, SorOrderTest)
+    sor_order_test = Narrowed3(narrowed.RouteTestWithRates, narrowed.RouteTestWithoutRates, requests.SorOrderTest)
 
     # Account requests
-    account_status = Call(AccountStatus)
-    order_status = Call(OrderStatus)
-    open_orders_status = Call(OpenOrdersStatus)
-    all_orders = Call(AllOrders)
-    order_list_status = Call(OrderListStatus)
-    open_order_lists_status = Call(OpenOrderListsStatus)
-    all_order_lists = Call(AllOrderLists)
-    my_trades = Call(MyTrades)
-    account_rate_limits_orders = Call(AccountRateLimitsOrders)
-    my_prevented_matches = Call(MyPreventedMatches)
-    my_allocations = Call(MyAllocations)
-    account_commission = Call(AccountCommission)
-    order_amendments = Call(OrderAmendments)
-    my_filters = Call(MyFilters)
+    account_status = Call(requests.AccountStatus)
+    order_status = Call(requests.OrderStatus)
+    open_orders_status = Call(requests.OpenOrdersStatus)
+    all_orders = Call(requests.AllOrders)
+    order_list_status = Call(requests.OrderListStatus)
+    open_order_lists_status = Call(requests.OpenOrderListsStatus)
+    all_order_lists = Call(requests.AllOrderLists)
+    my_trades = Call(requests.MyTrades)
+    account_rate_limits_orders = Call(requests.AccountRateLimitsOrders)
+    my_prevented_matches = Call(requests.MyPreventedMatches)
+    my_allocations = Call(requests.MyAllocations)
+    account_commission = Call(requests.AccountCommission)
+    order_amendments = Call(requests.OrderAmendments)
+    my_filters = Call(requests.MyFilters)
 
     # User Data Stream requests
-    user_data_stream_subscribe = Call(UserDataStreamSubscribe)
-    user_data_stream_unsubscribe = Call(UserDataStreamUnsubscribe)
-    session_subscriptions = Call(SessionSubscriptions)
-    user_data_stream_subscribe_signature = Call(UserDataStreamSubscribeSignature)
+    user_data_stream_subscribe = Call(requests.UserDataStreamSubscribe)
+    user_data_stream_unsubscribe = Call(requests.UserDataStreamUnsubscribe)
+    session_subscriptions = Call(requests.SessionSubscriptions)
+    user_data_stream_subscribe_signature = Call(requests.UserDataStreamSubscribeSignature)

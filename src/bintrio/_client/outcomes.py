@@ -28,8 +28,8 @@ from .._protocol.results import read_answer, read_error, read_result
 from .._protocol.rotation import backoff
 from .._text import shown
 from ..api._base import Json, Request, catalogue, wire_name
-from ..api._orders import OrderList
 from ..api.account import Order
+from ..api.orders import OrderList
 from ..api.trading import OrderAmendKeepPriority, ReplacedOrder
 from ..errors import (
     InvalidRequest,

@@ -19,8 +19,8 @@ from typing import Any, Final
 import msgspec
 
 from ..api._base import Request
-from ..api._values import OPEN_STATES
 from ..api.account import AllOrders, OpenOrdersStatus, Order, OrderStatus
+from ..api.enums import OPEN_STATES
 from ..api.trading import (
     OpenOrdersCancelAll,
     OrderAmendKeepPriority,

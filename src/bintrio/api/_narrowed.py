@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
-    from ._values import OrderType
+    from .enums import OrderType
     from .market import (
         DayStatistics,
         MiniStatistics,

@@ -1,35 +1,14 @@
-"""What requests, results and events share: records, open enums, aliases for times.
-
-**Enums are open.** To a type checker `Side` is ``Literal["BUY", "SELL"]``, so a misspelt value is an error in the
-editor. At runtime it is a plain `str`: a value that the exchange adds tomorrow decodes, compares and can be sent (G10).
-So keep a default branch: the types list what was known at release, values that only the SBE schema names included.
-
-Source: enums.md, and "Rate limits" of the WebSocket API document.
-"""
+"""What requests, results and events share: records, times, marks of a type that may come in several shapes."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_args
 
 import msgspec
 
-if TYPE_CHECKING:
-    T = TypeVar("T")
-    Open: TypeAlias = Annotated[T, "open"]
-else:
-
-    class Open:
-        """``Open[Literal[...]]``: the literals to a type checker, any `str` at runtime.
-
-        The known values stay readable in the annotation, as ``Meta.extra["values"]``: sandbox, command line and docs
-        use them.
-        """
-
-        def __class_getitem__(cls, literals: Any) -> Any:
-            return Annotated[str, msgspec.Meta(extra={"values": get_args(literals)})]
-
+from .enums import RateLimitInterval, RateLimitType
 
 Timestamp: TypeAlias = int
 """A time since the Unix epoch in the unit of the connection: milliseconds, or microseconds if asked for."""
@@ -39,6 +18,7 @@ Duration: TypeAlias = int
 
 
 if TYPE_CHECKING:
+    T = TypeVar("T")
     OneOf: TypeAlias = Annotated[T, "one of"]
     Sole: TypeAlias = Annotated[T, "sole"]
 else:
@@ -143,100 +123,6 @@ class Row(_Readable, frozen=True, array_like=True, forbid_unknown_fields=True, g
 
 class Record(Lossless, frozen=True, kw_only=True, rename="camel"):
     """A result, or a part of one."""
-
-
-Side: TypeAlias = Open[Literal["BUY", "SELL"]]
-OrderType: TypeAlias = Open[
-    Literal["LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT", "LIMIT_MAKER"]
-]
-TimeInForce: TypeAlias = Open[Literal["GTC", "IOC", "FOK"]]
-# The document calls this enum orderStatus too, but `OrderStatus` is the request order.status.
-OrderState: TypeAlias = Open[
-    Literal[
-        "NEW",
-        "PENDING_NEW",
-        "PARTIALLY_FILLED",
-        "FILLED",
-        "CANCELED",
-        "PENDING_CANCEL",
-        "REJECTED",
-        "EXPIRED",
-        "EXPIRED_IN_MATCH",
-        "UNKNOWN",
-    ]
-]
-OPEN_STATES: Final = frozenset({"NEW", "PENDING_NEW", "PARTIALLY_FILLED", "PENDING_CANCEL"})
-"""States in which an order may still be filled, canceled or amended."""
-
-NewOrderRespType: TypeAlias = Open[Literal["ACK", "RESULT", "FULL"]]
-SelfTradePreventionMode: TypeAlias = Open[
-    Literal["NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
-]
-SymbolStatus: TypeAlias = Open[Literal["TRADING", "END_OF_DAY", "HALT", "BREAK", "CANCEL_ONLY"]]
-SymbolStatusFilter: TypeAlias = Open[Literal["TRADING", "HALT", "BREAK"]]
-CancelRestrictions: TypeAlias = Open[Literal["ONLY_NEW", "ONLY_PARTIALLY_FILLED"]]
-PegPriceType: TypeAlias = Open[Literal["PRIMARY_PEG", "MARKET_PEG"]]
-PegOffsetType: TypeAlias = Open[Literal["PRICE_LEVEL"]]
-WorkingFloor: TypeAlias = Open[Literal["EXCHANGE", "SOR", "BROKER"]]
-ExpiryReason: TypeAlias = Open[
-    Literal[
-        "NONE",
-        "REJECTED",
-        "EXCHANGE_CANCELED",
-        "OCO_TRIGGER",
-        "OTO_PHASE_ONE_EXPIRED",
-        "UNFILLED_IOC_QUANTITY_EXPIRED",
-        "UNFILLED_FOK_ORDER_EXPIRED",
-        "INSUFFICIENT_LIQUIDITY",
-        "EXECUTION_RULE_PRICE_RANGE_EXCEEDED",
-    ]
-]
-MatchType: TypeAlias = Open[Literal["ONE_PARTY_TRADE_REPORT", "AUTO_MATCH"]]
-AllocationType: TypeAlias = Open[Literal["SOR", "UNKNOWN"]]
-AccountType: TypeAlias = Open[Literal["SPOT", "UNKNOWN"]]
-OrderCapacity: TypeAlias = Open[Literal["PRINCIPAL", "AGENCY"]]
-CancelReplaceMode: TypeAlias = Open[Literal["STOP_ON_FAILURE", "ALLOW_FAILURE"]]
-CancelReplaceResult: TypeAlias = Open[Literal["SUCCESS", "FAILURE", "NOT_ATTEMPTED"]]
-OrderRateLimitExceededMode: TypeAlias = Open[Literal["DO_NOTHING", "CANCEL_ONLY"]]
-ExecutionRuleType: TypeAlias = Open[Literal["PRICE_RANGE"]]
-ReferencePriceCalculationType: TypeAlias = Open[Literal["ARITHMETIC_MEAN", "EXTERNAL"]]
-KlineInterval: TypeAlias = Open[
-    Literal["1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"]
-]
-TickerType: TypeAlias = Open[Literal["FULL", "MINI"]]
-# fmt: off
-TickerWindowSize: TypeAlias = Open[
-    Literal[
-        "1m", "2m", "3m", "4m", "5m", "6m", "7m", "8m", "9m", "10m", "11m", "12m", "13m", "14m", "15m", "16m", "17m",
-        "18m", "19m", "20m", "21m", "22m", "23m", "24m", "25m", "26m", "27m", "28m", "29m", "30m", "31m", "32m", "33m",
-        "34m", "35m", "36m", "37m", "38m", "39m", "40m", "41m", "42m", "43m", "44m", "45m", "46m", "47m", "48m", "49m",
-        "50m", "51m", "52m", "53m", "54m", "55m", "56m", "57m", "58m", "59m", "1h", "2h", "3h", "4h", "5h", "6h", "7h",
-        "8h", "9h", "10h", "11h", "12h", "13h", "14h", "15h", "16h", "17h", "18h", "19h", "20h", "21h", "22h", "23h",
-        "1d", "2d", "3d", "4d", "5d", "6d", "7d",
-    ]
-]
-# fmt: on
-Permission: TypeAlias = str
-"""``"SPOT"``, ``"MARGIN"``, ``"LEVERAGED"`` or ``"TRD_GRP_"`` and three digits. New groups keep coming, so to a type
-checker it is any `str`."""
-
-ContingencyType: TypeAlias = Open[Literal["OCO", "OTO"]]
-ListStatusType: TypeAlias = Open[Literal["RESPONSE", "EXEC_STARTED", "UPDATED", "ALL_DONE"]]
-ListOrderStatus: TypeAlias = Open[Literal["EXECUTING", "ALL_DONE", "REJECT", "CANCELING"]]
-ExecutionType: TypeAlias = Open[
-    Literal["NEW", "CANCELED", "REPLACED", "REJECTED", "TRADE", "EXPIRED", "TRADE_PREVENTION", "UNKNOWN"]
-]
-OrderRejectReason: TypeAlias = Open[
-    Literal[
-        "NONE",
-        "INSUFFICIENT_BALANCES",
-        "STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY",
-        "WOULD_MATCH_IMMEDIATELY",
-        "OCO_BAD_PRICES",
-    ]
-]
-RateLimitType: TypeAlias = Open[Literal["REQUEST_WEIGHT", "ORDERS", "RAW_REQUESTS", "CONNECTIONS"]]
-RateLimitInterval: TypeAlias = Open[Literal["SECOND", "MINUTE", "HOUR", "DAY"]]
 
 
 class RateLimit(Record, frozen=True, kw_only=True):

@@ -8,9 +8,24 @@ from __future__ import annotations
 from decimal import Decimal
 
 from ._base import Milliseconds, Request, api, at_least_one, exactly_one, not_with, requires, within_a_day
-from ._orders import OrderDetails, OrderList
-from ._values import AccountType, AllocationType, Permission, RateLimit, Record, SelfTradePreventionMode, Timestamp
+from ._values import RateLimit, Record, Timestamp
+from .enums import AccountType, AllocationType, Permission, SelfTradePreventionMode
 from .filters import Filter
+from .orders import OrderDetails, OrderList
+
+__all__ = [
+    "Account",
+    "AccountTrade",
+    "Allocation",
+    "Amendment",
+    "Balance",
+    "Commission",
+    "CommissionRates",
+    "Discount",
+    "Order",
+    "PreventedMatch",
+    "RelevantFilters",
+]
 
 
 class CommissionRates(Record, frozen=True, kw_only=True):

@@ -10,6 +10,10 @@ from __future__ import annotations
 from ._base import Milliseconds, Request, api
 from ._values import Record, Timestamp
 
+__all__ = [
+    "ConnectionStatus",
+]
+
 
 class ConnectionStatus(Record, frozen=True, kw_only=True):
     """How the connection stands: when it was opened, and by which key it is logged on, if any.

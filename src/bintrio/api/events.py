@@ -18,13 +18,13 @@ from typing import Any, TypeAlias, cast
 import msgspec
 from msgspec import field
 
-from ._values import (
+from ._values import Lossless, Timestamp
+from .enums import (
     ContingencyType,
     ExecutionType,
     ExpiryReason,
     ListOrderStatus,
     ListStatusType,
-    Lossless,
     MatchType,
     OrderCapacity,
     OrderRejectReason,
@@ -35,9 +35,25 @@ from ._values import (
     SelfTradePreventionMode,
     Side,
     TimeInForce,
-    Timestamp,
     WorkingFloor,
 )
+
+__all__ = [
+    "AllocationReport",
+    "AssetBalance",
+    "BalanceUpdate",
+    "Event",
+    "EventStreamTerminated",
+    "ExecutionReport",
+    "ExternalLockUpdate",
+    "KnownEvent",
+    "ListStatus",
+    "ListStatusOrder",
+    "OutboundAccountPosition",
+    "ServerShutdown",
+    "UnknownEvent",
+    "UserEvent",
+]
 
 
 class _Item(Lossless, frozen=True, kw_only=True):

@@ -13,6 +13,32 @@ from typing import TypeAlias
 
 from ._values import Lossless, Timestamp
 
+__all__ = [
+    "ExchangeMaxNumAlgoOrdersFilter",
+    "ExchangeMaxNumIcebergOrdersFilter",
+    "ExchangeMaxNumOrderListsFilter",
+    "ExchangeMaxNumOrdersFilter",
+    "Filter",
+    "IcebergPartsFilter",
+    "LotSizeFilter",
+    "MarketLotSizeFilter",
+    "MaxAssetFilter",
+    "MaxNumAlgoOrdersFilter",
+    "MaxNumIcebergOrdersFilter",
+    "MaxNumOrderAmendsFilter",
+    "MaxNumOrderListsFilter",
+    "MaxNumOrdersFilter",
+    "MaxPositionFilter",
+    "MinNotionalFilter",
+    "NotionalFilter",
+    "PercentPriceBySideFilter",
+    "PercentPriceFilter",
+    "PriceFilter",
+    "TPlusSellFilter",
+    "TrailingDeltaFilter",
+    "UnknownFilter",
+]
+
 
 class _Filter(Lossless, frozen=True, kw_only=True, rename="camel", tag_field="filterType"):
     """What all filters share."""

@@ -9,18 +9,20 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from ._base import Request, api, at_most_one, not_with
-from ._values import (
-    ExecutionRuleType,
-    OrderType,
-    Permission,
-    RateLimit,
-    Record,
-    SelfTradePreventionMode,
-    SymbolStatus,
-    SymbolStatusFilter,
-    Timestamp,
-)
+from ._values import RateLimit, Record, Timestamp
+from .enums import ExecutionRuleType, OrderType, Permission, SelfTradePreventionMode, SymbolStatus, SymbolStatusFilter
 from .filters import Filter
+
+__all__ = [
+    "ExchangeInformation",
+    "ExecutionRule",
+    "ExecutionRuleBook",
+    "Nothing",
+    "ServerTime",
+    "SmartOrderRouting",
+    "SymbolExecutionRules",
+    "SymbolInfo",
+]
 
 
 class Nothing(Record, frozen=True, kw_only=True):

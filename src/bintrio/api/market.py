@@ -12,17 +12,28 @@ from decimal import Decimal
 from typing import Any, Generic, Protocol
 
 from ._base import R_co, Request, Shapes, api, at_most, at_most_one, exactly_one, not_with, time_zone_in_range
-from ._values import (
-    KlineInterval,
-    Lossless,
-    Record,
-    ReferencePriceCalculationType,
-    Row,
-    SymbolStatusFilter,
-    TickerType,
-    TickerWindowSize,
-    Timestamp,
-)
+from ._values import Lossless, Record, Row, Timestamp
+from .enums import KlineInterval, ReferencePriceCalculationType, SymbolStatusFilter, TickerType, TickerWindowSize
+
+__all__ = [
+    "AggregateTrade",
+    "ArithmeticMean",
+    "AveragePrice",
+    "BlockTrade",
+    "CurrentReferencePrice",
+    "DayStatistics",
+    "ExternalCalculation",
+    "Kline",
+    "MiniStatistics",
+    "NoReferencePrice",
+    "OrderBook",
+    "OtherCalculation",
+    "PriceLevel",
+    "Statistics",
+    "SymbolBook",
+    "SymbolPrice",
+    "Trade",
+]
 
 
 class PriceLevel(Row, frozen=True):

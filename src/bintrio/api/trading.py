@@ -31,8 +31,9 @@ from ._base import (
     requires_value,
     together,
 )
-from ._orders import ListedOrder, OrderCore, OrderDetails, OrderList
-from ._values import (
+from ._values import OneOf, Record, Sole, Timestamp
+from .account import Discount
+from .enums import (
     CancelReplaceMode,
     CancelReplaceResult,
     CancelRestrictions,
@@ -40,19 +41,37 @@ from ._values import (
     ListOrderStatus,
     MatchType,
     NewOrderRespType,
-    OneOf,
     OrderRateLimitExceededMode,
     OrderType,
     PegOffsetType,
     PegPriceType,
-    Record,
     SelfTradePreventionMode,
     Side,
-    Sole,
     TimeInForce,
-    Timestamp,
 )
-from .account import Discount
+from .orders import ListedOrder, OrderCore, OrderDetails, OrderList
+
+__all__ = [
+    "AmendedOrder",
+    "AmendedOrderList",
+    "CanceledOrder",
+    "CanceledOrderList",
+    "CommissionForOrder",
+    "Fill",
+    "NewOrderList",
+    "OrderAck",
+    "OrderAmended",
+    "OrderFull",
+    "OrderReport",
+    "OrderResult",
+    "OrderTested",
+    "OrderTestedWithRates",
+    "PendingOrderReport",
+    "PlacedOrderList",
+    "PreventedFill",
+    "ReplacedOrder",
+    "RoutedOrder",
+]
 
 # Results
 

@@ -12,6 +12,10 @@ from ._base import Milliseconds, Request, api
 from ._values import Record, Timestamp
 from .general import Nothing
 
+__all__ = [
+    "Subscription",
+]
+
 
 class Subscription(Record, frozen=True, kw_only=True):
     """A user data subscription of this connection; only the SBE schema knows of an expiration."""

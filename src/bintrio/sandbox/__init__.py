@@ -28,7 +28,7 @@ from trio.testing import memory_stream_pair
 
 from bintrio._net.tasks import check_trio, protected
 from bintrio._protocol.signing import Ed25519Key, HmacKey, RsaKey
-from bintrio.api._values import Side
+from bintrio.api.enums import Side
 from bintrio.api.filters import Filter
 from bintrio.api.market import BlockTrade
 from bintrio.api.trading import OrderPlace

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio.api._values import OrderType, Side
+from bintrio.api.enums import OrderType, Side
 from bintrio.sandbox.exchange.book import Book
 from bintrio.sandbox.exchange.orders import NOTHING, Order, Trade
 

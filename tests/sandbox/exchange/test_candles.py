@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio.api._values import KlineInterval, Side
+from bintrio.api.enums import KlineInterval, Side
 from bintrio.sandbox.exchange.candles import DAY, MINUTE, Interval, candles, interval, summarize, window
 from bintrio.sandbox.exchange.orders import Order, Trade
 from bintrio.sandbox.exchange.tape import Tape

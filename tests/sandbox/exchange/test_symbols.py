@@ -8,6 +8,8 @@ import pytest
 from trio.testing import MockClock
 
 import bintrio
+from bintrio.requests import OrderPlace
+from bintrio.rules import SymbolRules
 from bintrio.sandbox import SandboxAccount, Symbol, open_sandbox
 
 DISABLED: list[dict[str, Any]] = [
@@ -28,7 +30,7 @@ async def test_a_rule_that_is_0_is_disabled(disabled: dict[str, Any], autojump_c
     async with open_sandbox(listen=False, symbols=[symbol], accounts=[SandboxAccount(2, balances)]) as sandbox:
         endpoint, key = sandbox.memory_endpoint, sandbox.key
         async with bintrio.open_session(endpoint, key=key, connect=sandbox.connect) as session:
-            sell = bintrio.OrderPlace(
+            sell = OrderPlace(
                 symbol="BTCUSDT", side="SELL", type="LIMIT", time_in_force="GTC", price=price, quantity=quantity
             )
             resting = await session.send(sell)
@@ -48,7 +50,7 @@ async def test_a_rule_that_is_0_is_disabled(disabled: dict[str, Any], autojump_c
             )
             assert replaced.new_order_result == "SUCCESS"
             information = await session.exchange_info(symbol="BTCUSDT")
-            rules = bintrio.SymbolRules.of(information, "BTCUSDT")
+            rules = SymbolRules.of(information, "BTCUSDT")
             assert rules.check(sell) == []
             assert rules.round_price(price) == sell.price
             assert rules.round_quantity(quantity) == sell.quantity

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio.api._values import Side
+from bintrio.api.enums import Side
 from bintrio.sandbox.exchange.orders import Order, Trade
 from bintrio.sandbox.exchange.tape import Tape, from_id, in_span, newest
 

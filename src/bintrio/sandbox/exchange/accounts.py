@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from bintrio.api._orders import OrderList as ListRecord
 from bintrio.api.account import Balance, PreventedMatch
 from bintrio.api.events import AssetBalance
+from bintrio.api.orders import OrderList as ListRecord
 
 from .commissions import Commissions, Rates
 from .orders import NOTHING, Execution, Order, eight_decimals, snapshot

@@ -15,7 +15,8 @@ from typing import Final
 
 import msgspec
 
-from bintrio.api._values import RateLimit, RateLimitInterval, RateLimitType
+from bintrio.api._values import RateLimit
+from bintrio.api.enums import RateLimitInterval, RateLimitType
 
 from . import refusals
 from .units import MILLISECOND, SECOND

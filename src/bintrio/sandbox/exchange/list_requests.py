@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, Final
 
-from bintrio.api._values import SelfTradePreventionMode, Side
+from bintrio.api.enums import SelfTradePreventionMode, Side
 from bintrio.api.trading import (
     OrderListPlace,
     OrderListPlaceOco,

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Final, Literal, Protocol
 
 from bintrio._protocol.exact import EXACT
-from bintrio.api._values import ExpiryReason
+from bintrio.api.enums import ExpiryReason
 from bintrio.api.filters import Filter, LotSizeFilter, MarketLotSizeFilter
 
 from .accounts import Account

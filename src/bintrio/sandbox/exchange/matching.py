@@ -19,8 +19,8 @@ from decimal import Decimal
 from itertools import count
 from typing import Any, Final, Literal
 
-from bintrio.api._values import ExecutionType, ExpiryReason
 from bintrio.api.account import PreventedMatch
+from bintrio.api.enums import ExecutionType, ExpiryReason
 from bintrio.api.events import BalanceUpdate
 from bintrio.api.filters import Filter, LotSizeFilter
 

@@ -15,7 +15,7 @@ import msgspec
 
 from bintrio._protocol.exact import EXACT
 from bintrio.api import account as account_api
-from bintrio.api._values import (
+from bintrio.api.enums import (
     ContingencyType,
     ExpiryReason,
     OrderState,

@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from bintrio._protocol.exact import EXACT
-from bintrio.api._values import SelfTradePreventionMode, Side
+from bintrio.api.enums import SelfTradePreventionMode, Side
 from bintrio.api.trading import OrderCancelReplace, OrderPlace, OrderTest, SorOrderPlace, SorOrderTest
 
 from .orders import ZERO, Order

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Final
 
-from bintrio.api._values import SelfTradePreventionMode
+from bintrio.api.enums import SelfTradePreventionMode
 
 from .accounts import Account
 from .orders import ZERO, Order

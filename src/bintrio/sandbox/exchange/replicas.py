@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from bintrio.api._orders import OrderList as ListRecord
+from bintrio.api.orders import OrderList as ListRecord
 
 from .accounts import Account, Holding
 from .orders import Order, snapshot

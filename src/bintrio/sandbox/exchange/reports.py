@@ -9,9 +9,9 @@ from collections.abc import Callable
 from itertools import count
 from typing import Literal, NamedTuple, TypeAlias
 
-from bintrio.api._orders import OrderList as ListRecord
-from bintrio.api._values import ExecutionType, ListOrderStatus, ListStatusType
+from bintrio.api.enums import ExecutionType, ListOrderStatus, ListStatusType
 from bintrio.api.events import BalanceUpdate, KnownEvent, OutboundAccountPosition
+from bintrio.api.orders import OrderList as ListRecord
 
 from . import shapes
 from .accounts import Account

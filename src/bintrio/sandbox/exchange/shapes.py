@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from bintrio.api import account as account_api
-from bintrio.api._orders import ListedOrder
-from bintrio.api._orders import OrderList as ListRecord
-from bintrio.api._values import ExecutionType, ListOrderStatus, ListStatusType
+from bintrio.api.enums import ExecutionType, ListOrderStatus, ListStatusType
 from bintrio.api.events import ExecutionReport, ListStatus, ListStatusOrder
+from bintrio.api.orders import ListedOrder
+from bintrio.api.orders import OrderList as ListRecord
 from bintrio.api.trading import (
     AmendedOrder,
     AmendedOrderList,

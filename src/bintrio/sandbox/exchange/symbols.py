@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from bintrio.api._base import number
-from bintrio.api._values import SelfTradePreventionMode
+from bintrio.api.enums import SelfTradePreventionMode
 from bintrio.api.filters import Filter, LotSizeFilter, NotionalFilter, PriceFilter
 from bintrio.api.general import ExecutionRule
 

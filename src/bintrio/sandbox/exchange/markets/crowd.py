@@ -21,7 +21,7 @@ from decimal import ROUND_CEILING, Decimal
 from typing import Final, Literal
 
 from bintrio._protocol.exact import in_exact
-from bintrio.api._values import Side
+from bintrio.api.enums import Side
 from bintrio.api.trading import OrderPlace
 
 from ..exchange import Exchange

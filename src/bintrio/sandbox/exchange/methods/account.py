@@ -11,9 +11,10 @@ from typing import Final
 
 import msgspec
 
-from bintrio.api._orders import OrderList
 from bintrio.api._values import RateLimit
-from bintrio.api.account import Account as AccountInformation
+from bintrio.api.account import (
+    Account as AccountInformation,
+)
 from bintrio.api.account import (
     AccountCommission,
     AccountRateLimitsOrders,
@@ -38,8 +39,11 @@ from bintrio.api.account import (
     PreventedMatch,
     RelevantFilters,
 )
-from bintrio.api.account import Order as OrderInformation
+from bintrio.api.account import (
+    Order as OrderInformation,
+)
 from bintrio.api.filters import MaxAssetFilter
+from bintrio.api.orders import OrderList
 
 from .. import refusals, shapes
 from ..candles import DAY

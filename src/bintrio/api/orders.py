@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ._values import (
+from ._values import Record, Timestamp
+from .enums import (
     ContingencyType,
     ExpiryReason,
     ListOrderStatus,
@@ -21,12 +22,17 @@ from ._values import (
     OrderType,
     PegOffsetType,
     PegPriceType,
-    Record,
     Side,
     TimeInForce,
-    Timestamp,
     WorkingFloor,
 )
+
+__all__ = [
+    "ListedOrder",
+    "OrderCore",
+    "OrderDetails",
+    "OrderList",
+]
 
 
 class OrderCore(Record, frozen=True, kw_only=True):
