@@ -34,7 +34,7 @@ from ._client.subscriptions import Subscriber
 from ._client.supervisor import Supervisor
 from ._client.throttle import ANYTHING, CONNECT_COST, Throttle, ticks
 from ._net.streams import connect_tcp
-from ._net.tasks import check_trio, start
+from ._net.tasks import bare_nursery, check_trio, start
 from ._protocol.clock import Clock
 from ._protocol.envelope import Envelope
 from ._protocol.ids import FIRST_ID
@@ -145,27 +145,15 @@ async def open_session(
         ids=itertools.count(FIRST_ID),
         channels=[],
     )
-    failure: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        supervisor = Supervisor(endpoint, shared, connect, nursery)
-        try:
-            await start(nursery, supervisor.run)
-            yield Session(endpoint, shared, supervisor)
-        except BaseException as error:  # it is raised below, by itself: the nursery would put it into a group
-            failure = error
+
+    async def leave() -> None:
         supervisor.close()
-        try:
-            await supervisor.gone()
-        except BaseException as error:  # cancelled, or Ctrl-C
-            failure = failure or error
-        # From here on the nursery may raise nothing of its own, else it would do so in place of the body's exception.
-        nursery.cancel_scope.shield = True
-        nursery.cancel_scope.cancel()
-    if failure is not None:
-        try:
-            raise failure
-        finally:
-            del failure  # it holds this frame, by its traceback
+        await supervisor.gone()
+
+    async with bare_nursery(leave) as nursery:
+        supervisor = Supervisor(endpoint, shared, connect, nursery)
+        await start(nursery, supervisor.run)
+        yield Session(endpoint, shared, supervisor)
 
 
 class Session(Confirming):
@@ -447,8 +435,8 @@ class Session(Confirming):
         has_time = call.api.repeatable and trio.current_time() < call.deadline
         if lost.is_sent and (not has_time or isinstance(lost.cause, Rejected)):
             raise self._outcomes.unknown(call, request, f"the connection ended: {said(lost.cause)}") from lost.cause
-        violation = lost.cause.__cause__
-        if lost.is_sent and isinstance(violation, ProtocolViolation):
+        violation = lost.violation
+        if lost.is_sent and violation is not None:
             # By its own answer, perhaps, which would end every connection that it is repeated on.
             if call.is_suspect:
                 raise ProtocolViolation(f"{call.api.name}: {violation}", raw=violation.raw) from lost.cause

@@ -10,9 +10,10 @@ from typing import Any, NoReturn
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 import bintrio
-from bintrio._net.tasks import past_ctrl_c, protected, protecting, start
+from bintrio._net.tasks import bare_nursery, past_ctrl_c, protected, protecting, start
 from bintrio.sandbox import open_sandbox
 
 
@@ -191,3 +192,74 @@ def test_asyncio_is_told_that_trio_is_needed(opened: Any) -> None:
 
     with pytest.raises(bintrio.InvalidRequest, match=r"under trio only: start the program with trio\.run\(main\)"):
         asyncio.run(main())
+
+
+async def test_a_bare_nursery_ends_its_tasks_after_it_was_left() -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            done.append("task")
+
+    async def leave() -> None:
+        done.append("leave")
+
+    async with bare_nursery(leave) as nursery:
+        nursery.start_soon(work)
+        await wait_all_tasks_blocked()
+    assert done == ["leave", "task"]
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), ExceptionGroup("mine", [ValueError()])])
+async def test_a_bare_nursery_lets_the_bodys_exception_out_as_it_is(error: Exception) -> None:
+    async def leave() -> None:
+        raise OSError("later")
+
+    async def fail() -> None:
+        async with bare_nursery(leave) as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            raise error
+
+    with pytest.raises(type(error)) as caught:
+        await fail()
+    assert caught.value is error
+
+
+async def test_a_bare_nursery_lets_out_what_leaving_raised() -> None:
+    async def leave() -> None:
+        raise OSError("later")
+
+    with pytest.raises(OSError, match="later"):
+        async with bare_nursery(leave):
+            pass
+
+
+async def test_a_bare_nursery_that_is_cancelled_is_left_all_the_same() -> None:
+    left = trio.Event()
+
+    async def leave() -> None:
+        left.set()
+
+    with trio.CancelScope() as scope:
+        async with bare_nursery(leave):
+            scope.cancel()
+            await trio.lowlevel.checkpoint()
+    assert scope.cancelled_caught
+    assert left.is_set()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_bare_nursery_puts_errors_of_tasks_into_a_group_only_if_there_are_more(count: int) -> None:
+    async def fail() -> None:
+        raise OSError("task")
+
+    async def run() -> None:
+        async with bare_nursery() as nursery:
+            for _ in range(count):
+                nursery.start_soon(fail)
+            await trio.sleep_forever()
+
+    with pytest.raises(OSError if count == 1 else ExceptionGroup):
+        await run()

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 import trio
 
+from .._net.wire import WireClosed
 from .._net.writer import Outgoing
 from .._protocol.budget import Charge, Cost, Purpose
 from .._protocol.envelope import Envelope
@@ -19,7 +20,7 @@ from .._protocol.signing import Key
 from .._text import shown
 from ..api._base import Api, Json
 from ..api._values import Timestamp
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, ProtocolViolation
 
 DEFAULT_RECV_WINDOW: Final = 5000
 """Milliseconds for which a signed request stays valid if it does not say ("Timing security")."""
@@ -161,6 +162,11 @@ class Lost(Exception):
         super().__init__(cause)
         self.cause = cause
         self.is_sent = is_sent
+
+    @property
+    def violation(self) -> ProtocolViolation | None:
+        """The message that broke the protocol, if that ended the connection."""
+        return self.cause.violation if isinstance(self.cause, WireClosed) else None
 
 
 class Overdue(Exception):

@@ -45,6 +45,11 @@ class OwnCalls:
     """The calls of the session's own on one connection. They keep to its budgets, and have a reserve in them.
 
     Each raises `Lost`, or a `BintrioError`: mostly `Rejected` or `OutcomeUnknown`.
+
+    They do not go the way of a user's call (`Session._perform`), and end in other errors, for three reasons. A call of
+    a user's looks for a connection, and for another one when that is lost; these belong to their connection and end
+    with it. A user's call has a deadline; these end with the task that makes them. And `confirm` can find out what
+    became of a user's call, so its error says what was sent and when; nobody confirms a logon or a subscription.
     """
 
     def __init__(self, connection: CanCall, shared: Shared) -> None:

@@ -1,4 +1,4 @@
-"""Tasks that Ctrl-C does not hit, and whether this is one of trio at all.
+"""Tasks that Ctrl-C does not hit, a nursery that wraps no exception, and whether this is a task of trio at all.
 
 Trio raises `KeyboardInterrupt` in whatever code runs when the signal comes, unless that is protected. In a background
 task it would strike between two halves of a state change, and come out in a group; in a library's task it may be lost.
@@ -8,7 +8,8 @@ In protected tasks it waits, and comes out of the main task, bare, at its next c
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import trio
@@ -56,6 +57,46 @@ async def start(nursery: trio.Nursery, function: Callable[..., Awaitable[object]
             raise failure
         finally:
             del failure  # its traceback holds this frame
+
+
+@asynccontextmanager
+async def bare_nursery(
+    leave: Callable[[], Awaitable[object]] = trio.lowlevel.checkpoint,
+) -> AsyncGenerator[trio.Nursery]:
+    """A nursery that is cancelled when its body is left, and puts no exception of the body into a group.
+
+    ``leave`` is awaited before the nursery is cancelled, however the body ends. The exception of the body comes out
+    before one of ``leave``, a cancellation included. One that a task raises comes out in place of both, and in a group
+    only with others.
+    """
+    failure: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            try:
+                yield nursery
+            except BaseException as error:  # raised again below, outside the nursery, which would wrap it
+                failure = error
+            try:
+                await leave()
+            except BaseException as error:  # cancelled, or Ctrl-C
+                failure = failure or error
+            # From here on only our own cancellation may be seen: else the nursery would let one out that belongs to a
+            # scope around us, in place of the body's own exception.
+            nursery.cancel_scope.shield = True
+            nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        raise _sole(group) from None
+    if failure is not None:
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame
+
+
+def _sole(error: BaseException) -> BaseException:
+    """The one exception in a group of groups; the group, if there are more."""
+    inner: Sequence[BaseException] = getattr(error, "exceptions", ())
+    return _sole(inner[0]) if len(inner) == 1 else error
 
 
 @trio.lowlevel.enable_ki_protection

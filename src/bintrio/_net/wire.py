@@ -38,7 +38,7 @@ from .._text import said
 from ..errors import ProtocolViolation
 from .control_lane import ControlLane
 from .streams import close_at_once
-from .tasks import protected, protecting
+from .tasks import bare_nursery, protected, protecting
 from .writer import Writer
 
 if TYPE_CHECKING:
@@ -56,12 +56,15 @@ _CLOSE: Final = 0x80 | Opcode.CLOSE
 
 
 class WireClosed(Exception):
-    """The wire is over. The error that ended it is the cause; a rule broken by the server is a `ProtocolViolation`.
+    """The wire is over. The error that ended it is the cause.
 
     Attributes:
         code: the code of the server's close frame, or of ours; None if it had none, or there was no close frame.
         reason: how it ended, in words.
+        violation: the rule that the server broke, if that ended it.
     """
+
+    violation: ProtocolViolation | None = None
 
     def __init__(self, code: int | None, reason: str) -> None:
         self.code = code
@@ -172,31 +175,14 @@ class Wire:
         rejected: Callable[[HandshakeRejected], object] | None,
     ) -> AsyncGenerator[Wire]:
         """The wire's life: see `open_wire`."""
-        failure: BaseException | None = None
         try:
-            async with trio.open_nursery() as nursery:
+            async with bare_nursery(self._close) as nursery:
                 nursery.start_soon(protected, self._write, pong_written)
                 nursery.start_soon(protected, self._run_control_lane, host, resource, headers)
-                try:
-                    await self._shake_hands(secrets_of(resource, headers), rejected)
-                    yield self
-                except BaseException as error:  # raised again below, outside the nursery, which would wrap it
-                    failure = error
-                try:
-                    await self._close()
-                except trio.Cancelled as cancelled:
-                    failure = failure or cancelled
-                # From here on only our own cancellation may be seen: else the nursery would let one out that
-                # belongs to a scope around us, in place of the body's own exception.
-                nursery.cancel_scope.shield = True
-                nursery.cancel_scope.cancel()
+                await self._shake_hands(secrets_of(resource, headers), rejected)
+                yield self
         finally:
             await close_at_once(self._stream)
-        if failure is not None:
-            try:
-                raise failure
-            finally:
-                del failure  # its traceback holds this frame
 
     # Sending
 
@@ -438,6 +424,8 @@ class Wire:
         code, reason, cause = self._end
         closed = WireClosed(code, reason)
         closed.__cause__ = cause
+        if isinstance(cause, ProtocolViolation):
+            closed.violation = cause
         return closed
 
     def _finish(self, code: int | None, reason: str, cause: BaseException | None) -> None:

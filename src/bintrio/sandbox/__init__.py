@@ -26,7 +26,7 @@ from typing import Any, Final
 import trio
 from trio.testing import memory_stream_pair
 
-from bintrio._net.tasks import check_trio, protected
+from bintrio._net.tasks import bare_nursery, check_trio, protected
 from bintrio._protocol.signing import Ed25519Key, HmacKey, RsaKey
 from bintrio.api.enums import Side
 from bintrio.api.filters import Filter
@@ -368,25 +368,13 @@ async def open_sandbox(
     pulse = Pulse(exchange, clock, None if market is None else Crowd(exchange, market, _MARKET_MAKER_UID, clock()))
     connections = Connections(exchange, Script(faults), timings, pulse.now, pulse.notice)
     server = Server(connections)
-    failure: BaseException | None = None
-    try:
-        async with trio.open_nursery() as nursery:
-            endpoint, client_context = _MEMORY_ENDPOINT, None
-            if market is not None:
-                nursery.start_soon(protected, pulse.beat, connections.deliver)
-            if listen:
-                endpoint, client_context = await _listen(server, nursery, host, port, tls=tls)
-            try:
-                yield Sandbox(server, connections, nursery, owners, endpoint=endpoint, ssl_context=client_context)
-            except BaseException as error:
-                # Kept out of the nursery, which would wrap it in a group.
-                failure = error
-            nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        # An OSError of the listener, or a Ctrl-C that hit one of our tasks instead of the body.
-        raise _sole(group) from None
-    if failure is not None:
-        raise failure
+    async with bare_nursery() as nursery:
+        endpoint, client_context = _MEMORY_ENDPOINT, None
+        if market is not None:
+            nursery.start_soon(protected, pulse.beat, connections.deliver)
+        if listen:
+            endpoint, client_context = await _listen(server, nursery, host, port, tls=tls)
+        yield Sandbox(server, connections, nursery, owners, endpoint=endpoint, ssl_context=client_context)
 
 
 def _lag(seconds: float) -> int:
@@ -394,12 +382,6 @@ def _lag(seconds: float) -> int:
     if not 0 <= seconds < math.inf:
         raise ValueError(f"query_lag must be a number of seconds from 0 on, not {seconds!r}")
     return round(seconds * SECOND)
-
-
-def _sole(error: BaseException) -> BaseException:
-    """The one exception in a group of groups; the group, if there are more."""
-    inner: Sequence[BaseException] = getattr(error, "exceptions", ())
-    return _sole(inner[0]) if len(inner) == 1 else error
 
 
 def _market_maker(exchange: Exchange) -> SandboxAccount:
