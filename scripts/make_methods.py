@@ -8,14 +8,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Final, Union, get_args, get_origin
+from typing import Any, Final
 
 import msgspec
 from tests.sandbox.examples import CONTRADICTIONS, Run, run_all
 
 from bintrio._client.methods import Methods
 from bintrio.api._base import Request, catalogue, python_name
+from bintrio.api._help import result_of, weight_of
 
 TARGET: Final = Path(__file__).parent.parent / "docs" / "methods.md"
 SECTIONS: Final = {
@@ -90,33 +90,11 @@ def row(request_type: type[Request[Any]]) -> str:
         f"[`{api.name}`]({api.url})",
         f"`{python_name(api.name)}`",
         ", ".join(names) or "none",
-        weight(request_type),
+        weight_of(request_type),
         api.security,
-        f"`{shape(api.result)}`".replace("|", "\\|"),
+        f"`{result_of(api.result)}`".replace("|", "\\|"),
     )
     return f"| {' | '.join(cells)} |\n"
-
-
-def weight(request_type: type[Request[Any]]) -> str:
-    """The weight in words: a function says it in its docstring."""
-    api = request_type.api
-    stated = str(api.weight) if isinstance(api.weight, int) else (api.weight.__doc__ or "").rstrip(".")
-    return f"{stated}; 0 on success" if api.weight_on_success == 0 else stated
-
-
-def shape(result: Any) -> str:
-    """A result type as one would write it."""
-    origin, members = get_origin(result), get_args(result)
-    if hasattr(result, "members"):
-        return " | ".join(map(shape, result.members))
-    if origin is Annotated:
-        return shape(members[0])
-    if origin in {Union, UnionType}:
-        return " | ".join(map(shape, members))
-    if origin is not None:
-        inside = ["..." if member is ... else shape(member) for member in members]
-        return f"{origin.__name__}[{', '.join(inside)}]"
-    return str(result.__name__)
 
 
 def main() -> int:

@@ -41,6 +41,7 @@ from .api._base import (
 from .api._base import (
     Shapes as Shapes,
 )
+from .api._rules import Rule as Rule
 from .api._values import Duration as Duration
 from .api._values import Lossless as Lossless
 from .api._values import OneOf as OneOf

@@ -15,28 +15,21 @@ from hypothesis import strategies as st
 
 from bintrio._protocol.requests import write_request
 from bintrio._protocol.signing import payload
-from bintrio.api._base import (
-    Milliseconds,
-    Number,
-    Request,
-    api,
+from bintrio.api._base import Milliseconds, Number, Request, api, catalogue, parameters, python_name, wire_name
+from bintrio.api._rules import (
     at_least_one,
     at_most,
     at_most_one,
-    catalogue,
     exactly_one,
     excludes,
     fixed_value,
     not_with,
     only_with,
-    parameters,
-    python_name,
     requires,
     requires_by,
     requires_value,
     time_zone_in_range,
     together,
-    wire_name,
     within_a_day,
 )
 from bintrio.api._values import plain

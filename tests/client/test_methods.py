@@ -12,6 +12,7 @@ import pytest
 from bintrio._client.methods import Methods
 from bintrio.api import _narrowed
 from bintrio.api._base import Request, catalogue, parameters, python_name
+from bintrio.api._help import help_of
 from bintrio.api.market import Depth
 from bintrio.errors import InvalidRequest
 
@@ -34,7 +35,7 @@ def test_every_method_shows_its_parameters(method: str) -> None:
     required = {parameter.name for parameter in parameters(catalogue[method]) if parameter.required}
     empty = inspect.Parameter.empty
     assert {name for name, shown in signature.parameters.items() if shown.default is empty} == required
-    assert function.__doc__ == catalogue[method].__doc__
+    assert function.__doc__ == help_of(catalogue[method])
     assert function.__qualname__ == f"Methods.{python_name(method)}"
 
 

@@ -17,10 +17,9 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
-import msgspec
-
 from .._text import did_you_mean
-from ..api._base import Request, parameters
+from ..api._base import Request, fields, parameters
+from ..api._help import help_of
 from ..errors import InvalidRequest
 
 P = ParamSpec("P")
@@ -71,7 +70,7 @@ def _function(owner: type, name: str, request_type: type[Request[R]]) -> Callabl
     call.__name__ = name
     call.__qualname__ = f"{owner.__name__}.{name}"
     call.__module__ = owner.__module__
-    call.__doc__ = request_type.__doc__
+    call.__doc__ = help_of(request_type)
     call.__signature__ = _signature(request_type)  # type: ignore[attr-defined]  # inspect's own protocol
     return call
 
@@ -81,16 +80,16 @@ def _signature(request_type: type[Request[Any]]) -> inspect.Signature:
     written: dict[str, Any] = {}
     for base in reversed(request_type.__mro__):
         written |= inspect.get_annotations(base)
-    fields = [
+    shown = [
         inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if field.required else field.default,
             annotation=written[field.name],
         )
-        for field in sorted(msgspec.structs.fields(request_type), key=lambda field: not field.required)
+        for field in sorted(fields(request_type), key=lambda field: not field.required)
     ]
-    return inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *fields])
+    return inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *shown])
 
 
 def _complain(request_type: type[Request[Any]], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

@@ -22,8 +22,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from operator import attrgetter
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -46,6 +45,7 @@ import msgspec
 from bintrio._text import shown
 from bintrio.errors import InvalidRequest
 
+from ._rules import Rule
 from ._values import plain
 
 if TYPE_CHECKING:
@@ -77,6 +77,9 @@ written out is a million."""
 _PLAIN_NUMBER: Final = re.compile(r"\d{1,64}(\.\d{0,64})?|\.\d{1,64}", re.ASCII)
 
 
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+
+
 class Shapes(NamedTuple):
     """How the parameters of a request decide the shape of its answer.
 
@@ -106,6 +109,7 @@ class Api(NamedTuple):
         result: the type of its result; where that may have several shapes, a union of them.
         rules: what must hold between its parameters.
         shapes: how its parameters decide the shape of its result; None if they do not.
+        notes: what the method says of its parameters in place of what `_words` says of all that have their names.
     """
 
     name: str
@@ -121,6 +125,7 @@ class Api(NamedTuple):
     result: Any
     rules: tuple[Rule, ...]
     shapes: Shapes | None = None
+    notes: Mapping[str, str] = NOTHING
 
     @property
     def url(self) -> str:
@@ -208,9 +213,6 @@ class Request(
 catalogue: Final[dict[str, type[Request[Any]]]] = {}
 """Every declared method by the exchange's name, in the order of declaration."""
 
-Rule: TypeAlias = "Callable[[Any], str | None]"
-"""Says what is wrong with a request, in words, or None."""
-
 
 def api(
     name: str,
@@ -226,6 +228,7 @@ def api(
     client_ids: tuple[str, ...] = (),
     rules: tuple[Rule, ...] = (),
     shapes: Shapes | None = None,
+    notes: Mapping[str, str] = NOTHING,
 ) -> Callable[[type[RequestT]], type[RequestT]]:
     """Declare a `Request` class to be an API method.
 
@@ -255,6 +258,7 @@ def api(
             result=get_args(base)[0],
             rules=rules,
             shapes=shapes,
+            notes=notes,
         )
         return request_type
 
@@ -277,10 +281,15 @@ def parameters(request_type: type[Request[Any]]) -> tuple[Parameter, ...]:
 
 
 @cache
+def fields(request_type: type[Request[Any]]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a request class. To find out their types takes a while, so that is done once."""
+    return msgspec.structs.fields(request_type)
+
+
+@cache
 def _in_order(request_type: type[Request[Any]]) -> tuple[Parameter, ...]:
     return tuple(
-        Parameter(field.name, field.encode_name, _kind(field.type), field.required)
-        for field in msgspec.structs.fields(request_type)
+        Parameter(field.name, field.encode_name, _kind(field.type), field.required) for field in fields(request_type)
     )
 
 
@@ -421,172 +430,3 @@ def _shown_number(value: Any) -> str:
     if isinstance(value, float):
         return f"{shown(value)}; a float has no exact decimal value, write Decimal({str(value)!r})"
     return shown(value)
-
-
-# Rules between parameters. Names are Python names; "given" means not None; "a|b" means at least one of them.
-
-
-def at_least_one(*names: str) -> Rule:
-    """At least one of the names must be given."""
-    return lambda request: None if _given(request, names) else f"one of {', '.join(names)} is required"
-
-
-def at_most_one(*names: str) -> Rule:
-    """No two of the names may be given together."""
-
-    def rule(request: Any) -> str | None:
-        is_given = False
-        for name in names:
-            if getattr(request, name) is not None:
-                if is_given:
-                    return f"{' and '.join(_given(request, names))} exclude each other"
-                is_given = True
-        return None
-
-    return rule
-
-
-def exactly_one(*names: str) -> Rule:
-    """One of the names must be given, and no other of them."""
-    return _all(at_least_one(*names), at_most_one(*names))
-
-
-def not_with(name: str, *others: str) -> Rule:
-    """None of the others may be given together with ``name``."""
-    return _all(*(at_most_one(name, other) for other in others))
-
-
-def together(*names: str) -> Rule:
-    """All of the names must be given, or none."""
-    first, *others = names
-
-    def rule(request: Any) -> str | None:
-        is_missing = getattr(request, first) is None
-        for name in others:
-            if (getattr(request, name) is None) is not is_missing:
-                return f"{' and '.join(names)} go together"
-        return None
-
-    return rule
-
-
-def requires(name: str, values: Sequence[str], *needed: str) -> Rule:
-    """When ``name`` has one of the values, or any at all if there are none, what is needed must be given.
-
-    ``a|b`` is needed when one of the two will do.
-    """
-    if values:
-        return requires_by(name, dict.fromkeys(values, needed))
-    alternatives = _alternatives(needed)
-    return lambda request: None if getattr(request, name) is None else _complain_of_missing(request, name, alternatives)
-
-
-def requires_by(name: str, cases: Mapping[str, Sequence[str]]) -> Rule:
-    """`requires` for several values of ``name`` at once: one look instead of one rule for each."""
-    alternatives = {value: (f"{name}={value!r}", _alternatives(needed)) for value, needed in cases.items()}
-
-    def rule(request: Any) -> str | None:
-        found = alternatives.get(getattr(request, name))
-        return None if found is None else _complain_of_missing(request, *found)
-
-    return rule
-
-
-def _alternatives(needed: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Of each need, the name that is given mostly, and those that will do as well."""
-    return [(name, others) for name, *others in (need.split("|") for need in needed)]
-
-
-def _complain_of_missing(request: Any, case: str, alternatives: Sequence[tuple[str, list[str]]]) -> str | None:
-    for name, others in alternatives:
-        if getattr(request, name) is None and not _given(request, others):
-            needs = ([name, *others] for name, others in alternatives)
-            missing = [" or ".join(names) for names in needs if not _given(request, names)]
-            return f"{case} requires {', '.join(missing)}"
-    return None
-
-
-def excludes(name: str, values: Sequence[str], *names: str) -> Rule:
-    """When ``name`` has one of the values, none of the names may be given."""
-
-    def rule(request: Any) -> str | None:
-        given = _given(request, names) if getattr(request, name) in values else ()
-        return f"{name}={getattr(request, name)!r} excludes {', '.join(given)}" if given else None
-
-    return rule
-
-
-def requires_value(name: str, other: str, value: str, *, unless: tuple[str, str] | None = None) -> Rule:
-    """With ``name``, ``other`` must have that value. ``unless`` a name has its value: then it may be left out."""
-
-    def rule(request: Any) -> str | None:
-        if getattr(request, name) is None or getattr(request, other) == value:
-            return None
-        if unless and getattr(request, unless[0]) == unless[1] and getattr(request, other) is None:
-            return None
-        return f"{name} requires {other}={value!r}"
-
-    return rule
-
-
-def fixed_value(name: str, value: str) -> Rule:
-    """The exchange takes no other value for ``name``."""
-    return lambda request: None if getattr(request, name) == value else f"{name} must be {value!r}"
-
-
-def only_with(names: Sequence[str], *rules: Rule) -> Rule:
-    """Rules that cannot be broken as long as none of the names is given: one look instead of one for each."""
-    values, absent, rule = attrgetter(*names), (None,) * len(names), _all(*rules)
-    return lambda request: None if values(request) == absent else rule(request)
-
-
-def at_most(count: int, name: str) -> Rule:
-    """The sequence ``name`` has no more than ``count`` items."""
-    return lambda request: f"{name} takes at most {count} items" if len(getattr(request, name) or ()) > count else None
-
-
-def within_a_day(start: str, end: str) -> Rule:
-    """From ``start`` to ``end`` there are no more than 24 hours, and they are in order."""
-
-    def rule(request: Any) -> str | None:
-        first, last = getattr(request, start), getattr(request, end)
-        if first is None or last is None or 0 <= _milliseconds(last) - _milliseconds(first) <= _DAY:
-            return None
-        return f"from {start} to {end} there may be no more than 24 hours"
-
-    return rule
-
-
-def time_zone_in_range(name: str) -> Rule:
-    """Hours, or hours and minutes, from -12:00 to +14:00."""
-
-    def rule(request: Any) -> str | None:
-        zone = getattr(request, name)
-        found = _TIME_ZONE.fullmatch(zone) if zone else None
-        if zone is None or (found and -720 <= _minutes(*found.groups("0")) <= 840):
-            return None
-        return f"{name} must be hours or hours:minutes from -12:00 to +14:00, not {zone!r}"
-
-    return rule
-
-
-_DAY: Final = 24 * 60 * 60 * 1000
-_TIME_ZONE: Final = re.compile(r"([+-]?)(\d{1,2})(?::([0-5]\d))?", re.ASCII)
-# A time above this is in microseconds: in milliseconds it would lie beyond the year 5000.
-_LAST_MILLISECOND: Final = 10**14
-
-
-def _milliseconds(time: int) -> int:
-    return time // 1000 if time > _LAST_MILLISECOND else time
-
-
-def _minutes(sign: str, hours: str, minutes: str) -> int:
-    return (-1 if sign == "-" else 1) * (int(hours) * 60 + int(minutes))
-
-
-def _all(*rules: Rule) -> Rule:
-    return lambda request: next(filter(None, (rule(request) for rule in rules)), None)
-
-
-def _given(request: Any, names: Sequence[str]) -> list[str]:
-    return [name for name in names if getattr(request, name) is not None]

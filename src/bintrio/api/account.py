@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ._base import Milliseconds, Request, api, at_least_one, exactly_one, not_with, requires, within_a_day
+from ._base import Milliseconds, Request, api
+from ._rules import at_least_one, exactly_one, not_with, requires, within_a_day
 from ._values import RateLimit, Record, Timestamp
 from .enums import AccountType, AllocationType, Permission, SelfTradePreventionMode
 from .filters import Filter
@@ -132,9 +133,10 @@ class OpenOrdersStatus(Request[tuple[Order, ...]], frozen=True, kw_only=True):
     weight=20,
     section="account-order-history-user_data",
     rules=(within_a_day("start_time", "end_time"),),
+    notes={"order_id": "The order to begin at, by the exchange's id."},
 )
 class AllOrders(Request[tuple[Order, ...]], frozen=True, kw_only=True):
-    """Orders of a symbol from ``order_id`` on, or in a span of time, or the newest (default 500, at most 1000)."""
+    """Orders of a symbol from ``order_id`` on, or in a span of time, or the newest."""
 
     symbol: str
     order_id: int | None = None
@@ -150,9 +152,10 @@ class AllOrders(Request[tuple[Order, ...]], frozen=True, kw_only=True):
     weight=4,
     section="query-order-list-user_data",
     rules=(at_least_one("orig_client_order_id", "order_list_id"),),
+    notes={"orig_client_order_id": "The list client order id of the order list. It goes before the other id."},
 )
 class OrderListStatus(Request[OrderList], frozen=True, kw_only=True):
-    """One order list, open or not; ``orig_client_order_id`` is its list client order id, and goes first."""
+    """One order list, open or not."""
 
     orig_client_order_id: str | None = None
     order_list_id: int | None = None
@@ -172,9 +175,10 @@ class OpenOrderListsStatus(Request[tuple[OrderList, ...]], frozen=True, kw_only=
     weight=20,
     section="account-order-list-history-user_data",
     rules=(within_a_day("start_time", "end_time"),),
+    notes={"from_id": "The order list to begin at, by the exchange's id."},
 )
 class AllOrderLists(Request[tuple[OrderList, ...]], frozen=True, kw_only=True):
-    """Order lists from ``from_id`` on, or in a span of time, or the newest (default 500, at most 1000)."""
+    """Order lists from ``from_id`` on, or in a span of time, or the newest."""
 
     from_id: int | None = None
     start_time: Timestamp | None = None
@@ -216,9 +220,10 @@ def _trades_weight(request: MyTrades) -> int:
         not_with("from_id", "start_time", "end_time"),
         not_with("order_id", "start_time", "end_time"),
     ),
+    notes={"order_id": "Only trades of this order.", "from_id": "The trade to begin at."},
 )
 class MyTrades(Request[tuple[AccountTrade, ...]], frozen=True, kw_only=True):
-    """Trades of the account, of one order, from an id, in a span of time, or the newest (default 500, at most 1000)."""
+    """Trades of the account, of one order, from an id, in a span of time, or the newest."""
 
     symbol: str
     order_id: int | None = None
@@ -267,9 +272,10 @@ def _prevented_weight(request: MyPreventedMatches) -> int:
         requires("from_prevented_match_id", (), "order_id"),
         not_with("prevented_match_id", "limit"),
     ),
+    notes={"order_id": "The order whose prevented matches to give."},
 )
 class MyPreventedMatches(Request[tuple[PreventedMatch, ...]], frozen=True, kw_only=True):
-    """One prevented match, or those of one order (default 500, at most 1000)."""
+    """One prevented match, or those of one order."""
 
     symbol: str
     prevented_match_id: int | None = None
@@ -308,9 +314,10 @@ class Allocation(Record, frozen=True, kw_only=True):
         not_with("from_allocation_id", "start_time", "end_time"),
         not_with("order_id", "start_time", "end_time"),
     ),
+    notes={"order_id": "Only allocations to this order."},
 )
 class MyAllocations(Request[tuple[Allocation, ...]], frozen=True, kw_only=True):
-    """Allocations of a symbol, of one order, from an id, or in a span of time (default 500, at most 1000)."""
+    """Allocations of a symbol, of one order, from an id, or in a span of time."""
 
     symbol: str
     start_time: Timestamp | None = None
@@ -363,7 +370,7 @@ class Amendment(Record, frozen=True, kw_only=True):
 
 @api("order.amendments", security="USER_DATA", weight=4, section="query-order-amendments-user_data")
 class OrderAmendments(Request[tuple[Amendment, ...]], frozen=True, kw_only=True):
-    """The changes of one order's quantity (default 500, at most 1000)."""
+    """The changes of one order's quantity."""
 
     symbol: str
     order_id: int

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from ._base import Request, api, at_most_one, not_with
+from ._base import Request, api
+from ._rules import at_most_one, not_with
 from ._values import RateLimit, Record, Timestamp
 from .enums import ExecutionRuleType, OrderType, Permission, SelfTradePreventionMode, SymbolStatus, SymbolStatusFilter
 from .filters import Filter
@@ -127,6 +128,7 @@ class Time(Request[ServerTime], frozen=True, kw_only=True):
     weight=20,
     section="exchange-information",
     rules=(at_most_one("symbol", "symbols", "permissions"), not_with("symbol_status", "symbol", "symbols")),
+    notes={"symbol_status": "Only symbols in this status."},
 )
 class ExchangeInfo(Request[ExchangeInformation], frozen=True, kw_only=True):
     """Limits of the exchange, and the trading rules of one, several or all symbols."""
@@ -151,6 +153,7 @@ def _execution_rules_weight(request: ExecutionRules) -> int:
     weight=_execution_rules_weight,
     section="query-execution-rules",
     rules=(at_most_one("symbol", "symbols", "symbol_status"),),
+    notes={"symbol_status": "All symbols in this status."},
 )
 class ExecutionRules(Request[ExecutionRuleBook], frozen=True, kw_only=True):
     """The rules that bound the price of executions, of one, several or all symbols."""

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Generic, Protocol
 
-from ._base import R_co, Request, Shapes, api, at_most, at_most_one, exactly_one, not_with, time_zone_in_range
+from ._base import R_co, Request, Shapes, api
+from ._rules import at_most, at_most_one, exactly_one, not_with, time_zone_in_range
 from ._values import Lossless, Record, Row, Timestamp
 from .enums import KlineInterval, ReferencePriceCalculationType, SymbolStatusFilter, TickerType, TickerWindowSize
 
@@ -57,9 +58,18 @@ def _depth_weight(request: Depth) -> int:
     return 5 if limit <= 100 else 25 if limit <= 500 else 50 if limit <= 1000 else 250
 
 
-@api("depth", security="NONE", weight=_depth_weight, section="order-book")
+@api(
+    "depth",
+    security="NONE",
+    weight=_depth_weight,
+    section="order-book",
+    notes={
+        "limit": "How many price levels a side: up to 5000, 100 if left out.",
+        "symbol_status": "The symbol is refused with -1220 if it is in another status.",
+    },
+)
 class Depth(Request[OrderBook], frozen=True, kw_only=True):
-    """Order book: up to ``limit`` levels a side (default 100, at most 5000)."""
+    """The order book."""
 
     symbol: str
     limit: int | None = None
@@ -85,7 +95,7 @@ class Trade(BlockTrade, frozen=True, kw_only=True):
 
 @api("trades.recent", security="NONE", weight=25, section="recent-trades")
 class TradesRecent(Request[tuple[Trade, ...]], frozen=True, kw_only=True):
-    """The newest trades, oldest first (default 500, at most 1000)."""
+    """The newest trades, oldest first."""
 
     symbol: str
     limit: int | None = None
@@ -93,7 +103,7 @@ class TradesRecent(Request[tuple[Trade, ...]], frozen=True, kw_only=True):
 
 @api("trades.historical", security="NONE", weight=25, section="historical-trades")
 class TradesHistorical(Request[tuple[Trade, ...]], frozen=True, kw_only=True):
-    """Trades from ``from_id`` on, or the newest (default 500, at most 1000)."""
+    """Trades from ``from_id`` on, or the newest."""
 
     symbol: str
     from_id: int | None = None
@@ -102,7 +112,7 @@ class TradesHistorical(Request[tuple[Trade, ...]], frozen=True, kw_only=True):
 
 @api("blockTrades.historical", security="NONE", weight=25, section="historical-block-trades")
 class BlockTradesHistorical(Request[tuple[BlockTrade, ...]], frozen=True, kw_only=True):
-    """Block trades from ``from_id`` on (default 500, at most 1000)."""
+    """Block trades from ``from_id`` on."""
 
     symbol: str
     from_id: int
@@ -144,7 +154,7 @@ class AggregateTrade(
     rules=(not_with("from_id", "start_time", "end_time"),),
 )
 class TradesAggregate(Request[tuple[AggregateTrade, ...]], frozen=True, kw_only=True):
-    """Aggregate trades from an id, or in a span of time, or the newest (default 500, at most 1000)."""
+    """Aggregate trades from an id, or in a span of time, or the newest."""
 
     symbol: str
     from_id: int | None = None
@@ -183,12 +193,12 @@ class KlineRequest(Request[tuple[Kline, ...]], frozen=True, kw_only=True):
 
 @api("klines", security="NONE", weight=2, section="klines", rules=(time_zone_in_range("time_zone"),))
 class Klines(KlineRequest, frozen=True, kw_only=True):
-    """Candlesticks (default 500, at most 1000); their days begin at midnight in ``time_zone``."""
+    """Candlesticks; their days begin at midnight in ``time_zone``."""
 
 
 @api("uiKlines", security="NONE", weight=2, section="ui-klines", rules=(time_zone_in_range("time_zone"),))
 class UiKlines(KlineRequest, frozen=True, kw_only=True):
-    """Candlesticks as charts show them (default 500, at most 1000)."""
+    """Candlesticks as charts show them."""
 
 
 class AveragePrice(Record, frozen=True, kw_only=True):
@@ -271,17 +281,21 @@ def _price_weight(request: _OfSymbols) -> int:
 
 
 def _is_of_one(request: _OfSymbols) -> bool:
-    """An answer about one symbol is an object, about several or all an array."""
+    """About one symbol it is an object, about several or all an array."""
     return request.symbol is not None
 
 
 def _type_and_number(request: Any) -> tuple[str, bool]:
+    """``type`` decides how much comes of a symbol. About one symbol it is an object, about several or all an array."""
     return request.type or "FULL", _is_of_one(request)
 
 
 def _statistics(one: Any, several: Any) -> Shapes:
     mini = {("MINI", True): MiniStatistics, ("MINI", False): tuple[MiniStatistics, ...]}
     return Shapes(_type_and_number, {("FULL", True): one, ("FULL", False): several, **mini})
+
+
+_TYPE = {"type": "How much comes of each symbol: FULL, as if left out, or MINI."}
 
 
 class TickerRequest(Request[R_co], Generic[R_co], frozen=True, kw_only=True):
@@ -297,6 +311,7 @@ class TickerRequest(Request[R_co], Generic[R_co], frozen=True, kw_only=True):
     section="24hr-ticker-price-change-statistics",
     rules=(at_most_one("symbol", "symbols"),),
     shapes=_statistics(DayStatistics, tuple[DayStatistics, ...]),
+    notes=_TYPE,
 )
 class Ticker24hr(
     TickerRequest[DayStatistics | MiniStatistics | tuple[DayStatistics, ...] | tuple[MiniStatistics, ...]],
@@ -323,6 +338,7 @@ class TradingDayRequest(TickerRequest[R_co], Generic[R_co], frozen=True, kw_only
     section="trading-day-ticker",
     rules=(exactly_one("symbol", "symbols"),),
     shapes=_statistics(Statistics, tuple[Statistics, ...]),
+    notes=_TYPE,
 )
 class TickerTradingDay(
     TradingDayRequest[Statistics | MiniStatistics | tuple[Statistics, ...] | tuple[MiniStatistics, ...]],
@@ -349,13 +365,14 @@ class RollingWindowRequest(TickerRequest[R_co], Generic[R_co], frozen=True, kw_o
     section="rolling-window-price-change-statistics",
     rules=(exactly_one("symbol", "symbols"), at_most(200, "symbols")),
     shapes=_statistics(Statistics, tuple[Statistics, ...]),
+    notes=_TYPE,
 )
 class Ticker(
     RollingWindowRequest[Statistics | MiniStatistics | tuple[Statistics, ...] | tuple[MiniStatistics, ...]],
     frozen=True,
     kw_only=True,
 ):
-    """Statistics of a window that ends now (default 1d), of one or several symbols."""
+    """Statistics of a window that ends now, of one or several symbols."""
 
     symbol: str | None = None
     symbols: Sequence[str] | None = None

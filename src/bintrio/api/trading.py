@@ -10,21 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from ._base import (
-    Milliseconds,
-    Number,
-    R_co,
-    Request,
+from ._base import Milliseconds, Number, R_co, Request, Shapes, api
+from ._rules import (
     Rule,
-    Shapes,
-    api,
     at_least_one,
     at_most_one,
     excludes,
     fixed_value,
+    in_words,
     only_with,
     requires,
     requires_by,
@@ -270,7 +265,7 @@ _PEG = ("peg_price_type", "peg_offset_type", "peg_offset_value")
 
 
 def _resp_type(request: Any) -> str:
-    """Left out, it is FULL for LIMIT and MARKET orders and ACK for the others."""
+    """``new_order_resp_type`` decides: if left out, FULL for LIMIT and MARKET orders and ACK for the others."""
     chosen: str | None = request.new_order_resp_type
     return chosen or ("FULL" if request.type in {"LIMIT", "MARKET"} else "ACK")
 
@@ -284,9 +279,14 @@ def _within(answer: Any, reports: Mapping[str, Any]) -> dict[str, Any]:
     return {kind: answer[report] for kind, report in reports.items()}
 
 
+def _list_resp_type(request: Any) -> str | None:
+    """``new_order_resp_type`` decides; the document does not say what comes if it is left out."""
+    chosen: str | None = request.new_order_resp_type
+    return chosen
+
+
 def _listed(reports: Mapping[str, Any]) -> Shapes:
-    """Of an order list; the document does not say which type is the default."""
-    return Shapes(attrgetter("new_order_resp_type"), _within(PlacedOrderList, reports))
+    return Shapes(_list_resp_type, _within(PlacedOrderList, reports))
 
 
 ORDER_RULES = (
@@ -332,6 +332,7 @@ class OrderPlace(NewOrder[OrderFull | OrderResult | OrderAck], frozen=True, kw_o
 
 
 def _with_rates(request: Any) -> bool:
+    """``compute_commission_rates`` decides."""
     return bool(request.compute_commission_rates)
 
 
@@ -360,9 +361,12 @@ class OrderTestRequest(NewOrder[R_co], Generic[R_co], frozen=True, kw_only=True)
     shapes=_TESTED,
 )
 class OrderTest(OrderTestRequest[OrderTestedWithRates | OrderTested], frozen=True, kw_only=True):
-    """Check an order without placing it; ``compute_commission_rates`` adds what it would cost."""
+    """Check an order without placing it."""
 
     compute_commission_rates: bool | None = None
+
+
+_CANCELLATION = {"new_client_order_id": "Your id of the cancellation. The exchange makes one if left out."}
 
 
 @api(
@@ -373,6 +377,7 @@ class OrderTest(OrderTestRequest[OrderTestedWithRates | OrderTested], frozen=Tru
     cancels=True,
     section="cancel-order-trade",
     rules=(at_least_one("order_id", "orig_client_order_id"),),
+    notes=_CANCELLATION,
 )
 class OrderCancel(Request[CanceledOrder | CanceledOrderList], frozen=True, kw_only=True):
     """Cancel an order. An order of a list cancels the whole list."""
@@ -423,6 +428,10 @@ class OrderCancelReplace(
     section="order-amend-keep-priority-trade",
     client_ids=("new_client_order_id",),
     rules=(at_least_one("order_id", "orig_client_order_id"),),
+    notes={
+        "new_client_order_id": "The client order id that the order has from then on; that which it has now will do. A "
+        "random one if left out."
+    },
 )
 class OrderAmendKeepPriority(Request[OrderAmended], frozen=True, kw_only=True):
     """Reduce the quantity of an order, which keeps its place in the queue."""
@@ -504,6 +513,9 @@ class OcoRequest(NewOrderList[R_co], Generic[R_co], frozen=True, kw_only=True):
     stop_strategy_type: int | None = None
 
 
+_OF_BOTH = {"quantity": "How much each of the two orders is for, in the base asset."}
+
+
 @api(
     "orderList.place",
     security="TRADE",
@@ -517,6 +529,7 @@ class OcoRequest(NewOrderList[R_co], Generic[R_co], frozen=True, kw_only=True):
         requires_value("stop_iceberg_qty", "stop_limit_time_in_force", "GTC"),
     ),
     shapes=_listed(_REPORTS),
+    notes={"price": "The price of the limit order, in the quote asset.", **_OF_BOTH},
 )
 class OrderListPlace(OcoRequest[PlacedOrderList[AnyReport]], frozen=True, kw_only=True):
     """Place an OCO list the old way: deprecated for orderList.place.oco."""
@@ -559,13 +572,13 @@ def _opposite(above: str, below: str) -> Rule:
     """One leg of an OCO list takes the profit, the other one stops the loss."""
     families = (("LIMIT_MAKER", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"), ("STOP_LOSS", "STOP_LOSS_LIMIT"))
 
+    said = f"one of {above} and {below} must be a STOP_LOSS type and the other must not"
+
     def rule(request: Any) -> str | None:
         kinds = {getattr(request, above), getattr(request, below)}
-        if not any(kinds.issubset(family) for family in families):
-            return None
-        return f"one of {above} and {below} must be a STOP_LOSS type and the other must not"
+        return said if any(kinds.issubset(family) for family in families) else None
 
-    return rule
+    return in_words(said, rule)
 
 
 @api(
@@ -578,6 +591,7 @@ def _opposite(above: str, below: str) -> Rule:
     client_ids=("list_client_order_id", "above_client_order_id", "below_client_order_id"),
     rules=(*_leg("above"), *_leg("below"), _opposite("above_type", "below_type")),
     shapes=_listed(_REPORTS),
+    notes=_OF_BOTH,
 )
 class OrderListPlaceOco(LegsRequest[PlacedOrderList[AnyReport]], frozen=True, kw_only=True):
     """Place an OCO list: two orders, of which one cancels the other."""
@@ -752,6 +766,7 @@ class OrderListPlaceOpoco(
     cancels=True,
     section="cancel-order-list-trade",
     rules=(at_least_one("order_list_id", "list_client_order_id"),),
+    notes={"list_client_order_id": "The list client order id of the order list.", **_CANCELLATION},
 )
 class OrderListCancel(Request[CanceledOrderList], frozen=True, kw_only=True):
     """Cancel an order list."""
@@ -774,7 +789,7 @@ class RoutedOrder(Instruction[R_co], Generic[R_co], frozen=True, kw_only=True):
 
 
 def _routed_resp_type(request: Any) -> str:
-    """Left out, it is FULL."""
+    """``new_order_resp_type`` decides: FULL if left out."""
     chosen: str | None = request.new_order_resp_type
     return chosen or "FULL"
 

@@ -1,24 +1,23 @@
-"""``bintrio methods``: the methods of the catalogue, and the parameters of one."""
+"""``bintrio methods``: the methods of the catalogue, and the help of one."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
-from decimal import Decimal
-from typing import Any, get_origin
+from collections.abc import Iterator
+from typing import Any
 
 import click
-import msgspec
 
 from bintrio import Request
-from bintrio.api._base import catalogue, parameters, python_name
-from bintrio.cli._catalogue import METHODS, known_values, no_method, parts_of
+from bintrio.api._base import catalogue, python_name
+from bintrio.api._help import help_of
+from bintrio.cli._catalogue import METHODS, no_method
 
 
 @click.command()
 @click.argument("name", required=False)
 def methods(name: str | None) -> None:
-    """List the methods, or show the parameters of one."""
+    """List the methods, or show the help of one."""
     request_type = METHODS.get(python_name(name)) if name else None
     if name and request_type is None:
         raise click.UsageError(no_method(name))
@@ -37,23 +36,7 @@ def _summary(request_type: type[Request[Any]]) -> str:
 
 
 def _method_lines(request_type: type[Request[Any]]) -> Iterator[str]:
-    api = request_type.api
-    weight = api.weight if isinstance(api.weight, int) else "depends on its parameters"
-    yield f"{api.name}  ({python_name(api.name)})"
-    yield from inspect.cleandoc(request_type.__doc__ or "").splitlines()
+    name = request_type.api.name
+    yield f"{name}  ({python_name(name)})"
     yield ""
-    yield f"security {api.security}, weight {weight}"
-    yield api.url
-    fields = {field.name: field.type for field in msgspec.structs.fields(request_type)}
-    for parameter in sorted(parameters(request_type), key=lambda each: not each.required):
-        need = "required" if parameter.required else "optional"
-        yield f"  {parameter.wire_name:<28}{need}  {_type_name(fields[parameter.name])}"
-
-
-def _type_name(annotation: Any) -> str:
-    """A field's type in a word, or the values that are known of an enum."""
-    kinds = [get_origin(part) or part for part in parts_of(annotation)]
-    if Sequence in kinds:
-        return "list"
-    plain = (kind.__name__ for kind in (Decimal, bool, int) if kind in kinds)
-    return "|".join(known_values(annotation)) or next(plain, "str")
+    yield help_of(request_type)
