@@ -20,27 +20,12 @@ from ._protocol.rate_limits import Ledger as Ledger
 from ._protocol.requests import RequestId as RequestId
 from ._protocol.results import Response as Response
 from ._public import names_in as _names_in
-from .api._base import (
-    Api as Api,
-)
-from .api._base import (
-    Json as Json,
-)
-from .api._base import (
-    Milliseconds as Milliseconds,
-)
-from .api._base import (
-    Number as Number,
-)
-from .api._base import (
-    Rule as Rule,
-)
-from .api._base import (
-    Security as Security,
-)
-from .api._base import (
-    Shapes as Shapes,
-)
+from .api._base import Api as Api
+from .api._base import Json as Json
+from .api._base import Milliseconds as Milliseconds
+from .api._base import Number as Number
+from .api._base import Security as Security
+from .api._base import Shapes as Shapes
 from .api._rules import Rule as Rule
 from .api._values import Duration as Duration
 from .api._values import Lossless as Lossless
