@@ -2,16 +2,19 @@
 #   make demo    the sandbox on loopback, a session to it, trades, a rotation under load
 #   make test    everything that must hold: style, types, layers, README, tests with branch coverage
 #   make test-extra   what needs more than Python and make; each of these tests skips, and says why, where that is not there
+#   make test-all   the tests on every Python from 3.11 on that is installed, and with the lowest versions that we allow
 #   make check   style and types only
+#   make lint    style only, and whether the generated tables are current; takes seconds
 #   make bench   speed beside every other client, as ratios within one run
 #   make bench-guard   steps that Python takes for a call, held against what was recorded; no other client, some seconds
+#   make dist    what a release consists of, checked; see RELEASING.md
 #   make mutants   small changes of the source, and how many of them the tests notice; about an hour, goes on where it was
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-extra check bench bench-guard mutants clean
+.PHONY: demo test test-extra test-all check lint bench bench-guard mutants dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/bintrio demo
@@ -22,11 +25,17 @@ test: check
 test-extra: $(VENV)/.dev
 	$(BIN)/python -m pytest -m extra
 
-check: $(VENV)/.dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+test-all: $(VENV)/.dev
+	$(BIN)/python -m scripts.every_python
+
+check: lint
 	$(BIN)/mypy
 	$(BIN)/basedpyright
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m scripts.make_methods --check
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run
@@ -38,6 +47,11 @@ bench-guard: $(VENV)/.dev
 
 mutants: $(VENV)/.mutants
 	$(BIN)/python -m scripts.mutants
+
+dist: $(VENV)/.release
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
 
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,tls]'
@@ -55,8 +69,12 @@ $(VENV)/.mutants: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutants]'
 	touch $@ $(VENV)/.dev $(VENV)/.demo
 
+$(VENV)/.release: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[release]'
+	touch $@
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) .coverage .mutants .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) dist .coverage .mutants .hypothesis .mypy_cache .pytest_cache .ruff_cache
