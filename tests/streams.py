@@ -94,8 +94,8 @@ def partial_pairs() -> Callable[[], Pair]:
 
 def stall(session: bintrio.Session, until: trio.Event) -> None:
     """The network takes nothing from the session until the event is set; then it takes everything."""
-    assert session.connection is not None
-    stream: Any = session.connection._wire._stream
+    assert session._supervisor.connection is not None
+    stream: Any = session._supervisor.connection._wire._stream
     if isinstance(stream, PartialStream):
         stream.may_leave = until
         return
@@ -110,8 +110,8 @@ def stall(session: bintrio.Session, until: trio.Event) -> None:
 
 def break_writes(session: bintrio.Session) -> None:
     """The network fails whatever the session writes."""
-    assert session.connection is not None
-    stream: Any = session.connection._wire._stream
+    assert session._supervisor.connection is not None
+    stream: Any = session._supervisor.connection._wire._stream
     if isinstance(stream, PartialStream):
         stream.is_broken = True
         return
@@ -124,8 +124,8 @@ def break_writes(session: bintrio.Session) -> None:
 
 def reset_reads(session: bintrio.Session) -> None:
     """A firewall resets the connection: noticed by the next read."""
-    assert session.connection is not None
-    stream: Any = session.connection._wire._stream
+    assert session._supervisor.connection is not None
+    stream: Any = session._supervisor.connection._wire._stream
 
     async def fail(_max_bytes: int | None = None) -> bytes:
         await trio.lowlevel.checkpoint()

@@ -26,7 +26,7 @@ PLACES: Final = (
     *MODULES,
 )
 
-RENAMED: Final[dict[str, str]] = {}
+RENAMED: Final = {"Connection": "ConnectionView"}
 
 
 def find(name: str) -> Any:

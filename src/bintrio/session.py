@@ -17,7 +17,7 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -30,9 +30,10 @@ from ._client.heart import LONGEST_ARRIVAL
 from ._client.in_flight import Call, Lost, Overdue
 from ._client.outcomes import TELL_ORDERS, Outcomes, identified
 from ._client.shared import Counters, Shared
-from ._client.subscriptions import Subscriber
+from ._client.subscriptions import Inbox, Subscriber
 from ._client.supervisor import Supervisor
 from ._client.throttle import ANYTHING, CONNECT_COST, Throttle, ticks
+from ._client.view import ConnectionView
 from ._net.streams import connect_tcp
 from ._net.tasks import bare_nursery, check_trio, start
 from ._protocol.clock import Clock
@@ -179,6 +180,7 @@ class Session(Confirming):
         self._outcomes = Outcomes(shared, supervisor)
         self._timeout = shared.settings.request_timeout
         self._patience = LONGEST_ARRIVAL
+        self._view = lru_cache(maxsize=1)(ConnectionView)  # the same as long as it is the same connection
 
     def __repr__(self) -> str:
         where = self.endpoint.name or self.endpoint.urls[0]
@@ -301,7 +303,7 @@ class Session(Confirming):
         raise NotSent("rotation", said) from self._supervisor.last_failure
 
     @asynccontextmanager
-    async def user_data(self, key: Key | None = None, buffer: int = 10_000) -> AsyncGenerator[Subscriber]:
+    async def user_data(self, key: Key | None = None, *, buffer: int = 10_000) -> AsyncGenerator[Subscriber]:
         """Subscribe to an account's events: ``async with session.user_data() as events: async for event in events``.
 
         Events come in order, each once, over all connections. Where some may be missing after a lost connection, a
@@ -321,20 +323,21 @@ class Session(Confirming):
         if not isinstance(key, Key):
             raise InvalidRequest(f"user data needs a key, not {type(key).__name__}", field="key")
         check_positive_int("buffer", buffer)
-        subscriber = Subscriber(buffer)
-        feed = self._supervisor.feeds.listen(key, subscriber)
+        inbox = Inbox(buffer)
+        feed = self._supervisor.feeds.listen(key, inbox)
         try:
             await self._supervisor.feeds.carry(feed)
-            yield subscriber
+            yield Subscriber(inbox)
         finally:
-            self._supervisor.feeds.leave(feed, subscriber)
+            self._supervisor.feeds.leave(feed, inbox)
 
     # Live state
 
     @property
-    def connection(self) -> Connection | None:
+    def connection(self) -> ConnectionView | None:
         """The connection in use, or None between two."""
-        return self._supervisor.connection
+        connection = self._supervisor.connection
+        return None if connection is None else self._view(connection)
 
     @property
     def request_weight(self) -> RateLimit | None:

@@ -6,8 +6,8 @@ The enums are in `bintrio.api.enums`, the shapes of results in `bintrio.api`, re
 from typing import TYPE_CHECKING
 
 from ._client.connection import Connect as Connect
-from ._client.connection import Connection as Connection
 from ._client.shared import Counters as Counters
+from ._client.view import ConnectionView as ConnectionView
 from ._protocol.budget import Charge as Charge
 from ._protocol.budget import Cost as Cost
 from ._protocol.budget import Purpose as Purpose

@@ -175,4 +175,4 @@ async def test_a_feed_that_is_always_refused_as_there_already_raises_and_costs_n
                 raise AssertionError
         await trio.sleep(600)
         assert session.counters.connections == 1
-        assert not len(events)
+        assert not events.waiting

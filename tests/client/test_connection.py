@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("both_streams")
 
 async def test_g1_a_call_on_a_connection_that_has_ended_is_not_sent(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, _):
-        connection = session.connection
+        connection = session._supervisor.connection
         assert connection is not None
         connection.end(Ended("the test says so"))
         connection.end(Ended("only the first cause counts"))
@@ -110,7 +110,7 @@ async def test_the_clock_is_left_alone_while_there_is_no_connection(autojump_clo
         exchange.refuse_with.append(OSError("no route"))
         await exchange.peers[0].cut()
         await trio.sleep(601)
-        assert session.connection is None
+        assert session._supervisor.connection is None
         assert len(exchange.sent("time")) == 3
 
 
@@ -168,7 +168,7 @@ async def test_g11_whatever_the_reader_trips_over_costs_one_connection(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
-        connection = session.connection
+        connection = session._supervisor.connection
         assert connection is not None
         monkeypatch.setattr(connection, "_take", _trip)
         await exchange.peers[0].send("{}")

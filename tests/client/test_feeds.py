@@ -29,8 +29,8 @@ BUY = OrderPlace(symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC"
 def drain(events: bintrio.Subscriber) -> list[Any]:
     """What waits to be read; balance updates by their numbers."""
     received: list[Any] = []
-    while len(events):
-        event = events._outgoing.receive_nowait()
+    while events.waiting:
+        event = events._inbox.events.receive_nowait()
         received.append(int(event.delta) if isinstance(event, bintrio.BalanceUpdate) else event)
     return received
 
@@ -385,13 +385,13 @@ async def test_g5_an_outage_is_told_once_while_it_lasts_and_its_gap_when_it_is_o
         await exchange.peers[0].cut()
         if is_slow:
             await trio.sleep(OUTAGE - 0.1)
-            assert not len(events)
+            assert not events.waiting
         await trio.sleep(0.2)
         (interrupted,) = drain(events)
         assert isinstance(interrupted, bintrio.Interrupted)
         assert "the server ended the stream" in interrupted.reason
         await trio.sleep(300)
-        assert not len(events)
+        assert not events.waiting
         exchange.refuse_with.clear()
         exchange.delay = 0
         await trio.sleep(50)
@@ -744,7 +744,7 @@ async def test_a_subscription_that_lasted_is_made_again_at_once(autojump_clock: 
         await wait_all_tasks_blocked()
         assert trio.current_time() == 31
         assert len(exchange.sent("userDataStream.subscribe")) == 2
-        assert len(events) == 2
+        assert events.waiting == 2
 
 
 async def test_a_subscription_goes_to_the_next_connection_when_its_own_is_lost(autojump_clock: MockClock) -> None:

@@ -145,7 +145,7 @@ async def test_g1_what_finds_a_connection_too_late_to_be_answered_in_time_is_not
         await trio.sleep(2.8)
         await peer.answer(request, {"serverTime": START + round(trio.current_time() * 1000)})
         await wait_all_tasks_blocked()
-        assert session.connection is not None
+        assert session._supervisor.connection is not None
         assert [type(error) for error in caught] == [NotSent]
         assert not exchange.sent("order.place")
 
@@ -368,7 +368,7 @@ async def test_g2_a_late_answer_is_told_to_the_error_that_was_raised(autojump_cl
 
 async def test_g2_an_answer_that_came_in_the_very_moment_of_the_cancellation_is_told(autojump_clock: MockClock) -> None:
     async with open_pair(key=HMAC) as (session, exchange):
-        connection = session.connection
+        connection = session._supervisor.connection
         assert connection is not None
         scope = trio.CancelScope()
         async with trio.open_nursery() as nursery:
@@ -481,7 +481,7 @@ async def test_g2_a_late_success_of_a_replacement_names_the_new_order(autojump_c
 
 async def test_g2_an_answer_that_comes_while_the_connection_closes_is_told(autojump_clock: MockClock) -> None:
     async with open_pair(key=HMAC) as (session, exchange):
-        connection = session.connection
+        connection = session._supervisor.connection
         assert connection is not None
         async with trio.open_nursery() as nursery:
             caught: list[OutcomeUnknown] = []

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from bintrio._client.subscriptions import Feed, Subscriber
+from bintrio._client.subscriptions import Feed, Inbox, Subscriber
 from bintrio._protocol.signing import HmacKey
 from bintrio._protocol.succession import Gap, Interrupted, UserDataEvent
 from bintrio.api.events import BalanceUpdate, Event
@@ -22,39 +22,39 @@ def feed() -> Feed:
     return Feed(HmacKey("api", "secret"), Plain())
 
 
-async def everything(subscriber: Subscriber) -> list[UserDataEvent]:
-    subscriber.end()
-    return [event async for event in subscriber]
+async def everything(inbox: Inbox) -> list[UserDataEvent]:
+    inbox.end()
+    return [event async for event in Subscriber(inbox)]
 
 
 async def test_events_come_in_order_to_everyone_who_listens() -> None:
-    source, first, second = feed(), Subscriber(10), Subscriber(10)
+    source, first, second = feed(), Inbox(10), Inbox(10)
     source.carried(1, 0)
     source.add(first)
     source.publish(event(1), 1, 0)
     source.add(second)
     source.publish(event(2), 1, 0)
-    assert len(first) == 2
+    assert Subscriber(first).waiting == 2
     assert await everything(first) == [event(1), event(2)]
     assert await everything(second) == [event(2)]
 
 
 async def test_g3_g11_a_subscriber_that_never_reads_is_cut_off_and_the_others_are_not() -> None:
-    source, slow, quick = feed(), Subscriber(2), Subscriber(10)
+    source, slow, quick = feed(), Inbox(2), Inbox(10)
     source.carried(1, 0)
     source.add(slow)
     source.add(quick)
     for number in range(5):
         source.publish(event(number), 1, 0)
-    assert [await anext(slow), await anext(slow)] == [event(0), event(1)]
+    assert [await anext(Subscriber(slow)), await anext(Subscriber(slow))] == [event(0), event(1)]
     with pytest.raises(SubscriberTooSlow, match="buffer of 2 events") as caught:
-        await anext(slow)
+        await anext(Subscriber(slow))
     assert caught.value.buffer == 2
     assert len(await everything(quick)) == 5
 
 
 async def test_a_subscriber_waits_for_the_next_event(autojump_clock: trio.testing.MockClock) -> None:
-    source, subscriber = feed(), Subscriber(1)
+    source, subscriber = feed(), Inbox(1)
     source.carried(1, 0)
     source.add(subscriber)
     async with trio.open_nursery() as nursery:
@@ -64,24 +64,24 @@ async def test_a_subscriber_waits_for_the_next_event(autojump_clock: trio.testin
             source.publish(event(1), 1, 0)
 
         nursery.start_soon(publish_later)
-        assert await anext(subscriber) == event(1)
+        assert await anext(Subscriber(subscriber)) == event(1)
     assert trio.current_time() == 1
 
 
 async def test_cancelling_a_subscriber_that_waits_loses_no_event() -> None:
-    source, subscriber = feed(), Subscriber(2)
+    source, subscriber = feed(), Inbox(2)
     source.carried(1, 0)
     source.add(subscriber)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(subscriber.__anext__)
+        nursery.start_soon(Subscriber(subscriber).__anext__)
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     source.publish(event(1), 1, 0)
-    assert await anext(subscriber) == event(1)
+    assert await anext(Subscriber(subscriber)) == event(1)
 
 
 async def test_a_gap_is_told_when_the_next_connection_carries_the_feed() -> None:
-    source, subscriber = feed(), Subscriber(10)
+    source, subscriber = feed(), Inbox(10)
     source.add(subscriber)
     source.carried(1, 100)
     assert source.is_carried_by(1)
@@ -92,7 +92,7 @@ async def test_a_gap_is_told_when_the_next_connection_carries_the_feed() -> None
 
 
 async def test_g5_who_misses_something_by_an_outage_is_told_when_it_begins_and_when_it_is_over() -> None:
-    source, first, second = feed(), Subscriber(10), Subscriber(10)
+    source, first, second = feed(), Inbox(10), Inbox(10)
     source.add(first)
     source.tell_outage()
     source.carried(1, 100)
@@ -110,7 +110,7 @@ async def test_g5_who_misses_something_by_an_outage_is_told_when_it_begins_and_w
 
 
 async def test_who_left_during_an_outage_and_whose_buffer_is_full_hear_of_it_no_more() -> None:
-    source, left, full, stays = feed(), Subscriber(10), Subscriber(1), Subscriber(10)
+    source, left, full, stays = feed(), Inbox(10), Inbox(1), Inbox(10)
     for subscriber in (left, full, stays):
         source.add(subscriber)
     source.carried(1, 100)
@@ -118,15 +118,15 @@ async def test_who_left_during_an_outage_and_whose_buffer_is_full_hear_of_it_no_
     source.remove(left)
     source.tell_outage()
     source.carried(2, 300)
-    assert not len(left)
-    assert isinstance(await anext(full), Interrupted)
+    assert not Subscriber(left).waiting
+    assert isinstance(await anext(Subscriber(full)), Interrupted)
     with pytest.raises(SubscriberTooSlow):
-        await anext(full)
-    assert len(stays) == 2
+        await anext(Subscriber(full))
+    assert Subscriber(stays).waiting == 2
 
 
 async def test_a_feed_that_was_given_up_in_order_leaves_no_gap() -> None:
-    source, subscriber = feed(), Subscriber(10)
+    source, subscriber = feed(), Inbox(10)
     source.add(subscriber)
     source.carried(1, 100)
     source.carried(2, 150)
@@ -138,19 +138,19 @@ async def test_a_feed_that_was_given_up_in_order_leaves_no_gap() -> None:
 
 
 async def test_a_feed_ends_for_everyone_with_the_error() -> None:
-    source, subscriber = feed(), Subscriber(10)
+    source, subscriber = feed(), Inbox(10)
     source.carried(1, 0)
     source.add(subscriber)
     source.publish(event(1), 1, 0)
     source.end(ValueError("refused"))
-    assert await anext(subscriber) == event(1)
+    assert await anext(Subscriber(subscriber)) == event(1)
     with pytest.raises(ValueError, match="refused"):
-        await anext(subscriber)
+        await anext(Subscriber(subscriber))
     assert not source.is_heard
 
 
 async def test_who_listens_is_known() -> None:
-    source, first, second = feed(), Subscriber(1), Subscriber(1)
+    source, first, second = feed(), Inbox(1), Inbox(1)
     assert not source.is_heard
     source.add(first)
     source.add(second)
@@ -160,17 +160,17 @@ async def test_who_listens_is_known() -> None:
 
 
 async def test_reprs_state_what_is() -> None:
-    source, subscriber = feed(), Subscriber(3)
+    source, subscriber = feed(), Inbox(3)
     source.add(subscriber)
     source.carried(7, 0)
     known: Event = event(1)
     source.publish(known, 7, 0)
     assert repr(source) == "<Feed, 1 subscribers, carried by connections [7]>"
-    assert repr(subscriber) == "<Subscriber, 1 of 3 events waiting>"
+    assert repr(Subscriber(subscriber)) == "<Subscriber, 1 of 3 events waiting>"
 
 
 async def test_whoever_comes_when_nobody_listened_hears_of_no_gap() -> None:
-    source, subscriber = feed(), Subscriber(10)
+    source, subscriber = feed(), Inbox(10)
     source.carried(1, 0)
     source.lost(1, 10, 20, "cut")
     source.add(subscriber)
@@ -179,7 +179,7 @@ async def test_whoever_comes_when_nobody_listened_hears_of_no_gap() -> None:
 
 
 async def test_g3_g11_a_subscriber_with_a_full_buffer_lets_others_have_their_turn() -> None:
-    subscriber = Subscriber(10_000)
+    subscriber = Inbox(10_000)
     for number in range(10_000):
         subscriber.put_nowait(event(number))
     turns = 0
@@ -198,10 +198,17 @@ async def test_g3_g11_a_subscriber_with_a_full_buffer_lets_others_have_their_tur
 
 
 async def test_g6_a_cancelled_step_takes_no_event() -> None:
-    subscriber = Subscriber(10)
+    subscriber = Inbox(10)
     subscriber.put_nowait(event(1))
     with trio.CancelScope() as scope:
         scope.cancel()
-        await anext(subscriber)
+        await anext(Subscriber(subscriber))
     assert scope.cancelled_caught
-    assert await anext(subscriber) == event(1)
+    assert await anext(Subscriber(subscriber)) == event(1)
+
+
+def test_a_subscriber_takes_no_events_and_is_true_though_none_waits() -> None:
+    subscriber = Subscriber(Inbox(10))
+    assert bool(subscriber)
+    assert [name for name in dir(subscriber) if not name.startswith("_")] == ["buffer", "waiting"]
+    assert (subscriber.buffer, subscriber.waiting) == (10, 0)

@@ -163,7 +163,7 @@ async def _on_a_connection_that_retires(session: bintrio.Session, world: World, 
 
 
 async def _on_a_connection_that_closes(session: bintrio.Session, world: World, answer: Callable[..., Any]) -> None:
-    connection = session.connection
+    connection = session._supervisor.connection
     assert connection is not None
     connection.end(RuntimeError("for a reason of its own"))
     await answer(world.peers[0], {"id": 987_654})
@@ -422,7 +422,7 @@ async def test_g8_who_has_no_connection_in_a_ban_is_told_at_once(autojump_clock:
     async with open_world(key=HMAC) as (session, world):
         await world.peers[0].refuse({"id": None}, 418, -1003, "m", data={"retryAfter": world.now() + 600_000})
         await trio.sleep(1)
-        assert session.connection is None
+        assert session._supervisor.connection is None
         at = trio.current_time()
         error = await quietly(session.ping)
         assert isinstance(error, NotSent)
@@ -825,7 +825,7 @@ async def test_g8_a_429_while_a_connection_retires_costs_its_orders_nothing(auto
         asked = await old.next()
         is_free = trio.Event()
         stall(session, is_free)
-        connection = session.connection
+        connection = session._supervisor.connection
         assert connection is not None
         nursery.start_soon(lambda: session.depth(symbol="B"))  # keeps the writer busy
         await wait_all_tasks_blocked()
@@ -843,8 +843,8 @@ async def test_g8_a_429_while_a_connection_retires_costs_its_orders_nothing(auto
 
 async def test_waiting_for_the_budget_is_not_taken_for_time_on_the_way(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, _exchange):
-        assert session.connection is not None
+        assert session._supervisor.connection is not None
         session._shared.ledger.hold(Refusal(429, -1003, "slow down", 5000), ticks())
-        await session.connection.own.measure_clock()
+        await session._supervisor.connection.own.measure_clock()
         assert trio.current_time() == 5
         assert session.round_trip == 0

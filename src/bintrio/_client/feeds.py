@@ -24,7 +24,7 @@ from .connection import Connection
 from .in_flight import Lost
 from .own_calls import OWN_CALL
 from .shared import Shared
-from .subscriptions import Feed, Subscriber
+from .subscriptions import Feed, Inbox
 from .throttle import ticks
 
 FEED_PATIENCE: Final = 1.0
@@ -73,16 +73,16 @@ class Feeds:
         self._connections = connections
         self._shared = shared
 
-    def listen(self, key: Key, subscriber: Subscriber) -> Feed:
+    def listen(self, key: Key, inbox: Inbox) -> Feed:
         """Add a subscriber to the feed of an account, which `carry` then sees to."""
         feed = self.by_key.setdefault(key.api_key, Feed(key, self._shared))
-        feed.add(subscriber)
+        feed.add(inbox)
         return feed
 
-    def leave(self, feed: Feed, subscriber: Subscriber) -> None:
+    def leave(self, feed: Feed, inbox: Inbox) -> None:
         """Take a subscriber off its feed. The last one has it given up."""
-        subscriber.end()
-        if feed.remove(subscriber) and not self._supervisor.is_closed:
+        inbox.end()
+        if feed.remove(inbox) and not self._supervisor.is_closed:
             self._supervisor.start_soon(self._abandon, feed)
 
     def explain(self, reason: str) -> None:

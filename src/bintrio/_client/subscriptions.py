@@ -7,7 +7,7 @@ gaps.
 
 What is known of a feed lies with whom it is about:
 
-    Subscriber            what waits to be read, and how it ended
+    Inbox                 what waits to be read, and how it ended
     Feed                  who listens; who was told of an outage; whether somebody sees to its being carried
     Succession            which connections carry it, or are about to; what each has brought; since when none does
     Carrier               by which subscription ids a connection carries which feeds; what the exchange may know beyond
@@ -33,48 +33,19 @@ wire brings, so whoever only reads keeps up with it. One a turn would make each 
 would keep pongs waiting for as long as the user's code takes over them."""
 
 
-class Subscriber:
-    """The events of one account, in order: ``async for event in events``.
+class Inbox:
+    """What waits for one subscriber, and how it ended.
 
-    It ends, without an error, when the session is closed. Each step can be cancelled, and a cancelled one takes no
-    event.
-
-    Raises, while iterating:
-        SubscriberTooSlow: the buffer overflowed here; what came before was delivered.
-        Rejected: the exchange does not accept the subscription any more.
+    Attributes:
+        buffer: how many events may wait.
+        events: those that wait.
+        error: what is raised once they have been read; None for the end of the iteration.
     """
 
     def __init__(self, buffer: int) -> None:
         self.buffer: Final = buffer
-        self._incoming, self._outgoing = trio.open_memory_channel[UserDataEvent](buffer)
-        self._error: BaseException | None = None
-        self._run = 0
-
-    def __len__(self) -> int:
-        """How many events wait in the buffer."""
-        return self._outgoing.statistics().current_buffer_used
-
-    def __repr__(self) -> str:
-        return f"<Subscriber, {len(self)} of {self.buffer} events waiting>"
-
-    def __aiter__(self) -> Subscriber:
-        return self
-
-    async def __anext__(self) -> UserDataEvent:
-        try:
-            if self._run < _LONGEST_RUN:
-                await trio.lowlevel.checkpoint_if_cancelled()
-                self._run += 1
-                try:
-                    return self._outgoing.receive_nowait()
-                except trio.WouldBlock:
-                    pass
-            self._run = 0
-            return await self._outgoing.receive()
-        except trio.EndOfChannel:
-            if self._error is not None:
-                raise self._error from None
-            raise StopAsyncIteration from None
+        self._incoming, self.events = trio.open_memory_channel[UserDataEvent](buffer)
+        self.error: BaseException | None = None
 
     def put_nowait(self, event: UserDataEvent) -> bool:
         """Hand over an event, or end the subscription if there is no room. Whether there was room."""
@@ -87,8 +58,56 @@ class Subscriber:
 
     def end(self, error: BaseException | None = None) -> None:
         """No more events; ``error`` is raised where they would have come."""
-        self._error = error
+        self.error = error
         self._incoming.close()
+
+
+class Subscriber:
+    """The events of one account, in order: ``async for event in events``.
+
+    It ends, without an error, when the session is closed. Each step can be cancelled, and a cancelled one takes no
+    event.
+
+    Raises, while iterating:
+        SubscriberTooSlow: the buffer overflowed here; what came before was delivered.
+        Rejected: the exchange does not accept the subscription any more.
+    """
+
+    def __init__(self, inbox: Inbox) -> None:
+        self._inbox = inbox
+        self._run = 0
+
+    @property
+    def buffer(self) -> int:
+        """How many events may wait."""
+        return self._inbox.buffer
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait."""
+        return self._inbox.events.statistics().current_buffer_used
+
+    def __repr__(self) -> str:
+        return f"<Subscriber, {self.waiting} of {self.buffer} events waiting>"
+
+    def __aiter__(self) -> Subscriber:
+        return self
+
+    async def __anext__(self) -> UserDataEvent:
+        try:
+            if self._run < _LONGEST_RUN:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                self._run += 1
+                try:
+                    return self._inbox.events.receive_nowait()
+                except trio.WouldBlock:
+                    pass
+            self._run = 0
+            return await self._inbox.events.receive()
+        except trio.EndOfChannel:
+            if self._inbox.error is not None:
+                raise self._inbox.error from None
+            raise StopAsyncIteration from None
 
 
 class Feed:
@@ -111,8 +130,8 @@ class Feed:
         self.failures = 0
         self.is_moving = False
         self._is_outage_told = False
-        self._subscribers: list[Subscriber] = []
-        self._missing: list[Subscriber] = []
+        self._subscribers: list[Inbox] = []
+        self._missing: list[Inbox] = []
         self._succession: Final = Succession(self._hand_out, self._hand_out_gap, calendar)
 
     def __repr__(self) -> str:
@@ -125,14 +144,14 @@ class Feed:
         """Whether anybody listens."""
         return bool(self._subscribers)
 
-    def add(self, subscriber: Subscriber) -> None:
+    def add(self, subscriber: Inbox) -> None:
         """Listen from here on."""
         if not self._subscribers:
             self._succession.outage = None
             self._missing = []
         self._subscribers.append(subscriber)
 
-    def remove(self, subscriber: Subscriber) -> bool:
+    def remove(self, subscriber: Inbox) -> bool:
         """Listen no more. Whether nobody is left who does."""
         if subscriber in self._subscribers:
             self._subscribers.remove(subscriber)
@@ -218,6 +237,6 @@ class Feed:
         self._hand_out_loss(gap, self._missing or self._subscribers)
         self._missing = []
 
-    def _hand_out_loss(self, loss: Interrupted | Gap, hearers: list[Subscriber]) -> None:
+    def _hand_out_loss(self, loss: Interrupted | Gap, hearers: list[Inbox]) -> None:
         full = [hearer for hearer in self._subscribers if hearer in hearers and not hearer.put_nowait(loss)]
         self._subscribers = [hearer for hearer in self._subscribers if hearer not in full]

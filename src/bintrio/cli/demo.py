@@ -253,7 +253,7 @@ async def _compare_events(story: _Story, running: Sandbox, events: Subscriber, o
         while not is_over:
             await trio.sleep(0.001)  # the sandbox tells nobody when a connection closes
             is_over = running.connections == 1
-        while missing or len(events):
+        while missing or events.waiting:
             event = await anext(events)
             if isinstance(event, ExecutionReport) and event.order_id in orders:
                 heard[event.order_id] += 1
