@@ -88,7 +88,7 @@ def test_zero_is_in_plain_notation() -> None:
     assert repr(book) == f"OrderBook(last_update_id=1, bids=({level!r},), asks=())"
     two = msgspec.structs.replace(book, asks=(level, level))
     assert f"asks=({level!r}, {level!r})" in repr(two)
-    assert eval(repr(two), vars(bintrio) | {"Decimal": Decimal}) == two
+    assert eval(repr(two), vars(bintrio) | {"Decimal": Decimal, "PriceLevel": PriceLevel}) == two
     assert bintrio.decode_response("ticker.price", to_json({"id": 1, "status": 200, "result": price})).result == price
 
 
