@@ -318,7 +318,7 @@ async def test_g8_budgets_are_kept_before_the_exchange_has_to_say_so(autojump_cl
     assert 110 <= trio.current_time() <= 200
 
 
-@pytest.mark.parametrize("fault", [faults.RateLimited("ping", retry_after=8), faults.Banned("ping", retry_after=8)])
+@pytest.mark.parametrize("fault", [faults.TooManyRequests("ping", retry_after=8), faults.IpBan("ping", retry_after=8)])
 async def test_g8_nothing_goes_out_before_retry_after(autojump_clock: MockClock, fault: faults.Fault) -> None:
     async with open_pair() as (session, sandbox):
         sandbox.inject(fault)

@@ -9,7 +9,7 @@ import inspect
 import subprocess
 import sys
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 import bintrio
-from bintrio import _former_names, _ledger, errors, requests
+from bintrio import _former_names, _ledger, errors, requests, sandbox
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio._protocol.reading import reader
 from bintrio.api import events, filters
@@ -39,8 +39,17 @@ SECTIONS: Final = (
     "events",
     "filters",
 )
-PLACES: Final = ("bintrio", "requests", "typing", "rules", "columns", "times", *(f"api.{name}" for name in SECTIONS))
-MADE_FOR_USERS: Final = {bintrio.Session, ConnectionView, bintrio.Subscriber}
+CLIENT: Final = (
+    "bintrio",
+    "requests",
+    "typing",
+    "rules",
+    "columns",
+    "times",
+    *(f"api.{name}" for name in SECTIONS),
+)
+PLACES: Final = (*CLIENT, "sandbox")
+MADE_FOR_USERS: Final = {bintrio.Session, ConnectionView, bintrio.Subscriber, sandbox.Sandbox}
 FORMER: Final = (Path(__file__).parent / "data" / "former_names.txt").read_text().split()
 
 
@@ -53,8 +62,8 @@ def exported(name: str) -> list[str]:
     return names
 
 
-def everything() -> Iterator[tuple[str, Any]]:
-    for name in PLACES:
+def everything(places: Iterable[str] = PLACES) -> Iterator[tuple[str, Any]]:
+    for name in places:
         for each in exported(name):
             yield each, getattr(place(name), each)
 
@@ -198,7 +207,7 @@ def test_every_record_that_a_user_can_meet_is_public() -> None:
 
 def test_what_users_build_and_receive_cannot_be_changed_and_has_names() -> None:
     """A field that is added later must not move the others."""
-    public = {value for _, value in everything() if inspect.isclass(value)} - {Charge, Counters}  # they count
+    public = {value for _, value in everything(CLIENT) if inspect.isclass(value)} - {Charge, Counters}  # they count
     records = [value for value in public if issubclass(value, msgspec.Struct)]
     bases = {base for record in records for base in record.__mro__ if issubclass(base, msgspec.Struct)}
     assert len(records) > 100
@@ -234,6 +243,20 @@ def test_what_was_at_the_root_is_still_found() -> None:
     for name in moved:
         assert getattr(bintrio, name) is where[_former_names.RENAMED.get(name, name)]
         assert name not in dir(bintrio)
+
+
+@pytest.mark.parametrize(
+    ("former", "name"), [("Order", "SandboxOrder"), ("RateLimited", "TooManyRequests"), ("Banned", "IpBan")]
+)
+def test_what_had_another_name_in_the_sandbox_is_still_found(former: str, name: str) -> None:
+    assert getattr(sandbox, former) is getattr(sandbox, name)
+    assert former not in dir(sandbox)
+    assert name in exported("sandbox")
+
+
+def test_other_names_of_the_sandbox_are_not_found() -> None:
+    with pytest.raises(AttributeError, match=r"module 'bintrio.sandbox' has no attribute 'Bann'"):
+        getattr(sandbox, "Bann")  # noqa: B009
 
 
 def test_a_module_is_found_though_nobody_imported_it() -> None:

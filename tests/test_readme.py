@@ -26,7 +26,7 @@ import trio
 import trio.testing
 
 import bintrio
-from bintrio.sandbox import Disconnect, Fault, RandomWalk, RateLimited, Sandbox, open_sandbox
+from bintrio.sandbox import Disconnect, Fault, RandomWalk, Sandbox, TooManyRequests, open_sandbox
 
 pytest_plugins = ["pytester"]
 
@@ -157,7 +157,7 @@ async def test_a_fragment_says_why_its_order_was_refused(
     capsys: pytest.CaptureFixture[str], autojump_clock: trio.testing.MockClock
 ) -> None:
     (fragment,) = (each for each in FRAGMENTS if "confirm(error)" in each)
-    async with at_hand(RateLimited("order.place")) as (sandbox, session):
+    async with at_hand(TooManyRequests("order.place")) as (sandbox, session):
         await run(fragment, sandbox, session)
         sandbox.withdraw("USDT", Decimal(1_000_000))
         await run(fragment, sandbox, session)

@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from trio.testing import memory_stream_pair
@@ -34,7 +34,7 @@ from bintrio.api.market import BlockTrade
 from bintrio.api.trading import OrderPlace
 from bintrio.endpoints import Address, Endpoint
 
-from .exchange.auth import SandboxAccount
+from .exchange.auth import Credential, SandboxAccount
 from .exchange.commissions import Commissions, Rates
 from .exchange.exchange import Exchange
 from .exchange.limits import Limits
@@ -42,12 +42,11 @@ from .exchange.markets.crowd import Crowd
 from .exchange.markets.market import Market, Tick
 from .exchange.markets.random_walk import RandomWalk
 from .exchange.markets.replay import Replay
-from .exchange.orders import Order
+from .exchange.orders import Execution, Kind, Prevention, SandboxOrder
 from .exchange.symbols import SYMBOLS, Symbol
 from .exchange.units import MILLISECOND, SECOND
 from .server.connection import Connections, Timings
 from .server.faults import (
-    Banned,
     CutReplyAt,
     Delay,
     Disconnect,
@@ -58,14 +57,15 @@ from .server.faults import (
     Garbage,
     HalfOpen,
     HandshakeStatus,
+    IpBan,
     LateReply,
     MutePings,
     NullIdReply,
-    RateLimited,
     Reorder,
     Script,
     ServerError,
     Timeout,
+    TooManyRequests,
     UnknownIdReply,
 )
 from .server.handshake import PATH
@@ -73,26 +73,30 @@ from .server.pulse import Pulse
 from .server.server import Server
 
 __all__ = [
-    "Banned",
+    "IpBan",
     "Commissions",
+    "Credential",
     "CutReplyAt",
     "Delay",
     "Disconnect",
     "DropReply",
     "DuplicateReply",
     "EventsFirst",
+    "Execution",
     "Fault",
     "Garbage",
     "HalfOpen",
     "HandshakeStatus",
+    "Kind",
     "LateReply",
     "Limits",
     "Market",
     "MutePings",
     "NullIdReply",
-    "Order",
+    "Prevention",
+    "SandboxOrder",
     "RandomWalk",
-    "RateLimited",
+    "TooManyRequests",
     "Rates",
     "Reorder",
     "Replay",
@@ -106,6 +110,17 @@ __all__ = [
     "open_sandbox",
     "trader",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _FORMER_NAMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+        return globals()[_FORMER_NAMES[name]]
+
+
+_FORMER_NAMES: Final = {"Banned": "IpBan", "Order": "SandboxOrder", "RateLimited": "TooManyRequests"}
+"""They had another meaning at the root. The former ones are found until 1.0, though not by type checkers."""
 
 START_TIME_MS: Final = 1_767_225_600_000
 """2026-01-01T00:00:00Z: when a sandbox's time starts unless told otherwise."""
@@ -213,7 +228,7 @@ class Sandbox:
         return self._connections.received
 
     @property
-    def orders(self) -> Sequence[Order]:
+    def orders(self) -> Sequence[SandboxOrder]:
         """Every order that clients placed and the matching engine took, in order."""
         self._connections.now()
         return [order for order in self._exchange.engine.orders if order.owner != _MARKET_MAKER_UID]
@@ -275,7 +290,7 @@ class Sandbox:
         self.trade(symbol, "BUY", bid, quantity)
         self.trade(symbol, "SELL", ask, quantity)
 
-    def trade(self, symbol: str, side: Side, price: Decimal, quantity: Decimal) -> Order:
+    def trade(self, symbol: str, side: Side, price: Decimal, quantity: Decimal) -> SandboxOrder:
         """Let the market maker place a limit order, which trades with what is on the book.
 
         Raises:

@@ -17,7 +17,6 @@ from bintrio._protocol.frames import FrameDecoder, Opcode, encode_frame
 from bintrio.api.events import ServerShutdown
 from bintrio.endpoints import Address
 from bintrio.sandbox import (
-    Banned,
     CutReplyAt,
     Delay,
     Disconnect,
@@ -28,15 +27,16 @@ from bintrio.sandbox import (
     Garbage,
     HalfOpen,
     HandshakeStatus,
+    IpBan,
     LateReply,
     Limits,
     MutePings,
     NullIdReply,
-    RateLimited,
     Reorder,
     Sandbox,
     ServerError,
     Timeout,
+    TooManyRequests,
     UnknownIdReply,
     open_sandbox,
 )
@@ -486,8 +486,8 @@ async def test_a_reply_is_cut_at_any_byte(autojump_clock: MockClock, sandbox: Sa
 
 
 async def test_scripted_limits(autojump_clock: MockClock, sandbox: Sandbox, peer: Peer) -> None:
-    sandbox.inject(RateLimited(retry_after=10))
-    sandbox.inject(Banned("time", retry_after=60))
+    sandbox.inject(TooManyRequests(retry_after=10))
+    sandbox.inject(IpBan("time", retry_after=60))
     reply = await peer.call("ping")
     assert (reply["status"], reply["error"]["code"]) == (429, -1003)
     assert reply["error"]["data"] == {"serverTime": sandbox.now(), "retryAfter": sandbox.now() + 10_000}

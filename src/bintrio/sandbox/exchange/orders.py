@@ -9,7 +9,7 @@ Source: "Trading requests" of the WebSocket API document.
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -119,7 +119,7 @@ class Prevention(NamedTuple):
     counter_order_id: int
 
 
-class Order(msgspec.Struct, kw_only=True, eq=False):
+class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
     """An order.
 
     Attributes:
@@ -252,6 +252,10 @@ class Order(msgspec.Struct, kw_only=True, eq=False):
         self.status = status
         self.expiry_reason = reason
         self.updated_at = now
+
+
+Order: TypeAlias = SandboxOrder
+"""In the rooms of the exchange. Who uses a sandbox meets `bintrio.Order` as well, so there it has the longer name."""
 
 
 class OrderList(msgspec.Struct, kw_only=True, eq=False):

@@ -365,7 +365,7 @@ class Connection:
         self.cut()
 
     @_strike.register
-    def _(self, fault: faults.RateLimited, incoming: Incoming) -> None:
+    def _(self, fault: faults.TooManyRequests, incoming: Incoming) -> None:
         now = self._connections.now()
         refusal = refusals.too_much_weight(
             self._connections.exchange.limits.weight,
@@ -376,7 +376,7 @@ class Connection:
         self._fail(refusal, incoming, executed=False)
 
     @_strike.register
-    def _(self, fault: faults.Banned, incoming: Incoming) -> None:
+    def _(self, fault: faults.IpBan, incoming: Incoming) -> None:
         self._budget.ban_until(self._connections.now() + int(fault.retry_after * SECOND))
         self._answer(incoming)
 

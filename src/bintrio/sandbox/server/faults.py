@@ -134,7 +134,7 @@ class CutReplyAt(Fault, frozen=True, kw_only=True):
     position: int
 
 
-class RateLimited(Fault, frozen=True, kw_only=True):
+class TooManyRequests(Fault, frozen=True, kw_only=True):
     """429, not executed.
 
     Attributes:
@@ -144,7 +144,7 @@ class RateLimited(Fault, frozen=True, kw_only=True):
     retry_after: float = 10.0
 
 
-class Banned(Fault, frozen=True, kw_only=True):
+class IpBan(Fault, frozen=True, kw_only=True):
     """418, not executed; the connection is cut, and no other is let in before the time is over.
 
     Attributes:
