@@ -26,7 +26,7 @@ PLACES: Final = (
     *MODULES,
 )
 
-RENAMED: Final = {"Connection": "ConnectionView"}
+RENAMED: Final = {"Circumstances": "OrderContext", "Connection": "ConnectionView"}
 
 
 def find(name: str) -> Any:

@@ -28,7 +28,7 @@ from .api._base import Security as Security
 from .api._base import Shapes as Shapes
 from .api._rules import Rule as Rule
 from .api._values import Duration as Duration
-from .api._values import Lossless as Lossless
+from .api._values import KeepsUnknownFields as KeepsUnknownFields
 from .api._values import OneOf as OneOf
 from .api._values import RateLimit as RateLimit
 from .api._values import Record as Record

@@ -58,9 +58,9 @@ def test_one_of_is_an_instance_of_its_members() -> None:
     assert union[Rich | int] is one_of
 
 
-def test_sole_marks_a_result() -> None:
-    sole: Any = _values.Sole
-    assert get_args(sole[Rich]) == (Rich, sole)
+def test_a_result_that_may_be_in_an_array_is_marked() -> None:
+    marker: Any = _values.MaybeInArray
+    assert get_args(marker[Rich]) == (Rich, marker)
 
 
 def test_a_record_has_camel_case_and_shows_and_writes_what_is_set() -> None:

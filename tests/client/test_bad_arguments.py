@@ -20,7 +20,7 @@ from bintrio.api._base import catalogue
 from bintrio.columns import to_columns
 from bintrio.errors import BintrioError, InvalidRequest
 from bintrio.requests import OrderCancel, OrderPlace, Ping
-from bintrio.rules import Circumstances, SymbolRules
+from bintrio.rules import OrderContext, SymbolRules
 from bintrio.times import from_datetime, to_datetime
 from bintrio.typing import Response
 from tests.catalogue import EXAMPLES
@@ -192,8 +192,8 @@ FUNCTIONS: Final[list[Callable[[Any], object]]] = [
     lambda odd: to_datetime(1, time_unit=odd),
     lambda odd: from_datetime(odd),
     lambda odd: from_datetime(to_datetime(1), time_unit=odd),
-    lambda odd: Circumstances(reference_price=odd),
-    lambda odd: Circumstances(open_orders=odd),
+    lambda odd: OrderContext(reference_price=odd),
+    lambda odd: OrderContext(open_orders=odd),
     lambda odd: SymbolRules(odd),
     lambda odd: SymbolRules(SYMBOL, odd),
     lambda odd: SymbolRules(SYMBOL, [odd]),

@@ -1,4 +1,4 @@
-"""`Call`: a request's constructor as a coroutine function, and in words what is wrong with its arguments."""
+"""`Method`: a request's constructor as a coroutine function, and in words what is wrong with its arguments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bintrio._client.calls import Call, Narrowed3, Narrowed4, Narrowed5
+from bintrio._client.calls import Method, Narrowed3, Narrowed4, Narrowed5
 from bintrio.api._base import Request
 from bintrio.api.general import Ping
 from bintrio.api.market import Depth
@@ -17,8 +17,8 @@ from bintrio.errors import InvalidRequest
 class Asker:
     """Gives back what it is asked to send."""
 
-    depth = Call(Depth)
-    ping = Call(Ping)
+    depth = Method(Depth)
+    ping = Method(Ping)
     either = Narrowed3(Ping, Ping, Depth)
 
     async def send(self, request: Request[Any], /) -> Any:

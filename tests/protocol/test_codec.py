@@ -19,7 +19,7 @@ from bintrio._protocol.reading import reader
 from bintrio._protocol.requests import checked_id, raw_params, write_request
 from bintrio._protocol.results import decode_response, read_error, read_result
 from bintrio._protocol.to_json import to_builtins, write_event, write_reply
-from bintrio.api._values import OneOf, RateLimit, Record, Sole
+from bintrio.api._values import MaybeInArray, OneOf, RateLimit, Record
 from bintrio.api.account import RelevantFilters
 from bintrio.api.events import EventStreamTerminated, KnownEvent, OutboundAccountPosition, UnknownEvent, UserEvent
 from bintrio.api.filters import MaxNumOrdersFilter, UnknownFilter
@@ -381,7 +381,7 @@ def test_an_array_where_only_objects_are_known() -> None:
 
 
 def test_one_thing_may_come_in_an_array() -> None:
-    marker: Any = Sole
+    marker: Any = MaybeInArray
     sole = marker[Rich | Plain]
     assert read(sole, BOB) == read(sole, [BOB]) == BOB
     for wrong in ([], [BOB, BOB]):

@@ -22,7 +22,7 @@ from bintrio._protocol.exact import EXACT, in_exact
 from bintrio._protocol.requests import raw_params
 from bintrio._protocol.results import decode_response, read_answer
 from bintrio.requests import Depth, OrderPlace
-from bintrio.rules import Circumstances, SymbolRules
+from bintrio.rules import OrderContext, SymbolRules
 from bintrio.sandbox import open_sandbox
 from tests.catalogue import EXAMPLES
 
@@ -77,7 +77,7 @@ def test_rules_say_the_same_in_every_context(
         order = OrderPlace(
             symbol="BNBBTC", side="BUY", type="LIMIT", time_in_force="GTC", price=price, quantity=quantity
         )
-        known = Circumstances(reference_price=held, holding=held, open_orders=())
+        known = OrderContext(reference_price=held, holding=held, open_orders=())
         return RULES.check(order, known), RULES.round_price(price), RULES.round_quantity(quantity, market=True)
 
     expected = outcome(judge)

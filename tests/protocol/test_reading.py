@@ -21,7 +21,7 @@ from bintrio._protocol.results import decode_response, read_answer
 from bintrio._protocol.to_json import to_builtins
 from bintrio.api._base import Request, catalogue
 from bintrio.api._missing import incomplete
-from bintrio.api._values import Lossless, RateLimit, one_of
+from bintrio.api._values import KeepsUnknownFields, RateLimit, one_of
 from bintrio.api.events import ExecutionReport
 from bintrio.api.general import SymbolInfo
 from bintrio.api.market import DayStatistics, Kline, MiniStatistics, PriceLevel
@@ -237,7 +237,7 @@ def members(known: Any) -> set[Any]:
         return set[Any]().union(*map(members, known.members))
     inner = set[Any]().union(*map(members, get_args(known)))
     origin = get_origin(known) or known
-    return inner | ({origin} if isinstance(origin, type) and issubclass(origin, Lossless) else set())
+    return inner | ({origin} if isinstance(origin, type) and issubclass(origin, KeepsUnknownFields) else set())
 
 
 WITH_SHAPES = [request_type for request_type in catalogue.values() if request_type.api.shapes]
@@ -466,4 +466,4 @@ def test_g10_a_kline_may_grow() -> None:
 
 def test_every_record_tells_what_is_missing() -> None:
     assert RateLimit(rate_limit_type="ORDERS", interval="DAY", interval_num=1, limit=1).missing_fields == ()
-    assert issubclass(RateLimit, Lossless)
+    assert issubclass(RateLimit, KeepsUnknownFields)

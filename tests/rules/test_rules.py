@@ -30,7 +30,7 @@ from bintrio.api.trading import (
     SorOrderPlace,
 )
 from bintrio.errors import InvalidRequest, ProtocolViolation
-from bintrio.rules import Circumstances, SymbolRules
+from bintrio.rules import OrderContext, SymbolRules
 from bintrio.rules._legs import ALGO_TYPES, legs_of
 from tests.catalogue import EXAMPLES, document
 
@@ -130,7 +130,7 @@ def test_a_zero_disables_its_part_of_the_price_filter() -> None:
     ],
 )
 def test_percent_price(name: str, side: str, price: str, wrong: bool) -> None:
-    known = Circumstances(reference_price=Decimal(100))
+    known = OrderContext(reference_price=Decimal(100))
     assert fields(example(name).check(limit(price, side=side), known)) == ["price"] * wrong
     assert example(name).check(limit(price, side=side)) == []
 
@@ -158,7 +158,7 @@ def test_market_lot_size_is_for_market_orders() -> None:
 @pytest.mark.parametrize("name", ["MIN_NOTIONAL", "NOTIONAL"])
 def test_notional(name: str) -> None:
     one = example(name, minNotional="10")
-    known = Circumstances(reference_price=Decimal(1))
+    known = OrderContext(reference_price=Decimal(1))
     assert one.check(limit("2", "5")) == []
     assert [str(found.message) for found in one.check(limit("2", "4"))] == ["price * quantity: 8 is below 10"]
     applied = one.check(market(quantity="4"), known)
@@ -198,7 +198,7 @@ def test_trailing_delta(kind: str, side: str, above: bool) -> None:
 
 
 def test_max_position() -> None:
-    known = Circumstances(holding=Decimal(5), open_orders=[open_order(orig_qty=Decimal(4))])
+    known = OrderContext(holding=Decimal(5), open_orders=[open_order(orig_qty=Decimal(4))])
     one = example("MAX_POSITION")
     assert one.check(limit(quantity="1"), known) == []
     assert fields(one.check(limit(quantity="1.1"), known)) == ["quantity"]
@@ -227,13 +227,13 @@ def test_max_asset_of_either_side() -> None:
 def test_counts_of_open_orders(scope: str, name: str, field: str, changed: Any, order: OrderPlace) -> None:
     one = example(scope + name, **{field: 2})
     there = [open_order(**changed), open_order(**changed)]
-    assert fields(one.check(order, Circumstances(open_orders=there))) == [None]
-    assert one.check(order, Circumstances(open_orders=there[:1])) == []
+    assert fields(one.check(order, OrderContext(open_orders=there))) == [None]
+    assert one.check(order, OrderContext(open_orders=there[:1])) == []
     assert one.check(order) == []
     elsewhere = [msgspec.structs.replace(one, symbol="ETHBTC") for one in there]
-    assert bool(one.check(order, Circumstances(open_orders=elsewhere))) is (scope == "EXCHANGE_")
+    assert bool(one.check(order, OrderContext(open_orders=elsewhere))) is (scope == "EXCHANGE_")
     if name != "MAX_NUM_ORDERS":
-        assert one.check(limit(), Circumstances(open_orders=there)) == []
+        assert one.check(limit(), OrderContext(open_orders=there)) == []
 
 
 OCO = OrderListPlaceOco(
@@ -268,17 +268,17 @@ def test_every_order_of_a_list_is_checked() -> None:
 def test_counts_of_order_lists() -> None:
     here, everywhere = example("MAX_NUM_ORDER_LISTS"), example("EXCHANGE_MAX_NUM_ORDER_LISTS")
     assert here.check(OCO) == everywhere.check(OCO) == []
-    assert [found.filter for found in here.check(OCO, Circumstances(open_order_lists=20))] == ["MAX_NUM_ORDER_LISTS"]
-    assert len(everywhere.check(OCO, Circumstances(open_order_lists_of_all=20))) == 1
-    assert here.check(OCO, Circumstances(open_order_lists=19)) == []
-    assert here.check(limit(), Circumstances(open_order_lists=20)) == []
+    assert [found.filter for found in here.check(OCO, OrderContext(open_order_lists=20))] == ["MAX_NUM_ORDER_LISTS"]
+    assert len(everywhere.check(OCO, OrderContext(open_order_lists_of_all=20))) == 1
+    assert here.check(OCO, OrderContext(open_order_lists=19)) == []
+    assert here.check(limit(), OrderContext(open_order_lists=20)) == []
 
 
 def test_an_amendment_is_checked() -> None:
     amend = OrderAmendKeepPriority(symbol="BNBBTC", order_id=1, new_qty="0.0015")
     both = rules(FILTERS["LOT_SIZE"]["example"], FILTERS["MAX_NUM_ORDER_AMENDS"]["example"])
     assert fields(both.check(amend)) == ["new_qty"]
-    assert fields(both.check(amend, Circumstances(amendments=10))) == [None, "new_qty"]
+    assert fields(both.check(amend, OrderContext(amendments=10))) == [None, "new_qty"]
     assert rules().check(amend) == []
 
 
@@ -366,11 +366,11 @@ MISTAKES: list[tuple[Callable[[Any], object], str]] = [
     (lambda wrong: rules().round_quantity(wrong), "quantity"),
     (lambda wrong: rules().round_price(1, wrong), "rounding"),
     (lambda wrong: rules().round_quantity(1, rounding=wrong), "rounding"),
-    (lambda wrong: Circumstances(reference_price=wrong), "reference_price"),
-    (lambda wrong: Circumstances(holding=wrong), "holding"),
-    (lambda wrong: Circumstances(open_orders=wrong), "open_orders"),
-    (lambda wrong: Circumstances(open_order_lists=wrong), "open_order_lists"),
-    (lambda wrong: Circumstances(amendments=wrong), "amendments"),
+    (lambda wrong: OrderContext(reference_price=wrong), "reference_price"),
+    (lambda wrong: OrderContext(holding=wrong), "holding"),
+    (lambda wrong: OrderContext(open_orders=wrong), "open_orders"),
+    (lambda wrong: OrderContext(open_order_lists=wrong), "open_order_lists"),
+    (lambda wrong: OrderContext(amendments=wrong), "amendments"),
 ]
 
 
@@ -383,7 +383,7 @@ def test_arguments_that_cannot_be_right_are_refused(call: Callable[[Any], object
 
 
 def test_circumstances_take_what_requests_take() -> None:
-    assert Circumstances(reference_price="1.5", holding=7) == Circumstances(  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert OrderContext(reference_price="1.5", holding=7) == OrderContext(  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         reference_price=Decimal("1.5"), holding=Decimal(7)
     )
 
@@ -581,11 +581,11 @@ def test_the_old_oco_list_is_judged() -> None:
     [(limit(), 1, 0), (OCO, 2, 1), (old_oco(), 2, 1), (oto(), 2, 0), (opo(), 2, 0), (otoco(), 3, 1)],
 )
 def test_all_orders_of_a_list_count(scope: str, order: Any, added: int, algo: int) -> None:
-    there = Circumstances(open_orders=[open_order()])
+    there = OrderContext(open_orders=[open_order()])
     assert example(f"{scope}MAX_NUM_ORDERS", maxNumOrders=1 + added).check(order, there) == []
     (found,) = example(f"{scope}MAX_NUM_ORDERS", maxNumOrders=added).check(order, there)
     assert found.message == f"1 orders already, and {added} more, of {added}"
-    there = Circumstances(open_orders=[open_order(type="STOP_LOSS")])
+    there = OrderContext(open_orders=[open_order(type="STOP_LOSS")])
     assert len(example(f"{scope}MAX_NUM_ALGO_ORDERS", maxNumAlgoOrders=algo).check(order, there)) == bool(algo)
     assert example(f"{scope}MAX_NUM_ALGO_ORDERS", maxNumAlgoOrders=1 + algo).check(order, there) == []
 
@@ -598,13 +598,13 @@ def test_an_order_that_is_replaced_makes_room() -> None:
         (open_order(client_order_id="a"), replacement(cancel_order_id=None, cancel_orig_client_order_id="a"), True),
         (open_order(client_order_id="b"), replacement(cancel_order_id=None, cancel_orig_client_order_id="a"), False),
     ):
-        assert (one.check(order, Circumstances(open_orders=[there])) == []) is is_room
+        assert (one.check(order, OrderContext(open_orders=[there])) == []) is is_room
 
 
 def test_a_stop_loss_without_a_price_is_worth_the_reference_price() -> None:
     one = example("MIN_NOTIONAL", minNotional="10")
     stop = limit(None, "4", type="STOP_LOSS", time_in_force=None, stop_price="9")
     assert one.check(stop) == []
-    assert [found.message for found in one.check(stop, Circumstances(reference_price=Decimal(2)))] == [
+    assert [found.message for found in one.check(stop, OrderContext(reference_price=Decimal(2)))] == [
         "price * quantity: 8 is below 10"
     ]

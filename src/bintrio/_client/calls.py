@@ -1,8 +1,8 @@
 """How a request declaration becomes a method: descriptors that carry the request's constructor.
 
-`Call` carries it through a `ParamSpec`, so parameters are declared once, in `api`, and a type checker knows them here:
-``await session.depth(symbol="BTCUSDT")`` is an `OrderBook`, and a misspelt parameter is an error. At runtime a missing,
-unexpected or misspelt argument is an `InvalidRequest` that names method and argument.
+`Method` carries it through a `ParamSpec`, so parameters are declared once, in `api`, and a type checker knows them
+here: ``await session.depth(symbol="BTCUSDT")`` is an `OrderBook`, and a misspelt parameter is an error. At runtime a
+missing, unexpected or misspelt argument is an `InvalidRequest` that names method and argument.
 
 Where parameters decide the shape of the result, `Narrowed3`, `Narrowed4` and `Narrowed5` carry several constructors,
 one per shape, which become overloads: the first that takes the arguments gives the result. Only the last is real; the
@@ -35,7 +35,7 @@ class Sender(Protocol):
         ...
 
 
-class Call(Generic[P, R]):
+class Method(Generic[P, R]):
     """An API method: its parameters are those of the request, its result is the request's."""
 
     def __init__(self, request_type: Callable[P, Request[R]]) -> None:
@@ -57,7 +57,7 @@ class Call(Generic[P, R]):
 
 
 def _function(owner: type, name: str, request_type: type[Request[R]]) -> Callable[..., Coro[R]]:
-    """The coroutine function behind a `Call`, dressed so that `help` shows the request's parameters."""
+    """The coroutine function behind a `Method`, dressed so that `help` shows the request's parameters."""
 
     async def call(self: Sender, *args: Any, **kwargs: Any) -> R:
         try:
@@ -130,7 +130,7 @@ if TYPE_CHECKING:
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coro[R_co]: ...
 
     class Narrowed3(Generic[P1, R1, P2, R2, P, R]):
-        """A `Call` with two shapes of result, and one for when the parameters do not decide."""
+        """A `Method` with two shapes of result, and one for when the parameters do not decide."""
 
         def __init__(
             self,
@@ -153,7 +153,7 @@ if TYPE_CHECKING:
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coro[R_co]: ...
 
     class Narrowed4(Generic[P1, R1, P2, R2, P3, R3, P, R]):
-        """A `Call` with three shapes of result, and one for when the parameters do not decide."""
+        """A `Method` with three shapes of result, and one for when the parameters do not decide."""
 
         def __init__(
             self,
@@ -179,7 +179,7 @@ if TYPE_CHECKING:
         def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coro[R_co]: ...
 
     class Narrowed5(Generic[P1, R1, P2, R2, P3, R3, P4, R4, P, R]):
-        """A `Call` with four shapes of result, and one for when the parameters do not decide."""
+        """A `Method` with four shapes of result, and one for when the parameters do not decide."""
 
         def __init__(
             self,
@@ -196,7 +196,7 @@ if TYPE_CHECKING:
 
 else:
 
-    class Narrowed3(Call):
+    class Narrowed3(Method):
         """At runtime the last request is the one."""
 
         def __init__(self, *request_types: Any) -> None:

@@ -10,7 +10,7 @@ from .._text import did_you_mean
 from ..api import _narrowed as narrowed
 from ..api._base import Request
 from ..api.trading import OrderAck, OrderFull, OrderResult, PendingOrderReport
-from .calls import Call, Narrowed3, Narrowed4, Narrowed5
+from .calls import Method, Narrowed3, Narrowed4, Narrowed5
 
 R = TypeVar("R")
 
@@ -35,20 +35,20 @@ class Methods(ABC):
             raise AttributeError(said, name=name, obj=self)
 
     # General requests
-    ping = Call(requests.Ping)
-    time = Call(requests.Time)
-    exchange_info = Call(requests.ExchangeInfo)
-    execution_rules = Call(requests.ExecutionRules)
+    ping = Method(requests.Ping)
+    time = Method(requests.Time)
+    exchange_info = Method(requests.ExchangeInfo)
+    execution_rules = Method(requests.ExecutionRules)
 
     # Market data requests
-    depth = Call(requests.Depth)
-    trades_recent = Call(requests.TradesRecent)
-    trades_historical = Call(requests.TradesHistorical)
-    block_trades_historical = Call(requests.BlockTradesHistorical)
-    trades_aggregate = Call(requests.TradesAggregate)
-    klines = Call(requests.Klines)
-    ui_klines = Call(requests.UiKlines)
-    avg_price = Call(requests.AvgPrice)
+    depth = Method(requests.Depth)
+    trades_recent = Method(requests.TradesRecent)
+    trades_historical = Method(requests.TradesHistorical)
+    block_trades_historical = Method(requests.BlockTradesHistorical)
+    trades_aggregate = Method(requests.TradesAggregate)
+    klines = Method(requests.Klines)
+    ui_klines = Method(requests.UiKlines)
+    avg_price = Method(requests.AvgPrice)
     ticker_24hr = Narrowed5(
         narrowed.DayOne, narrowed.DayOneMini, narrowed.DayMany, narrowed.DayManyMini, requests.Ticker24hr
     )
@@ -64,13 +64,13 @@ class Methods(ABC):
     )
     ticker_price = Narrowed3(narrowed.PriceOne, narrowed.PriceMany, requests.TickerPrice)
     ticker_book = Narrowed3(narrowed.BookOne, narrowed.BookMany, requests.TickerBook)
-    reference_price = Call(requests.ReferencePrice)
-    reference_price_calculation = Call(requests.ReferencePriceCalculation)
+    reference_price = Method(requests.ReferencePrice)
+    reference_price_calculation = Method(requests.ReferencePriceCalculation)
 
     # Authentication requests
-    session_logon = Call(requests.SessionLogon)
-    session_status = Call(requests.SessionStatus)
-    session_logout = Call(requests.SessionLogout)
+    session_logon = Method(requests.SessionLogon)
+    session_status = Method(requests.SessionStatus)
+    session_logout = Method(requests.SessionLogout)
 
     # Trading requests
     order_place = Narrowed5(
@@ -81,7 +81,7 @@ class Methods(ABC):
         requests.OrderPlace,
     )
     order_test = Narrowed3(narrowed.TestWithRates, narrowed.TestWithoutRates, requests.OrderTest)
-    order_cancel = Call(requests.OrderCancel)
+    order_cancel = Method(requests.OrderCancel)
     order_cancel_replace = Narrowed5(
         narrowed.ReplaceAs[OrderAck, _ACK],
         narrowed.ReplaceAs[OrderResult, _RESULT],
@@ -89,8 +89,8 @@ class Methods(ABC):
         narrowed.ReplaceByDefault,
         requests.OrderCancelReplace,
     )
-    order_amend_keep_priority = Call(requests.OrderAmendKeepPriority)
-    open_orders_cancel_all = Call(requests.OpenOrdersCancelAll)
+    order_amend_keep_priority = Method(requests.OrderAmendKeepPriority)
+    open_orders_cancel_all = Method(requests.OpenOrdersCancelAll)
     order_list_place = Narrowed4(
         narrowed.OldOcoAs[OrderAck, _ACK],
         narrowed.OldOcoAs[OrderResult, _RESULT],
@@ -123,7 +123,7 @@ class Methods(ABC):
         narrowed.OpocoAs[PendingOrderReport, _RESULT_OR_FULL],
         requests.OrderListPlaceOpoco,
     )
-    order_list_cancel = Call(requests.OrderListCancel)
+    order_list_cancel = Method(requests.OrderListCancel)
     sor_order_place = Narrowed4(
         narrowed.RouteAs[OrderAck, _ACK],
         narrowed.RouteAs[OrderResult, _RESULT],
@@ -133,23 +133,23 @@ class Methods(ABC):
     sor_order_test = Narrowed3(narrowed.RouteTestWithRates, narrowed.RouteTestWithoutRates, requests.SorOrderTest)
 
     # Account requests
-    account_status = Call(requests.AccountStatus)
-    order_status = Call(requests.OrderStatus)
-    open_orders_status = Call(requests.OpenOrdersStatus)
-    all_orders = Call(requests.AllOrders)
-    order_list_status = Call(requests.OrderListStatus)
-    open_order_lists_status = Call(requests.OpenOrderListsStatus)
-    all_order_lists = Call(requests.AllOrderLists)
-    my_trades = Call(requests.MyTrades)
-    account_rate_limits_orders = Call(requests.AccountRateLimitsOrders)
-    my_prevented_matches = Call(requests.MyPreventedMatches)
-    my_allocations = Call(requests.MyAllocations)
-    account_commission = Call(requests.AccountCommission)
-    order_amendments = Call(requests.OrderAmendments)
-    my_filters = Call(requests.MyFilters)
+    account_status = Method(requests.AccountStatus)
+    order_status = Method(requests.OrderStatus)
+    open_orders_status = Method(requests.OpenOrdersStatus)
+    all_orders = Method(requests.AllOrders)
+    order_list_status = Method(requests.OrderListStatus)
+    open_order_lists_status = Method(requests.OpenOrderListsStatus)
+    all_order_lists = Method(requests.AllOrderLists)
+    my_trades = Method(requests.MyTrades)
+    account_rate_limits_orders = Method(requests.AccountRateLimitsOrders)
+    my_prevented_matches = Method(requests.MyPreventedMatches)
+    my_allocations = Method(requests.MyAllocations)
+    account_commission = Method(requests.AccountCommission)
+    order_amendments = Method(requests.OrderAmendments)
+    my_filters = Method(requests.MyFilters)
 
     # User Data Stream requests
-    user_data_stream_subscribe = Call(requests.UserDataStreamSubscribe)
-    user_data_stream_unsubscribe = Call(requests.UserDataStreamUnsubscribe)
-    session_subscriptions = Call(requests.SessionSubscriptions)
-    user_data_stream_subscribe_signature = Call(requests.UserDataStreamSubscribeSignature)
+    user_data_stream_subscribe = Method(requests.UserDataStreamSubscribe)
+    user_data_stream_unsubscribe = Method(requests.UserDataStreamUnsubscribe)
+    session_subscriptions = Method(requests.SessionSubscriptions)
+    user_data_stream_subscribe_signature = Method(requests.UserDataStreamSubscribeSignature)

@@ -28,7 +28,7 @@ import msgspec
 from msgspec import UNSET
 
 from ..api._missing import incomplete, incomplete_type
-from ..api._values import Lossless, Row, Sole, one_of
+from ..api._values import KeepsUnknownFields, MaybeInArray, Row, one_of
 from ..api.filters import Filter, UnknownFilter
 
 Read: TypeAlias = Callable[[Any], Any]
@@ -58,7 +58,9 @@ def reader(known: Any, asked: Any, method: str) -> Read:
     if not holds_records(known):
         return _strict(known)
     by_parts = _by_parts(known, asked, method)
-    return by_parts if has_shapes(asked) or _is_sole(known) else _first_that_fits([*_exact(asked, method), by_parts])
+    if has_shapes(asked) or _may_be_in_array(known):
+        return by_parts
+    return _first_that_fits([*_exact(asked, method), by_parts])
 
 
 @cache
@@ -69,7 +71,7 @@ def _strict(known: Any) -> Read:
 def _exact(known: Any, method: str) -> Sequence[Read]:
     """How to read what has no field too many: without one too few, and else with. msgspec does both alone."""
     strict = _strict(known)
-    is_plain = isinstance(known, type) and issubclass(known, Lossless)  # neither generic, nor an array
+    is_plain = isinstance(known, type) and issubclass(known, KeepsUnknownFields)  # neither generic, nor an array
     return (strict, _lacking(known, method)) if is_plain else (strict,)
 
 
@@ -104,8 +106,8 @@ def _first_that_fits(reads: Sequence[Read]) -> Read:
 def _by_parts(known: Any, asked: Any, method: str) -> Read:
     if known == Filter:
         return _filter_reader(method)
-    if _is_sole(known):
-        return _unwrapped(reader(get_args(known)[0], get_args(asked)[0] if _is_sole(asked) else asked, method))
+    if _may_be_in_array(known):
+        return _unwrapped(reader(get_args(known)[0], get_args(asked)[0] if _may_be_in_array(asked) else asked, method))
     members = _members(known)
     if len(members) == 1:
         return _or_null(reader(members[0], members[0], method))
@@ -119,8 +121,8 @@ def _by_parts(known: Any, asked: Any, method: str) -> Read:
 # What a type is made of
 
 
-def _is_sole(known: Any) -> bool:
-    return get_origin(known) is Annotated and Sole in get_args(known)
+def _may_be_in_array(known: Any) -> bool:
+    return get_origin(known) is Annotated and MaybeInArray in get_args(known)
 
 
 def _members(known: Any) -> tuple[Any, ...]:
@@ -138,7 +140,7 @@ def _record(known: Any) -> Any:
 
 def _is_record(known: Any) -> bool:
     record = get_origin(known) or known
-    return isinstance(record, type) and issubclass(record, Lossless | Row)
+    return isinstance(record, type) and issubclass(record, KeepsUnknownFields | Row)
 
 
 def _parts(known: Any) -> tuple[Any, ...]:
@@ -160,7 +162,7 @@ def has_shapes(known: Any) -> bool:
     if known == Filter:
         return False
     is_union = len(_members(known)) > 1 and holds_records(known)
-    return _is_sole(known) or is_union or any(map(has_shapes, _parts(known)))
+    return _may_be_in_array(known) or is_union or any(map(has_shapes, _parts(known)))
 
 
 # Arrays

@@ -20,7 +20,7 @@ Duration: TypeAlias = int
 if TYPE_CHECKING:
     T = TypeVar("T")
     OneOf: TypeAlias = Annotated[T, "one of"]
-    Sole: TypeAlias = Annotated[T, "sole"]
+    MaybeInArray: TypeAlias = Annotated[T, "maybe in an array"]
 else:
 
     class _OneOfType(type):
@@ -41,8 +41,8 @@ else:
         def __class_getitem__(cls, union: Any) -> type[OneOf]:
             return type(cls)(cls.__name__, (cls,), {"members": get_args(union)})
 
-    class Sole:
-        """``Sole[T]`` as a result: a ``T``, which the exchange may wrap into an array of one."""
+    class MaybeInArray:
+        """``MaybeInArray[T]`` as a result: a ``T``, which the exchange may wrap into an array of one."""
 
         def __class_getitem__(cls, result: Any) -> Any:
             return Annotated[result, cls]
@@ -52,7 +52,8 @@ one_of: Final[Any] = OneOf
 """`OneOf` for code that handles types as values: to a type checker `OneOf` itself is none."""
 
 UNKNOWN_FIELDS: Final = "unknown fields"
-"""`Lossless.unknown_fields` in JSON. No name of the exchange has a blank, so nothing that it sends comes there."""
+"""The name of `KeepsUnknownFields.unknown_fields` in JSON. No name of the exchange has a blank, so nothing that it sends
+comes there."""
 
 
 def plain(number: Decimal) -> str:
@@ -92,7 +93,7 @@ def _shown(value: Any) -> str:
     return repr(value)
 
 
-class Lossless(
+class KeepsUnknownFields(
     _Readable,
     frozen=True,
     kw_only=True,
@@ -121,7 +122,7 @@ class Row(_Readable, frozen=True, array_like=True, forbid_unknown_fields=True, g
         return None
 
 
-class Record(Lossless, frozen=True, kw_only=True, rename="camel"):
+class Record(KeepsUnknownFields, frozen=True, kw_only=True, rename="camel"):
     """A result, or a part of one."""
 
 

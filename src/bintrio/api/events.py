@@ -18,7 +18,7 @@ from typing import Any, TypeAlias, cast
 import msgspec
 from msgspec import field
 
-from ._values import Lossless, Timestamp
+from ._values import KeepsUnknownFields, Timestamp
 from .enums import (
     ContingencyType,
     ExecutionType,
@@ -56,7 +56,7 @@ __all__ = [
 ]
 
 
-class _Item(Lossless, frozen=True, kw_only=True):
+class _Item(KeepsUnknownFields, frozen=True, kw_only=True):
     """An event, or a part of one."""
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TypeAlias
 
-from ._values import Lossless, Timestamp
+from ._values import KeepsUnknownFields, Timestamp
 
 __all__ = [
     "ExchangeMaxNumAlgoOrdersFilter",
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 
-class _Filter(Lossless, frozen=True, kw_only=True, rename="camel", tag_field="filterType"):
+class _Filter(KeepsUnknownFields, frozen=True, kw_only=True, rename="camel", tag_field="filterType"):
     """What all filters share."""
 
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol
 
 from ._base import R_co, Request, Shapes, api
 from ._rules import at_most, at_most_one, exactly_one, not_with, time_zone_in_range
-from ._values import Lossless, Record, Row, Timestamp
+from ._values import KeepsUnknownFields, Record, Row, Timestamp
 from .enums import KlineInterval, ReferencePriceCalculationType, SymbolStatusFilter, TickerType, TickerWindowSize
 
 __all__ = [
@@ -120,7 +120,7 @@ class BlockTradesHistorical(Request[tuple[BlockTrade, ...]], frozen=True, kw_onl
 
 
 class AggregateTrade(
-    Lossless,
+    KeepsUnknownFields,
     frozen=True,
     kw_only=True,
     rename={

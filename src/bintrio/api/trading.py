@@ -26,7 +26,7 @@ from ._rules import (
     requires_value,
     together,
 )
-from ._values import OneOf, Record, Sole, Timestamp
+from ._values import MaybeInArray, OneOf, Record, Timestamp
 from .account import Discount
 from .enums import (
     CancelReplaceMode,
@@ -808,7 +808,7 @@ _SOR_RULES = (requires("type", ("LIMIT",), "time_in_force", "price"),)
     rules=_SOR_RULES,
     shapes=Shapes(_routed_resp_type, _REPORTS),
 )
-class SorOrderPlace(RoutedOrder[Sole[OrderFull | OrderResult | OrderAck]], frozen=True, kw_only=True):
+class SorOrderPlace(RoutedOrder[MaybeInArray[OrderFull | OrderResult | OrderAck]], frozen=True, kw_only=True):
     """Place a LIMIT or MARKET order with smart order routing."""
 
     new_order_resp_type: NewOrderRespType | None = None

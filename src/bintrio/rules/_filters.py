@@ -36,7 +36,7 @@ from ._legs import Leg
 Found: TypeAlias = Iterator[tuple[str | None, str]]
 
 
-class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
+class OrderContext(msgspec.Struct, frozen=True, kw_only=True):
     """What is known beyond the order. None means: not known.
 
     Attributes:
@@ -78,7 +78,7 @@ class Judged(msgspec.Struct, frozen=True):
 
     leg: Leg
     symbol: SymbolInfo
-    known: Circumstances
+    known: OrderContext
 
     @property
     def notional(self) -> Decimal | None:

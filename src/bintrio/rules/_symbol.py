@@ -2,14 +2,14 @@
 
     rules = SymbolRules.of(await session.exchange_info(symbol="BTCUSDT"), "BTCUSDT")
     price = rules.round_price("64999.993")
-    problems = rules.check(OrderPlace(...), Circumstances(reference_price=average.price))
+    problems = rules.check(OrderPlace(...), OrderContext(reference_price=average.price))
 
 Judged are what the symbol allows (types of orders, icebergs, lists, trailing stops and so on), its filters and those of
 the exchange, for every order of a list and for the list as a whole. What places no order and amends none, or is for
 another symbol, is refused.
 
 Some filters depend on what the order alone does not tell: the average price, the open orders, what the account holds.
-`Circumstances` says what is known of that. A filter that needs what is not known is not judged, nor is the quantity of
+`OrderContext` says what is known of that. A filter that needs what is not known is not judged, nor is the quantity of
 a pending order that sells what another buys (OPO), which has none yet; `SymbolRules.unjudged` names filters that this
 release cannot judge. Otherwise an empty list means that nothing speaks against the order.
 
@@ -61,7 +61,7 @@ from ..api.trading import (
     SorOrderTest,
 )
 from ..errors import InvalidRequest
-from ._filters import CHECKS, Circumstances, Judged, outside
+from ._filters import CHECKS, Judged, OrderContext, outside
 from ._legs import ALGO_TYPES, Leg, PlacingRequest, legs_of
 
 CheckedRequest: TypeAlias = PlacingRequest | OrderAmendKeepPriority
@@ -155,7 +155,7 @@ class SymbolRules:
         return _rounded(rounded, market_lot.step_size if market and market_lot else None, rounding)
 
     @in_exact
-    def check(self, order: CheckedRequest, known: Circumstances | None = None) -> list[Violation]:
+    def check(self, order: CheckedRequest, known: OrderContext | None = None) -> list[Violation]:
         """What speaks against an order, an order list or an amendment; empty if nothing does.
 
         Raises:
@@ -167,9 +167,9 @@ class SymbolRules:
         if order.symbol != self.symbol.symbol:
             said = f"the rules are those of {self.symbol.symbol}, the order is for {order.symbol!r:.80}"
             raise InvalidRequest(said, field="symbol")
-        known = Circumstances() if known is None else known
-        if not isinstance(known, Circumstances):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidRequest(f"known must be Circumstances, not {shown(known)}", field="known")
+        known = OrderContext() if known is None else known
+        if not isinstance(known, OrderContext):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest(f"known must be an OrderContext, not {shown(known)}", field="known")
         found = [*self._check_request(order)]
         if isinstance(order, OrderAmendKeepPriority):
             return [*found, *self._check_amendment(order, known)]
@@ -197,7 +197,7 @@ class SymbolRules:
             said = f"the symbol does not take {mode}"
             yield Violation("allowedSelfTradePreventionModes", "self_trade_prevention_mode", said)
 
-    def _check_leg(self, leg: Leg, known: Circumstances) -> Iterator[Violation]:
+    def _check_leg(self, leg: Leg, known: OrderContext) -> Iterator[Violation]:
         judged = Judged(leg, self.symbol, known)
         for name, parameter, message in _not_allowed(leg, self.symbol):
             yield _violation(name, leg, parameter, message)
@@ -206,7 +206,7 @@ class SymbolRules:
             for term, message in check(one, judged) if check else ():
                 yield _violation(_name(one), leg, term, message)
 
-    def _check_counts(self, order: PlacingRequest, legs: Sequence[Leg], known: Circumstances) -> Iterator[Violation]:
+    def _check_counts(self, order: PlacingRequest, legs: Sequence[Leg], known: OrderContext) -> Iterator[Violation]:
         """What the account may have open, with all that the request adds."""
         for kind, (limit, is_counted, words, of_symbol) in _COUNTS.items():
             one: Any = self._find(kind)
@@ -216,7 +216,7 @@ class SymbolRules:
                 count = sum(is_counted(each) for each in there if not _is_replaced(each, order))
                 yield from _used_up(one, count, added, getattr(one, limit), words)
 
-    def _check_lists(self, known: Circumstances) -> Iterator[Violation]:
+    def _check_lists(self, known: OrderContext) -> Iterator[Violation]:
         here, everywhere = self._find(MaxNumOrderListsFilter), self._find(ExchangeMaxNumOrderListsFilter)
         if here and known.open_order_lists is not None:
             yield from _used_up(here, known.open_order_lists, 1, here.max_num_order_lists, "order lists")
@@ -224,7 +224,7 @@ class SymbolRules:
             limit = everywhere.max_num_order_lists
             yield from _used_up(everywhere, known.open_order_lists_of_all, 1, limit, "order lists")
 
-    def _check_amendment(self, order: OrderAmendKeepPriority, known: Circumstances) -> Iterator[Violation]:
+    def _check_amendment(self, order: OrderAmendKeepPriority, known: OrderContext) -> Iterator[Violation]:
         amends, lot = self._find(MaxNumOrderAmendsFilter), self._find(LotSizeFilter)
         if amends and known.amendments is not None:
             yield from _used_up(amends, known.amendments, 1, amends.max_num_order_amends, "amendments")

@@ -33,7 +33,7 @@ from .auth import Credential, Keyring, SandboxAccount, check_timestamp
 from .limits import AddressBudget, Limits, OrderBudget
 from .matching import MatchingEngine
 from .messages import Incoming
-from .methods import Call, functions
+from .methods import RequestContext, functions
 from .orders import Order
 from .refusals import Refusal
 from .replicas import Replicas
@@ -201,7 +201,7 @@ class Exchange:
         request = read_request(request_type, params)
         order_budget = None if credential is None else self._order_budgets[credential.uid]
         result = functions[api.name](
-            Call(self.engine, self.replicas, self.limits, request, session, credential, order_budget, now)
+            RequestContext(self.engine, self.replicas, self.limits, request, session, credential, order_budget, now)
         )
         context.weight = request.weight if api.weight_on_success is None else api.weight_on_success
         return result

@@ -4,10 +4,10 @@ Source: the method's section of the WebSocket API document; `Request.api.url` na
 """
 
 from . import account, authentication, general, market, order_lists, routing, trading, user_data
-from .calls import Call, functions
+from .calls import RequestContext, functions
 
 __all__ = [
-    "Call",
+    "RequestContext",
     "account",
     "authentication",
     "functions",

@@ -50,7 +50,7 @@ from ..candles import DAY
 from ..commissions import Commissions, Rates
 from ..orders import Execution, eight_decimals
 from ..tape import from_id, in_span, newest
-from .calls import Call, answers
+from .calls import RequestContext, answers
 
 _BASIS_POINTS: Final = 10_000
 _KEPT: Final = 90 * DAY
@@ -61,7 +61,7 @@ _KEPT: Final = 90 * DAY
 
 
 @answers(AccountStatus)
-def account_status(call: Call) -> AccountInformation:
+def account_status(call: RequestContext) -> AccountInformation:
     """The account and its balances."""
     account = call.queried_account
     standard = account.commissions.standard
@@ -92,7 +92,7 @@ def _rates(rates: Rates) -> CommissionRates:
 
 
 @answers(AccountCommission)
-def account_commission(call: Call) -> Commission:
+def account_commission(call: RequestContext) -> Commission:
     """The commission rates: the same for all symbols."""
     commissions = call.account.commissions
     return Commission(
@@ -115,13 +115,13 @@ def discount(commissions: Commissions) -> Discount:
 
 
 @answers(AccountRateLimitsOrders)
-def account_rate_limits_orders(call: Call) -> tuple[RateLimit, ...]:
+def account_rate_limits_orders(call: RequestContext) -> tuple[RateLimit, ...]:
     """The limits on unfilled orders."""
     return tuple(window.report(call.now) for window in call.orders.windows)
 
 
 @answers(MyFilters)
-def my_filters(call: Call) -> RelevantFilters:
+def my_filters(call: RequestContext) -> RelevantFilters:
     """The filters that concern the symbol."""
     symbol, others = call.symbol, call.engine.exchange_filters
     assets = tuple(one for one in others if isinstance(one, MaxAssetFilter))
@@ -136,7 +136,7 @@ def my_filters(call: Call) -> RelevantFilters:
 
 
 @answers(OrderStatus)
-def order_status(call: Call) -> OrderInformation:
+def order_status(call: RequestContext) -> OrderInformation:
     """One order."""
     request: OrderStatus = call.request
     order = call.queried_account.find(call.symbol.name, request.order_id, request.orig_client_order_id)
@@ -146,7 +146,7 @@ def order_status(call: Call) -> OrderInformation:
 
 
 @answers(OpenOrdersStatus)
-def open_orders_status(call: Call) -> tuple[OrderInformation, ...]:
+def open_orders_status(call: RequestContext) -> tuple[OrderInformation, ...]:
     """All open orders."""
     symbol: str | None = call.request.symbol
     if symbol is not None:
@@ -155,7 +155,7 @@ def open_orders_status(call: Call) -> tuple[OrderInformation, ...]:
 
 
 @answers(AllOrders)
-def all_orders(call: Call) -> tuple[OrderInformation, ...]:
+def all_orders(call: RequestContext) -> tuple[OrderInformation, ...]:
     """Orders in a span of time, which goes first, from an order id on, or the newest."""
     request: AllOrders = call.request
     history, limit = call.queried_account.history[call.symbol.name], call.limit()
@@ -173,7 +173,7 @@ def all_orders(call: Call) -> tuple[OrderInformation, ...]:
 
 
 @answers(OrderAmendments)
-def order_amendments(call: Call) -> Sequence[Amendment]:
+def order_amendments(call: RequestContext) -> Sequence[Amendment]:
     """The changes of one order's quantity, oldest first."""
     request: OrderAmendments = call.request
     order = call.queried_account.find(call.symbol.name, request.order_id, None)
@@ -184,7 +184,7 @@ def order_amendments(call: Call) -> Sequence[Amendment]:
 
 
 @answers(MyTrades)
-def my_trades(call: Call) -> tuple[AccountTrade, ...]:
+def my_trades(call: RequestContext) -> tuple[AccountTrade, ...]:
     """Trades of the account, or of one of its orders: from a trade id on, in a span of time, or the newest."""
     request: MyTrades = call.request
     executions, limit = _executions(call), call.limit()
@@ -195,7 +195,7 @@ def my_trades(call: Call) -> tuple[AccountTrade, ...]:
     return tuple(map(shapes.account_trade, found))
 
 
-def _executions(call: Call) -> Sequence[Execution]:
+def _executions(call: RequestContext) -> Sequence[Execution]:
     account, symbol, order_id = call.queried_account, call.symbol.name, call.request.order_id
     if order_id is None:
         return account.executions[symbol]
@@ -204,7 +204,7 @@ def _executions(call: Call) -> Sequence[Execution]:
 
 
 @answers(MyPreventedMatches)
-def my_prevented_matches(call: Call) -> Sequence[PreventedMatch]:
+def my_prevented_matches(call: RequestContext) -> Sequence[PreventedMatch]:
     """One match, or those of one order, oldest first."""
     request: MyPreventedMatches = call.request
     matches, limit = call.queried_account.prevented[call.symbol.name], call.limit()
@@ -216,7 +216,7 @@ def my_prevented_matches(call: Call) -> Sequence[PreventedMatch]:
 
 
 @answers(MyAllocations)
-def my_allocations(call: Call) -> tuple[Allocation, ...]:
+def my_allocations(call: RequestContext) -> tuple[Allocation, ...]:
     """What was allocated to the account, or to one of its orders: from an id on, in a span of time, or the newest."""
     request: MyAllocations = call.request
     kept, limit = call.queried_account.allocations[call.symbol.name], call.limit()
@@ -233,7 +233,7 @@ def my_allocations(call: Call) -> tuple[Allocation, ...]:
 
 
 @answers(OrderListStatus)
-def order_list_status(call: Call) -> OrderList:
+def order_list_status(call: RequestContext) -> OrderList:
     """One order list. The document gives one that is not found no code of its own."""
     request: OrderListStatus = call.request
     account = call.queried_account
@@ -245,13 +245,13 @@ def order_list_status(call: Call) -> OrderList:
 
 
 @answers(OpenOrderListsStatus)
-def open_order_lists_status(call: Call) -> tuple[OrderList, ...]:
+def open_order_lists_status(call: RequestContext) -> tuple[OrderList, ...]:
     """All that have an open order."""
     return tuple(call.queried_account.open_lists())
 
 
 @answers(AllOrderLists)
-def all_order_lists(call: Call) -> Sequence[OrderList]:
+def all_order_lists(call: RequestContext) -> Sequence[OrderList]:
     """Order lists from an id on, in a span of time, or the newest."""
     request: AllOrderLists = call.request
     lists, limit = tuple(call.queried_account.lists.values()), call.limit()

@@ -1,8 +1,8 @@
 """What a method's function is given, and where it is registered.
 
-A function takes a `Call` and returns a record with times in microseconds, or raises a `Refusal`. Decorating it with
-`answers` is all it takes to add a method. A record within a record is the function's to bring into the connection's
-unit (`Call.in_unit`).
+A function takes a `RequestContext` and returns a record with times in microseconds, or raises a `Refusal`. Decorating
+it with `answers` is all it takes to add a method. A record within a record is the function's to bring into the
+connection's unit (`RequestContext.in_unit`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DEFAULT_LIMIT: Final = 500
 _MAX_LIMIT: Final = 1_000
 
 
-class Call(NamedTuple):
+class RequestContext(NamedTuple):
     """What a method's function works with.
 
     Attributes:
@@ -114,7 +114,7 @@ class Call(NamedTuple):
         return in_unit(record, self.session.unit)
 
 
-Function: TypeAlias = Callable[[Call], Any]
+Function: TypeAlias = Callable[[RequestContext], Any]
 
 functions: Final[dict[str, Function]] = {}
 """By the method's name."""

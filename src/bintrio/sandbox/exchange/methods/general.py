@@ -22,23 +22,23 @@ from bintrio.api.general import (
 
 from ..symbols import Symbol
 from ..units import MILLISECOND
-from .calls import Call, answers
+from .calls import RequestContext, answers
 
 
 @answers(Ping)
-def ping(call: Call) -> Nothing:
+def ping(call: RequestContext) -> Nothing:
     """Nothing."""
     return Nothing()
 
 
 @answers(Time)
-def time(call: Call) -> ServerTime:
+def time(call: RequestContext) -> ServerTime:
     """The clock."""
     return ServerTime(server_time=call.now)
 
 
 @answers(ExchangeInfo)
-def exchange_info(call: Call) -> dict[str, Any]:
+def exchange_info(call: RequestContext) -> dict[str, Any]:
     """Limits and symbols. Given as JSON, which has fields that only some symbols have."""
     shows_sets = call.request.show_permission_sets is not False
     return {
@@ -51,7 +51,7 @@ def exchange_info(call: Call) -> dict[str, Any]:
     }
 
 
-def _routes(call: Call) -> dict[str, Any]:
+def _routes(call: RequestContext) -> dict[str, Any]:
     """``sors``, where there are any."""
     engine = call.engine
     groups = dict.fromkeys(engine.routes.values())
@@ -68,7 +68,7 @@ def _without_count(rule: Any) -> dict[str, Any]:
     }
 
 
-def _symbols(call: Call) -> Sequence[Symbol]:
+def _symbols(call: RequestContext) -> Sequence[Symbol]:
     request: ExchangeInfo = call.request
     engine = call.engine
     if request.symbol is not None:
@@ -82,7 +82,7 @@ def _symbols(call: Call) -> Sequence[Symbol]:
 
 
 @answers(ExecutionRules)
-def execution_rules(call: Call) -> ExecutionRuleBook:
+def execution_rules(call: RequestContext) -> ExecutionRuleBook:
     """The rules of the symbols asked for."""
     request: ExecutionRules = call.request
     engine = call.engine

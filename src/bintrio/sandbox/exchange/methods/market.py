@@ -51,7 +51,7 @@ from ..orders import NOTHING, eight_decimals
 from ..reference import Mean
 from ..symbols import Symbol
 from ..tape import from_id, in_span, newest
-from .calls import Call, answers
+from .calls import RequestContext, answers
 
 MAX_DEPTH: Final = 5_000
 """Levels a side; "Order book"."""
@@ -70,7 +70,7 @@ _id: Final[Callable[[Any], int]] = attrgetter("id")
 
 
 @answers(Depth)
-def depth(call: Call) -> OrderBook:
+def depth(call: RequestContext) -> OrderBook:
     """The order book."""
     _check_status(call, call.symbol)
     # Not refused: the changelog of 2022-02-24 cuts the answer.
@@ -84,7 +84,7 @@ def _levels(levels: Sequence[tuple[Decimal, Decimal]]) -> tuple[PriceLevel, ...]
     return tuple(PriceLevel(eight_decimals(price), eight_decimals(quantity)) for price, quantity in levels)
 
 
-def _check_status(call: Call, symbol: Symbol) -> None:
+def _check_status(call: RequestContext, symbol: Symbol) -> None:
     if call.request.symbol_status not in {None, symbol.status}:
         raise refusals.symbol_status_differs()
 
@@ -93,13 +93,13 @@ def _check_status(call: Call, symbol: Symbol) -> None:
 
 
 @answers(TradesRecent)
-def trades_recent(call: Call) -> Sequence[Trade]:
+def trades_recent(call: RequestContext) -> Sequence[Trade]:
     """The newest trades."""
     return newest(call.tape.trades, call.limit())
 
 
 @answers(TradesHistorical)
-def trades_historical(call: Call) -> Sequence[Trade]:
+def trades_historical(call: RequestContext) -> Sequence[Trade]:
     """Trades from an id on, or the newest."""
     first: int | None = call.request.from_id
     trades, limit = call.tape.trades, call.limit()
@@ -107,7 +107,7 @@ def trades_historical(call: Call) -> Sequence[Trade]:
 
 
 @answers(TradesAggregate)
-def trades_aggregate(call: Call) -> Sequence[AggregateTrade]:
+def trades_aggregate(call: RequestContext) -> Sequence[AggregateTrade]:
     """Aggregate trades from an id on, in a span of time, or the newest."""
     first: int | None = call.request.from_id
     aggregates, limit = call.tape.aggregates, call.limit()
@@ -117,7 +117,7 @@ def trades_aggregate(call: Call) -> Sequence[AggregateTrade]:
 
 
 @answers(BlockTradesHistorical)
-def block_trades_historical(call: Call) -> Sequence[BlockTrade]:
+def block_trades_historical(call: RequestContext) -> Sequence[BlockTrade]:
     """Block trades from an id on."""
     return from_id(call.tape.block_trades, call.request.from_id, call.limit(), _id)
 
@@ -127,7 +127,7 @@ def block_trades_historical(call: Call) -> Sequence[BlockTrade]:
 
 @answers(UiKlines)
 @answers(Klines)
-def klines(call: Call) -> tuple[Kline, ...]:
+def klines(call: RequestContext) -> tuple[Kline, ...]:
     """Candles; those for charts are the same."""
     request: Klines = call.request
     parts = interval(request.interval, request.time_zone)
@@ -135,7 +135,7 @@ def klines(call: Call) -> tuple[Kline, ...]:
 
 
 @answers(AvgPrice)
-def avg_price(call: Call) -> AveragePrice:
+def avg_price(call: RequestContext) -> AveragePrice:
     """The average price of the last minutes; without a trade in them, the last price."""
     tape = call.tape
     last = tape.before(call.now + 1)
@@ -147,7 +147,7 @@ def avg_price(call: Call) -> AveragePrice:
 # Tickers
 
 
-def _tickers(call: Call, of_symbol: Callable[[Symbol], T]) -> T | tuple[T, ...]:
+def _tickers(call: RequestContext, of_symbol: Callable[[Symbol], T]) -> T | tuple[T, ...]:
     """The ticker of the one symbol that is asked for, or of several, or of all."""
     request, engine = call.request, call.engine
     if request.symbol is not None:
@@ -158,22 +158,22 @@ def _tickers(call: Call, of_symbol: Callable[[Symbol], T]) -> T | tuple[T, ...]:
 
 
 @answers(TickerPrice)
-def ticker_price(call: Call) -> SymbolPrice | tuple[SymbolPrice, ...]:
+def ticker_price(call: RequestContext) -> SymbolPrice | tuple[SymbolPrice, ...]:
     """The last price; 0 before the first trade."""
     return _tickers(call, partial(_price, call))
 
 
-def _price(call: Call, symbol: Symbol) -> SymbolPrice:
+def _price(call: RequestContext, symbol: Symbol) -> SymbolPrice:
     return SymbolPrice(symbol=symbol.name, price=_last_price(call, symbol))
 
 
 @answers(TickerBook)
-def ticker_book(call: Call) -> SymbolBook | tuple[SymbolBook, ...]:
+def ticker_book(call: RequestContext) -> SymbolBook | tuple[SymbolBook, ...]:
     """The best bid and ask; 0 where there is none."""
     return _tickers(call, partial(_best, call))
 
 
-def _best(call: Call, symbol: Symbol) -> SymbolBook:
+def _best(call: RequestContext, symbol: Symbol) -> SymbolBook:
     bid, ask = _top(call, symbol)
     return SymbolBook(
         symbol=symbol.name,
@@ -184,7 +184,7 @@ def _best(call: Call, symbol: Symbol) -> SymbolBook:
     )
 
 
-def _top(call: Call, symbol: Symbol) -> tuple[PriceLevel, PriceLevel]:
+def _top(call: RequestContext, symbol: Symbol) -> tuple[PriceLevel, PriceLevel]:
     book, nothing = call.engine.books[symbol.name], PriceLevel(_ZERO, _ZERO)
     bid, ask = (next(iter(_levels(levels)), nothing) for levels in (book.bids(1), book.asks(1)))
     return bid, ask
@@ -198,26 +198,26 @@ class _Window(NamedTuple):
 
 
 @answers(Ticker24hr)
-def ticker_24hr(call: Call) -> Any:
+def ticker_24hr(call: RequestContext) -> Any:
     """The last 24 hours."""
     return _tickers(call, partial(_day_statistics, call, _Window(call.now - DAY, call.now)))
 
 
 @answers(Ticker)
-def ticker(call: Call) -> Any:
+def ticker(call: RequestContext) -> Any:
     """A window that ends now. It opens with a minute, so it is up to a minute longer than was asked for."""
     opening = (call.now - window(call.request.window_size or "1d")) // MINUTE * MINUTE
     return _tickers(call, partial(_statistics, call, _Window(opening, call.now)))
 
 
 @answers(TickerTradingDay)
-def ticker_trading_day(call: Call) -> Any:
+def ticker_trading_day(call: RequestContext) -> Any:
     """The day so far; it closes with the last moment of the day."""
     opening = interval("1d", call.request.time_zone).opening(call.now)
     return _tickers(call, partial(_statistics, call, _Window(opening, opening + DAY - 1)))
 
 
-def _mini(call: Call, span: _Window, symbol: Symbol) -> dict[str, Any]:
+def _mini(call: RequestContext, span: _Window, symbol: Symbol) -> dict[str, Any]:
     """The fields of a MINI ticker. Without a trade, all prices but the last one are 0."""
     trades = call.engine.tapes[symbol.name].between(span.opening, span.closing + 1)
     summary = summarize(trades) or Summary(_ZERO, _ZERO, _ZERO, _last_price(call, symbol))
@@ -237,7 +237,7 @@ def _mini(call: Call, span: _Window, symbol: Symbol) -> dict[str, Any]:
     }
 
 
-def _last_price(call: Call, symbol: Symbol) -> Decimal:
+def _last_price(call: RequestContext, symbol: Symbol) -> Decimal:
     return eight_decimals(call.engine.books[symbol.name].last_price or NOTHING)
 
 
@@ -253,12 +253,12 @@ def _full(mini: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _statistics(call: Call, span: _Window, symbol: Symbol) -> Statistics | MiniStatistics:
+def _statistics(call: RequestContext, span: _Window, symbol: Symbol) -> Statistics | MiniStatistics:
     mini = _mini(call, span, symbol)
     return MiniStatistics(**mini) if call.request.type == "MINI" else Statistics(**_full(mini))
 
 
-def _day_statistics(call: Call, span: _Window, symbol: Symbol) -> DayStatistics | MiniStatistics:
+def _day_statistics(call: RequestContext, span: _Window, symbol: Symbol) -> DayStatistics | MiniStatistics:
     mini = _mini(call, span, symbol)
     if call.request.type == "MINI":
         return MiniStatistics(**mini)
@@ -280,7 +280,7 @@ def _day_statistics(call: Call, span: _Window, symbol: Symbol) -> DayStatistics 
 
 
 @answers(ReferencePrice)
-def reference_price(call: Call) -> CurrentReferencePrice | NoReferencePrice:
+def reference_price(call: RequestContext) -> CurrentReferencePrice | NoReferencePrice:
     """The reference price. That there never was one is a refusal, but a success by its status."""
     engine, name = call.engine, call.symbol.name
     if name not in engine.references.sources:
@@ -291,7 +291,7 @@ def reference_price(call: Call) -> CurrentReferencePrice | NoReferencePrice:
 
 
 @answers(ReferencePriceCalculation)
-def reference_price_calculation(call: Call) -> ArithmeticMean | ExternalCalculation:
+def reference_price_calculation(call: RequestContext) -> ArithmeticMean | ExternalCalculation:
     """How it is made; that there is none is a refusal like others."""
     _check_status(call, call.symbol)
     source = call.engine.references.sources.get(call.symbol.name)

@@ -25,7 +25,7 @@ from bintrio.api.trading import (
 
 from .. import refusals, shapes
 from ..orders import Order
-from .calls import Call, answers
+from .calls import RequestContext, answers
 from .trading import UNKNOWN, cancel
 
 _REPORTS: Final[dict[str, Callable[[Order], Any]]] = {"ACK": shapes.ack, "RESULT": shapes.result, "FULL": shapes.full}
@@ -38,7 +38,7 @@ _REPORTS_OF_PAYING: Final = _REPORTS | {"RESULT": shapes.pending, "FULL": shapes
 @answers(OrderListPlaceOtoco)
 @answers(OrderListPlaceOpo)
 @answers(OrderListPlaceOpoco)
-def order_list_place(call: Call) -> PlacedOrderList[Any]:
+def order_list_place(call: RequestContext) -> PlacedOrderList[Any]:
     """Place an order list. The document does not say which reports are the default; its examples have RESULT."""
     request = call.request
     symbol = call.symbol
@@ -51,7 +51,7 @@ def order_list_place(call: Call) -> PlacedOrderList[Any]:
 
 
 @answers(OrderListCancel)
-def order_list_cancel(call: Call) -> CanceledOrder | CanceledOrderList:
+def order_list_cancel(call: RequestContext) -> CanceledOrder | CanceledOrderList:
     """Cancel an order list, found by its id, else by its name; with both, they must agree."""
     request: OrderListCancel = call.request
     account, symbol = call.account, call.symbol

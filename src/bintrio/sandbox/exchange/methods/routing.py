@@ -10,12 +10,12 @@ from typing import Any
 from bintrio.api.trading import OrderTestedWithRates, SorOrderPlace, SorOrderTest
 
 from .. import refusals
-from .calls import Call, answers
+from .calls import RequestContext, answers
 from .trading import SHAPES, rates_for
 
 
 @answers(SorOrderPlace)
-def sor_order_place(call: Call) -> tuple[Any, ...]:
+def sor_order_place(call: RequestContext) -> tuple[Any, ...]:
     """Place an order that takes from the books of all symbols it may be routed to."""
     request: SorOrderPlace = call.request
     _check(call)
@@ -24,7 +24,7 @@ def sor_order_place(call: Call) -> tuple[Any, ...]:
 
 
 @answers(SorOrderTest)
-def sor_order_test(call: Call) -> OrderTestedWithRates | dict[str, Any]:
+def sor_order_test(call: RequestContext) -> OrderTestedWithRates | dict[str, Any]:
     """Check an order with routing."""
     request: SorOrderTest = call.request
     _check(call)
@@ -32,7 +32,7 @@ def sor_order_test(call: Call) -> OrderTestedWithRates | dict[str, Any]:
     return rates_for(call, order) if request.compute_commission_rates else {}
 
 
-def _check(call: Call) -> None:
+def _check(call: RequestContext) -> None:
     """The document gives no words for a symbol that is not routed."""
     if call.symbol.name not in call.engine.routes:
         raise refusals.not_supported("SOR")

@@ -42,7 +42,7 @@ from ..commissions import Rates
 from ..orders import Order, eight_decimals
 from ..refusals import Refusal
 from .account import discount
-from .calls import Call, answers
+from .calls import RequestContext, answers
 
 UNKNOWN: Final = "Unknown order sent."
 """What refuses to cancel or amend an order that cannot be found, or a list."""
@@ -52,7 +52,7 @@ UNKNOWN: Final = "Unknown order sent."
 
 
 @answers(OrderPlace)
-def order_place(call: Call) -> OrderAck | OrderResult | OrderFull:
+def order_place(call: RequestContext) -> OrderAck | OrderResult | OrderFull:
     """Place an order. FULL is what MARKET and LIMIT orders are answered with by default, ACK all others."""
     request: OrderPlace | OrderCancelReplace = call.request
     order = call.engine.place(call.account, request, call.now)
@@ -69,14 +69,14 @@ SHAPES: Final[dict[str, Callable[[Order], OrderAck | OrderResult | OrderFull]]] 
 
 
 @answers(OrderTest)
-def order_test(call: Call) -> OrderTestedWithRates | dict[str, Any]:
+def order_test(call: RequestContext) -> OrderTestedWithRates | dict[str, Any]:
     """Check an order."""
     request: OrderTest = call.request
     order = call.engine.check(call.account, request, call.now)
     return rates_for(call, order) if request.compute_commission_rates else {}
 
 
-def rates_for(call: Call, order: Order) -> OrderTestedWithRates:
+def rates_for(call: RequestContext, order: Order) -> OrderTestedWithRates:
     """What an order would pay as a maker, and as a taker: the rate of its side is in both (commission_faq.md)."""
     commissions = call.account.commissions
 
@@ -96,7 +96,7 @@ def rates_for(call: Call, order: Order) -> OrderTestedWithRates:
 
 
 @answers(OrderCancel)
-def order_cancel(call: Call) -> CanceledOrder | CanceledOrderList:
+def order_cancel(call: RequestContext) -> CanceledOrder | CanceledOrderList:
     """Cancel an order."""
     request: OrderCancel = call.request
     return _cancel(
@@ -105,7 +105,7 @@ def order_cancel(call: Call) -> CanceledOrder | CanceledOrderList:
 
 
 def _cancel(
-    call: Call, order_id: int | None, name: str | None, new_name: str | None, restriction: str | None
+    call: RequestContext, order_id: int | None, name: str | None, new_name: str | None, restriction: str | None
 ) -> CanceledOrder | CanceledOrderList:
     try:
         order = call.account.find(call.symbol.name, order_id, name)
@@ -116,7 +116,7 @@ def _cancel(
 
 
 def cancel(
-    call: Call, order: Order, cancel_id: str, restriction: str | None = None
+    call: RequestContext, order: Order, cancel_id: str, restriction: str | None = None
 ) -> CanceledOrder | CanceledOrderList:
     """Cancel an order, and its list if it has one; in the shape of the answer."""
     call.engine.cancel(call.account, order, call.now, cancel_id=cancel_id, restriction=restriction)
@@ -133,7 +133,7 @@ def _cancel_id(order: Order) -> str:
 
 
 @answers(OpenOrdersCancelAll)
-def open_orders_cancel_all(call: Call) -> tuple[CanceledOrder | CanceledOrderList, ...]:
+def open_orders_cancel_all(call: RequestContext) -> tuple[CanceledOrder | CanceledOrderList, ...]:
     """Cancel all open orders and lists of a symbol; that there are none is a refused cancellation."""
     found = tuple(call.account.open_orders(call.symbol.name))
     if not found:
@@ -146,7 +146,7 @@ def open_orders_cancel_all(call: Call) -> tuple[CanceledOrder | CanceledOrderLis
 
 
 @answers(OrderCancelReplace)
-def order_cancel_replace(call: Call) -> dict[str, Any]:
+def order_cancel_replace(call: RequestContext) -> dict[str, Any]:
     """Cancel an order and place another."""
     request: OrderCancelReplace = call.request
     if not call.symbol.cancel_replace_allowed:
@@ -167,7 +167,7 @@ def order_cancel_replace(call: Call) -> dict[str, Any]:
     return halves
 
 
-def _attempt(action: Callable[[Call], Any], call: Call) -> Any:
+def _attempt(action: Callable[[RequestContext], Any], call: RequestContext) -> Any:
     """What an action gives, or its refusal."""
     try:
         return action(call)
@@ -175,11 +175,11 @@ def _attempt(action: Callable[[Call], Any], call: Call) -> Any:
         return refusal
 
 
-def _check_limit(call: Call) -> None:
+def _check_limit(call: RequestContext) -> None:
     call.orders.admit(1, call.now)
 
 
-def _cancel_first(call: Call) -> CanceledOrder | CanceledOrderList:
+def _cancel_first(call: RequestContext) -> CanceledOrder | CanceledOrderList:
     request: OrderCancelReplace = call.request
     return _cancel(
         call,
@@ -190,7 +190,7 @@ def _cancel_first(call: Call) -> CanceledOrder | CanceledOrderList:
     )
 
 
-def _half(call: Call, name: str, outcome: Any) -> dict[str, Any]:
+def _half(call: RequestContext, name: str, outcome: Any) -> dict[str, Any]:
     if isinstance(outcome, Refusal):
         return {f"{name}Result": "FAILURE", f"{name}Response": _as_half(outcome)}
     return {f"{name}Result": "SUCCESS", f"{name}Response": call.in_unit(outcome)}
@@ -218,7 +218,7 @@ def _nothing_done(canceled: Refusal, over_limit: Refusal | None) -> Refusal:
 
 
 @answers(OrderAmendKeepPriority)
-def order_amend_keep_priority(call: Call) -> OrderAmended:
+def order_amend_keep_priority(call: RequestContext) -> OrderAmended:
     """Reduce the quantity of an order, which keeps its place."""
     request: OrderAmendKeepPriority = call.request
     account = call.account
