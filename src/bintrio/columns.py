@@ -32,14 +32,15 @@ def to_columns(rows: Sequence[msgspec.Struct] | OrderBook) -> dict[str, list[Any
     Raises:
         InvalidRequest: it is neither.
     """
-    given: Any = rows
-    if not isinstance(given, OrderBook) and not _are_records(given):
-        raise InvalidRequest(f"rows must be a sequence of records, or an OrderBook, not {shown(given)}", field="rows")
     if isinstance(rows, OrderBook):
         sides = ["BID"] * len(rows.bids) + ["ASK"] * len(rows.asks)
-        return {"side": sides, **to_columns((*rows.bids, *rows.asks))}
-    if not rows:
-        return {}
+        return {"side": sides, **_by_field((*rows.bids, *rows.asks))}
+    if not _are_records(rows):
+        raise InvalidRequest(f"rows must be a sequence of records, or an OrderBook, not {shown(rows)}", field="rows")
+    return _by_field(rows) if rows else {}
+
+
+def _by_field(rows: Sequence[msgspec.Struct]) -> dict[str, list[Any]]:
     # Of a row that lacks something these are the fields that came.
     came = set[str]().union(*(row.__struct_fields__ for row in rows))
     names = [name for name in type(rows[0]).__struct_fields__ if name in came and name != "unknown_fields"]

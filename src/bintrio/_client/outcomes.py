@@ -98,14 +98,13 @@ class Outcomes:
         if request is None:
             request = _as_request(call)
         names = [name for name in call.api.client_ids if request is not None]
-        in_unit = self._shared.in_unit
         error = OutcomeUnknown(
             call.api.name,
             reason,
             request=None if request is None else _as_sent(request, call.params),
             client_order_id=next((cast("str", call.params.get(wire_name(name))) for name in names), None),
-            final_at=None if call.final_at is None else in_unit(call.final_at),
-            sent_at=None if call.final_at is None else in_unit(call.final_at - call.window),
+            final_at=self._in_unit(call.final_at, 0),
+            sent_at=self._in_unit(call.final_at, call.window),
             clock_error=self._clock_error(call),
             seen_order_id=call.seen_order_id or None,
             is_id_fresh=bool(names) and _is_fresh(call, request),
@@ -114,6 +113,9 @@ class Outcomes:
         if call.late_answer is not None:
             call.answered_late()
         return error
+
+    def _in_unit(self, final_at: int | None, before: int) -> int | None:
+        return None if final_at is None else self._shared.in_unit(final_at - before)
 
     def keep(self, call: Call, request: Request[Any] | None) -> None:
         """The caller of a call was cancelled: keep what it would have raised, if it trades and has left."""

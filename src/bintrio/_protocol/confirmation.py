@@ -220,18 +220,22 @@ def _is_amended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
 def _replaced(sent: Sent) -> Inquiry[Order | HalfReplaced | None]:
     """The new order; `HalfReplaced` if only one half was done; None if none was."""
     request: OrderCancelReplace = sent.request
-    number, name = request.cancel_order_id, request.cancel_orig_client_order_id
     if sent.is_refused:
         return None
     new = yield from _single(sent)
-    if new is not None and number is None and name == request.new_client_order_id:
-        old = yield from _namesake_before(sent, name, new)
-    else:
-        old = yield from _ended(sent, number, name)
+    old = yield from _old(sent, request, new)
     is_canceled = old is not None and old.status == "CANCELED" and sent.is_later(old, "update_time")
     if new is not None and is_canceled:
         return new
     return HalfReplaced(old_order=old, new_order=new) if new is not None or is_canceled else None
+
+
+def _old(sent: Sent, request: OrderCancelReplace, new: Order | None) -> Inquiry[Order | None]:
+    """The order that was to be canceled, as it stands."""
+    number, name = request.cancel_order_id, request.cancel_orig_client_order_id
+    if new is not None and number is None and name == request.new_client_order_id:
+        return (yield from _namesake_before(sent, name, new))
+    return (yield from _ended(sent, number, name))
 
 
 def _namesake_before(sent: Sent, name: str | None, new: Order) -> Inquiry[Order | None]:

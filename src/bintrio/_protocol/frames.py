@@ -201,7 +201,7 @@ class FrameDecoder:
 
     def _cut(self, data: bytes) -> list[Message]:
         messages: list[Message] = []
-        position = self._cut_texts(data, messages)
+        position = 0 if self._masked or self._fragmented is not None else self._cut_texts(data, messages)
         try:
             while (header := self._header(data, position)) is not None:
                 first, start, end = header
@@ -223,8 +223,6 @@ class FrameDecoder:
     def _cut_texts(self, data: bytes, messages: list[Message]) -> int:
         """The common case: whole, unmasked text frames in ASCII, up to the first frame that is or may be another."""
         position, available = 0, len(data)
-        if self._masked or self._fragmented is not None:
-            return position
         while available - position > 4 and data[position] == _WHOLE_TEXT:
             size, start = data[position + 1], position + 2
             if size == 126:

@@ -89,15 +89,17 @@ def secrets_of(resource: str, headers: Sequence[tuple[str, str]]) -> tuple[bytes
     Values of the query, and what stands there without a name; of an Authorization header what it says, the password
     and the user.
     """
-    query = urlsplit(resource).query
-    parts = [part.partition("=") for part in query.split("&")]
-    raw = [value if is_named else name for name, is_named, value in parts]
-    decoded = [value or name for name, value in parse_qsl(query, keep_blank_values=True)]
-    found = {*raw, *decoded, *map(quote_plus, raw)}
-    found = {value for value in found if len(value) >= _SHORTEST_SECRET}
+    found = {value for value in _values_of(urlsplit(resource).query) if len(value) >= _SHORTEST_SECRET}
     for value in (value for name, value in headers if name.lower() == "authorization"):
         found |= _credentials(value)
     return tuple(value.encode() for value in sorted(found, key=len, reverse=True))
+
+
+def _values_of(query: str) -> set[str]:
+    parts = [part.partition("=") for part in query.split("&")]
+    raw = [value if is_named else name for name, is_named, value in parts]
+    decoded = [value or name for name, value in parse_qsl(query, keep_blank_values=True)]
+    return {*raw, *decoded, *map(quote_plus, raw)}
 
 
 def _credentials(authorization: str) -> set[str]:

@@ -68,12 +68,16 @@ def _exact(method: str, name: str, value: Any, depth: int = 0) -> Json:
         return str.__str__(value)  # of an enum's member its value
     if isinstance(value, int) and _has_64_bits(value):
         return int(value)
-    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) < _LONGEST_NUMBER:
+    if isinstance(value, Decimal) and _has_a_length(value):
         return plain(value)
     if isinstance(value, list | tuple) and depth < _DEEPEST:
         return [_exact(method, name, item, depth + 1) for item in value]  # pyright: ignore[reportUnknownVariableType]
     expected = "a str, int of 64 bits, bool, finite Decimal or a list of them"
     raise InvalidRequest(f"{method}: {name} must be {expected}, not {shown(value)}", field=name)
+
+
+def _has_a_length(value: Decimal) -> bool:
+    return value.is_finite() and abs(value.adjusted()) < _LONGEST_NUMBER
 
 
 def checked_id(chosen: Any) -> RequestId | None:

@@ -159,11 +159,7 @@ def _plain_values(raw: msgspec.Raw) -> Any:
 
 def _tell_halves_apart(error: PartlyDone | CancelReplaceFailed, data: msgspec.Raw) -> None:
     """Fill ``done`` and ``failed``: a half that was done has the type it has in the result, another a code."""
-    known = catalogue.get(error.method)
-    result: Any = known.api.result if known else None
-    record = get_origin(result) or result
-    fields = msgspec.structs.fields(result) if isinstance(record, type) and issubclass(record, msgspec.Struct) else ()
-    types = {field.encode_name: field.type for field in fields}
+    types = _types_of_halves(error.method)
     halves: dict[str, msgspec.Raw] = {}
     with suppress(*UNREADABLE):
         halves = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
@@ -178,6 +174,14 @@ def _tell_halves_apart(error: PartlyDone | CancelReplaceFailed, data: msgspec.Ra
         for name, half in found.items()
         if isinstance(half, Failure)
     }
+
+
+def _types_of_halves(method: str) -> dict[str, Any]:
+    known = catalogue.get(method)
+    result: Any = known.api.result if known else None
+    record = get_origin(result) or result
+    fields = msgspec.structs.fields(result) if isinstance(record, type) and issubclass(record, msgspec.Struct) else ()
+    return {field.encode_name: field.type for field in fields}
 
 
 def refused_halves(error: Rejected) -> dict[str, Rejected]:

@@ -243,12 +243,7 @@ def _as_bytes(value: str | bytes, field: str) -> bytes:
 
 
 def _read_file(path: str | os.PathLike[str]) -> bytes:
-    try:
-        name: Any = os.fspath(path)
-    except TypeError:
-        name = None
-    if not isinstance(name, str):
-        raise InvalidRequest(f"path must be a str or a Path, not {type(path).__name__}", field="path")
+    name = _path(path)
     if "\n" in name or "-----BEGIN" in name:
         raise InvalidRequest("path holds the text of a key, not its place: use from_pem()", field="path")
     try:
@@ -262,6 +257,16 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a path"
     raise InvalidRequest(f"cannot read the private key {shown_path(name)}: {reason}", field="path")
+
+
+def _path(path: str | os.PathLike[str]) -> str:
+    try:
+        name: Any = os.fspath(path)
+    except TypeError:
+        name = None
+    if not isinstance(name, str):
+        raise InvalidRequest(f"path must be a str or a Path, not {type(path).__name__}", field="path")
+    return name
 
 
 def _check_type(private_key: object, key_type: type[Key]) -> None:

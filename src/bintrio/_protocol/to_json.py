@@ -105,7 +105,7 @@ def _values(value: Any, verbatim: _Verbatim) -> Any:
         return _of_error(value, verbatim)
     if isinstance(value, bytes):
         return verbatim(value)
-    if value is None or isinstance(value, str | int | float):
+    if isinstance(value, str | int | float | None):
         return value
     raise TypeError(f"there is no JSON for {type(value).__name__}")
 
@@ -193,7 +193,7 @@ def _mended(value: msgspec.Struct, found: Any, verbatim: _Verbatim) -> Any:
     plan = _plan(type(value))
     for name in plan.decimals:
         text = found.get(name)
-        if text is not None and ("E" in text or "e" in text):
+        if text is not None and _has_exponent(text):
             found[name] = plain(Decimal(text))
     for name in plan.arrays:
         if name in found:
@@ -202,10 +202,16 @@ def _mended(value: msgspec.Struct, found: Any, verbatim: _Verbatim) -> Any:
         if name_in_json in found:
             found[name_in_json] = _mended_part(getattr(value, name), found[name_in_json], verbatim)
     unknown = found.pop(UNKNOWN_FIELDS, None)
-    if unknown is not None:
-        parts = msgspec.json.decode(unknown, type=dict[str, msgspec.Raw])
-        found |= {name: verbatim(bytes(part)) for name, part in parts.items()}
-    return found
+    return found if unknown is None else found | _parts_of(unknown, verbatim)
+
+
+def _has_exponent(text: str) -> bool:
+    return "E" in text or "e" in text
+
+
+def _parts_of(unknown: Any, verbatim: _Verbatim) -> dict[str, Any]:
+    parts = msgspec.json.decode(unknown, type=dict[str, msgspec.Raw])
+    return {name: verbatim(bytes(part)) for name, part in parts.items()}
 
 
 def _mended_part(value: Any, found: Any, verbatim: _Verbatim) -> Any:

@@ -118,15 +118,21 @@ def _check_call(
     """Refuse, before anything is sent, a method that is unknown, needs a key, or costs money without a yes."""
     if request_type is None and not raw:
         raise InvalidRequest(f"{no_method(method)}; --raw sends it anyway")
-    api = request_type.api if request_type else None
-    if key is None and (signed or (api and (api.signed or api.security == "SESSION"))):
+    if key is None and (signed or _needs_key(request_type)):
         raise InvalidRequest(f"{method} needs a key: --api-key with --private-key or --hmac-secret-file")
-    # What is signed and not known may well be a trade.
-    trades = api.security == "TRADE" if api else signed
-    if trades and not yes and _costs_money(where):
+    if _may_trade(request_type, signed=signed) and not yes and _costs_money(where):
         raise InvalidRequest(
             f"{method} may trade on {where.name or shown_url(where.urls[0])}: add --yes if that is what you want"
         )
+
+
+def _needs_key(request_type: type[Request[Any]] | None) -> bool:
+    return request_type is not None and (request_type.api.signed or request_type.api.security == "SESSION")
+
+
+def _may_trade(request_type: type[Request[Any]] | None, *, signed: bool) -> bool:
+    """What is signed and not known may well be a trade."""
+    return signed if request_type is None else request_type.api.security == "TRADE"
 
 
 def _costs_money(where: Endpoint) -> bool:

@@ -68,9 +68,12 @@ class OrderContext(msgspec.Struct, frozen=True, kw_only=True):
             if value is not None and (type(value) is not int or value < 0):
                 raise InvalidRequest(f"{name} must be an int that is not negative", field=name)
         if self.open_orders is not None:
-            orders: Any = self.open_orders
-            if not isinstance(orders, list | tuple) or not all(isinstance(order, Order) for order in orders):  # pyright: ignore[reportUnknownVariableType]
-                raise InvalidRequest("open_orders must be a sequence of Order", field="open_orders")
+            _check_orders(self.open_orders)
+
+
+def _check_orders(orders: Any) -> None:
+    if not isinstance(orders, list | tuple) or not all(isinstance(order, Order) for order in orders):  # pyright: ignore[reportUnknownVariableType]
+        raise InvalidRequest("open_orders must be a sequence of Order", field="open_orders")
 
 
 class Judged(msgspec.Struct, frozen=True):

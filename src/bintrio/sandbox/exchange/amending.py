@@ -61,10 +61,14 @@ def _check(
         raise amend_refused("Order amend (quantity increase) is not supported.")
     if client_order_id != order.client_order_id and account.is_taken(order.symbol, client_order_id):
         raise amend_refused("Duplicate order sent.")
+    _check_count(engine, order)
+    engine.filter(account, symbol, replace(order, quantity=quantity), now, orders=0)
+
+
+def _check_count(engine: MatchingEngine, order: Order) -> None:
     for rule in engine.filters[order.symbol]:
         if isinstance(rule, MaxNumOrderAmendsFilter) and len(order.amendments) >= rule.max_num_order_amends:
             raise amend_refused("Filter failure: MAX_NUM_ORDER_AMENDS")
-    engine.filter(account, symbol, replace(order, quantity=quantity), now, orders=0)
 
 
 def _reduce(engine: MatchingEngine, order: Order, quantity: Decimal, now: int, former_id: str) -> int:
