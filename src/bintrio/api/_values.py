@@ -52,8 +52,8 @@ one_of: Final[Any] = OneOf
 """`OneOf` for code that handles types as values: to a type checker `OneOf` itself is none."""
 
 UNKNOWN_FIELDS: Final = "unknown fields"
-"""The name of `KeepsUnknownFields.unknown_fields` in JSON. No name of the exchange has a blank, so nothing that it sends
-comes there."""
+"""`KeepsUnknownFields.unknown_fields` in JSON. No name of the exchange has a blank, so nothing that it sends comes
+there."""
 
 
 def plain(number: Decimal) -> str:
