@@ -58,7 +58,7 @@ def text() -> str:
     by_python_name = {python_name(name): request_type for name, request_type in catalogue.items()}
     ordered = [by_python_name[name] for name in vars(Methods) if name in by_python_name]
     sections = (
-        f"\n## {title}\n\n{COLUMNS}" + "".join(row(one) for one in ordered if one.__module__.endswith(f".{module}"))
+        f"\n## {title}\n\n{COLUMNS}" + "".join(row(one) for one in ordered if section(one) == module)
         for module, title in SECTIONS.items()
     )
     return HEAD + "".join(sections) + examples([one.api.name for one in ordered], run_all())
@@ -79,6 +79,12 @@ def counts(name: str, runs: Sequence[Run]) -> str:
     """One row: how many examples, how many of them answered, how many in the same shape."""
     answered, same = sum(run.answered for run in runs), sum(not run.differences for run in runs)
     return f"| {name} | {len(runs)} | {answered} | {same} |\n"
+
+
+def section(request_type: type[Request[Any]]) -> str:
+    """The key of `SECTIONS` that a method belongs to: the document has order lists among the trading requests."""
+    module = request_type.__module__.rpartition(".")[2]
+    return "trading" if module == "order_lists" else module
 
 
 def row(request_type: type[Request[Any]]) -> str:

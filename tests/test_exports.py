@@ -33,6 +33,7 @@ SECTIONS: Final = (
     "market",
     "authentication",
     "trading",
+    "order_lists",
     "orders",
     "account",
     "user_data",

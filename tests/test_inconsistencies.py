@@ -26,13 +26,13 @@ from bintrio.api.account import Order, OrderListStatus
 from bintrio.api.events import ListStatus, UnknownEvent
 from bintrio.api.filters import UnknownFilter
 from bintrio.api.market import CurrentReferencePrice, NoReferencePrice
+from bintrio.api.order_lists import OrderListCancel
 from bintrio.api.trading import (
     AmendedOrderList,
     OpenOrdersCancelAll,
     OrderAmendKeepPriority,
     OrderCancel,
     OrderFull,
-    OrderListCancel,
     OrderPlace,
     OrderResult,
     PendingOrderReport,

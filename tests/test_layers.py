@@ -36,6 +36,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "api.market",
         "api.account",
         "api.trading",
+        "api.order_lists",
         "api.authentication",
         "api.user_data",
         "api.events",

@@ -18,6 +18,7 @@ PLACES: Final = (
     "api.market",
     "api.authentication",
     "api.trading",
+    "api.order_lists",
     "api.orders",
     "api.account",
     "api.user_data",

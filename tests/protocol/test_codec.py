@@ -25,7 +25,8 @@ from bintrio.api.events import EventStreamTerminated, KnownEvent, OutboundAccoun
 from bintrio.api.filters import MaxNumOrdersFilter, UnknownFilter
 from bintrio.api.general import ServerTime
 from bintrio.api.market import ArithmeticMean, ExternalCalculation
-from bintrio.api.trading import OrderListPlaceOto, OrderPlace
+from bintrio.api.order_lists import OrderListPlaceOto
+from bintrio.api.trading import OrderPlace
 from bintrio.errors import (
     Banned,
     InvalidRequest,

@@ -25,15 +25,13 @@ from bintrio.api.account import (
     OrderListStatus,
     OrderStatus,
 )
+from bintrio.api.order_lists import OrderListCancel, OrderListPlaceOco, OrderListPlaceOtoco
 from bintrio.api.orders import ListedOrder, OrderList
 from bintrio.api.trading import (
     OpenOrdersCancelAll,
     OrderAmendKeepPriority,
     OrderCancel,
     OrderCancelReplace,
-    OrderListCancel,
-    OrderListPlaceOco,
-    OrderListPlaceOtoco,
     OrderPlace,
     SorOrderPlace,
 )

@@ -25,14 +25,13 @@ from bintrio.api._values import KeepsUnknownFields, RateLimit, one_of
 from bintrio.api.events import ExecutionReport
 from bintrio.api.general import SymbolInfo
 from bintrio.api.market import DayStatistics, Kline, MiniStatistics, PriceLevel
+from bintrio.api.order_lists import OrderListPlaceOco, OrderListPlaceOpo
 from bintrio.api.trading import (
     CanceledOrder,
     CanceledOrderList,
     OrderAck,
     OrderCancelReplace,
     OrderFull,
-    OrderListPlaceOco,
-    OrderListPlaceOpo,
     OrderPlace,
     OrderResult,
     OrderTest,

@@ -16,19 +16,15 @@ from bintrio._protocol.results import decode_response
 from bintrio.api.account import Order
 from bintrio.api.filters import Filter
 from bintrio.api.general import ExchangeInformation, SymbolInfo
-from bintrio.api.trading import (
-    OrderAmendKeepPriority,
-    OrderCancel,
-    OrderCancelReplace,
+from bintrio.api.order_lists import (
     OrderListPlace,
     OrderListPlaceOco,
     OrderListPlaceOpo,
     OrderListPlaceOpoco,
     OrderListPlaceOto,
     OrderListPlaceOtoco,
-    OrderPlace,
-    SorOrderPlace,
 )
+from bintrio.api.trading import OrderAmendKeepPriority, OrderCancel, OrderCancelReplace, OrderPlace, SorOrderPlace
 from bintrio.errors import InvalidRequest, ProtocolViolation
 from bintrio.rules import OrderContext, SymbolRules
 from bintrio.rules._legs import ALGO_TYPES, legs_of

@@ -23,12 +23,12 @@ from bintrio.api.market import (
     SymbolBook,
     SymbolPrice,
 )
+from bintrio.api.order_lists import OrderListPlaceOpo
 from bintrio.api.trading import (
     CanceledOrder,
     CanceledOrderList,
     OrderAck,
     OrderFull,
-    OrderListPlaceOpo,
     OrderPlace,
     OrderResult,
     OrderTested,

@@ -6,14 +6,13 @@ from typing import Any, overload
 
 from .._protocol.confirmation import HalfReplaced
 from ..api.account import Order
+from ..api.order_lists import NewOrderList, OrderListCancel
 from ..api.orders import OrderList
 from ..api.trading import (
-    NewOrderList,
     OpenOrdersCancelAll,
     OrderAmendKeepPriority,
     OrderCancel,
     OrderCancelReplace,
-    OrderListCancel,
     OrderPlace,
     SorOrderPlace,
 )

@@ -21,12 +21,12 @@ import msgspec
 from ..api._base import Request
 from ..api.account import AllOrders, OpenOrdersStatus, Order, OrderStatus
 from ..api.enums import OPEN_STATES
+from ..api.order_lists import OrderListCancel
 from ..api.trading import (
     OpenOrdersCancelAll,
     OrderAmendKeepPriority,
     OrderCancel,
     OrderCancelReplace,
-    OrderListCancel,
     OrderPlace,
     SorOrderPlace,
 )

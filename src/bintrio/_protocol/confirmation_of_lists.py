@@ -6,8 +6,8 @@ Source: "Place new Order list", "Cancel Order list" and "Query Order list" of th
 from __future__ import annotations
 
 from ..api.account import AllOrderLists, OrderListStatus, OrderStatus
+from ..api.order_lists import OrderListCancel
 from ..api.orders import OrderList
-from ..api.trading import OrderListCancel
 from .evidence import ASK_AGAIN, LEGS, PAGE, Inquiry, Question, Sent, Undecided, is_placed
 
 

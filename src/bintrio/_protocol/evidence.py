@@ -29,7 +29,7 @@ import msgspec
 
 from ..api._base import Request
 from ..api.account import Amendment, Order, OrderAmendments
-from ..api.trading import (
+from ..api.order_lists import (
     OrderListPlace,
     OrderListPlaceOco,
     OrderListPlaceOpo,

@@ -25,23 +25,18 @@ if TYPE_CHECKING:
         TickerRequest,
         TradingDayRequest,
     )
+    from .order_lists import LegsRequest, OcoRequest, OnePendingRequest, OtocoRequest, OtoRequest, TwoPendingRequest
     from .trading import (
         CancelReplaceRequest,
-        LegsRequest,
         NewOrder,
-        OcoRequest,
-        OnePendingRequest,
         OrderFull,
         OrderTested,
         OrderTestedWithRates,
         OrderTestRequest,
-        OtocoRequest,
-        OtoRequest,
         PlacedOrderList,
         ReplacedOrder,
         RoutedOrder,
         SorOrderTestRequest,
-        TwoPendingRequest,
     )
 
     OrderT = TypeVar("OrderT")

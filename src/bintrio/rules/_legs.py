@@ -14,19 +14,15 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from ..api.trading import (
-    OrderCancelReplace,
+from ..api.order_lists import (
     OrderListPlace,
     OrderListPlaceOco,
     OrderListPlaceOpo,
     OrderListPlaceOpoco,
     OrderListPlaceOto,
     OrderListPlaceOtoco,
-    OrderPlace,
-    OrderTest,
-    SorOrderPlace,
-    SorOrderTest,
 )
+from ..api.trading import OrderCancelReplace, OrderPlace, OrderTest, SorOrderPlace, SorOrderTest
 
 PlacingRequest: TypeAlias = (
     OrderPlace

@@ -48,18 +48,15 @@ from ..api.filters import (
     PriceFilter,
 )
 from ..api.general import ExchangeInformation, SymbolInfo
-from ..api.trading import (
-    OrderAmendKeepPriority,
-    OrderCancelReplace,
+from ..api.order_lists import (
     OrderListPlace,
     OrderListPlaceOco,
     OrderListPlaceOpo,
     OrderListPlaceOpoco,
     OrderListPlaceOto,
     OrderListPlaceOtoco,
-    SorOrderPlace,
-    SorOrderTest,
 )
+from ..api.trading import OrderAmendKeepPriority, OrderCancelReplace, SorOrderPlace, SorOrderTest
 from ..errors import InvalidRequest
 from ._filters import CHECKS, Judged, OrderContext, outside
 from ._legs import ALGO_TYPES, Leg, PlacingRequest, legs_of

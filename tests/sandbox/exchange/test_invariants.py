@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bintrio._protocol.to_json import write_event
 from bintrio.api.events import ExecutionReport, ListStatus, OutboundAccountPosition
-from bintrio.api.trading import OrderListPlaceOco, OrderListPlaceOpo, OrderListPlaceOtoco, SorOrderPlace
+from bintrio.api.order_lists import OrderListPlaceOco, OrderListPlaceOpo, OrderListPlaceOtoco
+from bintrio.api.trading import SorOrderPlace
 from bintrio.errors import InvalidRequest
 from bintrio.sandbox.exchange.amending import amend
 from bintrio.sandbox.exchange.commissions import Commissions, Rates

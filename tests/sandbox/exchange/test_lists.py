@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bintrio.api.filters import LotSizeFilter, MarketLotSizeFilter, MaxNumOrderListsFilter, MaxNumOrdersFilter
-from bintrio.api.trading import (
+from bintrio.api.order_lists import (
     OrderListPlace,
     OrderListPlaceOco,
     OrderListPlaceOpo,

@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any, Final
 
 from bintrio.api.enums import SelfTradePreventionMode, Side
-from bintrio.api.trading import (
+from bintrio.api.order_lists import (
     OrderListPlace,
     OrderListPlaceOco,
     OrderListPlaceOpo,

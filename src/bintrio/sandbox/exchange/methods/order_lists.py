@@ -10,9 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bintrio.api.trading import (
-    CanceledOrder,
-    CanceledOrderList,
+from bintrio.api.order_lists import (
     OrderListCancel,
     OrderListPlace,
     OrderListPlaceOco,
@@ -20,8 +18,8 @@ from bintrio.api.trading import (
     OrderListPlaceOpoco,
     OrderListPlaceOto,
     OrderListPlaceOtoco,
-    PlacedOrderList,
 )
+from bintrio.api.trading import CanceledOrder, CanceledOrderList, PlacedOrderList
 
 from .. import refusals, shapes
 from ..orders import Order
