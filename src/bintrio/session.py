@@ -11,7 +11,6 @@ The connections themselves are the affair of `_client/supervisor`, the feeds tha
 
 from __future__ import annotations
 
-import itertools
 import ssl
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -29,16 +28,14 @@ from ._client.connection import Connect, Connection
 from ._client.heart import LONGEST_ARRIVAL
 from ._client.in_flight import Call, Lost, Overdue
 from ._client.outcomes import TELL_ORDERS, Outcomes, identified
-from ._client.shared import Counters, Shared
+from ._client.shared import Shared
 from ._client.subscriptions import Inbox, Subscriber
 from ._client.supervisor import Supervisor
-from ._client.throttle import ANYTHING, CONNECT_COST, Throttle, ticks
+from ._client.throttle import ANYTHING, CONNECT_COST, ticks
 from ._client.view import ConnectionView
 from ._net.streams import connect_tcp
 from ._net.tasks import bare_nursery, check_trio, start
-from ._protocol.clock import Clock
 from ._protocol.envelope import Envelope
-from ._protocol.ids import FIRST_ID
 from ._protocol.rate_limits import Ledger, LocalLedger
 from ._protocol.requests import RequestId, checked_id, raw_params
 from ._protocol.results import read_answer, read_error, read_result
@@ -134,18 +131,7 @@ async def open_session(
         for address in endpoint.addresses(time_unit=time_unit):
             check_privacy(address, key, is_private=address.is_private)
         connect = partial(connect_tcp, ssl_context=ssl_context)
-    clock = Clock()
-    ledger = LocalLedger() if ledger is None else ledger
-    shared = Shared(
-        key=key,
-        clock=clock,
-        ledger=ledger,
-        throttle=Throttle(ledger, clock, settings),
-        counters=Counters(),
-        settings=settings,
-        ids=itertools.count(FIRST_ID),
-        channels=[],
-    )
+    shared = Shared.of_session(key, LocalLedger() if ledger is None else ledger, settings)
 
     async def leave() -> None:
         supervisor.close()

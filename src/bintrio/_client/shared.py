@@ -9,6 +9,7 @@ import msgspec
 import trio
 
 from .._protocol.clock import Clock
+from .._protocol.ids import FIRST_ID
 from .._protocol.rate_limits import Ledger
 from .._protocol.settings import Settings
 from .._protocol.signing import Key
@@ -46,6 +47,21 @@ class Shared(msgspec.Struct, frozen=True):
     settings: Settings
     ids: itertools.count[int]
     channels: list[Channel]
+
+    @classmethod
+    def of_session(cls, key: Key | None, ledger: Ledger, settings: Settings) -> Shared:
+        """For a session that begins."""
+        clock = Clock()
+        return cls(
+            key=key,
+            clock=clock,
+            ledger=ledger,
+            throttle=Throttle(ledger, clock, settings),
+            counters=Counters(),
+            settings=settings,
+            ids=itertools.count(FIRST_ID),
+            channels=[],
+        )
 
     def take_channel(self) -> Channel:
         """A channel for one answer. One that has delivered its answer is as good as new, and opening one costs more

@@ -8,7 +8,6 @@ Source: "Trading requests" and "Account requests" of the WebSocket API document,
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any, Final
 
 from bintrio.api import account as account_api
@@ -70,23 +69,30 @@ def _placed(order: Order) -> dict[str, Any]:
     return found
 
 
-def _report(order: Order) -> dict[str, Any]:
+def _common(order: Order) -> dict[str, Any]:
+    """What all orders have in every answer that shows them as they stand."""
     return {
         "symbol": order.symbol,
         "order_id": order.order_id,
         "order_list_id": order.list_id,
         "client_order_id": order.client_order_id,
-        "transact_time": order.updated_at,
         "price": order.price,
         "executed_qty": order.executed,
-        "orig_quote_order_qty": order.quote_quantity,
-        "cummulative_quote_qty": eight_decimals(order.quote_executed),
         "status": order.status,
         "time_in_force": order.time_in_force,
         "type": order.type,
         "side": order.side,
         "working_time": order.working_time,
         "self_trade_prevention_mode": order.stp_mode,
+    }
+
+
+def _report(order: Order) -> dict[str, Any]:
+    return {
+        **_common(order),
+        "transact_time": order.updated_at,
+        "orig_quote_order_qty": order.quote_quantity,
+        "cummulative_quote_qty": eight_decimals(order.quote_executed),
         **_placed(order),
     }
 
@@ -155,26 +161,15 @@ def _as_prevented_fill(prevention: Prevention) -> PreventedFill:
 def status(order: Order) -> account_api.Order:
     """The answer to order.status, and an item of openOrders.status."""
     return account_api.Order(
-        symbol=order.symbol,
-        order_id=order.order_id,
-        order_list_id=order.list_id,
-        client_order_id=order.client_order_id,
-        price=order.price,
         orig_qty=order.quantity,
-        executed_qty=order.executed,
         cummulative_quote_qty=eight_decimals(order.quote_executed),
-        status=order.status,
-        time_in_force=order.time_in_force,
-        type=order.type,
-        side=order.side,
         stop_price=order.stop_price,
         iceberg_qty=order.iceberg_quantity,
         time=order.created_at,
         update_time=order.updated_at,
         is_working=order.is_working,
-        working_time=order.working_time,
         orig_quote_order_qty=order.quote_quantity,
-        self_trade_prevention_mode=order.stp_mode,
+        **_common(order),
         **_conditional(order),
     )
 
@@ -190,66 +185,47 @@ def canceled(order: Order, client_order_id: str) -> CanceledOrder:
 def amended(order: Order, former_id: str) -> AmendedOrder:
     """The order in the answer to order.amend.keepPriority; ``former_id`` is its client order id until then."""
     return AmendedOrder(
-        symbol=order.symbol,
-        order_id=order.order_id,
-        order_list_id=order.list_id,
         orig_client_order_id=former_id,
-        client_order_id=order.client_order_id,
-        price=order.price,
         qty=order.quantity,
-        executed_qty=order.executed,
         prevented_qty=order.prevented,
         quote_order_qty=order.quote_quantity,
         cumulative_quote_qty=eight_decimals(order.quote_executed),
-        status=order.status,
-        time_in_force=order.time_in_force,
-        type=order.type,
-        side=order.side,
-        working_time=order.working_time,
-        self_trade_prevention_mode=order.stp_mode,
+        **_common(order),
         **_placed(order),
     )
 
 
+def _trade(execution: Execution) -> dict[str, Any]:
+    order = execution.order
+    return {
+        "symbol": order.symbol,
+        "order_id": order.order_id,
+        "order_list_id": order.list_id,
+        "price": execution.price,
+        "qty": execution.quantity,
+        "quote_qty": eight_decimals(execution.amount),
+        "commission": execution.commission,
+        "commission_asset": execution.commission_asset,
+        "time": execution.time,
+        "is_buyer": order.is_buy,
+    }
+
+
 def account_trade(execution: Execution) -> account_api.AccountTrade:
     """An item of myTrades."""
-    order = execution.order
-    return account_api.AccountTrade(
-        symbol=order.symbol,
-        id=execution.trade_id,
-        order_id=order.order_id,
-        order_list_id=order.list_id,
-        price=execution.price,
-        qty=execution.quantity,
-        quote_qty=eight_decimals(execution.amount),
-        commission=execution.commission,
-        commission_asset=execution.commission_asset,
-        time=execution.time,
-        is_buyer=order.is_buy,
-        is_maker=execution.is_maker,
-        is_best_match=True,
-    )
+    known = _trade(execution)
+    return account_api.AccountTrade(id=execution.trade_id, is_maker=execution.is_maker, is_best_match=True, **known)
 
 
 def allocation(execution: Execution) -> account_api.Allocation:
     """An item of myAllocations."""
-    order = execution.order
     assert execution.allocation_id is not None
     return account_api.Allocation(
-        symbol=order.symbol,
         allocation_id=execution.allocation_id,
         allocation_type="SOR",
-        order_id=order.order_id,
-        order_list_id=order.list_id,
-        price=execution.price,
-        qty=execution.quantity,
-        quote_qty=eight_decimals(execution.amount),
-        commission=execution.commission,
-        commission_asset=execution.commission_asset,
-        time=execution.time,
-        is_buyer=order.is_buy,
         is_maker=False,
         is_allocator=False,
+        **_trade(execution),
     )
 
 
@@ -332,12 +308,6 @@ def execution_report(
         cancel_id: the client order id of the cancellation, for kind ``CANCELED``.
         former_id: the order's client order id until now, for kind ``REPLACED``.
     """
-    quantity, price, amount = ZERO, ZERO, ZERO
-    commission: Decimal = NOTHING
-    asset = None
-    if execution is not None:
-        quantity, price, amount = execution.quantity, execution.price, eight_decimals(execution.amount)
-        commission, asset = execution.commission, execution.commission_asset
     return ExecutionReport(
         event_time=order.updated_at,
         symbol=order.symbol,
@@ -355,25 +325,32 @@ def execution_report(
         order_status=order.status,
         reject_reason="NONE",
         order_id=order.order_id,
-        last_executed_quantity=quantity,
         cumulative_filled_quantity=order.executed,
-        last_executed_price=price,
-        commission_amount=commission,
-        commission_asset=asset,
         transaction_time=order.updated_at,
-        trade_id=execution.trade_id if execution else -1,
         execution_id=execution_id,
         is_on_book=_is_on_book(order, kind),
-        is_maker=bool(execution and execution.is_maker),
         ignore=kind == "TRADE",
         order_creation_time=order.created_at,
         cumulative_quote_quantity=eight_decimals(order.quote_executed),
-        last_quote_quantity=amount,
         quote_order_quantity=order.quote_quantity,
         self_trade_prevention_mode=order.stp_mode,
         working_time=order.working_time if order.is_working else None,
+        **_last_trade(execution),
         **_conditional_of_event(order, execution, prevention),
     )
+
+
+def _last_trade(execution: Execution | None) -> dict[str, Any]:
+    """What a report says of the trade that it tells of, also if it tells of none."""
+    return {
+        "trade_id": execution.trade_id if execution else -1,
+        "last_executed_quantity": execution.quantity if execution else ZERO,
+        "last_executed_price": execution.price if execution else ZERO,
+        "last_quote_quantity": eight_decimals(execution.amount) if execution else ZERO,
+        "commission_amount": execution.commission if execution else NOTHING,
+        "commission_asset": execution.commission_asset if execution else None,
+        "is_maker": bool(execution and execution.is_maker),
+    }
 
 
 def _is_on_book(order: Order, kind: ExecutionType) -> bool:
