@@ -268,6 +268,11 @@ def test_a_module_is_found_though_nobody_imported_it() -> None:
     assert (done.stdout, done.stderr) == ("SymbolRules bintrio.times\n", "")
 
 
+@pytest.mark.parametrize("name", _former_names.MODULES)
+def test_the_modules_that_the_root_does_not_need_are_those_of_that_name(name: str) -> None:
+    assert _former_names.find(name) is sys.modules[f"bintrio.{name}"]
+
+
 @pytest.mark.parametrize("name", ["OrderPlaced", "__path_hooks__", "_ledgers", "names_in"])
 def test_a_name_that_never_was_is_not_found(name: str) -> None:
     with pytest.raises(AttributeError, match=f"module 'bintrio' has no attribute '{name}'") as caught:

@@ -30,7 +30,7 @@ def drain(events: bintrio.Subscriber) -> list[Any]:
     """What waits to be read; balance updates by their numbers."""
     received: list[Any] = []
     while events.waiting:
-        event = events._inbox.events.receive_nowait()
+        event = events._events.receive_nowait()
         received.append(int(event.delta) if isinstance(event, bintrio.BalanceUpdate) else event)
     return received
 

@@ -75,6 +75,7 @@ class Subscriber:
 
     def __init__(self, inbox: Inbox) -> None:
         self._inbox = inbox
+        self._events = inbox.events
         self._run = 0
 
     @property
@@ -85,7 +86,7 @@ class Subscriber:
     @property
     def waiting(self) -> int:
         """How many events wait."""
-        return self._inbox.events.statistics().current_buffer_used
+        return self._events.statistics().current_buffer_used
 
     def __repr__(self) -> str:
         return f"<Subscriber, {self.waiting} of {self.buffer} events waiting>"
@@ -99,11 +100,11 @@ class Subscriber:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 self._run += 1
                 try:
-                    return self._inbox.events.receive_nowait()
+                    return self._events.receive_nowait()
                 except trio.WouldBlock:
                     pass
             self._run = 0
-            return await self._inbox.events.receive()
+            return await self._events.receive()
         except trio.EndOfChannel:
             if self._inbox.error is not None:
                 raise self._inbox.error from None
