@@ -104,7 +104,7 @@ class Exchange:
 
     Attributes:
         log: every request that came, over all connections.
-        script: answers by method; ``None`` leaves a method to the test.
+        script: results by method, or ``{"status": ..., "error": ...}``; ``None`` leaves a method to the test.
         refuse_with: raised by `connect` instead of a stream, while set.
         delay: seconds that its own answers take.
     """
@@ -154,7 +154,8 @@ class Exchange:
             return False
         if self.delay:
             await trio.sleep(self.delay)
-        await peer.answer(request, answer(peer))
+        found = answer(peer)
+        await peer.answer(request, **(found if "error" in found else {"result": found}))
         return True
 
     def sent(self, method: str) -> list[Json]:

@@ -253,9 +253,9 @@ class Session(Confirming):
     def within(self, seconds: float) -> Session:
         """The same session with another deadline: ``await session.within(2).order_place(...)``.
 
-        Every call made through it ends within that time, a read behind a long message too, in the same ways; what left
-        and was not answered by then is `OutcomeUnknown`. Unlike a cancel scope, it leaves no call behind of which the
-        caller knows nothing.
+        Every call made through it, `confirm` included, ends within that time, a read behind a long message too, in the
+        same ways; what left and was not answered by then is `OutcomeUnknown`. Unlike a cancel scope, it leaves no call
+        behind of which the caller knows nothing.
 
         Raises:
             InvalidRequest: it is no positive, finite number.
@@ -264,6 +264,7 @@ class Session(Confirming):
         hurried = copy(self)
         hurried._timeout = seconds
         hurried._patience = 0
+        hurried._longest = seconds
         return hurried
 
     async def rotate(self) -> None:

@@ -16,6 +16,7 @@ import bintrio
 from bintrio import HalfReplaced, InvalidRequest, NotSent, OutcomeUnknown
 from bintrio import sandbox as faults
 from bintrio._client import by_hand
+from bintrio._client.in_flight import DEFAULT_RECV_WINDOW
 from bintrio._protocol.evidence import QUERY_DELAY
 from bintrio.requests import OrderAmendKeepPriority, OrderCancel, OrderCancelReplace, OrderPlace
 from bintrio.sandbox import Sandbox, open_sandbox
@@ -592,16 +593,109 @@ async def test_g7_questions_that_are_refused_for_now_are_asked_again(autojump_cl
         assert found[0].order_id == 7
 
 
-async def test_g7_a_second_opinion_that_cannot_be_had_is_done_without(
-    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("shown", [{**ORDER, "time": START - 60_000}, NO_ORDER], ids=["another order", "no order"])
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ({"no": "array"}, bintrio.ProtocolViolation),
+        ({"status": 400, "error": {"code": -1099, "msg": "Not for you."}}, bintrio.Rejected),
+        ({"status": 503, "error": {"code": -1008, "msg": "Later."}}, OutcomeUnknown),
+        (None, OutcomeUnknown),
+    ],
+    ids=["unreadable", "refused", "not now", "no answer"],
+)
+async def test_g7_without_the_answer_to_every_question_nobody_says_that_there_is_no_order(
+    autojump_clock: MockClock, shown: Any, answer: Any, kind: type[bintrio.BintrioError]
 ) -> None:
+    """order.status need not show the order that is there; if allOrders cannot be asked, confirm ends in an error."""
     async with open_pair(key=HMAC) as (session, exchange):
-        exchange.script["order.status"] = lambda _peer: {**ORDER, "time": START - 60_000}
-        exchange.script["allOrders"] = lambda _peer: {"no": "array"}
+        exchange.script["order.status"] = lambda _peer: shown
+        if answer is not None:
+            exchange.script["allOrders"] = lambda _peer: answer
         with trio.move_on_after(1):
             await session.send(BUY)
-        assert await session.confirm(session.unresolved[0]) is None
-        assert "told without allOrders" in caplog.text
+        error = session.unresolved[0]
+        with pytest.raises(kind, match="allOrders") as caught:
+            await session.confirm(error)
+        if isinstance(caught.value, OutcomeUnknown):
+            assert "allOrders has told nothing for certain within 606" in caught.value.reason
+            assert caught.value.request == BUY
+            assert trio.current_time() == pytest.approx(DEFAULT_RECV_WINDOW / 1000 + 2 + 600, abs=0.1)
+        assert session.unresolved == (error,)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 8])
+async def test_g7_confirm_ends_within_the_time_it_is_given(autojump_clock: MockClock, seconds: float) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        exchange.script["order.status"] = lambda _peer: NO_ORDER
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        with pytest.raises(OutcomeUnknown, match=f"nothing for certain within {seconds} s"):
+            await session.within(seconds).confirm(session.unresolved[0])
+        assert trio.current_time() == 1 + seconds
+        exchange.script["allOrders"] = lambda _peer: [ORDER]
+        found: bintrio.Order | None = await session.confirm(session.unresolved[0])
+        assert found is not None
+
+
+async def test_g7_an_outage_ends_in_what_is_behind_it(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        exchange.refuse_with.append(OSError("no route to host"))
+        await exchange.peers[0].cut()
+        with pytest.raises(OutcomeUnknown, match=r"order\.status has told nothing for certain") as caught:
+            await session.confirm(session.unresolved[0])
+        assert "no route to host" in str(caught.value.__cause__)
+        exchange.refuse_with.clear()
+        exchange.script["order.status"] = lambda _peer: ORDER
+        found: bintrio.Order | None = await session.confirm(session.unresolved[0])
+        assert found is not None
+
+
+async def test_g7_what_the_exchange_has_said_is_there_is_waited_for_no_longer_than_anything(
+    autojump_clock: MockClock,
+) -> None:
+    """A late answer named the order, or the list names its orders, and no query ever shows them."""
+    pair = bintrio.OrderListPlaceOto(
+        symbol="BTCUSDT",
+        working_type="LIMIT",
+        working_side="BUY",
+        working_price=1,
+        working_quantity=1,
+        working_time_in_force="GTC",
+        pending_type="MARKET",
+        pending_side="SELL",
+        pending_quantity=1,
+        list_client_order_id="list",
+        working_client_order_id="w",
+        pending_client_order_id="p",
+    )
+    shown = {
+        "orderListId": 3,
+        "contingencyType": "OTO",
+        "listStatusType": "EXEC_STARTED",
+        "listOrderStatus": "EXECUTING",
+        "listClientOrderId": "list",
+        "symbol": "BTCUSDT",
+        "orders": [
+            {"symbol": "BTCUSDT", "orderId": number, "clientOrderId": name} for number, name in ((8, "w"), (9, "p"))
+        ],
+    }
+    for request in (BUY, pair):
+        async with open_pair(key=HMAC) as (session, exchange):
+            exchange.script["orderList.status"] = lambda _peer: shown | {"transactionTime": session.now()}
+            exchange.script["order.status"] = lambda _peer: NO_ORDER
+            with trio.move_on_after(1):
+                await session.send(request)
+            sent = await exchange.peers[0].next()
+            if request is BUY:
+                await exchange.peers[0].answer(sent, ACK)
+                await wait_all_tasks_blocked()
+            started_at = trio.current_time()
+            with pytest.raises(OutcomeUnknown, match=r"order\.status has told nothing for certain"):
+                await session.confirm(session.unresolved[0])
+            assert trio.current_time() - started_at < 610
 
 
 async def test_g7_an_order_that_comes_without_some_of_its_fields_is_found(autojump_clock: MockClock) -> None:

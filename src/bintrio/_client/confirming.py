@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, overload
 
 from .._protocol.confirmation import HalfReplaced
@@ -25,6 +26,8 @@ class Confirming(Methods):
     """A session as far as it tells what became of calls."""
 
     _outcomes: Outcomes
+    _longest: float = math.inf
+    """Seconds that `confirm` may take, if it is to take less than it would."""
 
     @property
     def unresolved(self) -> tuple[OutcomeUnknown, ...]:
@@ -62,11 +65,12 @@ class Confirming(Methods):
         sent_at: int | None = None,
     ) -> OrderList | None: ...
     async def confirm(self, call: Any, *, sent_at: int | None = None) -> Any:
-        """Find out what became of a call: ask until the exchange says.
+        """Find out what became of a call: ask until the exchange says, for ten minutes at most.
 
         That an order does not exist, or was not canceled or amended, counts only once the call is too late to be
         executed and queries must show it, so this may take as long as its ``recvWindow`` (5 s unless it said otherwise)
-        and 2 s. Bound it with a cancel scope if you must.
+        and 2 s. Ten minutes after that it gives up: an outage may last, a question may never be answered. Bound it by
+        ``session.within(seconds).confirm(error)`` if you must; it can be called again.
 
         What existed before the call is no evidence of it, though it has the same client order id: an order must be as
         the call had it, and younger than the call.
@@ -89,6 +93,7 @@ class Confirming(Methods):
             Rejected: the exchange refuses the question.
             ProtocolViolation: its answer cannot be read.
             NotSent: the session was closed meanwhile.
-            OutcomeUnknown: that too, or what is there proves neither; its reason says what is ambiguous.
+            OutcomeUnknown: that too, or it was told nothing in time, or what is there proves neither; its reason says
+                what is ambiguous, or which question was not answered.
         """
-        return await self._outcomes.find_out(self, call, sent_at)
+        return await self._outcomes.find_out(self, call, sent_at, self._longest)

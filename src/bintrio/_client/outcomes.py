@@ -22,7 +22,7 @@ import msgspec
 import trio
 
 from .._protocol.confirmation import RULES, HalfReplaced, inquire
-from .._protocol.evidence import OrderIds, Question, Reply, Sent, Undecided, found
+from .._protocol.evidence import PATIENCE, OrderIds, Question, Reply, Sent, Undecided, found
 from .._protocol.ids import remember
 from .._protocol.results import read_answer, read_error, read_result
 from .._protocol.rotation import backoff
@@ -134,21 +134,24 @@ class Outcomes:
                 self._is_full = False
                 return
 
-    async def find_out(self, session: Sender, call: Any, sent_at: int | None) -> Any:
-        """See `Session.confirm`."""
+    async def find_out(self, session: Sender, call: Any, sent_at: int | None, longest: float) -> Any:
+        """See `Session.confirm`. It takes ``longest`` seconds at most."""
         try:
-            inquiry = inquire(self._sent(call, sent_at))
+            sent = self._sent(call, sent_at)
         except InvalidRequest:
             self._settle(call)  # there is nothing more to be learned of it
             raise
+        inquiry, longest = inquire(sent), min(longest, self._patience(sent))
         try:
             question = next(inquiry)
-            while True:
-                question = inquiry.send(await self._ask(session, question))
+            with trio.move_on_after(longest):
+                while True:
+                    question = inquiry.send(await self._ask(session, question))
+            raise Undecided(f"{question.request.api.name} has told nothing for certain within {longest:.4g} s")
         except StopIteration as end:
             outcome: Any = end.value
         except Undecided as reason:
-            raise _undecided(call, str(reason)) from None
+            raise _undecided(call, str(reason)) from self._supervisor.last_failure
         self._claim(call, outcome)
         self._settle(call)
         return outcome
@@ -184,12 +187,11 @@ class Outcomes:
             except (NotSent, OutcomeUnknown):
                 if self._supervisor.is_closed:
                     raise
-            except (Rejected, ProtocolViolation) as error:
-                if question.is_vital:
-                    raise
-                logger.warning("what became of a call is told without %s: %s", question.request.api.name, error)
-                return Reply(None, asked_at)
             await trio.sleep(backoff(next(attempts), random.random()))
+
+    def _patience(self, sent: Sent) -> float:
+        """Seconds after which asking is given up."""
+        return (max(sent.settled_at - self._now_at_least(), 0) + PATIENCE) / 1000
 
     def _now_at_least(self) -> int:
         """The exchange's time in milliseconds, as early as it may be."""

@@ -116,7 +116,7 @@ def _orders_from(sent: Sent, last: int | None) -> Inquiry[list[Order]]:
         question = AllOrders(symbol=symbol, order_id=last + 1, limit=PAGE)
     orders: list[Order] = []
     for _ in range(MOST_PAGES):
-        page: tuple[Order, ...] = (yield Question(question, is_vital=False)).result or ()
+        page: tuple[Order, ...] = (yield Question(question)).result or ()
         orders += page
         if len(page) < PAGE or any(map(sent.is_too_late, page)):
             return orders
@@ -160,8 +160,7 @@ def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
     """
     if order.status in OPEN_STATES and not sent.is_later(order, "update_time"):
         return order
-    question = Question(OpenOrdersStatus(symbol=order.symbol), is_vital=False)
-    open_orders: tuple[Order, ...] = (yield question).result or ()
+    open_orders: tuple[Order, ...] = (yield Question(OpenOrdersStatus(symbol=order.symbol))).result or ()
     changed = yield from _orders_from(sent, None)
     namesakes = [
         other

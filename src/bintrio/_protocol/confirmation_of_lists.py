@@ -65,8 +65,7 @@ def _list_placed_beside(sent: Sent) -> Inquiry[OrderList | None]:
 def _lists_since(sent: Sent, name: str | None) -> Inquiry[list[OrderList]]:
     """The order lists of a name that changed since the call left."""
     since = None if sent.earliest is None else sent.earliest * sent.units
-    question = Question(AllOrderLists(start_time=since, limit=PAGE), is_vital=False)
-    lists: tuple[OrderList, ...] = (yield question).result or ()
+    lists: tuple[OrderList, ...] = (yield Question(AllOrderLists(start_time=since, limit=PAGE))).result or ()
     return [each for each in lists if each.list_client_order_id == name]
 
 

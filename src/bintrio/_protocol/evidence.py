@@ -51,6 +51,10 @@ the clock, nothing that a call did is older than its timestamp by more than this
 PAGE: Final = 1000
 """Orders, or order lists, that a query gives at most."""
 
+PATIENCE: Final = 600_000
+"""Milliseconds for which questions are asked once the answer to each must show what the call has done. They may never
+be answered, or not show what the exchange has said is there."""
+
 ASK_AGAIN: Final = 1000
 """Milliseconds after which to look again for an order that the exchange has said is there."""
 
@@ -165,12 +169,10 @@ class Question(NamedTuple):
     Attributes:
         request: to be sent.
         not_before: the exchange's time in milliseconds before which the answer would tell nothing.
-        is_vital: if not, an answer that is refused or cannot be read counts as none.
     """
 
     request: Request[Any]
     not_before: int = 0
-    is_vital: bool = True
 
 
 class Reply(NamedTuple):
