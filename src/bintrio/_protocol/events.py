@@ -6,7 +6,6 @@ Source: "Event format" of the WebSocket API document, and user-data-stream.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from functools import cache
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ from ..api.events import (
 from ..errors import ProtocolViolation
 from .envelope import Envelope, as_bytes, read_envelope
 from .exact import in_exact, traps_what_is_no_number
+from .finite import is_finite
 from .reading import UNREADABLE, reader
 
 
@@ -39,11 +39,11 @@ def read_event(envelope: Envelope) -> UserEvent:
     try:
         try:
             event = _event_decoder()(raw)
-            is_finite = _IS_FINITE[type(event)](event)
+            has_numbers = _HAS_NUMBERS[type(event)](event)
         except msgspec.ValidationError:
             event = reader(KnownEvent, KnownEvent, "")(raw)
-            is_finite = _is_finite(event)
-        if not is_finite:
+            has_numbers = is_finite(event)
+        if not has_numbers:
             if not traps_what_is_no_number():
                 return in_exact(read_event)(envelope)
             event = _unknown(raw, "a number is not finite")
@@ -80,7 +80,7 @@ def _event_type(raw: msgspec.Raw) -> str | None:
 
 
 # Whether the numbers of an event are numbers. NaN is not even equal to itself, and some NaNs have no hash, so a repeat
-# of such an event could not be told from another event. Written out, since a loop over the fields takes twice as long.
+# of such an event could not be told from another event. Written out, since `is_finite` takes three times as long.
 
 
 def _is_finite_report(event: ExecutionReport) -> bool:
@@ -125,20 +125,11 @@ def _is_finite_allocation(event: AllocationReport) -> bool:
     )
 
 
-def _is_finite(value: Any) -> bool:
-    """The same of any event, a field of which need not have come."""
-    if isinstance(value, msgspec.Struct):
-        value = msgspec.structs.astuple(value)
-    if isinstance(value, tuple):
-        return all(map(_is_finite, value))  # pyright: ignore[reportUnknownArgumentType]
-    return not isinstance(value, Decimal) or value.is_finite()
-
-
 def _has_no_numbers(_event: ListStatus | EventStreamTerminated | ServerShutdown) -> bool:
     return True
 
 
-_IS_FINITE: Final[Mapping[type[KnownEvent], Callable[[Any], bool]]] = {
+_HAS_NUMBERS: Final[Mapping[type[KnownEvent], Callable[[Any], bool]]] = {
     OutboundAccountPosition: _are_finite_balances,
     BalanceUpdate: _is_finite_delta,
     ExternalLockUpdate: _is_finite_delta,

@@ -143,7 +143,7 @@ def _is_record(known: Any) -> bool:
     return isinstance(record, type) and issubclass(record, KeepsUnknownFields | Row)
 
 
-def _parts(known: Any) -> tuple[Any, ...]:
+def parts_of(known: Any) -> tuple[Any, ...]:
     """The types that a type is made of."""
     if _is_record(known):
         return tuple(field.type for field in msgspec.structs.fields(known))
@@ -153,7 +153,7 @@ def _parts(known: Any) -> tuple[Any, ...]:
 @cache
 def holds_records(known: Any) -> bool:
     """Whether there are records in it."""
-    return _is_record(known) or any(map(holds_records, _parts(known)))
+    return _is_record(known) or any(map(holds_records, parts_of(known)))
 
 
 @cache
@@ -162,7 +162,7 @@ def has_shapes(known: Any) -> bool:
     if known == Filter:
         return False
     is_union = len(_members(known)) > 1 and holds_records(known)
-    return _may_be_in_array(known) or is_union or any(map(has_shapes, _parts(known)))
+    return _may_be_in_array(known) or is_union or any(map(has_shapes, parts_of(known)))
 
 
 # Arrays

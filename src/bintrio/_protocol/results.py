@@ -25,6 +25,7 @@ from ..errors import (
 )
 from .envelope import Envelope, Failure, as_bytes, read_envelope
 from .exact import in_exact, traps_what_is_no_number
+from .finite import check_finite
 from .reading import NULL, UNREADABLE, Read, reader
 from .requests import RequestId
 
@@ -66,6 +67,7 @@ def read_answer(request: Request[R], envelope: Envelope) -> R:
     read = _readers.get((api.name, kind)) or _reader(api, kind)
     try:
         result: R = read(envelope.result) if traps_what_is_no_number() else in_exact(read)(envelope.result)
+        check_finite(result)
     except UNREADABLE as error:
         raise _violation(api.name, envelope, error) from None
     return result
@@ -88,9 +90,11 @@ def read_result(method: str, result_type: Any, envelope: Envelope) -> Any:
     try:
         # Of names that nobody knows there may be any number.
         read = reader(result_type, result_type, method if result_type is not Any else "")
-        return in_exact(read)(envelope.result)
+        result = in_exact(read)(envelope.result)
+        check_finite(result)
     except UNREADABLE as error:
         raise _violation(method, envelope, error) from None
+    return result
 
 
 def _violation(method: str, envelope: Envelope, error: Exception) -> ProtocolViolation:
@@ -201,7 +205,9 @@ def refused_halves(error: Rejected) -> dict[str, Rejected]:
 def _half(method: str, half: msgspec.Raw, half_type: Any) -> Any:
     """A record, or else a `Failure`, or as it came if it is neither."""
     with suppress(*UNREADABLE):
-        return in_exact(reader(half_type, half_type, method))(half)
+        found = in_exact(reader(half_type, half_type, method))(half)
+        check_finite(found)
+        return found
     with suppress(*UNREADABLE):
         return msgspec.json.decode(half, type=Failure)
     return _plain_values(half)
