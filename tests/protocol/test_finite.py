@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -28,7 +28,7 @@ EVENTS = sorted(path for path in (DATA / "events").glob("*.json") if path.name !
 
 def texts(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
     """The paths of all texts in JSON values."""
-    kind: Any = type(value)
+    kind = cast("Any", type(value))
     if kind is str:
         yield path
     elif kind in {dict, list}:
@@ -54,7 +54,7 @@ def numbers(value: Any) -> Iterator[Decimal]:
     if isinstance(value, Decimal):
         yield value
     items: Any = msgspec.structs.astuple(value) if isinstance(value, msgspec.Struct) else value
-    kind: Any = type(items)
+    kind = cast("Any", type(items))
     if kind is tuple:
         for item in items:
             yield from numbers(item)

@@ -34,7 +34,8 @@ def is_finite(value: Any) -> bool:
     """Whether all numbers in a record, a tuple or any other value are finite."""
     if isinstance(value, msgspec.Struct):
         values, (numbers, parts) = _values(value), _fields(type(value))
-        return _all_are(_is_finite, numbers(values)) and _all_are(is_finite, parts(values))
+        there: Any = filter(None, numbers(values))
+        return all(map(_is_finite, there)) and (parts is _none or _all_are(is_finite, parts(values)))
     if isinstance(value, tuple):
         return _are_finite(value)  # pyright: ignore[reportUnknownArgumentType]
     return not isinstance(value, Decimal) or value.is_finite()
