@@ -18,7 +18,13 @@ from bintrio import sandbox as faults
 from bintrio._client import by_hand
 from bintrio._client.in_flight import DEFAULT_RECV_WINDOW
 from bintrio._protocol.evidence import QUERY_DELAY
-from bintrio.requests import OrderAmendKeepPriority, OrderCancel, OrderCancelReplace, OrderPlace
+from bintrio.requests import (
+    OrderAmendKeepPriority,
+    OrderCancel,
+    OrderCancelReplace,
+    OrderListPlaceOto,
+    OrderPlace,
+)
 from bintrio.sandbox import Sandbox, open_sandbox
 from tests.peer import ACK, ORDER, START, URL, ed25519_key, open_exchange, open_pair
 from tests.sessions import BUY, HMAC
@@ -663,7 +669,7 @@ async def test_g7_what_the_exchange_has_said_is_there_is_waited_for_no_longer_th
     autojump_clock: MockClock,
 ) -> None:
     """A late answer named the order, or the list names its orders, and no query ever shows them."""
-    pair = bintrio.OrderListPlaceOto(
+    pair = OrderListPlaceOto(
         symbol="BTCUSDT",
         working_type="LIMIT",
         working_side="BUY",

@@ -16,6 +16,7 @@ import bintrio
 from bintrio._protocol.events import decode_event
 from bintrio._protocol.finite import check_finite, is_finite
 from bintrio._protocol.results import decode_response
+from bintrio.api.market import PriceLevel
 from bintrio.errors import PartlyDone, ProtocolViolation
 from tests.catalogue import DATA, EXAMPLES, METHODS
 
@@ -117,7 +118,7 @@ def test_any_value_has_numbers_or_none() -> None:
     for value in ((), None, "NaN", 1, Decimal(1), (1, (Decimal(1),)), (None, "x"), {"a": 1}):
         assert is_finite(value)
         check_finite(value)
-    for value in (nan, (nan,), (1, (nan,)), (bintrio.PriceLevel(price=nan, quantity=nan), 1)):
+    for value in (nan, (nan,), (1, (nan,)), (PriceLevel(price=nan, quantity=nan), 1)):
         assert not is_finite(value)
         with pytest.raises(msgspec.ValidationError, match="NaN"):
             check_finite(value)
