@@ -193,3 +193,24 @@ def test_the_type_of_a_ticker_is_no_order_type() -> None:
 def test_an_order_list_has_two_names() -> None:
     said = (-1102, "Param 'origClientOrderId' or 'orderListId' must be sent, but both were empty/null!")
     assert refusal(OrderListStatus, {}) == said
+
+
+def test_lists_may_come_as_json_text() -> None:
+    """Not in the documents: the exchange's own client sends it so. Reported, unverified."""
+    assert read_request(ExchangeInfo, {"symbols": '["A","B"]'}) == ExchangeInfo(symbols=("A", "B"))
+    assert read_request(ExchangeInfo, {"permissions": '["SPOT"]'}) == ExchangeInfo(permissions=("SPOT",))
+    assert refusal(ExchangeInfo, {"symbols": "[A]"}) == (-1135, "JSON sent for parameter 'symbols' is not valid")
+
+
+def test_a_pegged_order_needs_no_price() -> None:
+    """ "Pegged Orders": "If pegPriceType is specified, price becomes optional"."""
+    pegged = read_request(OrderPlace, merged(LIMIT, {"pegPriceType": "PRIMARY_PEG", "price": ...}))
+    assert isinstance(pegged, OrderPlace)
+    assert pegged.price is None
+
+
+def test_an_iceberg_order_may_stay_without_saying_so() -> None:
+    """ "Any LIMIT or LIMIT_MAKER order can be made into an iceberg order": the latter takes no timeInForce."""
+    changes = {"type": "LIMIT_MAKER", "timeInForce": ..., "icebergQty": "1"}
+    assert isinstance(read_request(OrderPlace, merged(LIMIT, changes)), OrderPlace)
+    assert isinstance(read_request(OrderPlace, LIMIT | {"icebergQty": "1"}), OrderPlace)

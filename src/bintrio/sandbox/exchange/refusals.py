@@ -109,14 +109,39 @@ def too_precise(name: str) -> Refusal:
     return Refusal(-1111, f"Parameter '{name}' has too much precision.")
 
 
+def iceberg_not_good_till_canceled(name: str) -> Refusal:
+    """-1160, for an order of a list."""
+    return Refusal(-1160, f"Parameter '{name}' is not supported if aboveTimeInForce/belowTimeInForce is not GTC.")
+
+
+def json_not_valid(name: str) -> Refusal:
+    """-1135, for a list that is sent as JSON text."""
+    return Refusal(-1135, f"JSON sent for parameter '{name}' is not valid")
+
+
+def go_together(first: str, second: str) -> Refusal:
+    """-1128, for two of which one was sent."""
+    both = f"'{first}' and '{second}' must both be sent."
+    return Refusal(-1128, f"Combination of optional fields invalid. Recommendation: {both}")
+
+
 def bad_combination() -> Refusal:
     """-1128."""
     return Refusal(-1128, "Combination of optional parameters invalid.")
 
 
 def invalid_value(name: str) -> Refusal:
-    """The code that belongs to the parameter, else -1130."""
-    return Refusal(*_INVALID_VALUES[name]) if name in _INVALID_VALUES else not_valid(name)
+    """The code that belongs to the parameter, whatever order of a list it is of, else -1130."""
+    found = _INVALID_TYPES_IN_LISTS.get(name) or _INVALID_VALUES.get(_without_prefix(name))
+    return not_valid(name) if found is None else Refusal(*found)
+
+
+def _without_prefix(name: str) -> str:
+    """The name of a parameter as a single order has it."""
+    return next((plain[0].lower() + plain[1:] for plain in _OF_ORDERS_IN_LISTS if name.endswith(plain)), name)
+
+
+_OF_ORDERS_IN_LISTS: Final = ("TimeInForce", "Side", "PegPriceType", "PegOffsetType", "StrategyType")
 
 
 def invalid_ticker_type() -> Refusal:
@@ -139,6 +164,14 @@ _INVALID_VALUES: Final = {
     "pegPriceType": (-1210, "Invalid pegPriceType."),
     "pegOffsetType": (-1211, "Invalid pegOffsetType."),
     "strategyType": (-1134, "strategyType was less than 1000000."),
+}
+
+
+_NOT_IN_OCO: Final = (-1158, "Order type not supported in OCO.")
+_INVALID_TYPES_IN_LISTS: Final = {
+    "workingType": _INVALID_VALUES["type"],
+    "pendingType": _INVALID_VALUES["type"],
+    **dict.fromkeys(("aboveType", "belowType", "pendingAboveType", "pendingBelowType"), _NOT_IN_OCO),
 }
 
 

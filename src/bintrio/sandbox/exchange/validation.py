@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from functools import cache, partial
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, get_args, get_origin
 
@@ -23,8 +23,7 @@ import msgspec
 from bintrio.api._base import Request
 from bintrio.errors import InvalidRequest
 
-from . import refusals
-from .pairs import check_pair
+from . import combinations, refusals
 from .refusals import Refusal
 from .units import SECOND, as_microseconds, minutes_ahead
 
@@ -41,15 +40,11 @@ _SYMBOL: Final = r"^[\w\-._&&[^a-z]]{1,50}$"
 _TIME_ZONE: Final = r"^[+-]?[0-9]{1,2}(:[0-5][0-9])?$"
 _BOOLEAN: Final = r"^(true|false)$"
 
-_PATTERNS: Final = {
-    "symbol": _SYMBOL,
-    "symbols": _SYMBOL,
-    "newClientOrderId": _CLIENT_ID,
-    "origClientOrderId": _CLIENT_ID,
-    "cancelOrigClientOrderId": _CLIENT_ID,
-    "timeZone": _TIME_ZONE,
-}
-"""The legal range of strings, as -1100 quotes it. Symbols may be outside ASCII; their ASCII letters are capitals."""
+_PATTERNS: Final = {"symbol": _SYMBOL, "symbols": _SYMBOL, "timeZone": _TIME_ZONE}
+"""The legal range of strings, as -1100 quotes it. Symbols may be outside ASCII; their ASCII letters are capitals.
+
+All names that end in ``ClientOrderId`` have the same.
+"""
 
 _IN_PYTHON: Final = {_SYMBOL: r"(?:[-.]|[^\Wa-z]){1,50}"}
 """Patterns that Python writes in another way."""
@@ -69,25 +64,8 @@ _FIRST_ZONE: Final = -12 * 60
 _LAST_ZONE: Final = 14 * 60
 """Minutes ahead of UTC; "Klines"."""
 
-_REQUIRED_BY_TYPE: Final = {
-    "LIMIT": ("timeInForce", "price", "quantity"),
-    "LIMIT_MAKER": ("price", "quantity"),
-    "STOP_LOSS": ("quantity",),
-    "STOP_LOSS_LIMIT": ("timeInForce", "price", "quantity"),
-    "TAKE_PROFIT": ("quantity",),
-    "TAKE_PROFIT_LIMIT": ("timeInForce", "price", "quantity"),
-}
-_SURPLUS_BY_TYPE: Final = {
-    "LIMIT": ("stopPrice", "trailingDelta", "quoteOrderQty"),
-    "LIMIT_MAKER": ("timeInForce", "stopPrice", "trailingDelta", "quoteOrderQty"),
-    "MARKET": ("timeInForce", "price", "stopPrice", "trailingDelta", "icebergQty"),
-}
-_EITHER: Final = (
-    ("orderId", "origClientOrderId"),
-    ("cancelOrderId", "cancelOrigClientOrderId"),
-    ("origClientOrderId", "orderListId"),
-    ("orderListId", "listClientOrderId"),
-)
+_MAX_TICKERS: Final = 200
+"""Symbols; "Rolling window price change statistics"."""
 
 _WITHIN_A_DAY: Final = frozenset({"allOrders", "allOrderLists", "myAllocations", "myTrades"})
 """Methods whose span of time has a limit."""
@@ -141,15 +119,11 @@ def _form(request_type: type[Request[Any]]) -> _Form:
 
 
 def _checks(method: str, names: frozenset[str]) -> Iterator[Callable[[Params], None]]:
-    if {"type", "side"} <= names:
-        yield partial(_check_type, names)
-    if method.startswith("orderList.place"):
-        yield partial(_check_list, method)
+    yield from combinations.checks(method, names)
     if method in _WITHIN_A_DAY:
         yield _check_span
-    for pair in _EITHER:
-        if names.issuperset(pair):
-            yield partial(_check_either, pair)
+    if method == "ticker":
+        yield _check_count
 
 
 def read_request(request_type: type[Request[Any]], params: Params) -> Request[Any]:
@@ -198,48 +172,11 @@ def _surplus(form: _Form, params: Params) -> Refusal:
 # What must hold between parameters
 
 
-def _check_type(names: frozenset[str], sent: Params) -> None:
-    """What an order type needs, and what it must not have."""
-    kind = sent["type"]
-    for name in _REQUIRED_BY_TYPE.get(kind, ()):
-        if name not in sent:
-            raise refusals.mandatory(name)
-    for name in _SURPLUS_BY_TYPE.get(kind, ()):
-        if name in sent:
-            raise refusals.not_required(name)
-    if "stopPrice" in names and kind.startswith(("STOP", "TAKE")) and not {"stopPrice", "trailingDelta"} & sent.keys():
-        raise refusals.either_mandatory("stopPrice", "trailingDelta")
-    if kind == "MARKET":
-        _check_market(sent)
-
-
-def _check_market(sent: Params) -> None:
-    if "quantity" not in sent and "quoteOrderQty" not in sent:
-        raise refusals.either_mandatory("quantity", "quoteOrderQty")
-    if "quantity" in sent and "quoteOrderQty" in sent:
-        raise refusals.not_required("quoteOrderQty")
-
-
-def _check_list(method: str, sent: Params) -> None:
-    """Which orders a list may have, and on which sides."""
-    if method.startswith("orderList.place.opo"):
-        if sent["workingSide"] != "BUY":
-            raise Refusal(-1222, "Working order in an OPO list must be a bid.")
-        if sent["pendingSide"] != "SELL":
-            raise Refusal(-1223, "Pending orders in an OPO list must be asks.")
-    for side, prefix in (("side", ""), ("pendingSide", "pending")):
-        above, below = (sent.get(_camel(prefix, name)) for name in ("aboveType", "belowType"))
-        if above is not None and below is not None:
-            check_pair(sent[side], above, below)
-
-
-def _camel(prefix: str, name: str) -> str:
-    return prefix + name[0].upper() + name[1:] if prefix else name
-
-
-def _check_either(pair: tuple[str, str], sent: Params) -> None:
-    if sent.keys().isdisjoint(pair):
-        raise refusals.either_mandatory(*pair)
+def _check_count(sent: Params) -> None:
+    """The document has the limit, and no code for it."""
+    count = len(sent.get("symbols", ()))
+    if count > _MAX_TICKERS:
+        raise refusals.too_many_parameters(_MAX_TICKERS, count)
 
 
 def _check_span(sent: Params) -> None:
@@ -277,7 +214,7 @@ def _decimal(name: str) -> _Reader:
 
 def _integer(name: str) -> _Reader:
     matched = re.compile(_INTEGER).fullmatch
-    least = _LEAST_STRATEGY_TYPE if name == "strategyType" else 0
+    least = _LEAST_STRATEGY_TYPE if name.lower().endswith("strategytype") else 0
 
     def read(value: Any) -> int:
         if matched(str(value)) is None:
@@ -305,7 +242,7 @@ _read_flag: Final = _boolean("returnRateLimits")
 
 
 def _string(name: str) -> _Reader:
-    pattern = _PATTERNS.get(name, r"^.+$")
+    pattern = _CLIENT_ID if name.lower().endswith("clientorderid") else _PATTERNS.get(name, r"^.+$")
     matched = re.compile(_IN_PYTHON.get(pattern, pattern), re.DOTALL).fullmatch
 
     def read(value: Any) -> str:
@@ -344,7 +281,7 @@ def _strings(name: str) -> _Reader:
     read_text = _string(name)
 
     def read(value: Any) -> tuple[str, ...]:
-        items: Any = [value] if isinstance(value, str) else value
+        items: Any = _as_list(name, value) if isinstance(value, str) else value
         if not isinstance(items, list):
             raise refusals.illegal_characters(name, r"^\[.*\]$")
         texts = tuple(map(read_text, items))  # pyright: ignore[reportUnknownArgumentType]
@@ -355,6 +292,16 @@ def _strings(name: str) -> _Reader:
         return texts
 
     return read
+
+
+def _as_list(name: str, text: str) -> Any:
+    """A single one, or a list as JSON text, as the exchange's own client sends it."""
+    if not text.startswith("["):
+        return [text]
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        raise refusals.json_not_valid(name) from None
 
 
 _KINDS: Final[dict[Any, Callable[[str], _Reader]]] = {

@@ -176,8 +176,9 @@ def all_orders(call: RequestContext) -> tuple[OrderInformation, ...]:
 def order_amendments(call: RequestContext) -> Sequence[Amendment]:
     """The changes of one order's quantity, oldest first."""
     request: OrderAmendments = call.request
+    limit = call.limit()
     order = call.queried_account.find(call.symbol.name, request.order_id, None)
-    return from_id(order.amendments, request.from_execution_id or 0, call.limit(), attrgetter("execution_id"))
+    return from_id(order.amendments, request.from_execution_id or 0, limit, attrgetter("execution_id"))
 
 
 # Trades
@@ -217,13 +218,13 @@ def my_prevented_matches(call: RequestContext) -> Sequence[PreventedMatch]:
 
 @answers(MyAllocations)
 def my_allocations(call: RequestContext) -> tuple[Allocation, ...]:
-    """What was allocated to the account, or to one of its orders: from an id on, in a span of time, or the newest."""
+    """What was allocated to the account, or to one of its orders: from an id on, in a span of time, or the oldest."""
     request: MyAllocations = call.request
     kept, limit = call.queried_account.allocations[call.symbol.name], call.limit()
     if request.order_id is not None:
         kept = [one for one in kept if one.order.order_id == request.order_id]
-    if request.from_allocation_id is not None:
-        found = from_id(kept, request.from_allocation_id, limit, attrgetter("allocation_id"))
+    if request.from_allocation_id is not None or call.start is call.end is None:
+        found = from_id(kept, request.from_allocation_id or 0, limit, attrgetter("allocation_id"))
     else:
         found = in_span(kept, call.start, call.end, limit)
     return tuple(map(shapes.allocation, found))

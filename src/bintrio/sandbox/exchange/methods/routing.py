@@ -36,5 +36,3 @@ def _check(call: RequestContext) -> None:
     """The document gives no words for a symbol that is not routed."""
     if call.symbol.name not in call.engine.routes:
         raise refusals.not_supported("SOR")
-    if call.request.type not in {"LIMIT", "MARKET"}:
-        raise refusals.invalid_value("type")
