@@ -20,6 +20,7 @@ from bintrio.api.filters import ExchangeMaxNumOrdersFilter
 from bintrio.api.general import SmartOrderRouting
 from bintrio.api.trading import OrderFull
 from bintrio.endpoints import Address
+from bintrio.errors import InvalidRequest
 from bintrio.sandbox import START_TIME_MS, Commissions, Rates, Sandbox, SandboxAccount, Symbol, open_sandbox
 from bintrio.sandbox.exchange.exchange import payload
 from bintrio.sandbox.exchange.refusals import Refusal
@@ -273,3 +274,29 @@ async def test_block_trades_are_shown_and_move_no_price(autojump_clock: MockCloc
         (1, D("192001.5"), False),
         (2, D(128_001), True),
     ]
+
+
+NAN = float("nan")
+NO_DURATIONS = [0, -1, NAN, "1", None, True, Decimal(1)]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *((name, value) for name in ("ping_interval", "pong_window", "lifetime") for value in NO_DURATIONS),
+        *(("query_lag", value) for value in [*NO_DURATIONS[1:], float("inf")]),
+        *(("port", value) for value in [-1, 65_536, "80", 1.0, None, False]),
+        *(("start_time_ms", value) for value in [-1, 10**15, "0", 1.0, True]),
+        *(("host", value) for value in [None, 1, b"localhost"]),
+        *((name, value) for name in ("tls", "listen") for value in [None, 1, "no"]),
+        *(("market", value) for value in ["random-walk", 1]),
+        *(("limits", value) for value in ["none", 1]),
+        *((name, value) for name in ("accounts", "symbols", "faults") for value in ["x", 1, [None], [object()]]),
+    ],
+)
+async def test_an_argument_that_cannot_be_right_is_named(autojump_clock: MockClock, field: str, value: Any) -> None:
+    options: Any = {"listen": False, field: value}
+    with pytest.raises(InvalidRequest, match=rf"^{field} must be ") as refused:
+        async with open_sandbox(**options):
+            pass
+    assert refused.value.field == field

@@ -33,7 +33,9 @@ from bintrio.api.filters import Filter
 from bintrio.api.market import BlockTrade
 from bintrio.api.trading import OrderPlace
 from bintrio.endpoints import Address, Endpoint
+from bintrio.errors import InvalidRequest
 
+from .arguments import check_int, check_kind, check_seconds, checked_each
 from .exchange.auth import Credential, SandboxAccount
 from .exchange.commissions import Commissions, Rates
 from .exchange.exchange import Exchange
@@ -124,6 +126,9 @@ _FORMER_NAMES: Final = {"Banned": "IpBan", "Order": "SandboxOrder", "RateLimited
 
 START_TIME_MS: Final = 1_767_225_600_000
 """2026-01-01T00:00:00Z: when a sandbox's time starts unless told otherwise."""
+
+LAST_TIME_MS: Final = 253_402_300_799_999
+"""The end of the year 9999: a later time has no `datetime`."""
 
 _MARKET_MAKER_UID: Final = 0
 _TRADER_UID: Final = 2
@@ -368,10 +373,22 @@ async def open_sandbox(
 
     Raises:
         OSError: the host or port cannot be had, or the market's file cannot be read.
-        InvalidRequest: the market does not fit the symbols.
-        ValueError: `query_lag` is negative or no number.
+        InvalidRequest: an argument cannot be right, or the market does not fit the symbols.
     """
     check_trio("open_sandbox")
+    check_kind(str, host=host)
+    check_kind(bool, tls=tls, listen=listen)
+    check_int("port", port, 0, 65_535)
+    check_seconds(ping_interval=ping_interval, pong_window=pong_window, lifetime=lifetime)
+    if start_time_ms is not None:
+        check_int("start_time_ms", start_time_ms, 0, LAST_TIME_MS)
+    if market is not None:
+        check_kind(Market, market=market)
+    if limits is not None:
+        check_kind(Limits, limits=limits)
+    accounts = checked_each("accounts", accounts or (), SandboxAccount)
+    symbols = checked_each("symbols", symbols, Symbol)
+    faults = checked_each("faults", faults, Fault)
     exchange = Exchange(symbols, limits or Limits(), exchange_filters=exchange_filters, routes=routes)
     exchange.replicas.lag = _lag(query_lag)
     owners = tuple(accounts) if accounts else (trader(),)
@@ -394,8 +411,9 @@ async def open_sandbox(
 
 def _lag(seconds: float) -> int:
     """Microseconds."""
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"query_lag must be a number of seconds from 0 on, not {seconds!r}")
+    check_seconds(may_be_zero=True, query_lag=seconds)
+    if seconds == math.inf:
+        raise InvalidRequest("query_lag must be finite", field="query_lag")
     return round(seconds * SECOND)
 
 
