@@ -39,11 +39,11 @@ def checked_each(field: str, values: Any, kind: type) -> tuple[Any, ...]:
     """
     if not isinstance(values, Iterable) or isinstance(values, str | bytes):
         _refuse(field, f"several of {kind.__name__}", values)
-    found: tuple[Any, ...] = tuple(values)  # pyright: ignore[reportUnknownArgumentType]
+    found: list[Any] = [*values]
     for value in found:
         if not isinstance(value, kind):
             _refuse(field, f"several of {kind.__name__}", value)
-    return found
+    return tuple(found)
 
 
 def _refuse(field: str, expected: str, value: Any) -> NoReturn:
