@@ -10,7 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio.errors import OutcomeUnknown, SubscriptionError
-from tests.peer import Exchange, Peer, ed25519_key, open_pair
+from tests.peer import START, Exchange, Peer, ed25519_key, open_pair
 from tests.sessions import HMAC, deltas, in_background, listen
 
 pytestmark = pytest.mark.usefixtures("both_streams")
@@ -88,6 +88,23 @@ async def test_an_unsubscription_that_went_wrong_leaves_no_dead_feed(
         async with session.user_data() as events:
             assert len(exchange.sent("userDataStream.subscribe")) == 2
             await peer.balance(1, 1)
+            assert await deltas(events, 1) == [1]
+
+
+async def test_g5_a_connection_that_ends_between_the_end_of_a_subscription_and_the_answer_leaves_no_dead_feed(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        exchange.script["userDataStream.unsubscribe"] = None
+        async with session.user_data():
+            pass
+        peer = exchange.peers[0]
+        await peer.next()
+        await peer.event(e="eventStreamTerminated", E=START)
+        await trio.sleep(1)
+        await peer.cut()
+        async with session.user_data() as events:
+            await exchange.peers[1].balance(1)
             assert await deltas(events, 1) == [1]
 
 

@@ -29,12 +29,13 @@ trio.run(main)
 
 CLIENT = """
 import sys, trio
-from bintrio import _streams
+from bintrio._net import streams
+from bintrio.endpoints import Address
 
-_streams.UNACKNOWLEDGED = 1  # for the test's sake; else it is the same with 15 s
+streams.UNACKNOWLEDGED = 1  # for the test's sake; else it is the same with 15 s
 
 async def main():
-    stream = await _streams.connect_tcp(Address(host="10.111.0.2", port=7000, secure=False, resource="/"))
+    stream = await streams.connect_tcp(Address(host="10.111.0.2", port=7000, secure=False, resource="/"))
     print("connected", flush=True)
     await trio.to_thread.run_sync(sys.stdin.readline)  # the link is down now
     if sys.argv[1] == "writes":

@@ -63,10 +63,6 @@ def _none(_: tuple[Any, ...]) -> Sequence[Any]:
     return ()
 
 
-def _all(values: tuple[Any, ...]) -> Sequence[Any]:
-    return values
-
-
 class _Fields(NamedTuple):
     """What picks out of the values of a record those that are a number or nothing, and those that may hold some."""
 
@@ -74,7 +70,7 @@ class _Fields(NamedTuple):
     parts: _Pick
 
 
-_UNKNOWN: Final = _Fields(_none, _all)
+_UNKNOWN: Final = _Fields(_none, tuple)
 
 
 @cache

@@ -386,14 +386,12 @@ async def open_sandbox(
         check_kind(Market, market=market)
     if limits is not None:
         check_kind(Limits, limits=limits)
-    accounts = checked_each("accounts", accounts or (), SandboxAccount)
+    owners = checked_each("accounts", accounts or (), SandboxAccount) or (trader(),)
     symbols = checked_each("symbols", symbols, Symbol)
     faults = checked_each("faults", faults, Fault)
     exchange = Exchange(symbols, limits or Limits(), exchange_filters=exchange_filters, routes=routes)
     exchange.replicas.lag = _lag(query_lag)
-    owners = tuple(accounts) if accounts else (trader(),)
-    exchange.open_account(_market_maker(exchange))
-    for account in owners:
+    for account in (_market_maker(exchange), *owners):
         exchange.open_account(account)
     timings = Timings(ping_interval, pong_window, lifetime)
     clock = _clock(start_time_ms)

@@ -198,6 +198,7 @@ RULES: Final[dict[str, list[Row]]] = {
         ("old pair", {"stopLimitPrice": "49"}, *_missing("stopLimitTimeInForce")),
         ("then pair", {"pendingBelowStopPrice": ...}, *_either("pendingBelowStopPrice", "pendingBelowTrailingDelta")),
         ("pays pair", {"pendingBelowStopPrice": ...}, *_either("pendingBelowStopPrice", "pendingBelowTrailingDelta")),
+        *((base, {"pendingBelowType": ...}, *_missing("pendingBelowType")) for base in ("then pair", "pays pair")),
     ],
     "errors.md, -1106 and -1114": [
         *((base, {name: "1"}, *_surplus(name)) for base, names in _NOT_NEEDED for name in names),

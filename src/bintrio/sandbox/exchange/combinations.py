@@ -130,9 +130,7 @@ def _types(prefix: str, names: frozenset[str]) -> Collection[str]:
 
 
 def _check_order(order: _Order, sent: Params) -> None:
-    kind = sent.get(order.type)
-    if kind is None:
-        return
+    kind = sent[order.type]
     known = order.kinds.get(kind)
     if known is None:
         raise refusals.invalid_value(order.type)
@@ -190,12 +188,12 @@ def _check_list(method: str, sent: Params) -> None:
             raise Refusal(-1222, "Working order in an OPO list must be a bid.")
         if sent["pendingSide"] != "SELL":
             raise Refusal(-1223, "Pending orders in an OPO list must be asks.")
-    for side, above, below in (
-        ("side", "aboveType", "belowType"),
-        ("pendingSide", "pendingAboveType", "pendingBelowType"),
-    ):
-        if above in sent and below in sent:
-            check_pair(sent[side], sent[above], sent[below])
+    for side, above, below in _TYPES_OF_PAIRS:
+        if above not in sent:
+            continue
+        if below not in sent:  # the document calls pendingBelowType optional, and does not say what a pair of one is
+            raise refusals.mandatory(below)
+        check_pair(sent[side], sent[above], sent[below])
 
 
 _TYPES_OF_PAIRS: Final = (
