@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import signal
 
 import pytest
@@ -37,6 +38,6 @@ def both_streams(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     One whose time goes into something else is marked `plain_streams` with the reason, and runs once.
     """
     if request.param == "prompt":
-        pair = streams.partial_pairs()
-        monkeypatch.setattr("bintrio.sandbox.memory_stream_pair", pair)
-        monkeypatch.setattr("tests.peer.memory_stream_pair", pair)
+        for module in ("bintrio.sandbox", "tests.peer"):
+            plain = pkgutil.resolve_name(f"{module}:memory_stream_pair")
+            monkeypatch.setattr(f"{module}.memory_stream_pair", streams.partial_pairs(plain))

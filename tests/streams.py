@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 import trio
-from trio.testing import memory_stream_pair
 
 import bintrio
 from bintrio._net.streams import PromptStream
@@ -81,12 +80,12 @@ class PartialStream(PromptStream):
         await self._inner.aclose()
 
 
-def partial_pairs() -> Callable[[], Pair]:
-    """What takes the place of `memory_stream_pair`: each pair's first end is a `PartialStream`, of its own pattern."""
+def partial_pairs(plain: Callable[[], Pair]) -> Callable[[], Pair]:
+    """What takes the place of what makes plain pairs: each one's first end is a `PartialStream`, of its own pattern."""
     seeds = iter(range(2**31))
 
     def pair() -> Pair:
-        ours, theirs = memory_stream_pair()
+        ours, theirs = plain()
         return PartialStream(ours, theirs.receive_stream.put_data, next(seeds)), theirs
 
     return pair

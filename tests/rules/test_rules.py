@@ -597,10 +597,21 @@ def test_an_order_that_is_replaced_makes_room() -> None:
         assert (one.check(order, OrderContext(open_orders=[there])) == []) is is_room
 
 
-def test_a_stop_loss_without_a_price_is_worth_the_reference_price() -> None:
-    one = example("MIN_NOTIONAL", minNotional="10")
-    stop = limit(None, "4", type="STOP_LOSS", time_in_force=None, stop_price="9")
-    assert one.check(stop) == []
-    assert [found.message for found in one.check(stop, OrderContext(reference_price=Decimal(2)))] == [
-        "price * quantity: 8 is below 10"
-    ]
+@pytest.mark.parametrize("type_", ["STOP_LOSS", "TAKE_PROFIT"])
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("MIN_NOTIONAL", {"minNotional": "10", "applyToMarket": True}),
+        ("NOTIONAL", {"minNotional": "10", "applyMinToMarket": True}),
+        ("NOTIONAL", {"maxNotional": "7", "applyMaxToMarket": True}),
+    ],
+)
+def test_an_order_that_becomes_a_market_order_is_worth_the_reference_price(
+    type_: str, name: str, fields: dict[str, Any]
+) -> None:
+    order = limit(None, "4", type=type_, time_in_force=None, stop_price="9")
+    known = OrderContext(reference_price=Decimal(2))
+    assert example(name, **fields).check(order) == []
+    assert [found.message[:20] for found in example(name, **fields).check(order, known)] == ["price * quantity: 8 "]
+    not_applied = fields | {field: False for field in fields if field.startswith("apply")}
+    assert example(name, **not_applied).check(order, known) == []

@@ -144,13 +144,13 @@ def _market_lot_size(one: MarketLotSizeFilter, order: Judged) -> Found:
 
 
 def _min_notional(one: MinNotionalFilter, order: Judged) -> Found:
-    if order.leg.type != "MARKET" or one.apply_to_market:
+    if not order.leg.is_market or one.apply_to_market:
         for message in outside(order.notional, one.min_notional):
             yield None, f"price * quantity: {message}"
 
 
 def _notional(one: NotionalFilter, order: Judged) -> Found:
-    is_market = order.leg.type == "MARKET"
+    is_market = order.leg.is_market
     low = one.min_notional if not is_market or one.apply_min_to_market else None
     high = one.max_notional if not is_market or one.apply_max_to_market else None
     for message in outside(order.notional, low, high):

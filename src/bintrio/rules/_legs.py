@@ -41,6 +41,9 @@ PlacingRequest: TypeAlias = (
 ALGO_TYPES: Final = frozenset({"STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"})
 """Conditional orders, as MAX_NUM_ALGO_ORDERS counts them."""
 
+_MARKET_TYPES: Final = frozenset({"MARKET", "STOP_LOSS", "TAKE_PROFIT"})
+"""Orders without a limit. When their stop price is reached, the latter two become MARKET orders."""
+
 _TERMS: Final = (
     *("side", "type", "price", "stop_price", "quantity", "quote_order_qty", "iceberg_qty", "trailing_delta"),
     "peg_price_type",
@@ -71,6 +74,11 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     def is_algo(self) -> bool:
         """Whether it is conditional."""
         return self.type in ALGO_TYPES
+
+    @property
+    def is_market(self) -> bool:
+        """Whether it takes any price."""
+        return self.type in _MARKET_TYPES
 
 
 _LEGS: Final[dict[type, tuple[str | None, ...]]] = {

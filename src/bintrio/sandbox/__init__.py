@@ -24,7 +24,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
-from trio.testing import memory_stream_pair
 
 from bintrio._net.tasks import bare_nursery, check_trio, protected
 from bintrio._protocol.signing import Ed25519Key, HmacKey, RsaKey
@@ -71,6 +70,7 @@ from .server.faults import (
     UnknownIdReply,
 )
 from .server.handshake import PATH
+from .server.memory import memory_stream_pair
 from .server.pulse import Pulse
 from .server.server import Server
 
