@@ -10,18 +10,38 @@ import time
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import open_websocket_url, wrap_client_stream
 
 from bintrio import open_session
+from bintrio._text import shown
 from bintrio.api.filters import ExchangeMaxNumOrdersFilter
 from bintrio.api.general import SmartOrderRouting
 from bintrio.api.trading import OrderFull
 from bintrio.endpoints import Address
 from bintrio.errors import InvalidRequest
-from bintrio.sandbox import START_TIME_MS, Commissions, Rates, Sandbox, SandboxAccount, Symbol, open_sandbox
+from bintrio.sandbox import (
+    START_TIME_MS,
+    Commissions,
+    CutReplyAt,
+    Delay,
+    DropReply,
+    Garbage,
+    HandshakeStatus,
+    LateReply,
+    Limits,
+    Rates,
+    Reorder,
+    Sandbox,
+    SandboxAccount,
+    ServerError,
+    Symbol,
+    TooManyRequests,
+    open_sandbox,
+)
 from bintrio.sandbox.exchange.exchange import payload
 from bintrio.sandbox.exchange.refusals import Refusal
 
@@ -277,6 +297,7 @@ async def test_block_trades_are_shown_and_move_no_price(autojump_clock: MockCloc
 
 
 NAN = float("nan")
+NO_ROUTE: list[list[str]] = [[]]
 NO_DURATIONS = [0, -1, NAN, "1", None, True, Decimal(1)]
 
 
@@ -292,6 +313,8 @@ NO_DURATIONS = [0, -1, NAN, "1", None, True, Decimal(1)]
         *(("market", value) for value in ["random-walk", 1]),
         *(("limits", value) for value in ["none", 1]),
         *((name, value) for name in ("accounts", "symbols", "faults") for value in ["x", 1, [None], [object()]]),
+        *(("exchange_filters", value) for value in ["x", 1, [None], [1], [b"x"]]),
+        *(("routes", value) for value in ["x", 1, None, [1], [[1]], [["NOPE"]], NO_ROUTE, [["BTCUSDT", "ETHUSDT"]]]),
     ],
 )
 async def test_an_argument_that_cannot_be_right_is_named(autojump_clock: MockClock, field: str, value: Any) -> None:
@@ -300,3 +323,105 @@ async def test_an_argument_that_cannot_be_right_is_named(autojump_clock: MockClo
         async with open_sandbox(**options):
             pass
     assert refused.value.field == field
+
+
+COUNTS = [0.5, "1", None, True, -1]
+NO_AMOUNTS = [None, "x", -1, NAN, D("inf"), [1], True]
+
+
+def _odd(kind: Any) -> list[Any]:
+    if kind is Decimal:
+        return NO_AMOUNTS
+    if kind is bool:
+        return [None, 1, "yes"]
+    return ["x", 1, [1], None] if str(kind).startswith("tuple") else [1, None, b"x"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "needed", "field", "values"),
+    [
+        *((Limits, {}, field.name, COUNTS) for field in msgspec.structs.fields(Limits)),
+        (Limits, {}, "weight", [0]),
+        *(
+            (Symbol, {"base": "A", "quote": "B"}, field.name, values)
+            for field in msgspec.structs.fields(Symbol)
+            for values in [_odd(field.type)]
+        ),
+        *((Rates, {}, name, NO_AMOUNTS) for name in ("maker", "taker", "buyer", "seller")),
+        *((Commissions, {}, name, [None, 1, "x"]) for name in ("standard", "tax", "special")),
+        (Commissions, {}, "discount", NO_AMOUNTS),
+        (Commissions, {}, "discount_asset", [None, 1]),
+        (Commissions, {}, "is_discounted", [None, 1]),
+        (SandboxAccount, {"balances": {}}, "uid", COUNTS),
+        (SandboxAccount, {"uid": 1}, "balances", [None, 1, "x", [1], {1: 1}]),
+        (SandboxAccount, {"uid": 1, "balances": {}}, "maker_rate", NO_AMOUNTS),
+        (SandboxAccount, {"uid": 1, "balances": {}}, "taker_rate", NO_AMOUNTS),
+        (SandboxAccount, {"uid": 1, "balances": {}}, "commissions", [1, "x"]),
+        (SandboxAccount, {"uid": 1, "balances": {}}, "trade_group_id", [None, "1"]),
+        (DropReply, {}, "method", [1, b"x"]),
+        (DropReply, {}, "times", ["1", 0, -1, True]),
+        (DropReply, {}, "skip", COUNTS),
+        (Delay, {}, "seconds", ["1", None, -1, NAN]),
+        (LateReply, {}, "seconds", ["1", None, -1, NAN]),
+        (Reorder, {}, "count", [0, *COUNTS]),
+        (CutReplyAt, {}, "position", COUNTS),
+        (TooManyRequests, {}, "retry_after", ["1", None]),
+        (HandshakeStatus, {}, "status", ["1", None, 1.5]),
+        (ServerError, {}, "executed", ["1", None]),
+        (Garbage, {}, "data", [None, 1]),
+    ],
+)
+def test_a_setting_that_cannot_be_right_is_named(kind: Any, needed: Any, field: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(InvalidRequest, match=rf"^{field} must be ") as refused:
+            kind(**{**needed, field: value})
+        assert refused.value.field == field
+        assert shown(value).partition(" ")[0] in str(refused.value)
+
+
+@pytest.mark.parametrize("amount", NO_AMOUNTS)
+def test_a_balance_that_cannot_be_right_is_named(amount: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"^balances must be "):
+        SandboxAccount(1, {"BTC": amount})
+
+
+def test_settings_that_fit_are_taken_as_their_types() -> None:
+    symbol: Any = Symbol(base="A", quote="B", tick_size="0.5", max_price=10, more_filters=[])  # type: ignore[arg-type]
+    assert (symbol.tick_size, symbol.max_price, symbol.more_filters) == (D("0.5"), D(10), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "field"),
+    [
+        ("deposit", (1, D(1)), "asset"),
+        *(
+            (name, ("BTC", amount), "amount")
+            for name in ("deposit", "withdraw")
+            for amount in ("x", None, NAN, D("inf"))
+        ),
+        ("quote", ("BTCUSDT", "x", D(1), D(1)), "price"),
+        ("trade", ("BTCUSDT", "buy", D(1), D(1)), "side"),
+        ("trade", (None, "BUY", D(1), D(1)), "symbol"),
+        ("block_trade", ("BTCUSDT", ["BUY"], D(1), D(1)), "side"),
+        ("block_trade", ("BTCUSDT", "BUY", None, D(1)), "price"),
+        ("block_trade", ("BTCUSDT", "BUY", D(1), "x"), "quantity"),
+        ("block_trade", (None, "BUY", D(1), D(1)), "symbol"),
+        ("inject", ("x",), "fault"),
+        *(("announce_shutdown", (after,), "after") for after in ("x", -1, None)),
+        ("add_account", (None,), "account"),
+    ],
+)
+async def test_what_a_sandbox_is_told_that_cannot_be_right_is_named(
+    autojump_clock: MockClock, name: str, args: tuple[Any, ...], field: str
+) -> None:
+    async with open_sandbox(listen=False) as sandbox:
+        with pytest.raises(InvalidRequest, match=rf"^(order.place: )?{field} must be ") as refused:
+            getattr(sandbox, name)(*args)
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize("uid", [99, "2", []])
+async def test_an_account_that_is_not_there_is_named(autojump_clock: MockClock, uid: Any) -> None:
+    async with open_sandbox(listen=False) as sandbox:
+        with pytest.raises(InvalidRequest, match=r"^uid must be one of \[0, 2\]"):
+            sandbox.deposit("BTC", D(1), uid=uid)

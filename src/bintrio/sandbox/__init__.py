@@ -27,6 +27,8 @@ import trio
 
 from bintrio._net.tasks import bare_nursery, check_trio, protected
 from bintrio._protocol.signing import Ed25519Key, HmacKey, RsaKey
+from bintrio._text import shown
+from bintrio.api._base import number
 from bintrio.api.enums import Side
 from bintrio.api.filters import Filter
 from bintrio.api.market import BlockTrade
@@ -34,7 +36,16 @@ from bintrio.api.trading import OrderPlace
 from bintrio.endpoints import Address, Endpoint
 from bintrio.errors import InvalidRequest
 
-from .arguments import check_int, check_kind, check_seconds, checked_each
+from .exchange.arguments import (
+    check_int,
+    check_kind,
+    check_seconds,
+    check_side,
+    checked,
+    checked_amount,
+    checked_each,
+    checked_routes,
+)
 from .exchange.auth import Credential, SandboxAccount
 from .exchange.commissions import Commissions, Rates
 from .exchange.exchange import Exchange
@@ -202,7 +213,9 @@ class Sandbox:
 
         Raises:
             ValueError: there is one with that uid.
+            InvalidRequest: it is no `SandboxAccount`.
         """
+        check_kind(SandboxAccount, account=account)
         self._exchange.open_account(account)
 
     def revoke(self, api_key: str) -> None:
@@ -253,11 +266,21 @@ class Sandbox:
     # What it does
 
     def announce_shutdown(self, after: float = 10.0) -> None:
-        """Send serverShutdown to every connection, and end those ``after`` seconds. New ones are welcome."""
+        """Send serverShutdown to every connection, and end those ``after`` seconds. New ones are welcome.
+
+        Raises:
+            InvalidRequest: ``after`` is no number of seconds from 0 on.
+        """
+        check_seconds(may_be_zero=True, after=after)
         self._nursery.start_soon(protected, self._connections.shut_down, after)
 
     def inject(self, fault: Fault) -> None:
-        """Script a fault (see `bintrio.sandbox.server.faults`)."""
+        """Script a fault (see `bintrio.sandbox.server.faults`).
+
+        Raises:
+            InvalidRequest: it is no `Fault`.
+        """
+        check_kind(Fault, fault=fault)
         self._connections.inject(fault)
 
     def disconnect(self) -> None:
@@ -270,8 +293,10 @@ class Sandbox:
 
         Raises:
             Refusal: there is not enough to withdraw.
+            InvalidRequest: the amount is no number, or there is no such account.
         """
-        self._exchange.transfer(self.account.uid if uid is None else uid, asset, amount, self._connections.now())
+        asset, amount = checked("asset", asset, str), checked_amount(amount)
+        self._exchange.transfer(self._known(uid), asset, amount, self._connections.now())
         self._connections.deliver()
 
     def withdraw(self, asset: str, amount: Decimal, *, uid: int | None = None) -> None:
@@ -279,8 +304,17 @@ class Sandbox:
 
         Raises:
             Refusal: there is not enough.
+            InvalidRequest: the amount is no number, or there is no such account.
         """
-        self.deposit(asset, amount.copy_negate(), uid=uid)
+        self.deposit(asset, checked_amount(amount).copy_negate(), uid=uid)
+
+    def _known(self, uid: int | None) -> int:
+        known = [*self._exchange.engine.accounts]
+        if uid is None:
+            return self.account.uid
+        if uid not in known:
+            raise InvalidRequest(f"uid must be one of {known}, not {shown(uid)}", field="uid")
+        return uid
 
     def quote(self, symbol: str, bid: Decimal, ask: Decimal, quantity: Decimal) -> None:
         """Let the market maker buy and sell at these prices; its earlier orders for the symbol are canceled.
@@ -289,6 +323,7 @@ class Sandbox:
 
         Raises:
             Refusal: an order breaks a filter of the symbol.
+            InvalidRequest: a value cannot be right.
         """
         now = self._connections.now()
         self._exchange.cancel_all(_MARKET_MAKER_UID, symbol, now)
@@ -300,7 +335,10 @@ class Sandbox:
 
         Raises:
             Refusal: the order breaks a filter of the symbol.
+            InvalidRequest: a value cannot be right.
         """
+        check_kind(str, symbol=symbol)
+        check_side(side)
         request = OrderPlace(
             symbol=symbol, side=side, type="LIMIT", time_in_force="GTC", price=price, quantity=quantity
         )
@@ -313,7 +351,11 @@ class Sandbox:
 
         Raises:
             Refusal: there is no such symbol.
+            InvalidRequest: a value cannot be right.
         """
+        price, quantity = number("price", price), number("quantity", quantity)
+        check_kind(str, symbol=symbol)
+        check_side(side)
         tape = self._exchange.engine.tapes[self._exchange.engine.symbol(symbol).name]
         return tape.record_block(price, quantity, self._connections.now(), is_buyer_maker=side == "SELL")
 
@@ -387,9 +429,8 @@ async def open_sandbox(
     if limits is not None:
         check_kind(Limits, limits=limits)
     owners = checked_each("accounts", accounts or (), SandboxAccount) or (trader(),)
-    symbols = checked_each("symbols", symbols, Symbol)
     faults = checked_each("faults", faults, Fault)
-    exchange = Exchange(symbols, limits or Limits(), exchange_filters=exchange_filters, routes=routes)
+    exchange = _exchange(symbols, limits, exchange_filters, routes)
     exchange.replicas.lag = _lag(query_lag)
     for account in (_market_maker(exchange), *owners):
         exchange.open_account(account)
@@ -405,6 +446,12 @@ async def open_sandbox(
         if listen:
             endpoint, client_context = await _listen(server, nursery, host, port, tls=tls)
         yield Sandbox(server, connections, nursery, owners, endpoint=endpoint, ssl_context=client_context)
+
+
+def _exchange(symbols: Any, limits: Limits | None, filters: Any, routes: Any) -> Exchange:
+    symbols = checked_each("symbols", symbols, Symbol)
+    filters = checked("exchange_filters", filters, tuple[Filter, ...])
+    return Exchange(symbols, limits or Limits(), exchange_filters=filters, routes=checked_routes(routes, symbols))
 
 
 def _lag(seconds: float) -> int:

@@ -47,13 +47,14 @@ async def test_what_was_cancelled_while_it_waited_leaves_with_what_follows() -> 
 
 @pytest.mark.parametrize("end", ["client", "server"])
 async def test_who_waits_learns_that_a_stream_was_closed(end: str) -> None:
-    streams = dict(zip(("client", "server"), memory_stream_pair(), strict=True))
-    await streams["server"].send_all(b"a" * (memory.MAX_UNREAD + 1))
+    client, server = memory_stream_pair()
+    streams = {"client": client, "server": server}
+    await server.send_all(b"a" * (memory.MAX_UNREAD + 1))
     caught: list[BaseException] = []
 
     async def write() -> None:
         try:
-            await streams["server"].send_all(b"b")
+            await server.send_all(b"b")
         except trio.BrokenResourceError as error:
             caught.append(error)
 
@@ -63,8 +64,8 @@ async def test_who_waits_learns_that_a_stream_was_closed(end: str) -> None:
         await streams[end].aclose()
     assert len(caught) == 1
     if end == "server":
-        assert bytes(await streams["client"].receive_some())[-1:] == b"b"
-        assert bytes(await streams["client"].receive_some()) == b""
+        assert bytes(await client.receive_some())[-1:] == b"b"
+        assert bytes(await client.receive_some()) == b""
 
 
 async def test_g11_requests_of_a_client_that_does_not_read_wait(

@@ -29,6 +29,7 @@ from bintrio._protocol.signing import Ed25519Key, HmacKey, RsaKey
 from bintrio.api._base import number
 
 from . import refusals
+from .arguments import NotNegative, checked
 from .commissions import Commissions, Rates
 from .orders import NOTHING
 from .units import MILLISECOND, SECOND, as_microseconds
@@ -53,7 +54,7 @@ class SandboxAccount:
         trade_group_id: accounts of one group do not trade with each other if their orders say so; -1 is no group.
 
     Raises:
-        InvalidRequest: a balance or rate is no number that is not negative.
+        InvalidRequest: a balance or rate is no number that is not negative, or another value is not of its type.
     """
 
     def __init__(
@@ -66,12 +67,13 @@ class SandboxAccount:
         commissions: Commissions | None = None,
         trade_group_id: int = -1,
     ) -> None:
-        self.uid: Final = uid
+        self.uid: Final[int] = checked("uid", uid, NotNegative)
         # Ints and text are given by those who do not check types.
-        self.balances: Final = {asset: number("balances", amount) for asset, amount in balances.items()}
+        known: dict[str, Any] = checked("balances", balances, dict[str, Any])
+        self.balances: Final = {asset: number("balances", amount) for asset, amount in known.items()}
         standard = Rates(number("maker_rate", maker_rate), number("taker_rate", taker_rate))
-        self.commissions: Final = commissions or Commissions(standard=standard)
-        self.trade_group_id: Final = trade_group_id
+        self.commissions: Final = checked("commissions", commissions or Commissions(standard=standard), Commissions)
+        self.trade_group_id: Final[int] = checked("trade_group_id", trade_group_id, int)
 
     def __repr__(self) -> str:
         return f"SandboxAccount(uid={self.uid})"

@@ -14,16 +14,24 @@ from typing import Final
 
 import msgspec
 
+from .arguments import check_fields
 from .orders import ZERO, eight_decimals
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """Fractions of what is received."""
+    """Fractions of what is received.
+
+    Raises:
+        InvalidRequest: a rate is no number that is not negative.
+    """
 
     maker: Decimal = ZERO
     taker: Decimal = ZERO
     buyer: Decimal = ZERO
     seller: Decimal = ZERO
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def of(self, *, is_maker: bool, is_buyer: bool) -> Decimal:
         """The rate of one side of a trade."""
@@ -36,6 +44,9 @@ class Commissions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         discount: the part of the standard commission that is left when it is paid in ``discount_asset``.
         is_discounted: whether the account pays in that asset, where it can.
+
+    Raises:
+        InvalidRequest: a value is not of its type.
     """
 
     standard: Rates = Rates()
@@ -44,6 +55,9 @@ class Commissions(msgspec.Struct, frozen=True, kw_only=True):
     discount: Decimal = Decimal("0.75")
     discount_asset: str = "BNB"
     is_discounted: bool = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def are_none(self) -> bool:

@@ -19,6 +19,7 @@ from bintrio.api._values import RateLimit
 from bintrio.api.enums import RateLimitInterval, RateLimitType
 
 from . import refusals
+from .arguments import NotNegative, Positive, check_fields
 from .units import MILLISECOND, SECOND
 
 _UNITS: Final = {"SECOND": SECOND, "MINUTE": 60 * SECOND, "HOUR": 3600 * SECOND, "DAY": 86_400 * SECOND}
@@ -40,17 +41,23 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         longest_ban: seconds.
         taker_credit: what the first fill of an order takes off the unfilled orders if it comes at once.
         maker_credit: the same if it comes later; the document says that it is more, and "gives only a general idea".
+
+    Raises:
+        InvalidRequest: a value is of another type, or out of range.
     """
 
-    weight: int = 6_000
-    orders_per_10_seconds: int = 50
-    orders_per_day: int = 160_000
-    connections: int = 300
-    patience: int = 10
-    first_ban: int = 120
-    longest_ban: int = 3 * 86_400
-    taker_credit: int = 1
-    maker_credit: int = 5
+    weight: Positive = 6_000
+    orders_per_10_seconds: NotNegative = 50
+    orders_per_day: NotNegative = 160_000
+    connections: NotNegative = 300
+    patience: NotNegative = 10
+    first_ban: NotNegative = 120
+    longest_ban: NotNegative = 3 * 86_400
+    taker_credit: NotNegative = 1
+    maker_credit: NotNegative = 5
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def rules(self) -> tuple[RateLimit, ...]:
         """As ``exchangeInfo`` lists them."""

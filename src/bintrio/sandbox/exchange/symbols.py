@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
-from bintrio.api._base import number
 from bintrio.api.enums import SelfTradePreventionMode
 from bintrio.api.filters import Filter, LotSizeFilter, NotionalFilter, PriceFilter
 from bintrio.api.general import ExecutionRule
 
+from .arguments import check_fields
 from .orders import KINDS, Order, eight_decimals
 from .refusals import Refusal, not_supported, order_refused, stp_mode_not_allowed
 
@@ -37,7 +37,7 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
         order_types: those that it takes.
 
     Raises:
-        InvalidRequest: a rule is no number that is not negative.
+        InvalidRequest: a rule is no number that is not negative, or another value is not of its type.
     """
 
     base: str
@@ -67,11 +67,7 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
     allowed_stp_modes: tuple[str, ...] = _STP_MODES
 
     def __post_init__(self) -> None:
-        for field in msgspec.structs.fields(self):
-            if field.type is Decimal:
-                # An int or text is given by those who do not check types.
-                rule = number(field.name, getattr(self, field.name))
-                msgspec.structs.force_setattr(self, field.name, rule)
+        check_fields(self)
 
     @property
     def name(self) -> str:

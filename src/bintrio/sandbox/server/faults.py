@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from bintrio.sandbox.exchange.arguments import NotNegative, Positive, Seconds, check_fields
+
 
 class Fault(msgspec.Struct, frozen=True):
     """What all faults have.
@@ -22,11 +24,17 @@ class Fault(msgspec.Struct, frozen=True):
         method: the method that it waits for, or None for any.
         times: how often it strikes; None for always.
         skip: how many fitting requests it lets pass first.
+
+    Raises:
+        InvalidRequest: a value is not of its type, or out of range.
     """
 
     method: str | None = None
-    times: int | None = msgspec.field(default=1)
-    skip: int = 0
+    times: Positive | None = msgspec.field(default=1)
+    skip: NotNegative = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 class Delay(Fault, frozen=True, kw_only=True):
@@ -36,7 +44,7 @@ class Delay(Fault, frozen=True, kw_only=True):
         seconds: how late.
     """
 
-    seconds: float
+    seconds: Seconds
 
 
 class LateReply(Fault, frozen=True, kw_only=True):
@@ -46,7 +54,7 @@ class LateReply(Fault, frozen=True, kw_only=True):
         seconds: how late.
     """
 
-    seconds: float
+    seconds: Seconds
 
 
 class DropReply(Fault, frozen=True, kw_only=True):
@@ -68,7 +76,7 @@ class Reorder(Fault, frozen=True, kw_only=True):
         count: how many answers; as many requests are hit.
     """
 
-    count: int = 2
+    count: Positive = 2
 
 
 class NullIdReply(Fault, frozen=True, kw_only=True):
@@ -131,7 +139,7 @@ class CutReplyAt(Fault, frozen=True, kw_only=True):
         position: bytes of the frame, its header included; what lies beyond its end is its end.
     """
 
-    position: int
+    position: NotNegative
 
 
 class TooManyRequests(Fault, frozen=True, kw_only=True):

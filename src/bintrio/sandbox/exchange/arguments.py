@@ -1,0 +1,132 @@
+"""What a sandbox is given, checked before it is used: errors name the field, what it got and what it takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Annotated, Any, Final, NoReturn, TypeAlias
+
+import msgspec
+
+from bintrio._text import shown
+from bintrio.api._base import number
+from bintrio.errors import InvalidRequest
+
+Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
+
+_IN_PYTHON: Final = {"`array`": "a tuple", "`object`": "a record", "`null`": "None"}
+"""What msgspec calls by its name in JSON."""
+
+
+def check_fields(record: msgspec.Struct) -> None:
+    """Raise `InvalidRequest` unless each field of a record has a value of its type; for its ``__post_init__``.
+
+    What is given by those who do not check types is made to fit where that is exact: an int for a Decimal, a list for a
+    tuple.
+    """
+    for field in msgspec.structs.fields(record):
+        value = getattr(record, field.name)
+        fitting = number(field.name, value) if field.type is Decimal else checked(field.name, value, field.type)
+        if fitting is not value:
+            msgspec.structs.force_setattr(record, field.name, fitting)
+
+
+def checked(field: str, value: Any, kind: Any) -> Any:
+    """A value made to fit a type.
+
+    Raises:
+        InvalidRequest: it is of another type, or out of the range that goes with the type.
+    """
+    if kind == str | bytes:  # msgspec takes no union of the two
+        kind = bytes if isinstance(value, bytes) else str
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        expected = str(error).removeprefix("Expected ").partition(", got")[0].partition(" - at")[0]
+        for json, python in _IN_PYTHON.items():
+            expected = expected.replace(json, python)
+        _refuse(field, expected.replace("`", ""), value)
+
+
+def check_seconds(*, may_be_zero: bool = False, **durations: Any) -> None:
+    """Raise `InvalidRequest` unless each is a positive number, or zero if it may be."""
+    for field, value in durations.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or math.isnan(value) or value < 0 or (value == 0 and not may_be_zero):
+            _refuse(field, f"a {'number of seconds from 0 on' if may_be_zero else 'positive number of seconds'}", value)
+
+
+def check_int(field: str, value: Any, low: int, high: int) -> None:
+    """Raise `InvalidRequest` unless it is an int from ``low`` to ``high``."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        _refuse(field, f"an int from {low} to {high}", value)
+
+
+def check_kind(kind: type, **values: Any) -> None:
+    """Raise `InvalidRequest` unless each is of that type."""
+    for field, value in values.items():
+        if not isinstance(value, kind):
+            _refuse(field, f"a {kind.__name__}", value)
+
+
+def checked_each(field: str, values: Any, kind: type) -> tuple[Any, ...]:
+    """The values of an iterable, each of that type.
+
+    Raises:
+        InvalidRequest: it is no iterable, or one of them is of another type.
+    """
+    found = _several(field, values, f"several of {kind.__name__}")
+    for value in found:
+        if not isinstance(value, kind):
+            _refuse(field, f"several of {kind.__name__}", value)
+    return tuple(found)
+
+
+def _several(field: str, values: Any, words: str) -> list[Any]:
+    if not isinstance(values, Iterable) or isinstance(values, str | bytes):
+        _refuse(field, words, values)
+    return [*values]
+
+
+def checked_amount(amount: Any) -> Decimal:
+    """A finite number, which may be negative.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    exact: Decimal = checked("amount", amount, Decimal)
+    if not exact.is_finite():
+        _refuse("amount", "a finite number", amount)
+    return exact
+
+
+def check_side(side: Any) -> None:
+    """Raise `InvalidRequest` unless it is a side of an order."""
+    if side not in ("BUY", "SELL"):
+        _refuse("side", "BUY or SELL", side)
+
+
+def checked_routes(routes: Any, symbols: Iterable[Any]) -> tuple[tuple[str, ...], ...]:
+    """Groups of the names of symbols, each group of one base asset.
+
+    Raises:
+        InvalidRequest: they are none.
+    """
+    bases = {symbol.name: symbol.base for symbol in symbols}
+    words = "groups of symbols of one base asset"
+    groups: tuple[tuple[str, ...], ...] = checked(
+        "routes", _several("routes", routes, words), tuple[tuple[str, ...], ...]
+    )
+    for group in groups:
+        if not {*group} <= bases.keys():
+            _refuse("routes", f"groups out of {', '.join(bases)}", group)
+        if len({bases[name] for name in group}) != 1:
+            _refuse("routes", words, group)
+    return groups
+
+
+def _refuse(field: str, expected: str, value: Any) -> NoReturn:
+    raise InvalidRequest(f"{field} must be {expected}, not {shown(value)}", field=field)
