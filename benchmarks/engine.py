@@ -23,11 +23,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from decimal import Decimal, localcontext
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
-from bintrio.api.enums import Side
 from bintrio.api.trading import OrderPlace
 
 _PLENTY: Final = Decimal(10**12)
@@ -53,7 +52,7 @@ def _exact() -> AbstractContextManager[Any]:
         return nullcontext()
 
 
-def _limit(side: Side, price: str) -> OrderPlace:
+def _limit(side: Literal["BUY", "SELL"], price: str) -> OrderPlace:
     return OrderPlace(symbol="BTCUSDT", side=side, type="LIMIT", time_in_force="GTC", price=price, quantity="0.5")
 
 
