@@ -126,8 +126,8 @@ def opened(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, list[D
 
     def look(running: Sandbox) -> None:
         running.now()
-        for name, book in running._exchange.engine.books.items():
-            found[name] = [price for price, _ in (*book.bids(1), *book.asks(1))]
+        for name, listing in running._exchange.engine.listings.items():
+            found[name] = [price for price, _ in (*listing.book.bids(1), *listing.book.asks(1))]
 
     monkeypatch.setattr(sandbox, "open_sandbox", spied)
     result = run("sandbox", *arguments)

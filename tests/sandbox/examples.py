@@ -207,7 +207,8 @@ async def subscribed(stage: Stage) -> Json:
 
 async def traded_in_a_block(stage: Stage) -> Json:
     """There is a block trade."""
-    block = stage.exchange.engine.tapes["BNBBTC"].record_block(_D("0.052"), _D(5_838), _now(), is_buyer_maker=True)
+    tape = stage.exchange.engine.listings["BNBBTC"].tape
+    block = tape.record_block(_D("0.052"), _D(5_838), _now(), is_buyer_maker=True)
     return {"fromId": block.id}
 
 

@@ -356,7 +356,7 @@ class Sandbox:
         price, quantity = number("price", price), number("quantity", quantity)
         check_kind(str, symbol=symbol)
         check_side(side)
-        tape = self._exchange.engine.tapes[self._exchange.engine.symbol(symbol).name]
+        tape = self._exchange.engine.listing(symbol).tape
         return tape.record_block(price, quantity, self._connections.now(), is_buyer_maker=side == "SELL")
 
 

@@ -69,10 +69,10 @@ class Hall:
         return [(e.list_status_type, e.list_order_status) for e in events if isinstance(e, ListStatus)]
 
     def asks(self) -> Any:
-        return self.engine.books["BTCUSDT"].asks()
+        return self.engine.listings["BTCUSDT"].book.asks()
 
     def bids(self) -> Any:
-        return self.engine.books["BTCUSDT"].bids()
+        return self.engine.listings["BTCUSDT"].book.bids()
 
     def money(self, uid: int = 1) -> tuple[Any, ...]:
         btc, usdt = self.account(uid).holding("BTC"), self.account(uid).holding("USDT")

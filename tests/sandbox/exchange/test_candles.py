@@ -43,7 +43,7 @@ def tape_of(*trades: tuple[int, str], side: Side = "BUY") -> Tape:
             )
             for which in (side, "SELL" if side == "BUY" else "BUY")
         )
-        tape.record(taker, Trade(maker, D(price), D(2)), time)
+        tape.record(taker, Trade(maker, D(price), D(2), 2 * D(price)), time)
     return tape
 
 

@@ -38,7 +38,7 @@ def test_commission_is_paid_in_bnb_where_it_can_be(bnb: str, pair: str | None, p
     pairs = {"BNBUSDT": symbol(base="BNB"), "USDTBNB": symbol(base="USDT", quote="BNB")}
     hall = Hall(symbol(), *([pairs[pair]] if pair else []))
     if pair:
-        hall.engine.books[pair].last_price = D(10) if pair == "BNBUSDT" else D("0.1")
+        hall.engine.listings[pair].book.last_price = D(10) if pair == "BNBUSDT" else D("0.1")
     account = hall.account()
     account.commissions = Commissions(standard=Rates(taker=D("0.01")), discount=D("0.78"), is_discounted=True)
     account.receive("BNB", D(bnb) - 10)

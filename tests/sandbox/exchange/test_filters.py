@@ -118,9 +118,9 @@ def test_what_passes_a_filter_and_what_does_not(rule: api.Filter, good: dict[str
     for options in ({"more": (rule,)}, {"exchange": (rule,)}):
         hall = Hall(symbol(more_filters=options.get("more", ())), exchange_filters=options.get("exchange", ()))
         # With what the rule allows, so that there is a price.
-        hall.engine.filters["BTCUSDT"], kept = (), hall.engine.filters["BTCUSDT"]
+        hall.engine.listings["BTCUSDT"].checks, kept = (), hall.engine.listings["BTCUSDT"].checks
         hall.trade_at(10)
-        hall.engine.filters["BTCUSDT"] = kept
+        hall.engine.listings["BTCUSDT"].checks = kept
         with pytest.raises(Refusal, match=f"Filter failure: {name}$"):
             hall.place(**bad)
         hall.place(**good)
@@ -188,7 +188,7 @@ def test_an_order_trades_near_the_reference_price_only(side: str, far: str, near
 def test_a_mean_of_trades_forgets_old_ones_bit_by_bit() -> None:
     hall = Hall()
     hall.engine.references.sources["BTCUSDT"] = Mean(bucket_count=2, bucket_width_ms=1_000)
-    tape = hall.engine.tapes["BTCUSDT"]
+    tape = hall.engine.listings["BTCUSDT"].tape
 
     def price(now: int) -> Any:
         return hall.engine.references.price("BTCUSDT", tape, now)

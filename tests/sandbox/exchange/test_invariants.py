@@ -91,7 +91,7 @@ class World:
             )
         self.hall.account(1).trade_group_id = self.hall.account(2).trade_group_id = 4
         self.engine = self.hall.engine
-        self.engine.books["BNBUSDT"].last_price = D(20)
+        self.engine.listings["BNBUSDT"].book.last_price = D(20)
         self.hall.trade_at(10)
         self.replicas = Replicas(self.engine.accounts)
         self.replicas.lag = 1
@@ -167,7 +167,7 @@ class World:
         return held + sum((o.reserved for o in mine if self.engine.settlement.given(o) == asset), NOTHING)
 
     def check_book(self, name: str) -> None:
-        book = self.engine.books[name]
+        book = self.engine.listings[name].book
         bids, asks = book.bids(), book.asks()
         assert not bids or not asks or bids[0][0] < asks[0][0]
         for shown, is_buy in ((bids, True), (asks, False)):

@@ -153,7 +153,7 @@ def test_canceling_gives_the_money_back() -> None:
     order = hall.place(quantity="2")
     hall.engine.cancel(hall.account(), order, 9, cancel_id="bye")
     assert hall.money() == (100, 0, 10_000, 0)
-    assert hall.engine.books["BTCUSDT"].bids() == []
+    assert hall.engine.listings["BTCUSDT"].book.bids() == []
     report = hall.engine.take_notices()[-2].event
     assert isinstance(report, ExecutionReport)
     assert (report.client_order_id, report.original_client_order_id) == ("bye", order.client_order_id)
@@ -300,11 +300,11 @@ def test_whatever_is_placed_amended_and_canceled_no_asset_is_made_or_lost(
         assert open_orders == [order for order in hall.account(uid).orders.values() if order.is_open]
         locked = sum((order.reserved for order in open_orders if order.is_buy), NOTHING)
         assert hall.account(uid).holding("USDT").locked == locked
-    book = hall.engine.books["BTCUSDT"]
+    book = hall.engine.listings["BTCUSDT"].book
     if book.bids() and book.asks():
         assert book.bids()[0][0] < book.asks()[0][0]
     executions = [one for account in hall.engine.accounts.values() for one in account.executions["BTCUSDT"]]
-    assert len(executions) == 2 * len(hall.engine.tapes["BTCUSDT"].trades)
+    assert len(executions) == 2 * len(hall.engine.listings["BTCUSDT"].tape.trades)
 
 
 def change(hall: Hall, order: Order, how: str) -> None:
@@ -336,7 +336,7 @@ def test_amending_to_what_was_traded_expires_the_order() -> None:
     amend(hall.engine, hall.account(), order, D(2), 9, client_order_id="new")
     assert state(order) == ("EXPIRED", 2, 20)
     assert hall.money() == (102, 0, 9_980, 0)
-    assert hall.engine.books["BTCUSDT"].bids() == []
+    assert hall.engine.listings["BTCUSDT"].book.bids() == []
     assert [(one.orig_qty, one.new_qty) for one in order.amendments] == [(D(3), D(2))]
 
 

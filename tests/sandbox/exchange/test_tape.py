@@ -32,7 +32,7 @@ def order(side: Side = "BUY") -> Order:
 
 def record(tape: Tape, taker: Order, price: str, time: int = 5) -> int:
     maker = order("SELL" if taker.is_buy else "BUY")
-    return tape.record(taker, Trade(maker, D(price), D("0.5")), time)
+    return tape.record(taker, Trade(maker, D(price), D("0.5"), D(price) * D("0.5")), time)
 
 
 def shown(records: Any) -> Any:

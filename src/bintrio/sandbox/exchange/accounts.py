@@ -74,7 +74,7 @@ class Account:
         self.prevented: defaultdict[str, list[PreventedMatch]] = defaultdict(list)
         self.lists: dict[int, ListRecord] = {}
         self.updated_at = 0
-        self._holdings = {asset: Holding(free=amount) for asset, amount in balances.items()}
+        self._holdings = defaultdict(Holding, {asset: Holding(free=amount) for asset, amount in balances.items()})
         self._by_client_id: defaultdict[tuple[str, str], list[Order]] = defaultdict(list)
         self._open: dict[int, Order] = {}
 
@@ -82,7 +82,7 @@ class Account:
 
     def holding(self, asset: str) -> Holding:
         """What it has of one asset."""
-        return self._holdings.setdefault(asset, Holding())
+        return self._holdings[asset]
 
     def lock(self, asset: str, amount: Decimal) -> None:
         """Set an amount aside for an order.
@@ -90,7 +90,7 @@ class Account:
         Raises:
             Refusal: -2010, there is not enough.
         """
-        holding = self.holding(asset)
+        holding = self._holdings[asset]
         if holding.free < amount:
             raise order_refused("Account has insufficient balance for requested action.")
         holding.free -= amount
@@ -102,9 +102,10 @@ class Account:
         holding.locked -= amount
         holding.free += amount
 
-    def pay(self, asset: str, amount: Decimal) -> None:
-        """Take an amount out of what is locked."""
-        self.holding(asset).locked -= amount
+    def swap(self, given: str, paid: Decimal, asset: str, received: Decimal) -> None:
+        """Take an amount out of what is locked of one asset, and add one to what is free of another."""
+        self._holdings[given].locked -= paid
+        self._holdings[asset].free += received
 
     def receive(self, asset: str, amount: Decimal) -> None:
         """Add to what is free; a negative amount takes away from it."""

@@ -15,6 +15,7 @@ from bintrio.api.account import Amendment
 from bintrio.api.filters import MaxNumOrderAmendsFilter
 
 from .accounts import Account
+from .listing import Listing
 from .matching import MatchingEngine
 from .orders import Order, eight_decimals
 from .placements import exact
@@ -48,8 +49,8 @@ def amend(
 def _check(
     engine: MatchingEngine, account: Account, order: Order, quantity: Decimal, now: int, client_order_id: str
 ) -> None:
-    symbol = engine.symbols[order.symbol]
-    if not symbol.amend_allowed:
+    listing = engine.listings[order.symbol]
+    if not listing.symbol.amend_allowed:
         raise amend_refused("Order amend is not supported for this symbol.")
     if not order.is_open:
         raise amend_refused("Unknown order sent.")
@@ -61,12 +62,12 @@ def _check(
         raise amend_refused("Order amend (quantity increase) is not supported.")
     if client_order_id != order.client_order_id and account.is_taken(order.symbol, client_order_id):
         raise amend_refused("Duplicate order sent.")
-    _check_count(engine, order)
-    engine.filter(account, symbol, replace(order, quantity=quantity), now, orders=0)
+    _check_count(listing, order)
+    listing.filter(account, replace(order, quantity=quantity, updated_at=now))
 
 
-def _check_count(engine: MatchingEngine, order: Order) -> None:
-    for rule in engine.filters[order.symbol]:
+def _check_count(listing: Listing, order: Order) -> None:
+    for rule in listing.filters:
         if isinstance(rule, MaxNumOrderAmendsFilter) and len(order.amendments) >= rule.max_num_order_amends:
             raise amend_refused("Filter failure: MAX_NUM_ORDER_AMENDS")
 

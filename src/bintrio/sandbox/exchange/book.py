@@ -54,7 +54,8 @@ class Book:
 
     def add(self, order: Order) -> None:
         """Put an order at the end of its level."""
-        order.shown = min(order.iceberg_quantity, order.remaining)
+        if order.iceberg_quantity:
+            order.shown = min(order.iceberg_quantity, order.remaining)
         self._side(order).add(order)
         self.update_id += 1
 
@@ -65,10 +66,12 @@ class Book:
 
     def reduce(self, order: Order, quantity: Decimal) -> None:
         """An order that stays on the book is for so much less now; of an iceberg order the hidden part goes first."""
-        before = order.visible if order.iceberg_quantity else order.remaining + quantity
+        level = self._side(order).level(order)
+        level.total -= quantity
         if order.iceberg_quantity:
-            order.shown = min(order.shown, order.remaining)
-        self._side(order).level(order).reduce(quantity, before - order.visible)
+            shown = min(order.shown, order.remaining)
+            level.hidden -= quantity - (order.shown - shown)
+            order.shown = shown
         self.update_id += 1
 
     # Matching
@@ -81,12 +84,13 @@ class Book:
     def trade(self, taker: Order, maker: Order, quantity: Decimal, now: int) -> Trade:
         """Let both orders trade; a maker that is done leaves the book. The rest of the taker is the caller's to add."""
         price = maker.limit
-        taker.fill(price, quantity, now)
-        maker.fill(price, quantity, now)
+        amount = price * quantity
+        taker.fill(quantity, amount, now)
+        maker.fill(quantity, amount, now)
         self.update_id += 1
         self.last_price = price
         self._opposite(taker).trade(maker, quantity)
-        return Trade(maker, price, quantity)
+        return Trade(maker, price, quantity, amount)
 
     def preview(self, taker: Order) -> Preview:
         """What an incoming order would trade at once."""
@@ -157,19 +161,19 @@ class _Level:
 
     Attributes:
         total: what is left of them.
-        visible: what the book shows of that.
+        hidden: what the book does not show of that: parts of iceberg orders.
     """
 
-    __slots__ = ("orders", "total", "visible")
+    __slots__ = ("hidden", "orders", "total")
 
     def __init__(self) -> None:
         self.orders: dict[int, Order] = {}
         self.total = ZERO
-        self.visible = ZERO
+        self.hidden = ZERO
 
-    def reduce(self, total: Decimal, visible: Decimal) -> None:
-        self.total -= total
-        self.visible -= visible
+    @property
+    def visible(self) -> Decimal:
+        return self.total - self.hidden
 
 
 class _Side:
@@ -190,17 +194,20 @@ class _Side:
             level = self._levels[order.limit] = _Level()
         level.orders[order.order_id] = order
         level.total += order.remaining
-        level.visible += order.visible
+        if order.iceberg_quantity:
+            level.hidden += order.remaining - order.shown
 
     def remove(self, order: Order) -> None:
         level = self._levels[order.limit]
         del level.orders[order.order_id]
-        level.reduce(order.remaining, order.visible)
+        level.total -= order.remaining
+        if order.iceberg_quantity:
+            level.hidden -= order.remaining - order.shown
         self._tidy(order.limit, level)
 
     def trade(self, maker: Order, quantity: Decimal) -> None:
         level = self._levels[maker.limit]
-        level.reduce(quantity, quantity)
+        level.total -= quantity
         if not maker.remaining:
             del level.orders[maker.order_id]
             self._tidy(maker.limit, level)
@@ -211,7 +218,7 @@ class _Side:
 
     def _show_next(self, level: _Level, maker: Order) -> None:
         maker.shown = min(maker.iceberg_quantity, maker.remaining)
-        level.visible += maker.shown
+        level.hidden -= maker.shown
         level.orders[maker.order_id] = level.orders.pop(maker.order_id)
 
     def _tidy(self, price: Decimal, level: _Level) -> None:

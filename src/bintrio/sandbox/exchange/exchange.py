@@ -274,14 +274,14 @@ class Exchange:
     def forget_closed(self, uid: int) -> None:
         """Drop the closed orders of an account about which nobody asks."""
         self.engine.accounts[uid].forget_closed()
-        self.engine.orders[:] = [order for order in self.engine.orders if order.owner != uid or order.is_open]
 
     def _tell_ended(self, session: Session, now: int) -> None:
         for number in session.take_ended():
             self._deliver(session, number, EventStreamTerminated(event_time=now))
 
     def _is_followed(self, uid: int) -> bool:
-        return any(session.subscription_to(uid) is not None for session in self.sessions)
+        """Whether somebody is told of an account's changes, or a replica has to be."""
+        return bool(self.replicas.lag) or any(session.subscription_to(uid) is not None for session in self.sessions)
 
     def _distribute(self, now: int) -> None:
         notices = self.engine.take_notices()

@@ -1,7 +1,7 @@
 """What an order must pass before it is taken: the filters of its symbol, of the exchange and of its assets.
 
-Each kind of filter has one function, which says whether an order passes. Prices are those of the order, or for a market
-order what was paid of late.
+Each kind of filter has one function, which makes of a filter the check of an order. That happens once for each symbol.
+Prices are those of the order, or for a market order what was paid of late.
 
 Source: filters.md.
 """
@@ -10,84 +10,110 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from bintrio.api import filters as api
 from bintrio.api.filters import Filter
 
 from .accounts import Account
-from .orders import KINDS, ZERO, Order
+from .orders import ZERO, Order
 from .refusals import filter_failure
 
-_LIMIT: Final = KINDS["LIMIT"]
 
-
-class Setting(NamedTuple):
-    """What an order is judged against.
+class Scene(NamedTuple):
+    """Where orders are judged.
 
     Attributes:
-        base: its symbol's base asset.
-        quote: its symbol's quote asset.
-        average: the reference price, else the average price of the last minutes, else, of 0 minutes, the last price;
-            None if there is none.
-        more_lists: how many lists come with the order.
+        base: the symbol's base asset.
+        quote: the symbol's quote asset.
+        average: for an order, the reference price, else the average price of the last minutes, else, of 0 minutes, the
+            last price; None if there is none.
     """
 
-    account: Account
     base: str
     quote: str
-    average: Callable[[int], Decimal | None]
-    more_orders: int = 1
-    more_lists: int = 0
+    average: Callable[[Order, int], Decimal | None]
 
 
-def check(filters: Iterable[Filter], order: Order, setting: Setting) -> None:
+class Coming(NamedTuple):
+    """How many orders, and how many lists, come at once."""
+
+    orders: int
+    lists: int
+
+
+Passes: TypeAlias = Callable[[Order, Account, Coming], bool]
+"""Whether an order of an account, the only one to come or one of several, passes a filter."""
+
+Checks: TypeAlias = tuple[tuple[Passes, str], ...]
+"""Each with the filter's name."""
+
+
+def compiled(filters: Iterable[Filter], scene: Scene) -> Checks:
+    """What checks an order against filters."""
+    known = ((_KINDS.get(type(each)), each) for each in filters)
+    return tuple((kind(each, scene), str(type(each).__struct_config__.tag)) for kind, each in known if kind is not None)
+
+
+def check(checks: Checks, order: Order, account: Account, coming: Coming) -> None:
     """Refuse an order that does not pass.
 
     Raises:
         Refusal: -1013 with the filter's name.
     """
-    for each in filters:
-        passes = _CHECKS.get(type(each))
-        if passes is not None and not passes(each, order, setting):
-            raise filter_failure(str(type(each).__struct_config__.tag))
+    for passes, name in checks:
+        if not passes(order, account, coming):
+            raise filter_failure(name)
 
 
 # Prices
 
 
-def _price(rule: api.PriceFilter, order: Order, setting: Setting) -> bool:
-    if order.kind is _LIMIT and order.peg_price_type is None:  # nearly all orders
-        return _is_on_grid(order.price, rule.min_price, rule.max_price, rule.tick_size)
-    return all(_is_on_grid(price, rule.min_price, rule.max_price, rule.tick_size) for price in _prices(order))
+def _price(rule: api.PriceFilter, scene: Scene) -> Passes:
+    is_on_grid = _grid(rule.min_price, rule.max_price or None, rule.tick_size)
+
+    def passes(order: Order, account: Account, coming: Coming) -> bool:
+        return all(map(is_on_grid, _prices(order)))
+
+    return passes
 
 
 def _prices(order: Order) -> Iterable[Decimal]:
     """Every price that it names or was pegged to."""
-    if order.kind.has_limit and order.peg_price_type is None:
-        yield order.price
-    else:
-        yield from (price for price in (order.price, order.limit) if price)
-    if order.stop_price:
-        yield order.stop_price
+    named: tuple[Decimal, ...] = (order.price,) if order.kind.has_limit else ()
+    if order.is_plain:
+        return named
+    if order.peg_price_type is not None:
+        named = tuple(price for price in (order.price, order.limit) if price)
+    return (*named, order.stop_price) if order.stop_price else named
 
 
-def _is_on_grid(value: Decimal, least: Decimal, greatest: Decimal, step: Decimal) -> bool:
-    """Whether it is in bounds and a multiple of the step; of all three 0 means that there is none."""
-    if value < least or (greatest and value > greatest):
-        return False
-    return not step or not value % step
+def _grid(least: Decimal, greatest: Decimal | None, step: Decimal) -> Callable[[Decimal], bool]:
+    """Whether a value is in bounds and a multiple of the step; a step of 0 is none."""
+
+    def is_on_grid(value: Decimal) -> bool:
+        if value < least or (greatest is not None and value > greatest):
+            return False
+        return not step or not value % step
+
+    return is_on_grid
 
 
-def _percent_price(rule: api.PercentPriceFilter, order: Order, setting: Setting) -> bool:
-    return _is_near(order, setting.average(rule.avg_price_mins), rule.multiplier_down, rule.multiplier_up)
+def _percent_price(rule: api.PercentPriceFilter, scene: Scene) -> Passes:
+    def passes(order: Order, account: Account, coming: Coming) -> bool:
+        return _is_near(order, scene.average(order, rule.avg_price_mins), rule.multiplier_down, rule.multiplier_up)
+
+    return passes
 
 
-def _percent_price_by_side(rule: api.PercentPriceBySideFilter, order: Order, setting: Setting) -> bool:
-    down, up = rule.ask_multiplier_down, rule.ask_multiplier_up
-    if order.is_buy:
-        down, up = rule.bid_multiplier_down, rule.bid_multiplier_up
-    return _is_near(order, setting.average(rule.avg_price_mins), down, up)
+def _percent_price_by_side(rule: api.PercentPriceBySideFilter, scene: Scene) -> Passes:
+    def passes(order: Order, account: Account, coming: Coming) -> bool:
+        down, up = rule.ask_multiplier_down, rule.ask_multiplier_up
+        if order.is_buy:
+            down, up = rule.bid_multiplier_down, rule.bid_multiplier_up
+        return _is_near(order, scene.average(order, rule.avg_price_mins), down, up)
+
+    return passes
 
 
 def _is_near(order: Order, average: Decimal | None, down: Decimal, up: Decimal) -> bool:
@@ -96,70 +122,67 @@ def _is_near(order: Order, average: Decimal | None, down: Decimal, up: Decimal) 
     return average * down <= order.limit <= average * up
 
 
-def _trailing_delta(rule: api.TrailingDeltaFilter, order: Order, setting: Setting) -> bool:
-    if order.trailing_delta is None:
-        return True
-    if order.fires_on_rise:
-        return rule.min_trailing_above_delta <= order.trailing_delta <= rule.max_trailing_above_delta
-    return rule.min_trailing_below_delta <= order.trailing_delta <= rule.max_trailing_below_delta
+def _trailing_delta(rule: api.TrailingDeltaFilter, scene: Scene) -> Passes:
+    def passes(order: Order, account: Account, coming: Coming) -> bool:
+        if order.trailing_delta is None:
+            return True
+        if order.fires_on_rise:
+            return rule.min_trailing_above_delta <= order.trailing_delta <= rule.max_trailing_above_delta
+        return rule.min_trailing_below_delta <= order.trailing_delta <= rule.max_trailing_below_delta
+
+    return passes
 
 
 # Quantities
 
 
-def _lot_size(rule: api.LotSizeFilter, order: Order, setting: Setting) -> bool:
-    if not _has_quantity(order):
-        return True
-    if not _is_lot(order.quantity, rule.min_qty, rule.max_qty, rule.step_size):
-        return False
-    return not order.iceberg_quantity or _is_lot(order.iceberg_quantity, rule.min_qty, rule.max_qty, rule.step_size)
+def _lot_size(rule: api.LotSizeFilter, scene: Scene) -> Passes:
+    is_lot = _grid(rule.min_qty, rule.max_qty, rule.step_size)
+
+    def passes(order: Order, account: Account, coming: Coming) -> bool:
+        if not order.is_sized:
+            return True
+        return is_lot(order.quantity) and (not order.iceberg_quantity or is_lot(order.iceberg_quantity))
+
+    return passes
 
 
-def _has_quantity(order: Order) -> bool:
-    """Not an order by quote amount, nor one whose quantity is what another order buys."""
-    is_paid = order.group is not None and order.group.pays and order.status == "PENDING_NEW"
-    return not (order.quote_quantity or (is_paid and not order.quantity))
+def _market_lot_size(rule: api.MarketLotSizeFilter, scene: Scene) -> Passes:
+    is_lot = _grid(rule.min_qty, rule.max_qty or None, rule.step_size)  # here, bounds of 0 are none
+
+    def passes(order: Order, account: Account, coming: Coming) -> bool:
+        return order.kind.has_limit or not order.is_sized or is_lot(order.quantity)
+
+    return passes
 
 
-def _is_lot(quantity: Decimal, least: Decimal, greatest: Decimal, step: Decimal) -> bool:
-    return least <= quantity <= greatest and (not step or not quantity % step)
+def _iceberg_parts(rule: api.IcebergPartsFilter, scene: Scene) -> Passes:
+    def passes(order: Order, account: Account, coming: Coming) -> bool:
+        if not order.iceberg_quantity:
+            return True
+        return (order.quantity / order.iceberg_quantity).to_integral_value(ROUND_CEILING) <= rule.limit
 
-
-def _market_lot_size(rule: api.MarketLotSizeFilter, order: Order, setting: Setting) -> bool:
-    if order.kind.has_limit or not _has_quantity(order):
-        return True
-    # Steps and bounds of 0 are none.
-    greatest = rule.max_qty or order.quantity
-    return _is_lot(order.quantity, rule.min_qty, greatest, rule.step_size)
-
-
-def _iceberg_parts(rule: api.IcebergPartsFilter, order: Order, setting: Setting) -> bool:
-    if not order.iceberg_quantity:
-        return True
-    return (order.quantity / order.iceberg_quantity).to_integral_value(ROUND_CEILING) <= rule.limit
+    return passes
 
 
 # Values
 
 
-def _value(order: Order, minutes: int, setting: Setting) -> Decimal | None:
+def _value(order: Order, minutes: int, scene: Scene) -> Decimal | None:
     """Price times quantity; None if there is no price."""
     if order.quote_quantity:
         return order.quote_quantity
-    price = order.limit if order.limit else setting.average(minutes)
+    price = order.limit if order.limit else scene.average(order, minutes)
     return None if price is None else price * order.quantity
 
 
-def _min_notional(rule: api.MinNotionalFilter, order: Order, setting: Setting) -> bool:
-    return _is_worth(
-        order, setting, rule.avg_price_mins, least=rule.min_notional, is_least_for_market=rule.apply_to_market
-    )
+def _min_notional(rule: api.MinNotionalFilter, scene: Scene) -> Passes:
+    return _worth(scene, rule.avg_price_mins, least=rule.min_notional, is_least_for_market=rule.apply_to_market)
 
 
-def _notional(rule: api.NotionalFilter, order: Order, setting: Setting) -> bool:
-    return _is_worth(
-        order,
-        setting,
+def _notional(rule: api.NotionalFilter, scene: Scene) -> Passes:
+    return _worth(
+        scene,
         rule.avg_price_mins,
         least=rule.min_notional,
         is_least_for_market=rule.apply_min_to_market,
@@ -168,38 +191,46 @@ def _notional(rule: api.NotionalFilter, order: Order, setting: Setting) -> bool:
     )
 
 
-def _is_worth(
-    order: Order,
-    setting: Setting,
+def _worth(
+    scene: Scene,
     minutes: int,
     *,
     least: Decimal,
     is_least_for_market: bool,
     greatest: Decimal | None = None,
     is_greatest_for_market: bool = False,
-) -> bool:
-    value = _value(order, minutes, setting)
-    if value is None or not (order.quote_quantity or _has_quantity(order)):
-        return True
-    has_price = order.kind.has_limit
-    if (has_price or is_least_for_market) and value < least:
-        return False
-    return greatest is None or not (has_price or is_greatest_for_market) or value <= greatest
+) -> Passes:
+    def passes(order: Order, account: Account, coming: Coming) -> bool:
+        value = _value(order, minutes, scene)
+        if value is None or not (order.quote_quantity or order.is_sized):
+            return True
+        has_price = order.kind.has_limit
+        if (has_price or is_least_for_market) and value < least:
+            return False
+        return greatest is None or not (has_price or is_greatest_for_market) or value <= greatest
+
+    return passes
 
 
-def _max_asset(rule: api.MaxAssetFilter, order: Order, setting: Setting) -> bool:
-    if rule.asset == setting.base:
-        return order.quantity <= rule.limit
-    value = _value(order, 0, setting) if rule.asset == setting.quote else None
-    return value is None or value <= rule.limit
+def _max_asset(rule: api.MaxAssetFilter, scene: Scene) -> Passes:
+    def passes(order: Order, account: Account, coming: Coming) -> bool:
+        if rule.asset == scene.base:
+            return order.quantity <= rule.limit
+        value = _value(order, 0, scene) if rule.asset == scene.quote else None
+        return value is None or value <= rule.limit
+
+    return passes
 
 
-def _max_position(rule: api.MaxPositionFilter, order: Order, setting: Setting) -> bool:
-    if not order.is_buy:
-        return True
-    holding = setting.account.holding(setting.base)
-    ordered = sum((one.remaining for one in setting.account.open_orders(order.symbol) if one.is_buy), ZERO)
-    return holding.free + holding.locked + ordered + order.quantity <= rule.max_position
+def _max_position(rule: api.MaxPositionFilter, scene: Scene) -> Passes:
+    def passes(order: Order, account: Account, coming: Coming) -> bool:
+        if not order.is_buy:
+            return True
+        holding = account.holding(scene.base)
+        ordered = sum((one.remaining for one in account.open_orders(order.symbol) if one.is_buy), ZERO)
+        return holding.free + holding.locked + ordered + order.quantity <= rule.max_position
+
+    return passes
 
 
 # Counts
@@ -219,32 +250,39 @@ def _is_iceberg(order: Order) -> bool:
 
 def _counted(
     matters: Callable[[Order], bool], limit: str, *, everywhere: bool = False
-) -> Callable[[Any, Order, Setting], bool]:
+) -> Callable[[Any, Scene], Passes]:
     """A filter on the number of open orders of a kind, of one symbol or of all."""
 
-    def passes(rule: Any, order: Order, setting: Setting) -> bool:
-        if not matters(order):
-            return True
-        symbol = None if everywhere else order.symbol
+    def kind(rule: Any, scene: Scene) -> Passes:
         greatest: int = getattr(rule, limit)
-        return sum(map(matters, setting.account.open_orders(symbol))) + setting.more_orders <= greatest
 
-    return passes
+        def passes(order: Order, account: Account, coming: Coming) -> bool:
+            if not matters(order):
+                return True
+            open_orders = account.open_orders(None if everywhere else order.symbol)
+            return sum(map(matters, open_orders)) + coming.orders <= greatest
+
+        return passes
+
+    return kind
 
 
-def _lists_counted(*, everywhere: bool = False) -> Callable[[Any, Order, Setting], bool]:
-    def passes(rule: Any, order: Order, setting: Setting) -> bool:
-        if not setting.more_lists:
-            return True
-        lists = setting.account.open_lists()
-        count = sum(everywhere or one.symbol == order.symbol for one in lists)
+def _lists_counted(*, everywhere: bool = False) -> Callable[[Any, Scene], Passes]:
+    def kind(rule: Any, scene: Scene) -> Passes:
         limit: int = rule.max_num_order_lists
-        return count + setting.more_lists <= limit
 
-    return passes
+        def passes(order: Order, account: Account, coming: Coming) -> bool:
+            if not coming.lists:
+                return True
+            count = sum(everywhere or one.symbol == order.symbol for one in account.open_lists())
+            return count + coming.lists <= limit
+
+        return passes
+
+    return kind
 
 
-_CHECKS: Final[dict[type, Callable[[Any, Order, Setting], bool]]] = {
+_KINDS: Final[dict[type, Callable[[Any, Scene], Passes]]] = {
     api.PriceFilter: _price,
     api.PercentPriceFilter: _percent_price,
     api.PercentPriceBySideFilter: _percent_price_by_side,

@@ -22,7 +22,7 @@ from bintrio.api.order_lists import (
 )
 
 from .orders import Order, OrderList
-from .placements import build, leg
+from .placements import leg, order_of_list
 
 
 class ListBuilder:
@@ -78,9 +78,7 @@ class _Legs:
 
     def of(self, given: dict[str, Any], side: Side) -> Order:
         """An order out of parameters."""
-        order = build(given, "", self.request.symbol, side, self._stp_mode, 0, self._owner, self._now)
-        order.client_order_id = given.get("client_order_id") or ""
-        return order
+        return order_of_list(given, self.request.symbol, side, self._stp_mode, self._owner, self._now)
 
 
 _Parts = tuple[Order | None, tuple[Order, ...], tuple[Order, ...], bool]

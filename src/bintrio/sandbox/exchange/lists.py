@@ -18,10 +18,11 @@ from typing import Final, Literal, Protocol
 
 from bintrio._protocol.exact import EXACT
 from bintrio.api.enums import ExpiryReason
-from bintrio.api.filters import Filter, LotSizeFilter, MarketLotSizeFilter
+from bintrio.api.filters import LotSizeFilter, MarketLotSizeFilter
 
 from .accounts import Account
-from .book import Book
+from .filters import Coming
+from .listing import Listing
 from .orders import NOTHING, Order, OrderList, snapshot
 from .pairs import belongs_above
 from .refusals import Refusal, order_refused
@@ -36,18 +37,8 @@ class Engine(Protocol):
     """What lists need of the matching engine."""
 
     @property
-    def symbols(self) -> dict[str, Symbol]:
-        """What is traded, by name."""
-        ...
-
-    @property
-    def books(self) -> dict[str, Book]:
-        """By the symbol's name."""
-        ...
-
-    @property
-    def filters(self) -> dict[str, tuple[Filter, ...]]:
-        """By the symbol's name."""
+    def listings(self) -> dict[str, Listing]:
+        """What is traded, by the symbol's name."""
         ...
 
     @property
@@ -63,12 +54,6 @@ class Engine(Protocol):
     @property
     def reports(self) -> Reports:
         """What is told."""
-        ...
-
-    def judge(
-        self, account: Account, symbol: Symbol, order: Order, now: int, *, orders: int = 1, lists: int = 0
-    ) -> None:
-        """Refuse an order that breaks a rule."""
         ...
 
     def price_of_entry(self, order: Order) -> Decimal:
@@ -111,7 +96,7 @@ class Lists:
             Refusal: -1013, -2010 or a code of lists; nothing has changed.
         """
         engine = self._engine
-        self._check(account, group, now)
+        self._check(account, group)
         if group.working is not None:
             active: tuple[Order, ...] = (group.working,)
             engine.settlement.lock(group.working, engine.price_of_entry(group.working))
@@ -127,19 +112,19 @@ class Lists:
         engine.react(now)
         return placed
 
-    def _check(self, account: Account, group: OrderList, now: int) -> None:
+    def _check(self, account: Account, group: OrderList) -> None:
         engine = self._engine
-        symbol = engine.symbols[group.symbol]
-        check_allowed(symbol, group)
+        listing = engine.listings[group.symbol]
+        check_allowed(listing.symbol, group)
         named = account.list_named(group.client_order_id)
         names = [order.client_order_id for order in group.orders]
         if (named is not None and named.list_order_status != "ALL_DONE") or len(set(names)) < len(names):
             raise order_refused("Duplicate order sent.")
         for order in group.orders:
-            engine.judge(account, symbol, order, now, orders=len(group.orders), lists=1)
+            listing.judge(account, order, Coming(orders=len(group.orders), lists=1))
             account.check_client_order_id(order)
         if group.working is None:
-            _check_prices(group.pair, engine.books[group.symbol].last_price)
+            _check_prices(group.pair, listing.book.last_price)
 
     def _lock_pair(self, group: OrderList) -> None:
         """Let the first of a pair hold what either of them may need."""
@@ -185,7 +170,7 @@ class Lists:
         if account.lists[group.list_id].list_order_status == "ALL_DONE":
             return
         if group.held:
-            asset = self._engine.symbols[group.symbol].base
+            asset = self._engine.listings[group.symbol].base
             self._give_back(account, group, asset)
             self._engine.reports.of_balances(account, (asset,), now)
         self._engine.reports.of_list(account, group, "ALL_DONE", now)
@@ -198,16 +183,16 @@ class Lists:
 
     def _place_pending(self, group: OrderList, now: int) -> None:
         engine = self._engine
-        account, symbol = engine.accounts[group.owner], engine.symbols[group.symbol]
+        account, listing = engine.accounts[group.owner], engine.listings[group.symbol]
         if group.pays:
-            self._size(group, account, symbol)
+            self._size(group, account, listing)
         for order in group.pending:
             order.status, order.updated_at = "NEW", now
         try:
             for order in group.pending:
-                engine.judge(account, symbol, order, now, orders=0)
+                listing.judge(account, order, Coming(orders=0, lists=0))
             if group.pair:
-                _check_prices(group.pair, engine.books[group.symbol].last_price)
+                _check_prices(group.pair, listing.book.last_price)
                 self._lock_pair(group)
             else:
                 (order,) = group.pending
@@ -220,13 +205,13 @@ class Lists:
         for order in group.pending:
             engine.begin(order, now)
 
-    def _size(self, group: OrderList, account: Account, symbol: Symbol) -> None:
+    def _size(self, group: OrderList, account: Account, listing: Listing) -> None:
         """Let the pending orders be for what was bought, in whole lots; the rest is free."""
         held = group.held
-        self._give_back(account, group, symbol.base)
+        self._give_back(account, group, listing.base)
         for order in group.pending:
             quantity = held
-            for rule in self._engine.filters[group.symbol]:
+            for rule in listing.filters:
                 if isinstance(rule, LotSizeFilter) or (
                     isinstance(rule, MarketLotSizeFilter) and not order.kind.has_limit
                 ):

@@ -19,27 +19,22 @@ from decimal import Decimal
 from itertools import count
 from typing import Any, Final, Literal
 
-from bintrio.api.account import PreventedMatch
 from bintrio.api.enums import ExecutionType, ExpiryReason
 from bintrio.api.events import BalanceUpdate
-from bintrio.api.filters import Filter, LotSizeFilter
+from bintrio.api.filters import Filter
 
-from . import filters, prevention
+from . import prevention
 from .accounts import Account
-from .book import Book
-from .filters import Setting
 from .list_requests import ListBuilder
+from .listing import Listing
 from .lists import Lists
-from .orders import NOTHING, Order, OrderList, Prevention, eight_decimals
+from .orders import Order, OrderList, Prevention, eight_decimals
 from .placements import Placement, as_order
 from .reference import ReferencePrices
 from .refusals import Refusal, cancel_refused, invalid_symbol, order_refused
 from .reports import Notice, Reports
 from .settlement import Settlement, needed_by
 from .symbols import Symbol
-from .triggers import Triggers, is_reached
-
-_MINUTE: Final = 60_000_000
 
 
 class MatchingEngine:
@@ -49,15 +44,13 @@ class MatchingEngine:
         symbols: what is traded.
         exchange_filters: filters on all orders of an account, and on assets.
         routes: for each base asset, the symbols among whose books orders may be routed.
-        is_followed: whether somebody wants the events of an account.
+        is_followed: whether somebody wants to know of the changes of an account.
 
     Attributes:
         symbols: what is traded, by name.
-        books: by the symbol's name.
-        tapes: the public trades, by the symbol's name.
+        listings: the same with their books and tapes, by the symbol's name.
         accounts: by uid.
         fees: commission taken so far, by asset.
-        orders: every order that was taken, in order.
         references: the reference prices.
     """
 
@@ -69,31 +62,46 @@ class MatchingEngine:
         routes: Iterable[Sequence[str]] = (),
         is_followed: Callable[[int], bool] = lambda _: True,
     ) -> None:
-        self.symbols: Final = {symbol.name: symbol for symbol in symbols}
-        self.books: Final = {name: Book(symbol.step_size) for name, symbol in self.symbols.items()}
         self.exchange_filters: Final = tuple(exchange_filters)
-        self.filters: Final = {
-            name: (*symbol.all_filters(), *exchange_filters) for name, symbol in self.symbols.items()
+        self.references: Final = ReferencePrices()
+        self.symbols: Final = {symbol.name: symbol for symbol in symbols}
+        self.listings: Final = {
+            name: Listing(symbol, self.exchange_filters, self.references) for name, symbol in self.symbols.items()
         }
-        self.routes: Final = {name: tuple(names) for names in routes for name in names}
+        for names in routes:
+            together = tuple(self.listings[name] for name in names)
+            for listing in together:
+                listing.routes = together
         self.reports: Final = Reports(is_followed)
-        self.settlement: Final = Settlement(self.symbols, self.books, self.reports)
-        self.tapes: Final = self.settlement.tapes
+        self.settlement: Final = Settlement(self.listings, self.reports)
         self.accounts: Final = self.settlement.accounts
         self.fees: Final = self.settlement.fees
-        self.orders: Final[list[Order]] = []
-        self.references: Final = ReferencePrices()
         self.lists: Final = Lists(self)
-        self._triggers: Final = {name: Triggers() for name in self.symbols}
         self._order_ids = count(1)
         self._list_builder = ListBuilder(lambda: next(self._order_ids))
-        self._match_ids = {name: count() for name in self.symbols}
-        self._prices: deque[tuple[str, Decimal]] = deque()
+        self._prices: deque[tuple[Listing, Decimal]] = deque()
         self._ended: deque[Order] = deque()
+
+    @property
+    def orders(self) -> list[Order]:
+        """Every order that was taken and is not forgotten, in order."""
+        taken = (order for account in self.accounts.values() for order in account.orders.values())
+        return sorted(taken, key=lambda order: order.order_id)
 
     def take_notices(self) -> list[Notice]:
         """The changes since the last call, in their order."""
         return self.reports.take()
+
+    def listing(self, name: str) -> Listing:
+        """What is traded, by the symbol's name.
+
+        Raises:
+            Refusal: -1121.
+        """
+        try:
+            return self.listings[name]
+        except KeyError:
+            raise invalid_symbol() from None
 
     def symbol(self, name: str) -> Symbol:
         """A symbol by name.
@@ -101,10 +109,7 @@ class MatchingEngine:
         Raises:
             Refusal: -1121.
         """
-        try:
-            return self.symbols[name]
-        except KeyError:
-            raise invalid_symbol() from None
+        return self.listing(name).symbol
 
     # Placing
 
@@ -114,9 +119,9 @@ class MatchingEngine:
         Raises:
             Refusal: -1121, -1013 or -2010.
         """
-        symbol = self.symbol(request.symbol)
-        order = as_order(request, symbol.default_stp_mode, next(self._order_ids), account.uid, now)
-        self.judge(account, symbol, order, now)
+        listing = self.listing(request.symbol)
+        order = as_order(request, listing.symbol.default_stp_mode, next(self._order_ids), account.uid, now)
+        listing.judge(account, order)
         return order
 
     def new_list(self, request: Any, owner: int, now: int) -> OrderList:
@@ -126,40 +131,6 @@ class MatchingEngine:
             Refusal: -1121.
         """
         return self._list_builder.build(request, self.symbol(request.symbol).default_stp_mode, owner, now)
-
-    def judge(
-        self, account: Account, symbol: Symbol, order: Order, now: int, *, orders: int = 1, lists: int = 0
-    ) -> None:
-        """Refuse an order that breaks a rule.
-
-        Args:
-            account: its owner.
-            symbol: its symbol.
-            order: as it came.
-            now: microseconds.
-            orders: how many come at once.
-            lists: how many lists come with it.
-
-        Raises:
-            Refusal: -1013 or -2010.
-        """
-        symbol.check_supported(order)
-        if order.peg_price_type is not None and not order.kind.trigger and order.status == "NEW":
-            self._peg(order)
-        self.filter(account, symbol, order, now, orders, lists)
-
-    def filter(self, account: Account, symbol: Symbol, order: Order, now: int, orders: int = 1, lists: int = 0) -> None:
-        """Refuse an order that does not pass a filter.
-
-        Raises:
-            Refusal: -1013.
-        """
-
-        def average(minutes: int) -> Decimal | None:
-            return self._average_price(order, minutes, now)
-
-        setting = Setting(account, symbol.base, symbol.quote, average, orders, lists)
-        filters.check(self.filters[symbol.name], order, setting)
 
     def place(self, account: Account, request: Placement, now: int, *, is_routed: bool = False) -> Order:
         """Place an order, trade it, and put the rest on the book or end it.
@@ -174,7 +145,8 @@ class MatchingEngine:
         self.settlement.lock(order, self.price_of_entry(order))
         self.register(account, order, now)
         self.begin(order, now)
-        self.react(now)
+        if self._ended or self._prices:
+            self.react(now)
         return order
 
     def price_of_entry(self, order: Order) -> Decimal:
@@ -183,35 +155,24 @@ class MatchingEngine:
         Raises:
             Refusal: -2010, it would trigger or match at once, or there is nothing to match.
         """
-        book = self.books[order.symbol]
-        kind = order.kind
+        listing, kind = self.listings[order.symbol], order.kind
         if kind.trigger:
-            return self._price_of_waiting(order, book)
-        if kind.is_maker and book.meet(order) is not None:
+            listing.check_waiting(order)
+            return self.settlement.needed_to_wait(order)
+        if kind.is_maker and listing.book.meet(order) is not None:
             raise order_refused("Order would immediately match and take.")
         if kind.has_limit:
             return needed_by(order)
-        quantity, amount, is_short = book.preview_of(self._offers(order), order)
+        quantity, amount, is_short = listing.book.preview_of(self._offers(order), order)
         if order.quote_quantity:
-            self._check_liquidity(order, quantity)
+            listing.check_amount(quantity)
             order.resize(quantity)
             order.is_short = is_short
         return amount if order.is_buy else order.remaining
 
-    def _check_liquidity(self, order: Order, quantity: Decimal) -> None:
-        least = next((one.min_qty for one in self.filters[order.symbol] if isinstance(one, LotSizeFilter)), NOTHING)
-        if not quantity or quantity < least:
-            raise order_refused("Order book liquidity is less than LOT_SIZE filter minimum quantity.")
-
-    def _price_of_waiting(self, order: Order, book: Book) -> Decimal:
-        if order.stop_price and book.last_price is not None and is_reached(order, book.last_price):
-            raise order_refused("Order would trigger immediately.")
-        return self.settlement.needed_to_wait(order)
-
     def register(self, account: Account, order: Order, now: int) -> None:
         """Take note of a new order, and tell."""
         account.register(order)
-        self.orders.append(order)
         self.tell_new(account, order, now, is_first=True)
 
     def tell_new(self, account: Account, order: Order, now: int, *, is_first: bool = False) -> None:
@@ -227,7 +188,8 @@ class MatchingEngine:
         """Let an order that was entered wait for its price, or become active."""
         if order.kind.trigger:
             order.place = "waiting"
-            self._triggers[order.symbol].add(order, self.books[order.symbol].last_price, now)
+            listing = self.listings[order.symbol]
+            listing.triggers.add(order, listing.book.last_price, now)
         else:
             self._work(order, now)
 
@@ -238,36 +200,26 @@ class MatchingEngine:
         self.lists.choose(order, now)
         order.working_time = order.updated_at = now
         account = self.accounts[order.owner]
-        if not self._is_let_in(account, order, now):
+        if not self._is_let_in(account, order):
             self.end(order, "EXPIRED", now, reason="REJECTED")
             return
         self.reports.of_order(order, "NEW")
         self.reports.of_balances(account, (self.settlement.given(order),), now)
         self._work(order, now)
 
-    def _is_let_in(self, account: Account, order: Order, now: int) -> bool:
+    def _is_let_in(self, account: Account, order: Order) -> bool:
         """Whether an order that was triggered can still be placed: pegged ones are judged again."""
+        listing = self.listings[order.symbol]
         if order.peg_price_type is not None:
             try:
-                self._peg(order)
-                self.filter(account, self.symbols[order.symbol], order, now, orders=0)
+                listing.peg(order)
+                listing.filter(account, order)
             except Refusal:
                 return False
         if order.kind.has_limit:
             return self.settlement.try_lock(order, needed_by(order))
-        _, amount, _ = self.books[order.symbol].preview(order)
+        _, amount, _ = listing.book.preview(order)
         return self.settlement.try_lock(order, amount if order.is_buy else order.remaining)
-
-    def _peg(self, order: Order) -> None:
-        """Take the limit from the book."""
-        of_bids = order.is_buy is (order.peg_price_type == "PRIMARY_PEG")
-        price = self.books[order.symbol].price_level(of_bids=of_bids, depth=order.peg_offset_value or 0)
-        if price is None:
-            raise order_refused("Order book liquidity is too low for this pegged order.")
-        if order.price:
-            # Its own price stays the worst that it takes.
-            price = min(price, order.price) if order.is_buy else max(price, order.price)
-        order.limit = order.pegged_price = price
 
     def _work(self, order: Order, now: int) -> None:
         """An order becomes active: it trades, and what is left goes on the book or expires."""
@@ -277,63 +229,52 @@ class MatchingEngine:
             return
         if order.kind.has_limit and order.time_in_force == "GTC":
             order.place = "book"
-            self.books[order.symbol].add(order)
+            self.listings[order.symbol].book.add(order)
             return
         self.end(order, "EXPIRED", now, reason=_UNFILLED.get(order.time_in_force, "INSUFFICIENT_LIQUIDITY"))
 
     def _can_be_filled(self, order: Order) -> bool:
-        quantity, *_ = self.books[order.symbol].preview_of(self._offers(order), order)
+        quantity, *_ = self.listings[order.symbol].book.preview_of(self._offers(order), order)
         return quantity >= order.remaining
 
     def _offers(self, order: Order) -> Iterator[tuple[Decimal, Decimal]]:
         """What an order can trade with: with self-trade prevention, not with orders of its own."""
+        listing = self.listings[order.symbol]
         if order.floor:
-            return _merged(order, [self.books[name].offers(order) for name in self.routes[order.symbol]])
+            return listing.offers_of_all(order)
         if order.stp_mode == "NONE":
-            return self.books[order.symbol].offers(order)
-        own = self.accounts[order.owner]
-        makers = self.books[order.symbol].makers(order)
+            return listing.book.offers(order)
+        own, makers = self.accounts[order.owner], listing.book.makers(order)
         return prevention.offers(order, makers, lambda maker: prevention.are_related(own, self.accounts[maker.owner]))
 
     # Matching
 
     def _match(self, order: Order, now: int) -> None:
-        bounds = self.references.bounds(self.symbols[order.symbol], order, self.tapes[order.symbol], now)
+        own = self.listings[order.symbol]
+        bounds = own.bounds(order, now)
         while order.remaining:
-            found = self._next_maker(order)
-            if found is None:
+            listing, maker = own.next_maker(order) if order.floor else (own, own.book.meet(order))
+            if maker is None:
                 return
-            book, maker = found
             if bounds is not None and not bounds.admit(maker.limit):
                 self.end(order, "EXPIRED", now, reason="EXECUTION_RULE_PRICE_RANGE_EXCEEDED")
                 return
             if order.stp_mode != "NONE" and self._are_related(order, maker):
                 self._prevent(order, maker, now)
             else:
-                self._trade(book, order, maker, now)
+                self._trade(listing, order, maker, now)
 
-    def _next_maker(self, order: Order) -> tuple[Book, Order] | None:
-        """The order to trade with next; of several books, the one with the best price, its own before others."""
-        book = self.books[order.symbol]
-        maker = book.meet(order)
-        if order.floor:
-            for name in self.routes[order.symbol]:
-                other = self.books[name].meet(order)
-                if other is not None and (maker is None or _is_better(order, other.limit, maker.limit)):
-                    book, maker = self.books[name], other
-        return None if maker is None else (book, maker)
-
-    def _trade(self, book: Book, order: Order, maker: Order, now: int) -> None:
+    def _trade(self, listing: Listing, order: Order, maker: Order, now: int) -> None:
         if maker.group is not None:
             self.lists.choose(maker, now)
-        trade = book.trade(order, maker, min(maker.visible, order.remaining), now)
+        trade = listing.book.trade(order, maker, min(maker.visible, order.remaining), now)
         if order.floor:
             self.settlement.allocate(order, trade, now)
         else:
-            self.settlement.settle(order, trade, now)
+            self.settlement.settle(listing, order, trade, now)
         if not maker.remaining:
             maker.place = ""
-        self._prices.append((maker.symbol, trade.price))
+        self._prices.append((listing, trade.price))
         for one in (order, maker):
             if one.group is not None and not one.is_open:
                 self._ended.append(one)
@@ -349,19 +290,8 @@ class MatchingEngine:
         from_taker, from_maker = prevention.quantities(mode, order, maker)
         matched = min(order.remaining, maker.remaining)
         taking = self.accounts[order.owner]
-        match = PreventedMatch(
-            symbol=order.symbol,
-            prevented_match_id=next(self._match_ids[order.symbol]),
-            taker_order_id=order.order_id,
-            maker_symbol=maker.symbol,
-            maker_order_id=maker.order_id,
-            trade_group_id=taking.trade_group_id,
-            self_trade_prevention_mode=mode,
-            price=maker.limit,
-            taker_prevented_quantity=from_taker or None,
-            maker_prevented_quantity=from_maker or None,
-            transact_time=now,
-        )
+        match_id = self.listings[order.symbol].next_match_id()
+        match = prevention.match(match_id, mode, order, maker, taking.trade_group_id, from_taker, from_maker, now)
         for account in {taking.uid: taking, maker.owner: self.accounts[maker.owner]}.values():
             account.prevented[order.symbol].append(match)
         order.preventions.append(Prevention(match, from_taker, matched, maker.order_id))
@@ -379,7 +309,7 @@ class MatchingEngine:
             self._leave(order)
         order.prevent(taken.quantity, taken.match.prevented_match_id, now)
         if not is_over and order.place == "book":
-            self.books[order.symbol].reduce(order, taken.quantity)
+            self.listings[order.symbol].book.reduce(order, taken.quantity)
         if is_over:
             self._close(order, "EXPIRED_IN_MATCH", now, kind="TRADE_PREVENTION", taken=taken)
         else:
@@ -420,9 +350,9 @@ class MatchingEngine:
 
     def _leave(self, order: Order) -> None:
         if order.place == "book":
-            self.books[order.symbol].remove(order)
+            self.listings[order.symbol].book.remove(order)
         elif order.place == "waiting":
-            self._triggers[order.symbol].remove(order)
+            self.listings[order.symbol].triggers.remove(order)
         order.place = ""
 
     def _close(
@@ -461,7 +391,7 @@ class MatchingEngine:
     def amended(self, order: Order, reduced_by: Decimal, now: int, former_id: str) -> int:
         """An order is for less now. Returns the execution id of the report."""
         if order.place == "book":
-            self.books[order.symbol].reduce(order, reduced_by)
+            self.listings[order.symbol].book.reduce(order, reduced_by)
         order.updated_at = now
         return self._release_and_tell(order, "REPLACED", now, former_id=former_id)
 
@@ -473,31 +403,16 @@ class MatchingEngine:
             if self._ended:
                 self.lists.react(self._ended.popleft(), now)
                 continue
-            name, price = self._prices.popleft()
-            fired, watching = self._triggers[name].fire(price, now)
+            listing, price = self._prices.popleft()
+            if listing.triggers.are_none:
+                continue
+            fired, watching = listing.triggers.fire(price, now)
             for order in watching:
                 self.reports.of_nothing(order)
             for order in fired:
                 order.place = ""
             for order in fired:
                 self._trigger(order, now)
-
-    # Prices
-
-    def _average_price(self, order: Order, minutes: int, now: int) -> Decimal | None:
-        """What a price is measured by: the reference price, else the average of some minutes, else the last price."""
-        reference = self.references.price(order.symbol, self.tapes[order.symbol], now)
-        if reference is not None:
-            return reference
-        book = self.books[order.symbol]
-        if minutes:
-            trades = self.tapes[order.symbol].between(now - minutes * _MINUTE, now + 1)
-            volume = sum((trade.qty for trade in trades), NOTHING)
-            if volume:
-                return sum((trade.quote_qty for trade in trades), NOTHING) / volume
-        if book.last_price is not None:
-            return book.last_price
-        return book.price_level(of_bids=not order.is_buy, depth=0)
 
     # Transfers
 
@@ -519,13 +434,3 @@ _UNFILLED: Final[dict[str, ExpiryReason]] = {
     "IOC": "UNFILLED_IOC_QUANTITY_EXPIRED",
     "FOK": "UNFILLED_FOK_ORDER_EXPIRED",
 }
-
-
-def _is_better(order: Order, price: Decimal, than: Decimal) -> bool:
-    return price < than if order.is_buy else price > than
-
-
-def _merged(order: Order, books: list[Iterator[tuple[Decimal, Decimal]]]) -> Iterator[tuple[Decimal, Decimal]]:
-    """Offers of several books, best first."""
-    found = [offer for offers in books for offer in offers]
-    return iter(sorted(found, key=lambda offer: offer[0], reverse=not order.is_buy))

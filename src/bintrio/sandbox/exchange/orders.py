@@ -67,26 +67,23 @@ KINDS: Final[dict[str, Kind]] = {
 """By order type; "Order type"."""
 
 
-class Trade(NamedTuple):
+class Trade(msgspec.Struct, frozen=True):
     """Two orders met.
 
     Attributes:
         maker: the order that was on the book.
         price: the maker's price.
         quantity: of the base asset.
+        amount: of the quote asset.
     """
 
     maker: Order
     price: Decimal
     quantity: Decimal
-
-    @property
-    def amount(self) -> Decimal:
-        """Of the quote asset."""
-        return self.price * self.quantity
+    amount: Decimal
 
 
-class Execution(NamedTuple):
+class Execution(msgspec.Struct, frozen=True):
     """One order's side of a trade, or an allocation by smart order routing, which has no trade id."""
 
     order: Order
@@ -105,7 +102,7 @@ class Execution(NamedTuple):
         return self.price * self.quantity
 
 
-class Prevention(NamedTuple):
+class Prevention(msgspec.Struct, frozen=True):
     """One order's side of a match that self-trade prevention kept from happening.
 
     Attributes:
@@ -142,6 +139,7 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
         floor: where a routed order was active last; empty for all others.
         is_counted: whether it still counts as unfilled against the account's ORDERS limits.
         amendments: how its quantity was reduced.
+        is_plain: whether it has none of the parameters that few orders have, so that nobody need look for those.
     """
 
     order_id: int
@@ -186,6 +184,7 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
     preventions: list[Prevention] = []
     is_counted: bool = True
     amendments: list[account_api.Amendment] = []
+    is_plain: bool = True
     is_buy: bool = False
     kind: Kind = KINDS["LIMIT"]
     remaining: Decimal = ZERO
@@ -194,7 +193,7 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
         self.is_buy = self.side == "BUY"
         self.kind = KINDS[self.type]
         self.limit = self.limit or self.price
-        self.remaining = EXACT.subtract(EXACT.subtract(self.quantity, self.executed), self.prevented)
+        self.remaining = self.quantity - self.executed - self.prevented
 
     @property
     def is_open(self) -> bool:
@@ -205,6 +204,13 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
     def is_working(self) -> bool:
         """Whether it is on the book, or was until it ended."""
         return self.working_time >= 0
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether it has a quantity: not one by quote amount, nor one that is to sell what another order buys."""
+        if self.quote_quantity:
+            return False
+        return bool(self.quantity) or self.group is None or not self.group.pays or self.status != "PENDING_NEW"
 
     @property
     def list_id(self) -> int:
@@ -232,11 +238,11 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
         self.remaining += quantity - self.quantity
         self.quantity = quantity
 
-    def fill(self, price: Decimal, quantity: Decimal, now: int) -> None:
-        """Part of it, or all, was traded."""
+    def fill(self, quantity: Decimal, amount: Decimal, now: int) -> None:
+        """Part of it, or all, was traded, for an amount of the quote asset."""
         self.executed += quantity
         self.remaining -= quantity
-        self.quote_executed += price * quantity
+        self.quote_executed += amount
         self.status = "PARTIALLY_FILLED" if self.remaining or self.is_short else "FILLED"
         self.updated_at = now
 

@@ -8,11 +8,11 @@ Source: "Trading requests" of the WebSocket API document.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
 from operator import attrgetter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from bintrio._protocol.exact import EXACT
 from bintrio.api.enums import SelfTradePreventionMode, Side
@@ -28,77 +28,55 @@ _STEP: Final = Decimal("1E-8")
 
 def exact(number: Decimal | str | int | None) -> Decimal:
     """With eight decimals. A request holds Decimals once it is built; its type says what it accepts."""
-    return ZERO if number is None else EXACT.quantize(Decimal(number), _STEP)
+    return ZERO if number is None else EXACT.quantize(cast("Decimal", number), _STEP)
 
 
 def as_order(request: Placement, stp_mode: SelfTradePreventionMode, order_id: int, owner: int, now: int) -> Order:
     """The order that a request asks for; ``stp_mode`` is that of the symbol."""
-    return build(vars_of(request), "new_", request.symbol, request.side, stp_mode, order_id, owner, now)
-
-
-def vars_of(request: Any) -> dict[str, Any]:
-    """The parameters of a request that were given."""
-    names, values = _parameters(request.__class__)
-    return {name: value for name, value in zip(names, values(request), strict=True) if value is not None}
-
-
-@cache
-def _parameters(request_type: type[Any]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
-    """The names of a method's parameters, and what reads them all at once."""
-    names = request_type.__struct_fields__
-    return names, attrgetter(*names)
-
-
-def build(
-    given: dict[str, Any],
-    id_prefix: str,
-    symbol: str,
-    side: Side,
-    stp_mode: SelfTradePreventionMode,
-    order_id: int,
-    owner: int,
-    now: int,
-) -> Order:
-    """An order out of parameters."""
-    get = given.get
     order = Order(
         order_id=order_id,
         owner=owner,
-        symbol=symbol,
-        side=side,
-        type=given["type"],
-        time_in_force=get("time_in_force") or "GTC",
-        client_order_id=get(f"{id_prefix}client_order_id") or f"sandbox-{order_id}",
+        symbol=request.symbol,
+        side=request.side,
+        type=request.type,
+        time_in_force=request.time_in_force or "GTC",
+        client_order_id=request.new_client_order_id or f"sandbox-{order_id}",
         created_at=now,
         updated_at=now,
-        price=exact(get("price")),
-        quantity=exact(get("quantity")),
-        stp_mode=get("self_trade_prevention_mode") or stp_mode,
+        price=exact(request.price),
+        quantity=exact(request.quantity),
+        stp_mode=request.self_trade_prevention_mode or stp_mode,
     )
-    if not given.keys() <= _PLAIN:
-        _add_rest(order, given)
+    values_of, nothing = _rare(request.__class__)
+    if values_of(request) != nothing:
+        _add_rare(order, vars_of(request))
     return order
 
 
-_PLAIN: Final = frozenset(
-    {
-        "symbol",
-        "side",
-        "type",
-        "time_in_force",
-        "price",
-        "quantity",
-        "new_client_order_id",
-        "new_order_resp_type",
-        "recv_window",
-        "self_trade_prevention_mode",
-    }
+_RARE: Final = (
+    "quote_order_qty",
+    "stop_price",
+    "trailing_delta",
+    "iceberg_qty",
+    "peg_price_type",
+    "peg_offset_type",
+    "peg_offset_value",
+    "strategy_id",
+    "strategy_type",
 )
-"""What nearly all orders have, so that of the others nothing else need be asked."""
+"""The parameters that few orders have."""
 
 
-def _add_rest(order: Order, given: dict[str, Any]) -> None:
+@cache
+def _rare(request_type: type[Placement]) -> tuple[Callable[[Placement], tuple[Any, ...]], tuple[None, ...]]:
+    """What gives the values of a request's rare parameters, and what that is when it has none."""
+    names = [name for name in _RARE if name in request_type.__struct_fields__]
+    return attrgetter(*names), (None,) * len(names)
+
+
+def _add_rare(order: Order, given: Mapping[str, Any]) -> None:
     get = given.get
+    order.is_plain = False
     order.quote_quantity = exact(get("quote_order_qty"))
     order.stop_price = exact(get("stop_price"))
     order.trailing_delta = get("trailing_delta")
@@ -108,6 +86,36 @@ def _add_rest(order: Order, given: dict[str, Any]) -> None:
     order.peg_offset_value = get("peg_offset_value")
     order.strategy_id = get("strategy_id")
     order.strategy_type = get("strategy_type")
+
+
+def vars_of(request: Any) -> dict[str, Any]:
+    """The parameters of a request that were given."""
+    values = ((name, getattr(request, name)) for name in request.__struct_fields__)
+    return {name: value for name, value in values if value is not None}
+
+
+def order_of_list(
+    given: Mapping[str, Any], symbol: str, side: Side, stp_mode: SelfTradePreventionMode, owner: int, now: int
+) -> Order:
+    """An order of a list, out of its parameters; it has no id so far, unless the client gave it one."""
+    get = given.get
+    order = Order(
+        order_id=0,
+        owner=owner,
+        symbol=symbol,
+        side=side,
+        type=given["type"],
+        time_in_force=get("time_in_force") or "GTC",
+        client_order_id=get("client_order_id") or "",
+        created_at=now,
+        updated_at=now,
+        price=exact(get("price")),
+        quantity=exact(get("quantity")),
+        stp_mode=stp_mode,
+    )
+    if not given.keys().isdisjoint(_RARE):
+        _add_rare(order, given)
+    return order
 
 
 def leg(request: Any, prefix: str, shared: dict[str, Any]) -> dict[str, Any]:

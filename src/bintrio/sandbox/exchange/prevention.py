@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Final
 
+from bintrio.api.account import PreventedMatch
 from bintrio.api.enums import SelfTradePreventionMode
 
 from .accounts import Account
@@ -37,6 +38,32 @@ def quantities(mode: SelfTradePreventionMode, taker: Order, maker: Order) -> tup
     of_taker = taker.remaining if mode in {"EXPIRE_TAKER", "EXPIRE_BOTH"} else ZERO
     of_maker = maker.remaining if mode in {"EXPIRE_MAKER", "EXPIRE_BOTH"} else ZERO
     return of_taker, of_maker
+
+
+def match(
+    match_id: int,
+    mode: SelfTradePreventionMode,
+    taker: Order,
+    maker: Order,
+    trade_group_id: int,
+    from_taker: Decimal,
+    from_maker: Decimal,
+    now: int,
+) -> PreventedMatch:
+    """The record of a match that did not happen, and of what expired of both orders."""
+    return PreventedMatch(
+        symbol=taker.symbol,
+        prevented_match_id=match_id,
+        taker_order_id=taker.order_id,
+        maker_symbol=maker.symbol,
+        maker_order_id=maker.order_id,
+        trade_group_id=trade_group_id,
+        self_trade_prevention_mode=mode,
+        price=maker.limit,
+        taker_prevented_quantity=from_taker or None,
+        maker_prevented_quantity=from_maker or None,
+        transact_time=now,
+    )
 
 
 def offers(taker: Order, makers: Iterable[Order], is_own: Callable[[Order], bool]) -> Iterator[tuple[Decimal, Decimal]]:

@@ -14,7 +14,6 @@ from typing import NamedTuple
 from bintrio.api.general import ExecutionRule
 
 from .orders import Order
-from .symbols import Symbol
 from .tape import Tape
 
 _MILLISECOND = 1_000
@@ -50,6 +49,12 @@ class Bounds(NamedTuple):
     least: Decimal | None
     greatest: Decimal | None
 
+    @classmethod
+    def of(cls, rule: ExecutionRule, order: Order, reference: Decimal) -> Bounds:
+        """Those that a rule sets an order by the reference price."""
+        down, up = _multipliers(rule, order)
+        return cls(down if down is None else reference * down, up if up is None else reference * up)
+
     def admit(self, price: Decimal) -> bool:
         """Whether it may trade at a price."""
         return (self.least is None or price >= self.least) and (self.greatest is None or price <= self.greatest)
@@ -71,16 +76,6 @@ class ReferencePrices:
         if source is None:
             return None
         return source.price if isinstance(source, External) else _mean(source, tape, now)
-
-    def bounds(self, symbol: Symbol, order: Order, tape: Tape, now: int) -> Bounds | None:
-        """Between which prices an order may trade that becomes active now; None without a rule or a price."""
-        if not symbol.execution_rules or not self.sources:
-            return None
-        reference = self.price(symbol.name, tape, now)
-        if reference is None:
-            return None
-        down, up = _multipliers(symbol.execution_rules[0], order)
-        return Bounds(down if down is None else reference * down, up if up is None else reference * up)
 
 
 def _multipliers(rule: ExecutionRule, order: Order) -> tuple[Decimal | None, Decimal | None]:

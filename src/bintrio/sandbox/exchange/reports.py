@@ -1,13 +1,15 @@
-"""What the engine tells of its changes: events for those who follow an account, and notes for those who keep copies.
+"""What the engine tells of its changes, to those who follow an account.
 
-An event is made only if somebody follows the account; who keeps a copy of it is told of every change.
+Of an account that nobody follows, only the number of unfilled orders is told.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
+
+import msgspec
 
 from bintrio.api.enums import ExecutionType, ListOrderStatus, ListStatusType
 from bintrio.api.events import BalanceUpdate, KnownEvent, OutboundAccountPosition
@@ -21,7 +23,7 @@ Unfilled: TypeAlias = Literal["placed", "taken", "made"]
 """What a change means to the number of unfilled orders: a new one, or a first fill as taker or maker."""
 
 
-class Notice(NamedTuple):
+class Notice(msgspec.Struct, frozen=True):
     """A change of an account.
 
     Attributes:
@@ -41,7 +43,7 @@ class Reports:
     """Collects what is to be told.
 
     Args:
-        is_followed: whether somebody follows an account.
+        is_followed: whether somebody follows an account, or keeps a copy of it.
     """
 
     def __init__(self, is_followed: Callable[[int], bool]) -> None:
@@ -67,7 +69,6 @@ class Reports:
     ) -> int:
         """An order has changed. Returns the execution id."""
         execution_id = next(self._execution_ids)
-        event = None
         if self._is_followed(order.owner):
             event = shapes.execution_report(
                 order,
@@ -78,7 +79,9 @@ class Reports:
                 cancel_id=cancel_id,
                 former_id=former_id,
             )
-        self._notices.append(Notice(order.owner, event, order, unfilled))
+            self._notices.append(Notice(order.owner, event, order, unfilled))
+        elif unfilled is not None:
+            self._notices.append(Notice(order.owner, None, order, unfilled))
         return execution_id
 
     def of_nothing(self, order: Order) -> None:
@@ -88,10 +91,9 @@ class Reports:
     def of_balances(self, account: Account, assets: tuple[str, ...], now: int) -> None:
         """Balances may have changed."""
         account.updated_at = now
-        event = None
         if self._is_followed(account.uid):
             event = OutboundAccountPosition(event_time=now, update_time=now, balances=account.balances_of(assets))
-        self._notices.append(Notice(account.uid, event, assets))
+            self._notices.append(Notice(account.uid, event, assets))
 
     def of_transfer(self, account: Account, event: BalanceUpdate) -> None:
         """Something was deposited or withdrawn."""

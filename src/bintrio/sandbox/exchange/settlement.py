@@ -16,12 +16,10 @@ from itertools import count
 from typing import Final
 
 from .accounts import Account
-from .book import Book
+from .listing import Listing
 from .orders import NOTHING, Execution, Order, Trade
 from .refusals import Refusal
-from .reports import Reports
-from .symbols import Symbol
-from .tape import Tape
+from .reports import Reports, Unfilled
 
 
 class Settlement:
@@ -32,13 +30,11 @@ class Settlement:
         house: the exchange's own account, through which orders are routed to other books; it may owe.
     """
 
-    def __init__(self, symbols: Mapping[str, Symbol], books: Mapping[str, Book], reports: Reports) -> None:
+    def __init__(self, listings: Mapping[str, Listing], reports: Reports) -> None:
         self.accounts: Final[dict[int, Account]] = {}
         self.fees: Final[dict[str, Decimal]] = {}
         self.house: Final = Account(-1, {})
-        self.tapes: Final = {name: Tape() for name in symbols}
-        self._symbols = symbols
-        self._books = books
+        self._listings = listings
         self._reports = reports
         self._allocation_ids = count()
 
@@ -46,8 +42,8 @@ class Settlement:
 
     def given(self, order: Order) -> str:
         """The asset that an order gives."""
-        symbol = self._symbols[order.symbol]
-        return symbol.quote if order.is_buy else symbol.base
+        listing = self._listings[order.symbol]
+        return listing.quote if order.is_buy else listing.base
 
     def lock(self, order: Order, amount: Decimal) -> None:
         """Let an order hold so much.
@@ -85,51 +81,54 @@ class Settlement:
             return NOTHING
         if not order.is_buy:
             return order.remaining
-        last = self._books[order.symbol].last_price
+        last = self._listings[order.symbol].book.last_price
         return (order.limit or order.stop_price or last or NOTHING) * order.remaining
 
     # Trades
 
-    def settle(self, taker: Order, trade: Trade, now: int) -> None:
+    def settle(self, listing: Listing, taker: Order, trade: Trade, now: int) -> None:
         """Two orders of one book have traded."""
-        tape = self.tapes[taker.symbol]
-        trade_id = tape.record(taker, trade, now)
-        maker = trade.maker
-        self._settle_side(taker, trade, trade_id, now, is_maker=False)
-        self._settle_side(maker, trade, trade_id, now, is_maker=True)
+        trade_id = listing.tape.record(taker, trade, now)
+        self._settle_side(listing, taker, trade, trade_id, now, is_maker=False)
+        self._settle_side(listing, trade.maker, trade, trade_id, now, is_maker=True)
 
     def allocate(self, taker: Order, trade: Trade, now: int) -> None:
         """A routed order took from a book, be it its own: the house has traded there, and hands over what it got."""
-        symbol = self._symbols[trade.maker.symbol]
-        amount = trade.amount
-        given, received = (amount, trade.quantity) if taker.is_buy else (trade.quantity, amount)
-        own, there = self._symbols[taker.symbol], (symbol.base, symbol.quote)
-        trade_id = self.tapes[symbol.name].record(taker, trade, now)
+        there, own = self._listings[trade.maker.symbol], self._listings[taker.symbol]
+        given, received = (trade.amount, trade.quantity) if taker.is_buy else (trade.quantity, trade.amount)
+        trade_id = there.tape.record(taker, trade, now)
         # What the house gives on that book it has from the taker, whose quote asset may be another one.
         house = self.house
-        house.receive(there[1] if taker.is_buy else there[0], given.copy_negate())
-        house.receive(there[0] if taker.is_buy else there[1], received)
+        house.receive(there.quote if taker.is_buy else there.base, given.copy_negate())
+        house.receive(there.base if taker.is_buy else there.quote, received)
         house.receive(own.quote if taker.is_buy else own.base, given)
         house.receive(own.base if taker.is_buy else own.quote, received.copy_negate())
         taker.floor = "SOR"
-        self._settle_side(taker, trade, -1, now, is_maker=False, allocation_id=next(self._allocation_ids))
-        self._settle_side(trade.maker, trade, trade_id, now, is_maker=True)
+        self._settle_side(own, taker, trade, -1, now, is_maker=False, allocation_id=next(self._allocation_ids))
+        self._settle_side(there, trade.maker, trade, trade_id, now, is_maker=True)
 
     def _settle_side(
-        self, order: Order, trade: Trade, trade_id: int, now: int, *, is_maker: bool, allocation_id: int | None = None
+        self,
+        listing: Listing,
+        order: Order,
+        trade: Trade,
+        trade_id: int,
+        now: int,
+        *,
+        is_maker: bool,
+        allocation_id: int | None = None,
     ) -> None:
         account = self.accounts[order.owner]
-        symbol = self._symbols[order.symbol]
-        amount = trade.price * trade.quantity
+        base, quote = listing.base, listing.quote
         if order.is_buy:
-            given, paid, asset, received = symbol.quote, amount, symbol.base, trade.quantity
+            paid, received, asset = trade.amount, trade.quantity, base
+            account.swap(quote, paid, base, received)
         else:
-            given, paid, asset, received = symbol.base, trade.quantity, symbol.quote, amount
-        account.pay(given, paid)
+            paid, received, asset = trade.quantity, trade.amount, quote
+            account.swap(base, paid, quote, received)
         order.reserved -= paid
-        account.receive(asset, received)
         commission, paid_in = self._charge(order, account, asset, received, is_maker=is_maker)
-        if order.is_buy or not order.is_open:
+        if order.reserved and (order.is_buy or not order.is_open):
             self.release(order)
         execution = Execution(
             order, now, trade_id, trade.price, trade.quantity, commission, paid_in, is_maker, allocation_id
@@ -138,12 +137,12 @@ class Settlement:
         account.keep(execution)
         if not order.is_open:
             account.retire(order)
-        first = order.is_counted
-        order.is_counted = False
-        self._reports.of_order(
-            order, "TRADE", execution=execution, unfilled=("made" if is_maker else "taken") if first else None
-        )
-        assets = (symbol.base, symbol.quote) if paid_in in {given, asset} else (symbol.base, symbol.quote, paid_in)
+        unfilled: Unfilled | None = None
+        if order.is_counted:
+            order.is_counted = False
+            unfilled = "made" if is_maker else "taken"
+        self._reports.of_order(order, "TRADE", execution=execution, unfilled=unfilled)
+        assets = (base, quote) if paid_in in {base, quote} else (base, quote, paid_in)
         self._reports.of_balances(account, assets, now)
 
     def _charge(
@@ -174,7 +173,7 @@ class Settlement:
         if asset == other:
             return Decimal(1)
         for name, is_inverse in ((asset + other, False), (other + asset, True)):
-            price = self._books[name].last_price if name in self._books else None
+            price = self._listings[name].book.last_price if name in self._listings else None
             if price is not None:
                 return 1 / price if is_inverse else price
         return None
@@ -184,16 +183,14 @@ class Settlement:
     def transfer(self, taker: Order, maker: Order, price: Decimal, quantity: Decimal) -> None:
         """Move between two accounts what a match that was prevented would have moved (stp_faq.md, ``TRANSFER``)."""
         for order in (taker, maker):
-            account, symbol = self.accounts[order.owner], self._symbols[order.symbol]
+            account, listing = self.accounts[order.owner], self._listings[order.symbol]
             amount = price * quantity
             if order.is_buy:
-                account.pay(symbol.quote, amount)
+                account.swap(listing.quote, amount, listing.base, quantity)
                 order.reserved -= amount
-                account.receive(symbol.base, quantity)
             else:
-                account.pay(symbol.base, quantity)
+                account.swap(listing.base, quantity, listing.quote, amount)
                 order.reserved -= quantity
-                account.receive(symbol.quote, amount)
 
     def try_lock(self, order: Order, amount: Decimal) -> bool:
         """Let an order hold so much, if there is enough."""

@@ -86,23 +86,23 @@ class Symbol(msgspec.Struct, frozen=True, kw_only=True):
             raise not_supported(order.type.capitalize().replace("_", " "))
         if order.stp_mode not in self.allowed_stp_modes:
             raise stp_mode_not_allowed()
-        for is_asked, is_allowed, refusal in self._features(order):
-            if is_asked and not is_allowed:
-                raise refusal
-        _check_peg(order)
-        if order.iceberg_quantity:
-            _check_iceberg(order)
+        if not order.is_plain:
+            self._check_features(order)
 
-    def _features(self, order: Order) -> tuple[tuple[Any, bool, Refusal], ...]:
-        if order.kind is KINDS["LIMIT"] and not (order.iceberg_quantity or order.peg_price_type):
-            return ()
+    def _check_features(self, order: Order) -> None:
         by_amount = "Quote order qty market orders are not support for this symbol."
-        return (
+        features: tuple[tuple[Any, bool, Refusal], ...] = (
             (order.trailing_delta is not None, self.allow_trailing_stop, not_supported("Trailing stop")),
             (order.iceberg_quantity, self.iceberg_allowed, not_supported("Iceberg")),
             (order.peg_price_type, self.peg_instructions_allowed, not_supported("Pegged")),
             (order.quote_quantity, self.quote_order_qty_market_allowed, order_refused(by_amount)),
         )
+        for is_asked, is_allowed, refusal in features:
+            if is_asked and not is_allowed:
+                raise refusal
+        _check_peg(order)
+        if order.iceberg_quantity:
+            _check_iceberg(order)
 
     def all_filters(self) -> tuple[Filter, ...]:
         """As ``exchangeInfo`` lists them."""

@@ -27,6 +27,11 @@ class Triggers:
         self._orders: dict[int, Order] = {}
         self._trailing: dict[int, Order] = {}
 
+    @property
+    def are_none(self) -> bool:
+        """Whether no order waits."""
+        return not (self._orders or self._trailing)
+
     def add(self, order: Order, last_price: Decimal | None, now: int) -> None:
         """Let an order wait."""
         if order.trailing_delta is not None:

@@ -48,7 +48,7 @@ def test_a_trade_is_on_the_tape_and_the_makers_quote_around_it() -> None:
     assert world.trades()[1:] == [(1.5, 200, 2)]
     assert world.levels() == ([(198, 3), (196, 3)], [(200, 3), (202, 3)])
     assert world.crowd.next_time is None
-    assert [trade.is_buyer_maker for trade in world.exchange.engine.tapes["BTCUSDT"].trades] == [True, False]
+    assert [trade.is_buyer_maker for trade in world.exchange.engine.listings["BTCUSDT"].tape.trades] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_candles_have_shape() -> None:
     world = World(RandomWalk(1))
     now = START + 3_600 * SECOND
     world.look(3_600)
-    found = candles(world.exchange.engine.tapes["BTCUSDT"], interval("5m"), now, start=None, end=None, limit=12)
+    found = candles(world.exchange.engine.listings["BTCUSDT"].tape, interval("5m"), now, start=None, end=None, limit=12)
     assert len(found) == 12
     full = [candle for candle in found if candle.number_of_trades]
     assert len(full) >= 11

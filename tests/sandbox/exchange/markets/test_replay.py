@@ -54,7 +54,8 @@ def test_trades_come_at_their_pace_from_the_start_on(tmp_path: Path) -> None:
         assert world.trades() == [(0, 100, 1)]
         world.look(2)
         assert world.trades() == [(0, 100, 1), (1.5, 101, 2)]
-        assert [trade.is_buyer_maker for trade in world.exchange.engine.tapes["BTCUSDT"].trades] == [True, False]
+        tape = world.exchange.engine.listings["BTCUSDT"].tape
+        assert [trade.is_buyer_maker for trade in tape.trades] == [True, False]
         bids, asks = world.levels()
         assert (len(bids), len(asks), asks[0]) == (10, 10, (101, 1))
 
@@ -67,7 +68,7 @@ def test_klines_come_out_as_they_went_in() -> None:
         *((105, 1), (106, 1), (80, 1), (85, 1)),
     ]
     assert [seconds for seconds, *_ in world.trades()][:4] == [0, 14.99975, 29.9995, 44.99925]
-    tape = world.exchange.engine.tapes["BTCUSDT"]
+    tape = world.exchange.engine.listings["BTCUSDT"].tape
     found: Any = candles(tape, interval("1m"), START + 179 * SECOND, start=None, end=None, limit=3)
     assert [(each.open, each.high, each.low, each.close, each.volume) for each in found] == [
         (100, 110, 90, 105, 8),
@@ -92,7 +93,7 @@ def test_every_kline_has_its_prices_and_its_volume(bars: list[tuple[list[int], i
         made.append(kline(BEGAN + 60_000 * number, *map(str, prices), volume=str(D(volume + 10**6) / 10**5)))
     world = World(Replay(made, "BTCUSDT"))
     world.look(60 * len(made))
-    tape = world.exchange.engine.tapes["BTCUSDT"]
+    tape = world.exchange.engine.listings["BTCUSDT"].tape
     found: Any = candles(tape, interval("1m"), START + (60 * len(made) - 1) * SECOND, start=None, end=None, limit=8)
     for ours, theirs in zip(found, made, strict=True):
         assert (ours.open, ours.high, ours.low, ours.close) == (theirs.open, theirs.high, theirs.low, theirs.close)

@@ -42,12 +42,12 @@ class World:
 
     def trades(self, symbol: str = "BTCUSDT") -> Any:
         """Seconds, price and quantity of each."""
-        trades = self.exchange.engine.tapes[symbol].trades
+        trades = self.exchange.engine.listings[symbol].tape.trades
         return [((trade.time - START) / SECOND, trade.price, trade.qty) for trade in trades]
 
     def levels(self, symbol: str = "BTCUSDT") -> Any:
         """Price and quantity of each bid, and of each ask."""
-        book = self.exchange.engine.books[symbol]
+        book = self.exchange.engine.listings[symbol].book
         return book.bids(), book.asks()
 
     def seen(self) -> list[Any]:
@@ -56,7 +56,7 @@ class World:
         account = engine.accounts[USER]
         orders = [order for order in engine.orders if order.owner == USER]
         return [
-            *([engine.tapes[name].trades, engine.tapes[name].aggregates, self.levels(name)] for name in engine.symbols),
+            *([one.tape.trades, one.tape.aggregates, self.levels(name)] for name, one in engine.listings.items()),
             account.balances(),
             [(order.price, order.executed, order.status, order.updated_at) for order in orders],
             [[(fill.time, fill.trade_id, fill.price, fill.quantity) for fill in order.executions] for order in orders],

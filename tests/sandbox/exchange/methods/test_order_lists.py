@@ -11,6 +11,7 @@ from bintrio.api.trading import OrderPlace
 from bintrio.sandbox.exchange.auth import SandboxAccount
 from bintrio.sandbox.exchange.exchange import Exchange
 from bintrio.sandbox.exchange.limits import Limits
+from bintrio.sandbox.exchange.listing import Listing
 from bintrio.sandbox.exchange.reference import External, Mean
 from bintrio.sandbox.exchange.symbols import Symbol
 from tests.sandbox.client import BUY, EXAMPLES, NOW, Client, D
@@ -211,9 +212,9 @@ def test_a_symbol_that_is_not_routed(client: Client) -> None:
 
 
 def test_replacing_may_not_be_allowed(client: Client) -> None:
-    client.exchange.engine.symbols["BTCUSDT"] = Symbol(
-        base="BTC", quote="USDT", cancel_replace_allowed=False, amend_allowed=False
-    )
+    engine = client.exchange.engine
+    symbol = Symbol(base="BTC", quote="USDT", cancel_replace_allowed=False, amend_allowed=False)
+    engine.listings["BTCUSDT"] = Listing(symbol, (), engine.references)
     order_id = client.trade("order.place", **BUY)["orderId"]
     common = {"symbol": "BTCUSDT", "timestamp": NOW // 1_000}
     replace = BUY | common | {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrderId": order_id}

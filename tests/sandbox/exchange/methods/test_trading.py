@@ -10,6 +10,7 @@ import pytest
 
 from bintrio._protocol.results import decode_response
 from bintrio.sandbox.exchange.limits import Limits
+from bintrio.sandbox.exchange.listing import Listing
 from bintrio.sandbox.exchange.orders import KINDS
 from bintrio.sandbox.exchange.symbols import Symbol
 from tests.sandbox.client import BUY, CONDITIONAL, EXAMPLES, NOW, Client, documented
@@ -114,7 +115,8 @@ def test_orders_that_are_not_supported(client: Client, method: str, changes: dic
     }
     types = KINDS if kind == "Trailing stop" else ("LIMIT",)
     engine = client.exchange.engine
-    engine.symbols["BTCUSDT"] = Symbol(base="BTC", quote="USDT", order_types=tuple(types), **bare)
+    symbol = Symbol(base="BTC", quote="USDT", order_types=tuple(types), **bare)
+    engine.listings["BTCUSDT"] = Listing(symbol, (), engine.references)
     said = (400, -2010, f"{kind} orders are not supported for this symbol.")
     assert client.error(method, **signed(**BUY | changes)) == said
     assert orders_of(client) == []

@@ -8,7 +8,9 @@ connection's unit (`RequestContext.in_unit`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from bintrio.api._base import Request
 
@@ -16,6 +18,7 @@ from .. import refusals
 from ..accounts import Account
 from ..auth import Credential
 from ..limits import Limits, OrderBudget
+from ..listing import Listing
 from ..matching import MatchingEngine
 from ..replicas import Replicas
 from ..sessions import Session
@@ -27,7 +30,7 @@ _DEFAULT_LIMIT: Final = 500
 _MAX_LIMIT: Final = 1_000
 
 
-class RequestContext(NamedTuple):
+class RequestContext(msgspec.Struct, frozen=True):
     """What a method's function works with.
 
     Attributes:
@@ -69,13 +72,22 @@ class RequestContext(NamedTuple):
         return self.order_budget
 
     @property
-    def symbol(self) -> Symbol:
-        """The symbol that the request names.
+    def listing(self) -> Listing:
+        """The symbol that the request names, with its book and tape.
 
         Raises:
             Refusal: -1121.
         """
-        return self.engine.symbol(self.request.symbol)
+        return self.engine.listing(self.request.symbol)
+
+    @property
+    def symbol(self) -> Symbol:
+        """The same without them.
+
+        Raises:
+            Refusal: -1121.
+        """
+        return self.listing.symbol
 
     @property
     def tape(self) -> Tape:
@@ -84,7 +96,7 @@ class RequestContext(NamedTuple):
         Raises:
             Refusal: -1121.
         """
-        return self.engine.tapes[self.symbol.name]
+        return self.listing.tape
 
     @property
     def start(self) -> int | None:

@@ -54,8 +54,8 @@ def exchange_info(call: RequestContext) -> dict[str, Any]:
 def _routes(call: RequestContext) -> dict[str, Any]:
     """``sors``, where there are any."""
     engine = call.engine
-    groups = dict.fromkeys(engine.routes.values())
-    sors = [{"baseAsset": engine.symbols[names[0]].base, "symbols": names} for names in groups]
+    groups = dict.fromkeys(listing.routes for listing in engine.listings.values() if listing.routes)
+    sors = [{"baseAsset": group[0].base, "symbols": [one.symbol.name for one in group]} for group in groups]
     return {"sors": sors} if sors else {}
 
 

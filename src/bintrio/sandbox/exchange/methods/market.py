@@ -76,7 +76,7 @@ def depth(call: RequestContext) -> OrderBook:
     # Not refused: the changelog of 2022-02-24 cuts the answer.
     asked: int | None = call.request.limit
     limit = MAX_DEPTH if asked is not None and asked > MAX_DEPTH else call.limit(_DEFAULT_DEPTH, MAX_DEPTH)
-    book = call.engine.books[call.request.symbol]
+    book = call.listing.book
     return OrderBook(last_update_id=book.update_id, bids=_levels(book.bids(limit)), asks=_levels(book.asks(limit)))
 
 
@@ -185,7 +185,7 @@ def _best(call: RequestContext, symbol: Symbol) -> SymbolBook:
 
 
 def _top(call: RequestContext, symbol: Symbol) -> tuple[PriceLevel, PriceLevel]:
-    book, nothing = call.engine.books[symbol.name], PriceLevel(_ZERO, _ZERO)
+    book, nothing = call.engine.listings[symbol.name].book, PriceLevel(_ZERO, _ZERO)
     bid, ask = (next(iter(_levels(levels)), nothing) for levels in (book.bids(1), book.asks(1)))
     return bid, ask
 
@@ -219,7 +219,7 @@ def ticker_trading_day(call: RequestContext) -> Any:
 
 def _mini(call: RequestContext, span: _Window, symbol: Symbol) -> dict[str, Any]:
     """The fields of a MINI ticker. Without a trade, all prices but the last one are 0."""
-    trades = call.engine.tapes[symbol.name].between(span.opening, span.closing + 1)
+    trades = call.engine.listings[symbol.name].tape.between(span.opening, span.closing + 1)
     summary = summarize(trades) or Summary(_ZERO, _ZERO, _ZERO, _last_price(call, symbol))
     return {
         "symbol": symbol.name,
@@ -238,7 +238,7 @@ def _mini(call: RequestContext, span: _Window, symbol: Symbol) -> dict[str, Any]
 
 
 def _last_price(call: RequestContext, symbol: Symbol) -> Decimal:
-    return eight_decimals(call.engine.books[symbol.name].last_price or NOTHING)
+    return eight_decimals(call.engine.listings[symbol.name].book.last_price or NOTHING)
 
 
 def _full(mini: dict[str, Any]) -> dict[str, Any]:
@@ -263,7 +263,7 @@ def _day_statistics(call: RequestContext, span: _Window, symbol: Symbol) -> DayS
     if call.request.type == "MINI":
         return MiniStatistics(**mini)
     bid, ask = _top(call, symbol)
-    tape = call.engine.tapes[symbol.name]
+    tape = call.engine.listings[symbol.name].tape
     before = tape.before(span.opening)
     return DayStatistics(
         **_full(mini),

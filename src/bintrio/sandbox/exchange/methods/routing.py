@@ -34,5 +34,5 @@ def sor_order_test(call: RequestContext) -> OrderTestedWithRates | dict[str, Any
 
 def _check(call: RequestContext) -> None:
     """The document gives no words for a symbol that is not routed."""
-    if call.symbol.name not in call.engine.routes:
+    if not call.listing.routes:
         raise refusals.not_supported("SOR")

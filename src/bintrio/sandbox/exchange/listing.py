@@ -1,0 +1,166 @@
+"""A symbol with all that belongs to it: its book, its tape, the orders that wait for a price, and its rules.
+
+What an order must pass is put together once, when the symbol is listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import count
+from typing import Final
+
+from bintrio.api.filters import Filter, LotSizeFilter
+
+from . import filters
+from .accounts import Account
+from .book import Book
+from .candles import MINUTE
+from .filters import Coming, Scene
+from .orders import NOTHING, Order
+from .reference import Bounds, ReferencePrices
+from .refusals import order_refused
+from .symbols import Symbol
+from .tape import Tape
+from .triggers import Triggers, is_reached
+
+ALONE: Final = Coming(orders=1, lists=0)
+"""Most orders come so."""
+
+
+class Listing:
+    """A symbol as it is traded.
+
+    Args:
+        symbol: its rules.
+        exchange_filters: those of the exchange.
+        references: the reference prices of all symbols.
+
+    Attributes:
+        filters: of the symbol and of the exchange.
+        checks: what an order must pass because of them.
+        routes: the listings among whose books its orders may be routed; empty if they may not.
+    """
+
+    def __init__(self, symbol: Symbol, exchange_filters: Sequence[Filter], references: ReferencePrices) -> None:
+        self.symbol: Final = symbol
+        self.base: Final = symbol.base
+        self.quote: Final = symbol.quote
+        self.book: Final = Book(symbol.step_size)
+        self.tape: Final = Tape()
+        self.triggers: Final = Triggers()
+        self.filters: Final = (*symbol.all_filters(), *exchange_filters)
+        self.checks = filters.compiled(self.filters, Scene(symbol.base, symbol.quote, self._average_price))
+        self.routes: tuple[Listing, ...] = ()
+        self._references = references
+        self._match_ids = count()
+        self._least_lot = next((one.min_qty for one in self.filters if isinstance(one, LotSizeFilter)), NOTHING)
+
+    # What an order must be like
+
+    def judge(self, account: Account, order: Order, coming: Coming = ALONE) -> None:
+        """Refuse an order that breaks a rule, as of its last change; pegged ones get their price from the book.
+
+        Args:
+            account: its owner.
+            order: as it came.
+            coming: what comes at once.
+
+        Raises:
+            Refusal: -1013 or -2010.
+        """
+        self.symbol.check_supported(order)
+        if order.peg_price_type is not None and not order.kind.trigger and order.status == "NEW":
+            self.peg(order)
+        filters.check(self.checks, order, account, coming)
+
+    def filter(self, account: Account, order: Order) -> None:
+        """Refuse an order that was taken already, and does not pass a filter any more.
+
+        Raises:
+            Refusal: -1013.
+        """
+        filters.check(self.checks, order, account, Coming(orders=0, lists=0))
+
+    def peg(self, order: Order) -> None:
+        """Take an order's limit from the book.
+
+        Raises:
+            Refusal: -2010, there is no such price.
+        """
+        of_bids = order.is_buy is (order.peg_price_type == "PRIMARY_PEG")
+        price = self.book.price_level(of_bids=of_bids, depth=order.peg_offset_value or 0)
+        if price is None:
+            raise order_refused("Order book liquidity is too low for this pegged order.")
+        if order.price:
+            # Its own price stays the worst that it takes.
+            price = min(price, order.price) if order.is_buy else max(price, order.price)
+        order.limit = order.pegged_price = price
+
+    def check_amount(self, quantity: Decimal) -> None:
+        """Refuse an order by quote amount for which the book has too little.
+
+        Raises:
+            Refusal: -2010.
+        """
+        if not quantity or quantity < self._least_lot:
+            raise order_refused("Order book liquidity is less than LOT_SIZE filter minimum quantity.")
+
+    def check_waiting(self, order: Order) -> None:
+        """Refuse an order that is to wait for a price that is there already.
+
+        Raises:
+            Refusal: -2010.
+        """
+        last_price = self.book.last_price
+        if order.stop_price and last_price is not None and is_reached(order, last_price):
+            raise order_refused("Order would trigger immediately.")
+
+    # Prices
+
+    def bounds(self, order: Order, now: int) -> Bounds | None:
+        """Between which prices an order may trade that becomes active now; None if at any."""
+        rules = self.symbol.execution_rules
+        if not rules:
+            return None
+        reference = self._references.price(self.symbol.name, self.tape, now)
+        return None if reference is None else Bounds.of(rules[0], order, reference)
+
+    def _average_price(self, order: Order, minutes: int) -> Decimal | None:
+        """What a price is measured by: the reference price, else the average of some minutes, else the last price."""
+        now = order.updated_at
+        reference = self._references.price(self.symbol.name, self.tape, now)
+        if reference is not None:
+            return reference
+        if minutes:
+            trades = self.tape.between(now - minutes * MINUTE, now + 1)
+            volume = sum((trade.qty for trade in trades), NOTHING)
+            if volume:
+                return sum((trade.quote_qty for trade in trades), NOTHING) / volume
+        if self.book.last_price is not None:
+            return self.book.last_price
+        return self.book.price_level(of_bids=not order.is_buy, depth=0)
+
+    def next_match_id(self) -> int:
+        """For a match that self-trade prevention keeps from happening."""
+        return next(self._match_ids)
+
+    # Routing
+
+    def next_maker(self, order: Order) -> tuple[Listing, Order | None]:
+        """The order that a routed one trades with next: that with the best price, of its own book before others."""
+        best, maker = self, self.book.meet(order)
+        for listing in self.routes:
+            other = listing.book.meet(order)
+            if other is not None and (maker is None or _is_better(order, other.limit, maker.limit)):
+                best, maker = listing, other
+        return best, maker
+
+    def offers_of_all(self, order: Order) -> Iterator[tuple[Decimal, Decimal]]:
+        """What a routed order can trade with, best first."""
+        found = [offer for listing in self.routes for offer in listing.book.offers(order)]
+        return iter(sorted(found, key=lambda offer: offer[0], reverse=not order.is_buy))
+
+
+def _is_better(order: Order, price: Decimal, than: Decimal) -> bool:
+    return price < than if order.is_buy else price > than
