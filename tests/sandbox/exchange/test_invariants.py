@@ -164,7 +164,7 @@ class World:
         mine = [order for order in self.engine.orders if order.owner == uid]
         groups = {order.group.list_id: order.group for order in mine if order.group is not None}
         held = sum((group.held for group in groups.values() if asset == "BTC"), NOTHING)
-        return held + sum((o.reserved for o in mine if self.engine.settlement.given(o) == asset), NOTHING)
+        return held + sum((o.reserved for o in mine if o.gives == asset), NOTHING)
 
     def check_book(self, name: str) -> None:
         book = self.engine.listings[name].book

@@ -145,8 +145,8 @@ class Account:
 
     def is_taken(self, symbol: str, client_order_id: str) -> bool:
         """Whether an open order of the symbol has that client order id."""
-        namesake = self._named(symbol, client_order_id)
-        return namesake is not None and namesake.is_open
+        namesakes = self._by_client_id.get((symbol, client_order_id))
+        return namesakes is not None and bool(namesakes) and namesakes[-1].is_open
 
     def _named(self, symbol: str, client_order_id: str) -> Order | None:
         """The order that took a client order id last: an id is free again once its order is closed."""

@@ -7,9 +7,8 @@ Source: "Order Amend Keep Priority" of the WebSocket API document, order_amend_k
 
 from __future__ import annotations
 
+from copy import copy
 from decimal import Decimal
-
-from msgspec.structs import replace
 
 from bintrio.api.account import Amendment
 from bintrio.api.filters import MaxNumOrderAmendsFilter
@@ -63,7 +62,10 @@ def _check(
     if client_order_id != order.client_order_id and account.is_taken(order.symbol, client_order_id):
         raise amend_refused("Duplicate order sent.")
     _check_count(listing, order)
-    listing.filter(account, replace(order, quantity=quantity, updated_at=now))
+    reduced = copy(order)
+    reduced.resize(quantity)
+    reduced.updated_at = now
+    listing.filter(account, reduced)
 
 
 def _check_count(listing: Listing, order: Order) -> None:

@@ -73,6 +73,8 @@ def _price(rule: api.PriceFilter, scene: Scene) -> Passes:
     is_on_grid = _grid(rule.min_price, rule.max_price or None, rule.tick_size)
 
     def passes(order: Order, account: Account, coming: Coming) -> bool:
+        if order.is_plain and order.kind.has_limit:
+            return is_on_grid(order.price)
         return all(map(is_on_grid, _prices(order)))
 
     return passes
@@ -81,8 +83,6 @@ def _price(rule: api.PriceFilter, scene: Scene) -> Passes:
 def _prices(order: Order) -> Iterable[Decimal]:
     """Every price that it names or was pegged to."""
     named: tuple[Decimal, ...] = (order.price,) if order.kind.has_limit else ()
-    if order.is_plain:
-        return named
     if order.peg_price_type is not None:
         named = tuple(price for price in (order.price, order.limit) if price)
     return (*named, order.stop_price) if order.stop_price else named
@@ -201,10 +201,10 @@ def _worth(
     is_greatest_for_market: bool = False,
 ) -> Passes:
     def passes(order: Order, account: Account, coming: Coming) -> bool:
-        value = _value(order, minutes, scene)
-        if value is None or not (order.quote_quantity or order.is_sized):
-            return True
         has_price = order.kind.has_limit
+        value = order.limit * order.quantity if order.limit else _value(order, minutes, scene)
+        if value is None or not (value or order.is_sized):
+            return True
         if (has_price or is_least_for_market) and value < least:
             return False
         return greatest is None or not (has_price or is_greatest_for_market) or value <= greatest

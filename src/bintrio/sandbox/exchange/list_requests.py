@@ -23,6 +23,7 @@ from bintrio.api.order_lists import (
 
 from .orders import Order, OrderList
 from .placements import leg, order_of_list
+from .symbols import Symbol
 
 
 class ListBuilder:
@@ -36,9 +37,9 @@ class ListBuilder:
         self._next_order_id = next_order_id
         self._list_ids = count()
 
-    def build(self, request: Any, stp_mode: SelfTradePreventionMode, owner: int, now: int) -> OrderList:
-        """The list that a request asks for."""
-        working, pair, others, pays = _PARTS[type(request)](_Legs(request, stp_mode, owner, now))
+    def build(self, request: Any, symbol: Symbol, owner: int, now: int) -> OrderList:
+        """The list of a symbol that a request asks for."""
+        working, pair, others, pays = _PARTS[type(request)](_Legs(request, symbol, owner, now))
         first = () if working is None else (working,)
         orders = (*first, *pair, *others)
         for order in orders:
@@ -66,9 +67,10 @@ class ListBuilder:
 class _Legs:
     """The orders of a list request, without ids so far."""
 
-    def __init__(self, request: Any, stp_mode: SelfTradePreventionMode, owner: int, now: int) -> None:
+    def __init__(self, request: Any, symbol: Symbol, owner: int, now: int) -> None:
         self.request: Final = request
-        self._stp_mode: SelfTradePreventionMode = request.self_trade_prevention_mode or stp_mode
+        self._symbol = symbol
+        self._stp_mode: SelfTradePreventionMode = request.self_trade_prevention_mode or symbol.default_stp_mode
         self._owner = owner
         self._now = now
 
@@ -78,7 +80,7 @@ class _Legs:
 
     def of(self, given: dict[str, Any], side: Side) -> Order:
         """An order out of parameters."""
-        return order_of_list(given, self.request.symbol, side, self._stp_mode, self._owner, self._now)
+        return order_of_list(given, self._symbol, side, self._stp_mode, self._owner, self._now)
 
 
 _Parts = tuple[Order | None, tuple[Order, ...], tuple[Order, ...], bool]

@@ -119,12 +119,9 @@ class Listing:
     # Prices
 
     def bounds(self, order: Order, now: int) -> Bounds | None:
-        """Between which prices an order may trade that becomes active now; None if at any."""
-        rules = self.symbol.execution_rules
-        if not rules:
-            return None
+        """Between which prices the execution rule lets an order trade that becomes active now; None if at any."""
         reference = self._references.price(self.symbol.name, self.tape, now)
-        return None if reference is None else Bounds.of(rules[0], order, reference)
+        return None if reference is None else Bounds.of(self.symbol.execution_rules[0], order, reference)
 
     def _average_price(self, order: Order, minutes: int) -> Decimal | None:
         """What a price is measured by: the reference price, else the average of some minutes, else the last price."""

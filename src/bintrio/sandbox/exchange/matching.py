@@ -120,7 +120,7 @@ class MatchingEngine:
             Refusal: -1121, -1013 or -2010.
         """
         listing = self.listing(request.symbol)
-        order = as_order(request, listing.symbol.default_stp_mode, next(self._order_ids), account.uid, now)
+        order = as_order(request, listing.symbol, next(self._order_ids), account.uid, now)
         listing.judge(account, order)
         return order
 
@@ -130,7 +130,7 @@ class MatchingEngine:
         Raises:
             Refusal: -1121.
         """
-        return self._list_builder.build(request, self.symbol(request.symbol).default_stp_mode, owner, now)
+        return self._list_builder.build(request, self.symbol(request.symbol), owner, now)
 
     def place(self, account: Account, request: Placement, now: int, *, is_routed: bool = False) -> Order:
         """Place an order, trade it, and put the rest on the book or end it.
@@ -180,7 +180,7 @@ class MatchingEngine:
         if order.status == "NEW" and not order.kind.trigger:
             order.working_time = now
         self.reports.of_order(order, "NEW", unfilled="placed" if is_first else None)
-        self.reports.of_balances(account, (self.settlement.given(order),), now)
+        self.reports.of_balances(account, (order.gives,), now)
 
     # Becoming active
 
@@ -204,7 +204,7 @@ class MatchingEngine:
             self.end(order, "EXPIRED", now, reason="REJECTED")
             return
         self.reports.of_order(order, "NEW")
-        self.reports.of_balances(account, (self.settlement.given(order),), now)
+        self.reports.of_balances(account, (order.gives,), now)
         self._work(order, now)
 
     def _is_let_in(self, account: Account, order: Order) -> bool:
@@ -223,13 +223,14 @@ class MatchingEngine:
 
     def _work(self, order: Order, now: int) -> None:
         """An order becomes active: it trades, and what is left goes on the book or expires."""
+        listing = self.listings[order.symbol]
         if order.time_in_force != "FOK" or self._can_be_filled(order):
-            self._match(order, now)
+            self._match(listing, order, now)
         if not order.is_open:
             return
         if order.kind.has_limit and order.time_in_force == "GTC":
             order.place = "book"
-            self.listings[order.symbol].book.add(order)
+            listing.book.add(order)
             return
         self.end(order, "EXPIRED", now, reason=_UNFILLED.get(order.time_in_force, "INSUFFICIENT_LIQUIDITY"))
 
@@ -249,9 +250,8 @@ class MatchingEngine:
 
     # Matching
 
-    def _match(self, order: Order, now: int) -> None:
-        own = self.listings[order.symbol]
-        bounds = own.bounds(order, now)
+    def _match(self, own: Listing, order: Order, now: int) -> None:
+        bounds = own.bounds(order, now) if own.symbol.execution_rules else None
         while order.remaining:
             listing, maker = own.next_maker(order) if order.floor else (own, own.book.meet(order))
             if maker is None:
@@ -385,7 +385,7 @@ class MatchingEngine:
         """Give back what an order that has changed no longer needs, and tell. Returns the report's execution id."""
         self.settlement.release(order)
         execution_id = self.reports.of_order(order, kind, cancel_id=cancel_id, former_id=former_id, prevention=taken)
-        self.reports.of_balances(self.accounts[order.owner], (self.settlement.given(order),), now)
+        self.reports.of_balances(self.accounts[order.owner], (order.gives,), now)
         return execution_id
 
     def amended(self, order: Order, reduced_by: Decimal, now: int, former_id: str) -> int:

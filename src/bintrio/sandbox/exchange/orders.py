@@ -8,8 +8,9 @@ Source: "Trading requests" of the WebSocket API document.
 
 from __future__ import annotations
 
+from copy import copy
 from decimal import ROUND_DOWN, Decimal
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -132,7 +133,8 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
         iceberg_quantity: what the book shows of it at a time; 0 if all.
         shown: what the book shows of it now, if it is an iceberg order.
         working_time: when it went to the book or traded; -1 before.
-        reserved: what is still locked for it, of the asset that it gives.
+        gives: the asset that it gives.
+        reserved: what is still locked for it, of that asset.
         prevented: what self-trade prevention took away.
         group: the list that it belongs to.
         place: where it is: on the "book", "waiting" for its price, or nowhere.
@@ -150,8 +152,11 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
     time_in_force: TimeInForce
     client_order_id: str
     created_at: int
+    updated_at: int = 0
     price: Decimal = ZERO
     quantity: Decimal = ZERO
+    stp_mode: SelfTradePreventionMode = "NONE"
+    gives: str = ""
     quote_quantity: Decimal = ZERO
     is_short: bool = False
     limit: Decimal = ZERO
@@ -172,9 +177,7 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
     prevented_match_id: int | None = None
     status: OrderState = "NEW"
     expiry_reason: ExpiryReason | None = None
-    updated_at: int = 0
     working_time: int = -1
-    stp_mode: SelfTradePreventionMode = "NONE"
     strategy_id: int | None = None
     strategy_type: int | None = None
     group: OrderList | None = None
@@ -192,8 +195,8 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
     def __post_init__(self) -> None:
         self.is_buy = self.side == "BUY"
         self.kind = KINDS[self.type]
-        self.limit = self.limit or self.price
-        self.remaining = self.quantity - self.executed - self.prevented
+        self.limit = self.price
+        self.remaining = self.quantity
 
     @property
     def is_open(self) -> bool:
@@ -308,5 +311,6 @@ _OPEN: Final = frozenset({"NEW", "PARTIALLY_FILLED", "PENDING_NEW"})
 
 def snapshot(order: Order) -> Order:
     """The order as it stands, which later changes leave alone."""
-    lists: dict[str, Any] = {name: [*getattr(order, name)] for name in ("executions", "preventions", "amendments")}
-    return msgspec.structs.replace(order, **lists)
+    twin = copy(order)
+    twin.executions, twin.preventions, twin.amendments = [*order.executions], [*order.preventions], [*order.amendments]
+    return twin

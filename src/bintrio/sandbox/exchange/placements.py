@@ -12,27 +12,29 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
 from operator import attrgetter
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from bintrio._protocol.exact import EXACT
 from bintrio.api.enums import SelfTradePreventionMode, Side
 from bintrio.api.trading import OrderCancelReplace, OrderPlace, OrderTest, SorOrderPlace, SorOrderTest
 
 from .orders import ZERO, Order
+from .symbols import Symbol
 
 Placement: TypeAlias = OrderPlace | OrderTest | OrderCancelReplace | SorOrderPlace | SorOrderTest
 """What asks for an order."""
 
 _STEP: Final = Decimal("1E-8")
+_quantize: Final = EXACT.quantize
 
 
-def exact(number: Decimal | str | int | None) -> Decimal:
-    """With eight decimals. A request holds Decimals once it is built; its type says what it accepts."""
-    return ZERO if number is None else EXACT.quantize(cast("Decimal", number), _STEP)
+def exact(number: Any) -> Decimal:
+    """A Decimal with eight decimals; 0 for None. A request's type says what it accepts; it holds Decimals."""
+    return ZERO if number is None else _quantize(number, _STEP)
 
 
-def as_order(request: Placement, stp_mode: SelfTradePreventionMode, order_id: int, owner: int, now: int) -> Order:
-    """The order that a request asks for; ``stp_mode`` is that of the symbol."""
+def as_order(request: Placement, symbol: Symbol, order_id: int, owner: int, now: int) -> Order:
+    """The order of a symbol that a request asks for."""
     order = Order(
         order_id=order_id,
         owner=owner,
@@ -45,7 +47,8 @@ def as_order(request: Placement, stp_mode: SelfTradePreventionMode, order_id: in
         updated_at=now,
         price=exact(request.price),
         quantity=exact(request.quantity),
-        stp_mode=request.self_trade_prevention_mode or stp_mode,
+        gives=symbol.quote if request.side == "BUY" else symbol.base,
+        stp_mode=request.self_trade_prevention_mode or symbol.default_stp_mode,
     )
     values_of, nothing = _rare(request.__class__)
     if values_of(request) != nothing:
@@ -95,14 +98,14 @@ def vars_of(request: Any) -> dict[str, Any]:
 
 
 def order_of_list(
-    given: Mapping[str, Any], symbol: str, side: Side, stp_mode: SelfTradePreventionMode, owner: int, now: int
+    given: Mapping[str, Any], symbol: Symbol, side: Side, stp_mode: SelfTradePreventionMode, owner: int, now: int
 ) -> Order:
     """An order of a list, out of its parameters; it has no id so far, unless the client gave it one."""
     get = given.get
     order = Order(
         order_id=0,
         owner=owner,
-        symbol=symbol,
+        symbol=symbol.name,
         side=side,
         type=given["type"],
         time_in_force=get("time_in_force") or "GTC",
@@ -111,6 +114,7 @@ def order_of_list(
         updated_at=now,
         price=exact(get("price")),
         quantity=exact(get("quantity")),
+        gives=symbol.quote if side == "BUY" else symbol.base,
         stp_mode=stp_mode,
     )
     if not given.keys().isdisjoint(_RARE):

@@ -40,11 +40,6 @@ class Settlement:
 
     # Locks
 
-    def given(self, order: Order) -> str:
-        """The asset that an order gives."""
-        listing = self._listings[order.symbol]
-        return listing.quote if order.is_buy else listing.base
-
     def lock(self, order: Order, amount: Decimal) -> None:
         """Let an order hold so much.
 
@@ -52,7 +47,7 @@ class Settlement:
             Refusal: -2010, there is not enough; nothing has changed.
         """
         account = self.accounts[order.owner]
-        account.lock(self.given(order), amount - order.reserved)
+        account.lock(order.gives, amount - order.reserved)
         order.reserved = amount
 
     def release(self, order: Order) -> None:
@@ -66,7 +61,7 @@ class Settlement:
 
     def _keep(self, order: Order, needed: Decimal) -> None:
         if needed != order.reserved:
-            self.accounts[order.owner].unlock(self.given(order), order.reserved - needed)
+            self.accounts[order.owner].unlock(order.gives, order.reserved - needed)
             order.reserved = needed
 
     def needed(self, order: Order) -> Decimal:
