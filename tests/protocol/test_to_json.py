@@ -192,7 +192,7 @@ def test_numbers_in_the_data_of_a_refusal_keep_their_digits(number: str) -> None
     data = f'{{"x":5,"fee":{number},"deep":[{{"x":{number}}}]}}'
     error = f'{{"code":-2021,"msg":"Order cancel-replace partially failed.","data":{data}}}'
     reply = f'{{"id":1,"status":409,"error":{error}}}'.encode()
-    found = bintrio.decode_response("order.cancelReplace", reply)
+    found = bintrio.decode_response("new.method", reply)
     assert found.error is not None
     for copied in (found.error, pickle.loads(pickle.dumps(found.error)), copy.deepcopy(found.error)):
         assert to_json(copied) == error.encode()

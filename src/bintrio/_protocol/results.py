@@ -5,7 +5,7 @@ Source: "Response format" of the WebSocket API document, and errors.md.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar, get_origin
 
@@ -13,6 +13,7 @@ import msgspec
 
 from ..api._base import Api, Request, catalogue, unknown_api
 from ..api._values import RateLimit
+from ..api.trading import ReplacedOrder
 from ..errors import (
     EXECUTION_UNKNOWN_CODES,
     BintrioError,
@@ -52,6 +53,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     error_json: bytes | None = None
 
 
+_NOT_DONE: Final = ("FAILURE", "NOT_ATTEMPTED")
+
 _readers: Final[dict[tuple[str, Hashable], Read]] = {}
 
 
@@ -76,8 +79,8 @@ def read_answer(request: Request[R], envelope: Envelope) -> R:
 def _reader(api: Api, kind: Hashable) -> Read:
     asked = api.shapes.results.get(kind) if api.shapes else api.result
     if asked is None:  # a kind that is not known here: there may be any number of them
-        return reader(api.result, api.result, api.name)
-    read = _readers[api.name, kind] = reader(api.result, asked, api.name)
+        return _of_both_halves(api.name, reader(api.result, api.result, api.name))
+    read = _readers[api.name, kind] = _of_both_halves(api.name, reader(api.result, asked, api.name))
     return read
 
 
@@ -90,7 +93,7 @@ def read_result(method: str, result_type: Any, envelope: Envelope) -> Any:
     try:
         # Of names that nobody knows there may be any number.
         read = reader(result_type, result_type, method if result_type is not Any else "")
-        result = in_exact(read)(envelope.result)
+        result = in_exact(_of_both_halves(method, read))(envelope.result)
         check_finite(result)
     except UNREADABLE as error:
         raise _violation(method, envelope, error) from None
@@ -130,8 +133,7 @@ def read_error(method: str, envelope: Envelope) -> Rejected | OutcomeUnknown | N
     if not _is_refusal(envelope):
         raise ProtocolViolation(f"{method}: neither a result nor a refusal: {status} {failure.code} {failure.msg}")
     error = _rejection(method, status, failure, envelope.rate_limits)
-    if isinstance(error, PartlyDone | CancelReplaceFailed):
-        _tell_halves_apart(error, failure.data)
+    _tell_halves_apart(error, failure.data)
     return error
 
 
@@ -161,31 +163,80 @@ def _plain_values(raw: msgspec.Raw) -> Any:
         return None
 
 
-def _tell_halves_apart(error: PartlyDone | CancelReplaceFailed, data: msgspec.Raw) -> None:
-    """Fill ``done`` and ``failed``: a half that was done has the type it has in the result, another a code."""
+def _tell_halves_apart(error: Rejected, data: msgspec.Raw) -> None:
+    """Fill ``done`` and ``failed``: a half that was done has the type it has in the result, another a code.
+
+    Raises:
+        ProtocolViolation: one was done of a method that has none, or it is left open which.
+    """
+    is_known = error.method in catalogue
     types = _types_of_halves(error.method)
-    halves: dict[str, msgspec.Raw] = {}
+    if not types and not isinstance(error, PartlyDone | CancelReplaceFailed):
+        return
+    parts: dict[str, msgspec.Raw] = {}
     with suppress(*UNREADABLE):
-        halves = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    found = {
-        name: _half(error.method, half, types.get(name, Failure))
-        for name, half in halves.items()
-        if memoryview(half)[:1].tobytes() == b"{"
+        parts = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    halves = {
+        name: _half(error.method, parts[name], types.get(name))
+        for name in (types if is_known else parts)
+        if memoryview(parts.get(name, NULL))[:1].tobytes() == b"{"
     }
-    error.done = {name: half for name, half in found.items() if not isinstance(half, Failure)}
-    error.failed = {
-        name: _rejection(error.method, 400, half, error.rate_limits)
-        for name, half in found.items()
-        if isinstance(half, Failure)
-    }
+    failed = {name: half for name, half in halves.items() if isinstance(half, Failure)}
+    done = {name: half for name, half in halves.items() if name not in failed}
+    if is_known and not (_agree(types, parts, done) and _may_be(error, len(types), len(done), len(failed))):
+        said = f"{error.status} {error.code} {error.message}"
+        raise ProtocolViolation(f"{error.method}: it cannot be told which half was done: {said}")
+    if isinstance(error, PartlyDone | CancelReplaceFailed):
+        error.done = done
+        error.failed = {name: _rejection(error.method, 400, half, error.rate_limits) for name, half in failed.items()}
+
+
+def _agree(types: Mapping[str, Any], parts: Mapping[str, msgspec.Raw], done: Mapping[str, Any]) -> bool:
+    """Whether each half is as the word for it says, and can be read."""
+    words = {name: _plain_values(parts.get(name.replace("Response", "Result"), NULL)) for name in types}
+    is_readable = all(isinstance(half, msgspec.Struct) for half in done.values())
+    return is_readable and all(
+        name in done if word == "SUCCESS" else name not in done or word not in _NOT_DONE for name, word in words.items()
+    )
+
+
+def _may_be(error: Rejected, halves: int, done: int, failed: int) -> bool:
+    """Whether so many halves may have been done and refused, by the class of the refusal."""
+    if isinstance(error, PartlyDone):
+        return done < halves and failed < halves and done + failed > 0
+    return done == 0
 
 
 def _types_of_halves(method: str) -> dict[str, Any]:
+    """The halves of the result of a method, by their names; none of most."""
     known = catalogue.get(method)
     result: Any = known.api.result if known else None
-    record = get_origin(result) or result
-    fields = msgspec.structs.fields(result) if isinstance(record, type) and issubclass(record, msgspec.Struct) else ()
-    return {field.encode_name: field.type for field in fields}
+    if (get_origin(result) or result) is not ReplacedOrder:
+        return {}
+    fields = msgspec.structs.fields(result)
+    return {field.encode_name: field.type for field in fields if field.name.endswith("_response")}
+
+
+class _Words(msgspec.Struct, rename="camel"):
+    """What a result says of each half."""
+
+    cancel_result: Any = None
+    new_order_result: Any = None
+
+
+def _of_both_halves(method: str, read: Read) -> Read:
+    """The same, but that a result is none which says that a half was not done: then nobody knows what was."""
+    if not _types_of_halves(method):
+        return read
+
+    def read_if_done(raw: Any) -> Any:
+        words = msgspec.json.decode(raw, type=_Words)
+        for name, word in (("cancelResult", words.cancel_result), ("newOrderResult", words.new_order_result)):
+            if word in _NOT_DONE:
+                raise msgspec.ValidationError(f"Expected `SUCCESS`, got `{word}` - at `$.{name}`")
+        return read(raw)
+
+    return read_if_done
 
 
 def refused_halves(error: Rejected) -> dict[str, Rejected]:
@@ -203,13 +254,16 @@ def refused_halves(error: Rejected) -> dict[str, Rejected]:
 
 
 def _half(method: str, half: msgspec.Raw, half_type: Any) -> Any:
-    """A record, or else a `Failure`, or as it came if it is neither."""
+    """A record, if a type is known, or else a `Failure`, or as it came if it is neither."""
+    if half_type is not None:
+        with suppress(*UNREADABLE):
+            found = in_exact(reader(half_type, half_type, method))(half)
+            check_finite(found)
+            return found
     with suppress(*UNREADABLE):
-        found = in_exact(reader(half_type, half_type, method))(half)
-        check_finite(found)
-        return found
-    with suppress(*UNREADABLE):
-        return msgspec.json.decode(half, type=Failure)
+        failure = msgspec.json.decode(half, type=Failure)
+        if failure.code < 0:
+            return failure
     return _plain_values(half)
 
 
