@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from itertools import takewhile
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
@@ -99,15 +99,20 @@ def _values(value: Any, verbatim: _Verbatim) -> Any:
         return plain(value)
     if isinstance(value, Mapping):
         return {name: _values(item, verbatim) for name, item in cast("Mapping[str, Any]", value).items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, _SEVERAL):
         return [_values(item, verbatim) for item in cast("Sequence[Any]", value)]
     if isinstance(value, BaseException):
         return _of_error(value, verbatim)
     if isinstance(value, bytes):
         return verbatim(value)
-    if isinstance(value, str | int | float | None):
+    if isinstance(value, _PLAIN):
         return value
     raise TypeError(f"there is no JSON for {type(value).__name__}")
+
+
+# Made once: a union that stands in a function is made anew by each call.
+_SEVERAL: Final[tuple[type, ...]] = (list, tuple, set, frozenset)
+_PLAIN: Final[tuple[type, ...]] = (str, int, float, NoneType)
 
 
 def _of_error(error: BaseException, verbatim: _Verbatim) -> Any:
@@ -122,14 +127,31 @@ def _of_error(error: BaseException, verbatim: _Verbatim) -> Any:
 
 
 def _of_struct(value: msgspec.Struct, verbatim: _Verbatim) -> Any:
-    if isinstance(value, UnknownEvent | UnknownFilter):
-        return verbatim(value.raw)
-    if isinstance(value, Response):
-        return _of_response(value, verbatim)
-    if isinstance(value, UserEvent):
-        return _in_envelope(value.subscription_id, _of_struct(value.event, verbatim))
-    if isinstance(value, Request):
-        return value.params()
+    return _form(type(value))(value, verbatim)
+
+
+@cache
+def _form(kind: type[msgspec.Struct]) -> Callable[[Any, _Verbatim], Any]:
+    """What gives the JSON of one kind of struct."""
+    for base, form in _FORMS.items():
+        if issubclass(kind, base):
+            return form
+    return _of_record
+
+
+def _as_it_came(value: UnknownEvent | UnknownFilter, verbatim: _Verbatim) -> Any:
+    return verbatim(value.raw)
+
+
+def _of_event(value: UserEvent, verbatim: _Verbatim) -> Any:
+    return _in_envelope(value.subscription_id, _of_struct(value.event, verbatim))
+
+
+def _of_request(value: Request[Any], verbatim: _Verbatim) -> Any:
+    return value.params()
+
+
+def _of_record(value: msgspec.Struct, verbatim: _Verbatim) -> Any:
     return _mended(value, msgspec.to_builtins(value, builtin_types=(bytes,)), verbatim)
 
 
@@ -145,6 +167,16 @@ def _of_response(response: Response, verbatim: _Verbatim) -> Any:
 
 def _in_envelope(subscription_id: int | None, event: Any) -> dict[str, Any]:
     return {"event": event} if subscription_id is None else {"subscriptionId": subscription_id, "event": event}
+
+
+_FORMS: Final[dict[type, Callable[[Any, _Verbatim], Any]]] = {
+    UnknownEvent: _as_it_came,
+    UnknownFilter: _as_it_came,
+    Response: _of_response,
+    UserEvent: _of_event,
+    Request: _of_request,
+}
+"""By their kinds; all others are records."""
 
 
 # Decimals in place
@@ -193,8 +225,8 @@ def _mended(value: msgspec.Struct, found: Any, verbatim: _Verbatim) -> Any:
     plan = _plan(type(value))
     for name in plan.decimals:
         text = found.get(name)
-        if text is not None and _has_exponent(text):
-            found[name] = plain(Decimal(text))
+        if text is not None and ("E" in text or "e" in text):
+            found[name] = _in_plain(text)
     for name in plan.arrays:
         if name in found:
             found[name] = _listed(found[name])
@@ -205,8 +237,9 @@ def _mended(value: msgspec.Struct, found: Any, verbatim: _Verbatim) -> Any:
     return found if unknown is None else found | _parts_of(unknown, verbatim)
 
 
-def _has_exponent(text: str) -> bool:
-    return "E" in text or "e" in text
+@lru_cache(maxsize=64)  # it is 0 that comes again and again
+def _in_plain(text: str) -> str:
+    return plain(Decimal(text))
 
 
 def _parts_of(unknown: Any, verbatim: _Verbatim) -> dict[str, Any]:
@@ -239,7 +272,7 @@ def _mended_row(row: Row, found: list[Any], verbatim: _Verbatim) -> list[Any]:
     for position in _positions(type(row)):
         text = found[position]
         if "E" in text or "e" in text:
-            found[position] = plain(Decimal(text))
+            found[position] = _in_plain(text)
     return found
 
 
@@ -264,9 +297,12 @@ def write_reply(
 ) -> bytes:
     """A reply as JSON: a result, or an error if there is one. ``rate_limits`` None leaves the field out."""
     reply: dict[str, Any] = {"id": request_id, "status": status}
-    reply |= {"result": _values(result, _raw)} if error is None else {"error": _values(error, _raw)}
+    if error is None:
+        reply["result"] = _values(result, _raw)
+    else:
+        reply["error"] = _values(error, _raw)
     if rate_limits is not None:
-        reply["rateLimits"] = _values(rate_limits, _raw)
+        reply["rateLimits"] = rate_limits  # there is no Decimal in them
     return _encode(reply)
 
 

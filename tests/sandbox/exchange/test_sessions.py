@@ -25,7 +25,7 @@ def test_logging_on_and_off() -> None:
 def test_each_connection_numbers_its_subscriptions_from_zero() -> None:
     session = Session(connected_since=1)
     assert [session.subscribe(uid, by_logon=False) for uid in (7, 8)] == [0, 1]
-    assert (session.subscription_to(8), session.subscription_to(9)) == (1, None)
+    assert (session.followed.get(8), session.followed.get(9)) == (1, None)
     session.unsubscribe(0)
     assert session.subscribe(7, by_logon=False) == 2
     session.unsubscribe(None)

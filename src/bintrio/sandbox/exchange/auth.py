@@ -34,8 +34,8 @@ from .commissions import Commissions, Rates
 from .orders import NOTHING
 from .units import MILLISECOND, SECOND, as_microseconds
 
-DEFAULT_RECV_WINDOW: Final = Decimal(5_000)
-"""Milliseconds; "Timing security"."""
+DEFAULT_RECV_WINDOW: Final = 5 * SECOND
+""""Timing security"."""
 
 _API_KEY: Final = re.compile(r"[A-Za-z0-9]{1,128}")
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,20}")
@@ -206,22 +206,24 @@ def check_timestamp(params: Mapping[str, Any], now: int) -> None:
     Raises:
         Refusal: -1102, -1100 or -1021.
     """
-    sent = str(params.get("timestamp", ""))
-    if sent in {"", "None"}:
+    sent = params.get("timestamp")
+    if sent is None or sent == "":
         raise refusals.mandatory("timestamp")
-    if not _TIMESTAMP.fullmatch(sent):
+    if not _TIMESTAMP.fullmatch(str(sent)):
         raise refusals.illegal_characters("timestamp", "^[0-9]{1,20}$")
     timestamp = as_microseconds(int(sent))
     if timestamp >= now + SECOND:
         raise refusals.timestamp_ahead()
-    if now - timestamp > _recv_window(params) * MILLISECOND:
+    if now - timestamp > _recv_window(params):
         raise refusals.timestamp_late()
 
 
-def _recv_window(params: Mapping[str, Any]) -> Decimal:
-    """Milliseconds. One that is malformed is left for the validation to name."""
-    sent = str(params.get("recvWindow", ""))
-    return Decimal(sent) if _WINDOW.fullmatch(sent) else DEFAULT_RECV_WINDOW
+def _recv_window(params: Mapping[str, Any]) -> int:
+    """Microseconds. One that is malformed is left for the validation to name."""
+    sent = params.get("recvWindow")
+    if sent is None or not _WINDOW.fullmatch(str(sent)):
+        return DEFAULT_RECV_WINDOW
+    return int(Decimal(sent) * MILLISECOND)
 
 
 def _text(params: Mapping[str, Any], name: str) -> str:

@@ -221,12 +221,14 @@ class Exchange:
         return self.keyring.authenticate(params, payload(params), now)
 
     def _rate_limits(self, context: _Context) -> tuple[RateLimit, ...] | None:
+        shown = context.session.returns_rate_limits
         wanted = context.params.get("returnRateLimits")
-        shown = wanted if isinstance(wanted, bool) else _FLAGS.get(str(wanted), context.session.returns_rate_limits)
+        if wanted is not None:
+            shown = wanted if isinstance(wanted, bool) else _FLAGS.get(str(wanted), shown)
         if not shown:
             return None
         windows = context.orders.windows if context.orders is not None else ()
-        return tuple(window.report(context.now) for window in (*windows, context.budget.weight))
+        return tuple([window.report(context.now) for window in (*windows, context.budget.weight)])
 
     # Events
 
@@ -281,7 +283,7 @@ class Exchange:
 
     def _is_followed(self, uid: int) -> bool:
         """Whether somebody is told of an account's changes, or a replica has to be."""
-        return bool(self.replicas.lag) or any(session.subscription_to(uid) is not None for session in self.sessions)
+        return self.replicas.lag > 0 or any(uid in session.followed for session in self.sessions)
 
     def _distribute(self, now: int) -> None:
         notices = self.engine.take_notices()
@@ -294,7 +296,7 @@ class Exchange:
 
     def _send(self, uid: int, event: KnownEvent) -> None:
         for session in self.sessions:
-            number = session.subscription_to(uid)
+            number = session.followed.get(uid)
             if number is not None:
                 self._deliver(session, number, event)
 

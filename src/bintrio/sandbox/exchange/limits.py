@@ -97,7 +97,8 @@ class Window:
 
     def add(self, amount: int, now: int) -> None:
         """Use some, or with a negative amount give some back."""
-        self._count = max(0, self.count(now) + amount)
+        count = self.count(now) + amount
+        self._count = count if count > 0 else 0
 
     def has_room(self, amount: int, now: int) -> bool:
         """Whether so much may still be used."""

@@ -39,7 +39,7 @@ class ListBuilder:
 
     def build(self, request: Any, symbol: Symbol, owner: int, now: int) -> OrderList:
         """The list of a symbol that a request asks for."""
-        working, pair, others, pays = _PARTS[type(request)](_Legs(request, symbol, owner, now))
+        working, pair, others, pays = _PARTS[request.api.name](_Legs(request, symbol, owner, now))
         first = () if working is None else (working,)
         orders = (*first, *pair, *others)
         for order in orders:
@@ -140,12 +140,12 @@ def _opoco(legs: _Legs) -> _Parts:
     return _working(legs), _pending_pair(legs), (), True
 
 
-_PARTS: Final[dict[type, Callable[[_Legs], _Parts]]] = {
-    OrderListPlace: _old_oco,
-    OrderListPlaceOco: _oco,
-    OrderListPlaceOto: _oto,
-    OrderListPlaceOtoco: _otoco,
-    OrderListPlaceOpo: _opo,
-    OrderListPlaceOpoco: _opoco,
+_PARTS: Final[dict[str, Callable[[_Legs], _Parts]]] = {
+    OrderListPlace.api.name: _old_oco,
+    OrderListPlaceOco.api.name: _oco,
+    OrderListPlaceOto.api.name: _oto,
+    OrderListPlaceOtoco.api.name: _otoco,
+    OrderListPlaceOpo.api.name: _opo,
+    OrderListPlaceOpoco.api.name: _opoco,
 }
-"""The working order, the pair, the other orders, and whether one pays the others."""
+"""By method: the working order, the pair, the other orders, and whether one pays the others."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -30,7 +30,7 @@ class Number(str):
     __slots__ = ()
 
 
-class Incoming(NamedTuple):
+class Incoming(msgspec.Struct, frozen=True):
     """A request as it came.
 
     Attributes:
@@ -55,24 +55,29 @@ def read_message(data: bytes | str) -> Incoming:
     Raises:
         Refusal: -1135, -1100 or -1102; it goes out with ``id: null``.
     """
+    if isinstance(data, bytes):  # "Requests must be sent as JSON in text frames"
+        raise refusals.invalid_json()
     message = _object(data)
     request_id = _request_id(message)
     method, params = message.get("method"), message.get("params")
-    if not isinstance(params, dict | None):
+    if params is None:
+        params = {}
+    elif not isinstance(params, dict):
         raise refusals.invalid_json()
-    given = cast("dict[str, Any]", params or {})
+    given = cast("dict[str, Any]", params)
     named = method.removeprefix("v3/") if isinstance(method, str) else ""
-    return Incoming(request_id, named, given, _is_doubled(cast("str", data), message, given))
+    return Incoming(request_id, named, given, _is_doubled(data, message, given))
 
 
-def _object(data: bytes | str) -> dict[str, Any]:
-    if isinstance(data, bytes):  # "Requests must be sent as JSON in text frames"
-        raise refusals.invalid_json()
+def _object(text: str) -> dict[str, Any]:
     try:
-        message = _decode(data)
+        message = _decode(text)
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise refusals.invalid_json() from None
-    if not isinstance(message, dict) or _is_deeper(message, _DEEPEST):
+    if not isinstance(message, dict):
+        raise refusals.invalid_json()
+    # Only what opens as often as that can be as deep.
+    if text.count("{") + text.count("[") > _DEEPEST and _is_deeper(message, _DEEPEST):
         raise refusals.invalid_json()
     return cast("dict[str, Any]", message)
 

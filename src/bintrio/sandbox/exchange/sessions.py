@@ -43,6 +43,7 @@ class Session:
     Attributes:
         credential: the key that is logged on, or None.
         subscriptions: by subscription id.
+        followed: the subscription ids by the uid of the account.
     """
 
     def __init__(self, *, connected_since: int, unit: TimeUnit = "ms", returns_rate_limits: bool = True) -> None:
@@ -51,6 +52,7 @@ class Session:
         self.returns_rate_limits: Final = returns_rate_limits
         self.credential: Credential | None = None
         self.subscriptions: Final[dict[int, Subscription]] = {}
+        self.followed: Final[dict[int, int]] = {}
         self._authorized_since: int | None = None
         self._next_id = 0
         self._ended: list[int] = []
@@ -67,7 +69,7 @@ class Session:
 
     def _end(self, numbers: list[int]) -> None:
         for number in numbers:
-            del self.subscriptions[number]
+            del self.followed[self.subscriptions.pop(number).uid]
         self._ended += numbers
 
     def take_ended(self) -> list[int]:
@@ -81,14 +83,14 @@ class Session:
         Raises:
             Refusal: -2035, -2042, or -1130 for too many at a time.
         """
-        if self.subscription_to(uid) is not None:
+        if uid in self.followed:
             raise refusals.already_subscribed()
         if len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
             raise refusals.too_many_subscriptions(MAX_SUBSCRIPTIONS)
         if self._next_id >= MAX_SUBSCRIPTION_IDS:
             raise refusals.subscription_ids_used_up()
         number, self._next_id = self._next_id, self._next_id + 1
-        self.subscriptions[number] = Subscription(uid, by_logon)
+        self.subscriptions[number], self.followed[uid] = Subscription(uid, by_logon), number
         return number
 
     def unsubscribe(self, number: int | None) -> None:
@@ -100,13 +102,6 @@ class Session:
         if number is not None and number not in self.subscriptions:
             raise refusals.not_subscribed()
         self._end([*self.subscriptions] if number is None else [number])
-
-    def subscription_to(self, uid: int) -> int | None:
-        """The id of the subscription to an account, if there is one."""
-        for number, subscription in self.subscriptions.items():
-            if subscription.uid == uid:
-                return number
-        return None
 
     def status(self, now: int) -> ConnectionStatus:
         """The answer to session.status."""

@@ -34,6 +34,18 @@ _ROUTED: Final = "ONE_PARTY_TRADE_REPORT"
 
 def _conditional(order: Order) -> dict[str, Any]:
     """What only some orders have, in every shape."""
+    found: dict[str, Any] = {} if order.is_plain else _rare(order)
+    if order.prevented_match_id is not None:
+        found |= {"prevented_match_id": order.prevented_match_id, "prevented_quantity": order.prevented}
+    if order.floor:
+        found |= {"used_sor": True, "working_floor": order.floor}
+    if order.expiry_reason is not None:
+        found["expiry_reason"] = order.expiry_reason
+    return found
+
+
+def _rare(order: Order) -> dict[str, Any]:
+    """What was asked for in parameters that few orders have."""
     found: dict[str, Any] = {}
     if order.strategy_id is not None or order.strategy_type is not None:
         found |= {"strategy_id": order.strategy_id, "strategy_type": order.strategy_type}
@@ -41,12 +53,6 @@ def _conditional(order: Order) -> dict[str, Any]:
         found |= {"trailing_delta": order.trailing_delta, "trailing_time": order.trailing_time}
     if order.peg_price_type is not None:
         found |= _peg(order)
-    if order.prevented_match_id is not None:
-        found |= {"prevented_match_id": order.prevented_match_id, "prevented_quantity": order.prevented}
-    if order.floor:
-        found |= {"used_sor": True, "working_floor": order.floor}
-    if order.expiry_reason is not None:
-        found["expiry_reason"] = order.expiry_reason
     return found
 
 
@@ -60,7 +66,7 @@ def _peg(order: Order) -> dict[str, Any]:
 
 
 def _placed(order: Order) -> dict[str, Any]:
-    """What reports of an order share that was placed, canceled or amended."""
+    """What reports of an order share that was placed, canceled or amended, where only some orders have it."""
     found = _conditional(order)
     if order.kind.trigger:
         found["stop_price"] = order.stop_price
@@ -88,13 +94,13 @@ def _common(order: Order) -> dict[str, Any]:
 
 
 def _report(order: Order) -> dict[str, Any]:
-    return {
-        **_common(order),
-        "transact_time": order.updated_at,
-        "orig_quote_order_qty": order.quote_quantity,
-        "cummulative_quote_qty": eight_decimals(order.quote_executed),
-        **_placed(order),
-    }
+    """What reports share that leave out the quantity of an order that has none yet."""
+    found = _common(order)
+    found["transact_time"] = order.updated_at
+    found["orig_quote_order_qty"] = order.quote_quantity
+    found["cummulative_quote_qty"] = eight_decimals(order.quote_executed) if order.quote_executed else ZERO
+    found.update(_placed(order))
+    return found
 
 
 def ack(order: Order) -> OrderAck:

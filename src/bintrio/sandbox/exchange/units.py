@@ -39,10 +39,15 @@ def in_unit(value: Any, unit: TimeUnit) -> Any:
 
 
 def _in_milliseconds(value: Any) -> Any:
-    if isinstance(value, tuple | list):
-        return tuple(map(_in_milliseconds, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if not isinstance(value, msgspec.Struct):
-        return value
+    if isinstance(value, msgspec.Struct):
+        return _record_in_milliseconds(value)
+    return tuple(map(_in_milliseconds, value)) if isinstance(value, _SEVERAL) else value
+
+
+_SEVERAL: Final[Any] = (tuple, list)
+
+
+def _record_in_milliseconds(value: msgspec.Struct) -> msgspec.Struct:
     changes: dict[str, Any] = {}
     for name in _times(type(value)):
         time = getattr(value, name)

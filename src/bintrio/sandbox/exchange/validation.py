@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, get_args, get_origin
+from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, cast, get_args, get_origin
 
 import msgspec
 
 from bintrio.api._base import Request
-from bintrio.errors import InvalidRequest
 
 from . import combinations, refusals
 from .refusals import Refusal
@@ -101,6 +100,7 @@ class _Form(NamedTuple):
         general: of those that belong to no method in particular.
         legal: both.
         checks: what must hold between parameters, given by their wire names.
+        made: what is made of them.
     """
 
     fields: tuple[Field, ...]
@@ -108,6 +108,7 @@ class _Form(NamedTuple):
     general: frozenset[str]
     legal: frozenset[str]
     checks: tuple[Callable[[Params], None], ...]
+    made: type[Request[Any]]
 
 
 @cache
@@ -115,7 +116,21 @@ def _form(request_type: type[Request[Any]]) -> _Form:
     known = fields(request_type)
     names = frozenset(field.wire_name for field in known)
     general = _GENERAL | _SIGNING if request_type.api.signed else _GENERAL
-    return _Form(known, names, general, names | general, tuple(_checks(request_type.api.name, names)))
+    checks = tuple(_checks(request_type.api.name, names))
+    return _Form(known, names, general, names | general, checks, _made_of_read_values(request_type))
+
+
+def _made_of_read_values(request_type: type[Request[Any]]) -> type[Request[Any]]:
+    """The same type, but its values are not checked again: each was read. What must hold between them is."""
+    name, namespace = request_type.__name__, {"__post_init__": _check_rules}
+    made: Any = msgspec.defstruct(name, [], bases=(request_type,), namespace=namespace, frozen=True, kw_only=True)
+    return cast("type[Request[Any]]", made)
+
+
+def _check_rules(request: Request[Any]) -> None:
+    if any(rule(request) for rule in request.api.rules):
+        # Every value was read, so what the declaration objects to lies between them.
+        raise refusals.bad_combination()
 
 
 def _checks(method: str, names: frozenset[str]) -> Iterator[Callable[[Params], None]]:
@@ -132,33 +147,25 @@ def read_request(request_type: type[Request[Any]], params: Params) -> Request[An
     Raises:
         Refusal: the documented one.
     """
-    form = _form(request_type)
-    if params.get("returnRateLimits") is not None:
+    form, get = _form(request_type), params.get
+    if get("returnRateLimits") is not None:
         _read_flag(params["returnRateLimits"])
     if not form.legal.issuperset(params):
         raise _surplus(form, params)
     given: dict[str, Any] = {}
     sent: dict[str, Any] = {}
     for name, wire_name, read, required in form.fields:
-        value = params.get(wire_name)
-        if value is None or value == "":
+        value = get(wire_name)
+        if value is None:
             if required:
                 raise refusals.mandatory(wire_name)
-            if value is not None:
-                raise refusals.empty(wire_name)
-            continue
-        given[name] = sent[wire_name] = read(value)
+        elif value == "":
+            raise refusals.mandatory(wire_name) if required else refusals.empty(wire_name)
+        else:
+            given[name] = sent[wire_name] = read(value)
     for check in form.checks:
         check(sent)
-    return _build(request_type, given)
-
-
-def _build(request_type: type[Request[Any]], given: dict[str, Any]) -> Request[Any]:
-    try:
-        return request_type(**given)
-    except InvalidRequest:
-        # Every value was read, so what the declaration objects to lies between them.
-        raise refusals.bad_combination() from None
+    return form.made(**given)
 
 
 def _surplus(form: _Form, params: Params) -> Refusal:
@@ -195,6 +202,7 @@ _Reader: TypeAlias = Callable[[Any], Any]
 def _decimal(name: str) -> _Reader:
     most_places = _PLACES_OF_WINDOW if name == "recvWindow" else _DECIMALS
     most = _MAX_RECV_WINDOW if name == "recvWindow" else None
+    longest = most_places + 1  # the point is counted too
     matched = re.compile(_NUMBER).fullmatch
 
     def read(value: Any) -> Decimal:
@@ -205,7 +213,7 @@ def _decimal(name: str) -> _Reader:
         if most is not None and number > most:
             raise refusals.too_great(name, most)
         fraction = found[2]
-        if fraction is not None and len(fraction.rstrip("0")) > most_places + 1:  # the point is counted too
+        if fraction is not None and len(fraction) > longest and len(fraction.rstrip("0")) > longest:
             raise refusals.too_precise(name)
         return number
 
@@ -269,10 +277,11 @@ def _choice(name: str, values: tuple[str, ...]) -> _Reader:
     read_text = _string(name)
 
     def read(value: Any) -> str:
-        text: str = read_text(value)
-        if text not in values:
-            raise refusals.invalid_ticker_type() if "MINI" in values else refusals.invalid_value(name)
-        return text
+        if value.__class__ is str and value in values:
+            known: str = value
+            return known
+        read_text(value)
+        raise refusals.invalid_ticker_type() if "MINI" in values else refusals.invalid_value(name)
 
     return read
 
