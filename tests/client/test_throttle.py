@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
 
 import bintrio
-from bintrio._client.throttle import ticks
+from bintrio._client.throttle import ANYTHING, ticks
 from bintrio._protocol.holds import Refusal
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio.errors import (
@@ -211,7 +211,7 @@ async def test_g8_the_status_is_enough(autojump_clock: MockClock, error: Any) ->
         await world.peers[0].send(json.dumps({"id": 987_654, "status": 418, "error": error}))
         await wait_all_tasks_blocked()
         assert isinstance(session.hold, Banned)
-        assert 59 <= await held_for(session, world, 100) <= 61
+        assert 119 <= await held_for(session, world, 200) <= 121  # no ban is shorter
 
 
 async def test_g8_the_code_is_enough(autojump_clock: MockClock) -> None:
@@ -391,6 +391,47 @@ async def test_g8_a_429_before_the_clock_is_set_holds_other_sessions(autojump_cl
                 raise AssertionError
         assert caught.value.retry_at == pytest.approx(world.now() + 120_000, abs=500)
         assert 119 <= await held_for(session, world, 200) <= 121
+
+
+@pytest.mark.parametrize("status", [418, 429])
+@pytest.mark.parametrize("where", ["handshake", "time"])
+@pytest.mark.parametrize(
+    ("seconds", "banned", "limited"), [(-1e6, 120, 60), (1, 120, 61), (3600, 3660, 3660), (1e6, 259_200, 86_400)]
+)
+async def test_g8_a_time_is_heeded_also_when_the_exchanges_time_was_never_told(
+    autojump_clock: MockClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+    where: str,
+    seconds: float,
+    banned: int,
+    limited: int,
+) -> None:
+    """By this machine's own clock, which may be wrong; and that is said."""
+    monkeypatch.setattr("bintrio._client.throttle.time.time", lambda: START / 1000 + trio.current_time())
+    async with trio.open_nursery() as nursery:
+        world, ledger = World(nursery), LocalLedger()
+        until = world.now() + int(seconds * 1000)
+        if where == "handshake":
+            body = json.dumps({"code": -1003, "msg": "m", "data": {"retryAfter": until}}).encode()
+            head = b"HTTP/1.1 %d No\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
+            world.refuse_handshakes = head + body
+        else:
+            error = {"status": status, "error": {**SLOW_DOWN, "data": {"retryAfter": until}}}
+            world.script["time"] = lambda _peer: error
+        for _ in range(2):
+            with pytest.raises(RateLimited):
+                async with bintrio.open_session(URL, connect=world.connect, ledger=ledger):
+                    raise AssertionError
+        assert len(world.arrivals()) <= 3
+        hold = ledger.held(ANYTHING, ticks())
+        assert hold is not None
+        assert hold.until == pytest.approx(1000 * (banned if status == 418 else limited), abs=2)
+        # Of a handshake the head counts first, which says nothing of a time.
+        has_told = where == "time" or seconds > 60
+        assert caplog.text.count("only this machine's clock") == has_told
+        nursery.cancel_scope.cancel()
 
 
 # What users are told

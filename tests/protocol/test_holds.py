@@ -14,6 +14,7 @@ from bintrio._protocol.holds import (
     DOUBTED_CLOCK,
     LATE,
     LONGEST_HOLD,
+    SHORTEST_BAN,
     Hold,
     Holds,
     Reading,
@@ -26,11 +27,12 @@ from bintrio.errors import RateLimited
 
 NOW = 1_700_000_000_000
 CLOCK = Reading(NOW, 0)
+UNKNOWN = Reading(NOW, DOUBTED_CLOCK, is_own=True)
 MINUTE = 60_000
 
 
-def refusal(data: Any = None, message: str = "slow down") -> RateLimited:
-    return RateLimited("ping", status=429, code=-1003, message=message, data=data)
+def refusal(data: Any = None, message: str = "slow down", status: int = 429) -> RateLimited:
+    return RateLimited("ping", status=status, code=-1003, message=message, data=data)
 
 
 def header(value: str, *others: tuple[str, str]) -> list[tuple[str, str]]:
@@ -56,7 +58,7 @@ FORMS: dict[str, Callable[[int], Any]] = {
 def test_g8_a_time_counts_in_every_unit_and_form(form: Callable[[int], Any]) -> None:
     assert wait_by_answer(refusal({"retryAfter": form(NOW + MINUTE)}), CLOCK) == Wait(MINUTE)
     by_server = {"retryAfter": form(NOW + MINUTE), "serverTime": form(NOW)}
-    assert wait_by_answer(refusal(by_server), None) == Wait(MINUTE)
+    assert wait_by_answer(refusal(by_server), UNKNOWN) == Wait(MINUTE)
 
 
 def test_g8_the_server_time_beside_it_goes_before_our_clock() -> None:
@@ -107,10 +109,31 @@ def test_g8_no_time_is_no_reason_for_doubt(data: Any) -> None:
     assert wait_by_answer(refusal(data), CLOCK) == Wait()
 
 
-def test_g8_a_time_without_a_clock_is_none_and_said() -> None:
-    wait = wait_by_answer(refusal({"retryAfter": NOW + MINUTE}), None)
-    assert wait.milliseconds is None
-    assert "not known yet" in wait.doubt
+@given(
+    st.integers(-2 * LONGEST_HOLD, 2 * LONGEST_HOLD),
+    st.sampled_from([418, 429]),
+    st.sampled_from(sorted(FORMS)),
+    st.sampled_from(["no server time", "an odd one", "a header"]),
+)
+def test_g8_a_time_that_only_our_own_clock_can_tell_is_bounded_and_said(
+    wait: int, status: int, form: str, beside: str
+) -> None:
+    said: dict[str, Any] = {"retryAfter": FORMS[form](NOW + wait)}
+    if beside == "a header":
+        wait -= wait % 1000
+        date = formatdate((NOW + wait) / 1000, usegmt=True)
+        found = wait_by_header(header(date), status, UNKNOWN)
+    else:
+        odd = {"serverTime": NOW * 7} if beside == "an odd one" else {}
+        found = wait_by_answer(refusal(said | odd, status=status), UNKNOWN)
+    assert "only this machine's clock" in found.doubt
+    expected = wait + DOUBTED_CLOCK  # which nobody has measured
+    if status == 418:
+        assert found.milliseconds == max(SHORTEST_BAN, min(expected, LONGEST_HOLD))
+    elif expected > 0:
+        assert found.milliseconds == min(expected, 86_400_000)
+    else:
+        assert found.milliseconds is None
 
 
 def test_g8_the_words_of_a_ban_tell_its_end() -> None:
@@ -140,36 +163,35 @@ def test_sizes_tell_units() -> None:
 
 @pytest.mark.parametrize(("value", "seconds"), [("60", 60), ("0060", 60), ("1.5", 1.5), ("259200", 259_200)])
 def test_g8_a_header_gives_seconds_with_or_without_a_clock(value: str, seconds: float) -> None:
-    for clock in (CLOCK, None):
-        assert wait_by_header(header(value), clock) == Wait(round(seconds * 1000))
+    for clock in (CLOCK, UNKNOWN):
+        assert wait_by_header(header(value), 429, clock) == Wait(round(seconds * 1000))
 
 
 def test_g8_a_header_gives_a_date() -> None:
     in_a_minute = formatdate((NOW + MINUTE) / 1000, usegmt=True)
-    assert wait_by_header(header(in_a_minute), CLOCK) == Wait(MINUTE)
+    assert wait_by_header(header(in_a_minute), 429, CLOCK) == Wait(MINUTE)
     # By the server's own date, which has whole seconds, if we have no clock or a wrong one.
     dated = header(in_a_minute, ("date", formatdate(NOW / 1000, usegmt=True)))
-    for clock in (None, Reading(NOW - 3_600_000, 0)):
-        assert wait_by_header(dated, clock) == Wait(MINUTE + 1_000)
-    assert wait_by_header(header(in_a_minute), None).milliseconds is None
+    for clock in (UNKNOWN, Reading(NOW - 3_600_000, 0)):
+        assert wait_by_header(dated, 429, clock) == Wait(MINUTE + 1_000)
 
 
 @pytest.mark.parametrize("odd", ["0", "-5", "soon", "", "nan", "inf", "Thu, 99 Foo 2026 00:00:00 GMT"])
 def test_g8_a_header_that_is_no_wait_is_none_and_said(odd: str) -> None:
-    wait = wait_by_header(header(odd), CLOCK)
+    wait = wait_by_header(header(odd), 429, CLOCK)
     assert wait.milliseconds is None
     assert wait.doubt
 
 
 @pytest.mark.parametrize("far", ["259201", "9" * 30, "Wed, 01 Jan 3000 00:00:00 GMT"])
 def test_g8_a_header_beyond_the_longest_ban_is_bounded_and_said(far: str) -> None:
-    wait = wait_by_header(header(far), CLOCK)
+    wait = wait_by_header(header(far), 418, CLOCK)
     assert wait.milliseconds == LONGEST_HOLD
     assert wait.doubt
 
 
 def test_no_header_says_nothing() -> None:
-    assert wait_by_header([("date", "x")], CLOCK) == Wait()
+    assert wait_by_header([("date", "x")], 429, CLOCK) == Wait()
 
 
 # What is in force

@@ -539,7 +539,7 @@ def test_the_exchanges_time_is_what_was_told_last() -> None:
     ledger = LocalLedger()
     assert ledger.reading(NOON) is None
     ledger.align(7, 3 * SECOND, NOON)
-    assert ledger.reading(NOON + 1) == (NOON + 8, 3 * SECOND)
+    assert ledger.reading(NOON + 1) == (NOON + 8, 3 * SECOND, False)
 
 
 # The reserve

@@ -21,7 +21,7 @@ import trio
 from .._protocol.budget import Cost
 from .._protocol.clock import Clock
 from .._protocol.envelope import Envelope
-from .._protocol.holds import Hold, Reading, Refusal, Wait, wait_by_answer, wait_by_header
+from .._protocol.holds import BANNED, DOUBTED_CLOCK, Hold, Reading, Refusal, Wait, wait_by_answer, wait_by_header
 from .._protocol.rate_limits import Ledger
 from .._protocol.results import read_error, refused_halves
 from .._protocol.settings import Settings
@@ -29,7 +29,6 @@ from ..errors import Banned, HandshakeRejected, NotSent, ProtocolViolation, Rate
 
 logger: Final = logging.getLogger("bintrio")
 
-BANNED: Final = 418
 LIMITED: Final = frozenset({BANNED, 429})
 """The statuses that hold back, whatever else the answer says."""
 
@@ -99,7 +98,7 @@ class Throttle:
         if rejection.status not in LIMITED:
             return None
         refusal = _in_body(rejection)
-        wait = wait_by_header(rejection.headers, self._reading())
+        wait = wait_by_header(rejection.headers, rejection.status, self._reading())
         if wait.milliseconds is None and rejection.body:
             wait = wait_by_answer(refusal, self._reading())
         return self._hold(where, refusal, wait)
@@ -126,13 +125,8 @@ class Throttle:
             error.retry_at = self.retry_at(hold.until)
 
     def retry_at(self, until: int) -> int:
-        """A local time in milliseconds as the exchange's, in the session's unit.
-
-        As long as that is not known, this machine's has to do.
-        """
-        clock = self._reading()
-        now = round(time.time() * 1000) if clock is None else clock.now
-        return self._in_unit(now + until - ticks())
+        """A local time in milliseconds as the exchange's, in the session's unit."""
+        return self._in_unit(self._reading().now + until - ticks())
 
     def _hold(self, where: str, refusal: RateLimited, wait: Wait) -> Hold:
         now = ticks() + 1  # rounded up, so that no hold ends early
@@ -145,9 +139,11 @@ class Throttle:
                 logger.warning("%s: %s", where, wait.doubt)
         return hold
 
-    def _reading(self) -> Reading | None:
+    def _reading(self) -> Reading:
+        """The exchange's time; as long as nobody knows it, this machine's has to do."""
         if not self._clock.is_set:
-            return self._ledger.reading(ticks())
+            own = Reading(round(time.time() * 1000), DOUBTED_CLOCK, is_own=True)
+            return self._ledger.reading(ticks()) or own
         local = trio.current_time()
         return Reading(self._clock.now(local), math.ceil(self._clock.error_bound(local) * 1000))
 

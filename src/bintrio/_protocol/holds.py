@@ -3,11 +3,13 @@
 **A hold is kept in local time**, milliseconds of this machine's monotonic clock. So it outlives every correction of the
 exchange's time, and works before that is known: a Retry-After header is a duration. A time of the exchange
 (``retryAfter``) becomes a duration the moment it comes: by the ``serverTime`` that stands beside it, else by the
-session's clock, with what that may be wrong by on top.
+session's clock, with what that may be wrong by on top. Before the first question for the time is answered there is only
+this machine's own clock; a minute is added to what that tells, and it is said.
 
-**What cannot be right is bounded, and said.** A ban lasts three days at most ("IP Limits"), so no hold lasts longer. A
-time in the past says that its clock or ours is wrong, so it is taken for none: then the hold lasts until the window
-turns that is used up.
+**What cannot be right is bounded, and said.** A ban lasts from two minutes to three days ("IP Limits"), so no hold
+lasts longer, and a ban without a time that can be right no shorter. A time in the past says that its clock or ours is
+wrong, so it is taken for none: then the hold lasts until the window turns that is used up. If only this machine's clock
+tells, a 429 lasts a day at most, as the longest window does.
 
 **Every form counts.** Milliseconds or microseconds, as int, float or string; in ``error.data``, or in the words "banned
 until 1659146400000"; seconds or an HTTP date in the header.
@@ -33,8 +35,14 @@ if TYPE_CHECKING:
 
     from ..errors import Rejected
 
+BANNED: Final = 418
+
+SHORTEST_BAN: Final = 120_000
 LONGEST_HOLD: Final = 3 * 86_400_000
 """Milliseconds. "Bans scale in duration from 2 minutes to 3 days" ("IP Limits")."""
+
+LONGEST_WINDOW: Final = 86_400_000
+"""Milliseconds: the longest window that the exchange publishes. A 429 beyond it is not believed by our own clock."""
 
 LATE: Final = 1_000
 """Milliseconds by which a time may be over when its answer comes; what is earlier cannot be right."""
@@ -50,10 +58,17 @@ Scope: TypeAlias = Literal["everything", "orders"]
 
 
 class Reading(NamedTuple):
-    """The exchange's time in milliseconds, and by how many it may be wrong."""
+    """The exchange's time in milliseconds.
+
+    Attributes:
+        now: the time.
+        error: by how many milliseconds it may be wrong.
+        is_own: whether it is only this machine's clock, since the exchange's time is not known.
+    """
 
     now: int
     error: int
+    is_own: bool = False
 
 
 class Wait(NamedTuple):
@@ -121,12 +136,12 @@ class Holds:
         return max(holds, default=None)
 
 
-def wait_by_answer(error: Rejected, clock: Reading | None) -> Wait:
+def wait_by_answer(error: Rejected, clock: Reading) -> Wait:
     """How long a refused call says to wait.
 
     Args:
         error: with status 418 or 429.
-        clock: the exchange's time by the session's clock; None if it is not known.
+        clock: the exchange's time, as well as the session knows it.
     """
     data = cast("dict[str, Any]", error.data) if isinstance(error.data, dict) else {}
     said = data.get("retryAfter")
@@ -135,11 +150,12 @@ def wait_by_answer(error: Rejected, clock: Reading | None) -> Wait:
     if said is None:
         return Wait()
     server_time = milliseconds_of(data.get("serverTime"))
-    return _until(milliseconds_of(said), said, None if server_time is None else Reading(server_time, 0), clock)
+    by_server = None if server_time is None else Reading(server_time, 0)
+    return _until(milliseconds_of(said), said, error.status, by_server, clock)
 
 
-def wait_by_header(headers: Sequence[tuple[str, str]], clock: Reading | None) -> Wait:
-    """How long a refused handshake says to wait: names of headers are in lower case."""
+def wait_by_header(headers: Sequence[tuple[str, str]], status: int, clock: Reading) -> Wait:
+    """How long a handshake that was refused with that status says to wait: names of headers are in lower case."""
     said = _header(headers, "retry-after")
     if said is None:
         return Wait()
@@ -148,7 +164,7 @@ def wait_by_header(headers: Sequence[tuple[str, str]], clock: Reading | None) ->
         return _bounded(math.ceil(seconds * 1000), said) if seconds > 0 else _odd(said)
     date = _http_date(_header(headers, "date"))
     # A date has whole seconds, so this one may be a second older than it says.
-    return _until(_http_date(said), said, None if date is None else Reading(date, 1_000), clock)
+    return _until(_http_date(said), said, status, None if date is None else Reading(date, 1_000), clock)
 
 
 def milliseconds_of(value: object) -> int | None:
@@ -162,17 +178,27 @@ def milliseconds_of(value: object) -> int | None:
     return math.ceil(number) // 1000 if number >= FIRST_MICROSECONDS else math.ceil(number)
 
 
-def _until(at: int | None, said: object, *readings: Reading | None) -> Wait:
+def _until(at: int | None, said: object, status: int, by_server: Reading | None, clock: Reading) -> Wait:
     """The wait until a time, by the first clock by which it can be right."""
     if at is None:
         return _odd(said)
-    waits = [at - clock.now + min(clock.error, DOUBTED_CLOCK) for clock in readings if clock is not None]
-    if not waits:
-        return Wait(None, f"the wait ends at {said!s:.40}, and the exchange's time is not known yet")
-    for wait in waits:
+    wait = 0
+    for reading in (clock,) if by_server is None else (by_server, clock):
+        wait = at - reading.now + min(reading.error, DOUBTED_CLOCK)
+        if reading.is_own:
+            return _by_own_clock(wait, said, status)
         if -LATE <= wait <= LONGEST_HOLD:
             return Wait(max(0, wait))
-    return _bounded(waits[-1], said) if waits[-1] > 0 else _odd(said)
+    return _bounded(wait, said) if wait > 0 else _odd(said)
+
+
+def _by_own_clock(wait: int, said: object, status: int) -> Wait:
+    doubt = (
+        f"the wait ends at {said!s:.40}: only this machine's clock tells when that is, the exchange's time is not known"
+    )
+    if status == BANNED:
+        return Wait(min(max(wait, SHORTEST_BAN), LONGEST_HOLD), doubt)
+    return Wait(min(wait, LONGEST_WINDOW) if wait > 0 else None, doubt)
 
 
 def _bounded(wait: int, said: object) -> Wait:

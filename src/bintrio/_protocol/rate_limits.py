@@ -77,7 +77,7 @@ from .budget import (
     Tally,
     is_plausible,
 )
-from .holds import Hold, Holds, Reading, Refusal, Scope, scope_of
+from .holds import BANNED, SHORTEST_BAN, Hold, Holds, Reading, Refusal, Scope, scope_of
 
 if TYPE_CHECKING:
     from ..api._values import RateLimit
@@ -146,7 +146,8 @@ class Ledger(Protocol):
     def hold(self, refusal: Refusal, now: int) -> Hold:
         """429 or 418: hold back everything, or all that costs orders (-1015), and tell whoever watches.
 
-        If the exchange gave no time: until the window turns that is used up. Settle the charge first.
+        If the exchange gave no time: until the window turns that is used up, but a ban for two minutes at least. Settle
+        the charge first.
         """
         ...
 
@@ -282,7 +283,7 @@ class LocalLedger:
         self._advance(now)
         self._room = _UNKNOWN
         status, code, message, wait = refusal
-        until = self._turn_of_what_is_full(scope_of(code)) if wait is None else self._now + max(wait, 0)
+        until = self._end_unstated(status, code) if wait is None else self._now + max(wait, 0)
         hold = Hold(until, status, code, message)
         self._holds.add(hold)
         for told in list(self._watchers):
@@ -412,9 +413,12 @@ class LocalLedger:
         self._note_windows()
         return budget
 
-    def _turn_of_what_is_full(self, scope: Scope) -> int:
-        budgets = [b for b in self._budgets.values() if b.limit.rate_limit_type == _TYPE_OF[scope]]
-        return max([budget.turns_at for budget in budgets if budget.is_full], default=self._now + UNSTATED_BACK_OFF)
+    def _end_unstated(self, status: int, code: int) -> int:
+        """When a hold ends that does not say so: when the window turns that is used up."""
+        blamed = _TYPE_OF[scope_of(code)]
+        full = [b.turns_at for b in self._budgets.values() if b.limit.rate_limit_type == blamed and b.is_full]
+        shortest = self._now + SHORTEST_BAN if status == BANNED else self._now
+        return max(shortest, max(full, default=self._now + UNSTATED_BACK_OFF))
 
 
 class _Share(msgspec.Struct):
