@@ -1,4 +1,4 @@
-"""The error tree: which class a refusal becomes, for every code of ``errors.json``, and what each error tells."""
+"""The error tree: what each error tells, and that it survives being copied and sent to another process."""
 
 from __future__ import annotations
 
@@ -17,134 +17,19 @@ from bintrio.api._values import RateLimit
 from bintrio.errors import (
     Banned,
     BintrioError,
-    CancelReplaceFailed,
     ConnectionFailed,
-    DuplicateOrder,
-    FilterFailure,
     InsufficientBalance,
-    InvalidParameter,
     InvalidRequest,
     InvalidSignature,
-    InvalidTimestamp,
-    MarketClosed,
     NotSent,
-    OrderRefused,
     OutcomeUnknown,
     PartlyDone,
     ProtocolViolation,
-    RateLimited,
     Rejected,
     SubscriberTooSlow,
-    SubscriptionError,
     Unauthorized,
-    UnknownOrder,
-    UnknownSymbol,
-    WafBlocked,
-    rejection_type,
 )
 from bintrio.requests import OrderPlace
-
-from .catalogue import document
-
-ERRORS: dict[str, Any] = document("errors.json")
-OF_THEIR_OWN: dict[int, type[Rejected]] = {
-    -1002: Unauthorized,
-    -1003: RateLimited,
-    -1010: OrderRefused,
-    -1013: OrderRefused,
-    -1014: InvalidParameter,
-    -1015: RateLimited,
-    -1021: InvalidTimestamp,
-    -1022: InvalidSignature,
-    -1034: RateLimited,
-    -1112: OrderRefused,
-    -1121: UnknownSymbol,
-    -2008: Unauthorized,
-    -2010: OrderRefused,
-    -2011: OrderRefused,
-    -2013: UnknownOrder,
-    -2014: Unauthorized,
-    -2015: Unauthorized,
-    -2016: MarketClosed,
-    -2021: PartlyDone,
-    -2022: CancelReplaceFailed,
-    -2026: UnknownOrder,
-    -2028: Unauthorized,
-    -2035: SubscriptionError,
-    -2036: SubscriptionError,
-    -2038: OrderRefused,
-    -2039: UnknownOrder,
-    -2042: SubscriptionError,
-}
-# What says nothing that a caller could act on by class: trouble on the exchange's side, FIX, SBE, no reference price.
-PLAIN = {
-    -1000,
-    -1001,
-    -1006,
-    -1007,
-    -1008,
-    -1016,
-    -1020,
-    -1033,
-    -1035,
-    -1152,
-    -1153,
-    -1155,
-    -2043,
-    *range(-1191, -1168),
-}
-
-
-@pytest.mark.parametrize("code", [int(code) for code in ERRORS["codes"]])
-def test_every_documented_code_has_its_class(code: int) -> None:
-    expected = OF_THEIR_OWN.get(code, Rejected if code in PLAIN else InvalidParameter)
-    for message in ERRORS["codes"][str(code)]["messages"]:
-        assert rejection_type(400, code, message) is expected
-
-
-@pytest.mark.parametrize("message", [message["msg"] for message in ERRORS["engine_messages"]["messages"]])
-def test_messages_of_the_matching_engine(message: str) -> None:
-    kinds = {
-        "Account has insufficient balance for requested action.": InsufficientBalance,
-        "Duplicate order sent.": DuplicateOrder,
-        "Market is closed.": MarketClosed,
-        "Unknown order sent.": UnknownOrder,
-    }
-    for code in ERRORS["engine_messages"]["codes"]:
-        assert rejection_type(400, code, message) is kinds.get(message, OrderRefused)
-
-
-@pytest.mark.parametrize("failure", ERRORS["filter_failures"]["messages"], ids=lambda failure: failure["filter"])
-def test_filter_failures(failure: dict[str, Any]) -> None:
-    """Inconsistency 45: the matching engine, which counts orders, has another code for them."""
-    for code in (-1013, -2010, -2011, -2038):
-        assert rejection_type(400, code, failure["msg"]) is FilterFailure
-
-
-@pytest.mark.parametrize("message", [message["msg"] for message in ERRORS["engine_messages"]["messages"]])
-def test_what_comes_with_the_code_of_filters_need_not_be_one(message: str) -> None:
-    assert rejection_type(400, -1013, message) is rejection_type(400, -2010, message)
-    assert not issubclass(rejection_type(400, -1013, message), FilterFailure)
-
-
-@pytest.mark.parametrize(
-    ("message", "expected"),
-    [
-        ("account has insufficient balance for requested action", InsufficientBalance),
-        ("Unknown order sent", UnknownOrder),
-        ("MARKET IS CLOSED.", MarketClosed),
-        ("filter failure: SOMETHING_NEW", FilterFailure),
-        ("A filter failure of ours.", OrderRefused),
-    ],
-)
-def test_messages_are_known_in_any_spelling(message: str, expected: type[Rejected]) -> None:
-    assert rejection_type(400, -2010, message) is expected
-
-
-@pytest.mark.parametrize("status", [400, 401])
-def test_a_key_that_is_not_accepted(status: int) -> None:
-    for code in (-1002, -2008, -2014, -2015, -2028):
-        assert rejection_type(status, code, "") is Unauthorized
 
 
 def test_a_hint_may_be_about_the_kind_of_key() -> None:
@@ -152,22 +37,6 @@ def test_a_hint_may_be_about_the_kind_of_key() -> None:
     error = Unauthorized("session.logon", status=400, code=-2028, message=said)
     assert str(error).endswith(f"{said} (the exchange does not take this kind of key here: use an Ed25519 key)")
     assert Unauthorized("m", status=400, code=-2015, message="").hint == Unauthorized.hint
-
-
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [(401, Unauthorized), (403, WafBlocked), (409, PartlyDone), (418, Banned), (429, RateLimited), (400, Rejected)],
-)
-def test_the_status_goes_first(status: int, expected: type[Rejected]) -> None:
-    assert rejection_type(status, -1, "") is expected
-    assert {"401", "403", "409", "418", "429", "400"} < set(ERRORS["status_codes"])
-
-
-def test_g10_a_code_that_is_unknown_is_carried() -> None:
-    error = rejection_type(400, -9999, "New.")("depth", status=400, code=-9999, message="New.", data={"a": 1})
-    assert type(error) is Rejected
-    assert (error.code, error.message, error.data, error.rate_limits) == (-9999, "New.", {"a": 1}, ())
-    assert str(error) == "depth: 400 -9999 New."
 
 
 def test_a_refusal_gives_its_hint() -> None:

@@ -29,8 +29,8 @@
     ├── ProtocolViolation          the server broke the format; report it
     └── SubscriberTooSlow          a bounded event buffer overflowed; subscribe again and re-query
 
-A refusal becomes the class of its status, else of its code and message, else plain :class:`Rejected`: codes and
-messages that are unknown here are carried, never refused (G10).
+Which class a refusal becomes, `_protocol/rejections` says: codes and messages that are unknown there are carried by a
+plain :class:`Rejected`, never refused (G10).
 
 Source: the exchange's errors.md, and "Response format" of its WebSocket API document.
 """
@@ -463,78 +463,8 @@ class SubscriberTooSlow(BintrioError):
         self.buffer = buffer
 
 
-_BY_STATUS: Final[dict[int, type[Rejected]]] = {
-    401: Unauthorized,
-    403: WafBlocked,
-    409: PartlyDone,
-    418: Banned,
-    429: RateLimited,
-}
-
-# -1100 to -1145, -1151, -1158 to -1168, -1194 to -1225: "Request issues" in errors.md, less those with a class of
-# their own. Ranges, because new codes of this family keep being added.
-_PARAMETER_CODES: Final = (range(-1168, -1157), range(-1151, -1099), range(-1225, -1193))
-
-_BY_CODE: Final[dict[int, type[Rejected]]] = {
-    -1002: Unauthorized,
-    -1003: RateLimited,
-    -1010: OrderRefused,
-    -1013: OrderRefused,
-    -1014: InvalidParameter,
-    -1015: RateLimited,
-    -1021: InvalidTimestamp,
-    -1022: InvalidSignature,
-    -1034: RateLimited,
-    -1112: OrderRefused,
-    -1121: UnknownSymbol,
-    -2008: Unauthorized,
-    -2010: OrderRefused,
-    -2011: OrderRefused,
-    -2013: UnknownOrder,
-    -2014: Unauthorized,
-    -2015: Unauthorized,
-    -2016: MarketClosed,
-    -2021: PartlyDone,
-    -2022: CancelReplaceFailed,
-    -2026: UnknownOrder,
-    -2028: Unauthorized,
-    -2035: SubscriptionError,
-    -2036: SubscriptionError,
-    -2038: OrderRefused,
-    -2039: UnknownOrder,
-    -2042: SubscriptionError,
-}
-
-# "Messages for -1010, -2010, -2011 and -2038" in errors.md: the code says who refused, only the text says why. They
-# come with -1013 as well, and in several spellings: here without case and full stop.
-_BY_MESSAGE: Final[dict[str, type[Rejected]]] = {
-    "account has insufficient balance for requested action": InsufficientBalance,
-    "duplicate order sent": DuplicateOrder,
-    "market is closed": MarketClosed,
-    "unknown order sent": UnknownOrder,
-}
-
-_FILTER_FAILURE: Final = "filter failure"
-"""How the message of a `FilterFailure` begins. It comes with -1013, and with -2010 where the matching engine counts."""
-
 _HINTS: Final[dict[int, str]] = {-2028: "the exchange does not take this kind of key here: use an Ed25519 key"}
 """Hints for single codes, in place of their class's."""
-
-
-def rejection_type(status: int, code: int, message: str) -> type[Rejected]:
-    """The class for a refusal: by status, then by message, then by code; plain `Rejected` for the rest."""
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    said = message.casefold().rstrip(".")
-    if said in _BY_MESSAGE:
-        return _BY_MESSAGE[said]
-    if said.startswith(_FILTER_FAILURE):
-        return FilterFailure
-    if code in _BY_CODE:
-        return _BY_CODE[code]
-    if any(code in family for family in _PARAMETER_CODES):
-        return InvalidParameter
-    return Rejected
 
 
 def _type_and_text(error: BaseException) -> str:

@@ -22,12 +22,12 @@ from ..errors import (
     PartlyDone,
     ProtocolViolation,
     Rejected,
-    rejection_type,
 )
 from .envelope import Envelope, Failure, as_bytes, read_envelope
 from .exact import in_exact, traps_what_is_no_number
 from .finite import check_finite
 from .reading import NULL, UNREADABLE, Read, reader
+from .rejections import rejection_type
 from .requests import RequestId
 
 R = TypeVar("R")
