@@ -1,19 +1,61 @@
-"""The shape of the source: how long functions are.
+"""The shape of the source: how long modules and functions are, and how many ways lead through a function.
 
-Cycles between modules are forbidden by `test_layers`, and `make lint` counts the ways through a function (C901).
+Cycles between modules are forbidden by `test_layers`. `make lint` counts ways as well (C901), without the operators of
+conditions.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 SOURCE: Final = Path(__file__).parent.parent / "src" / "bintrio"
 
+LONGEST_MODULE: Final = 500
+TABLES: Final[set[str]] = set()
+"""Modules that are tables, and so may be longer."""
+
 LONGEST: Final = 50
 MEDIAN: Final = 6
+
+_FORKS: Final = (
+    *(ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.comprehension, ast.match_case),
+    ast.Assert,
+)
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def sources() -> dict[str, str]:
+    """Every module's text, by its path in the package."""
+    return {path.relative_to(SOURCE).as_posix(): path.read_text("utf-8") for path in sorted(SOURCE.rglob("*.py"))}
+
+
+def ways(text: str, module: str = "") -> dict[str, int]:
+    """How many ways lead through each function of a module, operators of conditions counted; inner functions apart."""
+    return {
+        f"{module}:{node.lineno} {node.name}": 1 + sum(map(_forks, _own(node)))
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, Function)
+    }
+
+
+def _own(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, Function):
+            yield child
+            yield from _own(child)
+
+
+def _forks(node: ast.AST) -> int:
+    if isinstance(node, ast.BoolOp):
+        return len(node.values) - 1
+    if isinstance(node, ast.comprehension):
+        return 1 + len(node.ifs)
+    return isinstance(node, _FORKS)
 
 
 def lengths(text: str, module: str = "") -> dict[str, int]:
@@ -21,20 +63,40 @@ def lengths(text: str, module: str = "") -> dict[str, int]:
     return {
         f"{module}:{node.lineno} {node.name}": _length(node)
         for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(node, Function)
     }
 
 
-def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+def _length(node: Function) -> int:
     docstring = node.body[0] if ast.get_docstring(node, clean=False) is not None else None
     words = 0 if docstring is None else (docstring.end_lineno or 0) - docstring.lineno + 1
     return (node.end_lineno or 0) - node.lineno + 1 - words
 
 
+def test_modules_are_short() -> None:
+    found = {module: text.count("\n") for module, text in sources().items()}
+    assert {module: lines for module, lines in found.items() if lines > LONGEST_MODULE and module not in TABLES} == {}
+
+
+def test_each_condition_is_a_way() -> None:
+    text = """
+def outer(a):
+    if a and b or c:
+        return [x for x in a if x if not x]
+    def inner():
+        while a: pass
+    try:
+        return a if b else c
+    except E:
+        assert a
+"""
+    assert ways(text, "m") == {"m:2 outer": 10, "m:5 inner": 2}
+
+
 def test_functions_are_short() -> None:
     found: dict[str, int] = {}
-    for path in sorted(SOURCE.rglob("*.py")):
-        found |= lengths(path.read_text("utf-8"), path.relative_to(SOURCE).as_posix())
+    for module, text in sources().items():
+        found |= lengths(text, module)
     assert len(found) > 1000
     assert {function: length for function, length in found.items() if length > LONGEST} == {}
     assert median(found.values()) <= MEDIAN

@@ -10,7 +10,7 @@ client order id may read ``1E-7``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache, lru_cache
 from itertools import takewhile
@@ -223,10 +223,7 @@ def _mended(value: msgspec.Struct, found: Any, verbatim: _Verbatim) -> Any:
     if isinstance(value, Row):
         return _mended_row(value, found, verbatim)
     plan = _plan(type(value))
-    for name in plan.decimals:
-        text = found.get(name)
-        if text is not None and ("E" in text or "e" in text):
-            found[name] = _in_plain(text)
+    _mend_decimals(plan.decimals, found)
     for name in plan.arrays:
         if name in found:
             found[name] = _listed(found[name])
@@ -235,6 +232,13 @@ def _mended(value: msgspec.Struct, found: Any, verbatim: _Verbatim) -> Any:
             found[name_in_json] = _mended_part(getattr(value, name), found[name_in_json], verbatim)
     unknown = found.pop(UNKNOWN_FIELDS, None)
     return found if unknown is None else found | _parts_of(unknown, verbatim)
+
+
+def _mend_decimals(names: Iterable[str], found: Any) -> None:
+    for name in names:
+        text = found.get(name)
+        if text is not None and ("E" in text or "e" in text):
+            found[name] = _in_plain(text)
 
 
 @lru_cache(maxsize=64)  # it is 0 that comes again and again

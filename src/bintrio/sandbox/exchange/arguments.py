@@ -13,6 +13,8 @@ from bintrio._text import shown
 from bintrio.api._base import number
 from bintrio.errors import InvalidRequest
 
+from .units import SECOND
+
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
@@ -101,6 +103,18 @@ def checked_amount(amount: Any) -> Decimal:
     if not exact.is_finite():
         _refuse("amount", "a finite number", amount)
     return exact
+
+
+def lag_of(seconds: float) -> int:
+    """Microseconds of ``query_lag``.
+
+    Raises:
+        InvalidRequest: it is no finite number of seconds from 0 on.
+    """
+    check_seconds(may_be_zero=True, query_lag=seconds)
+    if seconds == math.inf:
+        raise InvalidRequest("query_lag must be finite", field="query_lag")
+    return round(seconds * SECOND)
 
 
 def check_side(side: Any) -> None:

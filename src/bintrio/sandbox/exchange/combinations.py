@@ -134,18 +134,22 @@ def _check_order(order: _Order, sent: Params) -> None:
     known = order.kinds.get(kind)
     if known is None:
         raise refusals.invalid_value(order.type)
-    for name in known.required:
-        if name not in sent and not (name == order.price and order.peg in sent):
-            raise refusals.mandatory(name)
-    for name in known.surplus.intersection(sent):
-        raise refusals.not_required(name)
-    if known.either is not None:
-        _check_either(known.either, sent)
+    _check_names(order, known, sent)
     if kind == "MARKET" and order.is_single:
         _check_amount(sent)
     if not order.optional.isdisjoint(sent):
         _check_iceberg(order, sent, kind)
         _check_peg(order, sent, kind)
+
+
+def _check_names(order: _Order, kind: _Kind, sent: Params) -> None:
+    for name in kind.required:
+        if name not in sent and not (name == order.price and order.peg in sent):
+            raise refusals.mandatory(name)
+    for name in kind.surplus.intersection(sent):
+        raise refusals.not_required(name)
+    if kind.either is not None:
+        _check_either(kind.either, sent)
 
 
 def _check_amount(sent: Params) -> None:

@@ -200,14 +200,15 @@ def _worth(
     greatest: Decimal | None = None,
     is_greatest_for_market: bool = False,
 ) -> Passes:
+    with_price = least, greatest
+    for_market = least if is_least_for_market else ZERO, greatest if is_greatest_for_market else None
+
     def passes(order: Order, account: Account, coming: Coming) -> bool:
-        has_price = order.kind.has_limit
         value = order.limit * order.quantity if order.limit else _value(order, minutes, scene)
         if value is None or not (value or order.is_sized):
             return True
-        if (has_price or is_least_for_market) and value < least:
-            return False
-        return greatest is None or not (has_price or is_greatest_for_market) or value <= greatest
+        low, high = with_price if order.kind.has_limit else for_market
+        return low <= value and (high is None or value <= high)
 
     return passes
 

@@ -1,0 +1,243 @@
+"""A running sandbox, as its owner sees it: the ways in, what it has seen, and what it is told to do."""
+
+from __future__ import annotations
+
+import ssl
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+import trio
+
+from bintrio._net.tasks import protected
+from bintrio._protocol.signing import Ed25519Key, HmacKey, RsaKey
+from bintrio._text import shown
+from bintrio.api._base import number
+from bintrio.api.enums import Side
+from bintrio.api.market import BlockTrade
+from bintrio.api.trading import OrderPlace
+from bintrio.endpoints import Address, Endpoint
+from bintrio.errors import InvalidRequest
+
+from .exchange.arguments import check_kind, check_seconds, check_side, checked, checked_amount, lag_of
+from .exchange.auth import SandboxAccount
+from .exchange.orders import SandboxOrder
+from .exchange.units import MILLISECOND, SECOND
+from .server.connection import Connections
+from .server.faults import Fault
+from .server.handshake import PATH
+from .server.memory import memory_stream_pair
+from .server.server import Server
+
+MARKET_MAKER_UID: Final = 0
+"""The account of the market maker, whose orders are not shown."""
+
+MEMORY_ENDPOINT: Final = Endpoint((f"ws://localhost{PATH}",), "sandbox")
+
+
+class Sandbox:
+    """A running sandbox; `open_sandbox` makes one.
+
+    Attributes:
+        endpoint: where it listens, or where `connect` leads if it does not listen.
+        memory_endpoint: an endpoint to go with `connect`.
+        ssl_context: for a client, trusts the sandbox's certificate; None without TLS.
+        account: the first account.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        connections: Connections,
+        nursery: trio.Nursery,
+        accounts: Sequence[SandboxAccount],
+        *,
+        endpoint: Endpoint,
+        ssl_context: ssl.SSLContext | None,
+    ) -> None:
+        self.endpoint: Final = endpoint
+        self.memory_endpoint: Final = MEMORY_ENDPOINT
+        self.ssl_context: Final = ssl_context
+        self.account: Final = accounts[0]
+        self._server = server
+        self._connections = connections
+        self._exchange = connections.exchange
+        self._nursery = nursery
+
+    def __repr__(self) -> str:
+        return f"<Sandbox {self.endpoint.urls[0]}, {self.connections} connections>"
+
+    # Ways in
+
+    async def connect(self, address: Address) -> trio.abc.Stream:
+        """An in-memory stream to this sandbox, whatever the address says. For virtual time."""
+        client, server = memory_stream_pair()
+        self._nursery.start_soon(protected, self._server.serve, server)
+        return client
+
+    @property
+    def key(self) -> Ed25519Key:
+        """The Ed25519 key of the first account, which has funds."""
+        return self.account.key
+
+    @property
+    def hmac_key(self) -> HmacKey:
+        """The HMAC key of the first account."""
+        return self.account.hmac_key
+
+    @property
+    def rsa_key(self) -> RsaKey:
+        """The RSA key of the first account; it is made at the first use, which takes a moment."""
+        return self.account.rsa_key
+
+    def add_account(self, account: SandboxAccount) -> None:
+        """Open another account.
+
+        Raises:
+            ValueError: there is one with that uid.
+            InvalidRequest: it is no `SandboxAccount`.
+        """
+        check_kind(SandboxAccount, account=account)
+        self._exchange.open_account(account)
+
+    def revoke(self, api_key: str) -> None:
+        """Accept an API key no more.
+
+        Raises:
+            KeyError: there is no such key.
+        """
+        self._exchange.keyring.revoke(api_key)
+
+    # What it has seen
+
+    def now(self) -> int:
+        """The exchange's time, in milliseconds."""
+        return self._connections.now() // MILLISECOND
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open; half-open ones are not counted."""
+        return len(self._connections.open)
+
+    @property
+    def received(self) -> Counter[str]:
+        """How many requests came, by method, whether they were executed or not.
+
+        Those whose method does not exist count as ``"unknown method"``.
+        """
+        return self._connections.received
+
+    @property
+    def orders(self) -> Sequence[SandboxOrder]:
+        """Every order that clients placed and the matching engine took, in order."""
+        self._connections.now()
+        return [order for order in self._exchange.engine.orders if order.owner != MARKET_MAKER_UID]
+
+    @property
+    def query_lag(self) -> float:
+        """Seconds by which queries of orders, trades and balances are behind the matching engine (see `open_sandbox`).
+
+        It may be changed at any time. What a query has shown already it goes on showing; 0 shows everything at once.
+        """
+        return self._exchange.replicas.lag / SECOND
+
+    @query_lag.setter
+    def query_lag(self, seconds: float) -> None:
+        self._exchange.replicas.lag = lag_of(seconds)
+
+    # What it does
+
+    def announce_shutdown(self, after: float = 10.0) -> None:
+        """Send serverShutdown to every connection, and end those ``after`` seconds. New ones are welcome.
+
+        Raises:
+            InvalidRequest: ``after`` is no number of seconds from 0 on.
+        """
+        check_seconds(may_be_zero=True, after=after)
+        self._nursery.start_soon(protected, self._connections.shut_down, after)
+
+    def inject(self, fault: Fault) -> None:
+        """Script a fault (see `bintrio.sandbox.server.faults`).
+
+        Raises:
+            InvalidRequest: it is no `Fault`.
+        """
+        check_kind(Fault, fault=fault)
+        self._connections.inject(fault)
+
+    def disconnect(self) -> None:
+        """Cut every connection, without a close frame."""
+        for connection in tuple(self._connections.open.values()):
+            connection.cut()
+
+    def deposit(self, asset: str, amount: Decimal, *, uid: int | None = None) -> None:
+        """Add to an account, the first one unless told otherwise; with a negative amount, withdraw.
+
+        Raises:
+            Refusal: there is not enough to withdraw.
+            InvalidRequest: the amount is no number, or there is no such account.
+        """
+        asset, amount = checked("asset", asset, str), checked_amount(amount)
+        self._exchange.transfer(self._known(uid), asset, amount, self._connections.now())
+        self._connections.deliver()
+
+    def withdraw(self, asset: str, amount: Decimal, *, uid: int | None = None) -> None:
+        """Take from an account, the first one unless told otherwise.
+
+        Raises:
+            Refusal: there is not enough.
+            InvalidRequest: the amount is no number, or there is no such account.
+        """
+        self.deposit(asset, checked_amount(amount).copy_negate(), uid=uid)
+
+    def _known(self, uid: int | None) -> int:
+        known = [*self._exchange.engine.accounts]
+        if uid is None:
+            return self.account.uid
+        if uid not in known:
+            raise InvalidRequest(f"uid must be one of {known}, not {shown(uid)}", field="uid")
+        return uid
+
+    def quote(self, symbol: str, bid: Decimal, ask: Decimal, quantity: Decimal) -> None:
+        """Let the market maker buy and sell at these prices; its earlier orders for the symbol are canceled.
+
+        A market that moves the symbol quotes anew with its next trade.
+
+        Raises:
+            Refusal: an order breaks a filter of the symbol.
+            InvalidRequest: a value cannot be right.
+        """
+        now = self._connections.now()
+        self._exchange.cancel_all(MARKET_MAKER_UID, symbol, now)
+        self.trade(symbol, "BUY", bid, quantity)
+        self.trade(symbol, "SELL", ask, quantity)
+
+    def trade(self, symbol: str, side: Side, price: Decimal, quantity: Decimal) -> SandboxOrder:
+        """Let the market maker place a limit order, which trades with what is on the book.
+
+        Raises:
+            Refusal: the order breaks a filter of the symbol.
+            InvalidRequest: a value cannot be right.
+        """
+        check_kind(str, symbol=symbol)
+        check_side(side)
+        request = OrderPlace(
+            symbol=symbol, side=side, type="LIMIT", time_in_force="GTC", price=price, quantity=quantity
+        )
+        order = self._exchange.place(MARKET_MAKER_UID, request, self._connections.now())
+        self._connections.deliver()
+        return order
+
+    def block_trade(self, symbol: str, side: Side, price: Decimal, quantity: Decimal) -> BlockTrade:
+        """Let two parties trade outside the book; blockTrades.historical shows it. ``side`` is the taker's.
+
+        Raises:
+            Refusal: there is no such symbol.
+            InvalidRequest: a value cannot be right.
+        """
+        price, quantity = number("price", price), number("quantity", quantity)
+        check_kind(str, symbol=symbol)
+        check_side(side)
+        tape = self._exchange.engine.listing(symbol).tape
+        return tape.record_block(price, quantity, self._connections.now(), is_buyer_maker=side == "SELL")
