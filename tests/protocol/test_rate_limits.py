@@ -287,6 +287,48 @@ def test_use_by_others_is_taken_over_and_not_hidden_by_a_stale_count() -> None:
     assert weight_used(ledger) == 40
 
 
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_g8_use_by_others_is_seen_in_any_of_the_answers_that_come_together(position: int) -> None:
+    ledger = ledger_of(weight(), orders())
+    charges = [ledger.charge(Cost(weight=1, orders=1), NOON) for _ in range(3)]
+    for number, charge in enumerate(charges):
+        counts = [weight(9 if number == position else number + 1), orders(number + 1)]
+        ledger.settle(charge, counts, NOON)
+    assert ledger.delay(Cost(weight=1), NOON) == 0
+    assert ledger.delay(Cost(weight=2), NOON) == 60
+    assert weight_used(ledger) == 9
+    assert [used for _, used in ledger.used("ORDERS", NOON)] == [3]
+
+
+def test_of_answers_that_come_together_the_newest_tells_what_was_given_back() -> None:
+    ledger = ledger_of(weight(), orders(limit=4))
+    charges = [ledger.charge(Cost(weight=3, orders=1), NOON) for _ in range(3)]
+    for charge in charges[:2]:
+        ledger.settle(charge, [weight(3), orders(2)], NOON)
+    ledger.settle(charges[2], [weight(0), orders(0), published("ORDERS", "MINUTE", 1)], NOON)
+    # The others were under way when the last one left.
+    assert weight_used(ledger) == 6
+    ledger.settle(ledger.charge(Cost(weight=1), NOON), [weight(0), orders(0)], NOON)
+    assert weight_used(ledger) == 0
+    assert [used for _, used in ledger.used("ORDERS", NOON)] == [0, 3]
+
+
+def test_what_answers_told_before_a_turn_is_of_the_window_before_it() -> None:
+    ledger = ledger_of(weight(), orders())
+    ledger.settle(ledger.charge(Cost(weight=1), NOON), [weight(9)], NOON)
+    assert ledger.delay(Cost(weight=10), NOON + MINUTE) == 0
+
+
+def test_g8_an_answer_from_across_a_turn_does_not_hide_what_others_tell() -> None:
+    ledger = ledger_of(weight(), orders())
+    late = ledger.charge(Cost(weight=1, orders=1), NOON)
+    now = NOON + 10 * SECOND
+    ledger.settle(ledger.charge(Cost(weight=1, orders=1), now), [weight(2), orders(4)], now)
+    ledger.settle(late, [weight(9), orders(5)], now)
+    assert ledger.used("ORDERS", now) == [(orders(), 4)]
+    assert weight_used(ledger, now) == 9
+
+
 def test_a_count_above_what_is_known_is_taken_even_if_open_charges_explain_it() -> None:
     ledger = ledger_of(weight(limit=100))
     slow, slower, quick = (ledger.charge(Cost(weight=1), NOON) for _ in range(3))

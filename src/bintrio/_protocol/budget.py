@@ -91,6 +91,7 @@ class Charge(msgspec.Struct, eq=False):
         order: how many charges there had been, with it.
         parts: what the cost adds to which tallies.
         settled_before: what was settled in all before it was charged, item by item.
+        counts: what the exchange reported with its answer.
     """
 
     cost: Cost
@@ -98,6 +99,7 @@ class Charge(msgspec.Struct, eq=False):
     order: int
     parts: Parts
     settled_before: tuple[int, ...]
+    counts: Sequence[RateLimit] = ()
 
 
 class Alignment(NamedTuple):

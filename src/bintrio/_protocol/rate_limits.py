@@ -43,10 +43,11 @@ once (`watch`), since a hold concerns all sessions that share a ledger.
 
 **The common case is short**, as every call passes here three times. What is charged and what is settled is summed up
 once for each kind of cost (`Tally`), not for each limit; a budget remembers by how much it differs from that: what the
-exchange reported, and what counts no longer. So a count that tells nothing new changes nothing. No window turns and
-nothing expires before `_due_at`. And no budget is looked at to see whether a cost fits while there is `_room` for it:
-what the fullest had when it was looked at last, less all that came on top since. That use went down, or the reserve has
-lapsed, is seen only when the room seems gone.
+exchange reported, and what counts no longer. So a count that tells nothing new changes nothing. The counts in answers
+are read when somebody asks or charges next, of all that came together the highest for each limit and the latest. No
+window turns and nothing expires before `_due_at`. And no budget is looked at to see whether a cost fits while there is
+`_room` for it: what the fullest had when it was looked at last, less all that came on top since. That use went down, or
+the reserve has lapsed, is seen only when the room seems gone.
 
 What was left out: fairness. Who waits asks again when its delay is over; whoever keeps the queue decides who is first.
 Asking again as soon as something is settled is allowed, and often finds room earlier.
@@ -60,7 +61,9 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -101,6 +104,12 @@ _MINUTE: Final = 60_000
 _MOST_TOLD: Final = 100
 """Limits that cannot be right, and of which that was logged: a server that makes up many fills no log."""
 
+_ORDER: Final[Callable[[Charge], int]] = attrgetter("order")
+_COUNTS: Final[Callable[[Charge], Sequence[RateLimit]]] = attrgetter("counts")
+_COUNT: Final[Callable[[RateLimit], int]] = attrgetter("count")
+_KEY: Final[Callable[[RateLimit], tuple[str, str, int]]] = attrgetter("rate_limit_type", "interval", "interval_num")
+_SETTLED: Final[Callable[[Tally], int]] = attrgetter("settled")
+
 _TYPE_OF: Final[dict[Scope, str]] = {"everything": "REQUEST_WEIGHT", "orders": "ORDERS"}
 """Which type of limit is to blame for a 429 of that scope."""
 
@@ -123,7 +132,7 @@ class Ledger(Protocol):
         """Count a cost from now on, whether or not it fits."""
         ...
 
-    def settle(self, charge: Charge, counts: Iterable[RateLimit], now: int) -> None:
+    def settle(self, charge: Charge, counts: Sequence[RateLimit], now: int) -> None:
         """The call was answered, with these counts, or its outcome is unknown and there are none."""
         ...
 
@@ -131,7 +140,7 @@ class Ledger(Protocol):
         """The call was never sent."""
         ...
 
-    def record(self, counts: Iterable[RateLimit], now: int) -> None:
+    def record(self, counts: Sequence[RateLimit], now: int) -> None:
         """Learn limits, and counts that came with no call that was charged. They only ever raise what is known."""
         ...
 
@@ -194,11 +203,13 @@ class LocalLedger:
         # In the order of charging.
         self._open: dict[Charge, None] = {}
         self._order = 0
+        # What was settled since the last question, with counts that are not read yet.
+        self._unread: list[Charge] = []
         self._holds: Final = Holds()
         self._watchers: list[Callable[[Hold], object]] = []
         self._told: set[tuple[str, str, int, int]] = set()
         # What had been settled in all at some times of the last day, at most one a minute.
-        self._history: deque[tuple[int, tuple[int, int, int]]] = deque()
+        self._history: deque[tuple[int, tuple[int, ...]]] = deque()
         self._now = _UNKNOWN
         # No window turns before this, and no open charge has been out for too long.
         self._due_at = _UNKNOWN
@@ -212,6 +223,8 @@ class LocalLedger:
         """See `Ledger.delay`."""
         if now > self._now:
             self._advance(now)
+        if self._unread:
+            self._read()
         share = self._shares.get(cost) or self._add_share(cost)
         return 0 if share.most <= self._room else self._look(cost)
 
@@ -219,16 +232,18 @@ class LocalLedger:
         """See `Ledger.charge`."""
         if now > self._now:
             self._advance(now)
+        if self._unread:
+            self._read()
         share = self._shares.get(cost) or self._add_share(cost)
         for tally, part in share.parts:
             tally.charged += part
         self._room -= share.most
         self._order += 1
-        charge = Charge(cost, self._now, self._order, share.parts, self._settled())
+        charge = Charge(cost, self._now, self._order, share.parts, tuple(map(_SETTLED, self._tallies)))
         self._open[charge] = None
         return charge
 
-    def settle(self, charge: Charge, counts: Iterable[RateLimit], now: int) -> None:
+    def settle(self, charge: Charge, counts: Sequence[RateLimit], now: int) -> None:
         """See `Ledger.settle`. A charge that is settled or cancelled already only brings its counts."""
         if now > self._now:
             self._advance(now)
@@ -236,17 +251,18 @@ class LocalLedger:
             self.record(counts, now)
             return
         self._close(charge)
-        for limit in counts:
-            budget = self._budgets.get((limit.rate_limit_type, limit.interval, limit.interval_num))
-            if budget is None or budget.limit.limit != limit.limit:
-                budget = self._learn(limit)
-            if budget is not None and limit.count is not None:
-                more = limit.count - budget.tally.settled - budget.known_beyond
-                if more and charge.at >= budget.began_at and limit.count >= 0:
-                    self._room -= budget.correct(more, charge, self._order)
+        if counts:
+            charge.counts = counts
+            if charge.at < self._began_at:  # it tells of some windows only, so it is read by itself
+                self._read()
+                self._unread.append(charge)
+                self._read()
+            else:
+                self._unread.append(charge)
 
     def cancel(self, charge: Charge) -> None:
         """See `Ledger.cancel`. To cancel what was settled or cancelled changes nothing."""
+        self._read()
         if charge in self._open:
             del self._open[charge]
             for tally, part in charge.parts:
@@ -254,9 +270,9 @@ class LocalLedger:
             for budget in self._budgets.values():
                 budget.close(budget.part(charge.cost), charge.at)
 
-    def record(self, counts: Iterable[RateLimit], now: int) -> None:
+    def record(self, counts: Sequence[RateLimit], now: int) -> None:
         """See `Ledger.record`."""
-        self._advance(now)
+        self._come_to(now)
         self._room = _UNKNOWN
         for limit in counts:
             budget = self._learn(limit)
@@ -265,7 +281,7 @@ class LocalLedger:
 
     def align(self, offset: int, error: int, now: int) -> None:
         """See `Ledger.align`."""
-        self._advance(now)
+        self._come_to(now)
         self._alignment = Alignment(offset, max(error, self._least_margin))
         self._is_aligned = True
         for budget in self._budgets.values():
@@ -280,7 +296,7 @@ class LocalLedger:
 
     def hold(self, refusal: Refusal, now: int) -> Hold:
         """See `Ledger.hold`."""
-        self._advance(now)
+        self._come_to(now)
         self._room = _UNKNOWN
         status, code, message, wait = refusal
         until = self._end_unstated(status, code) if wait is None else self._now + max(wait, 0)
@@ -309,16 +325,15 @@ class LocalLedger:
 
     def used(self, limit_type: str, now: int) -> list[tuple[RateLimit, int]]:
         """See `Ledger.used`."""
-        self._advance(now)
+        self._come_to(now)
         return [(b.limit, b.used) for b in self._budgets.values() if b.limit.rate_limit_type == limit_type]
 
     @property
     def _own_reserve(self) -> int:
         return max(self._reserve, RESERVE_PER_SESSION * len(self._watchers)) if self._reserve else 0
 
-    def _settled(self) -> tuple[int, int, int]:
-        weight, orders, connections = self._tallies
-        return weight.settled, orders.settled, connections.settled
+    def _settled(self) -> tuple[int, ...]:
+        return tuple(map(_SETTLED, self._tallies))
 
     def _look(self, cost: Cost) -> float:
         """The delay, by a look at each budget, and the room there is."""
@@ -329,6 +344,34 @@ class LocalLedger:
         free_at = max([budget.free_at(cost, own_reserve, now) for budget in budgets], default=0)
         return (max(now, free_at, hold.until if hold is not None else 0) - now) / 1000
 
+    def _come_to(self, now: int) -> None:
+        self._advance(now)
+        self._read()
+
+    def _read(self) -> None:
+        """Learn from the counts in the answers since the last question."""
+        if not self._unread:
+            return
+        *others, latest = self._unread
+        self._unread = []
+        if others:
+            # The highest count of each limit, as if it had come with the first of them to leave: what was settled since
+            # then is no less than what was settled since its own.
+            counted: Any = filter(_COUNT, chain.from_iterable(map(_COUNTS, others)))
+            told: list[RateLimit] = sorted(counted, key=_COUNT)
+            self._take(dict(zip(map(_KEY, told), told, strict=False)).values(), min(others, key=_ORDER))
+        self._take(latest.counts, latest)
+
+    def _take(self, counts: Iterable[RateLimit], charge: Charge) -> None:
+        for limit in counts:
+            budget = self._budgets.get((limit.rate_limit_type, limit.interval, limit.interval_num))
+            if budget is None or budget.limit.limit != limit.limit:
+                budget = self._learn(limit)
+            if budget is not None and limit.count is not None:
+                more = limit.count - budget.tally.settled - budget.known_beyond
+                if more and charge.at >= budget.began_at and limit.count >= 0:
+                    self._room -= budget.correct(more, charge, self._order)
+
     def _advance(self, now: int) -> None:
         if now > self._now:
             self._now = now
@@ -336,6 +379,7 @@ class LocalLedger:
                 self._catch_up()
 
     def _catch_up(self) -> None:
+        self._read()  # before the windows turn of which the counts tell
         self._note_history()
         for budget in self._budgets.values():
             budget.turn(self._open, self._now)
@@ -353,7 +397,7 @@ class LocalLedger:
             while len(history) > 1 and history[1][0] <= self._now - _DAY:
                 history.popleft()
 
-    def _settled_before(self, time: int) -> tuple[int, int, int]:
+    def _settled_before(self, time: int) -> tuple[int, ...]:
         """What had been settled in all at that time, or a little earlier."""
         return next((settled for at, settled in reversed(self._history) if at <= time), (0, 0, 0))
 
