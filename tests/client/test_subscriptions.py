@@ -109,6 +109,26 @@ async def test_g5_who_misses_something_by_an_outage_is_told_when_it_begins_and_w
     assert await everything(second) == [event(1)]
 
 
+async def test_g5_who_came_after_a_loss_misses_nothing_by_it_and_by_a_later_one_does() -> None:
+    calendar = Plain()
+    source, first, second = Feed(HmacKey("api", "secret"), calendar), Inbox(10), Inbox(10)
+    source.add(first)
+    source.carried(1, 100)
+    source.lost(1, 200, 210, "cut")
+    source.carried(2, 300)
+    source.add(second)
+    source.lost(2, 400, 400, "again")
+    source.carried(3, 500)
+    calendar.error = 7
+    assert source.doubts == 2
+    source.clock_was_measured(source.doubts)
+    assert source.doubts == 0
+    again = [Gap(start=300, end=500, reason="again"), Gap(start=293, end=507, reason="again")]
+    cut = [Gap(start=100, end=300, reason="cut"), Gap(start=93, end=307, reason="cut")]
+    assert await everything(first) == [cut[0], again[0], cut[1], again[1]]
+    assert await everything(second) == again
+
+
 async def test_who_left_during_an_outage_and_whose_buffer_is_full_hear_of_it_no_more() -> None:
     source, left, full, stays = feed(), Inbox(10), Inbox(1), Inbox(10)
     for subscriber in (left, full, stays):

@@ -225,6 +225,26 @@ def assert_covered(clock: Clock, begin: float, end: float, offsets: list[float])
     assert latest - 60_000 <= max(offsets) + end * 1e6 <= latest
 
 
+def test_a_step_while_an_answer_is_on_its_way_lies_after_that_sample() -> None:
+    clock, exchange = Clock(), Exchange()
+    exchange.answer(clock, 0.0, 0.01, 0.01)
+    before = exchange.offset
+    exchange.answer(clock, 100.0, 0.0, 3.0)
+    exchange.offset += STEP
+    exchange.answer(clock, 200.0, 0.01, 0.01)
+    assert clock.offsets(99.0, 99.5)[1] < before + STEP < clock.offsets(100.0, 101.0)[1]
+
+
+def test_a_step_that_is_too_small_to_be_seen_lies_within_the_dates() -> None:
+    clock, exchange = Clock(), Exchange()
+    exchange.answer(clock, 0.0, 0.0, 1.0)
+    exchange.offset -= 900_000
+    told = clock.dates(5.0, 5.0), clock.offsets(5.0, 5.0)
+    assert told[0][0] <= exchange.offset + 5e6 <= told[0][1]
+    exchange.answer(clock, 10.0, 1.0, 1.0)
+    assert (clock.dates(5.0, 5.0), clock.offsets(5.0, 5.0)) == told, "whatever is learned later, unless it refutes it"
+
+
 def test_a_step_is_noticed_after_forgetting_too() -> None:
     clock, exchange = Clock(), Exchange()
     exchange.answer(clock, 0.0, 0.01, 0.01)

@@ -40,16 +40,13 @@ class Plain:
     def earliest(self, date: int, now: int) -> int:
         return date - self.error
 
-    def latest(self, date: int, now: int) -> int:
-        return date + self.error
-
 
 class Told:
     """A succession, and what it has handed out."""
 
     def __init__(self, calendar: Calendar | None = None) -> None:
         self.all: list[UserDataEvent] = []
-        self.succession = Succession(self.all.append, self.all.append, calendar or Plain())
+        self.succession = Succession(self.all.append, lambda gap, _number: self.all.append(gap), calendar or Plain())
 
     def carry(self, *numbers: int, now: int = NOW) -> None:
         for number in numbers:
@@ -326,16 +323,15 @@ def test_g5_a_gap_where_the_one_that_the_first_left_to_was_lost_meanwhile() -> N
     assert told.gaps == [Gap(start=NOW, end=NOW + 2_000, reason="no connection carried the subscription")]
 
 
-def test_g5_a_subscription_that_had_ended_before_it_was_given_up_was_not_asked_to() -> None:
+def test_g5_who_was_asked_to_leave_may_be_over_for_that_reason_whatever_the_date_says() -> None:
     told = Told()
     told.carry(1, 2)
-    dateless = UnknownEvent(event_type="eventStreamTerminated", raw=b"{}")
-    assert not told.succession.ended(1, dateless, NOW + 1_000)
+    ends: list[Event] = [UnknownEvent(event_type="eventStreamTerminated", raw=b"{}")]
+    ends += [EventStreamTerminated(event_time=NOW + after) for after in (-9_000, 1_499, 1_500)]
+    assert not any(told.succession.ended(1, end, NOW + 1_000) for end in ends)
     told.succession.leaving(1, NOW + 1_500)
-    assert not told.succession.ended(1, EventStreamTerminated(event_time=NOW + 1_499), NOW + 1_600)
-    assert told.succession.ended(1, EventStreamTerminated(event_time=NOW + 1_500), NOW + 1_600)
-    assert not told.succession.ended(2, EventStreamTerminated(event_time=NOW + 1_500), NOW + 1_600)
-    assert told.succession.ended(1, dateless, NOW + 1_600)
+    assert all(told.succession.ended(1, end, NOW + 1_600) for end in ends)
+    assert not any(told.succession.ended(2, end, NOW + 1_600) for end in ends)
 
 
 def test_g5_what_was_brought_before_the_exchange_said_that_it_was_over_is_complete() -> None:
@@ -363,6 +359,49 @@ def test_a_gap_is_told_when_the_last_left_in_order_but_nobody_went_on() -> None:
     told.give_up(1)
     told.carry(3, now=NOW + 10)
     assert told.gaps == [Gap(start=NOW, end=NOW + 10, reason="no connection carried the subscription")]
+
+
+@pytest.mark.parametrize("by", [-9_000, 9_000])
+def test_g5_a_wider_gap_follows_once_the_clock_turns_out_to_have_been_set(by: int) -> None:
+    calendar = Plain()
+    told = Told(calendar)
+    told.carry(1)
+    told.succession.lost(1, NOW, NOW, "cut")
+    told.carry(2, now=NOW + 100)
+    first = Gap(start=NOW, end=NOW + 100, reason="cut")
+    told.succession.clock_was_measured(0)
+    assert told.gaps == [first]
+    calendar.error = abs(by)
+    told.succession.clock_was_measured(1)
+    assert told.gaps == [first, Gap(start=NOW - abs(by), end=NOW + 100 + abs(by), reason="cut")]
+    calendar.error *= 2
+    told.succession.clock_was_measured(1)
+    assert len(told.gaps) == 2, "it is known by now"
+
+
+def test_g5_no_second_gap_where_nothing_more_may_be_missing() -> None:
+    calendar = Plain(error=300)
+    told = Told(calendar)
+    told.carry(1)
+    told.succession.lost(1, NOW, NOW, "cut")
+    told.carry(2, now=NOW + 100)
+    calendar.error = 200
+    told.succession.clock_was_measured(1)
+    assert len(told.gaps) == 1
+
+
+def test_g5_a_loss_that_seemed_to_cost_nothing_leaves_a_gap_if_the_clock_was_set() -> None:
+    """The latest event was older than it said, so what lay between it and the second subscription may be missing."""
+    calendar = Plain()
+    told = Told(calendar)
+    told.carry(1)
+    told.carry(2, now=NOW + 5_000)
+    told.bring(1, event(1, at=NOW + 7_000), now=NOW + 7_000)
+    told.succession.lost(1, NOW + 7_000, NOW + 7_000, "cut")
+    assert not told.gaps
+    calendar.error = 4_000
+    told.succession.clock_was_measured(1)
+    assert told.gaps == [Gap(start=NOW - 2_000, end=NOW + 9_000, reason="cut")]
 
 
 # Worlds

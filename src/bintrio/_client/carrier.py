@@ -6,7 +6,6 @@ The exchange says that a subscription is over by an event, by its answer to unsu
     it says 200                                    what it owed was brought; the event may come before or after
     it says that there was no such subscription    it had ended by itself: a loss
     anything else, or nothing                      a loss; without the event, the subscription may go on
-    the event alone, dated before we asked         a loss
     the event alone, when we did not ask           a loss
 """
 
@@ -113,20 +112,20 @@ class Carrier:
         if number is None and self.feeds:
             self._take_nameless(told.event)
         elif number in self.feeds:
-            self._take_end(number, told.event, is_asked=self._may_be_asked(number, told.event))
+            self._take_end(number, told.event, is_asked=self._has_been_asked(number, told.event))
         elif number not in self._leaving:
             self._shared.counters.unclaimed_events += 1
 
     def _take_nameless(self, event: Event) -> None:
         """It does not say of which. If one was not meant, the exchange will say that it brings it still."""
-        asked = {number: self._may_be_asked(number, event) for number in self.feeds}
+        asked = {number: self._has_been_asked(number, event) for number in self.feeds}
         if not all(asked.values()):
             self._unsure.update(feed.key.api_key for feed in self.feeds.values())
         for number, is_asked in asked.items():
             self._take_end(number, event, is_asked=is_asked)
 
-    def _may_be_asked(self, number: int, end: Event) -> bool:
-        """Whether this side may have asked for the end of a subscription."""
+    def _has_been_asked(self, number: int, end: Event) -> bool:
+        """Whether this side has asked for the end of a subscription."""
         return self.feeds[number].ended(self._connection.number, end, ticks())
 
     def _take_end(self, number: int, event: Event, *, is_asked: bool) -> None:

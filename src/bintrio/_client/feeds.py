@@ -19,7 +19,7 @@ import trio
 from .._protocol.rotation import LONGEST_BACKOFF, backoff
 from .._protocol.signing import Key
 from .._text import said
-from ..errors import InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, RateLimited, Rejected
+from ..errors import BintrioError, InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, RateLimited, Rejected
 from .connection import Connection
 from .in_flight import Lost
 from .own_calls import OWN_CALL
@@ -158,6 +158,9 @@ class Feeds:
         connection = self._supervisor.connection
         if connection is None:
             return  # the next one will be asked before it is in use
+        if feed.doubts and not feed.is_judged:
+            feed.is_judged = True
+            self._supervisor.start_soon(self._judge, feed)
         if feed.is_carried_by(connection.number):
             for other in self._connections - {connection}:
                 if feed.is_carried_by(other.number):
@@ -179,6 +182,19 @@ class Feeds:
                 await self._try(feed, partial(self.carry, feed))
         finally:
             feed.is_moving = False
+
+    async def _judge(self, feed: Feed) -> None:
+        """Measure the clock after a loss, and have gaps told that are wider by what is known then."""
+        failures = 0
+        while doubts := feed.doubts:
+            try:
+                connection = await self._supervisor.live("time")
+                await connection.own.measure_clock()
+                feed.clock_was_measured(doubts)
+            except (Lost, BintrioError):
+                await trio.sleep(backoff(failures, random.random()))
+                failures += 1
+        feed.is_judged = False
 
     async def _try(self, feed: Feed, subscribe: Callable[[], Awaitable[None]]) -> None:
         """One attempt to have a feed carried. A refusal ends the feed, unless another connection still carries it."""
@@ -202,6 +218,7 @@ class Feeds:
             has_lasted = ticks() - feed.carried_at > LONGEST_BACKOFF * 1000
             feed.failures = 0 if has_lasted else feed.failures + 1
             self._supervisor.start_soon(self._tell_outage, feed)
+        if not self._supervisor.is_closed:
             self.see_to(feed)
 
     async def _tell_outage(self, feed: Feed) -> None:

@@ -89,10 +89,6 @@ class Shared(msgspec.Struct, frozen=True):
         """See `Calendar.earliest`."""
         return date - math.ceil(self.clock.offsets((now - LONGEST_LAG) / 1000, now / 1000)[1] / 1000)
 
-    def latest(self, date: int, now: int) -> int:
-        """See `Calendar.latest`."""
-        return date + 1 - self.clock.offsets((now - LONGEST_LAG) / 1000, now / 1000)[0] // 1000
-
     def in_unit(self, milliseconds: int) -> int:
         """A time or duration in the unit of the session, in which users and the exchange have it."""
         return self.settings.in_unit(milliseconds)

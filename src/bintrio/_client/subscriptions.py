@@ -40,12 +40,14 @@ class Inbox:
         buffer: how many events may wait.
         events: those that wait.
         error: what is raised once they have been read; None for the end of the iteration.
+        losses: how many losses its feed had when it came: it misses nothing by those.
     """
 
     def __init__(self, buffer: int) -> None:
         self.buffer: Final = buffer
         self._incoming, self.events = trio.open_memory_channel[UserDataEvent](buffer)
         self.error: BaseException | None = None
+        self.losses = 0
 
     def put_nowait(self, event: UserDataEvent) -> bool:
         """Hand over an event, or end the subscription if there is no room. Whether there was room."""
@@ -123,6 +125,7 @@ class Feed:
         carried_at: when a connection last began to bring it; 0 if none has.
         failures: how many attempts in a row, since it was last carried for long, gave no subscription that lasted.
         is_moving: whether somebody is seeing to it that the connection in use carries it.
+        is_judged: whether somebody measures the clock to judge its losses.
     """
 
     def __init__(self, key: Key, calendar: Calendar) -> None:
@@ -130,10 +133,10 @@ class Feed:
         self.carried_at = 0
         self.failures = 0
         self.is_moving = False
+        self.is_judged = False
         self._is_outage_told = False
         self._subscribers: list[Inbox] = []
-        self._missing: list[Inbox] = []
-        self._succession: Final = Succession(self._hand_out, self._hand_out_gap, calendar)
+        self._succession: Final = Succession(self._hand_out, self._hand_out_loss, calendar)
 
     def __repr__(self) -> str:
         return f"<Feed, {len(self._subscribers)} subscribers, carried by connections {self._succession.carriers}>"
@@ -149,7 +152,7 @@ class Feed:
         """Listen from here on."""
         if not self._subscribers:
             self._succession.outage = None
-            self._missing = []
+        subscriber.losses = self._succession.losses
         self._subscribers.append(subscriber)
 
     def remove(self, subscriber: Inbox) -> bool:
@@ -188,7 +191,7 @@ class Feed:
         """Say once that nobody carries, to those who miss something by it."""
         if self._succession.outage is not None and not self._is_outage_told:
             self._is_outage_told = True
-            self._hand_out_loss(self._succession.outage, self._missing)
+            self._hand_out_loss(self._succession.outage, self._succession.losses)
 
     def carried(self, number: int, now: int) -> None:
         """See `Succession.carried`."""
@@ -207,7 +210,6 @@ class Feed:
     def left(self, number: int, heard: int, now: int) -> None:
         """See `Succession.left`."""
         self._succession.left(number, heard, now)
-        self._note_outage()
 
     def released(self, number: int, now: int) -> None:
         """See `Succession.released`."""
@@ -216,7 +218,6 @@ class Feed:
     def lost(self, number: int, heard: int, now: int, reason: str) -> None:
         """See `Succession.lost`."""
         self._succession.lost(number, heard, now, reason)
-        self._note_outage()
 
     def publish(self, event: Event, number: int, now: int) -> None:
         """Hand an event to every subscriber, each once and in order."""
@@ -229,15 +230,17 @@ class Feed:
         """See `Succession.explain`."""
         self._succession.explain(reason)
 
-    def _note_outage(self) -> None:
-        # Who comes during an outage misses nothing by it.
-        if self._succession.outage is not None and not self._missing:
-            self._missing = list(self._subscribers)
+    @property
+    def doubts(self) -> int:
+        """How many losses may have cost more than was told, if the exchange's clock was set: `Succession.doubtful`."""
+        return len(self._succession.doubtful)
 
-    def _hand_out_gap(self, gap: Gap) -> None:
-        self._hand_out_loss(gap, self._missing or self._subscribers)
-        self._missing = []
+    def clock_was_measured(self, doubts: int) -> None:
+        """See `Succession.clock_was_measured`."""
+        self._succession.clock_was_measured(doubts)
 
-    def _hand_out_loss(self, loss: Interrupted | Gap, hearers: list[Inbox]) -> None:
-        full = [hearer for hearer in self._subscribers if hearer in hearers and not hearer.put_nowait(loss)]
-        self._subscribers = [hearer for hearer in self._subscribers if hearer not in full]
+    def _hand_out_loss(self, loss: Interrupted | Gap, number: int) -> None:
+        # Who came later misses nothing by it.
+        self._subscribers = [
+            subscriber for subscriber in self._subscribers if subscriber.losses >= number or subscriber.put_nowait(loss)
+        ]

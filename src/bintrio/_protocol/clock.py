@@ -17,8 +17,9 @@ the new estimate is the better one, and holding the clock still until it is caug
 ahead, which is what -1021 is about. Whoever needs order within a process has the local clock.
 
 **Earlier estimates are remembered**, since the exchange dates by its own clock, also while that is wrong: `dates` and
-`offsets` tell what it may have shown in a time gone by. Between the samples before and after a step, either may have
-held.
+`offsets` tell what it may have shown in a time gone by. Between the samples before and after a step, from when the
+first was asked for until the second was here, either may have held. A step that is shorter than a round trip cannot be
+seen, so they add the longest of the latest ones.
 
 Left out: estimating the drift. At ten minutes between samples it is worth less than 60 ms, and a wrong one hurts more.
 
@@ -77,6 +78,9 @@ class _Interval(NamedTuple):
         slack = math.ceil(max(0.0, to - self.at) * DRIFT)
         return _Interval(self.low - slack, self.high + slack, max(to, self.at))
 
+    def wider(self, by: int) -> _Interval:
+        return _Interval(self.low - by, self.high + by, self.at)
+
     @property
     def middle(self) -> int:
         return (self.low + self.high) // 2
@@ -95,13 +99,13 @@ class _Estimate(NamedTuple):
 
     Attributes:
         interval: what was known.
-        until: local time of the sample that replaced it.
-        is_refuted: whether that sample showed that it held no longer.
+        until: local time at which the sample that replaced it was here.
+        next_since: local time since which that one may have held: if it refuted this one, since this was asked for.
     """
 
     interval: _Interval
     until: float
-    is_refuted: bool
+    next_since: float
 
 
 class Clock:
@@ -120,6 +124,9 @@ class Clock:
         # What was known before it was forgotten, until the next sample.
         self._doubted: _Interval | None = None
         self._earlier: deque[_Estimate] = deque(maxlen=_REMEMBERED)
+        # When the latest sample was asked for, and the microseconds by which a step since may be too small to be seen.
+        self._asked_at = -math.inf
+        self._unseen = 0
         # The middle of what is known: every call asks for the time, and few samples change it.
         self._offset = 0
 
@@ -156,8 +163,9 @@ class Clock:
         if self._known is not None:
             self._corrected.append((self.now(received_at), self.error_bound(received_at)))
             before = self._doubted or self._known
-            is_refuted = not before.aged(received_at).meets(fresh)
-            self._earlier.append(_Estimate(before, received_at, is_refuted))
+            since = received_at if before.aged(received_at).meets(fresh) else self._asked_at
+            self._earlier.append(_Estimate(before.wider(self._unseen), received_at, since))
+        self._asked_at, self._unseen = sent_at, math.ceil(max(self._round_trips) * 1e6)
         self._known = fresh if self._known is None else _meet(self._known, fresh)
         self._doubted = None
         self._offset = self._known.middle
@@ -202,17 +210,19 @@ class Clock:
         """What may have held between two local times: each estimate as it was when it held first, and last."""
         held: list[tuple[_Interval, _Interval]] = []
         since = -math.inf
-        for known, until, is_refuted in (*self._earlier, _Estimate(self._trusted(), math.inf, False)):
+        for known, until, next_since in (
+            *self._earlier,
+            _Estimate(self._trusted().wider(self._unseen), math.inf, math.inf),
+        ):
             if since <= end and begin <= until:
                 held.append((known.moved(max(begin, since)), known.moved(min(end, until))))
-            since = known.at if is_refuted else until
+            since = next_since
         return held
 
     def _trusted(self) -> _Interval:
         if self._doubted is None:
             return self._interval()
-        low, high, at = self._doubted
-        return _Interval(low - DOUBT, high + DOUBT, at)
+        return self._doubted.wider(DOUBT)
 
     def error_of(self, time: int, local: float) -> float:
         """By how many seconds an earlier estimate of the time, in milliseconds, may have been wrong."""

@@ -9,7 +9,8 @@ taken for true of the exchange:
 
 **Order and repeats.** The carriers stand in a queue. What the first brings is handed out; what the others bring waits.
 When the first has given up, the next one's turn comes: what it has brought, or will bring, and the first has brought as
-well, is dropped, and the rest is handed out. So nothing older comes after something newer, and nothing comes twice.
+well, is dropped, and the rest is handed out. So nothing comes twice, and nothing older comes after something newer,
+except what lies in a gap: what was taken for missing, and came by a connection that had begun before the first.
 Events are the same if they differ in nothing but the event time, and in that by no more than `SAME` (`SAME_UNKNOWN` for
 those of a type that is not known, which may hold no time of their own). They are counted, so an event that the exchange
 says twice comes twice. Counting goes on until the one that is left cannot be late any more.
@@ -29,7 +30,9 @@ not be the same would lose one.
 **Times** are local, in milliseconds of this machine's monotonic clock, so nothing here ever steps back. The exchange
 dates its events by a clock of its own, which may be set at any time. What it may have shown then, a `Calendar` tells:
 only where an event says when it happened, and where users are told. So a `Gap` covers what is missing by each of the
-clocks that may have dated it.
+clocks that may have dated it. That the clock was set is known once it has been measured, which may be after the loss.
+So each loss is judged twice: at once, by what is known then, and when the clock has been measured after it. If more
+may be missing than was told, another `Gap` covers all of it.
 """
 
 from __future__ import annotations
@@ -66,7 +69,8 @@ class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
     """No connection brings events at present, and none could be had at once. A `Gap` follows once they come again.
 
     Attributes:
-        at: the exchange's time, in the unit of the session, up to which nothing is missing.
+        at: the exchange's time, in the unit of the session, up to which nothing is missing. If its clock has been set,
+            the gap may start earlier.
         reason: why.
     """
 
@@ -76,6 +80,9 @@ class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """Events may be missing here: query what matters for the time between, both ends included.
+
+    A second one for the same loss, a round trip later, is told if the exchange's clock was set meanwhile, so that more
+    may be missing than the first one covers.
 
     Attributes:
         start: the exchange's time, in the unit of the session, up to which nothing is missing.
@@ -108,10 +115,6 @@ class Calendar(Protocol):
         """The time of a date in milliseconds that has come by now, at the earliest."""
         ...
 
-    def latest(self, date: int, now: int) -> int:
-        """The same, at the latest."""
-        ...
-
 
 _NOBODY: Final = "no connection carried the subscription"
 
@@ -121,27 +124,31 @@ class Succession:
 
     Args:
         tell: hands out an event.
-        tell_gap: hands out a `Gap`.
+        tell_gap: hands out a `Gap`, to those who were there at the loss of that number.
         calendar: tells dates from times.
 
     Attributes:
         repeats: how many events were dropped since another connection had brought them.
         outage: what is to be said of the outage, if there is one: nobody carries, although somebody should.
+        losses: how often the turn of a connection was over. They are numbered from 1.
+        doubtful: the losses to be judged again once the clock has been measured.
     """
 
     def __init__(
         self,
         tell: Callable[[Event], None],
-        tell_gap: Callable[[Gap], None],
+        tell_gap: Callable[[Gap, int], None],
         calendar: Calendar,
     ) -> None:
         self.repeats = 0
         self.outage: Interrupted | None = None
+        self.losses = 0
+        self.doubtful: list[_Loss] = []
         self._tell = tell
-        self._hand_out_gap = tell_gap
+        self._tell_gap = tell_gap
         self._calendar = calendar
-        # When the outage began.
-        self._outage_at = 0
+        # Whose turn was the last before the outage.
+        self._last: _Carrier
         # Who was asked to carry, and when.
         self._coming: dict[int, int] = {}
         self._carriers: list[_Carrier] = []
@@ -164,7 +171,7 @@ class Succession:
         self._carriers.append(_Carrier(number, self._coming.pop(number, now), now))
         if self.outage is not None:
             outage, self.outage = self.outage, None
-            self._tell_gap(self._outage_at, now, outage.reason)
+            self._note_loss(self._last, now, outage.reason)
 
     def bring(self, event: Event, number: int, now: int) -> None:
         """Hand out an event that a connection has brought, unless it has to wait, or is a repeat."""
@@ -185,13 +192,12 @@ class Succession:
     def ended(self, number: int, end: Event, now: int) -> bool:
         """The exchange says that a subscription is over, so all has come of what it brings.
 
-        Returns whether its connection may have been asked to leave before that.
+        Returns whether its connection has been asked to leave. Which came first, the end or the question, its answer
+        tells: dates do not, since the clock may have been set.
         """
-        date = _event_date(end, self._calendar.unit)
-        at = now if date is None else self._calendar.latest(date, now)
         carrier = next(carrier for carrier in self._carriers if carrier.number == number)
         carrier.latest, carrier.latest_at = end, now
-        return carrier.leaving_at <= at
+        return carrier.heirs is not None
 
     def left(self, number: int, heard: int, now: int) -> None:
         """A connection has brought everything until it was asked to leave; or it never came."""
@@ -206,6 +212,12 @@ class Succession:
         """A connection, last heard at ``heard``, will bring no more, and may have owed some."""
         self._leave(number, heard, now, reason)
 
+    def clock_was_measured(self, doubts: int) -> None:
+        """Judge losses again by what is known now: as many as there were in doubt when the clock was asked."""
+        losses, self.doubtful = self.doubtful[:doubts], self.doubtful[doubts:]
+        for loss in losses:
+            self._judge(loss)
+
     def explain(self, reason: str) -> None:
         """Say why the outage lasts, if there is one."""
         if self.outage is not None and reason not in self.outage.reason:
@@ -215,24 +227,26 @@ class Succession:
         first = self._carriers[0] if self._carriers else None
         self._remove(number, now)
         if first is not None and first.number == number:
-            start = first.complete_until(heard, self._calendar)
+            first.heard = heard
+            self.losses += 1
             if self._carriers:
-                self._go_on(first, start, reason)
+                self._go_on(first, reason)
             else:
-                self._outage_at = start
-                self.outage = Interrupted(at=self._calendar.dates(start, start)[0], reason=reason or _NOBODY)
+                self._last = first
+                at = first.complete_until(self._calendar)
+                self.outage = Interrupted(at=self._calendar.dates(at, at)[0], reason=reason or _NOBODY)
 
     def _remove(self, number: int, now: int) -> None:
         self._coming.pop(number, None)
         self._carriers = [carrier for carrier in self._carriers if carrier.number != number]
         self._mind_overlap(now)
 
-    def _go_on(self, first: _Carrier, start: int, reason: str | None) -> None:
+    def _go_on(self, first: _Carrier, reason: str | None) -> None:
         """It is the next one's turn."""
         successor = self._carriers[0]
         is_heir = reason is None and first.heirs is not None and successor in first.heirs
-        if not is_heir and start < successor.begun_at:
-            self._tell_gap(start, successor.begun_at, reason or _NOBODY)
+        if not is_heir:
+            self._note_loss(first, successor.begun_at, reason or _NOBODY)
         self._catch_up()
 
     def _catch_up(self) -> None:
@@ -241,9 +255,19 @@ class Succession:
         while waiting:
             self._hand_out(waiting.popleft())
 
-    def _tell_gap(self, begin: int, end: int, reason: str) -> None:
-        start, until = self._calendar.dates(begin, end)
-        self._hand_out_gap(Gap(start=start, end=until, reason=reason))
+    def _note_loss(self, carrier: _Carrier, end: int, reason: str) -> None:
+        loss = _Loss(self.losses, carrier, end, reason)
+        self._judge(loss)
+        self.doubtful.append(loss)
+
+    def _judge(self, loss: _Loss) -> None:
+        """Tell what may be missing, unless that has been told."""
+        begin = loss.carrier.complete_until(self._calendar)
+        if begin < loss.end:
+            start, end = self._calendar.dates(begin, loss.end)
+            if loss.told is None or start < loss.told.start or loss.told.end < end:
+                loss.told = Gap(start=start, end=end, reason=loss.reason)
+                self._tell_gap(loss.told, loss.number)
 
     # Repeats
 
@@ -284,6 +308,25 @@ class Succession:
                 self.repeats += 1
 
 
+class _Loss:
+    """The end of a connection's turn, after which something may be missing.
+
+    Attributes:
+        number: of the loss.
+        carrier: whose turn it was.
+        end: the time from which the next one brings everything.
+        reason: why it ended.
+        told: the gap that was told last.
+    """
+
+    def __init__(self, number: int, carrier: _Carrier, end: int, reason: str) -> None:
+        self.number: Final = number
+        self.carrier: Final = carrier
+        self.end: Final = end
+        self.reason: Final = reason
+        self.told: Gap | None = None
+
+
 class _Carrier:
     """One connection while it carries.
 
@@ -295,6 +338,7 @@ class _Carrier:
         heirs: who carried at that time.
         latest: the latest event that it brought.
         latest_at: when that came.
+        heard: when the connection was last heard, once its turn is over.
         waiting: what it brought before its turn has come.
     """
 
@@ -306,11 +350,12 @@ class _Carrier:
         self.heirs: list[_Carrier] | None = None
         self.latest: Event | None = None
         self.latest_at = 0
+        self.heard = 0
         self.waiting: Final[deque[_Copy]] = deque()
 
-    def complete_until(self, heard: int, calendar: Calendar) -> int:
-        """The last moment of which all must have come, if the connection was last heard at ``heard``."""
-        start = max(heard - LONGEST_LAG, self._latest_happened(calendar) - SLACK, self.asked_at)
+    def complete_until(self, calendar: Calendar) -> int:
+        """The last moment of which all must have come, once its turn is over."""
+        start = max(self.heard - LONGEST_LAG, self._latest_happened(calendar) - SLACK, self.asked_at)
         return int(min(start, self.leaving_at))
 
     def _latest_happened(self, calendar: Calendar) -> float:
