@@ -79,10 +79,17 @@ def constraints(table: dict[str, Any]) -> str:
 
 
 def lowest(requirements: Iterable[str]) -> Iterator[str]:
-    """A line for each requirement that has a lower bound."""
+    """A line for each package that has a lower bound; of several, the highest, as pip has to heed them all."""
+    bounds: dict[str, str] = {}
     for requirement in requirements:
         if found := LOWEST.match(requirement):
-            yield f"{found['name']}=={found['version']}\n"
+            name, version = found["name"], found["version"]
+            bounds[name] = max(version, bounds.get(name, version), key=_numbers)
+    return (f"{name}=={version}\n" for name, version in bounds.items())
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
 
 
 def passes(name: str, python: str, bounds: str) -> bool:

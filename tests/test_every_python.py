@@ -29,6 +29,13 @@ def test_a_lower_bound_is_a_line_and_all_else_is_none(requirement: str, expected
     assert list(every_python.lowest([requirement])) == expected
 
 
+def test_of_two_lower_bounds_the_higher_one_counts() -> None:
+    assert list(every_python.lowest(["pytest>=8.4", "trio>=0.30", "pytest>=10.1", "pytest>=9.1"])) == [
+        "pytest==10.1\n",
+        "trio==0.30\n",
+    ]
+
+
 def test_every_version_of_a_classifier_is_one_that_is_looked_for() -> None:
     table: dict[str, Any] = every_python.project()
     minors = [int(line.rpartition(".")[2]) for line in table["classifiers"] if "Python :: 3." in line]
