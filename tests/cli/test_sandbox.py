@@ -120,6 +120,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, list[D
 
     @asynccontextmanager
     async def spied(**settings: Any) -> AsyncGenerator[Sandbox, None]:
+        assert settings["keep"] > 0
         async with open_sandbox(**settings) as running:
             interrupted(monkeypatch, partial(look, running))
             yield running

@@ -35,9 +35,15 @@ class Client:
     """One connection to an exchange with one account, as JSON sees it."""
 
     def __init__(
-        self, *, unit: TimeUnit = "ms", limits: Limits | None = None, returns_rate_limits: bool = True
+        self,
+        *,
+        unit: TimeUnit = "ms",
+        limits: Limits | None = None,
+        returns_rate_limits: bool = True,
+        keep: int | None = None,
     ) -> None:
-        self.exchange = Exchange([*SYMBOLS, Symbol(base="OLD", quote="USDT", status="BREAK")], limits or Limits())
+        symbols = [*SYMBOLS, Symbol(base="OLD", quote="USDT", status="BREAK")]
+        self.exchange = Exchange(symbols, limits or Limits(), keep=keep)
         self.account = SandboxAccount(7, {"USDT": D(1_000), "BTC": D(5)}, maker_rate=D("0.001"), taker_rate=D("0.002"))
         self.exchange.open_account(self.account)
         self.now = NOW

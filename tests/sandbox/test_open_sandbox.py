@@ -307,6 +307,7 @@ NO_DURATIONS = [0, -1, NAN, "1", None, True, Decimal(1)]
         *((name, value) for name in ("ping_interval", "pong_window", "lifetime") for value in NO_DURATIONS),
         *(("query_lag", value) for value in [*NO_DURATIONS[1:], float("inf")]),
         *(("port", value) for value in [-1, 65_536, "80", 1.0, None, False]),
+        *(("keep", value) for value in [0, -1, 10**13, "5", 1.0, True]),
         *(("start_time_ms", value) for value in [-1, 10**15, "0", 1.0, True]),
         *(("host", value) for value in [None, 1, b"localhost"]),
         *((name, value) for name in ("tls", "listen") for value in [None, 1, "no"]),

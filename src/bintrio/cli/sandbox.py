@@ -92,13 +92,17 @@ async def _serve_until_told(host: str, port: int, market: Market | None, *, tls:
     return 0
 
 
+_KEPT: Final = 100_000
+"""Closed orders, trades and minutes: a server that runs for weeks must not fill the memory."""
+
+
 async def _serve(host: str, port: int, market: Market | None, *, tls: bool, cert_out: Path | None) -> None:
     funds = trader()
     account = _OpenAccount(funds.uid, funds.balances, commissions=funds.commissions)
     with tempfile.TemporaryDirectory(prefix="bintrio-sandbox-") as folder:
         key_file = _write(Path(folder, "ed25519.pem"), account.private_key())
         async with open_sandbox(
-            host=host, port=port, tls=tls, accounts=[account], market=market, start_time_ms=None
+            host=host, port=port, tls=tls, accounts=[account], market=market, keep=_KEPT, start_time_ms=None
         ) as running:
             if not isinstance(market, RandomWalk):
                 quote(running, but=market.symbol if isinstance(market, Replay) else "")

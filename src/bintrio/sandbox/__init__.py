@@ -132,6 +132,9 @@ START_TIME_MS: Final = 1_767_225_600_000
 LAST_TIME_MS: Final = 253_402_300_799_999
 """The end of the year 9999: a later time has no `datetime`."""
 
+_MOST_KEPT: Final = 10**12
+"""More than any memory holds."""
+
 _TRADER_UID: Final = 2
 _PLENTY: Final = Decimal(1_000_000_000)
 
@@ -166,6 +169,7 @@ async def open_sandbox(
     pong_window: float = 60.0,
     lifetime: float = 86_400.0,
     query_lag: float = 0.0,
+    keep: int | None = None,
     start_time_ms: int | None = START_TIME_MS,
     faults: Iterable[Fault] = (),
 ) -> AsyncGenerator[Sandbox, None]:
@@ -191,6 +195,9 @@ async def open_sandbox(
         query_lag: seconds after which a change is seen by account.status, order.status, openOrders.status, allOrders,
             myTrades, order.amendments and the like, which the exchange answers from a cache or a database ("Data
             sources": Memory, Database). Requests to the matching engine and events are never behind.
+        keep: how many closed orders and lists of each account are kept, the newest, and at least how many trades of
+            each account and symbol, and minutes with trades. What is older queries do not find; candles and statistics
+            know of it as long as they know its minute. None keeps all.
         start_time_ms: the exchange's time at the start; None takes this machine's clock.
         faults: to be injected at once.
 
@@ -211,7 +218,7 @@ async def open_sandbox(
         check_kind(Limits, limits=limits)
     owners = checked_each("accounts", accounts or (), SandboxAccount) or (trader(),)
     faults = checked_each("faults", faults, Fault)
-    exchange = _exchange(symbols, limits, exchange_filters, routes)
+    exchange = _exchange(symbols, limits, exchange_filters, routes, keep)
     exchange.replicas.lag = lag_of(query_lag)
     for account in (_market_maker(exchange), *owners):
         exchange.open_account(account)
@@ -229,10 +236,13 @@ async def open_sandbox(
         yield Sandbox(server, connections, nursery, owners, endpoint=endpoint, ssl_context=client_context)
 
 
-def _exchange(symbols: Any, limits: Limits | None, filters: Any, routes: Any) -> Exchange:
+def _exchange(symbols: Any, limits: Limits | None, filters: Any, routes: Any, keep: int | None) -> Exchange:
     symbols = checked_each("symbols", symbols, Symbol)
     filters = checked("exchange_filters", filters, tuple[Filter, ...])
-    return Exchange(symbols, limits or Limits(), exchange_filters=filters, routes=checked_routes(routes, symbols))
+    routes = checked_routes(routes, symbols)
+    if keep is not None:
+        check_int("keep", keep, 1, _MOST_KEPT)
+    return Exchange(symbols, limits or Limits(), exchange_filters=filters, routes=routes, keep=keep)
 
 
 def _market_maker(exchange: Exchange) -> SandboxAccount:

@@ -130,7 +130,7 @@ class Sandbox:
 
     @property
     def orders(self) -> Sequence[SandboxOrder]:
-        """Every order that clients placed and the matching engine took, in order."""
+        """Every order that clients placed and the matching engine took, in order, but those that are not kept."""
         self._connections.now()
         return [order for order in self._exchange.engine.orders if order.owner != MARKET_MAKER_UID]
 

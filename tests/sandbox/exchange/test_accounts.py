@@ -36,7 +36,7 @@ def test_orders_are_kept_by_symbol_and_while_they_are_open() -> None:
     account = account_of(first, second, other)
     first.end("CANCELED", 5)
     account.retire(first)
-    assert account.history == {"BTCUSDT": [first, second], "ETHUSDT": [other]}
+    assert account.history == {"BTCUSDT": {1: first, 2: second}, "ETHUSDT": {3: other}}
     assert list(account.open_orders()) == [second, other]
     assert list(account.open_orders("ETHUSDT")) == [other]
 

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bintrio.api.enums import KlineInterval, Side
-from bintrio.sandbox.exchange.candles import DAY, MINUTE, Interval, candles, interval, summarize, window
+from bintrio.sandbox.exchange.candles import DAY, Interval, candles, interval, window
 from bintrio.sandbox.exchange.orders import Order, Trade
-from bintrio.sandbox.exchange.tape import Tape
+from bintrio.sandbox.exchange.summary import summarize
+from bintrio.sandbox.exchange.tape import MINUTE, Tape
 from bintrio.sandbox.exchange.units import SECOND
 
 D = Decimal

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bintrio.api.enums import Side
+from bintrio.sandbox.exchange.candles import DAY, candles, interval
 from bintrio.sandbox.exchange.orders import Order, Trade
-from bintrio.sandbox.exchange.tape import Tape, from_id, in_span, newest
+from bintrio.sandbox.exchange.summary import summarize
+from bintrio.sandbox.exchange.tape import MINUTE, Tape, from_id, in_span, newest
 
 D = Decimal
 
@@ -62,10 +64,42 @@ def test_trades_are_found_by_time() -> None:
     for time in (3, 5, 5, 8):
         record(tape, order(), "10", time)
     assert [trade.id for trade in tape.between(5, 8)] == [2, 3]
-    assert tape.before(3) is None
-    found = tape.before(8)
-    assert found is not None
-    assert found.id == 3
+    assert (tape.price_before(3), tape.price_before(8)) == (None, D(10))
+
+
+def test_a_span_comes_to_the_same_by_minutes_as_by_trades() -> None:
+    tape = Tape()
+    for number, half_minute in enumerate((0, 1, 1, 2, 6, 7, 7, 30)):
+        record(tape, order(), str(10 + number % 3), half_minute * MINUTE // 2)
+    assert [minute.trades for minute in tape.minutes] == [3, 1, 3, 1]
+    times = [step * MINUTE // 4 for step in range(64)]
+    for start in times:
+        for end in times:
+            assert tape.summary(start, end) == summarize(tape.between(start, end))
+
+
+def test_a_bounded_tape_forgets_the_oldest_trades_and_minutes_and_goes_on_counting() -> None:
+    tape = Tape(keep=4)
+    for minute in range(11):
+        record(tape, order(), str(10 + minute), minute * MINUTE)
+    kept = [[trade.id for trade in tape.trades], [one.id for one in tape.aggregates]]
+    assert kept == [[5, 6, 7, 8, 9, 10, 11]] * 2
+    assert tape.start == 4 * MINUTE
+    day = tape.summary(0, DAY)
+    assert day is not None
+    assert (day.open, day.close, day.first_id, day.last_id, day.trades) == (D(14), D(20), 5, 11, 7)
+    found = candles(tape, interval("1m"), 12 * MINUTE, start=None, end=None, limit=500)
+    assert [candle.open for candle in found] == [14, 15, 16, 17, 18, 19, 20, 20, 20]
+
+
+def test_minutes_outlive_their_trades() -> None:
+    tape = Tape(keep=2)
+    for time in (0, 1, MINUTE, MINUTE + 1):
+        record(tape, order(), str(10 + time % 7), time)
+    assert [trade.time for trade in tape.trades] == [MINUTE, MINUTE + 1]
+    assert (tape.price_before(MINUTE), tape.price_before(0)) == (D(11), None)
+    found = candles(tape, interval("1m"), MINUTE + 2, start=0, end=None, limit=500)
+    assert [candle.number_of_trades for candle in found] == [2, 2]
 
 
 class Item(NamedTuple):

@@ -6,7 +6,7 @@ or comes and goes by a deposit or withdrawal.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,7 @@ from bintrio.api.events import AssetBalance
 from bintrio.api.orders import OrderList as ListRecord
 
 from .commissions import Commissions, Rates
+from .journal import Journal
 from .orders import NOTHING, Execution, Order, eight_decimals, snapshot
 from .refusals import client_order_id_differs, no_such_order, order_refused
 
@@ -43,10 +44,12 @@ class Account:
         taker_rate: standard commission on what it gets as the taker, as a fraction.
         commissions: all rates, instead of those two.
         trade_group_id: accounts of one group do not trade with each other if their orders say so; -1 is no group.
+        keep: how many closed orders and lists are kept, and at least how many trades of each symbol, the newest; None
+            keeps all.
 
     Attributes:
         orders: all its orders by order id.
-        history: its orders by symbol, in the order of their ids.
+        history: the same by symbol.
         executions: its side of each trade by symbol, in the order of the trades.
         allocations: what smart order routing handed to it, by symbol.
         prevented: matches of its orders that self-trade prevention kept from happening, by symbol.
@@ -63,20 +66,24 @@ class Account:
         taker_rate: Decimal = NOTHING,
         commissions: Commissions | None = None,
         trade_group_id: int = -1,
+        keep: int | None = None,
     ) -> None:
         self.uid = uid
+        self.keep = keep
         self.commissions = commissions or Commissions(standard=Rates(maker_rate, taker_rate))
         self.trade_group_id = trade_group_id
         self.orders: dict[int, Order] = {}
-        self.history: defaultdict[str, list[Order]] = defaultdict(list)
-        self.executions: defaultdict[str, list[Execution]] = defaultdict(list)
-        self.allocations: defaultdict[str, list[Execution]] = defaultdict(list)
-        self.prevented: defaultdict[str, list[PreventedMatch]] = defaultdict(list)
+        self.history: defaultdict[str, dict[int, Order]] = defaultdict(dict)
+        self.executions: defaultdict[str, Journal[Execution]] = defaultdict(Journal)
+        self.allocations: defaultdict[str, Journal[Execution]] = defaultdict(Journal)
+        self.prevented: defaultdict[str, Journal[PreventedMatch]] = defaultdict(Journal)
         self.lists: dict[int, ListRecord] = {}
         self.updated_at = 0
         self._holdings = defaultdict(Holding, {asset: Holding(free=amount) for asset, amount in balances.items()})
         self._by_client_id: defaultdict[tuple[str, str], list[Order]] = defaultdict(list)
         self._open: dict[int, Order] = {}
+        self._closed: deque[Order] = deque()
+        self._done: deque[int] = deque()
 
     # Balances
 
@@ -156,7 +163,7 @@ class Account:
     def register(self, order: Order) -> None:
         """Take note of a new order."""
         self.orders[order.order_id] = self._open[order.order_id] = order
-        self.history[order.symbol].append(order)
+        self.history[order.symbol][order.order_id] = order
         self._by_client_id[(order.symbol, order.client_order_id)].append(order)
 
     def rename(self, order: Order, client_order_id: str) -> None:
@@ -168,16 +175,17 @@ class Account:
     def retire(self, order: Order) -> None:
         """Take note that an order is no longer open."""
         del self._open[order.order_id]
+        self._closed.append(order)
+        if self.keep is not None and len(self._closed) > self.keep:
+            self._forget(self._closed.popleft())
 
-    def forget_closed(self) -> None:
-        """Keep of orders and trades only the open orders: nobody will ask about the others."""
-        kept = list(self._open.values())
-        self.orders.clear()
-        self._by_client_id.clear()
-        for by_symbol in (self.history, *self.journals):
-            by_symbol.clear()
-        for order in kept:
-            self.register(order)
+    def _forget(self, order: Order) -> None:
+        del self.orders[order.order_id], self.history[order.symbol][order.order_id]
+        name = (order.symbol, order.client_order_id)
+        namesakes = self._by_client_id[name]
+        namesakes.remove(order)
+        if not namesakes:
+            del self._by_client_id[name]
 
     def find(self, symbol: str, order_id: int | None, client_order_id: str | None) -> Order:
         """An order by either id; with both, by the order id, and the other must agree.
@@ -198,16 +206,28 @@ class Account:
         """Orders that can still trade, oldest first."""
         return (order for order in self._open.values() if symbol in {None, order.symbol})
 
-    def keep(self, execution: Execution) -> None:
+    def note(self, execution: Execution) -> None:
         """Take note of its side of a trade, or of an allocation."""
         kept = self.executions if execution.allocation_id is None else self.allocations
-        kept[execution.order.symbol].append(execution)
+        journal = kept[execution.order.symbol]
+        journal.append(execution)
+        journal.bound(self.keep)
+
+    def note_prevented(self, match: PreventedMatch) -> None:
+        """Take note of a match that did not happen."""
+        journal = self.prevented[match.symbol]
+        journal.append(match)
+        journal.bound(self.keep)
 
     # Order lists
 
-    def keep_list(self, record: ListRecord) -> None:
+    def note_list(self, record: ListRecord) -> None:
         """Take note of how a list stands."""
         self.lists[record.order_list_id] = record
+        if self.keep is not None and record.list_order_status == "ALL_DONE":
+            self._done.append(record.order_list_id)
+            if len(self._done) > self.keep:
+                del self.lists[self._done.popleft()]
 
     def open_lists(self) -> Iterator[ListRecord]:
         """Lists that have an open order, oldest first."""
@@ -221,12 +241,12 @@ class Account:
 
     def copy(self) -> Account:
         """An account of its own that stands as this one does."""
-        twin = Account(self.uid, {}, commissions=self.commissions, trade_group_id=self.trade_group_id)
+        twin = Account(self.uid, {}, commissions=self.commissions, trade_group_id=self.trade_group_id, keep=self.keep)
         for order in self.orders.values():
             twin.update(snapshot(order))
         for own, copied in zip(self.journals, twin.journals, strict=True):
-            copied.update({symbol: [*kept] for symbol, kept in own.items()})
-        twin.lists = {**self.lists}
+            copied.update({symbol: kept.copy() for symbol, kept in own.items()})
+        twin.lists, twin._done = {**self.lists}, self._done.copy()
         for name, orders in self._by_client_id.items():
             # In the order in which they took the name, which is not that of their ids where one was renamed.
             twin._by_client_id[name] = [twin.orders[order.order_id] for order in orders]
@@ -234,7 +254,7 @@ class Account:
         return twin
 
     @property
-    def journals(self) -> tuple[defaultdict[str, list[Any]], ...]:
+    def journals(self) -> tuple[defaultdict[str, Journal[Any]], ...]:
         """What only ever grows, by symbol."""
         return self.executions, self.allocations, self.prevented
 
@@ -248,5 +268,5 @@ class Account:
             self.rename(own, order.client_order_id)
         for name in order.__struct_fields__:
             setattr(own, name, getattr(order, name))
-        if not own.is_open:
-            self._open.pop(own.order_id, None)
+        if not own.is_open and own.order_id in self._open:
+            self.retire(own)

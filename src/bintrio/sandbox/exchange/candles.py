@@ -11,20 +11,18 @@ Times are microseconds. Source: "Klines" and the ticker sections of the WebSocke
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from itertools import islice
 from typing import Final, NamedTuple
 
 from bintrio.api.market import Kline
-from bintrio.api.market import Trade as PublicTrade
 
-from .orders import NOTHING, eight_decimals
-from .tape import Tape
+from .orders import eight_decimals
+from .summary import Summary
+from .tape import MINUTE, Tape
 from .units import SECOND, minutes_ahead
 
-MINUTE: Final = 60 * SECOND
 DAY: Final = 24 * 60 * MINUTE
 
 _UNITS: Final = {"s": SECOND, "m": MINUTE, "h": 60 * MINUTE, "d": DAY, "w": 7 * DAY}
@@ -99,9 +97,9 @@ def candles(
     With a start, the oldest of them up to ``limit``; without one, the newest.
     """
     last = now if end is None else min(now, end)
-    if not tape.trades or (start is not None and start > last):
+    if tape.start is None or (start is not None and start > last):
         return ()
-    first = parts.opening(tape.trades[0].time)
+    first = parts.opening(tape.start)
     if start is None:
         openings = [*islice(parts.openings_back(parts.opening(last), first), limit)][::-1]
     else:
@@ -115,11 +113,11 @@ def _at_or_after(parts: Interval, time: int) -> int:
 
 
 def _candle(tape: Tape, opening: int, end: int) -> Kline:
-    summary = summarize(tape.between(opening, end))
+    summary = tape.summary(opening, end)
     if summary is None:
-        before = tape.before(opening)
-        assert before is not None
-        summary = Summary(before.price, before.price, before.price, before.price)
+        close = tape.price_before(opening)
+        assert close is not None
+        summary = Summary(close, close, close, close)
     return Kline(
         open_time=opening,
         open=summary.open,
@@ -133,42 +131,4 @@ def _candle(tape: Tape, opening: int, end: int) -> Kline:
         taker_buy_base_volume=eight_decimals(summary.taker_buy_volume),
         taker_buy_quote_volume=eight_decimals(summary.taker_buy_quote_volume),
         unused="0",
-    )
-
-
-class Summary(NamedTuple):
-    """What some trades come to: prices, volumes of the base asset, and of the quote asset."""
-
-    open: Decimal
-    high: Decimal
-    low: Decimal
-    close: Decimal
-    volume: Decimal = NOTHING
-    quote_volume: Decimal = NOTHING
-    trades: int = 0
-    taker_buy_volume: Decimal = NOTHING
-    taker_buy_quote_volume: Decimal = NOTHING
-
-    @property
-    def average(self) -> Decimal:
-        """The price, weighted by volume."""
-        return eight_decimals(self.quote_volume / self.volume) if self.volume else eight_decimals(NOTHING)
-
-
-def summarize(trades: Sequence[PublicTrade]) -> Summary | None:
-    """What trades come to; None if there are none."""
-    if not trades:
-        return None
-    prices = [trade.price for trade in trades]
-    bought = [trade for trade in trades if not trade.is_buyer_maker]
-    return Summary(
-        open=prices[0],
-        high=max(prices),
-        low=min(prices),
-        close=prices[-1],
-        volume=sum((trade.qty for trade in trades), NOTHING),
-        quote_volume=sum((trade.quote_qty for trade in trades), NOTHING),
-        trades=len(trades),
-        taker_buy_volume=sum((trade.qty for trade in bought), NOTHING),
-        taker_buy_quote_volume=sum((trade.quote_qty for trade in bought), NOTHING),
     )

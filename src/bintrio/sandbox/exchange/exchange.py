@@ -97,6 +97,7 @@ class Exchange:
         limits: how often.
         exchange_filters: filters on all orders of an account, and on assets.
         routes: the symbols among whose books orders may be routed, for each base asset.
+        keep: how many closed orders, trades and the like are kept of each account and symbol; None keeps all.
 
     Attributes:
         engine: books and accounts.
@@ -112,10 +113,12 @@ class Exchange:
         *,
         exchange_filters: Sequence[Filter] = (),
         routes: Iterable[Sequence[str]] = (),
+        keep: int | None = None,
     ) -> None:
         self.engine: Final = MatchingEngine(
-            symbols, exchange_filters=exchange_filters, routes=routes, is_followed=self._is_followed
+            symbols, exchange_filters=exchange_filters, routes=routes, is_followed=self._is_followed, keep=keep
         )
+        self._keep = keep
         self.keyring: Final = Keyring()
         self.sessions: Final[set[Session]] = set()
         self.limits: Final = limits
@@ -139,6 +142,7 @@ class Exchange:
             account.balances,
             commissions=account.commissions,
             trade_group_id=account.trade_group_id,
+            keep=self._keep,
         )
         self.engine.accounts[account.uid] = opened
         self.replicas.open_account(opened)
@@ -272,10 +276,6 @@ class Exchange:
         for order in list(account.open_orders(symbol)):
             self.engine.cancel(account, order, now, cancel_id=f"cancel-{order.order_id}")
         self._distribute(now)
-
-    def forget_closed(self, uid: int) -> None:
-        """Drop the closed orders of an account about which nobody asks."""
-        self.engine.accounts[uid].forget_closed()
 
     def _tell_ended(self, session: Session, now: int) -> None:
         for number in session.take_ended():

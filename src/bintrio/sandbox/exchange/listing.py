@@ -15,13 +15,12 @@ from bintrio.api.filters import Filter, LotSizeFilter
 from . import filters
 from .accounts import Account
 from .book import Book
-from .candles import MINUTE
 from .filters import Coming, Scene
 from .orders import NOTHING, Order
 from .reference import Bounds, ReferencePrices
 from .refusals import order_refused
 from .symbols import Symbol
-from .tape import Tape
+from .tape import MINUTE, Tape
 from .triggers import Triggers, is_reached
 
 ALONE: Final = Coming(orders=1, lists=0)
@@ -35,6 +34,7 @@ class Listing:
         symbol: its rules.
         exchange_filters: those of the exchange.
         references: the reference prices of all symbols.
+        keep: how much of its tape is kept; None keeps all.
 
     Attributes:
         filters: of the symbol and of the exchange.
@@ -42,12 +42,19 @@ class Listing:
         routes: the listings among whose books its orders may be routed; empty if they may not.
     """
 
-    def __init__(self, symbol: Symbol, exchange_filters: Sequence[Filter], references: ReferencePrices) -> None:
+    def __init__(
+        self,
+        symbol: Symbol,
+        exchange_filters: Sequence[Filter],
+        references: ReferencePrices,
+        *,
+        keep: int | None = None,
+    ) -> None:
         self.symbol: Final = symbol
         self.base: Final = symbol.base
         self.quote: Final = symbol.quote
         self.book: Final = Book(symbol.step_size)
-        self.tape: Final = Tape()
+        self.tape: Final = Tape(keep)
         self.triggers: Final = Triggers()
         self.filters: Final = (*symbol.all_filters(), *exchange_filters)
         self.checks = filters.compiled(self.filters, Scene(symbol.base, symbol.quote, self._average_price))
@@ -130,10 +137,9 @@ class Listing:
         if reference is not None:
             return reference
         if minutes:
-            trades = self.tape.between(now - minutes * MINUTE, now + 1)
-            volume = sum((trade.qty for trade in trades), NOTHING)
-            if volume:
-                return sum((trade.quote_qty for trade in trades), NOTHING) / volume
+            of_late = self.tape.summary(now - minutes * MINUTE, now + 1)
+            if of_late is not None:
+                return of_late.quote_volume / of_late.volume
         if self.book.last_price is not None:
             return self.book.last_price
         return self.book.price_level(of_bids=not order.is_buy, depth=0)

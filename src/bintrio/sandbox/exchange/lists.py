@@ -167,7 +167,8 @@ class Lists:
     def _finish(self, group: OrderList, now: int) -> None:
         """Several orders may have ended at once, but a list is over only once."""
         account = self._engine.accounts[group.owner]
-        if account.lists[group.list_id].list_order_status == "ALL_DONE":
+        known = account.lists.get(group.list_id)
+        if known is None or known.list_order_status == "ALL_DONE":
             return
         if group.held:
             asset = self._engine.listings[group.symbol].base

@@ -45,6 +45,7 @@ class MatchingEngine:
         exchange_filters: filters on all orders of an account, and on assets.
         routes: for each base asset, the symbols among whose books orders may be routed.
         is_followed: whether somebody wants to know of the changes of an account.
+        keep: how much of each tape is kept; None keeps all.
 
     Attributes:
         symbols: what is traded, by name.
@@ -61,12 +62,14 @@ class MatchingEngine:
         exchange_filters: Sequence[Filter] = (),
         routes: Iterable[Sequence[str]] = (),
         is_followed: Callable[[int], bool] = lambda _: True,
+        keep: int | None = None,
     ) -> None:
         self.exchange_filters: Final = tuple(exchange_filters)
         self.references: Final = ReferencePrices()
         self.symbols: Final = {symbol.name: symbol for symbol in symbols}
         self.listings: Final = {
-            name: Listing(symbol, self.exchange_filters, self.references) for name, symbol in self.symbols.items()
+            name: Listing(symbol, self.exchange_filters, self.references, keep=keep)
+            for name, symbol in self.symbols.items()
         }
         for names in routes:
             together = tuple(self.listings[name] for name in names)
@@ -293,7 +296,7 @@ class MatchingEngine:
         match_id = self.listings[order.symbol].next_match_id()
         match = prevention.match(match_id, mode, order, maker, taking.trade_group_id, from_taker, from_maker, now)
         for account in {taking.uid: taking, maker.owner: self.accounts[maker.owner]}.values():
-            account.prevented[order.symbol].append(match)
+            account.note_prevented(match)
         order.preventions.append(Prevention(match, from_taker, matched, maker.order_id))
         if mode == "TRANSFER" and order.owner != maker.owner:
             self.settlement.transfer(order, maker, maker.limit, matched)

@@ -105,7 +105,7 @@ class _Replica:
             else:
                 holdings |= {asset: account.holding(asset).copy() for asset in subject}
         symbols = {order.symbol for order in changed.values()}
-        lengths = tuple({symbol: len(kept[symbol]) for symbol in symbols} for kept in account.journals)
+        lengths = tuple({symbol: kept[symbol].length for symbol in symbols} for kept in account.journals)
         orders = tuple(map(snapshot, changed.values()))
         self._waiting.append(_Change(now, orders, tuple(lists), lengths, holdings, account.updated_at))
 
@@ -119,8 +119,10 @@ class _Replica:
         for order in change.orders:
             shown.update(order)
         for record in change.lists:
-            shown.keep_list(record)
+            shown.note_list(record)
         for known, kept, lengths in zip(shown.journals, self._account.journals, change.lengths, strict=True):
             for symbol, length in lengths.items():
-                known[symbol] += kept[symbol][len(known[symbol]) : length]
+                known[symbol] += kept[symbol].between(known[symbol].length, length)
+                known[symbol].forgotten = length - len(known[symbol])
+                known[symbol].bound(shown.keep)
         shown.set_holdings(change.holdings, change.updated_at)

@@ -104,6 +104,6 @@ class Reports:
         status: ListOrderStatus = "ALL_DONE" if kind == "ALL_DONE" else "EXECUTING"
         known = kind if kind != "UPDATED" else "EXEC_STARTED"
         record = shapes.order_list(group, known, status, now)
-        account.keep_list(record)
+        account.note_list(record)
         event = shapes.list_status(group, kind, status, now) if self._is_followed(account.uid) else None
         self._notices.append(Notice(account.uid, event, record))

@@ -129,7 +129,7 @@ class Settlement:
             order, now, trade_id, trade.price, trade.quantity, commission, paid_in, is_maker, allocation_id
         )
         order.executions.append(execution)
-        account.keep(execution)
+        account.note(execution)
         if not order.is_open:
             account.retire(order)
         unfilled: Unfilled | None = None

@@ -1,4 +1,4 @@
-"""The tape: the public trades of one symbol, in their order, and as aggregates.
+"""The tape: the public trades of one symbol, in their order, as aggregates, and summed up by minutes.
 
 Trade ids count up from 1 without a gap, for each symbol on its own, and so do aggregate ids: an id says where in the
 list its trade is. Times are microseconds and never go back, so a span of time is found by bisection.
@@ -21,34 +21,48 @@ from bintrio._protocol.exact import EXACT
 from bintrio.api.market import AggregateTrade, BlockTrade
 from bintrio.api.market import Trade as PublicTrade
 
+from .journal import Journal
 from .orders import Order, Trade, eight_decimals
+from .summary import Summary, begun, summarize, together
+from .units import SECOND
+
+MINUTE: Final = 60 * SECOND
 
 T = TypeVar("T")
 
+_start_of: Final[Callable[[Summary], int]] = attrgetter("start")
+_end_of: Final[Callable[[Summary], int]] = attrgetter("end")
 time_of: Final[Callable[[Any], int]] = attrgetter("time")
 
 
 class Tape:
     """What was traded of one symbol.
 
+    Args:
+        keep: how many trades, aggregates and minutes are kept at least, the newest; None keeps all.
+
     Attributes:
-        trades: all of them.
+        trades: all that are kept.
         aggregates: trades of one taker order at one price, as one.
+        minutes: what the trades of each minute come to that had any.
         block_trades: those that were agreed on outside the book.
     """
 
-    def __init__(self) -> None:
-        self.trades: Final[list[PublicTrade]] = []
-        self.aggregates: Final[list[AggregateTrade]] = []
+    def __init__(self, keep: int | None = None) -> None:
+        self.trades: Final[Journal[PublicTrade]] = Journal()
+        self.aggregates: Final[Journal[AggregateTrade]] = Journal()
+        self.minutes: Final[Journal[Summary]] = Journal()
         self.block_trades: Final[list[BlockTrade]] = []
+        self._keep = keep
         self._taker: Order | None = None
+        self._minute = -1
 
     def record(self, taker: Order, trade: Trade, now: int) -> int:
         """Note a trade. Returns its id."""
         public = PublicTrade(
-            id=len(self.trades) + 1,
-            price=eight_decimals(trade.price),
-            qty=eight_decimals(trade.quantity),
+            id=self.trades.length + 1,
+            price=trade.price,
+            qty=trade.quantity,
             quote_qty=eight_decimals(trade.amount),
             time=now,
             is_buyer_maker=trade.maker.is_buy,
@@ -56,7 +70,19 @@ class Tape:
         )
         self.trades.append(public)
         self._aggregate(taker, public)
+        self._sum_up(public)
+        if self._keep is not None:
+            for journal in (self.trades, self.aggregates, self.minutes):
+                journal.bound(self._keep)
         return public.id
+
+    def _sum_up(self, trade: PublicTrade) -> None:
+        minute = trade.time // MINUTE
+        if minute == self._minute:
+            self.minutes[-1].add(trade)
+        else:
+            self._minute = minute
+            self.minutes.append(begun(trade))
 
     def _aggregate(self, taker: Order, trade: PublicTrade) -> None:
         # A taker order trades at one time only, all at once.
@@ -67,7 +93,7 @@ class Tape:
         self._taker = taker
         self.aggregates.append(
             AggregateTrade(
-                id=len(self.aggregates) + 1,
+                id=self.aggregates.length + 1,
                 price=trade.price,
                 quantity=trade.qty,
                 first_trade_id=trade.id,
@@ -95,10 +121,32 @@ class Tape:
         """The trades from ``start`` on and before ``end``."""
         return self.trades[self._position(start) : self._position(end)]
 
-    def before(self, time: int) -> PublicTrade | None:
-        """The latest trade before a time."""
+    @property
+    def start(self) -> int | None:
+        """When the first trade was of which anything is known; None if there is none."""
+        return self.minutes[0].start if self.minutes else None
+
+    def summary(self, start: int, end: int) -> Summary | None:
+        """What the trades from ``start`` on and before ``end`` come to; None if there are none.
+
+        Of minutes that are in there as a whole, no trade is looked at.
+        """
+        first = bisect_left(self.minutes, start, key=_start_of)
+        last = bisect_left(self.minutes, end, key=_end_of)
+        if first >= last:
+            return summarize(self.between(start, end))
+        whole = self.minutes[first:last]
+        head = summarize(self.between(start, whole[0].start))
+        tail = summarize(self.between(whole[-1].end + 1, end))
+        return together(part for part in (head, *whole, tail) if part is not None)
+
+    def price_before(self, time: int) -> Decimal | None:
+        """The price of the latest trade before a time."""
         position = self._position(time)
-        return self.trades[position - 1] if position else None
+        if position:
+            return self.trades[position - 1].price
+        minutes = bisect_left(self.minutes, time, key=_end_of)
+        return self.minutes[minutes - 1].close if minutes else None
 
     def _position(self, time: int) -> int:
         return bisect_left(self.trades, time, key=time_of)

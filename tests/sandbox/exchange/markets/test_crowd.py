@@ -258,7 +258,7 @@ def test_a_day_costs_two_orders_a_trade() -> None:
 
 
 def test_the_crowds_closed_orders_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crowd, "TRADES_KEPT", 10)
+    monkeypatch.setattr(crowd, "ORDERS_KEPT", 20)
     world = World(RandomWalk(1, interval=60, depth=5))
     order = world.place(0, side="BUY", price="63999")
     waiting = world.place(0, side="BUY", price="1000")
@@ -266,7 +266,7 @@ def test_the_crowds_closed_orders_do_not_pile_up(monkeypatch: pytest.MonkeyPatch
     assert (order.status, waiting.status) == ("FILLED", "NEW")
     assert len(world.trades()) > 100
     engine = world.exchange.engine
-    assert len(engine.orders) < 2 + 10 * 3 + 2 * 5
+    assert len(engine.orders) == 2 + 20 + 2 * 5
     assert len(engine.accounts[MAKER].orders) == len(engine.orders) - 2
     assert [*engine.accounts[USER].orders.values()] == [each for each in engine.orders if each.owner == USER]
     bids, asks = world.levels()

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bintrio.sandbox.exchange.candles import DAY, MINUTE
+from bintrio.sandbox.exchange.candles import DAY
+from bintrio.sandbox.exchange.tape import MINUTE
 from tests.sandbox.client import BUY, NOW, Client, documented
 
 OF_BTC = {"symbol": "BTCUSDT"}

@@ -29,8 +29,8 @@ from ..refusals import Refusal
 from ..symbols import Symbol
 from .market import Market, Tick, on_step, on_tick
 
-TRADES_KEPT: Final = 2_000
-"""Trades after which the crowd's closed orders are dropped, which would fill the memory; the tape keeps the trades."""
+ORDERS_KEPT: Final = 4_000
+"""Of the crowd's closed orders, about which nobody asks; the tape keeps the trades."""
 
 
 class Crowd:
@@ -53,7 +53,7 @@ class Crowd:
         self._uid = uid
         self._ticks = market.ticks(exchange.engine.symbols, start)
         self._next = next(self._ticks, None)
-        self._trades = 0
+        exchange.engine.accounts[uid].keep = ORDERS_KEPT
         self._unquoted: dict[str, Tick] = {}
 
     @property
@@ -76,7 +76,6 @@ class Crowd:
             self._next = next(self._ticks, None)
             self._unquoted[tick.symbol] = tick
             self._trade(tick)
-            self._tidy()
 
     def _trade(self, tick: Tick) -> None:
         symbol = self._exchange.engine.symbols[tick.symbol]
@@ -90,11 +89,6 @@ class Crowd:
             self._place(tick, taker, self._quotes(symbol, price, tick)[taker], everything)
         self._place(tick, maker, price, offered)
         self._place(tick, taker, price, quantity, time_in_force="IOC")
-
-    def _tidy(self) -> None:
-        self._trades += 1
-        if self._trades % TRADES_KEPT == 0:
-            self._exchange.forget_closed(self._uid)
 
     def _quote(self, tick: Tick) -> None:
         symbol = self._exchange.engine.symbols[tick.symbol]

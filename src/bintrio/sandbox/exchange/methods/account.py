@@ -158,7 +158,7 @@ def open_orders_status(call: RequestContext) -> tuple[OrderInformation, ...]:
 def all_orders(call: RequestContext) -> tuple[OrderInformation, ...]:
     """Orders in a span of time, which goes first, from an order id on, or the newest."""
     request: AllOrders = call.request
-    history, limit = call.queried_account.history[call.symbol.name], call.limit()
+    history, limit = [*call.queried_account.history[call.symbol.name].values()], call.limit()
     if call.start is call.end is None:
         found = (
             newest(history, limit)
@@ -220,7 +220,8 @@ def my_prevented_matches(call: RequestContext) -> Sequence[PreventedMatch]:
 def my_allocations(call: RequestContext) -> tuple[Allocation, ...]:
     """What was allocated to the account, or to one of its orders: from an id on, in a span of time, or the oldest."""
     request: MyAllocations = call.request
-    kept, limit = call.queried_account.allocations[call.symbol.name], call.limit()
+    limit = call.limit()
+    kept: Sequence[Execution] = call.queried_account.allocations[call.symbol.name]
     if request.order_id is not None:
         kept = [one for one in kept if one.order.order_id == request.order_id]
     if request.from_allocation_id is not None or call.start is call.end is None:

@@ -46,11 +46,12 @@ from bintrio.api.market import (
 )
 
 from .. import refusals
-from ..candles import DAY, MINUTE, Summary, candles, interval, summarize, window
+from ..candles import DAY, candles, interval, window
 from ..orders import NOTHING, eight_decimals
 from ..reference import Mean
+from ..summary import Summary
 from ..symbols import Symbol
-from ..tape import from_id, in_span, newest
+from ..tape import MINUTE, from_id, in_span, newest
 from .calls import RequestContext, answers
 
 MAX_DEPTH: Final = 5_000
@@ -138,10 +139,11 @@ def klines(call: RequestContext) -> tuple[Kline, ...]:
 def avg_price(call: RequestContext) -> AveragePrice:
     """The average price of the last minutes; without a trade in them, the last price."""
     tape = call.tape
-    last = tape.before(call.now + 1)
-    summary = summarize(tape.between(call.now - _AVERAGE_MINUTES * MINUTE, call.now + 1))
-    price = summary.average if summary else last.price if last else _ZERO
-    return AveragePrice(mins=_AVERAGE_MINUTES, price=price, close_time=last.time if last else 0)
+    summary = tape.summary(call.now - _AVERAGE_MINUTES * MINUTE, call.now + 1)
+    if summary is not None:
+        return AveragePrice(mins=_AVERAGE_MINUTES, price=summary.average, close_time=summary.end)
+    last = tape.trades[-1] if tape.trades else None
+    return AveragePrice(mins=_AVERAGE_MINUTES, price=last.price if last else _ZERO, close_time=last.time if last else 0)
 
 
 # Tickers
@@ -219,8 +221,8 @@ def ticker_trading_day(call: RequestContext) -> Any:
 
 def _mini(call: RequestContext, span: _Window, symbol: Symbol) -> dict[str, Any]:
     """The fields of a MINI ticker. Without a trade, all prices but the last one are 0."""
-    trades = call.engine.listings[symbol.name].tape.between(span.opening, span.closing + 1)
-    summary = summarize(trades) or Summary(_ZERO, _ZERO, _ZERO, _last_price(call, symbol))
+    tape = call.engine.listings[symbol.name].tape
+    summary = tape.summary(span.opening, span.closing + 1) or Summary(_ZERO, _ZERO, _ZERO, _last_price(call, symbol))
     return {
         "symbol": symbol.name,
         "open_price": summary.open,
@@ -231,8 +233,8 @@ def _mini(call: RequestContext, span: _Window, symbol: Symbol) -> dict[str, Any]
         "quote_volume": eight_decimals(summary.quote_volume),
         "open_time": span.opening,
         "close_time": span.closing,
-        "first_id": trades[0].id if trades else -1,
-        "last_id": trades[-1].id if trades else -1,
+        "first_id": summary.first_id,
+        "last_id": summary.last_id,
         "count": summary.trades,
     }
 
@@ -264,10 +266,10 @@ def _day_statistics(call: RequestContext, span: _Window, symbol: Symbol) -> DayS
         return MiniStatistics(**mini)
     bid, ask = _top(call, symbol)
     tape = call.engine.listings[symbol.name].tape
-    before = tape.before(span.opening)
+    before = tape.price_before(span.opening)
     return DayStatistics(
         **_full(mini),
-        prev_close_price=before.price if before else mini["open_price"],
+        prev_close_price=mini["open_price"] if before is None else before,
         last_qty=tape.trades[-1].qty if mini["count"] else _ZERO,
         bid_price=bid.price,
         bid_qty=bid.quantity,
