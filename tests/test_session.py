@@ -19,6 +19,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import bintrio
 from bintrio._client.in_flight import Call
 from bintrio._client.throttle import ticks
+from bintrio._protocol.budget import Cost
 from bintrio._protocol.holds import Refusal
 from bintrio._protocol.ids import FIRST_ID
 from bintrio.endpoints import Address
@@ -261,7 +262,7 @@ async def test_g2_the_id_of_a_call_that_never_left_is_free_again(autojump_clock:
         exchange.script["ping"] = lambda _peer: {}
         connection = session._supervisor.connection
         assert connection is not None
-        call = Call(Ping.api, {}, weight=1, id="mine")
+        call = Call(Ping.api, {}, Cost(weight=1), id="mine")
         connection._send(call, trio.current_time())
         connection._forget(call)
         await session.send(Ping(), id="mine")

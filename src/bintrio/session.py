@@ -26,7 +26,7 @@ from ._client.by_hand import LOGON_METHODS, admit
 from ._client.confirming import Confirming
 from ._client.connection import Connect, Connection
 from ._client.heart import LONGEST_ARRIVAL
-from ._client.in_flight import Call, Lost, Overdue
+from ._client.in_flight import Call, Lost, Overdue, cost_of, window_of
 from ._client.outcomes import TELL_ORDERS, Outcomes, identified
 from ._client.shared import Shared
 from ._client.subscriptions import Inbox, Subscriber
@@ -199,8 +199,9 @@ class Session(Confirming):
         given: Any = request
         if not isinstance(given, Request):
             raise InvalidRequest(f"send takes a request, not {shown(request)}", field="request")
-        call = Call(request.api, identified(request), weight=request.weight, id=checked_id(id))
-        result: R = await self._perform(call, request)
+        api = request.api
+        cost = cost_of(request.weight, api.orders, api.purpose)
+        result: R = await self._perform(Call(api, identified(request), cost, checked_id(id)), request)
         return result
 
     async def request(
@@ -239,14 +240,16 @@ class Session(Confirming):
         check_bool("repeatable", repeatable)
         if weight is not None:
             check_positive_int("weight", weight)
+        sent = raw_params(method, {} if params is None else params)
+        window_of(api.name, sent)  # which refuses what is no number
         call = Call(
             api._replace(
                 signed=api.signed if signed is None or name in LOGON_METHODS else signed,
                 repeatable=api.repeatable if repeatable is None else repeatable,
             ),
-            raw_params(method, {} if params is None else params),
-            weight=weight or (api.weight if isinstance(api.weight, int) else 1),
-            id=checked_id(id),
+            sent,
+            cost_of(weight or (api.weight if isinstance(api.weight, int) else 1), api.orders, api.purpose),
+            checked_id(id),
         )
         return await self._perform(call, None)
 
@@ -389,36 +392,36 @@ class Session(Confirming):
 
     async def _exchange(self, call: Call, request: Request[Any] | None) -> Envelope:
         """Get a call answered, by as many connections as it takes and the law allows."""
-        call.deadline = trio.current_time() + self._timeout
+        now = trio.current_time()
+        call.deadline = now + self._timeout
         call.patience = self._patience if call.api.repeatable else 0
         while True:
             connection = self._supervisor.connection
             if connection is None or connection.is_full:
                 await self._wait_for_way(call, request)
-                self._check_time_left(call, request)
-                continue
-            local = trio.current_time()
-            delay = self._shared.ledger.delay(call.cost, int(local * 1000))
-            if delay > 0:
+            elif (delay := self._shared.ledger.delay(call.cost, int(now * 1000))) > 0:
                 await self._wait_for_budget(call, request, delay)
-                self._check_time_left(call, request)
-                continue
-            if not call.api.repeatable:
-                self._outcomes.before(call)
-            try:
-                return await connection.call(call, local)
-            except Overdue:
-                # Since it left, not since it was made: it may have waited for the budget most of its time.
-                had = trio.current_time() - local
-                if call.is_sent and had >= ENOUGH_ROUND_TRIPS * self._shared.clock.least_round_trip:
-                    connection.doubt(local)
-                raise self._overdue(call, request) from None
-            except Lost as lost:
-                self._check_loss(call, request, lost)
-            except BaseException:  # cancelled, or Ctrl-C
-                self._outcomes.keep(call, request)
-                raise
-            self._check_time_left(call, request)
+            else:
+                if not call.api.repeatable:
+                    self._outcomes.before(call)
+                try:
+                    return await connection.call(call, now)
+                except Overdue:
+                    self._doubt(connection, call, now)
+                    raise self._overdue(call, request) from None
+                except Lost as lost:
+                    self._check_loss(call, request, lost)
+                except BaseException:  # cancelled, or Ctrl-C
+                    self._outcomes.keep(call, request)
+                    raise
+            now = self._check_time_left(call, request)
+
+    def _doubt(self, connection: Connection, call: Call, sent_at: float) -> None:
+        """A call was not answered in time: that casts doubt on its connection, unless it was in a hurry."""
+        # Since it left, not since it was made: it may have waited for the budget most of its time.
+        had = trio.current_time() - sent_at
+        if call.is_sent and had >= ENOUGH_ROUND_TRIPS * self._shared.clock.least_round_trip:
+            connection.doubt(sent_at)
 
     def _check_loss(self, call: Call, request: Request[Any] | None, lost: Lost) -> None:
         """Raise, unless the call may go to another connection."""
@@ -432,10 +435,16 @@ class Session(Confirming):
                 raise ProtocolViolation(f"{call.api.name}: {violation}", raw=violation.raw) from lost.cause
             call.is_suspect = True
 
-    def _check_time_left(self, call: Call, request: Request[Any] | None) -> None:
-        """After a wait: what cannot be answered in time any more would only be sent to be of unknown outcome."""
-        if trio.current_time() >= call.deadline - self._shared.clock.least_round_trip:
+    def _check_time_left(self, call: Call, request: Request[Any] | None) -> float:
+        """After a wait: what cannot be answered in time any more would only be sent to be of unknown outcome.
+
+        Returns:
+            The local time.
+        """
+        now = trio.current_time()
+        if now >= call.deadline - self._shared.clock.least_round_trip:
             raise self._overdue(call, request)
+        return now
 
     async def _wait_for_way(self, call: Call, request: Request[Any] | None) -> None:
         """Wait until there is a connection with room in its queue."""

@@ -12,6 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import bintrio
 from bintrio._client.connection import Ended
 from bintrio._client.in_flight import Call, Lost
+from bintrio._protocol.budget import Cost
 from bintrio.endpoints import Address
 from bintrio.errors import InvalidRequest, NotSent, OutcomeUnknown, RateLimited
 from bintrio.requests import Ping
@@ -29,7 +30,7 @@ async def test_g1_a_call_on_a_connection_that_has_ended_is_not_sent(autojump_clo
         connection.end(Ended("the test says so"))
         connection.end(Ended("only the first cause counts"))
         with pytest.raises(Lost) as caught:
-            await connection.call(Call(Ping.api, {}, weight=1), 0)
+            await connection.call(Call(Ping.api, {}, Cost(weight=1)), 0)
         assert not caught.value.is_sent
         assert str(caught.value.cause) == "the test says so"
 

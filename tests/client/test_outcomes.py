@@ -75,6 +75,21 @@ async def test_g1_a_call_ends_within_the_time_it_is_given(autojump_clock: MockCl
         assert placed.status == "NEW"
 
 
+async def test_g7_the_request_of_an_error_is_sent_again_under_the_same_client_order_id(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        request: Any = limit()
+        told: list[str | None] = []
+        for _ in range(3):
+            with pytest.raises(OutcomeUnknown) as caught:
+                await session.within(3).send(request)
+            request = caught.value.request
+            told.append(request.new_client_order_id)
+        sent = [message["params"]["newClientOrderId"] for message in exchange.sent("order.place")]
+        assert sent == told == [sent[0]] * 3
+
+
 async def test_g1_a_call_may_be_given_more_time_than_others(autojump_clock: MockClock) -> None:
     async with open_pair(request_timeout=5) as (session, exchange), trio.open_nursery() as nursery:
         results: list[Any] = []

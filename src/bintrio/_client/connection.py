@@ -388,7 +388,7 @@ class Connection:
         if not call.api.signed:
             return call.params
         timestamp = self._shared.clock.now(local)
-        call.final_at = timestamp + call.window
+        call.signed_at = timestamp
         params = call.params.copy()
         params["timestamp"] = timestamp
         key = call.key or (None if self.is_logged_on else self._shared.key)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
+import msgspec
 import trio
 
 from .._net.wire import WireClosed
@@ -33,7 +34,14 @@ Accept: TypeAlias = Callable[[Envelope], None]
 """What the reader does at once with a successful answer."""
 
 
-class Call:
+def _nothing() -> None:
+    pass
+
+
+_LATER: Final[Any] = None  # not there before it is sent
+
+
+class Call(msgspec.Struct, eq=False):
     """One call on its way, by as many connections as it takes.
 
     Attributes:
@@ -47,8 +55,7 @@ class Call:
         patience: seconds by which it may be answered later than that, if a message was under way for as long.
         is_sent: whether a byte of it may have left.
         is_suspect: whether a connection that it was sent on has ended since the server broke the protocol.
-        window: milliseconds for which it stays valid, once it is signed.
-        final_at: the exchange's time in milliseconds from which it is too late to execute it, once it is signed.
+        signed_at: the exchange's time in milliseconds that it was signed with last.
         seen_order_id: the highest order id of its symbol that was seen before it left; 0 if none was.
         late_answer: its answer, and the exchange's time in milliseconds when it came, if its caller was gone by then.
         answered_late: called then.
@@ -62,60 +69,35 @@ class Call:
         answer: where its answer will be.
     """
 
-    __slots__ = (
-        "accept",
-        "answer",
-        "answered_late",
-        "api",
-        "arrived_before",
-        "charge",
-        "cost",
-        "deadline",
-        "final_at",
-        "id",
-        "is_sent",
-        "is_suspect",
-        "key",
-        "late_answer",
-        "outgoing",
-        "params",
-        "patience",
-        "seen_order_id",
-        "window",
-        "wire_id",
-    )
+    api: Api
+    params: dict[str, Json]
+    cost: Cost
+    id: RequestId | None = None
+    key: Key | None = None
+    accept: Accept | None = None
+    deadline: float = math.inf
+    patience: float = 0.0
+    is_sent: bool = False
+    is_suspect: bool = False
+    signed_at: Timestamp | None = None
+    seen_order_id: int = 0
+    late_answer: tuple[Envelope, Timestamp] | None = None
+    answered_late: Callable[[], object] = _nothing
+    wire_id: RequestId = _LATER
+    charge: Charge = _LATER
+    outgoing: Outgoing = _LATER
+    arrived_before: float = _LATER
+    answer: Channel = _LATER
 
-    wire_id: RequestId
-    charge: Charge
-    outgoing: Outgoing
-    arrived_before: float
-    answer: Channel
+    @property
+    def window(self) -> int:
+        """Milliseconds for which it stays valid, once it is signed."""
+        return window_of(self.api.name, self.params)
 
-    def __init__(
-        self,
-        api: Api,
-        params: dict[str, Json],
-        *,
-        weight: int,
-        id: RequestId | None = None,
-        key: Key | None = None,
-        purpose: Purpose | None = None,
-    ) -> None:
-        self.api = api
-        self.params = params
-        self.cost = _cost(weight, api.orders, 0, purpose or api.purpose)
-        self.id = id
-        self.key = key
-        self.accept: Accept | None = None
-        self.deadline = math.inf
-        self.patience = 0.0
-        self.is_sent = False
-        self.is_suspect = False
-        self.window = _window(api, params)
-        self.final_at: int | None = None
-        self.seen_order_id = 0
-        self.late_answer: tuple[Envelope, Timestamp] | None = None
-        self.answered_late: Callable[[], object] = _nothing
+    @property
+    def final_at(self) -> Timestamp | None:
+        """The exchange's time in milliseconds from which it is too late to execute it, once it is signed."""
+        return None if self.signed_at is None else self.signed_at + self.window
 
     def take_late(self, envelope: Envelope, now: Timestamp) -> None:
         """Its answer came after its caller had gone. It reaches no other call, but may tell what became of this one."""
@@ -131,14 +113,18 @@ class Call:
                 self.take_late(answer, now)
 
 
-def _nothing() -> None:
-    pass
+@cache
+def cost_of(weight: int, orders: int, purpose: Purpose) -> Cost:
+    """What a call costs. Few differ, and every call has one."""
+    return Cost(weight, orders, purpose=purpose)
 
 
-_cost: Final = cache(Cost)  # few differ, and every call has one
+def window_of(method: str, params: Mapping[str, Json]) -> int:
+    """The milliseconds for which a call with these parameters stays valid, once it is signed.
 
-
-def _window(api: Api, params: dict[str, Json]) -> int:
+    Raises:
+        InvalidRequest: they say something else than a number.
+    """
     given = params.get("recvWindow")
     if given is None:
         return DEFAULT_RECV_WINDOW
@@ -146,7 +132,7 @@ def _window(api: Api, params: dict[str, Json]) -> int:
         window = math.ceil(float(str(given)))
         if window >= 0:
             return window
-    said = f"{api.name}: recvWindow must be a number of milliseconds, not {shown(given)}"
+    said = f"{method}: recvWindow must be a number of milliseconds, not {shown(given)}"
     raise InvalidRequest(said, field="recvWindow")
 
 

@@ -18,7 +18,7 @@ from ..api.authentication import SessionLogon
 from ..api.general import Time
 from ..endpoints import Address
 from ..errors import OutcomeUnknown, ProtocolViolation, RateLimited
-from .in_flight import Accept, Call, Lost
+from .in_flight import Accept, Call, Lost, cost_of
 from .shared import Shared
 
 logger: Final = logging.getLogger("bintrio")
@@ -62,9 +62,8 @@ class OwnCalls:
 
     def prepare(self, request: Request[Any], *, key: Key | None, accept: Accept | None) -> Call:
         """A request as a call whose answer `result` waits for."""
-        call = Call(request.api, request.params(), weight=request.weight, key=key, purpose="own")
-        call.accept = accept
-        return call
+        cost = cost_of(request.weight, request.api.orders, "own")
+        return Call(request.api, request.params(), cost, key=key, accept=accept)
 
     async def result(self, call: Call, request: Request[Any]) -> Any:
         """Send a call as soon as the budget allows, and give its result."""

@@ -22,6 +22,8 @@ import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
+from itertools import compress, repeat
+from operator import is_not
 from types import MappingProxyType, NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -76,6 +78,8 @@ written out is a million."""
 # DECIMAL parameters as the exchange reads them: no sign, no exponent ("Illegal characters", -1100).
 _PLAIN_NUMBER: Final = re.compile(r"\d{1,64}(\.\d{0,64})?|\.\d{1,64}", re.ASCII)
 
+
+_NOTHING_GIVEN: Final = repeat(None)
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -178,9 +182,11 @@ class Request(
     api: ClassVar[Api]
 
     def __post_init__(self) -> None:
-        # Of twenty fields most are None, and most of the others are exact: no function is called for those.
-        for (exact_type, parameter), value in zip(_checks(type(self)), msgspec.structs.astuple(self), strict=False):
-            if value is not None and (value.__class__ is not exact_type or not value):
+        # Of twenty fields most are None, which are left out here, and most of the others are exact.
+        values = msgspec.structs.astuple(self)
+        checks = zip(_checks(type(self)), values, strict=False)
+        for (exact_type, parameter), value in compress(checks, map(is_not, values, _NOTHING_GIVEN)):
+            if value.__class__ is not exact_type or not value:
                 exact = parameter.kind(value)
                 if exact is not value:
                     self._replace(parameter, value, exact)
@@ -203,10 +209,9 @@ class Request(
     def params(self) -> dict[str, Json]:
         """The parameters as they go out, by their wire names; None is left out."""
         params: dict[str, Any] = msgspec.to_builtins(self)
-        for name, in_plain_json in _unlike_json(type(self)):
-            value = params.get(name)
-            if value is not None:
-                params[name] = in_plain_json(value)
+        in_plain_json = _unlike_json(type(self))
+        for name in in_plain_json.keys() & params.keys():
+            params[name] = in_plain_json[name](params[name])
         return params
 
 
@@ -300,10 +305,10 @@ def _checks(request_type: type[Request[Any]]) -> tuple[tuple[type | None, Parame
 
 
 @cache
-def _unlike_json(request_type: type[Request[Any]]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+def _unlike_json(request_type: type[Request[Any]]) -> dict[str, Callable[[Any], Any]]:
     """The parameters that `msgspec.to_builtins` gives in another form than they go out, with what mends that."""
     known = [(parameter.wire_name, _MENDED.get(parameter.kind)) for parameter in _in_order(request_type)]
-    return tuple((name, mend) for name, mend in known if mend is not None)
+    return {name: mend for name, mend in known if mend is not None}
 
 
 def python_name(name: str) -> str:

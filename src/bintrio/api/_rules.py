@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -87,22 +88,20 @@ def requires_by(name: str, cases: Mapping[str, Sequence[str]]) -> Rule:
     return in_words("; ".join(_needs(*case) for case in alternatives.values()), rule)
 
 
-def _needs(case: str, alternatives: Sequence[tuple[str, list[str]]]) -> str:
-    return f"{case} requires {', '.join(' or '.join([name, *others]) for name, others in alternatives)}"
+def _needs(case: str, alternatives: Mapping[str, Sequence[str]]) -> str:
+    return f"{case} requires {', '.join(map(' or '.join, alternatives.values()))}"
 
 
-def _alternatives(needed: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Of each need, the name that is given mostly, and those that will do as well."""
-    return [(name, others) for name, *others in (need.split("|") for need in needed)]
+def _alternatives(needed: Sequence[str]) -> dict[str, list[str]]:
+    """The names that will do for each need, by the first, which is given mostly."""
+    return {names[0]: names for names in (need.split("|") for need in needed)}
 
 
-def _complain_of_missing(request: Any, case: str, alternatives: Sequence[tuple[str, list[str]]]) -> str | None:
-    for name, others in alternatives:
-        if getattr(request, name) is None and not _given(request, others):
-            needs = ([name, *others] for name, others in alternatives)
-            missing = [" or ".join(names) for names in needs if not _given(request, names)]
-            return f"{case} requires {', '.join(missing)}"
-    return None
+def _complain_of_missing(request: Any, case: str, alternatives: Mapping[str, Sequence[str]]) -> str | None:
+    if None not in map(getattr, repeat(request), alternatives):
+        return None
+    missing = [" or ".join(names) for names in alternatives.values() if not _given(request, names)]
+    return f"{case} requires {', '.join(missing)}" if missing else None
 
 
 def excludes(name: str, values: Sequence[str], *names: str) -> Rule:
