@@ -201,7 +201,9 @@ class Session(Confirming):
             raise InvalidRequest(f"send takes a request, not {shown(request)}", field="request")
         api = request.api
         cost = cost_of(request.weight, api.orders, api.purpose)
-        result: R = await self._perform(Call(api, identified(request), cost, checked_id(id)), request)
+        result: R = await self._perform(
+            Call(api, identified(request), cost, None if id is None else checked_id(id)), request
+        )
         return result
 
     async def request(

@@ -21,6 +21,8 @@ from .reading import parts_of
 
 _is_finite: Final[Callable[[Any], bool]] = Decimal.is_finite
 _values: Final[Callable[[Any], tuple[Any, ...]]] = msgspec.structs.astuple
+# Zero, None and what did not come are false to it.
+_there: Final[Callable[[None, Iterable[Any]], Iterable[Any]]] = filter
 
 
 def check_finite(value: Any) -> None:
@@ -34,8 +36,9 @@ def is_finite(value: Any) -> bool:
     """Whether all numbers in a record, a tuple or any other value are finite."""
     if isinstance(value, msgspec.Struct):
         values, (numbers, parts) = _values(value), _fields(type(value))
-        there: Any = filter(None, numbers(values))
-        return all(map(_is_finite, there)) and (parts is _none or _all_are(is_finite, parts(values)))
+        if not all(map(_is_finite, _there(None, numbers(values)))):
+            return False
+        return parts is _none or all(map(is_finite, _there(None, parts(values))))
     if isinstance(value, tuple):
         return _are_finite(value)  # pyright: ignore[reportUnknownArgumentType]
     return not isinstance(value, Decimal) or value.is_finite()
@@ -46,13 +49,7 @@ def _are_finite(values: tuple[Any, ...]) -> bool:
     numbers, parts = _fields(kinds.pop()) if len(kinds) == 1 else _UNKNOWN
     if parts is not _none:
         return all(map(is_finite, values))
-    return _all_are(_is_finite, chain.from_iterable(map(numbers, map(_values, values))))
-
-
-def _all_are(finite: Callable[[Any], bool], values: Iterable[Any]) -> bool:
-    """Whether those are that are there: zero, None and what did not come are false to `filter`."""
-    there: Any = filter(None, values)
-    return all(map(finite, there))
+    return all(map(_is_finite, _there(None, chain.from_iterable(map(numbers, map(_values, values))))))
 
 
 _Pick: TypeAlias = Callable[[tuple[Any, ...]], Sequence[Any]]
@@ -84,8 +81,9 @@ def _fields(kind: type) -> _Fields:
 
 
 def _pick(positions: list[int]) -> _Pick:
-    # Of a single position it would pick no tuple, so each has company.
-    return itemgetter(*positions, positions[0]) if positions else _none
+    if len(positions) == 1:  # of which it would pick no tuple
+        return itemgetter(slice(positions[0], positions[0] + 1))
+    return itemgetter(*positions) if positions else _none
 
 
 def _is_number(known: Any) -> bool:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import struct
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -86,6 +87,10 @@ FIN: Final = 0x80
 RESERVED: Final = 0x70
 MASKED: Final = 0x80
 _WHOLE_TEXT: Final = FIN | Opcode.TEXT
+_SHORT_TEXT: Final = _WHOLE_TEXT << 8  # the first two bytes of a frame, less its size
+_LONGER_TEXT: Final = _SHORT_TEXT | 126  # and of one whose size follows
+_HEAD: Final = struct.Struct(">HH").unpack_from
+_LONGER: Final = struct.Struct(">BBH").pack
 _CLOSE: Final = FIN | Opcode.CLOSE
 _FIRST_CONTROL: Final = 0x8
 _TEXT: Final = Opcode.TEXT  # finding a member in an enum takes longer than making a message
@@ -111,10 +116,10 @@ def encode_frame(opcode: int, payload: bytes, mask: bytes | None = None, *, fin:
     if size < 126:
         header = bytes((first, masked | size))
     elif size < 0x10000:
-        header = bytes((first, masked | 126, size >> 8, size & 0xFF))
+        header = _LONGER(first, masked | 126, size)
     else:
         header = bytes((first, masked | 127)) + size.to_bytes(8, "big")
-    return header + payload if mask is None else b"%b%b%b" % (header, mask, apply_mask(payload, mask))
+    return header + payload if mask is None else header + mask + apply_mask(payload, mask)
 
 
 def apply_mask(payload: bytes, mask: bytes) -> bytes:
@@ -223,14 +228,14 @@ class FrameDecoder:
     def _cut_texts(self, data: bytes, messages: list[Message]) -> int:
         """The common case: whole, unmasked text frames in ASCII, up to the first frame that is or may be another."""
         position, available = 0, len(data)
-        while available - position > 4 and data[position] == _WHOLE_TEXT:
-            size, start = data[position + 1], position + 2
-            if size == 126:
-                size, start = data[start] << 8 | data[start + 1], start + 2
-                if size < 126:
+        while available - position > 4:
+            head, size = _HEAD(data, position)
+            start = position + 4
+            if head != _LONGER_TEXT or size < 126:
+                size = head - _SHORT_TEXT
+                if not 0 <= size < 126:
                     break
-            elif size > 126:
-                break
+                start = position + 2
             end = start + size
             if end > available or size > self._max_message_size or not (payload := data[start:end]).isascii():
                 break

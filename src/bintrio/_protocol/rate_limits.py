@@ -345,7 +345,8 @@ class LocalLedger:
         return (max(now, free_at, hold.until if hold is not None else 0) - now) / 1000
 
     def _come_to(self, now: int) -> None:
-        self._advance(now)
+        if now > self._now:
+            self._advance(now)
         self._read()
 
     def _read(self) -> None:
@@ -373,10 +374,9 @@ class LocalLedger:
                     self._room -= budget.correct(more, charge, self._order)
 
     def _advance(self, now: int) -> None:
-        if now > self._now:
-            self._now = now
-            if now >= self._due_at:
-                self._catch_up()
+        self._now = now
+        if now >= self._due_at:
+            self._catch_up()
 
     def _catch_up(self) -> None:
         self._read()  # before the windows turn of which the counts tell

@@ -92,7 +92,7 @@ def check_key(key: Any) -> None:
 
 def check_privacy(address: Address, key: Key | None, *, is_private: bool) -> None:
     """Raise `InvalidRequest` if a key, or the password in a URL, would travel where others can read (G9)."""
-    secret = "a key" if key is not None else "a password"
     if not is_private and (key is not None or address.authorization is not None):
+        secret = "a key" if key is not None else "a password"
         said = f"{secret} must not travel over plain ws:// to {address.host}: use wss://, or a loopback address"
         raise InvalidRequest(said, field="endpoint")

@@ -23,7 +23,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from itertools import compress, repeat
-from operator import is_not
+from operator import call, is_not
 from types import MappingProxyType, NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -190,10 +190,8 @@ class Request(
                 exact = parameter.kind(value)
                 if exact is not value:
                     self._replace(parameter, value, exact)
-        for rule in self.api.rules:
-            broken = rule(self)
-            if broken:
-                raise InvalidRequest(f"{self.api.name}: {broken}")
+        for broken in filter(None, map(call, self.api.rules, repeat(self))):
+            raise InvalidRequest(f"{self.api.name}: {broken}")
 
     def _replace(self, parameter: Parameter, value: Any, exact: Any) -> None:
         if exact is None:
@@ -328,6 +326,9 @@ def _as_plain(value: str | int) -> str | int:
     return plain(Decimal(value)) if isinstance(value, str) and ("E" in value or "e" in value) else value
 
 
+_NOT_NEGATIVE: Final = frozenset({"+Zero", "+Subnormal", "+Normal"})  # and finite
+
+
 # Kinds: each takes a value that is not None, and gives it in its exact form, or None if it cannot be right. The exact
 # form is of the very type, and not of one derived from it: a member of an enum becomes its value.
 
@@ -339,7 +340,7 @@ def _decimal(value: Any) -> Decimal | None:
         if not isinstance(value, int | Decimal) or isinstance(value, bool):
             return None
         value = Decimal(value)
-    is_right = value.is_finite() and not value.is_signed() and -_LONGEST_NUMBER < value.adjusted() < _LONGEST_NUMBER
+    is_right = value.number_class() in _NOT_NEGATIVE and -_LONGEST_NUMBER < value.adjusted() < _LONGEST_NUMBER
     return value if is_right else None
 
 
