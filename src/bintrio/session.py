@@ -396,7 +396,8 @@ class Session(Confirming):
         """Get a call answered, by as many connections as it takes and the law allows."""
         now = trio.current_time()
         call.deadline = now + self._timeout
-        call.patience = self._patience if call.api.repeatable else 0
+        if call.api.repeatable:
+            call.patience = self._patience
         while True:
             connection = self._supervisor.connection
             if connection is None or connection.is_full:

@@ -389,8 +389,7 @@ class Connection:
             return call.params
         timestamp = self._shared.clock.now(local)
         call.signed_at = timestamp
-        params = call.params.copy()
-        params["timestamp"] = timestamp
+        params = {**call.params, "timestamp": timestamp}
         key = call.key or (None if self.is_logged_on else self._shared.key)
         if key is not None:
             check_privacy(self.address, key, is_private=self.is_private)

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import trio
 
 from .streams import PromptStream
@@ -27,14 +28,11 @@ if TYPE_CHECKING:
 _BATCH: Final = 64 * 1024  # bytes of data frames in one send_all
 
 
-class Outgoing:
+class Outgoing(msgspec.Struct, eq=False):
     """One queued frame."""
 
-    __slots__ = ("frame", "size")
-
-    def __init__(self, frame: bytes) -> None:
-        self.frame: bytes | None = frame  # empty if withdrawn, None once taken; the wire's to change
-        self.size = len(frame)
+    frame: bytes | None  # empty if withdrawn, None once taken; the wire's to change
+    size: int
 
     @property
     def taken(self) -> bool:
@@ -67,13 +65,14 @@ class Writer:
 
     def put(self, frame: bytes, *, at_once: bool) -> Outgoing:
         """Queue a data frame; or write it here and now, if nothing else waits and the stream can."""
-        outgoing = Outgoing(frame)
+        size = len(frame)
+        outgoing = Outgoing(frame, size)
         if at_once and not self.backlog and self._prompt_stream is not None:
             outgoing.frame = None
             self._write_at_once(frame, self._prompt_stream)
         else:
             self._queue.append(outgoing)
-            self._grow(len(frame))
+            self._grow(size)
         return outgoing
 
     def put_control(self, frame: bytes) -> None:

@@ -7,7 +7,7 @@ class.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from functools import cache
 from itertools import chain
@@ -22,7 +22,7 @@ from .reading import parts_of
 _is_finite: Final[Callable[[Any], bool]] = Decimal.is_finite
 _values: Final[Callable[[Any], tuple[Any, ...]]] = msgspec.structs.astuple
 # Zero, None and what did not come are false to it.
-_there: Final[Callable[[None, Iterable[Any]], Iterable[Any]]] = filter
+_there: Final[Any] = filter
 
 
 def check_finite(value: Any) -> None:

@@ -24,6 +24,8 @@ import os
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
+from functools import partial
+from itertools import chain
 from typing import Final, NamedTuple
 
 import msgspec
@@ -149,10 +151,8 @@ _MASKS: Final = 1024
 
 def mask_keys() -> Iterator[bytes]:
     """Unpredictable masks, a fresh one for each frame (section 10.3)."""
-    while True:
-        masks = os.urandom(4 * _MASKS)
-        for position in range(0, len(masks), 4):
-            yield masks[position : position + 4]
+    drawn = iter(partial(os.urandom, 4 * _MASKS), None)
+    return chain.from_iterable(map(struct.Struct("4s" * _MASKS).unpack, drawn))
 
 
 class _Fault(Exception):

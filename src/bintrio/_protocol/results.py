@@ -123,11 +123,11 @@ def read_error(method: str, envelope: Envelope) -> Rejected | OutcomeUnknown | N
     Raises:
         ProtocolViolation: it is neither a success nor a refusal.
     """
+    if envelope.status == 200 and envelope.error is None:
+        return None
     status, failure = envelope.status, envelope.error or _NOTHING_SAID
     if status == 0:
         raise ProtocolViolation(f"{method}: the reply has no status")
-    if status == 200 and envelope.error is None:
-        return None
     if status >= 500 or failure.code in EXECUTION_UNKNOWN_CODES:
         return OutcomeUnknown(method, f"{status} {failure.code} {failure.msg}")
     if not _is_refusal(envelope):

@@ -80,6 +80,7 @@ _PLAIN_NUMBER: Final = re.compile(r"\d{1,64}(\.\d{0,64})?|\.\d{1,64}", re.ASCII)
 
 
 _NOTHING_GIVEN: Final = repeat(None)
+_ask: Final[Any] = call
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -190,7 +191,7 @@ class Request(
                 exact = parameter.kind(value)
                 if exact is not value:
                     self._replace(parameter, value, exact)
-        for broken in filter(None, map(call, self.api.rules, repeat(self))):
+        for broken in filter(None, map(_ask, self.api.rules, repeat(self))):
             raise InvalidRequest(f"{self.api.name}: {broken}")
 
     def _replace(self, parameter: Parameter, value: Any, exact: Any) -> None:
