@@ -21,7 +21,7 @@ from bintrio._protocol.results import decode_response, read_answer
 from bintrio._protocol.to_json import to_builtins
 from bintrio.api._base import Request, catalogue
 from bintrio.api._missing import incomplete
-from bintrio.api._values import KeepsUnknownFields, RateLimit, one_of
+from bintrio.api._values import KeepsUnknownFields, RateLimit, Record, one_of
 from bintrio.api.events import ExecutionReport
 from bintrio.api.general import SymbolInfo
 from bintrio.api.market import DayStatistics, Kline, MiniStatistics, PriceLevel
@@ -466,3 +466,23 @@ def test_g10_a_kline_may_grow() -> None:
 def test_every_record_tells_what_is_missing() -> None:
     assert RateLimit(rate_limit_type="ORDERS", interval="DAY", interval_num=1, limit=1).missing_fields == ()
     assert issubclass(RateLimit, KeepsUnknownFields)
+
+
+class Slim(Record, frozen=True, kw_only=True):
+    a: int
+    b: int | None = None
+    c: int | None = None
+
+
+class Full(Record, frozen=True, kw_only=True):
+    a: int
+    b: int
+    c: int
+    d: int
+
+
+def test_g10_of_two_shapes_that_know_all_names_the_one_that_lacks_fewer_of_its_own_is_taken() -> None:
+    """Full lacks a field, of Slim all are there: that two of them need not be is no lack."""
+    read = reader(Slim | Full, None, "m")
+    assert isinstance(read(Raw(b'{"a":1,"b":2,"c":3,"new":0}')), Slim)
+    assert isinstance(read(Raw(b'{"a":1,"b":2,"c":3,"d":4,"new":0}')), Full)
