@@ -41,7 +41,7 @@ def from_datetime(moment: datetime, *, time_unit: TimeUnit = "ms") -> int:
     """A `datetime` as a time of the exchange, rounded down to a whole ``time_unit``.
 
     Raises:
-        InvalidRequest: it is no `datetime`, or has no time zone, so that it is no moment; or the unit is not known.
+        InvalidRequest: it is no `datetime`, or has no time zone, so that it names no time; or the unit is not known.
     """
     unit, given = _unit(time_unit), _anything(moment)
     if not isinstance(given, datetime):

@@ -2,8 +2,9 @@
 
 **Why not trio's own.** With one call in flight, most of its time goes into system calls and turns of the scheduler, and
 trio's streams take more of both than a call needs: sending always ends in a turn, and receiving tries the socket once
-in vain before it waits. So sockets are ours. Names, connecting and waiting remain trio's, cryptography is the standard
-library's, and the semantics of the asynchronous methods are those of `trio.SocketStream` and `trio.SSLStream`.
+before it waits, though there is hardly ever something to read. So sockets are ours. Names, connecting and waiting
+remain trio's, cryptography is the standard library's, and the semantics of the asynchronous methods are those of
+`trio.SocketStream` and `trio.SSLStream`.
 
 **Sending has one rule: first in, first out, through one buffer.** `send_nowait` takes everything it is given. What the
 kernel does not take at once stays in the buffer of the `TcpStream`, ahead of whatever comes later. So nothing can
@@ -123,7 +124,7 @@ class TcpStream(PromptStream):
         size = _checked_size(max_bytes)
         self._check_open()
         while True:
-            # Trying first would be in vain nearly always, and an error is dear.
+            # There is hardly ever something to read yet, and raising an error takes longer than waiting.
             await trio.lowlevel.wait_readable(self.socket)
             try:
                 return self.socket.recv(size)
