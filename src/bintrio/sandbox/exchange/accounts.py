@@ -211,7 +211,8 @@ class Account:
         kept = self.executions if execution.allocation_id is None else self.allocations
         journal = kept[execution.order.symbol]
         journal.append(execution)
-        journal.bound(self.keep)
+        if self.keep is not None:
+            journal.bound(self.keep)
 
     def note_prevented(self, match: PreventedMatch) -> None:
         """Take note of a match that did not happen."""
