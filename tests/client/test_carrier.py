@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio.errors import OutcomeUnknown, SubscriptionError
-from tests.peer import START, Exchange, Peer, ed25519_key, open_pair
+from tests.peer import START, URL, Exchange, Peer, ed25519_key, open_exchange, open_pair
 from tests.sessions import HMAC, deltas, in_background, listen
 
 pytestmark = pytest.mark.usefixtures("both_streams")
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("both_streams")
 
 def one_subscription_an_account(exchange: Exchange) -> None:
     """As the real one: a second subscription of one account on one connection is refused."""
-    active: set[tuple[Peer, str]] = set()
+    active: dict[tuple[Peer, str], int] = {}
     answer_own = exchange.answer_own
 
     async def strict(peer: Peer, request: dict[str, Any]) -> bool:
@@ -29,7 +30,11 @@ def one_subscription_an_account(exchange: Exchange) -> None:
             return True
         is_answered = await answer_own(peer, request)
         if method.startswith("userDataStream.subscribe") and is_answered:
-            active.add(account)
+            active[account] = peer.subscriptions[-1]
+        elif method == "userDataStream.unsubscribe":
+            for account in [each for each in active if each[0] is peer]:
+                if active[account] == request["params"]["subscriptionId"]:
+                    del active[account]
         return is_answered
 
     exchange.answer_own = strict  # type: ignore[method-assign]  # the script is replaced whole
@@ -193,3 +198,71 @@ async def test_a_feed_that_is_always_refused_as_there_already_raises_and_costs_n
         await trio.sleep(600)
         assert session.counters.connections == 1
         assert not events.waiting
+
+
+# Cancelled at any checkpoint
+
+
+async def give_up_after(ticks: int, step: Callable[[], Awaitable[None]]) -> bool:
+    """Cancel something after that many turns of the scheduler. Whether it was done before."""
+    is_done = False
+
+    async def run() -> None:
+        nonlocal is_done
+        await step()
+        is_done = True
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        for _ in range(ticks):
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    await trio.sleep(40)  # long enough for whatever is tried again
+    return is_done
+
+
+@pytest.mark.parametrize("what", ["subscribe", "rotate and subscribe"])
+async def test_g5_g6_whoever_is_cancelled_at_any_tick_leaves_a_session_that_works(
+    autojump_clock: MockClock, what: str
+) -> None:
+    """Each event comes once to the one who stays, and whoever was cancelled can come back."""
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as stays:
+        one_subscription_an_account(exchange)
+
+        async def subscribe() -> None:
+            async with session.user_data(HMAC) as events:
+                assert not events.waiting
+
+        async def rotate() -> None:
+            await session.rotate()
+            await subscribe()
+
+        step = subscribe if what == "subscribe" else rotate
+        is_done = [await give_up_after(ticks, step) for ticks in range(0, 150, 2)]
+        assert not is_done[0]
+        assert is_done[-1]
+        async with session.user_data(HMAC) as comes_back:
+            peer = exchange.peers[-1]
+            for subscription in peer.subscriptions:
+                await peer.balance(subscription, subscription)
+            await wait_all_tasks_blocked()
+            assert stays.waiting == comes_back.waiting == 1
+        await trio.sleep(60)
+        assert len(session._supervisor._connections) == 1
+        assert len(session._supervisor.feeds.by_key) == 1
+
+
+async def test_g6_a_session_whose_opening_or_closing_is_cancelled_at_any_tick_leaves_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    key = ed25519_key()
+    async with open_exchange() as exchange:
+
+        async def live() -> None:
+            async with bintrio.open_session(URL, connect=exchange.connect, key=key) as session, session.user_data():
+                await session.rotate()
+
+        is_done = [await give_up_after(ticks, live) for ticks in range(0, 200, 2)]
+        assert not is_done[0]
+        assert is_done[-1]
+        assert all(peer.is_over.is_set() for peer in exchange.peers)

@@ -731,6 +731,25 @@ async def test_g1_one_answer_with_a_limit_that_cannot_be_right_ends_nothing(
         assert len(world.doors) == 2
 
 
+@pytest.mark.parametrize("left", [0.05, 0.15, 0.19, 0.21, 0.4, 2.0])
+async def test_g7_what_a_wait_leaves_less_than_a_round_trip_for_is_not_sent(
+    autojump_clock: MockClock, left: float
+) -> None:
+    """A hold ends that long before the deadline: what could not be answered in time would be of unknown outcome."""
+    async with open_world(key=HMAC) as (session, world), trio.open_nursery() as nursery:
+        world.delay = 0.2
+        for _ in range(8):  # as many round trips as are remembered
+            await session.rotate()
+        await world.peers[-1].refuse({"id": 1}, 429, -1003, "m", data={"retryAfter": world.now() + 10_000})
+        await wait_all_tasks_blocked()
+        assert session.hold is not None
+        ends_at = session._shared.ledger.delay(ANYTHING, ticks())
+        order = in_background(nursery, lambda: session.within(ends_at + left).send(BUY))
+        await trio.sleep(20)
+        assert len(world.sent("order.place")) == (left > 0.2)
+        assert isinstance(order.error, bintrio.OutcomeUnknown if left > 0.2 else NotSent)
+
+
 # Random sequences
 
 

@@ -95,6 +95,8 @@ class Supervisor:
         """The connection in use, once there is one. No checkpoint if there is."""
         while True:
             if self.is_closed:
+                # A scope around the session may have been cancelled, which closes it before everybody has heard.
+                await trio.lowlevel.checkpoint_if_cancelled()
                 raise NotSent(method, "the session was closed")
             connection = self.connection
             if connection is not None:
