@@ -29,7 +29,7 @@ async def everything(inbox: Inbox) -> list[UserDataEvent]:
 
 async def test_events_come_in_order_to_everyone_who_listens() -> None:
     source, first, second = feed(), Inbox(10), Inbox(10)
-    source.carried(1, 0)
+    source.subscribed(1, 0)
     source.add(first)
     source.publish(event(1), 1, 0)
     source.add(second)
@@ -41,7 +41,7 @@ async def test_events_come_in_order_to_everyone_who_listens() -> None:
 
 async def test_g3_g11_a_subscriber_that_never_reads_is_cut_off_and_the_others_are_not() -> None:
     source, slow, quick = feed(), Inbox(2), Inbox(10)
-    source.carried(1, 0)
+    source.subscribed(1, 0)
     source.add(slow)
     source.add(quick)
     for number in range(5):
@@ -55,7 +55,7 @@ async def test_g3_g11_a_subscriber_that_never_reads_is_cut_off_and_the_others_ar
 
 async def test_a_subscriber_waits_for_the_next_event(autojump_clock: trio.testing.MockClock) -> None:
     source, subscriber = feed(), Inbox(1)
-    source.carried(1, 0)
+    source.subscribed(1, 0)
     source.add(subscriber)
     async with trio.open_nursery() as nursery:
 
@@ -70,7 +70,7 @@ async def test_a_subscriber_waits_for_the_next_event(autojump_clock: trio.testin
 
 async def test_cancelling_a_subscriber_that_waits_loses_no_event() -> None:
     source, subscriber = feed(), Inbox(2)
-    source.carried(1, 0)
+    source.subscribed(1, 0)
     source.add(subscriber)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(Subscriber(subscriber).__anext__)
@@ -83,11 +83,11 @@ async def test_cancelling_a_subscriber_that_waits_loses_no_event() -> None:
 async def test_a_gap_is_told_when_the_next_connection_carries_the_feed() -> None:
     source, subscriber = feed(), Inbox(10)
     source.add(subscriber)
-    source.carried(1, 100)
+    source.subscribed(1, 100)
     assert source.is_carried_by(1)
     source.lost(1, 200, 210, "cut")
     assert not source.is_carried
-    source.carried(2, 300)
+    source.subscribed(2, 300)
     assert await everything(subscriber) == [Gap(start=100, end=300, reason="cut")]
 
 
@@ -95,11 +95,11 @@ async def test_g5_who_misses_something_by_an_outage_is_told_when_it_begins_and_w
     source, first, second = feed(), Inbox(10), Inbox(10)
     source.add(first)
     source.tell_outage()
-    source.carried(1, 100)
+    source.subscribed(1, 100)
     source.lost(1, 200, 210, "cut")
     source.add(second)
     source.tell_outage()
-    source.carried(2, 300)
+    source.subscribed(2, 300)
     source.publish(event(1), 2, 310)
     assert await everything(first) == [
         Interrupted(at=100, reason="cut"),
@@ -113,12 +113,12 @@ async def test_g5_who_came_after_a_loss_misses_nothing_by_it_and_by_a_later_one_
     calendar = Plain()
     source, first, second = Feed(HmacKey("api", "secret"), calendar), Inbox(10), Inbox(10)
     source.add(first)
-    source.carried(1, 100)
+    source.subscribed(1, 100)
     source.lost(1, 200, 210, "cut")
-    source.carried(2, 300)
+    source.subscribed(2, 300)
     source.add(second)
     source.lost(2, 400, 400, "again")
-    source.carried(3, 500)
+    source.subscribed(3, 500)
     calendar.error = 7
     assert source.doubts == 2
     source.clock_was_measured(source.doubts)
@@ -133,11 +133,11 @@ async def test_who_left_during_an_outage_and_whose_buffer_is_full_hear_of_it_no_
     source, left, full, stays = feed(), Inbox(10), Inbox(1), Inbox(10)
     for subscriber in (left, full, stays):
         source.add(subscriber)
-    source.carried(1, 100)
+    source.subscribed(1, 100)
     source.lost(1, 200, 210, "cut")
     source.remove(left)
     source.tell_outage()
-    source.carried(2, 300)
+    source.subscribed(2, 300)
     assert not Subscriber(left).waiting
     assert isinstance(await anext(Subscriber(full)), Interrupted)
     with pytest.raises(SubscriberTooSlow):
@@ -148,18 +148,18 @@ async def test_who_left_during_an_outage_and_whose_buffer_is_full_hear_of_it_no_
 async def test_a_feed_that_was_given_up_in_order_leaves_no_gap() -> None:
     source, subscriber = feed(), Inbox(10)
     source.add(subscriber)
-    source.carried(1, 100)
-    source.carried(2, 150)
-    source.leaving(1, 190)
-    source.left(1, 200, 200)
+    source.subscribed(1, 100)
+    source.subscribed(2, 150)
+    source.unsubscribing(1, 190)
+    source.transferred(1, 200, 200)
     assert await everything(subscriber) == []
-    source.released(2, 300)
+    source.unsubscribed(2, 300)
     assert not source.is_carried
 
 
 async def test_a_feed_ends_for_everyone_with_the_error() -> None:
     source, subscriber = feed(), Inbox(10)
-    source.carried(1, 0)
+    source.subscribed(1, 0)
     source.add(subscriber)
     source.publish(event(1), 1, 0)
     source.end(ValueError("refused"))
@@ -182,7 +182,7 @@ async def test_who_listens_is_known() -> None:
 async def test_reprs_state_what_is() -> None:
     source, subscriber = feed(), Inbox(3)
     source.add(subscriber)
-    source.carried(7, 0)
+    source.subscribed(7, 0)
     known: Event = event(1)
     source.publish(known, 7, 0)
     assert repr(source) == "<Feed, 1 subscribers, carried by connections [7]>"
@@ -191,10 +191,10 @@ async def test_reprs_state_what_is() -> None:
 
 async def test_whoever_comes_when_nobody_listened_hears_of_no_gap() -> None:
     source, subscriber = feed(), Inbox(10)
-    source.carried(1, 0)
+    source.subscribed(1, 0)
     source.lost(1, 10, 20, "cut")
     source.add(subscriber)
-    source.carried(2, 30)
+    source.subscribed(2, 30)
     assert await everything(subscriber) == []
 
 

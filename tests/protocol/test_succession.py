@@ -50,8 +50,8 @@ class Told:
 
     def carry(self, *numbers: int, now: int = NOW) -> None:
         for number in numbers:
-            self.succession.coming(number, now)
-            self.succession.carried(number, now)
+            self.succession.subscribing(number, now)
+            self.succession.subscribed(number, now)
 
     def bring(self, number: int, *events: Event, now: int | None = None) -> None:
         """At the time that is given, else when they happened."""
@@ -62,8 +62,8 @@ class Told:
                 self.succession.bring(each, number, now)
 
     def give_up(self, number: int, now: int = NOW) -> None:
-        self.succession.leaving(number, now)
-        self.succession.left(number, now, now)
+        self.succession.unsubscribing(number, now)
+        self.succession.transferred(number, now, now)
 
     @property
     def numbers(self) -> list[int]:
@@ -118,9 +118,9 @@ def test_g5_repeats_are_counted_from_before_the_second_connection_carries() -> N
     told = Told()
     told.carry(1)
     told.bring(1, event(0), event(0))  # said twice by the exchange
-    told.succession.coming(2, NOW)
+    told.succession.subscribing(2, NOW)
     told.bring(1, event(1, at=NOW))
-    told.succession.carried(2, NOW)
+    told.succession.subscribed(2, NOW)
     told.give_up(1)
     told.bring(2, event(1, at=NOW + SAME), event(2))
     assert told.numbers == [0, 0, 1, 2]
@@ -141,9 +141,9 @@ def test_g5_an_event_that_is_said_twice_by_both_comes_twice() -> None:
 def test_g5_an_event_of_an_unknown_type_said_again_a_little_later_is_no_repeat(apart: int) -> None:
     told = Told()
     told.carry(1)
-    told.succession.coming(2, NOW)
+    told.succession.subscribing(2, NOW)
     told.bring(1, unknown("call", at=NOW))
-    told.succession.carried(2, NOW)
+    told.succession.subscribed(2, NOW)
     told.give_up(1)
     told.bring(2, unknown("call", at=NOW + apart))
     assert len(told.all) == 2
@@ -172,9 +172,9 @@ def test_g5_a_known_event_dated_far_apart_is_another() -> None:
 def test_g5_one_that_never_came_is_not_waited_for_long() -> None:
     told = Told()
     told.carry(1)
-    told.succession.coming(2, NOW)
+    told.succession.subscribing(2, NOW)
     told.bring(1, event(1))
-    told.succession.left(2, NOW, NOW)
+    told.succession.transferred(2, NOW, NOW)
     told.bring(1, event(1), event(1), now=NOW + LONGEST_LAG + 1)
     assert told.numbers == [1, 1, 1]
     assert told.succession.repeats == 0
@@ -188,7 +188,7 @@ def test_g5_of_three_two_are_left_that_may_repeat_each_other() -> None:
     told.bring(2, event(1), now=NOW * 2)
     told.bring(3, event(1), now=NOW * 2)
     assert told.numbers == [1]
-    told.succession.left(2, NOW, NOW * 2)
+    told.succession.transferred(2, NOW, NOW * 2)
     told.bring(3, event(2), now=NOW * 2)
     assert told.numbers == [1, 2]
 
@@ -207,9 +207,9 @@ def test_what_waited_for_one_that_nobody_heard_is_handed_out() -> None:
     told = Told()
     told.carry(1, 2)
     told.bring(2, event(1))
-    told.succession.released(1, NOW)
+    told.succession.unsubscribed(1, NOW)
     assert told.numbers == [1]
-    told.succession.released(2, NOW)
+    told.succession.unsubscribed(2, NOW)
     assert told.succession.outage is None
 
 
@@ -275,8 +275,8 @@ def test_g5_where_a_gap_begins_without_an_event_to_go_by(dated: int | None, star
 
 def test_g5_a_gap_does_not_begin_before_the_connection_was_asked() -> None:
     told = Told()
-    told.succession.coming(1, NOW)
-    told.succession.carried(1, NOW + 300)
+    told.succession.subscribing(1, NOW)
+    told.succession.subscribed(1, NOW + 300)
     told.succession.lost(1, NOW + 500, NOW + 500, "cut")
     assert told.succession.outage == Interrupted(at=NOW, reason="cut")
 
@@ -315,11 +315,11 @@ def test_g5_a_gap_where_the_one_that_the_first_left_to_was_lost_meanwhile() -> N
     told = Told()
     told.carry(1, 2)
     told.bring(1, event(1, at=NOW + 1_000))
-    told.succession.leaving(1, NOW + 1_500)
+    told.succession.unsubscribing(1, NOW + 1_500)
     told.succession.lost(2, NOW + 1_600, NOW + 1_600, "cut")
     told.carry(3, now=NOW + 2_000)
-    told.succession.leaving(1, NOW + 2_100)
-    told.succession.left(1, NOW + 2_500, NOW + 2_500)
+    told.succession.unsubscribing(1, NOW + 2_100)
+    told.succession.transferred(1, NOW + 2_500, NOW + 2_500)
     assert told.gaps == [Gap(start=NOW, end=NOW + 2_000, reason="no connection carried the subscription")]
 
 
@@ -329,7 +329,7 @@ def test_g5_who_was_asked_to_leave_may_be_over_for_that_reason_whatever_the_date
     ends: list[Event] = [UnknownEvent(event_type="eventStreamTerminated", raw=b"{}")]
     ends += [EventStreamTerminated(event_time=NOW + after) for after in (-9_000, 1_499, 1_500)]
     assert not any(told.succession.ended(1, end, NOW + 1_000) for end in ends)
-    told.succession.leaving(1, NOW + 1_500)
+    told.succession.unsubscribing(1, NOW + 1_500)
     assert all(told.succession.ended(1, end, NOW + 1_600) for end in ends)
     assert not any(told.succession.ended(2, end, NOW + 1_600) for end in ends)
 
@@ -345,7 +345,7 @@ def test_g5_what_was_brought_before_the_exchange_said_that_it_was_over_is_comple
 def test_g5_no_gap_begins_after_the_first_was_asked_to_leave() -> None:
     told = Told()
     told.carry(1, 2)
-    told.succession.leaving(1, NOW + 1_000)
+    told.succession.unsubscribing(1, NOW + 1_000)
     told.succession.lost(2, NOW, NOW, "cut")
     told.succession.lost(1, NOW + 90_000, NOW + 90_000, "it did not answer")
     assert told.succession.outage == Interrupted(at=NOW + 1_000, reason="it did not answer")
@@ -452,23 +452,23 @@ class World:
         number = next(self.numbers)
         self.alive.add(number)
         self.heard[number] = self.now
-        self.told.succession.coming(number, self.now)
+        self.told.succession.subscribing(number, self.now)
         self.told_to.add(number)
         self.later(number, lambda: self.carry(number))
         return number
 
     def carry(self, number: int) -> None:
         self.begun_at = self.begun_at or self.now
-        self.told.succession.carried(number, self.now)
+        self.told.succession.subscribed(number, self.now)
 
     def unsubscribe(self, number: int) -> None:
         self.told_to.discard(number)
-        self.told.succession.leaving(number, self.now)
+        self.told.succession.unsubscribing(number, self.now)
         self.later(number, lambda: self.leave(number))
 
     def leave(self, number: int) -> None:
         self.alive.discard(number)
-        self.told.succession.left(number, self.now, self.now)
+        self.told.succession.transferred(number, self.now, self.now)
 
     def cut(self, number: int) -> None:
         self.told_to.discard(number)

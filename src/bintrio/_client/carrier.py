@@ -76,7 +76,7 @@ class Carrier:
         self._unsure: set[str] = set()
         # Subscriptions that this side ends, or has ended, and whether anybody heard them then. The exchange says that
         # they are over before its answer, after it, or never.
-        self._leaving: dict[int, bool] = {}
+        self._unsubscribing: dict[int, bool] = {}
         # Those of them that the exchange has said to be over, and has not answered yet. It may have ended one by itself
         # just before it was asked to.
         self._ended: set[int] = set()
@@ -113,7 +113,7 @@ class Carrier:
             self._take_nameless(told.event)
         elif number in self.feeds:
             self._take_end(number, told.event, is_asked=self._has_been_asked(number, told.event))
-        elif number not in self._leaving:
+        elif number not in self._unsubscribing:
             self._shared.counters.unclaimed_events += 1
 
     def _take_nameless(self, event: Event) -> None:
@@ -131,7 +131,7 @@ class Carrier:
     def _take_end(self, number: int, event: Event, *, is_asked: bool) -> None:
         if is_asked:
             self._ended.add(number)  # whether that is why it is over, the answer will tell
-        elif number in self._leaving:
+        elif number in self._unsubscribing:
             self._leave(number, _ENDED)
         else:
             self._lose(number, event)
@@ -158,10 +158,10 @@ class Carrier:
         if feed is None:
             return
         now = ticks()
-        if not self._leaving[number]:
-            feed.released(self._connection.number, now)
+        if not self._unsubscribing[number]:
+            feed.unsubscribed(self._connection.number, now)
         elif reason is None:
-            feed.left(self._connection.number, self._connection.heard_at, now)
+            feed.transferred(self._connection.number, self._connection.heard_at, now)
         else:
             feed.lost(self._connection.number, self._connection.heard_at, now, reason)
         self._connection.feed_gone(feed)
@@ -176,12 +176,12 @@ class Carrier:
         """
         async with self._asking[feed.key.api_key]:
             if not feed.is_carried_by(self._connection.number) and feed.is_heard:
-                feed.coming(self._connection.number, ticks())
+                feed.subscribing(self._connection.number, ticks())
                 try:
                     await self._subscribe(feed)
                 finally:
                     if not feed.is_carried_by(self._connection.number):
-                        feed.left(self._connection.number, self._connection.heard_at, ticks())
+                        feed.transferred(self._connection.number, self._connection.heard_at, ticks())
 
     async def _subscribe(self, feed: Feed) -> None:
         api_key = feed.key.api_key
@@ -193,9 +193,9 @@ class Carrier:
             # By the reader, since the first event may come in the very same read.
             number = read_result(request.api.name, Subscription, envelope).subscription_id
             self.feeds[number] = feed
-            self._leaving.pop(number, None)
+            self._unsubscribing.pop(number, None)
             self._ended.discard(number)
-            feed.carried(self._connection.number, ticks() + 1)  # rounded up
+            feed.subscribed(self._connection.number, ticks() + 1)  # rounded up
 
         call = self._own.prepare(request, key=feed.key if request.api.signed else None, accept=accept)
         try:
@@ -227,12 +227,12 @@ class Carrier:
                     await self._unsubscribe(number, feed)
 
     async def _unsubscribe(self, number: int, feed: Feed) -> None:
-        self._leaving[number] = feed.is_heard
+        self._unsubscribing[number] = feed.is_heard
         request = UserDataStreamUnsubscribe(subscription_id=number)
         cost = Cost(weight=request.weight, purpose="own")
         try:
             await self._shared.throttle.room_for(cost)  # until there is room, the subscription goes on
-            feed.leaving(self._connection.number, ticks())
+            feed.unsubscribing(self._connection.number, ticks())
             with trio.move_on_after(self._shared.settings.drain_timeout):
                 await self._own.ask(request, accept=lambda _envelope: self._leave(number))
         except (Lost, BintrioError) as error:

@@ -215,7 +215,7 @@ class Feeds:
     def restore(self, feed: Feed) -> None:
         """A connection carries a feed no longer: subscribe anew if no other does."""
         if feed.outage is not None and not self._supervisor.is_closed:
-            has_lasted = ticks() - feed.carried_at > LONGEST_BACKOFF * 1000
+            has_lasted = ticks() - feed.subscribed_at > LONGEST_BACKOFF * 1000
             feed.failures = 0 if has_lasted else feed.failures + 1
             self._supervisor.start_soon(self._tell_outage, feed)
         if not self._supervisor.is_closed:

@@ -122,7 +122,7 @@ class Feed:
 
     Attributes:
         key: the API key the account goes by.
-        carried_at: when a connection last began to bring it; 0 if none has.
+        subscribed_at: when a connection last began to bring it; 0 if none has.
         failures: how many attempts in a row, since it was last carried for long, gave no subscription that lasted.
         is_moving: whether somebody is seeing to it that the connection in use carries it.
         is_judged: whether somebody measures the clock to judge its losses.
@@ -130,7 +130,7 @@ class Feed:
 
     def __init__(self, key: Key, calendar: Calendar) -> None:
         self.key: Final = key
-        self.carried_at = 0
+        self.subscribed_at = 0
         self.failures = 0
         self.is_moving = False
         self.is_judged = False
@@ -178,9 +178,9 @@ class Feed:
         """Whether any connection brings this feed's events."""
         return bool(self._succession.carriers)
 
-    def coming(self, number: int, now: int) -> None:
-        """See `Succession.coming`."""
-        self._succession.coming(number, now)
+    def subscribing(self, number: int, now: int) -> None:
+        """See `Succession.subscribing`."""
+        self._succession.subscribing(number, now)
 
     @property
     def outage(self) -> Interrupted | None:
@@ -193,27 +193,27 @@ class Feed:
             self._is_outage_told = True
             self._hand_out_loss(self._succession.outage, self._succession.losses)
 
-    def carried(self, number: int, now: int) -> None:
-        """See `Succession.carried`."""
-        self.carried_at = now
+    def subscribed(self, number: int, now: int) -> None:
+        """See `Succession.subscribed`."""
+        self.subscribed_at = now
         self._is_outage_told = False
-        self._succession.carried(number, now)
+        self._succession.subscribed(number, now)
 
-    def leaving(self, number: int, now: int) -> None:
-        """See `Succession.leaving`."""
-        self._succession.leaving(number, now)
+    def unsubscribing(self, number: int, now: int) -> None:
+        """See `Succession.unsubscribing`."""
+        self._succession.unsubscribing(number, now)
 
     def ended(self, number: int, end: Event, now: int) -> bool:
         """See `Succession.ended`."""
         return self._succession.ended(number, end, now)
 
-    def left(self, number: int, heard: int, now: int) -> None:
-        """See `Succession.left`."""
-        self._succession.left(number, heard, now)
+    def transferred(self, number: int, heard: int, now: int) -> None:
+        """See `Succession.transferred`."""
+        self._succession.transferred(number, heard, now)
 
-    def released(self, number: int, now: int) -> None:
-        """See `Succession.released`."""
-        self._succession.released(number, now)
+    def unsubscribed(self, number: int, now: int) -> None:
+        """See `Succession.unsubscribed`."""
+        self._succession.unsubscribed(number, now)
 
     def lost(self, number: int, heard: int, now: int, reason: str) -> None:
         """See `Succession.lost`."""

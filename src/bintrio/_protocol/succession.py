@@ -150,7 +150,7 @@ class Succession:
         # Whose turn was the last before the outage.
         self._last: _Carrier
         # Who was asked to carry, and when.
-        self._coming: dict[int, int] = {}
+        self._subscribing: dict[int, int] = {}
         self._carriers: list[_Carrier] = []
         # As long as two may bring the same.
         self._memory: _Memory | None = None
@@ -161,14 +161,14 @@ class Succession:
         """The connections that carry, by their numbers, in the order of their turns."""
         return [carrier.number for carrier in self._carriers]
 
-    def coming(self, number: int, now: int) -> None:
+    def subscribing(self, number: int, now: int) -> None:
         """A connection asks to carry, not before ``now``. It may bring events as soon as the exchange has heard."""
-        self._coming[number] = now
+        self._subscribing[number] = now
         self._mind_overlap(now)
 
-    def carried(self, number: int, now: int) -> None:
+    def subscribed(self, number: int, now: int) -> None:
         """A connection carries, from ``now`` on at the latest."""
-        self._carriers.append(_Carrier(number, self._coming.pop(number, now), now))
+        self._carriers.append(_Carrier(number, self._subscribing.pop(number, now), now))
         if self.outage is not None:
             outage, self.outage = self.outage, None
             self._note_loss(self._last, now, outage.reason)
@@ -182,11 +182,11 @@ class Succession:
         else:
             self._sort_in(self._memory, event, number, now)
 
-    def leaving(self, number: int, now: int) -> None:
-        """A connection is asked to carry no more, not before ``now``."""
+    def unsubscribing(self, number: int, now: int) -> None:
+        """A connection asks to carry no more, not before ``now``."""
         for carrier in self._carriers:
             if carrier.number == number and carrier.heirs is None:
-                carrier.leaving_at = now
+                carrier.unsubscribing_at = now
                 carrier.heirs = self._carriers.copy()
 
     def ended(self, number: int, end: Event, now: int) -> bool:
@@ -199,12 +199,12 @@ class Succession:
         carrier.latest, carrier.latest_at = end, now
         return carrier.heirs is not None
 
-    def left(self, number: int, heard: int, now: int) -> None:
-        """A connection has brought everything until it was asked to leave; or it never came."""
+    def transferred(self, number: int, heard: int, now: int) -> None:
+        """A connection has unsubscribed, and all that it owed has come: the next one goes on. Or it was never there."""
         self._leave(number, heard, now, None)
 
-    def released(self, number: int, now: int) -> None:
-        """A connection brings no more, and nobody was there to miss anything."""
+    def unsubscribed(self, number: int, now: int) -> None:
+        """A connection has unsubscribed, and nobody was there to miss anything."""
         self._remove(number, now)
         self._catch_up()
 
@@ -237,7 +237,7 @@ class Succession:
                 self.outage = Interrupted(at=self._calendar.dates(at, at)[0], reason=reason or _NOBODY)
 
     def _remove(self, number: int, now: int) -> None:
-        self._coming.pop(number, None)
+        self._subscribing.pop(number, None)
         self._carriers = [carrier for carrier in self._carriers if carrier.number != number]
         self._mind_overlap(now)
 
@@ -272,7 +272,7 @@ class Succession:
     # Repeats
 
     def _mind_overlap(self, now: int) -> None:
-        if len(self._carriers) + len(self._coming) > 1:
+        if len(self._carriers) + len(self._subscribing) > 1:
             self._memory = self._memory or _Memory()
             self._memory_ends = math.inf
         elif self._memory_ends == math.inf:
@@ -334,7 +334,7 @@ class _Carrier:
         number: of the connection.
         asked_at: the time at which it was asked to, at the earliest.
         begun_at: the time from which it brings everything, at the latest.
-        leaving_at: the time at which it was asked to carry no more, at the earliest.
+        unsubscribing_at: the time at which it was asked to carry no more, at the earliest.
         heirs: who carried at that time.
         latest: the latest event that it brought.
         latest_at: when that came.
@@ -346,7 +346,7 @@ class _Carrier:
         self.number: Final = number
         self.asked_at: Final = asked_at
         self.begun_at: Final = begun_at
-        self.leaving_at: float = math.inf
+        self.unsubscribing_at: float = math.inf
         self.heirs: list[_Carrier] | None = None
         self.latest: Event | None = None
         self.latest_at = 0
@@ -356,7 +356,7 @@ class _Carrier:
     def complete_until(self, calendar: Calendar) -> int:
         """The last moment of which all must have come, once its turn is over."""
         start = max(self.heard - LONGEST_LAG, self._latest_happened(calendar) - SLACK, self.asked_at)
-        return int(min(start, self.leaving_at))
+        return int(min(start, self.unsubscribing_at))
 
     def _latest_happened(self, calendar: Calendar) -> float:
         date = None if self.latest is None else _event_date(self.latest, calendar.unit)
