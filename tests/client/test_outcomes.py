@@ -713,6 +713,7 @@ async def test_g7_what_the_exchange_has_said_is_there_is_waited_for_no_longer_th
         async with open_pair(key=HMAC) as (session, exchange):
             exchange.script["orderList.status"] = lambda _peer: shown | {"transactionTime": session.now()}
             exchange.script["order.status"] = lambda _peer: NO_ORDER
+            exchange.script["allOrders"] = lambda _peer: []
             with trio.move_on_after(1):
                 await session.send(request)
             sent = await exchange.peers[0].next()
@@ -720,9 +721,13 @@ async def test_g7_what_the_exchange_has_said_is_there_is_waited_for_no_longer_th
                 await exchange.peers[0].answer(sent, ACK)
                 await wait_all_tasks_blocked()
             started_at = trio.current_time()
-            with pytest.raises(OutcomeUnknown, match=r"order\.status has told nothing for certain"):
+            said = (
+                r"has told nothing for certain within .* name[sd] order [78], and order\.status says that there is none"
+            )
+            with pytest.raises(OutcomeUnknown, match=said):
                 await session.confirm(session.unresolved[0])
             assert trio.current_time() - started_at < 610
+            assert len(exchange.sent("order.status")) < 20
 
 
 async def test_g7_an_order_that_comes_without_some_of_its_fields_is_found(autojump_clock: MockClock) -> None:
@@ -848,6 +853,123 @@ def _check(before: dict[int, Any], sandbox: Sandbox, found: Any, request: Any) -
     else:
         name = getattr(request, "orig_client_order_id", None)  # of an amend that is by number, and for no order
         assert not any(order.client_order_id == name for order in after.values())
+
+
+# Clocks that are set
+
+
+class Skewed:
+    """An exchange whose clock is set now and then, and which has one order, or none."""
+
+    def __init__(self, session: bintrio.Session, exchange: Any) -> None:
+        self.session, self.exchange, self.skew = session, exchange, 0
+        self.orders: list[dict[str, Any]] = []
+        self.hidden_until = 0.0
+        exchange.script["time"] = self.time
+        exchange.script["order.status"] = self.status
+        exchange.script["allOrders"] = self.all
+
+    def now(self) -> int:
+        return START + round(trio.current_time() * 1000) + self.skew
+
+    def shown(self) -> list[dict[str, Any]]:
+        return self.orders if trio.current_time() >= self.hidden_until else []
+
+    def time(self, _peer: Any) -> Any:
+        return {"serverTime": self.now()}
+
+    def status(self, _peer: Any) -> Any:
+        return self.shown()[-1] if self.shown() else NO_ORDER
+
+    def all(self, _peer: Any) -> Any:
+        return self.shown()
+
+    def place(self, number: int) -> dict[str, Any]:
+        self.orders.append({**ORDER, "orderId": number, "time": self.now(), "updateTime": self.now()})
+        return self.orders[-1]
+
+    async def lose(self, *, is_executed: bool, step: int = 0) -> OutcomeUnknown[OrderPlace]:
+        """A call whose answer does not come. The clock is set while it is on its way."""
+        with trio.move_on_after(1):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.session.send, BUY)
+                assert (await self.exchange.peers[-1].next())["method"] == "order.place"
+                self.skew += step
+                if is_executed:
+                    self.place(9)
+        return self.session.unresolved[-1]
+
+
+@pytest.mark.parametrize("step", [-990, -500, 500, 4_000])
+@pytest.mark.parametrize("measured", ["before", "by confirm", "meanwhile"])
+@pytest.mark.parametrize("is_executed", [False, True])
+async def test_g7_what_became_of_an_order_is_told_whatever_the_clock_was_set_to(
+    autojump_clock: MockClock, step: int, measured: str, is_executed: bool
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        world = Skewed(session, exchange)
+        await trio.sleep(10)
+        if measured == "before":
+            world.skew += step
+            await session.rotate()
+            unknown = await world.lose(is_executed=is_executed)
+        else:
+            unknown = await world.lose(is_executed=is_executed, step=step)
+        if measured == "meanwhile":
+            await session.rotate()
+        found: Any = await session.confirm(unknown)
+        assert (found and found.order_id) == (9 if is_executed else None)
+        if not is_executed:  # and it was said no sooner than it can be known
+            assert world.now() >= START + 10_000 + min(step, 0) + DEFAULT_RECV_WINDOW + QUERY_DELAY
+
+
+@pytest.mark.parametrize("step", [-500, 500])
+async def test_g7_an_order_that_was_there_is_not_told_of_whatever_the_clock_was_set_to(
+    autojump_clock: MockClock, step: int
+) -> None:
+    """Its id was seen, and its time proves nothing since the clock was set."""
+    async with open_pair(key=HMAC) as (session, exchange):
+        world = Skewed(session, exchange)
+        await trio.sleep(10)
+        exchange.script["order.place"] = lambda _peer: {**ACK, "orderId": world.place(8)["orderId"]}
+        world.skew += max(step, 0)
+        await session.send(BUY)
+        exchange.script["order.place"] = None
+        world.skew += min(step, 0)
+        unknown = await world.lose(is_executed=False)
+        try:
+            assert await session.confirm(unknown) is None
+        except OutcomeUnknown as undecided:
+            assert "there was one with a higher id before" in undecided.reason  # noqa: PT017
+
+
+async def test_g7_what_a_clock_was_set_forward_by_is_no_time_in_which_queries_caught_up(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        world = Skewed(session, exchange)
+        unknown = await world.lose(is_executed=True)
+        world.hidden_until = trio.current_time() + 1.9
+        world.skew = 3_600_000
+        await session.rotate()
+        found: Any = await session.confirm(unknown)
+        assert found is not None
+        assert found.order_id == 9
+
+
+async def test_g7_without_a_clock_nobody_says_that_there_is_no_order(autojump_clock: MockClock) -> None:
+    """An order that a clock set back has dated before the call left, and the clock cannot be measured."""
+    async with open_pair(key=HMAC) as (session, exchange):
+        world = Skewed(session, exchange)
+        await trio.sleep(10)
+        unknown = await world.lose(is_executed=True, step=-500)
+        exchange.script["time"] = lambda _peer: {"status": 503, "error": {"code": -1008, "msg": "Later."}}
+        with pytest.raises(OutcomeUnknown, match="time has told nothing for certain within 20 s"):
+            await session.within(20).confirm(unknown)
+        exchange.script["time"] = lambda _peer: {"serverTime": world.now()}
+        found: Any = await session.confirm(unknown)
+        assert found is not None
+        assert found.order_id == 9
 
 
 # What the session does by itself

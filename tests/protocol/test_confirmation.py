@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bintrio._protocol.confirmation import HalfReplaced, inquire
-from bintrio._protocol.evidence import LARGEST_LEAD, QUERY_DELAY, OrderIds, Question, Reply, Sent, Undecided
+from bintrio._protocol.evidence import LARGEST_LEAD, PATIENCE, QUERY_DELAY, OrderIds, Question, Reply, Sent, Undecided
 from bintrio.api._base import Request
 from bintrio.api.account import (
     AllOrderLists,
@@ -417,6 +417,27 @@ def test_g7_within_the_error_of_the_clock_the_order_id_decides() -> None:
         assert (told(sent_now(order(), engine, seen_order_id=seen), engine) == placed) is is_found
 
 
+@pytest.mark.parametrize(
+    ("seen", "late", "is_found"), [(1, 21, True), (1, 1000, True), (2, 20, False), (2, -30, False)]
+)
+def test_g7_what_is_younger_has_a_later_time_and_a_higher_id(seen: int, late: int, is_found: bool) -> None:
+    engine = Engine()
+    sent = sent_now(order(), engine, seen_order_id=seen)
+    engine.now += late
+    placed = engine.place("a")
+    assert (told(sent, engine) == placed) is is_found
+
+
+def test_g7_a_time_and_an_id_that_contradict_each_other_prove_nothing() -> None:
+    """The exchange's clock was ahead when the order was placed; or its order ids have begun anew."""
+    engine = Engine()
+    sent = sent_now(order(), engine, seen_order_id=2)
+    engine.now += 21
+    engine.place("a")
+    with pytest.raises(Undecided, match=r"order 2 is dated .* there was one with a higher id before: 2"):
+        told(sent, engine)
+
+
 def test_g7_an_order_reduced_since_is_known_by_what_it_was() -> None:
     for quantity, is_found in ((3, True), (2, False)):
         engine = Engine()
@@ -578,7 +599,7 @@ def test_g7_times_in_microseconds_are_compared_as_such() -> None:
         placed = engine.place("a")
         assert placed
         engine._put(msgspec.structs.replace(placed, time=(START + late) * 1000))
-        sent = sent_now(order(), engine, seen_order_id=placed.order_id, units=1000)
+        sent = sent_now(order(), engine, seen_order_id=placed.order_id - 1, units=1000)
         assert (told(sent, engine) is not None) is is_found
 
 
@@ -590,6 +611,37 @@ def test_g7_a_late_refusal_says_at_once_that_there_is_no_order() -> None:
     for request in (order(), replacing(), OCO):
         assert told(sent_now(request, engine, is_refused=True), engine) is None
     assert engine.now == START
+
+
+def test_g7_what_the_exchange_named_is_asked_for_with_growing_pauses() -> None:
+    """Queries contradict its answer: for ten minutes that costs little of the weight."""
+    for sent, other in (
+        (sent_now(order(), Engine(), final_at=START, told=7), AllOrders),
+        (sent_now(OCO, Engine(), final_at=START, told=7), OrderListStatus),
+    ):
+        inquiry, now, asked = inquire(sent), START, 0
+        question: Question = next(inquiry)
+        while now < START + PATIENCE:
+            now, asked = max(now, question.not_before), asked + 1
+            question = inquiry.send(Reply(None, now))
+        assert asked < 40
+        assert "the answer to the call named order" in question.why
+        assert isinstance(question.request, OrderStatus | other)
+
+
+def test_g7_an_order_that_one_query_shows_and_another_does_not_is_there() -> None:
+    engine = Engine()
+    placed = engine.place("a")
+    assert placed
+    inquiry = inquire(sent_now(order(), engine, final_at=START, told=placed.order_id))
+    question: Question = next(inquiry)
+    while not isinstance(question.request, AllOrders):
+        engine.now = max(engine.now, question.not_before)
+        question = inquiry.send(Reply(None, engine.now))
+    assert engine.now <= START + QUERY_DELAY + 2000
+    with pytest.raises(StopIteration) as end:
+        inquiry.send(Reply(engine.answer(question.request), engine.now))
+    assert end.value.value == placed
 
 
 def test_g7_an_order_that_a_late_answer_named_is_waited_for() -> None:

@@ -22,16 +22,18 @@ import msgspec
 import trio
 
 from .._protocol.confirmation import RULES, HalfReplaced, inquire
-from .._protocol.evidence import PATIENCE, OrderIds, Question, Reply, Sent, Undecided, found
+from .._protocol.evidence import PATIENCE, QUERY_DELAY, OrderIds, Question, Reply, Sent, Undecided, found
 from .._protocol.ids import remember
 from .._protocol.results import read_answer, read_error, read_result
 from .._protocol.rotation import backoff
 from .._text import shown
 from ..api._base import Json, Request, catalogue, wire_name
 from ..api.account import Order
+from ..api.general import Time
 from ..api.orders import OrderList
 from ..api.trading import OrderAmendKeepPriority, ReplacedOrder
 from ..errors import (
+    BintrioError,
     InvalidRequest,
     InvalidTimestamp,
     NotSent,
@@ -43,7 +45,7 @@ from ..errors import (
     UnknownOrder,
 )
 from .calls import Sender
-from .in_flight import DEFAULT_RECV_WINDOW, Call
+from .in_flight import DEFAULT_RECV_WINDOW, Call, Lost
 from .shared import Shared
 from .supervisor import Supervisor
 
@@ -59,6 +61,22 @@ TELL_ORDERS: Final = frozenset({"order.status", "openOrders.status", "allOrders"
     name for name, request in catalogue.items() if request.api.orders
 }
 """Methods whose results name orders of the account."""
+
+
+class _Open:
+    """What `Session.confirm` waits for.
+
+    Attributes:
+        question: the latest.
+    """
+
+    def __init__(self) -> None:
+        self.question = Question(Time())
+
+    def said(self, seconds: float) -> str:
+        """Why it was told nothing."""
+        why = f": {self.question.why}" if self.question.why else ""
+        return f"{self.question.request.api.name} has told nothing for certain within {seconds:.4g} s{why}"
 
 
 class Outcomes:
@@ -141,20 +159,57 @@ class Outcomes:
         except InvalidRequest:
             self._settle(call)  # there is nothing more to be learned of it
             raise
-        inquiry, longest = inquire(sent), min(longest, self._patience(sent))
+        longest = min(longest, self._patience(sent))
+        open_ = _Open()
         try:
-            question = next(inquiry)
-            with trio.move_on_after(longest):
-                while True:
-                    question = inquiry.send(await self._ask(session, question))
-            raise Undecided(f"{question.request.api.name} has told nothing for certain within {longest:.4g} s")
-        except StopIteration as end:
-            outcome: Any = end.value
+            with trio.fail_after(longest):
+                outcome = await self._learn(session, sent, open_)
+        except trio.TooSlowError:
+            raise _undecided(call, open_.said(longest)) from self._supervisor.last_failure
         except Undecided as reason:
             raise _undecided(call, str(reason)) from self._supervisor.last_failure
         self._claim(call, outcome)
         self._settle(call)
         return outcome
+
+    async def _learn(self, session: Sender, sent: Sent, open_: _Open) -> Any:
+        """What became of a call, by a clock that was measured after the last answer.
+
+        What the exchange's times prove depends on the clock, and so does how late it was when it was asked. If one was
+        set meanwhile, everything is asked once more.
+        """
+        clock = self._shared.clock
+        since = self._shared.now() if sent.sent_at is None else sent.sent_at
+        while True:
+            steps = clock.steps
+            outcome = await self._inquire(session, sent, open_)
+            is_named = isinstance(outcome, Order | OrderList) and (sent.is_id_fresh or sent.told is not None)
+            if is_named or sent.is_refused:  # times had no part in it
+                return outcome
+            open_.question = Question(Time())
+            await self._measure_clock()
+            if clock.steps == steps:
+                return outcome
+            sent = msgspec.structs.replace(sent, clock_error=max(sent.clock_error, self._error_of(since)))
+
+    async def _inquire(self, session: Sender, sent: Sent, open_: _Open) -> Any:
+        inquiry = inquire(sent)
+        try:
+            open_.question = next(inquiry)
+            while True:
+                open_.question = inquiry.send(await self._ask(session, open_.question))
+        except StopIteration as end:
+            return end.value
+
+    async def _measure_clock(self) -> None:
+        """Ask for the exchange's time, until there is an answer."""
+        attempts = itertools.count()
+        while True:
+            connection = await self._supervisor.live("time")
+            with suppress(Lost, BintrioError):
+                await connection.own.measure_clock()
+                return
+            await trio.sleep(backoff(next(attempts), random.random()))
 
     def _claim(self, call: OutcomeUnknown | Request[Any], outcome: Any) -> None:
         """Give an order to one call only: two calls with the same id, both unresolved, may both have been the one.
@@ -194,9 +249,17 @@ class Outcomes:
         return (max(sent.settled_at - self._now_at_least(), 0) + PATIENCE) / 1000
 
     def _now_at_least(self) -> int:
-        """The exchange's time in milliseconds, as early as it may be."""
-        clock, local = self._shared.clock, trio.current_time()
-        return clock.now(local) - math.ceil(clock.error_bound(local) * 1000)
+        """The exchange's time in milliseconds, as early as it may be.
+
+        Queries lag behind the engine by a real time, so what a clock was set forward by counts only after that.
+        """
+        local = trio.current_time()
+        lowest, _ = self._shared.clock.offsets(local - QUERY_DELAY / 1000, local)
+        return (math.floor(local * 1e6) + lowest) // 1000
+
+    def _error_of(self, time: int) -> int:
+        """By how many milliseconds a time that was taken from our clock may be wrong, as far as is known now."""
+        return math.ceil(self._shared.clock.error_of(time, trio.current_time()) * 1000)
 
     def _sent(self, call: Any, sent_at: int | None) -> Sent:
         """What is known of a call that is to be confirmed.
@@ -210,11 +273,13 @@ class Outcomes:
             said = f"confirm takes an OutcomeUnknown or a request, not {shown(call)}"
             raise InvalidRequest(said, field="call")
         units = self._shared.in_unit(1)
+        left_at = None if call.sent_at is None else call.sent_at // units
+        error = math.ceil(call.clock_error * 1000)
         sent = Sent(
             request=_asked_for(call.request, call.method),
             final_at=(call.final_at or 0) // units,
-            sent_at=None if call.sent_at is None else call.sent_at // units,
-            clock_error=math.ceil(call.clock_error * 1000),
+            sent_at=left_at,
+            clock_error=error if left_at is None else max(error, self._error_of(left_at)),
             seen_order_id=call.seen_order_id,
             is_id_fresh=call.is_id_fresh,
             units=units,
@@ -234,12 +299,13 @@ class Outcomes:
         if sent_at is not None and not is_int:
             said = f"sent_at must be a time of the exchange, an int, not {shown(sent_at)}"
             raise InvalidRequest(said, field="sent_at")
-        units = self._shared.in_unit(1)
+        units, now = self._shared.in_unit(1), self._shared.now()
+        left_at = None if sent_at is None else sent_at // units
         return Sent(
             request=_asked_for(request),
-            final_at=self._shared.now() + _window(request),
-            sent_at=None if sent_at is None else sent_at // units,
-            clock_error=math.ceil(self._shared.clock.error_bound(trio.current_time()) * 1000),
+            final_at=now + _window(request),
+            sent_at=left_at,
+            clock_error=self._error_of(now if left_at is None else left_at),
             units=units,
         )
 

@@ -45,7 +45,7 @@ _NO_BOUND: Final = 10**18
 """Microseconds; more than any two clocks differ by."""
 
 RECENT: Final = 8
-"""How many of the latest samples are looked back at."""
+"""How many of the latest round trips count."""
 
 DOUBT: Final = 60_000_000
 """Microseconds by which a forgotten estimate is taken to be wrong, until the next sample, where dates are told."""
@@ -113,13 +113,13 @@ class Clock:
 
     Attributes:
         round_trip: seconds between question and answer of the latest sample; NaN before the first.
+        steps: how many samples showed that a clock had been set since the one before.
     """
 
     def __init__(self) -> None:
         self.round_trip = math.nan
+        self.steps = 0
         self._round_trips: deque[float] = deque(maxlen=RECENT)
-        # By each of the latest samples: what the time was thought to be before it, and how wrong that may have been.
-        self._corrected: deque[tuple[int, float]] = deque(maxlen=RECENT)
         self._known: _Interval | None = None
         # What was known before it was forgotten, until the next sample.
         self._doubted: _Interval | None = None
@@ -161,10 +161,11 @@ class Clock:
         self.round_trip = received_at - sent_at
         self._round_trips.append(self.round_trip)
         if self._known is not None:
-            self._corrected.append((self.now(received_at), self.error_bound(received_at)))
             before = self._doubted or self._known
-            since = received_at if before.aged(received_at).meets(fresh) else self._asked_at
+            is_refuted = not before.aged(received_at).meets(fresh)
+            since = self._asked_at if is_refuted else received_at
             self._earlier.append(_Estimate(before.wider(self._unseen), received_at, since))
+            self.steps += is_refuted
         self._asked_at, self._unseen = sent_at, math.ceil(max(self._round_trips) * 1e6)
         self._known = fresh if self._known is None else _meet(self._known, fresh)
         self._doubted = None
@@ -225,9 +226,18 @@ class Clock:
         return self._doubted.wider(DOUBT)
 
     def error_of(self, time: int, local: float) -> float:
-        """By how many seconds an earlier estimate of the time, in milliseconds, may have been wrong."""
-        before = (error for corrected_at, error in self._corrected if corrected_at >= time)
-        return max(self.error_bound(local), *before, 0.0)
+        """By how many seconds an earlier estimate of the time, in milliseconds, may have been wrong.
+
+        That is what all estimates differ by that may have shown this time or a later one, and those that came after:
+        the one that it was taken from, those of a clock that was set back since, and what was measured later.
+        """
+        estimates = (*self._earlier, _Estimate(self._trusted(), local, local))
+        held = [known.aged(until) for known, until, _ in estimates]
+        first = next((i for i, known in enumerate(held) if known.at * 1e6 + known.high >= time * 1000), -1)
+        lowest, highest = min(known.low for known in held[first:]), max(known.high for known in held[first:])
+        middles = [known.middle for known in held[first:]]
+        # Two microseconds for rounding, as in `error_bound`.
+        return (max(highest - min(middles), max(middles) - lowest) + 2) / 1e6
 
     @property
     def least_round_trip(self) -> float:

@@ -31,7 +31,7 @@ from ..api.trading import (
     SorOrderPlace,
 )
 from .confirmation_of_lists import list_canceled, list_placed
-from .evidence import ASK_AGAIN, LEGS, PAGE, Inquiry, Leg, Question, Sent, Undecided, found, is_placed, leg_of
+from .evidence import LEGS, PAGE, Inquiry, Leg, Question, Sent, Undecided, found, is_placed, leg_of, pauses
 
 MOST_PAGES: Final = 10
 """How often allOrders is asked on."""
@@ -72,21 +72,36 @@ def _single(sent: Sent) -> Inquiry[Order | None]:
 
 def _placed(sent: Sent, leg: Leg) -> Inquiry[Order | None]:
     """The order that the call placed; None if it placed none."""
-    order: Order | None
-    not_before = 0
-    name = leg.client_order_id if sent.told is None else None
-    question = OrderStatus(symbol=sent.request.symbol, order_id=sent.told, orig_client_order_id=name)
-    while not sent.is_refused:
+    if sent.is_refused:
+        return None
+    if sent.told is not None:
+        return (yield from _told_of(sent, sent.told))
+    order: Order | None = None
+    asked_at, not_before = -1, 0
+    while asked_at < sent.settled_at:
+        question = OrderStatus(symbol=sent.request.symbol, orig_client_order_id=leg.client_order_id)
         order, asked_at = yield Question(question, not_before)
         if order is not None and (yield from is_placed(sent, leg, order)):
             return order
-        if sent.told is not None:  # the exchange has said that it is there
-            not_before = asked_at + ASK_AGAIN
-        elif asked_at < sent.settled_at:
-            not_before = sent.settled_at
-        else:
-            return (yield from _placed_beside(sent, leg, order))
-    return None
+        not_before = sent.settled_at
+    return (yield from _placed_beside(sent, leg, order))
+
+
+def _told_of(sent: Sent, number: int) -> Inquiry[Order]:
+    """The order that the exchange's answer named. It is there, so it is asked for until a query shows it."""
+    order: Order | None
+    symbol, not_before, why, pause = sent.request.symbol, 0, "", pauses()
+    while True:
+        order, asked_at = yield Question(OrderStatus(symbol=symbol, order_id=number), not_before, why)
+        if order is None and asked_at >= sent.settled_at:
+            page: tuple[Order, ...] = (
+                yield Question(AllOrders(symbol=symbol, order_id=number, limit=1), 0, why)
+            ).result or ()
+            order = next((each for each in page if each.order_id == number), None)
+        if order is not None:
+            return order
+        not_before = asked_at + next(pause)
+        why = f"the answer to the call named order {number}, and order.status says that there is none"
 
 
 def _placed_beside(sent: Sent, leg: Leg, other: Order | None) -> Inquiry[Order | None]:

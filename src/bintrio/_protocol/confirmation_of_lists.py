@@ -8,19 +8,20 @@ from __future__ import annotations
 from ..api.account import AllOrderLists, OrderListStatus, OrderStatus
 from ..api.order_lists import OrderListCancel
 from ..api.orders import OrderList
-from .evidence import ASK_AGAIN, LEGS, PAGE, Inquiry, Question, Sent, Undecided, is_placed
+from .evidence import LEGS, PAGE, Inquiry, Question, Sent, Undecided, is_placed, pauses
 
 
 def list_placed(sent: Sent) -> Inquiry[OrderList | None]:
     """The order list that the call placed; None if it placed none."""
     shown: OrderList | None
-    name, not_before = sent.request.list_client_order_id, 0
+    name, not_before, why, pause = sent.request.list_client_order_id, 0, "", pauses()
     while not sent.is_refused:
-        shown, asked_at = yield Question(_list_status(sent.told, name), not_before)
+        shown, asked_at = yield Question(_list_status(sent.told, name), not_before, why)
         if shown is not None and (yield from _is_list_placed(sent, shown)):
             return shown
         if sent.told is not None:
-            not_before = asked_at + ASK_AGAIN
+            not_before = asked_at + next(pause)
+            why = f"the answer to the call named order list {sent.told}, and orderList.status says that there is none"
         elif asked_at < sent.settled_at:
             not_before = sent.settled_at
         else:
@@ -43,10 +44,12 @@ def _is_list_placed(sent: Sent, shown: OrderList) -> Inquiry[bool]:
         return False
     if sent.is_id_fresh:
         return True
-    question, order = Question(OrderStatus(symbol=shown.symbol, order_id=named[0].order_id)), None
+    number, order = named[0].order_id, None
+    question, pause = Question(OrderStatus(symbol=shown.symbol, order_id=number)), pauses()
     while order is None:  # the list names it, so it is there
         order, asked_at = yield question
-        question = question._replace(not_before=asked_at + ASK_AGAIN)
+        why = f"order list {shown.order_list_id} names order {number}, and order.status says that there is none"
+        question = question._replace(not_before=asked_at + next(pause), why=why)
     return (yield from is_placed(sent, legs[named[0].client_order_id], order))
 
 

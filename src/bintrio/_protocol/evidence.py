@@ -4,8 +4,9 @@
 closed. So an order is the one that a call placed if
 
 * its side, type, price, quantity and whatever else the call fixed are those of the call, and
-* the session made its client order id, or it is younger than the call: its time is later than the call left. Where the
-  error of the clock leaves that open, its order id is above all of its symbol that were seen before the call left.
+* the session made its client order id, or it is younger than the call: its time is not earlier than the call left, by
+  more than the error of the clock, and its order id is above all of its symbol that were seen before the call left. If
+  its time is later by more than that error and its id is not above, they contradict each other, and nothing is proved.
 
 Its quantity may have been reduced since, and with that its client order id changed ("If not sent, one will be randomly
 generated"); `is_reduced` tells, and order.amendments what both were.
@@ -56,7 +57,10 @@ PATIENCE: Final = 600_000
 be answered, or not show what the exchange has said is there."""
 
 ASK_AGAIN: Final = 1000
-"""Milliseconds after which to look again for an order that the exchange has said is there."""
+"""Milliseconds after which to look again for an order that the exchange has said is there. The pause doubles each time,
+up to `LONGEST_PAUSE`, so that ten minutes of it cost little of the weight budget."""
+
+LONGEST_PAUSE: Final = 60_000
 
 
 class Undecided(Exception):
@@ -69,7 +73,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         request: with all its client order ids.
         sent_at: when it left, by our estimate; None if that is not known. Then every order that fits is taken for its.
-        clock_error: by how much that may be wrong.
+        clock_error: by how much that may be wrong, by all that was measured before and since.
         final_at: from when on it can no longer be executed, by the exchange's own clock.
         seen_order_id: the highest order id of its symbol that was seen before it left; None if none was.
         is_id_fresh: whether no earlier order can have its client order ids.
@@ -149,13 +153,19 @@ def _agrees(value: Any, expected: Any, name: str) -> bool:
 
 
 def is_younger(sent: Sent, order: Order) -> bool:
-    """Whether an order came into being by the call, or after it; not by an earlier call with the same id."""
+    """Whether an order came into being by the call, or after it; not by an earlier call with the same id.
+
+    Raises:
+        Undecided: its time says so, and its order id says that it was there before.
+    """
     if sent.is_id_fresh or sent.sent_at is None:
         return True
+    is_above = order.order_id > (sent.seen_order_id or 0)
     time = sent.time(order, "time")
-    if time is not None and time > sent.sent_at + sent.clock_error:
-        return True
-    return sent.is_later(order, "time") and order.order_id > (sent.seen_order_id or 0)
+    if time is not None and time > sent.sent_at + sent.clock_error and not is_above:
+        said = f"order {order.order_id} is dated {time}, after the call left, but there was one with a higher id before"
+        raise Undecided(f"{said}: {sent.seen_order_id}")
+    return is_above and sent.is_later(order, "time")
 
 
 def may_be(sent: Sent, leg: Leg, order: Order) -> bool:
@@ -169,10 +179,12 @@ class Question(NamedTuple):
     Attributes:
         request: to be sent.
         not_before: the exchange's time in milliseconds before which the answer would tell nothing.
+        why: what contradicts what in the answers so far, in words; empty if nothing does.
     """
 
     request: Request[Any]
     not_before: int = 0
+    why: str = ""
 
 
 class Reply(NamedTuple):
@@ -191,10 +203,16 @@ T = TypeVar("T")
 Inquiry: TypeAlias = "Generator[Question, Reply, T]"
 
 
+def pauses() -> Iterator[int]:
+    """Milliseconds until to ask again, for a question whose answer contradicts what the exchange has said."""
+    pause = ASK_AGAIN
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
 def is_placed(sent: Sent, leg: Leg, order: Order) -> Inquiry[bool]:
     """Whether an order is the one that the call placed."""
-    if order.order_id == sent.told:
-        return True
     if not may_be(sent, leg, order):
         return False
     if not leg.is_reduced(order) or (sent.is_id_fresh and found(order, "client_order_id") == leg.client_order_id):
