@@ -20,6 +20,7 @@ TABLES: Final[set[str]] = set()
 
 LONGEST: Final = 50
 MEDIAN: Final = 6
+MOST_WAYS: Final = 10
 
 _FORKS: Final = (
     *(ast.If, ast.IfExp, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.comprehension, ast.match_case),
@@ -76,6 +77,13 @@ def _length(node: Function) -> int:
 def test_modules_are_short() -> None:
     found = {module: text.count("\n") for module, text in sources().items()}
     assert {module: lines for module, lines in found.items() if lines > LONGEST_MODULE and module not in TABLES} == {}
+
+
+def test_few_ways_lead_through_a_function() -> None:
+    found: dict[str, int] = {}
+    for module, text in sources().items():
+        found |= ways(text, module)
+    assert {function: number for function, number in found.items() if number > MOST_WAYS} == {}
 
 
 def test_each_condition_is_a_way() -> None:

@@ -169,26 +169,39 @@ def _tell_halves_apart(error: Rejected, data: msgspec.Raw) -> None:
     Raises:
         ProtocolViolation: one was done of a method that has none, or it is left open which.
     """
-    is_known = error.method in catalogue
     types = _types_of_halves(error.method)
     if not types and not isinstance(error, PartlyDone | CancelReplaceFailed):
         return
     parts: dict[str, msgspec.Raw] = {}
     with suppress(*UNREADABLE):
         parts = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
-    halves = {
-        name: _half(error.method, parts[name], types.get(name))
-        for name in (types if is_known else parts)
-        if memoryview(parts.get(name, NULL))[:1].tobytes() == b"{"
-    }
-    failed = {name: half for name, half in halves.items() if isinstance(half, Failure)}
-    done = {name: half for name, half in halves.items() if name not in failed}
-    if is_known and not (_agree(types, parts, done) and _may_be(error, len(types), len(done), len(failed))):
-        said = f"{error.status} {error.code} {error.message}"
-        raise ProtocolViolation(f"{error.method}: it cannot be told which half was done: {said}")
+    done, failed = _halves(error.method, types, parts)
+    if error.method in catalogue:
+        _check_halves(error, types, parts, len(failed), done)
     if isinstance(error, PartlyDone | CancelReplaceFailed):
         error.done = done
         error.failed = {name: _rejection(error.method, 400, half, error.rate_limits) for name, half in failed.items()}
+
+
+def _halves(
+    method: str, types: Mapping[str, Any], parts: Mapping[str, msgspec.Raw]
+) -> tuple[dict[str, Any], dict[str, Failure]]:
+    """What was done and what was refused, of the halves that are objects."""
+    halves = {
+        name: _half(method, parts[name], types.get(name))
+        for name in (types if method in catalogue else parts)
+        if memoryview(parts.get(name, NULL))[:1].tobytes() == b"{"
+    }
+    failed = {name: half for name, half in halves.items() if isinstance(half, Failure)}
+    return {name: half for name, half in halves.items() if name not in failed}, failed
+
+
+def _check_halves(
+    error: Rejected, types: Mapping[str, Any], parts: Mapping[str, msgspec.Raw], failed: int, done: Mapping[str, Any]
+) -> None:
+    if not (_agree(types, parts, done) and _may_be(error, len(types), len(done), failed)):
+        said = f"{error.status} {error.code} {error.message}"
+        raise ProtocolViolation(f"{error.method}: it cannot be told which half was done: {said}")
 
 
 def _agree(types: Mapping[str, Any], parts: Mapping[str, msgspec.Raw], done: Mapping[str, Any]) -> bool:
