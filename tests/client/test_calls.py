@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bintrio._client.calls import Method, Narrowed3, Narrowed4, Narrowed5
+from bintrio._client.in_flight import window_of
 from bintrio.api._base import Request
 from bintrio.api.general import Ping
 from bintrio.api.market import Depth
@@ -68,3 +69,8 @@ async def test_a_type_error_of_another_kind_is_left_alone(monkeypatch: pytest.Mo
     monkeypatch.setattr(Depth, "api", Depth.api._replace(rules=(broken,)))
     with pytest.raises(TypeError, match="a bug in a rule"):
         await Asker().depth(symbol="X")
+
+
+@pytest.mark.parametrize(("given", "window"), [({}, 5_000), ({"recvWindow": 3000}, 3_000), ({"recvWindow": "0.5"}, 1)])
+def test_g7_a_call_stays_valid_for_the_window_that_it_names_in_whole_milliseconds(given: Any, window: int) -> None:
+    assert window_of("order.place", given) == window

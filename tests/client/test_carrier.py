@@ -113,6 +113,24 @@ async def test_g5_a_connection_that_ends_between_the_end_of_a_subscription_and_t
             assert await deltas(events, 1) == [1]
 
 
+async def test_g5_an_end_that_comes_while_a_hold_keeps_the_session_from_unsubscribing_leaves_no_dead_feed(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        peer = exchange.peers[0]
+        async with session.user_data():
+            in_background(nursery, session.ping)
+            retry = {"retryAfter": START + 30_000}
+            await peer.refuse(await peer.next(), 429, -1003, "Too many requests.", data=retry)
+            await wait_all_tasks_blocked()
+        await peer.event(e="eventStreamTerminated", E=START)
+        await trio.sleep(40)
+        assert exchange.sent("userDataStream.unsubscribe") == []
+        async with session.user_data() as events:
+            await peer.balance(1, 1)
+            assert await deltas(events, 1) == [1]
+
+
 async def test_a_newcomer_while_the_feed_is_given_up_hears_of_no_gap(autojump_clock: MockClock) -> None:
     async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
         exchange.script["userDataStream.unsubscribe"] = None

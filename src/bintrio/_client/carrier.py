@@ -232,6 +232,8 @@ class Carrier:
         cost = Cost(weight=request.weight, purpose="own")
         try:
             await self._shared.throttle.room_for(cost)  # until there is room, the subscription goes on
+            if number not in self.feeds:
+                return
             feed.unsubscribing(self._connection.number, ticks())
             with trio.move_on_after(self._shared.settings.drain_timeout):
                 await self._own.ask(request, accept=lambda _envelope: self._leave(number))
