@@ -48,7 +48,7 @@ from .exchange.markets.replay import Replay
 from .exchange.orders import Execution, Kind, Prevention, SandboxOrder
 from .exchange.symbols import SYMBOLS, Symbol
 from .exchange.units import MILLISECOND, SECOND
-from .running import MARKET_MAKER_UID, MEMORY_ENDPOINT, Sandbox
+from .running import MARKET_MAKER_UID, MEMORY_ENDPOINT, Sandbox, SandboxCall
 from .server.connection import Connections, Timings
 from .server.faults import (
     CutReplyAt,
@@ -106,6 +106,7 @@ __all__ = [
     "Replay",
     "Sandbox",
     "SandboxAccount",
+    "SandboxCall",
     "ServerError",
     "Symbol",
     "Tick",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 import trio
 
 from bintrio._net.tasks import protected
@@ -24,7 +25,7 @@ from .exchange.arguments import check_kind, check_seconds, check_side, checked, 
 from .exchange.auth import SandboxAccount
 from .exchange.orders import SandboxOrder
 from .exchange.units import MILLISECOND, SECOND
-from .server.connection import Connections
+from .server.connection import Call, Connections
 from .server.faults import Fault
 from .server.handshake import PATH
 from .server.memory import memory_stream_pair
@@ -34,6 +35,42 @@ MARKET_MAKER_UID: Final = 0
 """The account of the market maker, whose orders are not shown."""
 
 MEMORY_ENDPOINT: Final = Endpoint((f"ws://localhost{PATH}",), "sandbox")
+
+
+_NOT_SHOWN: Final = {"apiKey", "signature"}
+
+
+class SandboxCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that came to a sandbox, and what was answered.
+
+    Attributes:
+        method: empty if the message could not be read.
+        params: by the names in the exchange's document, as they came, but for ``apiKey`` and ``signature``.
+        time: when it came, in milliseconds.
+        connection: the number of its connection, from 1 on.
+        status: of the answer, whether a fault kept it from the client or not; None as long as there is none.
+        code: of the error in it; None without one.
+    """
+
+    method: str
+    params: Mapping[str, Any]
+    time: int
+    connection: int
+    status: int | None
+    code: int | None
+
+
+def _as_seen(call: Call) -> SandboxCall:
+    answer, incoming = call.answer, call.incoming
+    error = None if answer is None else answer.error
+    return SandboxCall(
+        method=incoming.method,
+        params={name: value for name, value in incoming.params.items() if name not in _NOT_SHOWN},
+        time=call.time // MILLISECOND,
+        connection=call.connection,
+        status=None if answer is None else answer.status,
+        code=None if error is None else error["code"],
+    )
 
 
 class Sandbox:
@@ -135,6 +172,11 @@ class Sandbox:
         return [order for order in self._exchange.engine.orders if order.owner != MARKET_MAKER_UID]
 
     @property
+    def calls(self) -> Sequence[SandboxCall]:
+        """What came, the latest 1,000 messages in order, and how each was answered."""
+        return [_as_seen(call) for call in self._connections.calls]
+
+    @property
     def query_lag(self) -> float:
         """Seconds by which queries of orders, trades and balances are behind the matching engine (see `open_sandbox`).
 
@@ -228,6 +270,52 @@ class Sandbox:
         order = self._exchange.place(MARKET_MAKER_UID, request, self._connections.now())
         self._connections.deliver()
         return order
+
+    def fill(self, order: SandboxOrder | int, quantity: Decimal | None = None) -> SandboxOrder:
+        """Let the market maker trade with an order on the book, at the order's price: all that is left, or a part.
+
+        Orders of the market maker that stand before it are canceled.
+
+        Args:
+            order: one of `orders`, or its id.
+            quantity: of the base asset.
+
+        Returns:
+            The market maker's order.
+
+        Raises:
+            Refusal: a filter of the symbol forbids such a trade.
+            InvalidRequest: there is no such order, it is not on the book or for less than that, or orders of clients
+                stand before it.
+        """
+        resting = self._resting(order)
+        quantity = resting.remaining if quantity is None else number("quantity", quantity)
+        if not 0 < quantity <= resting.remaining:
+            said = f"quantity must be above 0 and at most {resting.remaining}, which is left, not {shown(quantity)}"
+            raise InvalidRequest(said, field="quantity")
+        before = self._before(resting, quantity)
+        clients = [str(one.order_id) for one in before if one.owner != MARKET_MAKER_UID]
+        if clients:
+            said = f"order {resting.order_id} cannot be filled: of clients, {', '.join(clients)} stand before it"
+            raise InvalidRequest(said, field="order")
+        self._exchange.cancel_each(before, self._connections.now())
+        return self.trade(resting.symbol, "SELL" if resting.is_buy else "BUY", resting.limit, quantity)
+
+    def _resting(self, order: SandboxOrder | int) -> SandboxOrder:
+        found = next((one for one in self.orders if one is order or one.order_id == order), None)
+        if found is None:
+            raise InvalidRequest(f"order must be one of sandbox.orders or its id, not {shown(order)}", field="order")
+        if found.place != "book" or not found.is_open:
+            state = "waits for its price" if found.place == "waiting" and found.is_open else f"is {found.status}"
+            raise InvalidRequest(f"order {found.order_id} is not on the book: it {state}", field="order")
+        return found
+
+    def _before(self, resting: SandboxOrder, quantity: Decimal) -> Sequence[SandboxOrder]:
+        """The orders that trade before so much of an order has traded."""
+        side = self._exchange.engine.listing(resting.symbol).book.up_to(resting)
+        if quantity > resting.visible:  # the next part of an iceberg order goes to the end of its level
+            return [one for one in side if one is not resting]
+        return side[: side.index(resting)]
 
     def block_trade(self, symbol: str, side: Side, price: Decimal, quantity: Decimal) -> BlockTrade:
         """Let two parties trade outside the book; blockTrades.historical shows it. ``side`` is the taker's.

@@ -110,6 +110,15 @@ class Book:
                 return
             yield from level.orders.values()
 
+    def up_to(self, order: Order) -> list[Order]:
+        """The orders on an order's own side, in the order in which they trade, all of its level included."""
+        found: list[Order] = []
+        for price, level in self._side(order).levels():
+            if price < order.limit if order.is_buy else price > order.limit:
+                break
+            found += level.orders.values()
+        return found
+
     def preview_of(self, offers: Iterator[tuple[Decimal, Decimal]], taker: Order) -> Preview:
         """What an incoming order would trade with these offers, prices and quantities, at once."""
         return _total(offers, taker, self._step)

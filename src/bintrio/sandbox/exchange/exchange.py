@@ -272,8 +272,13 @@ class Exchange:
     @in_exact
     def cancel_all(self, uid: int, symbol: str, now: int) -> None:
         """Cancel an account's open orders from within."""
-        account = self.engine.accounts[uid]
-        for order in list(account.open_orders(symbol)):
+        self.cancel_each(list(self.engine.accounts[uid].open_orders(symbol)), now)
+
+    @in_exact
+    def cancel_each(self, orders: Iterable[Order], now: int) -> None:
+        """Cancel open orders from within."""
+        for order in orders:
+            account = self.engine.accounts[order.owner]
             self.engine.cancel(account, order, now, cancel_id=f"cancel-{order.order_id}")
         self._distribute(now)
 

@@ -16,12 +16,14 @@ Source: "General API Information" of the WebSocket API document.
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial, singledispatchmethod
+from itertools import count
 from typing import Final, NamedTuple
 
+import msgspec
 import trio
 from msgspec.structs import replace
 from trio_websocket import ConnectionClosed, WebSocketConnection
@@ -49,6 +51,11 @@ CLOSE_TIMEOUT: Final = 2.0
 UNKNOWN_METHOD: Final = "unknown method"
 """What requests count as whose method does not exist: they are not to fill the memory with their names."""
 
+CALLS_KEPT: Final = 1_000
+"""So many of the latest requests are remembered; ours."""
+
+_UNREADABLE: Final = Incoming(None, "", {})
+
 _GOING_AWAY: Final = 1001
 _POLICY_VIOLATION: Final = 1008
 _ABNORMAL: Final = 1006
@@ -71,6 +78,22 @@ class Timings(NamedTuple):
     lifetime: float = 86_400.0
 
 
+class Call(msgspec.Struct, eq=False):
+    """A message that came, and what the exchange said to it.
+
+    Attributes:
+        connection: its number, from 1 on.
+        time: when it came, in microseconds.
+        incoming: the request in it; without a method if it could not be read.
+        answer: None as long as there is none. A fault may keep it from the client.
+    """
+
+    connection: int
+    time: int
+    incoming: Incoming = _UNREADABLE
+    answer: Answer | None = None
+
+
 class Connections:
     """All open connections of a sandbox.
 
@@ -84,6 +107,8 @@ class Connections:
     Attributes:
         open: those that are open and not half-open.
         received: requests that came, by method, executed or not; `UNKNOWN_METHOD` for those whose method is none.
+        calls: the latest messages that came.
+        numbers: for the connections.
     """
 
     def __init__(
@@ -101,6 +126,8 @@ class Connections:
         self._delivered = delivered
         self.open: Final[dict[Session, Connection]] = {}
         self.received: Final[Counter[str]] = Counter()
+        self.calls: Final[deque[Call]] = deque(maxlen=CALLS_KEPT)
+        self.numbers: Final = count(1)
 
     def add(self, session: Session, connection: Connection) -> None:
         """A connection has opened."""
@@ -155,6 +182,7 @@ class Connection:
         nursery: trio.Nursery,
     ) -> None:
         self.session: Final = session
+        self._number: Final = next(connections.numbers)
         self._connections = connections
         self._websocket = websocket
         self._wire = wire
@@ -249,25 +277,29 @@ class Connection:
         self._wire.received = 0
         if self._is_ending:
             return
+        call = Call(self._number, self._connections.now())
+        self._connections.calls.append(call)
         try:
-            incoming = read_message(message)
+            call.incoming = incoming = read_message(message)
         except Refusal as refusal:
-            answer = self._connections.exchange.refuse(self.session, self._budget, refusal, self._connections.now())
-            self.send(answer.as_bytes())
+            call.answer = self._connections.exchange.refuse(self.session, self._budget, refusal, call.time)
+            self.send(call.answer.as_bytes())
             return
         self._connections.received[incoming.method if incoming.method in catalogue else UNKNOWN_METHOD] += 1
         fault = self._connections.script.for_request(incoming.method)
         if fault is None:
-            self._answer(incoming)
+            self._answer(call)
         else:
-            self._strike(fault, incoming)
+            self._strike(fault, call)
             self._connections.deliver()
 
-    def _execute(self, incoming: Incoming) -> Answer:
-        return self._connections.exchange.execute(self.session, self._budget, incoming, self._connections.now())
+    def _execute(self, call: Call) -> Answer:
+        now = self._connections.now()
+        call.answer = self._connections.exchange.execute(self.session, self._budget, call.incoming, now)
+        return call.answer
 
-    def _answer(self, incoming: Incoming) -> None:
-        answer = self._execute(incoming)
+    def _answer(self, call: Call) -> None:
+        answer = self._execute(call)
         self.send(answer.as_bytes())
         self._connections.deliver()
         if answer.status == 418:
@@ -289,83 +321,83 @@ class Connection:
             self._scope.cancel()
 
     @singledispatchmethod
-    def _strike(self, fault: Fault, incoming: Incoming) -> None:
+    def _strike(self, fault: Fault, call: Call) -> None:
         """Let a fault have its way with a request."""
         raise NotImplementedError
 
     @_strike.register
-    def _(self, fault: faults.HalfOpen, incoming: Incoming) -> None:
+    def _(self, fault: faults.HalfOpen, call: Call) -> None:
         self.strike(fault)
 
     @_strike.register
-    def _(self, fault: faults.Delay, incoming: Incoming) -> None:
-        self._later(fault.seconds, partial(self._answer, incoming))
+    def _(self, fault: faults.Delay, call: Call) -> None:
+        self._later(fault.seconds, partial(self._answer, call))
 
     @_strike.register
-    def _(self, fault: faults.LateReply, incoming: Incoming) -> None:
-        self._later(fault.seconds, partial(self.send, self._execute(incoming).as_bytes()))
+    def _(self, fault: faults.LateReply, call: Call) -> None:
+        self._later(fault.seconds, partial(self.send, self._execute(call).as_bytes()))
 
     @_strike.register
-    def _(self, fault: faults.DropReply, incoming: Incoming) -> None:
-        self._execute(incoming)
+    def _(self, fault: faults.DropReply, call: Call) -> None:
+        self._execute(call)
 
     @_strike.register
-    def _(self, fault: faults.DuplicateReply, incoming: Incoming) -> None:
-        message = self._execute(incoming).as_bytes()
+    def _(self, fault: faults.DuplicateReply, call: Call) -> None:
+        message = self._execute(call).as_bytes()
         self.send(message)
         self.send(message)
 
     @_strike.register
-    def _(self, fault: faults.EventsFirst, incoming: Incoming) -> None:
-        message = self._execute(incoming).as_bytes()
+    def _(self, fault: faults.EventsFirst, call: Call) -> None:
+        message = self._execute(call).as_bytes()
         self._connections.deliver()
         self.send(message)
 
     @_strike.register
-    def _(self, fault: faults.Reorder, incoming: Incoming) -> None:
-        self._kept_back.append(self._execute(incoming).as_bytes())
+    def _(self, fault: faults.Reorder, call: Call) -> None:
+        self._kept_back.append(self._execute(call).as_bytes())
         if len(self._kept_back) >= fault.count:
             for message in reversed(self._kept_back):
                 self.send(message)
             self._kept_back.clear()
 
     @_strike.register
-    def _(self, fault: faults.NullIdReply, incoming: Incoming) -> None:
-        self.send(replace(self._execute(incoming), request_id=None).as_bytes())
+    def _(self, fault: faults.NullIdReply, call: Call) -> None:
+        self.send(replace(self._execute(call), request_id=None).as_bytes())
 
     @_strike.register
-    def _(self, fault: faults.UnknownIdReply, incoming: Incoming) -> None:
-        self.send(replace(self._execute(incoming), request_id="nobody-asked").as_bytes())
+    def _(self, fault: faults.UnknownIdReply, call: Call) -> None:
+        self.send(replace(self._execute(call), request_id="nobody-asked").as_bytes())
 
     @_strike.register
-    def _(self, fault: faults.Garbage, incoming: Incoming) -> None:
+    def _(self, fault: faults.Garbage, call: Call) -> None:
         if isinstance(fault.data, str):
             self.send(fault.data.encode())
         else:
             self._send_raw(fault.data if fault.is_raw else encode_frame(Opcode.BINARY, fault.data))
 
     @_strike.register
-    def _(self, fault: faults.ServerError, incoming: Incoming) -> None:
-        self._fail(Refusal(fault.code, fault.message, status=fault.status), incoming, executed=fault.executed)
+    def _(self, fault: faults.ServerError, call: Call) -> None:
+        self._fail(Refusal(fault.code, fault.message, status=fault.status), call, executed=fault.executed)
 
     @_strike.register
-    def _(self, fault: faults.Timeout, incoming: Incoming) -> None:
-        self._fail(refusals.timed_out(), incoming, executed=fault.executed)
+    def _(self, fault: faults.Timeout, call: Call) -> None:
+        self._fail(refusals.timed_out(), call, executed=fault.executed)
 
     @_strike.register
-    def _(self, fault: faults.Disconnect, incoming: Incoming) -> None:
+    def _(self, fault: faults.Disconnect, call: Call) -> None:
         if fault.executed:
-            self._execute(incoming)
+            self._execute(call)
         self.cut()
 
     @_strike.register
-    def _(self, fault: faults.CutReplyAt, incoming: Incoming) -> None:
-        frame = encode_frame(Opcode.TEXT, self._execute(incoming).as_bytes())
+    def _(self, fault: faults.CutReplyAt, call: Call) -> None:
+        frame = encode_frame(Opcode.TEXT, self._execute(call).as_bytes())
         self._send_raw(frame[: fault.position])
         self.cut()
 
     @_strike.register
-    def _(self, fault: faults.TooManyRequests, incoming: Incoming) -> None:
+    def _(self, fault: faults.TooManyRequests, call: Call) -> None:
         now = self._connections.now()
         refusal = refusals.too_much_weight(
             self._connections.exchange.limits.weight,
@@ -373,18 +405,19 @@ class Connection:
             now=now // MILLISECOND,
             retry_after=(now + int(fault.retry_after * SECOND)) // MILLISECOND,
         )
-        self._fail(refusal, incoming, executed=False)
+        self._fail(refusal, call, executed=False)
 
     @_strike.register
-    def _(self, fault: faults.IpBan, incoming: Incoming) -> None:
+    def _(self, fault: faults.IpBan, call: Call) -> None:
         self._budget.ban_until(self._connections.now() + int(fault.retry_after * SECOND))
-        self._answer(incoming)
+        self._answer(call)
 
-    def _fail(self, refusal: Refusal, incoming: Incoming, *, executed: bool) -> None:
+    def _fail(self, refusal: Refusal, call: Call, *, executed: bool) -> None:
         if executed:
-            self._execute(incoming)
+            self._execute(call)
         answer = self._connections.exchange.refuse(self.session, self._budget, refusal, self._connections.now())
-        self.send(replace(answer, request_id=incoming.request_id).as_bytes())
+        call.answer = answer
+        self.send(replace(answer, request_id=call.incoming.request_id).as_bytes())
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         self._nursery.start_soon(protected, _do_later, seconds, action)
