@@ -22,7 +22,7 @@ demo: $(VENV)/.demo
 test: check
 	$(BIN)/python -m pytest -m "not extra" --numprocesses auto --cov --cov-report term-missing:skip-covered
 
-test-extra: $(VENV)/.dev $(VENV)/.bench
+test-extra: $(VENV)/.dev $(VENV)/.bench $(VENV)/.mutants
 	$(BIN)/python -m pytest -m extra
 
 test-all: $(VENV)/.dev
