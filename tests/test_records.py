@@ -28,6 +28,7 @@ CHANGES: Final = {
     "sandbox.exchange.orders.OrderList",
     "sandbox.exchange.orders.SandboxOrder",
     "sandbox.exchange.summary.Summary",
+    "sandbox.server.connection.Call",
     "sandbox.server.faults._Waiting",
 }
 
