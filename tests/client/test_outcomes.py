@@ -624,12 +624,14 @@ async def test_g7_questions_that_are_refused_for_now_are_asked_again(autojump_cl
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        ({"no": "array"}, bintrio.ProtocolViolation),
+        ([{"no": "order"}], bintrio.ProtocolViolation),
+        ({"orders": []}, bintrio.ProtocolViolation),
+        ({"origClientOrderId": "x", "clientOrderId": "mine"}, bintrio.ProtocolViolation),
         ({"status": 400, "error": {"code": -1099, "msg": "Not for you."}}, bintrio.Rejected),
         ({"status": 503, "error": {"code": -1008, "msg": "Later."}}, OutcomeUnknown),
         (None, OutcomeUnknown),
     ],
-    ids=["unreadable", "refused", "not now", "no answer"],
+    ids=["unreadable", "another shape", "no array", "refused", "not now", "no answer"],
 )
 async def test_g7_without_the_answer_to_every_question_nobody_says_that_there_is_no_order(
     autojump_clock: MockClock, shown: Any, answer: Any, kind: type[bintrio.BintrioError]
@@ -649,6 +651,46 @@ async def test_g7_without_the_answer_to_every_question_nobody_says_that_there_is
             assert vars(caught.value)["request"] == BUY
             assert trio.current_time() == pytest.approx(DEFAULT_RECV_WINDOW / 1000 + 2 + 600, abs=0.1)
         assert session.unresolved == (error,)
+
+
+OLDER: dict[str, Any] = {**ORDER, "time": START - 60_000}
+DIFFERENT: dict[str, Any] = {**ORDER, "price": "2.00000000"}
+
+
+@pytest.mark.parametrize("nothing", [{}, {"symbol": "BTCUSDT", "orderId": 8}, {"origClientOrderId": "mine"}])
+async def test_g7_if_no_orders_can_be_listed_at_all_the_older_order_under_the_id_tells_that_there_is_no_newer(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, nothing: Any
+) -> None:
+    """Asked once the call is settled. Where order.status shows none, or one that may be newer, it has not told that."""
+    async with open_pair(key=HMAC) as (session, exchange):
+        shown: list[Any] = [NO_ORDER]
+        exchange.script["order.status"] = lambda _peer: shown[0]
+        exchange.script["allOrders"] = lambda _peer: nothing
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        (error,) = session.unresolved
+        for shown[0] in (NO_ORDER, DIFFERENT):
+            with pytest.raises(bintrio.ProtocolViolation, match="allOrders"):
+                await session.confirm(error)
+        shown[0] = OLDER
+        assert await session.confirm(error) is None
+        assert trio.current_time() >= (DEFAULT_RECV_WINDOW + QUERY_DELAY) / 1000
+        assert "what became of a call is told without allOrders" in caplog.text
+        assert not session.unresolved
+
+
+async def test_g7_an_order_that_queries_show_late_is_found_though_none_can_be_listed(autojump_clock: MockClock) -> None:
+    """As long as it lags, order.status shows the older one."""
+    async with open_pair(key=HMAC) as (session, exchange):
+        placed = {**ORDER, "orderId": 8, "time": START + 10}
+        is_shown_at = (DEFAULT_RECV_WINDOW + QUERY_DELAY) / 1000
+        exchange.script["order.status"] = lambda _peer: placed if trio.current_time() >= is_shown_at else OLDER
+        exchange.script["allOrders"] = lambda _peer: {}
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        found: bintrio.Order | None = await session.confirm(session.unresolved[0])
+        assert found is not None
+        assert found.order_id == 8
 
 
 @pytest.mark.parametrize("seconds", [0.5, 8])

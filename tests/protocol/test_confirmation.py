@@ -555,6 +555,27 @@ def test_g7_if_another_order_is_shown_all_are_looked_through() -> None:
     assert told(sent_now(canceled, engine), engine) == placed
 
 
+def test_g7_an_exchange_that_has_shown_a_page_of_orders_must_show_the_next() -> None:
+    """Else the order may be on that one."""
+    engine = Engine()
+    earlier = engine.place("a", side="SELL")
+    assert earlier
+    engine.end(earlier, "FILLED")
+    engine.now += 60_000
+    sent = sent_now(order(), engine)
+    for number in range(1000):
+        engine.place(f"other {number}")
+    inquiry = inquire(sent)
+    question: Question = next(inquiry)
+    asked: list[tuple[type[Request[Any]], bool]] = []
+    for _ in range(3):
+        asked.append((type(question.request), question.is_vital))
+        engine.now = max(engine.now, question.not_before)
+        question = inquiry.send(Reply(engine.answer(question.request), engine.now))
+    asked.append((type(question.request), question.is_vital))
+    assert asked == [(OrderStatus, True), (OrderStatus, True), (AllOrders, False), (AllOrders, True)]
+
+
 def test_g7_two_orders_that_may_each_be_its_are_not_chosen_between() -> None:
     engine = ShowsTheFirst()
     earlier = engine.place("a", side="SELL")

@@ -237,6 +237,11 @@ class Outcomes:
                 return Reply(await session.send(question.request), asked_at)
             except UnknownOrder:
                 return Reply(None, asked_at)
+            except ProtocolViolation as violation:
+                if not question.may_count_as_empty(violation.raw):
+                    raise
+                logger.warning("what became of a call is told without %s: %s", question.request.api.name, violation)
+                return Reply(None, asked_at)
             except (RateLimited, InvalidTimestamp):
                 pass  # it is asked again
             except (NotSent, OutcomeUnknown):

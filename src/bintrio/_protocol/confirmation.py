@@ -109,7 +109,10 @@ def _placed_beside(sent: Sent, leg: Leg, other: Order | None) -> Inquiry[Order |
     is_older = other is not None and not sent.is_later(other, "time")
     last = other.order_id if other is not None and is_older else None
     ours: list[Order] = []
-    for order in (yield from _orders_from(sent, last)):
+    # order.status looks for the latest data, in memory first ("Data sources"), and an id is unique among open orders.
+    # So if it shows an older order once the call is settled, the id still belongs to that one, as far as it knows.
+    # allOrders would show another that has closed since. If the exchange has no list to give, order.status decides.
+    for order in (yield from _orders_from(sent, last, is_vital=not is_older)):
         # One that was reduced may have been given another id.
         may_be_named = order.client_order_id == leg.client_order_id or leg.is_reduced(order)
         if may_be_named and (yield from is_placed(sent, leg, order)):
@@ -119,7 +122,7 @@ def _placed_beside(sent: Sent, leg: Leg, other: Order | None) -> Inquiry[Order |
     return ours[0] if ours else None
 
 
-def _orders_from(sent: Sent, last: int | None) -> Inquiry[list[Order]]:
+def _orders_from(sent: Sent, last: int | None, *, is_vital: bool = True) -> Inquiry[list[Order]]:
     """The orders of the symbol after an order id, up to the end of the call; without an id, those that changed since
     the call left.
     """
@@ -131,11 +134,12 @@ def _orders_from(sent: Sent, last: int | None) -> Inquiry[list[Order]]:
         question = AllOrders(symbol=symbol, order_id=last + 1, limit=PAGE)
     orders: list[Order] = []
     for _ in range(MOST_PAGES):
-        page: tuple[Order, ...] = (yield Question(question)).result or ()
+        page: tuple[Order, ...] = (yield Question(question, is_vital=is_vital)).result or ()
         orders += page
         if len(page) < PAGE or any(map(sent.is_too_late, page)):
             return orders
         question = AllOrders(symbol=symbol, order_id=max(order.order_id for order in page) + 1, limit=PAGE)
+        is_vital = True  # it has lists to give
     raise Undecided(f"there are more than {MOST_PAGES * PAGE:,} orders to look through")
 
 

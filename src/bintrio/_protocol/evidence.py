@@ -180,11 +180,19 @@ class Question(NamedTuple):
         request: to be sent.
         not_before: the exchange's time in milliseconds before which the answer would tell nothing.
         why: what contradicts what in the answers so far, in words; empty if nothing does.
+        is_vital: if not, an answer that is no list of orders and has none in it counts as an empty list.
     """
 
     request: Request[Any]
     not_before: int = 0
     why: str = ""
+    is_vital: bool = True
+
+    def may_count_as_empty(self, raw: bytes) -> bool:
+        """Whether an answer that cannot be read may be taken for an empty list: there is nothing in it that could be
+        an order. One of a list that does not fit might be the order that is looked for.
+        """
+        return not self.is_vital and b"[" not in raw and b"lientOrderId" not in raw.replace(b"origClientOrderId", b"")
 
 
 class Reply(NamedTuple):
