@@ -15,7 +15,6 @@ from typing import Final
 
 import click
 import trio
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bintrio.cli._quotes import quote
 from bintrio.cli._running import need, run
@@ -23,18 +22,6 @@ from bintrio.sandbox import Market, RandomWalk, Replay, Sandbox, SandboxAccount,
 
 _ENDS: Final = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _RANDOM_WALK: Final = "random-walk"
-
-
-class _OpenAccount(SandboxAccount):
-    """An account whose secrets may be shown: they open nothing but the sandbox."""
-
-    def private_key(self) -> bytes:
-        """The Ed25519 key as PEM."""
-        return self._ed25519.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-    def hmac_secret(self) -> str:
-        """The secret that belongs to `hmac_key`."""
-        return self._secret("hmac").hex()
 
 
 @click.command()
@@ -97,10 +84,9 @@ _KEPT: Final = 100_000
 
 
 async def _serve(host: str, port: int, market: Market | None, *, tls: bool, cert_out: Path | None) -> None:
-    funds = trader()
-    account = _OpenAccount(funds.uid, funds.balances, commissions=funds.commissions)
+    account = trader()
     with tempfile.TemporaryDirectory(prefix="bintrio-sandbox-") as folder:
-        key_file = _write(Path(folder, "ed25519.pem"), account.private_key())
+        key_file = _write(Path(folder, "ed25519.pem"), account.ed25519_pem())
         async with open_sandbox(
             host=host, port=port, tls=tls, accounts=[account], market=market, keep=_KEPT, start_time_ms=None
         ) as running:
@@ -128,7 +114,7 @@ def _certificate(context: ssl.SSLContext) -> bytes:
     ).encode()
 
 
-def _directions(running: Sandbox, account: _OpenAccount, key_file: Path, cert_file: Path | None) -> Iterator[str]:
+def _directions(running: Sandbox, account: SandboxAccount, key_file: Path, cert_file: Path | None) -> Iterator[str]:
     url = running.endpoint.urls[0]
     yield f"endpoint      {url}"
     yield f"Ed25519 key   {account.key.api_key}"

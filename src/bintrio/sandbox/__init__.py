@@ -37,7 +37,7 @@ from .exchange.arguments import (
     checked_routes,
     lag_of,
 )
-from .exchange.auth import Credential, SandboxAccount
+from .exchange.auth import Credential, KeyType, SandboxAccount, SandboxKey
 from .exchange.commissions import Commissions, Rates
 from .exchange.exchange import Exchange
 from .exchange.limits import Limits
@@ -91,6 +91,7 @@ __all__ = [
     "Garbage",
     "HalfOpen",
     "HandshakeStatus",
+    "KeyType",
     "Kind",
     "LateReply",
     "Limits",
@@ -107,6 +108,7 @@ __all__ = [
     "Sandbox",
     "SandboxAccount",
     "SandboxCall",
+    "SandboxKey",
     "ServerError",
     "Symbol",
     "Tick",

@@ -132,7 +132,7 @@ class Sandbox:
         """Open another account.
 
         Raises:
-            ValueError: there is one with that uid.
+            ValueError: there is one with that uid, or with one of its keys.
             InvalidRequest: it is no `SandboxAccount`.
         """
         check_kind(SandboxAccount, account=account)

@@ -1,7 +1,8 @@
 """Who asks: API keys, signatures of all three types, the timestamp rules.
 
 Every account has one key of each type. They follow from the account's number, so a test sees the same keys on each
-run; only the RSA key, which takes a moment to make, is made on first use and differs.
+run; only the RSA key, which takes a moment to make, is made on first use and differs. An account takes others beside
+them (`SandboxKey`).
 
 Source: "Request security" of the WebSocket API document.
 """
@@ -13,23 +14,31 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from functools import cached_property
-from typing import Any, Final
+from functools import cached_property, partial
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 
 from bintrio._protocol.signing import Ed25519Key, HmacKey, RsaKey
 from bintrio.api._base import number
+from bintrio.errors import InvalidRequest
 
 from . import refusals
-from .arguments import NotNegative, checked
+from .arguments import NotNegative, checked, checked_each
 from .commissions import Commissions, Rates
 from .orders import NOTHING
 from .units import MILLISECOND, SECOND, as_microseconds
@@ -40,6 +49,65 @@ DEFAULT_RECV_WINDOW: Final = 5 * SECOND
 _API_KEY: Final = re.compile(r"[A-Za-z0-9]{1,128}")
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,20}")
 _WINDOW: Final = re.compile(r"[0-9]{1,20}(\.[0-9]+)?")
+
+KeyType: TypeAlias = Literal["HMAC", "RSA", "Ed25519"]
+PublicKey: TypeAlias = Ed25519PublicKey | RSAPublicKey
+Verify: TypeAlias = Callable[[bytes, str], bool]
+"""Whether a signature fits a payload."""
+
+
+class SandboxKey:
+    """An API key that a bot has already; an account takes it beside its own three.
+
+    Args:
+        api_key: what requests name it by: letters and digits.
+        secret: of an HMAC key.
+        pem: of an Ed25519 or RSA key, in PEM: the public key, as the exchange is given it, or the private one.
+
+    Attributes:
+        type: ``HMAC``, ``RSA`` or ``Ed25519``.
+
+    Raises:
+        InvalidRequest: a value cannot be right. No message shows a secret or a key.
+    """
+
+    def __init__(self, api_key: str, *, secret: str | None = None, pem: str | bytes | None = None) -> None:
+        self.api_key: Final[str] = checked("api_key", api_key, str)
+        if not _API_KEY.fullmatch(self.api_key):
+            raise InvalidRequest("api_key must be 1 to 128 letters and digits", field="api_key")
+        if (secret is None) == (pem is None):
+            raise InvalidRequest("a key has either secret (HMAC) or pem (Ed25519, RSA)", field="secret")
+        self.type, self._verify = _of_secret(secret) if pem is None else _of_pem(pem)
+
+    def __repr__(self) -> str:
+        return f"SandboxKey({self.type}, api_key={self.api_key!r})"
+
+    def credential(self, uid: int) -> Credential:
+        """What the exchange knows of it, as a key of an account."""
+        return Credential(self.api_key, uid, self._verify, can_log_on=self.type == "Ed25519")
+
+
+def _of_secret(secret: Any) -> tuple[KeyType, Verify]:
+    if not secret or not isinstance(secret, str):
+        raise InvalidRequest("secret must be a text that is not empty", field="secret")
+    return "HMAC", _by_secret(secret)
+
+
+def _of_pem(pem: Any) -> tuple[KeyType, Verify]:
+    key = _public_key(pem)
+    return "RSA" if isinstance(key, RSAPublicKey) else "Ed25519", partial(_verify, key)
+
+
+def _public_key(pem: Any) -> PublicKey:
+    try:
+        data: bytes = pem.encode() if isinstance(pem, str) else pem
+        key: Any = load_pem_private_key(data, None).public_key() if b"PRIVATE" in data else load_pem_public_key(data)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # what these say of the key is not for messages
+        key = None
+    if not isinstance(key, Ed25519PublicKey | RSAPublicKey):
+        said = "pem must be the text of an Ed25519 or RSA key in PEM, public or private, without a passphrase"
+        raise InvalidRequest(said, field="pem")
+    return key
 
 
 class SandboxAccount:
@@ -52,6 +120,7 @@ class SandboxAccount:
         taker_rate: commission as the taker, as a fraction.
         commissions: all commission rates, instead of those two.
         trade_group_id: accounts of one group do not trade with each other if their orders say so; -1 is no group.
+        keys: what it takes beside its own three.
 
     Raises:
         InvalidRequest: a balance or rate is no number that is not negative, or another value is not of its type.
@@ -66,6 +135,7 @@ class SandboxAccount:
         taker_rate: Decimal = NOTHING,
         commissions: Commissions | None = None,
         trade_group_id: int = -1,
+        keys: Iterable[SandboxKey] = (),
     ) -> None:
         self.uid: Final[int] = checked("uid", uid, NotNegative)
         # Ints and text are given by those who do not check types.
@@ -74,6 +144,7 @@ class SandboxAccount:
         standard = Rates(number("maker_rate", maker_rate), number("taker_rate", taker_rate))
         self.commissions: Final = checked("commissions", commissions or Commissions(standard=standard), Commissions)
         self.trade_group_id: Final[int] = checked("trade_group_id", trade_group_id, int)
+        self.keys: Final[tuple[SandboxKey, ...]] = checked_each("keys", keys, SandboxKey)
 
     def __repr__(self) -> str:
         return f"SandboxAccount(uid={self.uid})"
@@ -94,34 +165,41 @@ class SandboxAccount:
         return RsaKey(self._rsa, api_key=self._api_key("rsa"))
 
     def credentials(self) -> tuple[Credential, ...]:
-        """What the exchange knows of the three keys."""
+        """What the exchange knows of its keys."""
         return (
             Credential(self._api_key("ed25519"), self.uid, self._verify_ed25519, can_log_on=True),
-            Credential(self._api_key("hmac"), self.uid, self._verify_hmac),
+            Credential(self._api_key("hmac"), self.uid, _by_secret(self.hmac_secret())),
             Credential(self._api_key("rsa"), self.uid, self._verify_rsa),
+            *(key.credential(self.uid) for key in self.keys),
         )
+
+    # For programs that do not run in this process. The three keys open nothing but a sandbox.
+
+    def hmac_secret(self) -> str:
+        """The secret that belongs to `hmac_key`."""
+        return self._secret("hmac").hex()
+
+    def ed25519_pem(self) -> bytes:
+        """The private key of `key`, in PEM."""
+        return _pem(self._ed25519)
+
+    def rsa_pem(self) -> bytes:
+        """The private key of `rsa_key`, in PEM."""
+        return _pem(self._rsa)
 
     @cached_property
     def _ed25519(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(self._secret("ed25519"))
 
     @cached_property
-    def _rsa(self) -> Any:
+    def _rsa(self) -> RSAPrivateKey:
         return generate_private_key(public_exponent=65_537, key_size=2048)
 
     def _verify_ed25519(self, payload: bytes, signature: str) -> bool:
-        public_key = self._ed25519.public_key()
-        return _verifies(lambda: public_key.verify(base64.b64decode(signature, validate=True), payload))
+        return _verify(self._ed25519.public_key(), payload, signature)
 
     def _verify_rsa(self, payload: bytes, signature: str) -> bool:
-        public_key = self._rsa.public_key()
-        return _verifies(
-            lambda: public_key.verify(base64.b64decode(signature, validate=True), payload, PKCS1v15(), SHA256())
-        )
-
-    def _verify_hmac(self, payload: bytes, signature: str) -> bool:
-        expected = hmac.digest(self._secret("hmac").hex().encode(), payload, "sha256").hex()
-        return hmac.compare_digest(expected.encode(), signature.lower().encode())
+        return _verify(self._rsa.public_key(), payload, signature)
 
     def _api_key(self, kind: str) -> str:
         return hashlib.sha256(f"sandbox api key {kind} {self.uid}".encode()).hexdigest()
@@ -130,12 +208,30 @@ class SandboxAccount:
         return hashlib.sha256(f"sandbox secret {kind} {self.uid}".encode()).digest()
 
 
-def _verifies(check: Callable[[], None]) -> bool:
+def _pem(key: Ed25519PrivateKey | RSAPrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _verify(public_key: PublicKey, payload: bytes, signature: str) -> bool:
     try:
-        check()
+        signed = base64.b64decode(signature, validate=True)
+        if isinstance(public_key, RSAPublicKey):
+            public_key.verify(signed, payload, PKCS1v15(), SHA256())
+        else:
+            public_key.verify(signed, payload)
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True
+
+
+def _by_secret(secret: str) -> Verify:
+    """A function, whose repr shows nothing of what it knows."""
+
+    def verify(payload: bytes, signature: str) -> bool:
+        expected = hmac.digest(secret.encode(), payload, "sha256").hex()
+        return hmac.compare_digest(expected.encode(), signature.lower().encode())
+
+    return verify
 
 
 class Credential(msgspec.Struct, eq=False):
@@ -150,7 +246,7 @@ class Credential(msgspec.Struct, eq=False):
 
     api_key: str
     uid: int
-    verify: Callable[[bytes, str], bool]
+    verify: Verify
     can_log_on: bool = False
     is_revoked: bool = False
 
@@ -162,9 +258,16 @@ class Keyring:
         self._credentials: dict[str, Credential] = {}
 
     def add(self, account: SandboxAccount) -> None:
-        """Accept the keys of an account."""
-        for credential in account.credentials():
-            self._credentials[credential.api_key] = credential
+        """Accept the keys of an account.
+
+        Raises:
+            ValueError: one of them is there already.
+        """
+        added = account.credentials()
+        names = [*self._credentials, *(credential.api_key for credential in added)]
+        if len({*names}) < len(names):
+            raise ValueError(f"an API key of the account with uid {account.uid} is there already")
+        self._credentials |= {credential.api_key: credential for credential in added}
 
     def revoke(self, api_key: str) -> None:
         """Accept a key no more; sessions that it logged on end with their next request.

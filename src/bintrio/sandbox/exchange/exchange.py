@@ -133,10 +133,11 @@ class Exchange:
         """Add an account with its keys.
 
         Raises:
-            ValueError: an account has that uid already.
+            ValueError: an account has that uid already, or one of its keys.
         """
         if account.uid in self.engine.accounts:
             raise ValueError(f"there is an account with uid {account.uid} already")
+        self.keyring.add(account)
         opened = Account(
             account.uid,
             account.balances,
@@ -146,7 +147,6 @@ class Exchange:
         )
         self.engine.accounts[account.uid] = opened
         self.replicas.open_account(opened)
-        self.keyring.add(account)
         self._order_budgets[account.uid] = OrderBudget(self.limits)
 
     def budget(self, address: str) -> AddressBudget:
