@@ -83,3 +83,23 @@ async def test_both_kinds_of_stream_are_what_they_say(request: pytest.FixtureReq
         stream = await sandbox.connect(sandbox.endpoint.addresses(time_unit="ms")[0])
         assert isinstance(stream, PromptStream) is ("prompt" in request.node.name)
         await stream.aclose()
+
+
+def test_every_promise_is_tested_over_both_kinds_of_stream() -> None:
+    """What the contract says is held against what production does to a socket, and against plain writes."""
+    promised = set(re.findall(r"^\| G(\d+) \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE))
+    assert promised == {str(number) for number in range(1, len(promised) + 1)}
+    files = [path for path in (ROOT / "tests").rglob("test_*.py") if 'usefixtures("both_streams")' in path.read_text()]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not extra", "--collect-only", *files],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    tested: dict[str, set[str]] = {"plain": set(), "prompt": set()}
+    for name, parameters in re.findall(r"::(test_\w+)\[(.+)\]$", done.stdout, re.MULTILINE):
+        for kind in tested.keys() & set(parameters.split("-")):
+            tested[kind] |= set(re.findall(r"_g(\d+)(?=_)", name))
+    assert tested == {"plain": promised, "prompt": promised}

@@ -45,6 +45,26 @@ async def test_what_was_cancelled_while_it_waited_leaves_with_what_follows() -> 
     assert (await client.receive_some())[-1:] == b"c"
 
 
+async def test_nothing_can_be_written_and_nothing_comes_of_it() -> None:
+    client, server = memory_stream_pair()
+    await server.send_all(b"")
+    await server.send_all(b"a")
+    assert await client.receive_some() == b"a"
+
+
+async def test_a_connection_that_is_cut_with_nothing_left_to_say_is_no_error(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_sandbox(listen=False) as sandbox:
+        stream = await sandbox.connect(ADDRESS)
+        await stream.send_all(HANDSHAKE)
+        await stream.receive_some()
+        await trio.sleep(1)
+        sandbox.disconnect()
+        assert await stream.receive_some() == b""
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("end", ["client", "server"])
 async def test_who_waits_learns_that_a_stream_was_closed(end: str) -> None:
     client, server = memory_stream_pair()
