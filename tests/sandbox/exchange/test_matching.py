@@ -352,7 +352,7 @@ def test_an_amendment_that_is_refused_changes_nothing(quantity: str, name: str, 
         amend(hall.engine, hall.account(), order, D(quantity), 9, client_order_id=name)
     assert caught.value.code == code
     assert (hall.money(), order.client_order_id, order.quantity) == (before, "mine", D(3))
-    assert order.amendments == []
+    assert order.amendments == ()
 
 
 def test_an_order_that_is_over_is_not_amended() -> None:

@@ -83,16 +83,15 @@ def _reduce(engine: MatchingEngine, order: Order, quantity: Decimal, now: int, f
     else:
         order.resize(quantity)
         execution_id = engine.amended(order, reduced_by, now, former_id)
-    order.amendments.append(
-        Amendment(
-            symbol=order.symbol,
-            order_id=order.order_id,
-            execution_id=execution_id,
-            orig_client_order_id=former_id,
-            new_client_order_id=order.client_order_id,
-            orig_qty=eight_decimals(before),
-            new_qty=eight_decimals(quantity),
-            time=now,
-        )
+    amendment = Amendment(
+        symbol=order.symbol,
+        order_id=order.order_id,
+        execution_id=execution_id,
+        orig_client_order_id=former_id,
+        new_client_order_id=order.client_order_id,
+        orig_qty=eight_decimals(before),
+        new_qty=eight_decimals(quantity),
+        time=now,
     )
+    order.amendments += (amendment,)
     return execution_id

@@ -297,7 +297,7 @@ class MatchingEngine:
         match = prevention.match(match_id, mode, order, maker, taking.trade_group_id, from_taker, from_maker, now)
         for account in {taking.uid: taking, maker.owner: self.accounts[maker.owner]}.values():
             account.note_prevented(match)
-        order.preventions.append(Prevention(match, from_taker, matched, maker.order_id))
+        order.preventions += (Prevention(match, from_taker, matched, maker.order_id),)
         if mode == "TRANSFER" and order.owner != maker.owner:
             self.settlement.transfer(order, maker, maker.limit, matched)
         if from_taker:

@@ -108,10 +108,9 @@ def _request_id(message: Mapping[str, Any]) -> RequestId | None:
     if "id" not in message:
         raise _anonymous(refusals.mandatory("id"))
     value = message["id"]
-    if value is None or (isinstance(value, str) and not isinstance(value, Number)):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and -_INT64 <= value < _INT64:
-        return value
+    # By class: to Python a `Number` is a string, and a boolean an integer.
+    if value is None or value.__class__ is str or (value.__class__ is int and -_INT64 <= value < _INT64):
+        return cast("RequestId | None", value)
     raise _anonymous(refusals.illegal_characters("id", r"^.*$"))
 
 

@@ -184,9 +184,9 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
     floor: str = ""
     place: str = ""
     executions: list[Execution] = []
-    preventions: list[Prevention] = []
+    preventions: tuple[Prevention, ...] = ()
     is_counted: bool = True
-    amendments: list[account_api.Amendment] = []
+    amendments: tuple[account_api.Amendment, ...] = ()
     is_plain: bool = True
     is_buy: bool = False
     kind: Kind = KINDS["LIMIT"]
@@ -312,5 +312,5 @@ _OPEN: Final = frozenset({"NEW", "PARTIALLY_FILLED", "PENDING_NEW"})
 def snapshot(order: Order) -> Order:
     """The order as it stands, which later changes leave alone."""
     twin = copy(order)
-    twin.executions, twin.preventions, twin.amendments = [*order.executions], [*order.preventions], [*order.amendments]
+    twin.executions = [*order.executions]
     return twin

@@ -39,21 +39,33 @@ class Notice(msgspec.Struct, frozen=True):
     unfilled: Unfilled | None = None
 
 
+class _Answers(dict[int, bool]):
+    """Whether accounts are followed, as far as that was asked."""
+
+    def __init__(self, ask: Callable[[int], bool]) -> None:
+        self._ask = ask
+
+    def __missing__(self, uid: int) -> bool:
+        self[uid] = answer = self._ask(uid)
+        return answer
+
+
 class Reports:
     """Collects what is to be told.
 
     Args:
-        is_followed: whether somebody follows an account, or keeps a copy of it.
+        is_followed: whether somebody follows an account, or keeps a copy of it; asked once until `take`.
     """
 
     def __init__(self, is_followed: Callable[[int], bool]) -> None:
-        self._is_followed = is_followed
+        self._is_followed = _Answers(is_followed)
         self._execution_ids = count(1)
         self._notices: list[Notice] = []
 
     def take(self) -> list[Notice]:
         """The changes since the last call, in their order."""
         notices, self._notices = self._notices, []
+        self._is_followed.clear()
         return notices
 
     def of_order(
@@ -69,7 +81,7 @@ class Reports:
     ) -> int:
         """An order has changed. Returns the execution id."""
         execution_id = next(self._execution_ids)
-        if self._is_followed(order.owner):
+        if self._is_followed[order.owner]:
             event = shapes.execution_report(
                 order,
                 kind,
@@ -91,7 +103,7 @@ class Reports:
     def of_balances(self, account: Account, assets: tuple[str, ...], now: int) -> None:
         """Balances may have changed."""
         account.updated_at = now
-        if self._is_followed(account.uid):
+        if self._is_followed[account.uid]:
             event = OutboundAccountPosition(event_time=now, update_time=now, balances=account.balances_of(assets))
             self._notices.append(Notice(account.uid, event, assets))
 
@@ -105,5 +117,5 @@ class Reports:
         known = kind if kind != "UPDATED" else "EXEC_STARTED"
         record = shapes.order_list(group, known, status, now)
         account.note_list(record)
-        event = shapes.list_status(group, kind, status, now) if self._is_followed(account.uid) else None
+        event = shapes.list_status(group, kind, status, now) if self._is_followed[account.uid] else None
         self._notices.append(Notice(account.uid, event, record))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, cast, get_args, get_origin
 
@@ -103,7 +103,6 @@ class _Form(NamedTuple):
         made: what is made of them.
     """
 
-    fields: tuple[Field, ...]
     names: frozenset[str]
     general: frozenset[str]
     legal: frozenset[str]
@@ -113,11 +112,10 @@ class _Form(NamedTuple):
 
 @cache
 def _form(request_type: type[Request[Any]]) -> _Form:
-    known = fields(request_type)
-    names = frozenset(field.wire_name for field in known)
+    names = frozenset(field.wire_name for field in fields(request_type))
     general = _GENERAL | _SIGNING if request_type.api.signed else _GENERAL
     checks = tuple(_checks(request_type.api.name, names))
-    return _Form(known, names, general, names | general, checks, _made_of_read_values(request_type))
+    return _Form(names, general, names | general, checks, _made_of_read_values(request_type))
 
 
 def _made_of_read_values(request_type: type[Request[Any]]) -> type[Request[Any]]:
@@ -128,9 +126,10 @@ def _made_of_read_values(request_type: type[Request[Any]]) -> type[Request[Any]]
 
 
 def _check_rules(request: Request[Any]) -> None:
-    if any(rule(request) for rule in request.api.rules):
-        # Every value was read, so what the declaration objects to lies between them.
-        raise refusals.bad_combination()
+    for rule in request.api.rules:
+        if rule(request):
+            # Every value was read, so what the declaration objects to lies between them.
+            raise refusals.bad_combination()
 
 
 def _checks(method: str, names: frozenset[str]) -> Iterator[Callable[[Params], None]]:
@@ -150,11 +149,9 @@ def read_request(request_type: type[Request[Any]], params: Params) -> Request[An
     form, get = _form(request_type), params.get
     if get("returnRateLimits") is not None:
         _read_flag(params["returnRateLimits"])
-    if not form.legal.issuperset(params):
-        raise _surplus(form, params)
     given: dict[str, Any] = {}
     sent: dict[str, Any] = {}
-    for name, wire_name, read, required in form.fields:
+    for name, wire_name, read, required in _to_read(request_type, tuple(params)):
         value = get(wire_name)
         if value is None:
             if required:
@@ -168,12 +165,25 @@ def read_request(request_type: type[Request[Any]], params: Params) -> Request[An
     return form.made(**given)
 
 
-def _surplus(form: _Form, params: Params) -> Refusal:
-    own = params.keys() - form.general
+@lru_cache(maxsize=1024)  # clients send the same few sets of names again and again
+def _to_read(request_type: type[Request[Any]], names: tuple[str, ...]) -> tuple[Field, ...]:
+    """What came or has to come, in the order of declaration, which decides what is refused first.
+
+    Raises:
+        Refusal: something came that the method does not take.
+    """
+    form = _form(request_type)
+    if not form.legal.issuperset(names):
+        raise _surplus(form, frozenset(names))
+    return tuple(field for field in fields(request_type) if field.required or field.wire_name in names)
+
+
+def _surplus(form: _Form, sent: frozenset[str]) -> Refusal:
+    own = sent - form.general
     surplus = own - form.names
     if not form.names:
         return refusals.too_many_parameters(0, len(own))
-    return refusals.not_read(len(params) - len(surplus), len(params))
+    return refusals.not_read(len(sent) - len(surplus), len(sent))
 
 
 # What must hold between parameters
