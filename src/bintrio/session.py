@@ -372,10 +372,10 @@ class Session(Confirming):
     async def _perform(self, call: Call, request: Request[Any] | None) -> Any:
         admit(call, self._shared.key, self._supervisor)
         envelope = await self._exchange(call, request)
+        name = call.api.name
         try:
-            error = read_error(call.api.name, envelope)
+            error = read_error(name, envelope)
             if error is None:
-                name = call.api.name
                 result = read_result(name, Any, envelope) if request is None else read_answer(request, envelope)
                 if name in TELL_ORDERS:
                     self._outcomes.order_ids.note(result)
@@ -393,7 +393,7 @@ class Session(Confirming):
         raise error
 
     async def _exchange(self, call: Call, request: Request[Any] | None) -> Envelope:
-        """Get a call answered, by as many connections as it takes and the law allows."""
+        """Get a call answered, by as many connections as it takes and G7 allows."""
         now = trio.current_time()
         call.deadline = now + self._timeout
         if call.api.repeatable:

@@ -27,6 +27,7 @@ that is meant to spare servers the TIME_WAIT state), compression, and subprotoco
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, suppress
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 _RECEIVE_SIZE: Final = 64 * 1024  # bytes; trio-websocket's own 4 KiB costs a system call for every few replies
 _MAX_UNANSWERED_PINGS: Final = 2**17  # some four full receives of the shortest pings
 _FIRST_CONTROL: Final = Opcode.CLOSE  # of the opcodes
+_OPCODE: Final[Callable[[Message], Opcode]] = attrgetter("opcode")
 _PONG: Final = 0x80 | Opcode.PONG
 _CLOSE: Final = 0x80 | Opcode.CLOSE
 
@@ -323,12 +325,12 @@ class Wire:
 
     def _cut(self, data: bytes) -> list[Message]:
         """Data messages out of received bytes; what else is there goes to the control lane."""
-        everything = self._decoder.feed(data)
-        messages = [message for message in everything if message.opcode < _FIRST_CONTROL]
-        if len(messages) < len(everything):
-            for message in everything:
+        messages = self._decoder.feed(data)
+        if max(map(_OPCODE, messages), default=Opcode.TEXT) >= _FIRST_CONTROL:
+            for message in messages:
                 if message.opcode >= _FIRST_CONTROL:
                     self._pass_on(message)
+            messages = [message for message in messages if message.opcode < _FIRST_CONTROL]
         if self._decoder.violation is not None:
             self._break_off(*self._decoder.violation)
         return messages

@@ -161,8 +161,9 @@ class Writer:
         control, self._control_queue = self._control_queue, []
         batch = control.copy()
         size = 0
-        while self._queue and size < _BATCH:
-            outgoing = self._queue.popleft()
+        queue = self._queue
+        while queue and size < _BATCH:
+            outgoing = queue.popleft()
             if outgoing.frame:
                 batch.append(outgoing.frame)
                 outgoing.frame = None

@@ -129,7 +129,7 @@ def apply_mask(payload: bytes, mask: bytes) -> bytes:
     # One exclusive-or of two long integers is some fifty times faster than a loop over the bytes.
     size = len(payload)
     key = (mask * (size // 4 + 1))[:size]
-    return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
+    return (int.from_bytes(payload) ^ int.from_bytes(key)).to_bytes(size)
 
 
 def close_payload(code: int, reason: str) -> bytes:

@@ -91,14 +91,18 @@ def _lacking(record: Any, method: str) -> Read:
 def _first_that_fits(reads: Sequence[Read]) -> Read:
     """Read as the first of the types that fits. Errors are those of the last."""
     *others, last = reads
+    for read in reversed(others):
+        last = _or_else(read, last)
+    return last
 
+
+def _or_else(first: Read, second: Read) -> Read:
     def read(raw: Any) -> Any:
-        for read in others:
-            try:
-                return read(raw)
-            except msgspec.ValidationError:
-                pass
-        return last(raw)
+        try:
+            return first(raw)
+        except msgspec.ValidationError:
+            pass
+        return second(raw)
 
     return read
 

@@ -19,6 +19,7 @@ import base64
 import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
 def payload(params: Mapping[str, Json]) -> str:
     """The text a signature covers. A value that is not a string is written as it is in the JSON of the request."""
-    names, text = _template(tuple(params))
+    pick, text = _template(tuple(params))
     values = params if _ARE_THEIR_TEXT.issuperset(map(type, params.values())) else _as_text(params)
-    return text % tuple(map(values.__getitem__, names))
+    return text % pick(values)
 
 
 _ARE_THEIR_TEXT: Final = frozenset({str, int})  # nearly all values are: their JSON is their text
@@ -54,10 +55,12 @@ def _as_text(params: Mapping[str, Json]) -> dict[str, str]:
 
 
 @lru_cache(maxsize=1000)  # a program uses a few; of the names of calls by wire names there may be any number
-def _template(names: tuple[str, ...]) -> tuple[list[str], str]:
-    """The names that are signed, in order, and the text with a ``%s`` for each of their values."""
+def _template(names: tuple[str, ...]) -> tuple[Callable[[Mapping[str, Json]], object], str]:
+    """What picks the values that are signed, in order, and the text with a ``%s`` for each of them."""
     signed = sorted(name for name in names if name != "signature")
-    return signed, "&".join(name.replace("%", "%%") + "=%s" for name in signed)
+    # A text without a ``%s`` takes any dict.
+    pick: Callable[[Mapping[str, Json]], object] = itemgetter(*signed) if signed else dict
+    return pick, "&".join(name.replace("%", "%%") + "=%s" for name in signed)
 
 
 class Key:

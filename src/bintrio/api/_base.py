@@ -341,8 +341,7 @@ def _decimal(value: Any) -> Decimal | None:
         if not isinstance(value, int | Decimal) or isinstance(value, bool):
             return None
         value = Decimal(value)
-    is_right = value.number_class() in _NOT_NEGATIVE and -_LONGEST_NUMBER < value.adjusted() < _LONGEST_NUMBER
-    return value if is_right else None
+    return value if value.number_class() in _NOT_NEGATIVE and abs(value.adjusted()) < _LONGEST_NUMBER else None
 
 
 def number(name: str, value: Any) -> Decimal:
