@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio.errors import OutcomeUnknown, SubscriptionError
-from tests.peer import START, URL, Exchange, Peer, ed25519_key, open_exchange, open_pair
+from tests.peer import START, URL, Exchange, Json, Peer, ed25519_key, open_exchange, open_pair
 from tests.sessions import HMAC, deltas, in_background, listen
 
 pytestmark = pytest.mark.usefixtures("both_streams")
@@ -38,6 +39,16 @@ def one_subscription_an_account(exchange: Exchange) -> None:
         return is_answered
 
     exchange.answer_own = strict  # type: ignore[method-assign]  # the script is replaced whole
+
+
+@asynccontextmanager
+async def open_left() -> AsyncGenerator[tuple[bintrio.Session, Peer, Json]]:
+    """A session whose only subscriber has left, with the question that its connection asks for that."""
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        exchange.script["userDataStream.unsubscribe"] = None
+        async with session.user_data():
+            pass
+        yield session, exchange.peers[0], await exchange.peers[0].next()
 
 
 async def test_whoever_was_cancelled_while_subscribing_can_come_back(autojump_clock: MockClock) -> None:
@@ -83,15 +94,11 @@ async def test_a_subscription_whose_end_is_unknown_can_be_made_again(autojump_cl
 async def test_an_unsubscription_that_went_wrong_leaves_no_dead_feed(
     autojump_clock: MockClock, status: int, code: int
 ) -> None:
-    async with open_pair(key=ed25519_key()) as (session, exchange):
-        exchange.script["userDataStream.unsubscribe"] = None
-        async with session.user_data():
-            pass
-        peer = exchange.peers[0]
-        await peer.refuse(await peer.next(), status, code, "it went wrong")
+    async with open_left() as (session, peer, leave):
+        await peer.refuse(leave, status, code, "it went wrong")
         await trio.sleep(1)
         async with session.user_data() as events:
-            assert len(exchange.sent("userDataStream.subscribe")) == 2
+            assert len(peer.exchange.sent("userDataStream.subscribe")) == 2
             await peer.balance(1, 1)
             assert await deltas(events, 1) == [1]
 
@@ -99,17 +106,12 @@ async def test_an_unsubscription_that_went_wrong_leaves_no_dead_feed(
 async def test_g5_a_connection_that_ends_between_the_end_of_a_subscription_and_the_answer_leaves_no_dead_feed(
     autojump_clock: MockClock,
 ) -> None:
-    async with open_pair(key=ed25519_key()) as (session, exchange):
-        exchange.script["userDataStream.unsubscribe"] = None
-        async with session.user_data():
-            pass
-        peer = exchange.peers[0]
-        await peer.next()
+    async with open_left() as (session, peer, _leave):
         await peer.event(e="eventStreamTerminated", E=START)
         await trio.sleep(1)
         await peer.cut()
         async with session.user_data() as events:
-            await exchange.peers[1].balance(1)
+            await peer.exchange.peers[1].balance(1)
             assert await deltas(events, 1) == [1]
 
 
@@ -132,12 +134,7 @@ async def test_g5_an_end_that_comes_while_a_hold_keeps_the_session_from_unsubscr
 
 
 async def test_a_newcomer_while_the_feed_is_given_up_hears_of_no_gap(autojump_clock: MockClock) -> None:
-    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
-        exchange.script["userDataStream.unsubscribe"] = None
-        async with session.user_data():
-            pass
-        peer = exchange.peers[0]
-        leaving = await peer.next()
+    async with open_left() as (session, peer, leaving), trio.open_nursery() as nursery:
 
         async def listen() -> list[Any]:
             async with session.user_data() as events:

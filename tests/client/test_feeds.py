@@ -471,6 +471,41 @@ async def test_g5_the_clock_is_asked_for_after_a_loss_until_it_answers(autojump_
         assert not peer.requests.statistics().current_buffer_used
 
 
+@pytest.mark.parametrize("where", ["asking", "pausing", "without a connection"])
+async def test_g5_measuring_the_clock_after_a_loss_can_be_cancelled_and_begun_anew(
+    autojump_clock: MockClock, where: str
+) -> None:
+    async with (
+        open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange),
+        session.user_data() as events,
+        trio.open_nursery() as nursery,
+    ):
+        exchange.script["time"] = None
+        feeds, peer = session._supervisor.feeds, exchange.peers[0]
+        (feed,) = feeds.by_key.values()
+        await trio.sleep(20)
+        feed.is_judged = True  # by the task that is cancelled here
+        await peer.event(0, e="eventStreamTerminated", E=now())
+        await trio.sleep(2)
+        assert feed.doubts
+        if where == "without a connection":
+            exchange.refuse_with.append(OSError("no route"))
+            await peer.cut()
+        nursery.start_soon(feeds._judge, feed)
+        if where == "pausing":
+            await peer.refuse(await peer.next(), 503, -1000, "down")
+        for _ in range(20):  # until it has come there; no time passes
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await wait_all_tasks_blocked()
+            exchange.refuse_with.clear()
+            exchange.script["time"] = lambda _peer: {"serverTime": now() + 70_000}
+            feeds.see_to_all()
+            await trio.sleep(60)
+            assert any(isinstance(event, bintrio.Gap) and event.end > START + 90_000 for event in drain(events))
+
+
 @pytest.mark.parametrize("is_idle", [False, True], ids=["busy", "idle"])
 @pytest.mark.parametrize("by", SET)
 async def test_g5_a_gap_covers_what_is_missing_by_a_clock_that_was_set_while_two_connections_carry(

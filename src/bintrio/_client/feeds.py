@@ -186,15 +186,17 @@ class Feeds:
     async def _judge(self, feed: Feed) -> None:
         """Measure the clock after a loss, and have gaps told that are wider by what is known then."""
         failures = 0
-        while doubts := feed.doubts:
-            try:
-                connection = await self._supervisor.live("time")
-                await connection.own.measure_clock()
-                feed.clock_was_measured(doubts)
-            except (Lost, BintrioError):
-                await trio.sleep(backoff(failures, random.random()))
-                failures += 1
-        feed.is_judged = False
+        try:
+            while doubts := feed.doubts:
+                try:
+                    connection = await self._supervisor.live("time")
+                    await connection.own.measure_clock()
+                    feed.clock_was_measured(doubts)
+                except (Lost, BintrioError):
+                    await trio.sleep(backoff(failures, random.random()))
+                    failures += 1
+        finally:
+            feed.is_judged = False
 
     async def _try(self, feed: Feed, subscribe: Callable[[], Awaitable[None]]) -> None:
         """One attempt to have a feed carried. A refusal ends the feed, unless another connection still carries it."""
