@@ -36,6 +36,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m scripts.make_methods --check
+	$(BIN)/python -m scripts.make_world --check
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run

@@ -7,19 +7,22 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bintrio.cli import demo
 from bintrio.cli._running import INTERRUPTED
-from bintrio.sandbox import Disconnect, Fault, ServerError, open_sandbox
+from bintrio.sandbox import Disconnect, Fault, ServerError, World, open_world
 from tests.cli.program import PROGRAM, run
 
 
 def faulty(*faults: Fault) -> Callable[..., AbstractAsyncContextManager[Any]]:
-    return partial(open_sandbox, faults=faults)
+    def opened(world: World, *, tls: bool = False) -> AbstractAsyncContextManager[Any]:
+        return open_world(replace(world, faults=faults), tls=tls)
+
+    return opened
 
 
 def last_line(text: str) -> str:
@@ -37,7 +40,7 @@ def test_the_demo_tells_a_story_without_a_failure() -> None:
 
 
 def test_the_demo_counts_calls_that_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "open_sandbox", faulty(ServerError(method="ping", executed=False, skip=10, times=3)))
+    monkeypatch.setattr(demo, "open_world", faulty(ServerError(method="ping", executed=False, skip=10, times=3)))
     result = run("demo")
     assert result.exit_code == 1
     assert result.stdout.count("failed calls: 3") == 2
@@ -46,14 +49,14 @@ def test_the_demo_counts_calls_that_fail(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_demo_notices_a_lost_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "open_sandbox", faulty(Disconnect(method="depth")))
+    monkeypatch.setattr(demo, "open_world", faulty(Disconnect(method="depth")))
     result = run("demo")
     assert result.exit_code == 1
     assert result.stdout.endswith("connections lost: 1\n" + last_line(result.stdout))
 
 
 def test_the_demo_ends_with_an_error_of_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "open_sandbox", faulty(ServerError(method="order.cancel", executed=True)))
+    monkeypatch.setattr(demo, "open_world", faulty(ServerError(method="order.cancel", executed=True)))
     result = run("demo")
     assert result.exit_code == 1
     assert "OutcomeUnknown: order.cancel" in result.stdout

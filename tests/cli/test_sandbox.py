@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -17,10 +18,11 @@ from typing import Any
 
 import pytest
 import trio
+from msgspec.structs import replace
 
-from bintrio.cli import sandbox
+from bintrio.cli import _made, sandbox
 from bintrio.cli._running import INTERRUPTED
-from bintrio.sandbox import Sandbox, open_sandbox
+from bintrio.sandbox import Sandbox, SandboxAccount, World, WorldReplay, open_world, read_world
 from tests.cli.program import refused, run
 
 
@@ -70,17 +72,18 @@ def test_sandbox_ends_in_good_order_when_it_is_told_to(monkeypatch: pytest.Monke
         signal.raise_signal(number)
         await trio.Event().wait()
 
-    write = sandbox._write
+    write = _made.write
 
     def note(path: Path, data: bytes) -> Path:
         files.append(path)
         return write(path, data)
 
-    monkeypatch.setattr(sandbox, "_write", note)
+    monkeypatch.setattr(_made, "write", note)
+    monkeypatch.setattr(sandbox, "write", note)
     monkeypatch.setattr(trio, "sleep_forever", end)
     result = run("sandbox", "--tls")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert len(files) == 2
+    assert len(files) == 3
     assert not any(path.exists() for path in files)
 
 
@@ -119,9 +122,9 @@ def opened(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, list[D
     found: dict[str, list[Decimal]] = {}
 
     @asynccontextmanager
-    async def spied(**settings: Any) -> AsyncGenerator[Sandbox, None]:
-        assert settings["keep"] > 0
-        async with open_sandbox(**settings) as running:
+    async def spied(world: World, **settings: Any) -> AsyncGenerator[Sandbox, None]:
+        assert world.keep
+        async with open_world(world, **settings) as running:
             interrupted(monkeypatch, partial(look, running))
             yield running
 
@@ -130,7 +133,7 @@ def opened(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> dict[str, list[D
         for name, listing in running._exchange.engine.listings.items():
             found[name] = [price for price, _ in (*listing.book.bids(1), *listing.book.asks(1))]
 
-    monkeypatch.setattr(sandbox, "open_sandbox", spied)
+    monkeypatch.setattr(sandbox, "open_world", spied)
     result = run("sandbox", *arguments)
     assert result.exit_code == INTERRUPTED, result.output
     return found
@@ -164,6 +167,116 @@ def test_sandbox_says_what_is_wrong_with_a_market(tmp_path: Path) -> None:
     result = run("sandbox", "--seed", "3")
     assert result.exit_code == 2
     assert "--seed goes with --market random-walk" in result.stderr
+
+
+WORLD = """
+start_time_ms = 1_767_225_600_000
+
+[[symbols]]
+base = "ABC"
+quote = "EUR"
+tick_size = 0.1
+
+[[accounts]]
+uid = 7
+balances = { ABC = 3, EUR = "1000.5" }
+
+[[accounts.keys]]
+api_key = "mine"
+secret = "s3cret"
+
+[[accounts]]
+uid = 8
+
+[quotes.ABCEUR]
+bid = 10.1
+ask = 10.2
+quantity = 5
+"""
+
+
+def test_sandbox_is_what_a_file_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "world.toml"
+    file.write_text(WORLD)
+    assert opened(monkeypatch, str(file)) == {"ABCEUR": [Decimal("10.1"), Decimal("10.2")]}
+    result = run("sandbox", str(file))
+    assert [line.split() for line in result.stdout.splitlines() if line.startswith(("account", "HMAC"))] == [
+        ["account", "7"],
+        ["HMAC", "key", SandboxAccount(7, {}).hmac_key.api_key],
+        ["HMAC", "key", "mine"],
+        ["account", "8"],
+        ["HMAC", "key", SandboxAccount(8, {}).hmac_key.api_key],
+    ]
+    assert "symbol=ABCEUR" in result.stdout
+    assert "s3cret" not in result.stdout
+
+
+def test_sandbox_prints_what_it_made_for_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    interrupted(monkeypatch)
+    kept: list[bytes] = []
+    write = _made.write
+
+    def note(path: Path, data: bytes) -> Path:
+        kept.append(data)
+        return write(path, data)
+
+    monkeypatch.setattr(_made, "write", note)
+    file = tmp_path / "world.toml"
+    file.write_text(WORLD)
+    result = run("sandbox", str(file), "--json")
+    (line,) = result.stdout.splitlines()
+    told = json.loads(line)
+    assert told["endpoint"].startswith("ws://127.0.0.1:")
+    assert told["certificate"] is None
+    first, second = told["accounts"]
+    assert (first["uid"], second["uid"]) == (7, 8)
+    ed25519, rsa, hmac, mine = first["keys"]
+    assert mine == {"type": "HMAC", "api_key": "mine"}
+    account = SandboxAccount(7, {})
+    assert hmac == {"type": "HMAC", "api_key": account.hmac_key.api_key, "secret": account.hmac_secret()}
+    assert (ed25519["type"], ed25519["api_key"]) == ("Ed25519", account.key.api_key)
+    assert (rsa["type"], rsa["api_key"]) == ("RSA", account.rsa_key.api_key)
+    assert kept[0] == account.ed25519_pem()
+    assert b"PRIVATE KEY" in kept[1]
+    assert "s3cret" not in line
+
+
+def test_the_world_that_sandbox_prints_can_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    interrupted(monkeypatch)
+    market = tmp_path / "ABCEUR-trades.csv"
+    market.write_text("1,100.00,1.0,100.0,1609459200000,True,True\n")
+    file = tmp_path / "world.toml"
+    file.write_text(WORLD + f"[market]\ntype = 'replay'\nfile = '{market.name}'\n[[faults]]\ntype = 'MutePings'\n")
+    printed = tmp_path / "world.json"
+    printed.write_text(json.dumps(json.loads(run("sandbox", str(file), "--json").stdout)["world"]))
+    world = read_world(file)
+    assert read_world(printed) == replace(
+        world, accounts=tuple(replace(account, keys=()) for account in world.accounts)
+    )
+    assert world.market == WorldReplay(file=market)
+
+
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_sandbox_tells_programs_where_the_certificate_is(
+    monkeypatch: pytest.MonkeyPatch, with_tls: bool, tmp_path: Path
+) -> None:
+    interrupted(monkeypatch)
+    certificate = tmp_path / "authority.pem"
+    options = ["--tls", "--cert-out", str(certificate)] if with_tls else []
+    told = json.loads(run("sandbox", "--json", *options).stdout)
+    assert told["certificate"] == (str(certificate) if with_tls else None)
+    assert told["world"]["accounts"][0]["balances"]["BTC"] == "100"
+
+
+def test_sandbox_names_the_field_that_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "world.toml"
+    file.write_text(WORLD.replace("uid = 8", "uid = 7"))
+    assert "there is an account with uid 7 already" in refused("sandbox", str(file))
+    file.write_text(WORLD.replace("uid = 8", "uuid = 8"))
+    assert refused("sandbox", str(file)) == (
+        "InvalidRequest: world.toml: accounts[1]: Object contains unknown field `uuid`\n"
+    )
+    assert refused("sandbox", str(tmp_path / "none.toml")).startswith("FileNotFoundError: ")
 
 
 def test_sandbox_says_when_a_host_cannot_be_had() -> None:

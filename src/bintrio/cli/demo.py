@@ -14,9 +14,8 @@ from rich.console import Console
 
 from bintrio import BintrioError, ExecutionReport, OrderFull, Session, Subscriber, open_session
 from bintrio._text import in_a_line, leaves
-from bintrio.cli._quotes import quote
 from bintrio.cli._running import need, run
-from bintrio.sandbox import Sandbox, open_sandbox
+from bintrio.sandbox import Sandbox, World, open_world
 
 CALLS: Final = 300
 """Calls around the rotation, at least; as many more as it takes for the new connection to answer some."""
@@ -104,8 +103,7 @@ async def _tell_story() -> int:
 
 
 async def _over_tcp(story: _Story) -> None:
-    async with open_sandbox() as running:
-        quote(running)
+    async with open_world(World()) as running:
         story.chapter(f"A sandbox exchange on this machine, over TCP: {running.endpoint.urls[0]}")
         async with open_session(running.endpoint, key=running.key) as session, session.user_data() as events:
             story.tell("session open: connected, clock measured, logged on (Ed25519), own events subscribed to")
@@ -115,8 +113,7 @@ async def _over_tcp(story: _Story) -> None:
 
 
 async def _over_tls(story: _Story) -> None:
-    async with open_sandbox(tls=True) as running:
-        quote(running)
+    async with open_world(World(), tls=True) as running:
         story.chapter(f"The same over TLS: {running.endpoint.urls[0]}")
         async with open_session(running.endpoint, key=running.key, ssl_context=running.ssl_context) as session:
             story.tell("session open: certificate verified, connected, clock measured, logged on")

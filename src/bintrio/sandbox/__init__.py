@@ -75,6 +75,7 @@ from .server.faults import (
 from .server.handshake import PATH
 from .server.pulse import Pulse
 from .server.server import Server
+from .world import World, WorldAccount, WorldKey, WorldQuote, WorldReplay, WorldWalk, read_world, trader
 
 __all__ = [
     "IpBan",
@@ -114,7 +115,15 @@ __all__ = [
     "Tick",
     "Timeout",
     "UnknownIdReply",
+    "World",
+    "WorldAccount",
+    "WorldKey",
+    "WorldQuote",
+    "WorldReplay",
+    "WorldWalk",
     "open_sandbox",
+    "open_world",
+    "read_world",
     "trader",
 ]
 
@@ -138,15 +147,7 @@ LAST_TIME_MS: Final = 253_402_300_799_999
 _MOST_KEPT: Final = 10**12
 """More than any memory holds."""
 
-_TRADER_UID: Final = 2
 _PLENTY: Final = Decimal(1_000_000_000)
-
-
-def trader(uid: int = _TRADER_UID) -> SandboxAccount:
-    """An account with enough to trade every symbol of the default ones, at a commission of 0.1 %."""
-    balances = {"BTC": Decimal(100), "ETH": Decimal(1_000), "BNB": Decimal(1_000), "USDT": Decimal(1_000_000)}
-    rate = Decimal("0.001")
-    return SandboxAccount(uid, balances, maker_rate=rate, taker_rate=rate)
 
 
 _ALL_ADDRESSES: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
@@ -237,6 +238,29 @@ async def open_sandbox(
         if listen:
             endpoint, client_context = await _listen(server, nursery, host, port, tls=tls)
         yield Sandbox(server, connections, nursery, owners, endpoint=endpoint, ssl_context=client_context)
+
+
+@asynccontextmanager
+async def open_world(
+    world: World, *, host: str = "127.0.0.1", port: int = 0, tls: bool = False, listen: bool = True
+) -> AsyncGenerator[Sandbox, None]:
+    """Run a sandbox of a world until the block is left; there are quotes from the start.
+
+    Args:
+        world: what it is made of; `read_world` reads one from a file.
+        host: see `open_sandbox`.
+        port: see `open_sandbox`.
+        tls: see `open_sandbox`.
+        listen: see `open_sandbox`.
+
+    Raises:
+        OSError: the host or port cannot be had, or a file that the world names cannot be read.
+        InvalidRequest: a value of the world cannot be right.
+    """
+    check_kind(World, world=world)
+    async with open_sandbox(host=host, port=port, tls=tls, listen=listen, **world.settings()) as sandbox:
+        world.quote(sandbox)
+        yield sandbox
 
 
 def _exchange(symbols: Any, limits: Limits | None, filters: Any, routes: Any, keep: int | None) -> Exchange:

@@ -97,6 +97,7 @@ class Sandbox:
         self.memory_endpoint: Final = MEMORY_ENDPOINT
         self.ssl_context: Final = ssl_context
         self.account: Final = accounts[0]
+        self._accounts = [*accounts]
         self._server = server
         self._connections = connections
         self._exchange = connections.exchange
@@ -132,11 +133,16 @@ class Sandbox:
         """Open another account.
 
         Raises:
-            ValueError: there is one with that uid, or with one of its keys.
-            InvalidRequest: it is no `SandboxAccount`.
+            InvalidRequest: there is one with that uid, or with one of its keys; or it is no `SandboxAccount`.
         """
         check_kind(SandboxAccount, account=account)
         self._exchange.open_account(account)
+        self._accounts.append(account)
+
+    @property
+    def accounts(self) -> Sequence[SandboxAccount]:
+        """All accounts but the market maker's, in the order in which they were opened."""
+        return tuple(self._accounts)
 
     def revoke(self, api_key: str) -> None:
         """Accept an API key no more.

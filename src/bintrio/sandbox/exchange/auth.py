@@ -77,7 +77,8 @@ class SandboxKey:
             raise InvalidRequest("api_key must be 1 to 128 letters and digits", field="api_key")
         if (secret is None) == (pem is None):
             raise InvalidRequest("a key has either secret (HMAC) or pem (Ed25519, RSA)", field="secret")
-        self.type, self._verify = _of_secret(secret) if pem is None else _of_pem(pem)
+        kind, self._verify = _of_secret(secret) if pem is None else _of_pem(pem)
+        self.type: Final[KeyType] = kind
 
     def __repr__(self) -> str:
         return f"SandboxKey({self.type}, api_key={self.api_key!r})"
@@ -261,12 +262,12 @@ class Keyring:
         """Accept the keys of an account.
 
         Raises:
-            ValueError: one of them is there already.
+            InvalidRequest: one of them is there already.
         """
         added = account.credentials()
         names = [*self._credentials, *(credential.api_key for credential in added)]
         if len({*names}) < len(names):
-            raise ValueError(f"an API key of the account with uid {account.uid} is there already")
+            raise InvalidRequest(f"an API key of the account with uid {account.uid} is there already", field="keys")
         self._credentials |= {credential.api_key: credential for credential in added}
 
     def revoke(self, api_key: str) -> None:

@@ -26,6 +26,7 @@ from bintrio.api._values import RateLimit
 from bintrio.api.events import EventStreamTerminated, KnownEvent
 from bintrio.api.filters import Filter
 from bintrio.api.trading import OrderPlace
+from bintrio.errors import InvalidRequest
 
 from . import refusals
 from .accounts import Account
@@ -133,10 +134,10 @@ class Exchange:
         """Add an account with its keys.
 
         Raises:
-            ValueError: an account has that uid already, or one of its keys.
+            InvalidRequest: an account has that uid already, or one of its keys.
         """
         if account.uid in self.engine.accounts:
-            raise ValueError(f"there is an account with uid {account.uid} already")
+            raise InvalidRequest(f"there is an account with uid {account.uid} already", field="uid")
         self.keyring.add(account)
         opened = Account(
             account.uid,

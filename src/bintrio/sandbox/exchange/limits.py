@@ -28,7 +28,7 @@ CONNECT_WEIGHT: Final = 2
 """Of opening a connection; "IP limits"."""
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is allowed; the defaults are the document's.
 
     Attributes:

@@ -23,7 +23,7 @@ _PEG_DEPTH: Final = 100
 """Levels from the best one that an order may be pegged to."""
 
 
-class Symbol(msgspec.Struct, frozen=True, kw_only=True):
+class Symbol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is traded, and by which rules. Prices are in the quote asset, quantities in the base asset.
 
     A price rule that is 0 is disabled, and so is a step size; of the latter the document does not speak.

@@ -11,13 +11,19 @@ if none is open, the next to open. `HandshakeStatus` strikes the next handshake.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from bintrio.sandbox.exchange.arguments import NotNegative, Positive, Seconds, check_fields
+from bintrio.sandbox.exchange.arguments import NotNegative, Positive, Seconds, check_fields, checked
+
+if TYPE_CHECKING:
+    Payload: TypeAlias = str | bytes
+else:
+    Payload = Any  # msgspec reads no union of the two; `Garbage` looks at it by itself
 
 
-class Fault(msgspec.Struct, frozen=True):
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=True):
     """What all faults have.
 
     Attributes:
@@ -95,8 +101,12 @@ class Garbage(Fault, frozen=True, kw_only=True):
         is_raw: whether to send the bytes as they are, without a frame around them.
     """
 
-    data: str | bytes
+    data: Payload
     is_raw: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checked("data", self.data, str | bytes)
 
 
 class ServerError(Fault, frozen=True, kw_only=True):
@@ -176,7 +186,7 @@ class HandshakeStatus(Fault, frozen=True, kw_only=True):
     Attributes:
         status: not 101.
         retry_after: seconds, for the header of that name; None leaves it out.
-        body: of the answer.
+        body: of the answer; in a file, in base64.
     """
 
     status: int

@@ -1,0 +1,196 @@
+"""Write docs/world.md from `bintrio.sandbox.World`; ``--check`` only compares it.
+
+python -m scripts.make_world
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin
+
+import msgspec
+
+from bintrio.api.filters import Filter
+from bintrio.api.general import ExecutionRule
+from bintrio.sandbox import (
+    Commissions,
+    Fault,
+    Limits,
+    Rates,
+    Symbol,
+    World,
+    WorldAccount,
+    WorldKey,
+    WorldQuote,
+    WorldReplay,
+    WorldWalk,
+)
+
+TARGET: Final = Path(__file__).parent.parent / "docs" / "world.md"
+HEAD: Final = """\
+<!-- Written by scripts/make_world.py from the records. Do not edit. -->
+
+# Worlds
+
+`bintrio sandbox FILE` makes a sandbox of a file; so do `open_world(read_world(path))` in a program and in tests. The
+file is TOML or JSON, by the end of its name. An empty one is the world that there is without a file. What is not listed
+here is refused, with the name of the field. Numbers may be written as numbers or as text, and keep every digit; a path
+that is not absolute begins at the folder of the file. Fields in bold are required.
+
+```toml
+[[symbols]]
+base = "BTC"
+quote = "EUR"
+tick_size = 0.1
+more_filters = [{ filterType = "MAX_NUM_ORDERS", maxNumOrders = 200 }]
+
+[[accounts]]
+uid = 10
+balances = { BTC = 2, EUR = 100_000 }
+
+[[accounts.keys]]
+api_key = "mine"
+pem_file = "mine.pem"
+
+[market]
+type = "random-walk"
+seed = 7
+prices = { BTCEUR = 60_000 }
+
+[[faults]]
+type = "DropReply"
+method = "order.place"
+```
+"""
+COLUMNS: Final = "| field | kind | default | what it is |\n| --- | --- | --- | --- |\n"
+PARTS: Final = (World, Symbol, WorldAccount, WorldKey, Commissions, Rates, WorldQuote, WorldWalk, WorldReplay, Limits)
+FAULTS: Final = """\
+
+## Faults
+
+Each has a `type`, and what all have: `method`, the method that it waits for, or none for any; `times`, how often it
+strikes (1; null for always); `skip`, how many fitting requests it lets pass first (0).
+
+| type | what it does | fields |
+| --- | --- | --- |
+"""
+KINDS: Final[Mapping[Any, str]] = {
+    Decimal: "number",
+    float: "number",
+    int: "integer",
+    str: "text",
+    bytes: "text",
+    bool: "true or false",
+    Path: "path",
+    Any: "text",
+    Filter: "filters of the exchange",
+    ExecutionRule: "rules of the exchange",
+}
+
+
+def text() -> str:
+    """The whole page."""
+    return HEAD + "".join(part(record) for record in PARTS) + FAULTS + "".join(map(fault, Fault.__subclasses__()))
+
+
+def part(record: type[msgspec.Struct]) -> str:
+    """One record."""
+    title, words = heading(record), documented(record)
+    tag = record.__struct_config__.tag
+    kind = f" Its `type` is `{tag}`." if tag else ""
+    summary = (inspect.getdoc(record) or "").partition("\n\n")[0].replace("\n", " ")
+    rows = "".join(row(field, words.get(field.name, "")) for field in msgspec.structs.fields(record))
+    return f"\n## {title}\n\n{plain(summary)}{kind}\n\n{COLUMNS}{rows}"
+
+
+def heading(record: type[msgspec.Struct]) -> str:
+    """As kinds refer to it."""
+    return record.__name__.removeprefix("World").lower() or "world"
+
+
+def row(field: Any, words: str) -> str:
+    """One field."""
+    name = f"**{field.name}**" if field.required else field.name
+    default = "" if field.required else shown(field.default if field.default is not msgspec.NODEFAULT else None)
+    return f"| {name} | {kind_of(field.type)} | {default} | {plain(words)} |\n"
+
+
+def documented(record: type[msgspec.Struct]) -> dict[str, str]:
+    """The words for each field, those of a base's docstring included."""
+    found: dict[str, str] = {}
+    for kind in reversed(record.__mro__):
+        _, _, after = (inspect.cleandoc(kind.__doc__ or "")).partition("Attributes:\n")
+        lines = re.sub(r"\n {8,}", " ", after.partition("\n\n")[0])
+        found |= dict(re.findall(r"^ {4}(\w+): (.+)$", lines, re.MULTILINE))
+    return found
+
+
+def plain(words: str) -> str:
+    """Without the marks of Sphinx."""
+    return words.replace("``", "`").replace("|", "\\|")
+
+
+def kind_of(annotation: Any) -> str:
+    """What a field takes."""
+    if annotation in KINDS:
+        return KINDS[annotation]
+    origin, members = get_origin(annotation), [one for one in get_args(annotation) if one is not NoneType]
+    if origin is Annotated:
+        return kind_of(members[0])
+    if origin is Literal:
+        return ", ".join(f"`{one}`" for one in members)
+    if origin in {Union, UnionType}:
+        return "a [fault](#faults)" if Fault in members[0].__mro__ else " or ".join(map(kind_of, members))
+    if origin is tuple:
+        return f"list of {kind_of(members[0]).removeprefix('a ')}"
+    if origin is not None and issubclass(origin, Mapping):
+        return f"{kind_of(members[1])} by name"
+    return f"[{heading(annotation)}](#{heading(annotation)})"
+
+
+def shown(value: Any) -> str:
+    """A default."""
+    if isinstance(value, Symbol):
+        return value.name
+    if value is None or value == () or isinstance(value, msgspec.Struct):
+        return ""
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {shown(one)}" for name, one in cast("Mapping[str, Any]", value).items())
+    if isinstance(value, tuple):
+        items: list[Any] = [*value]
+        return ", ".join(map(shown, items))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def fault(kind: type[Fault]) -> str:
+    """One fault."""
+    words = documented(kind)
+    own = (field for field in msgspec.structs.fields(kind) if field.name not in Fault.__struct_fields__)
+    fields = (
+        f"{f'**{one.name}**' if one.required else one.name}: {words.get(one.name, kind_of(one.type)).rstrip('.')}"
+        for one in own
+    )
+    summary = (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
+    return f"| `{kind.__name__}` | {plain(summary)} | {plain('; '.join(fields))} |\n"
+
+
+def main() -> int:
+    """Write the page, or compare it."""
+    if "--check" in sys.argv[1:]:
+        return 0 if TARGET.read_text() == text() else 1
+    TARGET.write_text(text())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,392 @@
+"""A world: what a sandbox is made of, as a value that a file can hold.
+
+A file is TOML or JSON. It has the names of the records here, and of `Symbol`, `Limits`, `Commissions` and the faults;
+filters and execution rules are written as the exchange writes them. Unknown names are refused. Numbers may be numbers
+or text, and keep every digit; a path that is not absolute begins at the folder of the file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
+
+import msgspec
+
+from bintrio.api.filters import Filter
+from bintrio.errors import InvalidRequest
+
+from .exchange.arguments import check_fields
+from .exchange.auth import SandboxAccount, SandboxKey
+from .exchange.commissions import Commissions
+from .exchange.limits import Limits
+from .exchange.markets.random_walk import PRICES, RandomWalk
+from .exchange.markets.replay import Replay
+from .exchange.refusals import Refusal
+from .exchange.symbols import SYMBOLS, Symbol
+from .running import Sandbox
+from .server import faults
+
+AnyFault: TypeAlias = (
+    faults.Delay
+    | faults.LateReply
+    | faults.DropReply
+    | faults.DuplicateReply
+    | faults.EventsFirst
+    | faults.Reorder
+    | faults.NullIdReply
+    | faults.UnknownIdReply
+    | faults.Garbage
+    | faults.ServerError
+    | faults.Timeout
+    | faults.Disconnect
+    | faults.CutReplyAt
+    | faults.TooManyRequests
+    | faults.IpBan
+    | faults.HalfOpen
+    | faults.MutePings
+    | faults.HandshakeStatus
+)
+"""Every fault; its ``type`` is the name of its class."""
+
+Part = TypeVar("Part")
+Made = TypeVar("Made")
+
+TRADER_UID: Final = 2
+
+
+def trader(uid: int = TRADER_UID) -> SandboxAccount:
+    """An account with enough to trade every symbol of the default ones, at a commission of 0.1 %."""
+    return WorldAccount(uid=uid).account()
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is read strictly. A Decimal may be given by an int or text."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+class WorldQuote(_Part, frozen=True, kw_only=True):
+    """At what the market maker buys and sells, and how much.
+
+    Attributes:
+        quantity: of the base asset, on each side.
+    """
+
+    bid: Decimal
+    ask: Decimal
+    quantity: Decimal
+
+
+class WorldKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An API key that a bot has already. It has one of ``secret``, ``pem`` and ``pem_file``.
+
+    Attributes:
+        api_key: what requests name it by: letters and digits.
+        secret: of an HMAC key.
+        pem: of an Ed25519 or RSA key, in PEM: the public key, as the exchange is given it, or the private one.
+        pem_file: the file that this is in.
+    """
+
+    api_key: str
+    secret: str | None = None
+    pem: str | None = None
+    pem_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if [self.secret, self.pem, self.pem_file].count(None) != 2:
+            raise InvalidRequest("a key has one of secret, pem and pem_file", field="secret")
+
+    def __repr__(self) -> str:
+        return f"WorldKey(api_key={self.api_key!r})"
+
+    def key(self) -> SandboxKey:
+        """As an account takes it.
+
+        Raises:
+            InvalidRequest: a value cannot be right; no message shows a secret or a key.
+            OSError: the file cannot be read.
+        """
+        pem = self.pem if self.pem_file is None else self.pem_file.read_bytes()
+        return SandboxKey(self.api_key, secret=self.secret, pem=pem)
+
+
+class WorldAccount(_Part, frozen=True, kw_only=True):
+    """Who may trade. It has a key of each type, which follow from its number, and takes others beside them.
+
+    Attributes:
+        uid: its number; 0 is the market maker.
+        balances: what it starts with, by asset.
+        maker_rate: commission as the maker, as a fraction.
+        taker_rate: commission as the taker, as a fraction.
+        commissions: all commission rates, instead of those two.
+        trade_group_id: accounts of one group do not trade with each other if their orders say so; -1 is no group.
+        keys: API keys that its bot has already.
+    """
+
+    uid: int = TRADER_UID
+    balances: Mapping[str, Decimal] = MappingProxyType(
+        {"BTC": Decimal(100), "ETH": Decimal(1_000), "BNB": Decimal(1_000), "USDT": Decimal(1_000_000)}
+    )
+    maker_rate: Decimal = Decimal("0.001")
+    taker_rate: Decimal = Decimal("0.001")
+    commissions: Commissions | None = None
+    trade_group_id: int = -1
+    keys: tuple[WorldKey, ...] = ()
+
+    def account(self) -> SandboxAccount:
+        """As a sandbox takes it.
+
+        Raises:
+            InvalidRequest: a value cannot be right.
+            OSError: the file of a key cannot be read.
+        """
+        return SandboxAccount(
+            self.uid,
+            self.balances,
+            maker_rate=self.maker_rate,
+            taker_rate=self.taker_rate,
+            commissions=self.commissions,
+            trade_group_id=self.trade_group_id,
+            keys=list(_each("keys", self.keys, WorldKey.key)),
+        )
+
+
+class _WorldMarket(_Part, frozen=True, kw_only=True, tag_field="type"):
+    """What all markets have.
+
+    Attributes:
+        spread: from bid to ask, as a part of the price; one tick at least.
+        depth: levels on each side.
+        quantity: of the base asset in each level.
+    """
+
+    spread: Decimal = Decimal("0.0001")
+    depth: int = 10
+    quantity: Decimal = Decimal(1)
+
+
+class WorldWalk(_WorldMarket, frozen=True, kw_only=True, tag="random-walk"):
+    """Prices that walk at random (`RandomWalk`), the same way for the same seed.
+
+    Attributes:
+        seed: of the chance.
+        volatility: the standard deviation of a day's return; 0.02 are 2 %.
+        interval: seconds from one trade of a symbol to the next, on average.
+        prices: where the walks start, by symbol; 100 for those that have none.
+    """
+
+    seed: int = 0
+    volatility: Decimal = Decimal("0.02")
+    interval: float = 2.0
+    prices: Mapping[str, Decimal] = MappingProxyType({name: Decimal(price) for name, price in PRICES.items()})
+
+    def market(self) -> RandomWalk:
+        """As a sandbox takes it.
+
+        Raises:
+            InvalidRequest: a number is out of range.
+        """
+        return RandomWalk(
+            self.seed,
+            self.volatility,
+            self.spread,
+            self.depth,
+            quantity=self.quantity,
+            interval=self.interval,
+            prices=self.prices,
+        )
+
+
+class WorldReplay(_WorldMarket, frozen=True, kw_only=True, tag="replay"):
+    """Recorded klines or trades of one symbol, played again (`Replay`); the other symbols have quotes.
+
+    Attributes:
+        file: CSV as the exchange publishes it, zipped or not.
+        symbol: of which they are, if the file's name does not begin with it.
+    """
+
+    file: Path
+    symbol: str | None = None
+
+    def market(self) -> Replay:
+        """As a sandbox takes it.
+
+        Raises:
+            InvalidRequest: a number is out of range.
+        """
+        return Replay(self.file, self.symbol, spread=self.spread, depth=self.depth, quantity=self.quantity)
+
+
+QUOTES: Final[Mapping[str, WorldQuote]] = MappingProxyType(
+    {
+        "BTCUSDT": WorldQuote(bid=Decimal(64_000), ask=Decimal(64_001), quantity=Decimal(100)),
+        "ETHUSDT": WorldQuote(bid=Decimal(3_200), ask=Decimal(3_201), quantity=Decimal(1_000)),
+        "BNBBTC": WorldQuote(bid=Decimal("0.009"), ask=Decimal("0.009001"), quantity=Decimal(1_000)),
+    }
+)
+"""For every symbol that a sandbox trades by default."""
+
+
+class World(_Part, frozen=True, kw_only=True):
+    """What a sandbox is made of. Each part has a default, so the least world is an empty file.
+
+    Attributes:
+        symbols: what is traded.
+        accounts: who may trade.
+        quotes: at what the market maker buys and sells from the start, by symbol. If none are given, the symbols that
+            every sandbox has get some, as far as they are traded and no market moves them.
+        market: what moves the prices; nothing, if none is given.
+        limits: how often requests, orders and connections may come.
+        exchange_filters: filters on all orders of an account, and on assets.
+        routes: groups of symbols of one base asset among whose books sor.order.place may take.
+        faults: what goes wrong, in order.
+        query_lag: seconds by which queries of orders, trades and balances are behind the matching engine.
+        ping_interval: seconds between pings.
+        pong_window: seconds after which an unanswered ping ends the connection.
+        lifetime: seconds after which a connection is ended.
+        keep: how many closed orders, lists, trades and minutes are kept, the newest; null (in JSON) keeps all.
+        start_time_ms: the exchange's time at the start, in milliseconds; this machine's clock, if it is not given.
+
+    Raises:
+        InvalidRequest: a value is not of its type; there is no symbol or account; quotes are for no symbol of these.
+    """
+
+    symbols: tuple[Symbol, ...] = SYMBOLS
+    accounts: tuple[WorldAccount, ...] = (WorldAccount(),)
+    quotes: Mapping[str, WorldQuote] | None = None
+    market: WorldWalk | WorldReplay | None = None
+    limits: Limits = Limits()
+    exchange_filters: tuple[Filter, ...] = ()
+    routes: tuple[tuple[str, ...], ...] = ()
+    faults: tuple[AnyFault, ...] = ()
+    query_lag: float = 0.0
+    ping_interval: float = 20.0
+    pong_window: float = 60.0
+    lifetime: float = 86_400.0
+    keep: int | None = 100_000
+    start_time_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in ("symbols", "accounts"):
+            if not getattr(self, field):
+                raise InvalidRequest(f"{field} must not be empty", field=field)
+        strangers = [name for name in self.quotes or () if name not in {symbol.name for symbol in self.symbols}]
+        if strangers:
+            raise InvalidRequest(f"quotes has {strangers[0]!r}, which is not among the symbols", field="quotes")
+
+    def settings(self) -> dict[str, Any]:
+        """Arguments for `open_sandbox`, all but ``quotes``, which `quote` sees to.
+
+        Raises:
+            InvalidRequest: a value cannot be right.
+            OSError: the file of a key cannot be read.
+        """
+        whole = {name: getattr(self, name) for name in self.__struct_fields__ if name != "quotes"}
+        accounts = list(_each("accounts", self.accounts, WorldAccount.account))
+        if self.market is None:
+            return whole | {"accounts": accounts}
+        with _said_of("market"):
+            return whole | {"accounts": accounts, "market": self.market.market()}
+
+    def quote(self, sandbox: Sandbox) -> None:
+        """Let the market maker of a sandbox with this world's `settings` buy and sell.
+
+        Raises:
+            InvalidRequest: an order breaks a filter of the symbol.
+        """
+        for symbol, quote in self._quotes().items():
+            try:
+                sandbox.quote(symbol, quote.bid, quote.ask, quote.quantity)
+            except Refusal as refusal:
+                raise InvalidRequest(f"quotes.{symbol}: {refusal}", field=f"quotes.{symbol}") from None
+
+    def _quotes(self) -> Mapping[str, WorldQuote]:
+        if self.quotes is not None:
+            return self.quotes
+        if isinstance(self.market, WorldWalk):
+            return {}
+        moved = self.market.market().symbol if isinstance(self.market, WorldReplay) else None
+        usual = [symbol.name for symbol in self.symbols if symbol in SYMBOLS and symbol.name != moved]
+        return {name: QUOTES[name] for name in usual}
+
+
+@contextmanager
+def _said_of(where: str) -> Generator[None]:
+    """Let an error name the part of the world that it comes from."""
+    try:
+        yield
+    except InvalidRequest as error:
+        field = f"{where}.{error.field}" if error.field else where
+        raise InvalidRequest(f"{where}: {error}", field=field) from None
+
+
+def _each(where: str, parts: Sequence[Part], made: Callable[[Part], Made]) -> Iterator[Made]:
+    for number, part in enumerate(parts):
+        with _said_of(f"{where}[{number}]"):
+            yield made(part)
+
+
+def read_world(path: str | os.PathLike[str]) -> World:
+    """The world of a file whose name ends in ``.toml`` or ``.json``.
+
+    Raises:
+        OSError: it cannot be read.
+        InvalidRequest: it is no world; the message names file and field.
+    """
+    file = Path(path)
+    if file.suffix not in _READERS:
+        raise InvalidRequest(f"{file.name!r} must end in {' or '.join(_READERS)}", field="path")
+    try:
+        content = _READERS[file.suffix](file.read_text("utf-8"))
+    except ValueError as error:  # of their own, and of text that is not UTF-8
+        raise InvalidRequest(f"{file.name} is no {file.suffix[1:].upper()}: {error}", field="path") from None
+    try:
+        return convert(content, World, file.parent)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{file.name}: {error}", field=error.field) from None
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
+_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    ".toml": lambda text: tomllib.loads(text, parse_float=Decimal),
+    ".json": lambda text: json.loads(text, parse_float=Decimal, parse_constant=_no_number),
+}
+
+
+def convert(content: Any, kind: type[Made], folder: Path) -> Made:
+    """What was read as a record; paths begin at a folder.
+
+    Raises:
+        InvalidRequest: it does not fit; the message names the field.
+    """
+
+    def hook(kind: Any, value: Any) -> Any:
+        if kind is not Path or not isinstance(value, str):
+            raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+        return folder / value
+
+    try:
+        return msgspec.convert(content, kind, dec_hook=hook)
+    except msgspec.ValidationError as error:
+        raise _named(error) from None
+
+
+def _named(error: msgspec.ValidationError) -> InvalidRequest:
+    """What msgspec says is: what is wrong - at `$.where.it[0].stands`."""
+    said, _, where = str(error).rpartition(" - at `$")
+    if not said:
+        return InvalidRequest(where)
+    field = where.removesuffix("`").removeprefix(".")
+    return InvalidRequest(f"{field}: {said}", field=field)
