@@ -110,7 +110,8 @@ def _request_id(message: Mapping[str, Any]) -> RequestId | None:
     value = message["id"]
     # By class: to Python a `Number` is a string, and a boolean an integer.
     if value is None or value.__class__ is str or (value.__class__ is int and -_INT64 <= value < _INT64):
-        return cast("RequestId | None", value)
+        request_id: RequestId | None = value
+        return request_id
     raise _anonymous(refusals.illegal_characters("id", r"^.*$"))
 
 
