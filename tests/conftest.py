@@ -38,6 +38,6 @@ def both_streams(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     One whose time goes into something else is marked `plain_streams` with the reason, and runs once.
     """
     if request.param == "prompt":
-        for module in ("bintrio.sandbox.running", "tests.peer"):
+        for module in ("bintrio.sandbox.running", "tests.peer", "tests.refusing"):
             plain = pkgutil.resolve_name(f"{module}:memory_stream_pair")
             monkeypatch.setattr(f"{module}.memory_stream_pair", streams.partial_pairs(plain))

@@ -37,6 +37,20 @@ FULL: dict[str, Any] = {
     "transactTime": START,
     "fills": [],
 }
+PAIR = OrderListPlaceOto(
+    symbol="BTCUSDT",
+    working_type="LIMIT",
+    working_side="BUY",
+    working_price=1,
+    working_quantity=1,
+    working_time_in_force="GTC",
+    pending_type="MARKET",
+    pending_side="SELL",
+    pending_quantity=1,
+    list_client_order_id="list",
+    working_client_order_id="w",
+    pending_client_order_id="p",
+)
 NO_ORDER: dict[str, Any] = {"status": 400, "error": {"code": -2013, "msg": "Order does not exist."}}
 
 
@@ -726,20 +740,6 @@ async def test_g7_what_the_exchange_has_said_is_there_is_waited_for_no_longer_th
     autojump_clock: MockClock,
 ) -> None:
     """A late answer named the order, or the list names its orders, and no query ever shows them."""
-    pair = OrderListPlaceOto(
-        symbol="BTCUSDT",
-        working_type="LIMIT",
-        working_side="BUY",
-        working_price=1,
-        working_quantity=1,
-        working_time_in_force="GTC",
-        pending_type="MARKET",
-        pending_side="SELL",
-        pending_quantity=1,
-        list_client_order_id="list",
-        working_client_order_id="w",
-        pending_client_order_id="p",
-    )
     shown = {
         "orderListId": 3,
         "contingencyType": "OTO",
@@ -751,7 +751,7 @@ async def test_g7_what_the_exchange_has_said_is_there_is_waited_for_no_longer_th
             {"symbol": "BTCUSDT", "orderId": number, "clientOrderId": name} for number, name in ((8, "w"), (9, "p"))
         ],
     }
-    for request in (BUY, pair):
+    for request in (BUY, PAIR):
         async with open_pair(key=HMAC) as (session, exchange):
             exchange.script["orderList.status"] = lambda _peer: shown | {"transactionTime": session.now()}
             exchange.script["order.status"] = lambda _peer: NO_ORDER
@@ -963,6 +963,91 @@ async def test_g7_what_became_of_an_order_is_told_whatever_the_clock_was_set_to(
         assert (found and found.order_id) == (9 if is_executed else None)
         if not is_executed:  # and it was said no sooner than it can be known
             assert world.now() >= START + 10_000 + min(step, 0) + DEFAULT_RECV_WINDOW + QUERY_DELAY
+
+
+class SkewedLists(Skewed):
+    """The same of order lists, each of two orders."""
+
+    def __init__(self, session: bintrio.Session, exchange: Any) -> None:
+        super().__init__(session, exchange)
+        self.lists: list[dict[str, Any]] = []
+        exchange.script["order.status"] = self.status_by_number
+        exchange.script["orderList.status"] = self.list_status
+        exchange.script["allOrderLists"] = self.all_lists
+
+    def all_lists(self, _peer: Any) -> list[dict[str, Any]]:
+        return self.lists if trio.current_time() >= self.hidden_until else []
+
+    def list_status(self, peer: Any) -> Any:
+        return self.all_lists(peer)[-1] if self.all_lists(peer) else NO_ORDER
+
+    def status_by_number(self, peer: Any) -> Any:
+        wanted = peer.exchange.log[-1]["params"]["orderId"]
+        return next((order for order in self.shown() if order["orderId"] == wanted), NO_ORDER)
+
+    def place(self, number: int) -> dict[str, Any]:
+        orders: list[dict[str, Any]] = []
+        for leg, name in enumerate("wp"):
+            super().place(10 * number + leg).update(clientOrderId=name, orderListId=number)
+            orders.append({"symbol": "BTCUSDT", "orderId": 10 * number + leg, "clientOrderId": name})
+        told = {"contingencyType": "OTO", "listStatusType": "EXEC_STARTED", "listOrderStatus": "EXECUTING"}
+        named = {"orderListId": number, "listClientOrderId": "list", "symbol": "BTCUSDT"}
+        self.lists.append({**told, **named, "transactionTime": self.now(), "orders": orders})
+        return self.lists[-1]
+
+    async def lose(self, *, is_executed: bool, step: int = 0) -> OutcomeUnknown[Any]:
+        with trio.move_on_after(1):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.session.send, PAIR)
+                assert (await self.exchange.peers[-1].next())["method"] == "orderList.place.oto"
+                self.skew += step
+                if is_executed:
+                    self.place(9)
+        return self.session.unresolved[-1]
+
+
+@pytest.mark.parametrize("step", [-990, -500, 500, 4_000])
+@pytest.mark.parametrize("measured", ["before", "by confirm", "meanwhile"])
+@pytest.mark.parametrize("is_used", [False, True], ids=["new names", "names used before"])
+@pytest.mark.parametrize("is_executed", [False, True])
+async def test_g7_what_became_of_an_order_list_is_told_whatever_the_clock_was_set_to(
+    autojump_clock: MockClock, step: int, measured: str, is_executed: bool, is_used: bool
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        world = SkewedLists(session, exchange)
+        if is_used:
+            world.place(3)["listOrderStatus"] = "ALL_DONE"
+        await trio.sleep(70)
+        sent_at = world.now()
+        if measured == "before":
+            world.skew += step
+            await session.rotate()
+            unknown = await world.lose(is_executed=is_executed)
+        else:
+            unknown = await world.lose(is_executed=is_executed, step=step)
+        if measured == "meanwhile":
+            await session.rotate()
+        found: Any = await session.confirm(unknown)
+        assert (found and found.order_list_id) == (9 if is_executed else None)
+        if not is_executed:  # and it was said no sooner than it can be known
+            assert world.now() >= sent_at + min(step, 0) + DEFAULT_RECV_WINDOW + QUERY_DELAY
+
+
+@pytest.mark.parametrize("step", [0, 3_600_000])
+async def test_g7_an_order_list_that_queries_show_late_is_found_whatever_the_clock_was_set_to(
+    autojump_clock: MockClock, step: int
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        world = SkewedLists(session, exchange)
+        world.place(3)["listOrderStatus"] = "ALL_DONE"
+        await trio.sleep(70)
+        unknown = await world.lose(is_executed=True)
+        world.hidden_until = trio.current_time() + 1.9
+        world.skew = step
+        await session.rotate()
+        found: Any = await session.confirm(unknown)
+        assert found is not None
+        assert found.order_list_id == 9
 
 
 @pytest.mark.parametrize("step", [-500, 500])

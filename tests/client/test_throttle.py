@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import trio
 import trio.lowlevel
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio._client.throttle import ANYTHING, ticks
@@ -21,7 +18,6 @@ from bintrio._protocol.holds import Refusal
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio.errors import (
     Banned,
-    BintrioError,
     ConnectionFailed,
     InvalidTimestamp,
     NotSent,
@@ -30,88 +26,14 @@ from bintrio.errors import (
     Rejected,
 )
 from bintrio.requests import OrderPlace
-from tests.peer import ACK, LIMITS, START, URL, Exchange, Json, Peer, ed25519_key, open_pair
+from tests.peer import ACK, LIMITS, START, URL, Json, Peer, ed25519_key, open_pair
+from tests.refusing import SLOW_DOWN, World, open_world, quietly
 from tests.sessions import HMAC, in_background
 from tests.streams import stall
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
 BUY = OrderPlace(symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1)
-SLOW_DOWN: Json = {"code": -1003, "msg": "slow down"}
-
-
-class Stamped(list[Any]):
-    """A list that knows when each item was appended."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.times: list[float] = []
-
-    def append(self, item: Any, /) -> None:
-        self.times.append(trio.current_time())
-        super().append(item)
-
-
-class World(Exchange):
-    """A scripted exchange that knows when something reached it, and refuses as the test likes.
-
-    Attributes:
-        skew: milliseconds by which its clock is ahead.
-        connect_delay: seconds that opening a byte stream takes.
-        refuse_handshakes: bytes that answer each opening handshake, while set.
-        knocks: the times of the opening handshakes that were refused.
-    """
-
-    def __init__(self, nursery: trio.Nursery) -> None:
-        super().__init__(nursery)
-        self.log = self.messages = Stamped()
-        self.peers = self.doors = Stamped()
-        self.skew = 0
-        self.connect_delay = 0.0
-        self.refuse_handshakes = b""
-        self.knocks: list[float] = []
-        self.script["time"] = lambda _peer: {"serverTime": self.now()}
-        self.script["ping"] = lambda _peer: {}
-        self.nursery = nursery
-
-    def now(self) -> int:
-        return START + int(trio.current_time() * 1000) + self.skew
-
-    def arrivals(self) -> list[float]:
-        """When anything that counts arrived: messages, and opening handshakes."""
-        return sorted([*self.messages.times, *self.doors.times, *self.knocks])
-
-    async def connect(self, address: bintrio.endpoints.Address) -> trio.abc.Stream:
-        await trio.sleep(self.connect_delay)
-        if not self.refuse_handshakes:
-            return await super().connect(address)
-        self.addresses.append(address)
-        ours, theirs = memory_stream_pair()
-        self.nursery.start_soon(self._refuse, theirs)
-        return ours
-
-    async def _refuse(self, stream: trio.abc.Stream) -> None:
-        with suppress(trio.BrokenResourceError):
-            if await stream.receive_some():
-                self.knocks.append(trio.current_time())
-                await stream.send_all(self.refuse_handshakes)
-
-
-@asynccontextmanager
-async def open_world(**options: Any) -> AsyncGenerator[tuple[bintrio.Session, World]]:
-    options.setdefault("pong_window", 1e6)  # nobody pings
-    async with trio.open_nursery() as nursery:
-        world = World(nursery)
-        async with bintrio.open_session(URL, connect=world.connect, **options) as session:
-            yield session, world
-        nursery.cancel_scope.cancel()
-
-
-async def quietly(call: Callable[[], Any]) -> Any:
-    try:
-        return await call()
-    except BintrioError as error:
-        return error
 
 
 async def held_for(session: bintrio.Session, world: World, most: float) -> float:
@@ -748,127 +670,6 @@ async def test_g7_what_a_wait_leaves_less_than_a_round_trip_for_is_not_sent(
         await trio.sleep(20)
         assert len(world.sent("order.place")) == (left > 0.2)
         assert isinstance(order.error, bintrio.OutcomeUnknown if left > 0.2 else NotSent)
-
-
-# Random sequences
-
-
-FORMS: dict[str, Callable[[World, int], Json]] = {
-    "ms": lambda world, wait: {"data": {"retryAfter": world.now() + wait}},
-    "us": lambda world, wait: {"data": {"retryAfter": (world.now() + wait) * 1000}},
-    "string": lambda world, wait: {"data": {"retryAfter": str(world.now() + wait)}},
-    "float": lambda world, wait: {"data": {"retryAfter": float(world.now() + wait)}},
-    "server": lambda world, wait: {"data": {"serverTime": world.now(), "retryAfter": world.now() + wait}},
-    "words": lambda world, wait: {"msg": f"IP banned until {world.now() + wait}."},
-}
-
-steps = st.tuples(
-    st.sampled_from(["answer", "nobody", "null", "handshake", "rotate", "cut", "clock"]),
-    st.sampled_from(sorted(FORMS)),
-    st.integers(1, 40),
-    st.floats(0, 30).map(lambda pause: round(pause, 2)),
-    st.sampled_from([429, 418]),
-)
-
-
-class Storm:
-    """A session under random refusals, and a watch on whether anything leaves in a hold."""
-
-    def __init__(self, session: bintrio.Session, world: World, nursery: trio.Nursery) -> None:
-        self.session, self.world, self.nursery = session, world, nursery
-        self.holds: list[tuple[float, float]] = []
-
-    async def step(self, what: str, form: str, wait: int, status: int) -> None:
-        world = self.world
-        peer: Peer | None = next((peer for peer in reversed(world.peers) if not peer.is_over.is_set()), None)
-        if what == "clock":
-            # Of the exchange's clock as we know it: what is told in a hold is told by the exchange's own.
-            self.session._shared.ledger.align(world.now() - int(trio.current_time() * 1000) + wait * 100_000, 0, 0)
-        elif what == "rotate":
-            self.nursery.start_soon(quietly, self.session.rotate)
-        elif what == "cut" and peer is not None:
-            await peer.cut()
-        elif what == "handshake":
-            world.refuse_handshakes = b"HTTP/1.1 %d No\r\nRetry-After: %d\r\nContent-Length: 0\r\n\r\n" % (status, wait)
-            knocks = len(world.knocks)
-            self.nursery.start_soon(quietly, self.session.rotate)
-            await wait_all_tasks_blocked()
-            world.refuse_handshakes = b""
-            if len(world.knocks) > knocks:
-                self.note(wait)
-        elif what in {"answer", "nobody", "null"} and peer is not None and not self.is_held():
-            request: Json = {"id": None if what == "null" else 987_654}
-            if what == "answer":
-                request = await self.asked(peer)
-            with suppress(Exception):  # it has ended meanwhile
-                await peer.answer(request, status=status, error={**SLOW_DOWN, **FORMS[form](world, wait * 1000)})
-                await wait_all_tasks_blocked()
-                self.note(wait)
-
-    async def asked(self, peer: Peer) -> Json:
-        self.world.script["depth"] = None
-        self.nursery.start_soon(quietly, lambda: self.session.depth(symbol="A"))
-        with trio.move_on_after(1):
-            return await peer.next()
-        return {"id": 987_654}
-
-    def is_held(self) -> bool:
-        return any(begin <= trio.current_time() < end for begin, end in self.holds)
-
-    def note(self, wait: int) -> None:
-        self.holds.append((trio.current_time(), trio.current_time() + wait - 0.001))
-
-    def breaches(self) -> list[tuple[float, tuple[float, float]]]:
-        return [(time, hold) for time in self.world.arrivals() for hold in self.holds if hold[0] < time < hold[1]]
-
-
-@settings(max_examples=15)
-@given(planned=st.lists(steps, min_size=1, max_size=6))
-def test_g8_nothing_leaves_in_a_hold_and_everything_goes_on_after_it(planned: list[Any]) -> None:
-    async def main() -> None:
-        async with (
-            open_world(key=ed25519_key(), request_timeout=5) as (session, world),
-            trio.open_nursery() as nursery,
-        ):
-            storm = Storm(session, world, nursery)
-
-            async def poll(pause: float) -> None:
-                while True:
-                    await quietly(session.ping)
-                    await trio.sleep(pause)
-
-            nursery.start_soon(poll, 1.1)
-            nursery.start_soon(poll, 2.3)
-            for what, form, wait, pause, status in planned:
-                await storm.step(what, form, wait, status)
-                await trio.sleep(pause)
-            await trio.sleep(110)
-            assert storm.breaches() == []
-            assert session.hold is None
-            assert await session.ping() is not None
-            nursery.cancel_scope.cancel()
-
-    trio.run(main, clock=MockClock(autojump_threshold=0))
-
-
-def _heed_nothing(_where: str, _envelope: object) -> None:
-    pass
-
-
-def test_the_storm_would_notice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A storm over a session that heeds nothing sees breaches."""
-
-    async def main() -> None:
-        async with open_world(request_timeout=5) as (session, world), trio.open_nursery() as nursery:
-            storm = Storm(session, world, nursery)
-            monkeypatch.setattr(session._shared.throttle, "take_answer", _heed_nothing)
-            await storm.step("nobody", "ms", 10, 429)
-            await trio.sleep(1)
-            await session.ping()
-            assert storm.breaches()
-            nursery.cancel_scope.cancel()
-
-    trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
 async def test_g8_a_429_while_a_connection_retires_costs_its_orders_nothing(autojump_clock: MockClock) -> None:
