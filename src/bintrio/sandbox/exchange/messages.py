@@ -107,7 +107,7 @@ def _request_id(message: Mapping[str, Any]) -> RequestId | None:
     """A string, a 64-bit integer, or null: "truly arbitrary"."""
     if "id" not in message:
         raise _anonymous(refusals.mandatory("id"))
-    value = message["id"]
+    value: Any = message["id"]
     # By class: to Python a `Number` is a string, and a boolean an integer.
     if value is None or value.__class__ is str or (value.__class__ is int and -_INT64 <= value < _INT64):
         request_id: RequestId | None = value
