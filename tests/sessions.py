@@ -12,6 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio.requests import OrderPlace
+from tests.peer import Exchange
 
 HMAC = bintrio.HmacKey("hmac-api-key", "top-secret")
 BUY = OrderPlace(
@@ -63,3 +64,12 @@ async def listen(session: bintrio.Session, received: list[Any]) -> None:
     async with session.user_data() as events:
         async for event in events:
             received.append(event)
+
+
+async def pinging(exchange: Exchange) -> None:
+    """What the exchange does: a ping every 20 s on every connection."""
+    while True:
+        await trio.sleep(20)
+        for peer in exchange.peers:
+            if not peer.is_over.is_set():
+                await peer.websocket.ping()

@@ -1,7 +1,10 @@
 """One connection: what happens to calls when the wire ends under them.
 
-Answers, events and lifetimes are seen from above, in `test_session.py`.
+Events are seen from above, in `test_feeds.py`, and lifetimes in `test_rotation.py`.
 """
+
+# What isinstance makes of an error leaves the type of its request open.
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -14,10 +17,16 @@ from bintrio._client.connection import Ended
 from bintrio._client.in_flight import Call, Lost
 from bintrio._protocol.budget import Cost
 from bintrio.endpoints import Address
-from bintrio.errors import InvalidRequest, NotSent, OutcomeUnknown, RateLimited
+from bintrio.errors import (
+    InvalidRequest,
+    NotSent,
+    OutcomeUnknown,
+    RateLimited,
+    Unauthorized,
+)
 from bintrio.requests import Ping
 from tests.peer import START, URL, open_exchange, open_pair
-from tests.sessions import HMAC, in_background
+from tests.sessions import BUY, HMAC, in_background
 from tests.streams import break_writes, stall
 
 pytestmark = pytest.mark.usefixtures("both_streams")
@@ -179,3 +188,76 @@ async def test_g11_whatever_the_reader_trips_over_costs_one_connection(
         await wait_all_tasks_blocked()
         assert isinstance(connection.cause, ZeroDivisionError)
         assert outcome.value is not None
+
+
+async def test_messages_that_are_no_json_are_dropped_and_counted(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, session.ping)
+        request = await exchange.peers[0].next()
+        garbage: list[str | bytes] = ["{", "[]", '{"id": [1]}', b"\x00\x01"]
+        for message in garbage:
+            await exchange.peers[0].send(message)
+        await exchange.peers[0].answer(request)
+    assert outcome.value is not None
+    assert session.counters.unreadable_messages == 4
+    assert len(exchange.peers) == 1
+
+
+async def test_text_that_is_not_utf8_ends_the_connection_and_reads_go_on(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, session.ping)
+        await exchange.peers[0].next()
+        await exchange.peers[0].stream.send_all(b"\x81\x02\xff\xff")
+        await trio.sleep(1)
+        await exchange.peers[1].answer(await exchange.peers[1].next())
+    assert outcome.value is not None
+    assert session.counters.losses == 1
+
+
+async def test_g2_a_verdict_on_nobody_ends_the_connection_for_everyone(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        order = in_background(nursery, lambda: session.send(BUY))
+        read = in_background(nursery, session.ping)
+        for _ in range(2):
+            await exchange.peers[0].next()
+        await exchange.peers[0].refuse({"id": None}, 401, -2015, "Invalid API-key, IP, or permissions for action.")
+        await trio.sleep(1)
+    for outcome in (order, read):
+        assert isinstance(outcome.error, OutcomeUnknown)
+        assert isinstance(outcome.error.__cause__, Unauthorized)
+
+
+async def test_g10_a_message_of_no_kind_is_dropped_and_counted(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, session.ping)
+        await exchange.peers[0].send('{"notice": "maintenance on Sunday"}')
+        await exchange.peers[0].answer(await exchange.peers[0].next())
+    assert outcome.value is not None
+    assert session.counters.unreadable_messages == 1
+
+
+async def test_a_success_that_belongs_to_no_call_ends_the_connection(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        await exchange.peers[0].answer({"id": None})
+        await trio.sleep(1)
+        assert len(exchange.peers) == 2
+        assert session.counters.losses == 1
+
+
+async def test_a_reply_of_17_megabytes_is_taken(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, lambda: session.request("exchangeInfo", {"symbol": "X"}))
+        exchange.script["exchangeInfo"] = None
+        request = await exchange.peers[0].next()
+        await exchange.peers[0].answer(request, {"filler": "x" * 16_900_000})
+    assert len(outcome.value["filler"]) == 16_900_000
+
+
+async def test_a_message_that_the_reader_cannot_take_costs_a_connection_and_not_the_session(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair() as (session, exchange):
+        await exchange.peers[0].send('{"event":' + '{"a":' * 3000 + "1" + "}" * 3000 + "}")
+        await exchange.peer(1)
+        await trio.sleep(1)
+        assert session.connection is not None

@@ -15,10 +15,17 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio._client.feeds import FEED_PATIENCE, OUTAGE
-from bintrio.errors import InvalidTimestamp, OutcomeUnknown
+from bintrio.errors import (
+    InvalidTimestamp,
+    NotSent,
+    OutcomeUnknown,
+    Rejected,
+    SubscriptionError,
+    Unauthorized,
+)
 from bintrio.requests import OrderPlace
-from tests.peer import ACK, START, URL, Exchange, Json, Peer, ed25519_key, open_exchange, open_pair
-from tests.sessions import HMAC, listen
+from tests.peer import ACK, LIMITS, START, URL, Exchange, Json, Peer, ed25519_key, open_exchange, open_pair
+from tests.sessions import HMAC, Outcome, deltas, in_background, listen
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
@@ -876,3 +883,220 @@ async def test_a_subscription_goes_to_the_next_connection_when_its_own_is_lost(a
         await trio.sleep(1)
         assert [type(event) for event in received][-1] is bintrio.BalanceUpdate
         nursery.cancel_scope.cancel()
+
+
+async def test_events_reach_their_subscriber(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        assert exchange.sent("userDataStream.subscribe")
+        await exchange.peers[0].balance(1)
+        await exchange.peers[0].balance(2)
+        assert await deltas(events, 2) == [1, 2]
+
+
+async def test_an_event_in_the_same_read_as_the_subscription_is_not_lost(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["userDataStream.subscribe.signature"] = None
+        received: list[Any] = []
+
+        async def listen() -> None:
+            async with session.user_data() as events:
+                received.extend(await deltas(events, 1))
+
+        nursery.start_soon(listen)
+        request = await exchange.peers[0].next()
+        await exchange.peers[0].answer(request, {"subscriptionId": 3})
+        await exchange.peers[0].balance(1, 3)
+    assert received == [1]
+
+
+async def test_several_accounts_on_one_connection(autojump_clock: MockClock) -> None:
+    other = bintrio.HmacKey("other", "secret")
+    async with (
+        open_pair(key=HMAC) as (session, exchange),
+        session.user_data() as first,
+        session.user_data(other) as second,
+        session.user_data(other) as third,
+    ):
+        assert len(exchange.sent("userDataStream.subscribe.signature")) == 2
+        await exchange.peers[0].balance(1, 0)
+        await exchange.peers[0].balance(2, 1)
+        assert await deltas(first, 1) == [1]
+        assert await deltas(second, 1) == [2]
+        assert await deltas(third, 1) == [2]
+
+
+async def test_a_subscription_that_is_refused_raises(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["userDataStream.subscribe.signature"] = None
+        outcome = Outcome()
+
+        async def subscribe() -> None:
+            async with session.user_data():
+                raise AssertionError
+
+        nursery.start_soon(outcome.watch, subscribe)
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 400, -2042, "too many")
+    assert isinstance(outcome.error, SubscriptionError)
+
+
+@pytest.mark.parametrize("is_cut", [False, True], ids=["unanswered", "without a connection"])
+async def test_a_subscription_ends_within_its_deadline(autojump_clock: MockClock, is_cut: bool) -> None:
+    async with open_pair(key=HMAC, request_timeout=3) as (session, exchange):
+        exchange.script["userDataStream.subscribe.signature"] = None
+        if is_cut:
+            exchange.refuse_with.append(OSError("no route"))
+            await exchange.peers[0].cut()
+            await wait_all_tasks_blocked()
+        with pytest.raises(NotSent if is_cut else OutcomeUnknown):
+            async with session.user_data():
+                raise AssertionError
+        assert trio.current_time() == 3
+
+
+async def test_leaving_a_subscription_unsubscribes_unless_someone_else_listens(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        async with session.user_data():
+            async with session.user_data():
+                pass
+            await wait_all_tasks_blocked()
+            assert not exchange.sent("userDataStream.unsubscribe")
+        await wait_all_tasks_blocked()
+        assert exchange.sent("userDataStream.unsubscribe")[0]["params"] == {"subscriptionId": 0}
+        async with session.user_data() as events:
+            await exchange.peers[0].balance(1, 1)
+            assert await deltas(events, 1) == [1]
+
+
+async def test_leaving_and_coming_back_at_once_loses_nothing(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        async with session.user_data():
+            pass
+        async with session.user_data() as events:
+            await wait_all_tasks_blocked()
+            peer = exchange.peers[0]
+            await peer.balance(1, peer.subscriptions[-1])
+            assert await deltas(events, 1) == [1]
+
+
+async def test_a_gap_is_told_after_a_loss(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        await trio.sleep(10)
+        await exchange.peers[0].balance(1)
+        await trio.sleep(5)
+        await exchange.peers[0].cut()
+        await trio.sleep(5)
+        await exchange.peers[1].balance(2)
+        first, gap, second = await deltas(events, 3)
+        assert (first, second) == (1, 2)
+        assert isinstance(gap, bintrio.Gap)
+        assert START - 10 <= gap.start <= START
+        assert START + 15_000 <= gap.end <= START + 20_000
+        assert "the server ended the stream" in gap.reason
+        assert session.counters.losses == 1
+
+
+async def test_a_subscription_that_the_exchange_ends_is_restored(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        await exchange.peers[0].event(0, e="eventStreamTerminated", E=START)
+        await trio.sleep(1)
+        await exchange.peers[0].balance(1, 1)
+        ended, gap, update = await deltas(events, 3)
+        assert isinstance(ended, bintrio.EventStreamTerminated)
+        assert isinstance(gap, bintrio.Gap)
+        assert update == 1
+
+
+async def test_a_subscription_that_cannot_be_restored_ends_with_the_reason(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), session.user_data() as events:
+        exchange.script["userDataStream.subscribe.signature"] = None
+        await exchange.peers[0].event(0, e="eventStreamTerminated", E=START)
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 401, -2015, "Invalid API-key")
+        assert isinstance(await anext(events), bintrio.EventStreamTerminated)
+        with pytest.raises(Unauthorized):
+            await anext(events)
+
+
+async def test_events_of_no_subscription_are_counted(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        await exchange.peers[0].balance(1)
+        await exchange.peers[0].event(None, e="balanceUpdate", E=1, a="BTC", d="1", T=1)
+        await exchange.peers[0].event(7, e="eventStreamTerminated", E=1)
+        await exchange.peers[0].event(None, e="eventStreamTerminated", E=1)
+        await wait_all_tasks_blocked()
+        assert session.counters.unclaimed_events == 4
+
+
+async def test_g10_unknown_events_are_carried(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        await exchange.peers[0].event(0, e="somethingNew", E=1, z=[1])
+        await exchange.peers[0].event(0, e="balanceUpdate", E=1)
+        first, second = await anext(events), await anext(events)
+        assert isinstance(first, bintrio.UnknownEvent)
+        assert first.event_type == "somethingNew"
+        assert b'"z": [1]' in first.raw
+        assert isinstance(second, bintrio.UnknownEvent)
+
+
+async def test_g10_unknown_fields_break_nothing(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        async with trio.open_nursery() as nursery:
+            outcome = in_background(nursery, lambda: session.depth(symbol="BTCUSDT"))
+            request = await exchange.peers[0].next()
+            result = {"lastUpdateId": 1, "bids": [["1", "2", "new"]], "asks": [], "new": {"deep": [1]}}
+            await exchange.peers[0].answer(request, result, new=1, rateLimits=[{**LIMITS[0], "count": 1, "new": None}])
+        assert outcome.value.last_update_id == 1
+        await exchange.peers[0].event(0, e="balanceUpdate", E=1, a="BTC", d="1", T=1, new="field")
+        assert isinstance(await anext(events), bintrio.BalanceUpdate)
+
+
+async def test_session_end_ends_subscriptions(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange, trio.open_nursery() as nursery:
+        ended = trio.Event()
+
+        async def listen(session: bintrio.Session) -> None:
+            async with session.user_data() as events:
+                async for _ in events:
+                    raise AssertionError
+            ended.set()
+
+        async with bintrio.open_session(URL, connect=exchange.connect, key=HMAC) as session:
+            nursery.start_soon(listen, session)
+            await wait_all_tasks_blocked()
+        await ended.wait()
+
+
+@pytest.mark.parametrize("stays", [True, False])
+async def test_restoring_goes_on_while_somebody_listens(autojump_clock: MockClock, stays: bool) -> None:
+    method = "userDataStream.subscribe.signature"
+    async with open_pair(key=HMAC) as (session, exchange):
+        keep, peer = exchange.script[method], exchange.peers[0]
+        async with session.user_data() as events:
+            exchange.script[method] = None
+            await peer.event(0, e="eventStreamTerminated", E=START)
+            await peer.refuse(await peer.next(), 500, -1000, "no idea")
+            exchange.script[method] = keep
+            if stays:
+                await trio.sleep(5)
+                await peer.balance(1, peer.subscriptions[-1])
+                assert (await deltas(events, 3))[-1] == 1
+        await trio.sleep(5)
+        assert len(exchange.sent(method)) == (3 if stays else 2)
+
+
+async def test_a_feed_that_ended_does_not_take_its_successor_along(autojump_clock: MockClock) -> None:
+    method = "userDataStream.subscribe.signature"
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        keep, peer = exchange.script[method], exchange.peers[0]
+        with pytest.raises(Rejected):  # noqa: PT012  # the whole subscription is what ends
+            async with session.user_data(HMAC) as ended:
+                exchange.script[method] = None
+                await peer.event(0, e="eventStreamTerminated", E=START)
+                await peer.refuse(await peer.next(), 400, -1000, "hiccup")
+                async for _ in ended:
+                    pass
+        exchange.script[method] = keep
+        async with session.user_data(HMAC) as events:
+            await session.rotate()
+            await trio.sleep(1)
+            await exchange.peers[1].balance(1)
+            assert await deltas(events, 1) == [1]

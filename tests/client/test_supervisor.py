@@ -1,17 +1,26 @@
 """The connections of a session, one after the other: losses, shutdowns, bans, and what is left of them."""
 
+# What isinstance makes of an error leaves the type of its request open.
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
-from bintrio.errors import Banned, HandshakeRejected
+from bintrio.endpoints import Address
+from bintrio.errors import (
+    Banned,
+    ConnectionFailed,
+    HandshakeRejected,
+    InvalidTimestamp,
+)
 from tests.peer import LIMITS, START, URL, Exchange, Peer, ed25519_key, open_exchange, open_pair
-from tests.sessions import interrupt_when_idle, run_with_ctrl_c
+from tests.sessions import BUY, HMAC, in_background, interrupt_when_idle, run_with_ctrl_c
 from tests.streams import stall
 
 pytestmark = pytest.mark.usefixtures("both_streams")
@@ -96,3 +105,187 @@ def test_ctrl_c_while_closing_comes_out_bare() -> None:
                 await close_slowly(exchange)
 
     run_with_ctrl_c(main)
+
+
+async def test_a_timestamp_refused_makes_the_session_ask_for_the_time_again(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC, pong_window=10_000) as (session, exchange), trio.open_nursery() as nursery:
+        before = len(exchange.sent("time"))
+        outcome = in_background(nursery, lambda: session.send(BUY))
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 400, -1021, "Timestamp for this request…")
+        await wait_all_tasks_blocked()
+        assert isinstance(outcome.error, InvalidTimestamp)
+        assert len(exchange.sent("time")) == before + 1
+        assert len(exchange.sent("order.place")) == 1
+        await trio.sleep(601)
+        assert len(exchange.sent("time")) == before + 2
+        assert session.now() == START + round(trio.current_time() * 1000)
+
+
+async def test_the_clock_survives_a_question_that_fails(autojump_clock: MockClock) -> None:
+    async with open_pair(request_timeout=1, pong_window=10_000) as (session, exchange):
+        exchange.script["time"] = None
+        await trio.sleep(602)
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), 400, -1003, "no")
+        exchange.script["time"] = lambda _peer: {"serverTime": START + int(trio.current_time() * 1000)}
+        await trio.sleep(602)
+        assert session.connection is not None
+
+
+async def test_opening_tries_each_address_and_tells_what_each_said(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        exchange.refuse_with.append(OSError("no route"))
+        with pytest.raises(ConnectionFailed) as caught:
+            async with bintrio.open_session(bintrio.PRODUCTION, connect=exchange.connect):
+                raise AssertionError
+    assert [address.port for address in exchange.addresses] == [443, 9443]
+    assert [url for url, _ in caught.value.attempts] == list(bintrio.PRODUCTION.urls)
+    assert "OSError: no route" in str(caught.value)
+
+
+async def test_the_second_address_serves_if_the_first_does_not(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+
+        async def connect(address: Address) -> trio.abc.Stream:
+            if address.port == 443:
+                raise OSError("blocked")
+            return await exchange.connect(address)
+
+        async with bintrio.open_session(bintrio.PRODUCTION, connect=connect) as session:
+            assert "9443" in repr(session)
+
+
+async def test_opening_is_given_up_after_the_connect_timeout(autojump_clock: MockClock) -> None:
+    async def connect(_address: Address) -> trio.abc.Stream:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    with pytest.raises(ConnectionFailed, match="not ready within 3 s"):
+        async with bintrio.open_session(URL, connect=connect, connect_timeout=3):
+            raise AssertionError
+    assert trio.current_time() == 3
+
+
+async def test_a_server_that_never_answers_the_first_question_is_given_up(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        exchange.script["time"] = None
+        with pytest.raises(ConnectionFailed, match="not ready within 10 s"):
+            async with bintrio.open_session(URL, connect=exchange.connect):
+                raise AssertionError
+        assert 10 <= trio.current_time() <= 12
+
+
+async def test_a_server_that_hangs_up_before_the_session_is_ready_is_told(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+
+        def hang_up(peer: Peer) -> Any:
+            peer.stream.close_hook = None  # type: ignore[attr-defined]
+            raise trio_closed()
+
+        exchange.script["time"] = hang_up
+        with pytest.raises(ConnectionFailed, match="WireClosed"):
+            async with bintrio.open_session(URL, connect=exchange.connect):
+                raise AssertionError
+
+
+def trio_closed() -> Exception:
+    import trio_websocket
+
+    return trio_websocket.ConnectionClosed(None)
+
+
+async def test_limits_that_are_not_told_are_learned_later(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        exchange.script["exchangeInfo"] = None
+
+        async def refuse() -> None:
+            peer = await exchange.peer(0)
+            await peer.refuse(await peer.next(), 400, -1122, "Invalid symbolStatus.")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(refuse)
+            async with bintrio.open_session(URL, connect=exchange.connect) as session:
+                before = (session.request_weight, session.order_counts)
+                assert before == (None, ())
+                async with trio.open_nursery() as calls:
+                    in_background(calls, session.ping)
+                    request = await exchange.peers[0].next()
+                    await exchange.peers[0].answer(request, rateLimits=[{**LIMITS[0], "count": 77}])
+                assert session.request_weight is not None
+                assert session.request_weight.count == 77
+                assert "weight 77 of 6000" in repr(session)
+
+
+async def test_limits_that_cannot_be_read_are_learned_later(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        exchange.script["exchangeInfo"] = lambda _peer: {"rateLimits": "?"}
+        async with bintrio.open_session(URL, connect=exchange.connect) as session:
+            assert session.request_weight is None
+
+
+async def test_g8_limits_are_asked_for_once_also_where_there_are_none_for_orders(autojump_clock: MockClock) -> None:
+    async with open_exchange() as exchange:
+        information = {"timezone": "UTC", "serverTime": START, "exchangeFilters": [], "symbols": []}
+        exchange.script["exchangeInfo"] = lambda _peer: {**information, "rateLimits": LIMITS[:1]}
+        async with bintrio.open_session(URL, connect=exchange.connect) as session:
+            for _ in range(3):
+                await session.rotate()
+            assert len(exchange.peers) == 4
+            assert len(exchange.sent("exchangeInfo")) == 1
+
+
+@pytest.mark.parametrize("gone", ["rateLimits", "symbols", "limit", "interval"])
+async def test_g10_limits_of_which_something_did_not_come(autojump_clock: MockClock, gone: str) -> None:
+    limit = {name: value for name, value in LIMITS[0].items() if name not in {gone, "count"}}
+    information = {"timezone": "UTC", "serverTime": 1, "exchangeFilters": [], "symbols": [], "rateLimits": [limit]}
+    information.pop(gone, None)
+    async with open_exchange() as exchange:
+        exchange.script["exchangeInfo"] = lambda _peer: information
+        async with bintrio.open_session(URL, connect=exchange.connect) as session:
+            assert (session.request_weight is not None) is (gone == "symbols")
+
+
+async def test_a_lost_connection_is_replaced_with_growing_pauses(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[0].cut()
+        await trio.sleep(300)
+        assert 10 <= len(exchange.addresses) <= 30
+        exchange.refuse_with.clear()
+        await trio.sleep(31)
+        assert session.connection is not None
+        assert session.counters.losses == 1
+        assert repr(session).startswith("<Session on exchange.test, <Connection ")
+
+
+async def test_connections_that_do_not_last_are_replaced_with_growing_pauses(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        opened_at: list[float] = []
+        for number in range(8):
+            peer = await exchange.peer(number)
+            opened_at.append(trio.current_time())
+            await trio.sleep(0.1)
+            await peer.cut()
+        await exchange.peer(8)
+        # The first was chance. After that at least half of 0.5, 1, 2, 4, 8, 16 and 30 s.
+        assert opened_at[1] - opened_at[0] < 0.2
+        assert opened_at[2] - opened_at[1] > 0.3
+        assert 30 <= trio.current_time() <= 64
+        assert session.counters.losses == 8
+        await trio.sleep(40)
+        before = trio.current_time()
+        await exchange.peers[8].cut()
+        await exchange.peer(9)
+        assert trio.current_time() - before < 0.1
+
+
+async def test_the_state_between_two_connections_is_shown(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        first = session.connection
+        exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[0].cut()
+        await wait_all_tasks_blocked()
+        assert session.connection is None
+        assert "connecting" in repr(session)
+        assert "ended: the server ended the stream" in repr(first)
+        assert session.round_trip == 0
+        assert isinstance(session.clock_offset, float)

@@ -19,8 +19,10 @@ from bintrio._protocol.rate_limits import LocalLedger
 from bintrio.errors import (
     Banned,
     ConnectionFailed,
+    HandshakeRejected,
     InvalidTimestamp,
     NotSent,
+    OutcomeUnknown,
     ProtocolViolation,
     RateLimited,
     Rejected,
@@ -709,3 +711,117 @@ async def test_waiting_for_the_budget_is_not_taken_for_time_on_the_way(autojump_
         await session._supervisor.connection.own.measure_clock()
         assert trio.current_time() == 5
         assert session.round_trip == 0
+
+
+async def test_g8_after_429_nothing_goes_out_before_retry_after(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        first = in_background(nursery, session.ping)
+        request = await exchange.peers[0].next()
+        second = in_background(nursery, session.ping)
+        other = await exchange.peers[0].next()
+        await exchange.peers[0].refuse(request, 429, -1003, "slow down", data={"retryAfter": START + 5_000})
+        await wait_all_tasks_blocked()
+        third = in_background(nursery, session.ping)
+        await trio.sleep(4.9)
+        assert isinstance(first.error, RateLimited)
+        assert first.error.retry_at == START + 5_000
+        assert len(exchange.sent("ping")) == 2
+        await exchange.peers[0].answer(other)
+        await exchange.peers[0].answer(await exchange.peers[0].next())
+        await wait_all_tasks_blocked()
+        assert second.value is not None
+        assert 5 <= third.at < 6
+
+
+async def test_g8_a_ban_holds_everything_and_a_call_that_cannot_wait_is_not_sent(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        first = in_background(nursery, session.ping)
+        await exchange.peers[0].refuse(
+            await exchange.peers[0].next(), 418, -1003, "banned", data={"retryAfter": START + 300_000}
+        )
+        await exchange.peers[0].cut()
+        await wait_all_tasks_blocked()
+        assert isinstance(first.error, Banned)
+        second = in_background(nursery, session.ping)
+        await trio.sleep(200)
+        assert isinstance(second.error, NotSent)
+        assert len(exchange.addresses) == 1
+        await trio.sleep(101)
+        assert len(exchange.addresses) == 2
+
+
+async def test_g8_too_many_orders_hold_orders_only(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        first = in_background(nursery, lambda: session.send(BUY))
+        await exchange.peers[0].refuse(
+            await exchange.peers[0].next(), 429, -1015, "Too many new orders.", data={"retryAfter": START + 5_000}
+        )
+        await wait_all_tasks_blocked()
+        assert isinstance(first.error, RateLimited)
+        second = in_background(nursery, lambda: session.send(BUY))
+        cancel = in_background(nursery, lambda: session.order_cancel(symbol="BTCUSDT", order_id=1))
+        request = await exchange.peers[0].next()
+        assert request["method"] == "order.cancel"
+        await exchange.peers[0].refuse(request, 400, -2011, "Unknown order sent.")
+        await exchange.peers[0].answer(await exchange.peers[0].next(), ACK)
+        await wait_all_tasks_blocked()
+        assert isinstance(cancel.error, bintrio.UnknownOrder)
+        assert 5 <= second.at < 6
+
+
+async def test_g8_the_order_limit_is_kept_before_the_exchange_has_to_say_so(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC, request_timeout=60) as (session, exchange), trio.open_nursery() as nursery:
+        for _ in range(60):
+            in_background(nursery, lambda: session.send(BUY, id=None))
+        await wait_all_tasks_blocked()
+        assert len(exchange.sent("order.place")) == 50
+        assert [limit.count for limit in session.order_counts] == [50]
+        await trio.sleep(21)
+        assert len(exchange.sent("order.place")) == 60
+        nursery.cancel_scope.cancel()
+
+
+async def test_g8_a_429_with_a_verdict_on_nobody_holds_everything_too(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        await exchange.peers[0].refuse({"id": None}, 429, -1003, "slow down", data={"retryAfter": START + 5_000})
+        await wait_all_tasks_blocked()
+        assert session.connection is None
+        outcome = in_background(nursery, session.ping)
+        await trio.sleep(4.9)
+        assert len(exchange.addresses) == 1
+        await trio.sleep(2)
+        await exchange.peers[1].answer(await exchange.peers[1].next())
+    assert outcome.value is not None
+
+
+async def test_g8_a_handshake_refused_with_429_is_not_repeated_before_its_time(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.refuse_with.append(HandshakeRejected(429, [("retry-after", "30")], b""))
+        await exchange.peers[0].cut()
+        await trio.sleep(29)
+        assert len(exchange.addresses) == 2
+        exchange.refuse_with.clear()
+        await trio.sleep(2)
+        assert len(exchange.addresses) == 3
+        assert session.connection is not None
+
+
+async def test_g8_what_is_queued_when_a_429_comes_does_not_leave(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        first = in_background(nursery, session.ping)
+        request = await exchange.peers[0].next()
+        stalled = trio.Event()
+        stall(session, stalled)
+        taken = in_background(nursery, session.ping)
+        await wait_all_tasks_blocked()
+        queued = in_background(nursery, session.ping)
+        await wait_all_tasks_blocked()
+        await exchange.peers[0].refuse(request, 429, -1003, "slow down", data={"retryAfter": START + 5_000})
+        await wait_all_tasks_blocked()
+        assert isinstance(first.error, RateLimited)
+        assert session.connection is not None
+        assert session.connection.in_flight == 1
+        await trio.sleep(20)
+        assert isinstance(taken.error, OutcomeUnknown)
+        assert isinstance(queued.error, NotSent)
+        stalled.set()

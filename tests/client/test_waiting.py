@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,15 @@ from trio_websocket import ConnectionClosed
 import bintrio
 from bintrio._client.connection import Connection
 from bintrio._client.in_flight import Call
-from bintrio.errors import NotSent, OutcomeUnknown, Rejected
+from bintrio._protocol.budget import Cost
+from bintrio._protocol.ids import FIRST_ID
+from bintrio.errors import (
+    InvalidRequest,
+    NotSent,
+    OutcomeUnknown,
+    Rejected,
+)
+from bintrio.requests import Ping
 from tests.peer import ACK, LIMITS, START, URL, Exchange, Peer, open_exchange, open_pair
 from tests.sessions import BUY, HMAC, Outcome, in_background, interrupt_when_idle, run_with_ctrl_c
 from tests.streams import stall
@@ -296,3 +305,212 @@ async def test_whoever_waits_for_room_looks_elsewhere_when_the_connection_is_rep
         await wait_all_tasks_blocked()
         assert outcome.at < 3
         nursery.cancel_scope.cancel()
+
+
+async def test_g2_answers_in_any_order_reach_their_own_calls(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        outcomes = [in_background(nursery, lambda n=n: session.depth(symbol=f"S{n}")) for n in range(100)]  # type: ignore[misc]
+        requests = [await exchange.peers[0].next() for _ in outcomes]
+        assert len({request["id"] for request in requests}) == 100
+        for request in sorted(requests, key=lambda request: hash(str(request["id"]))):
+            number = int(request["params"]["symbol"][1:])
+            await exchange.peers[0].answer(request, {"lastUpdateId": number, "bids": [], "asks": []})
+    assert [outcome.value.last_update_id for outcome in outcomes] == list(range(100))
+
+
+async def test_g2_late_repeated_and_unknown_answers_are_dropped_and_counted(autojump_clock: MockClock) -> None:
+    async with open_pair(request_timeout=1) as (session, exchange):
+        peer = exchange.peers[0]
+        with pytest.raises(OutcomeUnknown):
+            await session.ping()
+        late = await peer.next()
+        await peer.answer(late)
+        await peer.answer(late)
+        await peer.answer({"id": "never asked"})
+        await wait_all_tasks_blocked()
+        assert session.counters.dropped_replies == 3
+        async with trio.open_nursery() as nursery:
+            outcome = in_background(nursery, session.ping)
+            await peer.answer(await peer.next())
+        assert outcome.value is not None
+
+
+async def test_g2_no_id_is_used_twice_on_a_connection(autojump_clock: MockClock) -> None:
+    """The answer to the first call may be repeated, and would pass for that to the second."""
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        first = in_background(nursery, lambda: session.request("ping", id="mine"))
+        request = await exchange.peers[0].next()
+        with pytest.raises(InvalidRequest, match="ping: id 'mine' is in flight already"):
+            await session.send(Ping(), id="mine")
+        await exchange.peers[0].answer(request)
+        await wait_all_tasks_blocked()
+        for used in ("mine", exchange.log[0]["id"]):
+            again = in_background(nursery, partial(session.request, "ping", id=used))
+            await exchange.peers[0].answer(await exchange.peers[0].next())
+            await wait_all_tasks_blocked()
+            assert again.value == {}
+        other = in_background(nursery, lambda: session.request("ping", id="another"))
+        await exchange.peers[0].answer(await exchange.peers[0].next())
+    assert first.value == other.value == {}
+    ids = [request["id"] for request in exchange.log]
+    assert len(set(ids)) == len(ids)
+    assert ids[-1] == "another"
+    assert exchange.sent("ping")[0]["id"] == "mine"
+
+
+async def test_g2_a_repeated_answer_is_not_taken_for_that_to_a_call_with_the_same_id(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        peer = exchange.peers[0]
+        in_background(nursery, lambda: session.request("ping", id="mine"))
+        request = await peer.next()
+        await peer.answer(request)
+        await wait_all_tasks_blocked()
+        again = in_background(nursery, lambda: session.request("ping", id="mine"))
+        second = await peer.next()
+        await peer.answer(request, {"said": "again"})
+        await wait_all_tasks_blocked()
+        await peer.answer(second)
+    assert again.value == {}
+
+
+async def test_g2_an_id_may_be_used_again_on_another_connection(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        for number in (0, 1):
+            outcome = in_background(nursery, lambda: session.send(Ping(), id=5))
+            await exchange.peers[number].answer(await exchange.peers[number].next())
+            await wait_all_tasks_blocked()
+            assert outcome.value is not None
+            await session.rotate()
+
+
+@pytest.mark.plain_streams  # others take what is written at once
+async def test_g2_the_id_of_a_call_that_never_left_is_free_again(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        connection = session._supervisor.connection
+        assert connection is not None
+        call = Call(Ping.api, {}, Cost(weight=1), id="mine")
+        connection._send(call, trio.current_time())
+        connection._forget(call)
+        await session.send(Ping(), id="mine")
+        assert len(exchange.sent("ping")) == 1
+
+
+async def test_g2_the_sessions_own_ids_pass_over_those_that_its_user_chose(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        last = exchange.log[-1]["id"]
+        await session.send(Ping(), id=last + 3)
+        for _ in range(3):
+            await session.ping()
+        assert [request["id"] - last for request in exchange.sent("ping")] == [3, 2, 4, 5]
+
+
+async def test_g2_only_the_latest_chosen_ids_are_remembered(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bintrio._protocol.ids.CHOSEN_IDS", 2)
+    async with open_pair() as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        for number in (1, 2, 3, 1):
+            await session.send(Ping(), id=number)
+        await session.send(Ping(), id=3)
+        assert [request["id"] for request in exchange.sent("ping")][:4] == [1, 2, 3, 1]
+        assert exchange.sent("ping")[4]["id"] >= FIRST_ID
+
+
+async def test_g2_the_sessions_own_ids_step_around_the_users(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        last = exchange.log[-1]["id"]
+        theirs = in_background(nursery, lambda: session.request("ping", id=last + 1))
+        taken = await exchange.peers[0].next()
+        ours = in_background(nursery, session.ping)
+        chosen = await exchange.peers[0].next()
+        assert (taken["id"], chosen["id"]) == (last + 1, last + 2)
+        await exchange.peers[0].answer(chosen)
+        await exchange.peers[0].answer(taken)
+    assert theirs.value == {}
+    assert ours.value is not None
+
+
+async def test_g6_a_caller_cancelled_while_it_waits_leaves_the_connection_whole(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        with trio.move_on_after(1):
+            await session.ping()
+        async with trio.open_nursery() as nursery:
+            outcome = in_background(nursery, session.ping)
+            late, request = await exchange.peers[0].next(), await exchange.peers[0].next()
+            await exchange.peers[0].answer(late)
+            await exchange.peers[0].answer(request)
+        assert outcome.value is not None
+        assert session.counters.dropped_replies == 1
+        assert len(exchange.peers) == 1
+
+
+async def test_g6_a_caller_cancelled_before_its_frame_is_taken_is_withdrawn(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await session.ping()
+        assert scope.cancelled_caught
+        assert session.connection is not None
+        assert session.connection.in_flight == 0
+        await wait_all_tasks_blocked()
+        assert not exchange.sent("ping")
+        weight = session.request_weight
+        async with trio.open_nursery() as nursery:
+            in_background(nursery, session.ping)
+            await exchange.peers[0].answer(await exchange.peers[0].next())
+        assert weight is not None
+
+
+async def test_g6_a_caller_cancelled_while_it_waits_for_a_connection_leaves_nothing(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[0].cut()
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(1) as scope:
+            await session.ping()
+        assert scope.cancelled_caught
+        exchange.refuse_with.clear()
+        await trio.sleep(60)
+        assert session.connection is not None
+        assert not exchange.sent("ping")
+
+
+async def test_g6_a_caller_cancelled_while_it_waits_for_the_budget_leaves_nothing(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        in_background(nursery, session.ping)
+        await exchange.peers[0].refuse(
+            await exchange.peers[0].next(), 429, -1003, "slow down", data={"retryAfter": START + 5_000}
+        )
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(1) as scope:
+            await session.ping()
+        assert scope.cancelled_caught
+        await trio.sleep(10)
+        assert len(exchange.sent("ping")) == 1
+        assert session.connection is not None
+        assert session.connection.in_flight == 0
+
+
+async def test_g6_a_caller_cancelled_while_it_waits_for_room_leaves_nothing(autojump_clock: MockClock) -> None:
+    """A peer that stops reading: the queue fills, senders wait, and a cancelled one is gone without a trace."""
+    async with open_pair(pong_window=1000) as (session, _), trio.open_nursery() as nursery:
+        stalled = trio.Event()
+        stall(session, stalled)
+        long = "X" * 600_000
+        outcomes = [in_background(nursery, lambda: session.request("depth", {"symbol": long})) for _ in range(2)]
+        await wait_all_tasks_blocked()
+        with trio.move_on_after(1) as scope:
+            await session.ping()
+        assert scope.cancelled_caught
+        assert session.connection is not None
+        assert session.connection.in_flight == 2
+        assert session.connection.backlog > 1_200_000
+        await trio.sleep(20)
+        # Which of the two the writer took first is not ours to say.
+        assert {type(outcome.error) for outcome in outcomes} == {OutcomeUnknown, NotSent}
+        stalled.set()
