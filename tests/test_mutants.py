@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import pytest
 from scripts.mutants.score import Equivalent, Outcome, Result, Score, declared, kept
-from scripts.mutants.selection import BUDGET, Coverage, by_file, is_own, uses
+from scripts.mutants.selection import BUDGET, READING, Coverage, by_file, is_own, uses
 from scripts.mutants.sites import Site, Source, changed_lines, modules, mutated, sites
 
 TEXT: Final = """\
@@ -173,6 +173,18 @@ def test_where_nothing_is_known_any_test_may_notice(source: Source) -> None:
 def test_the_slowest_are_left_out(source: Source) -> None:
     assert choose(source, "if", coverage(**{SLOW: BUDGET})) == [FAST, OTHER]
     assert choose(source, "if", coverage(**{FAST: BUDGET, SLOW: BUDGET + 1})) == [FAST]
+
+
+def test_to_read_a_file_takes_its_time_once(source: Source) -> None:
+    seconds = coverage().seconds
+    own = seconds[FAST] + seconds[SLOW] + READING
+
+    def chosen(budget: float) -> list[str]:
+        return coverage().choose(source, LINE["if"], uses([source]), budget)
+
+    assert chosen(own) == [FAST, SLOW]
+    assert chosen(own + seconds[OTHER]) == [FAST, SLOW]
+    assert chosen(own + seconds[OTHER] + READING) == [FAST, SLOW, OTHER]
 
 
 @pytest.mark.parametrize(

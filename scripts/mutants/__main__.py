@@ -15,7 +15,7 @@ import scripts.mutants
 
 from .bench import Bench, Job, copy_to, measured, preload, run
 from .score import AIM, Result, Score, declared, kept
-from .selection import uses
+from .selection import BUDGET, uses
 from .sites import ROOT, Place, Site, Source, modules, mutated, sites
 
 
@@ -29,6 +29,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="how many at a time")
     parser.add_argument("--module", action="append", default=[], help="only of this module, such as api.trading")
     parser.add_argument("--tests", action="append", default=[], help="only with the tests of this file")
+    parser.add_argument(
+        "--budget", type=float, default=BUDGET, help=f"seconds of tests for one mutant (default: {BUDGET:g})"
+    )
     parser.add_argument("--folder", type=Path, default=ROOT / ".mutants", help="where results are kept")
     return parser.parse_args()
 
@@ -64,13 +67,14 @@ def main() -> int:
     log: Path = given.folder / "results.jsonl"
     everything = {name: Source(name, ROOT / path) for name, path in modules().items()}
     sources = {name: source for name, source in everything.items() if not given.module or name in given.module}
-    tests_digest = digest_of(given.tests)
+    files_digest = digest_of(given.tests)
+    tests_digest = f"{files_digest} {given.budget:g} s"
     known = kept(log)
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="mutants-") as temporary, log.open("ab") as file:
         benches = [Bench(copy_to(Path(temporary) / str(number))) for number in range(given.workers)]
         preload()
-        digest = " ".join([tests_digest, *(source.digest for source in everything.values())])
+        digest = " ".join([files_digest, *(source.digest for source in everything.values())])
         coverage = measured(benches[0].copy, given.folder / "coverage.json", digest, given.tests)
         where = uses(everything.values())
 
@@ -80,7 +84,7 @@ def main() -> int:
                 if (result := known.get(site)) is not None and result.holds(source, tests_digest):
                     results.append(result)
                 else:
-                    yield Job(source, site, place, text, coverage.choose(source, place.line, where))
+                    yield Job(source, site, place, text, coverage.choose(source, place.line, where, given.budget))
 
         for result in run(jobs(), benches, coverage, tests_digest):
             results.append(result)

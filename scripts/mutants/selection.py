@@ -17,6 +17,9 @@ from .sites import Source, first, last
 BUDGET: Final = 60.0
 """Seconds that the tests for one mutant may take, as they were measured: of more, the slowest are left out."""
 
+READING: Final = 0.25
+"""Seconds that it takes to read a file of tests, however few of them are run."""
+
 Uses = Mapping[str, Collection[tuple[str, int]]]
 """Where a name stands, by module and line."""
 
@@ -32,16 +35,19 @@ class Coverage(msgspec.Struct):
     failed: list[str] = []
     """Those that fail as it is, and so tell nothing."""
 
-    def choose(self, source: Source, line: int, uses: Uses) -> list[str]:
+    def choose(self, source: Source, line: int, uses: Uses, budget: float = BUDGET) -> list[str]:
         """The tests to run for a change of a line: those of the module's own file, then others, quick ones first."""
         wanted = self._run_by(source.module, source.statement(line)[1])
         if not source.is_in_function(line):
             wanted |= self._imported(source, line, uses)
-        chosen, spent = list[str](), 0.0
+        chosen, files, spent = list[str](), set[str](), 0.0
         for test in sorted(wanted, key=lambda test: (not is_own(source.module, test), self.seconds[test], test)):
-            if not chosen or spent + self.seconds[test] <= BUDGET:
+            file = test.partition("::")[0]
+            cost = self.seconds[test] + (0 if file in files else READING)
+            if not chosen or spent + cost <= budget:
                 chosen.append(test)
-                spent += self.seconds[test]
+                files.add(file)
+                spent += cost
         return chosen
 
     def _run_by(self, module: str, lines: Iterable[int]) -> set[str]:
