@@ -667,6 +667,18 @@ async def test_g7_without_the_answer_to_every_question_nobody_says_that_there_is
         assert session.unresolved == (error,)
 
 
+async def test_g7_of_a_call_that_was_over_long_ago_it_is_asked_for_ten_minutes(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        exchange.script["order.status"] = lambda _peer: {"status": 503, "error": {"code": -1008, "msg": "Later."}}
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        await trio.sleep(60)
+        started_at = trio.current_time()
+        with pytest.raises(OutcomeUnknown, match=r"has told nothing for certain within 600 s"):
+            await session.confirm(session.unresolved[0])
+        assert trio.current_time() - started_at == pytest.approx(600, abs=1e-5)
+
+
 OLDER: dict[str, Any] = {**ORDER, "time": START - 60_000}
 DIFFERENT: dict[str, Any] = {**ORDER, "price": "2.00000000"}
 

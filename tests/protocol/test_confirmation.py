@@ -13,7 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bintrio._protocol.confirmation import HalfReplaced, inquire
-from bintrio._protocol.evidence import LARGEST_LEAD, PATIENCE, QUERY_DELAY, OrderIds, Question, Reply, Sent, Undecided
+from bintrio._protocol.evidence import (
+    LARGEST_LEAD,
+    PAGE,
+    PATIENCE,
+    QUERY_DELAY,
+    OrderIds,
+    Question,
+    Reply,
+    Sent,
+    Undecided,
+)
 from bintrio.api._base import Request
 from bintrio.api.account import (
     AllOrderLists,
@@ -859,6 +869,38 @@ def test_g7_an_order_list_under_a_name_that_shows_another_is_looked_for() -> Non
     oco(engine, 3)
     with pytest.raises(Undecided, match="2 order lists go by 'list'"):
         told(sent, engine)
+
+
+def test_g7_an_order_list_is_known_by_its_whole_name() -> None:
+    class ShowsAnother(Engine):
+        def answer(self, request: Request[Any]) -> Any:
+            return self.lists[1] if isinstance(request, OrderListStatus) else super().answer(request)
+
+    engine = ShowsAnother()
+    oco(engine, 1, "ALL_DONE")
+    engine.now += 60_000
+    sent = sent_now(OCO, engine)
+    for number, name in enumerate(("l", "list", "lists", "mist"), 2):
+        engine.lists[number] = msgspec.structs.replace(oco(engine, number, "ALL_DONE"), list_client_order_id=name)
+    assert told(sent, engine) == engine.lists[3]
+
+
+@pytest.mark.parametrize(
+    ("clock_error", "units", "since"),
+    [(20, 1, START - 20), (20, 1000, (START - 20) * 1000), (5000, 1, START - LARGEST_LEAD)],
+)
+def test_g7_order_lists_are_looked_through_from_when_the_call_left(clock_error: int, units: int, since: int) -> None:
+    asked: list[Request[Any]] = []
+
+    class ShowsAnother(Engine):
+        def answer(self, request: Request[Any]) -> Any:
+            asked.append(request)
+            return self.lists[1] if isinstance(request, OrderListStatus) else ()
+
+    engine = ShowsAnother()
+    listed(engine, 1)
+    assert told(sent_now(OCO, engine, clock_error=clock_error, units=units), engine) is None
+    assert asked[-1] == AllOrderLists(start_time=since, limit=PAGE)
 
 
 def test_g7_orders_of_a_list_that_are_not_shown_yet_are_waited_for() -> None:

@@ -349,6 +349,15 @@ def test_a_count_that_came_with_no_call_only_raises() -> None:
     assert weight_used(ledger) == 31
 
 
+def test_g8_a_count_that_came_with_no_call_lowers_nothing_whatever_was_used_in_earlier_windows() -> None:
+    for before, count in itertools.product(range(1, 9), range(4)):
+        ledger = ledger_of(weight(limit=100))
+        ledger.settle(ledger.charge(Cost(weight=before), NOON), (), NOON)
+        ledger.settle(ledger.charge(Cost(weight=3), NOON + MINUTE), (), NOON + MINUTE)
+        ledger.record([weight(count, limit=100)], NOON + MINUTE)
+        assert weight_used(ledger, NOON + MINUTE) == 3
+
+
 def test_what_costs_nothing_of_a_limit_still_brings_its_count() -> None:
     ledger = ledger_of(weight(), orders(3))
     ledger.settle(ledger.charge(Cost(weight=1), NOON), [orders(2)], NOON)
@@ -605,8 +614,7 @@ def test_g8_calls_leave_room_for_cancels_and_both_for_the_session_itself() -> No
 def test_the_sessions_own_reserve_lapses_before_the_turn_and_that_for_cancels_does_not() -> None:
     ledger = ledger_of(weight(limit=6000), reserve=OWN_RESERVE)
     ledger.charge(Cost(weight=6000 - OWN_RESERVE - CANCEL_RESERVE), NOON)
-    assert ledger.delay(Cost(weight=OWN_RESERVE), NOON) == 57
-    assert ledger.delay(Cost(weight=OWN_RESERVE + 1), NOON) == 60
+    assert [ledger.delay(Cost(weight=OWN_RESERVE - less), NOON) for less in (0, 1, 3, -1)] == [57, 57, 57, 60]
     late = NOON + 57 * SECOND
     assert ledger.delay(Cost(weight=OWN_RESERVE), late) == 0
     assert ledger.delay(Cost(weight=OWN_RESERVE + 1), late) == 3
@@ -704,6 +712,11 @@ def test_g8_a_count_below_zero_hides_no_use() -> None:
 def test_an_interval_beyond_all_measure_is_survived() -> None:
     ledger = ledger_of(published("ORDERS", "DAY", 10**400, count=1))
     assert ledger.delay(Cost(orders=1), NOON) == 0
+
+
+def test_a_window_of_a_year_may_be_right_and_no_longer_one() -> None:
+    for days, is_right in ((366, True), (367, False)):
+        assert bool(ledger_of(published("ORDERS", "DAY", days)).used("ORDERS", NOON)) is is_right
 
 
 # An exchange behind the ledger

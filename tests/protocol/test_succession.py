@@ -351,6 +351,14 @@ def test_g5_no_gap_begins_after_the_first_was_asked_to_leave() -> None:
     assert told.succession.outage == Interrupted(at=NOW + 1_000, reason="it did not answer")
 
 
+def test_g5_only_the_one_that_was_asked_to_leave_has_been() -> None:
+    told = Told()
+    told.carry(1, 2, 3)
+    told.succession.unsubscribing(2, NOW + 1_000)
+    end = EventStreamTerminated(event_time=NOW + 2_000)
+    assert [told.succession.ended(number, end, NOW + 2_000) for number in (1, 2, 3)] == [False, True, False]
+
+
 def test_a_gap_is_told_when_the_last_left_in_order_but_nobody_went_on() -> None:
     told = Told()
     told.carry(1, 2)

@@ -122,7 +122,7 @@ class Feed:
 
     Attributes:
         key: the API key the account goes by.
-        subscribed_at: when a connection last began to bring it; 0 if none has.
+        subscribed_at: when a connection last began to bring it, once one has.
         failures: how many attempts in a row, since it was last carried for long, gave no subscription that lasted.
         is_moving: whether somebody is seeing to it that the connection in use carries it.
         is_judged: whether somebody measures the clock to judge its losses.
@@ -130,7 +130,7 @@ class Feed:
 
     def __init__(self, key: Key, calendar: Calendar) -> None:
         self.key: Final = key
-        self.subscribed_at = 0
+        self.subscribed_at: int
         self.failures = 0
         self.is_moving = False
         self.is_judged = False

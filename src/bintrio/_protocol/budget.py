@@ -238,7 +238,7 @@ class Budget:
         """Move the window to where the exchange's clock has it. What is used up stays used until the next turn."""
         known, self._alignment = self._alignment, alignment
         shift = (known.offset - alignment.offset) + (alignment.margin - known.margin)
-        if abs(shift) > max(known.margin, alignment.margin) or self._length == 0:
+        if abs(shift) > max(known.margin, alignment.margin):
             self._enter(now)  # a clock was set: the window that it is now may be another one
         else:
             self._begin(self.began_at + shift)
