@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from types import NoneType, UnionType
@@ -31,6 +31,8 @@ from bintrio.sandbox import (
     WorldReplay,
     WorldWalk,
 )
+from bintrio.sandbox.control import COMMANDS, VIEWS, Command
+from bintrio.sandbox.world import AnyFault
 
 TARGET: Final = Path(__file__).parent.parent / "docs" / "world.md"
 HEAD: Final = """\
@@ -80,6 +82,23 @@ strikes (1; null for always); `skip`, how many fitting requests it lets pass fir
 | type | what it does | fields |
 | --- | --- | --- |
 """
+CONTROL: Final = """\
+
+## Control
+
+`bintrio sandbox --control PORT` takes commands over HTTP, from this machine only; it needs the extra `ui`. `GET /`
+lists what there is. What is told comes by `POST` as a JSON object, with the header `Content-Type: application/json`;
+paths begin at the folder in which the sandbox was started. What is wrong is answered with status 400 and `error`, and
+with `field`, or with `code` if a book of the sandbox refuses it.
+
+```
+curl --json '{"symbol": "BTCUSDT", "bid": 64000, "ask": 64001, "quantity": 2}' http://127.0.0.1:PORT/quote
+curl http://127.0.0.1:PORT/state
+```
+
+| request | what it does | fields |
+| --- | --- | --- |
+"""
 KINDS: Final[Mapping[Any, str]] = {
     Decimal: "number",
     float: "number",
@@ -96,7 +115,11 @@ KINDS: Final[Mapping[Any, str]] = {
 
 def text() -> str:
     """The whole page."""
-    return HEAD + "".join(part(record) for record in PARTS) + FAULTS + "".join(map(fault, Fault.__subclasses__()))
+    parts = "".join(part(record) for record in PARTS)
+    faults = "".join(map(fault, Fault.__subclasses__()))
+    views = "".join(f"| `GET /{name}` | {view.words} | |\n" for name, view in VIEWS.items())
+    commands = "".join(command(name, one) for name, one in COMMANDS.items())
+    return f"{HEAD}{parts}{FAULTS}{faults}{CONTROL}{views}{commands}"
 
 
 def part(record: type[msgspec.Struct]) -> str:
@@ -116,9 +139,8 @@ def heading(record: type[msgspec.Struct]) -> str:
 
 def row(field: Any, words: str) -> str:
     """One field."""
-    name = f"**{field.name}**" if field.required else field.name
     default = "" if field.required else shown(field.default if field.default is not msgspec.NODEFAULT else None)
-    return f"| {name} | {kind_of(field.type)} | {default} | {plain(words)} |\n"
+    return f"| {_name(field)} | {kind_of(field.type)} | {default} | {plain(words)} |\n"
 
 
 def documented(record: type[msgspec.Struct]) -> dict[str, str]:
@@ -174,14 +196,25 @@ def shown(value: Any) -> str:
 
 def fault(kind: type[Fault]) -> str:
     """One fault."""
-    words = documented(kind)
-    own = (field for field in msgspec.structs.fields(kind) if field.name not in Fault.__struct_fields__)
-    fields = (
-        f"{f'**{one.name}**' if one.required else one.name}: {words.get(one.name, kind_of(one.type)).rstrip('.')}"
-        for one in own
-    )
     summary = (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
-    return f"| `{kind.__name__}` | {plain(summary)} | {plain('; '.join(fields))} |\n"
+    return f"| `{kind.__name__}` | {plain(summary)} | {fields(kind, but=Fault.__struct_fields__)} |\n"
+
+
+def command(name: str, one: Command) -> str:
+    """One command of the control."""
+    where = {WorldAccount: "those of an [account](#account)", AnyFault: "those of a [fault](#faults), and its `type`"}
+    return f"| `POST /{name}` | {one.words} | {where.get(one.takes) or fields(one.takes)} |\n"
+
+
+def fields(kind: type[msgspec.Struct], but: Sequence[str] = ()) -> str:
+    """The fields of a record in a line."""
+    words = documented(kind)
+    found = (field for field in msgspec.structs.fields(kind) if field.name not in but)
+    return plain("; ".join(f"{_name(one)}: {words.get(one.name, kind_of(one.type)).rstrip('.')}" for one in found))
+
+
+def _name(field: Any) -> str:
+    return f"**{field.name}**" if field.required else field.name
 
 
 def main() -> int:

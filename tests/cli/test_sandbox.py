@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from functools import partial
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +268,25 @@ def test_sandbox_tells_programs_where_the_certificate_is(
     told = json.loads(run("sandbox", "--json", *options).stdout)
     assert told["certificate"] == (str(certificate) if with_tls else None)
     assert told["world"]["accounts"][0]["balances"]["BTC"] == "100"
+
+
+def test_sandbox_is_controlled_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(monkeypatch)
+    assert json.loads(run("sandbox", "--json").stdout)["control"] is None
+    assert json.loads(run("sandbox", "--json", "--control", "0").stdout)["control"].startswith("http://127.0.0.1:")
+    assert "control       http://127.0.0.1:" in run("sandbox", "--control", "0").stdout
+
+
+@pytest.mark.parametrize("missing", ["starlette", "hypercorn"])
+def test_sandbox_says_what_the_control_needs(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    find_spec = importlib.util.find_spec
+
+    def found(name: str) -> ModuleSpec | None:
+        return None if name == missing else find_spec(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", found)
+    result = run("sandbox", "--control", "0")
+    assert (result.exit_code, result.stderr.count(f"needs {missing}: pip install 'bintrio[ui]'")) == (2, 1)
 
 
 def test_sandbox_names_the_field_that_is_wrong(tmp_path: Path) -> None:

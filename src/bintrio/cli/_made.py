@@ -39,22 +39,25 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         endpoint: the URL that clients connect to.
+        control: the URL of `bintrio.sandbox.control`; None without it.
         certificate: a file with what its clients have to trust; None without TLS.
         accounts: in the order of the world.
         world: as it is in the file, with every default; the keys of bots are among ``accounts``.
     """
 
     endpoint: str
+    control: str | None
     certificate: Path | None
     accounts: tuple[MadeAccount, ...]
     world: World
 
 
-def made(running: Sandbox, world: World, folder: Path, certificate: Path | None) -> Made:
+def made(running: Sandbox, world: World, folder: Path, certificate: Path | None, control: str | None) -> Made:
     """What there is to tell of a sandbox; the private keys are written to a folder."""
     bare = tuple(replace(account, keys=()) for account in world.accounts)
     return Made(
         endpoint=running.endpoint.urls[0],
+        control=control,
         certificate=certificate,
         accounts=tuple(MadeAccount(uid=one.uid, keys=tuple(_keys(one, folder))) for one in running.accounts),
         world=replace(world, accounts=bare),
@@ -88,6 +91,8 @@ def _plain(value: Any) -> Any:
 def directions(told: Made) -> Iterator[str]:
     """For people: how to connect, line by line."""
     yield f"endpoint      {told.endpoint}"
+    if told.control:
+        yield f"control       {told.control}"
     for account in told.accounts:
         if told.accounts[1:]:
             yield f"account       {account.uid}"

@@ -32,6 +32,7 @@ class _Options(NamedTuple):
     tls: bool
     cert_out: Path | None
     json: bool
+    control: int | None
 
 
 @click.command()
@@ -48,6 +49,12 @@ class _Options(NamedTuple):
     help="What moves the prices: chance, or klines or trades as the exchange publishes them (CSV, zipped or not).",
 )
 @click.option("--seed", type=int, help="Of --market random-walk, which is the same for the same seed.")
+@click.option(
+    "--control",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    help="Take commands over HTTP, from this machine only: quotes, deposits, faults, the clock. 0 takes a free port.",
+)
 @click.option("--json", is_flag=True, help="Print what was made as one line of JSON.")
 def sandbox(file: str | None, market: str | None, seed: int | None, **options: object) -> None:
     """Run the sandbox until Ctrl-C or SIGTERM, and print how to connect to it.
@@ -66,6 +73,9 @@ def sandbox(file: str | None, market: str | None, seed: int | None, **options: o
         need("trustme", "tls")
     elif asked.cert_out:
         raise click.UsageError("--cert-out goes with --tls")
+    if asked.control is not None:
+        need("starlette", "ui")
+        need("hypercorn", "ui")
     if seed is not None and market != _RANDOM_WALK:
         raise click.UsageError(f"--seed goes with --market {_RANDOM_WALK}")
 
@@ -98,9 +108,21 @@ async def _serve(world: World, asked: _Options) -> None:
     with tempfile.TemporaryDirectory(prefix="bintrio-sandbox-") as folder:
         async with open_world(world, host=asked.host, port=asked.port, tls=asked.tls) as running:
             certificate = _certificate_file(running, asked.cert_out or Path(folder, "authority.pem"))
-            told = made(running, world, Path(folder), certificate)
-            click.echo(as_json(told) if asked.json else "\n".join(directions(told)))
-            await trio.sleep_forever()
+            async with trio.open_nursery() as nursery:
+                control = await _controlled(running, nursery, asked.control)
+                told = made(running, world, Path(folder), certificate, control)
+                click.echo(as_json(told) if asked.json else "\n".join(directions(told)))
+                await trio.sleep_forever()
+
+
+async def _controlled(running: Sandbox, nursery: trio.Nursery, port: int | None) -> str | None:
+    """The URL of the control."""
+    if port is None:
+        return None
+    from bintrio.sandbox.control import serve_control
+
+    url: str = await nursery.start(serve_control, running, port)
+    return url
 
 
 def _certificate_file(running: Sandbox, path: Path) -> Path | None:

@@ -12,11 +12,9 @@ It answers every method of the catalogue.
 
 from __future__ import annotations
 
-import math
 import re
 import ssl
-import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from functools import partial
@@ -47,8 +45,7 @@ from .exchange.markets.random_walk import RandomWalk
 from .exchange.markets.replay import Replay
 from .exchange.orders import Execution, Kind, Prevention, SandboxOrder
 from .exchange.symbols import SYMBOLS, Symbol
-from .exchange.units import MILLISECOND, SECOND
-from .running import MARKET_MAKER_UID, MEMORY_ENDPOINT, Sandbox, SandboxCall
+from .running import LAST_TIME_MS, MARKET_MAKER_UID, MEMORY_ENDPOINT, Sandbox, SandboxCall
 from .server.connection import Connections, Timings
 from .server.faults import (
     CutReplyAt,
@@ -73,7 +70,7 @@ from .server.faults import (
     UnknownIdReply,
 )
 from .server.handshake import PATH
-from .server.pulse import Pulse
+from .server.pulse import Clock, Pulse
 from .server.server import Server
 from .world import World, WorldAccount, WorldKey, WorldQuote, WorldReplay, WorldWalk, read_world, trader
 
@@ -140,9 +137,6 @@ _FORMER_NAMES: Final = {"Banned": "IpBan", "Order": "SandboxOrder", "RateLimited
 
 START_TIME_MS: Final = 1_767_225_600_000
 """2026-01-01T00:00:00Z: when a sandbox's time starts unless told otherwise."""
-
-LAST_TIME_MS: Final = 253_402_300_799_999
-"""The end of the year 9999: a later time has no `datetime`."""
 
 _MOST_KEPT: Final = 10**12
 """More than any memory holds."""
@@ -227,7 +221,7 @@ async def open_sandbox(
     for account in (_market_maker(exchange), *owners):
         exchange.open_account(account)
     timings = Timings(ping_interval, pong_window, lifetime)
-    clock = _clock(start_time_ms)
+    clock = Clock(start_time_ms)
     pulse = Pulse(exchange, clock, None if market is None else Crowd(exchange, market, MARKET_MAKER_UID, clock()))
     connections = Connections(exchange, Script(faults), timings, pulse.now, pulse.notice)
     server = Server(connections)
@@ -237,7 +231,7 @@ async def open_sandbox(
             nursery.start_soon(protected, pulse.beat, connections.deliver)
         if listen:
             endpoint, client_context = await _listen(server, nursery, host, port, tls=tls)
-        yield Sandbox(server, connections, nursery, owners, endpoint=endpoint, ssl_context=client_context)
+        yield Sandbox(server, connections, pulse, nursery, owners, endpoint=endpoint, ssl_context=client_context)
 
 
 @asynccontextmanager
@@ -275,13 +269,6 @@ def _exchange(symbols: Any, limits: Limits | None, filters: Any, routes: Any, ke
 def _market_maker(exchange: Exchange) -> SandboxAccount:
     assets = {asset for symbol in exchange.engine.symbols.values() for asset in (symbol.base, symbol.quote)}
     return SandboxAccount(MARKET_MAKER_UID, dict.fromkeys(sorted(assets), _PLENTY))
-
-
-def _clock(start_time_ms: int | None) -> Callable[[], int]:
-    """Microseconds, from trio's clock."""
-    start = time.time_ns() // 1_000 if start_time_ms is None else start_time_ms * MILLISECOND
-    origin = trio.current_time()
-    return lambda: start + math.floor((trio.current_time() - origin) * SECOND)
 
 
 async def _listen(

@@ -15,6 +15,7 @@ from bintrio._net.tasks import protected
 from bintrio._protocol.signing import Ed25519Key, HmacKey, RsaKey
 from bintrio._text import shown
 from bintrio.api._base import number
+from bintrio.api.account import Balance
 from bintrio.api.enums import Side
 from bintrio.api.market import BlockTrade
 from bintrio.api.trading import OrderPlace
@@ -29,7 +30,11 @@ from .server.connection import Call, Connections
 from .server.faults import Fault
 from .server.handshake import PATH
 from .server.memory import memory_stream_pair
+from .server.pulse import Pulse
 from .server.server import Server
+
+LAST_TIME_MS: Final = 253_402_300_799_999
+"""The end of the year 9999: a later time has no `datetime`."""
 
 MARKET_MAKER_UID: Final = 0
 """The account of the market maker, whose orders are not shown."""
@@ -87,6 +92,7 @@ class Sandbox:
         self,
         server: Server,
         connections: Connections,
+        pulse: Pulse,
         nursery: trio.Nursery,
         accounts: Sequence[SandboxAccount],
         *,
@@ -100,6 +106,7 @@ class Sandbox:
         self._accounts = [*accounts]
         self._server = server
         self._connections = connections
+        self._pulse = pulse
         self._exchange = connections.exchange
         self._nursery = nursery
 
@@ -182,6 +189,16 @@ class Sandbox:
         """What came, the latest 1,000 messages in order, and how each was answered."""
         return [_as_seen(call) for call in self._connections.calls]
 
+    def balances(self, uid: int | None = None) -> tuple[Balance, ...]:
+        """What an account has, the first one unless told otherwise, by the alphabet; without ``query_lag``.
+
+        Raises:
+            InvalidRequest: there is no such account.
+        """
+        account = self._exchange.engine.accounts[self._known(uid)]
+        self._connections.now()
+        return account.balances()
+
     @property
     def query_lag(self) -> float:
         """Seconds by which queries of orders, trades and balances are behind the matching engine (see `open_sandbox`).
@@ -213,6 +230,25 @@ class Sandbox:
         """
         check_kind(Fault, fault=fault)
         self._connections.inject(fault)
+
+    def clear_faults(self) -> None:
+        """Let no fault strike any more that is still waiting."""
+        self._connections.script.clear()
+
+    def advance(self, seconds: float) -> None:
+        """Set the exchange's clock forward: timestamps, windows of limits, candles and a market go by it.
+
+        What takes its time goes by trio's clock still: pings, the lifetime of connections, faults that delay. To let a
+        day pass for both, sleep under a `trio.testing.MockClock`.
+
+        Raises:
+            InvalidRequest: it is no number of seconds from 0 on, or leads beyond the year 9999.
+        """
+        check_seconds(may_be_zero=True, seconds=seconds)
+        if self.now() + seconds * 1_000 > LAST_TIME_MS:
+            raise InvalidRequest("seconds lead beyond the year 9999", field="seconds")
+        self._pulse.advance(round(seconds * SECOND))
+        self._connections.deliver()
 
     def disconnect(self) -> None:
         """Cut every connection, without a close frame."""

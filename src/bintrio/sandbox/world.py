@@ -66,14 +66,14 @@ def trader(uid: int = TRADER_UID) -> SandboxAccount:
     return WorldAccount(uid=uid).account()
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WorldPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is read strictly. A Decimal may be given by an int or text."""
 
     def __post_init__(self) -> None:
         check_fields(self)
 
 
-class WorldQuote(_Part, frozen=True, kw_only=True):
+class WorldQuote(WorldPart, frozen=True, kw_only=True):
     """At what the market maker buys and sells, and how much.
 
     Attributes:
@@ -118,7 +118,7 @@ class WorldKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return SandboxKey(self.api_key, secret=self.secret, pem=pem)
 
 
-class WorldAccount(_Part, frozen=True, kw_only=True):
+class WorldAccount(WorldPart, frozen=True, kw_only=True):
     """Who may trade. It has a key of each type, which follow from its number, and takes others beside them.
 
     Attributes:
@@ -159,7 +159,7 @@ class WorldAccount(_Part, frozen=True, kw_only=True):
         )
 
 
-class _WorldMarket(_Part, frozen=True, kw_only=True, tag_field="type"):
+class _WorldMarket(WorldPart, frozen=True, kw_only=True, tag_field="type"):
     """What all markets have.
 
     Attributes:
@@ -235,7 +235,7 @@ QUOTES: Final[Mapping[str, WorldQuote]] = MappingProxyType(
 """For every symbol that a sandbox trades by default."""
 
 
-class World(_Part, frozen=True, kw_only=True):
+class World(WorldPart, frozen=True, kw_only=True):
     """What a sandbox is made of. Each part has a default, so the least world is an empty file.
 
     Attributes:
@@ -359,9 +359,18 @@ def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number")
 
 
+def parse_json(text: str) -> Any:
+    """JSON, of which numbers keep every digit.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return json.loads(text, parse_float=Decimal, parse_constant=_no_number)
+
+
 _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     ".toml": lambda text: tomllib.loads(text, parse_float=Decimal),
-    ".json": lambda text: json.loads(text, parse_float=Decimal, parse_constant=_no_number),
+    ".json": parse_json,
 }
 
 

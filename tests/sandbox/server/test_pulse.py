@@ -99,3 +99,23 @@ async def test_a_market_can_be_left_while_it_waits(autojump_clock: MockClock) ->
         ):
             await trio.sleep_forever()
     assert trio.current_time() == pytest.approx(1)
+
+
+async def test_who_sets_the_clock_forward_finds_the_market_there(autojump_clock: MockClock) -> None:
+    async with (
+        open_sandbox(listen=False, market=Falling()) as sandbox,
+        bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
+    ):
+        order = await session.order_place(
+            symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price="95.5", quantity="0.1"
+        )
+        async with session.user_data() as events:
+            sandbox.advance(45)
+            assert sandbox.now() == 1_767_225_645_000
+            assert sandbox.orders[0].status == "NEW"
+            began = trio.current_time()
+            event = await anext(events)
+            assert isinstance(event, bintrio.ExecutionReport)
+            assert (event.order_id, event.order_status) == (order.order_id, "FILLED")
+            # Nobody waits for the tick as long as was to be waited before the clock was set.
+            assert trio.current_time() - began == pytest.approx(5)

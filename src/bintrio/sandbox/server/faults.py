@@ -210,6 +210,10 @@ class Script:
         times = fault.count if isinstance(fault, Reorder) and fault.times == 1 else fault.times
         self._waiting.append(_Waiting(fault=fault, times=times, skip=fault.skip))
 
+    def clear(self) -> None:
+        """Forget those that have not struck."""
+        self._waiting.clear()
+
     def for_request(self, method: str) -> Fault | None:
         """The fault that strikes a request, if any does."""
         return self._take(

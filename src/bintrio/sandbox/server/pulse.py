@@ -7,6 +7,8 @@ is subscribed to an account, a task wakes up for each trade.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -14,26 +16,54 @@ import trio
 
 from ..exchange.exchange import Exchange
 from ..exchange.markets.crowd import Crowd
-from ..exchange.units import SECOND
+from ..exchange.units import MILLISECOND, SECOND
 
 LONGEST: Final = 600.0
 """Seconds for which nobody looks at a market; ours. Who comes after a night need not wait for the trades of a night."""
 
 
+class Clock:
+    """Microseconds, which pass as trio's do; and the clock may be set forward.
+
+    Args:
+        start_time_ms: what it shows when it is made, in milliseconds; None takes this machine's clock.
+    """
+
+    def __init__(self, start_time_ms: int | None = None) -> None:
+        self._start = time.time_ns() // 1_000 if start_time_ms is None else start_time_ms * MILLISECOND
+        self._origin = trio.current_time()
+
+    def __call__(self) -> int:
+        """What it shows."""
+        return self._start + math.floor((trio.current_time() - self._origin) * SECOND)
+
+    def advance(self, microseconds: int) -> None:
+        """Set it forward."""
+        self._start += microseconds
+
+
 class Pulse:
-    """The clock of an exchange.
+    """The time of an exchange.
 
     Args:
         exchange: whose time it is.
-        clock: microseconds.
+        clock: from which it is taken.
         crowd: the market's makers and takers, if there is a market.
     """
 
-    def __init__(self, exchange: Exchange, clock: Callable[[], int], crowd: Crowd | None = None) -> None:
+    def __init__(self, exchange: Exchange, clock: Clock, crowd: Crowd | None = None) -> None:
         self._exchange = exchange
         self._clock = clock
         self._crowd = crowd
         self._subscribed = trio.Event()
+        self._was_advanced = trio.Event()
+
+    def advance(self, microseconds: int) -> None:
+        """Set the clock forward; what the market does in that time is done."""
+        self._clock.advance(microseconds)
+        self._was_advanced.set()
+        self._was_advanced = trio.Event()
+        self.now()
 
     def now(self) -> int:
         """The time in microseconds, to which the market was brought."""
@@ -57,7 +87,8 @@ class Pulse:
         assert crowd is not None
         while True:
             if self._is_followed():
-                await trio.sleep(self._until_next())
+                with trio.move_on_after(self._until_next()):
+                    await self._was_advanced.wait()
             else:
                 self._subscribed = trio.Event()
                 with trio.move_on_after(LONGEST):

@@ -1,0 +1,306 @@
+"""The control of a sandbox over HTTP: in memory, and once over a socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import hypercorn.trio
+import pytest
+import trio
+from hypercorn.config import Config
+from trio.testing import MockClock
+from trio_websocket import wrap_client_stream
+
+import bintrio
+from bintrio.sandbox import Sandbox, SandboxAccount, open_sandbox
+from bintrio.sandbox.control import COMMANDS, VIEWS, control, serve_control
+
+
+class Told:
+    """A sandbox, and what controls it."""
+
+    def __init__(self, sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+        self.sandbox = sandbox
+        self.client = client
+
+    async def tell(self, name: str, **fields: Any) -> Any:
+        """The answer to a command that is done."""
+        answer = await self.client.post(f"/{name}", json=fields)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def refused(self, name: str, **fields: Any) -> Any:
+        """The answer to a command that is not done."""
+        answer = await self.client.post(f"/{name}", json=fields)
+        assert answer.status_code == 400, answer.text
+        return answer.json()
+
+    async def ask(self, name: str) -> Any:
+        """What a view shows."""
+        answer = await self.client.get(f"/{name}")
+        assert answer.status_code == 200
+        return answer.json()
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator[bintrio.Session, None]:
+        """To the sandbox."""
+        sandbox = self.sandbox
+        async with bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session:
+            yield session
+
+
+@asynccontextmanager
+async def controlled(**settings: Any) -> AsyncGenerator[Told, None]:
+    async with open_sandbox(listen=False, **settings) as sandbox:
+        transport = httpx.ASGITransport(app=control(sandbox), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:1") as client:
+            yield Told(sandbox, client)
+
+
+def limit(quantity: str = "0.5") -> bintrio.requests.OrderPlace:
+    return bintrio.requests.OrderPlace(
+        symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price="64000", quantity=quantity
+    )
+
+
+async def test_it_lists_what_there_is() -> None:
+    async with controlled() as told:
+        listed = await told.ask("")
+        assert listed.keys() == {f"GET /{name}" for name in VIEWS} | {f"POST /{name}" for name in COMMANDS}
+
+
+async def test_state_shows_time_accounts_and_what_came(autojump_clock: MockClock) -> None:
+    async with controlled(accounts=[SandboxAccount(5, {"BTC": Decimal("1.5")})]) as told, told.session():
+        state = await told.ask("state")
+        assert state["time"] == told.sandbox.now()
+        assert state["endpoint"] == "ws://localhost/ws-api/v3"
+        assert (state["connections"], state["received"]["session.logon"], state["query_lag"]) == (1, 1, 0)
+        assert state["accounts"] == [{"uid": 5, "balances": {"BTC": {"free": "1.50000000", "locked": "0.00000000"}}}]
+
+
+async def test_quotes_and_trades_are_on_the_book() -> None:
+    async with controlled() as told, told.session() as session:
+        assert await told.tell("quote", symbol="BTCUSDT", bid=64_000, ask="64001.00", quantity=2.5) == {}
+        book = await session.depth(symbol="BTCUSDT")
+        assert (book.bids[0].price, book.asks[0].quantity) == (Decimal(64_000), Decimal("2.5"))
+        order = await told.tell("trade", symbol="BTCUSDT", side="SELL", price=64_000, quantity=1)
+        assert (order["status"], order["executed"], order["uid"]) == ("FILLED", "1.00000000", 0)
+        await told.tell("block-trade", symbol="BTCUSDT", side="SELL", price=64_000, quantity=1)
+        assert len(await session.block_trades_historical(symbol="BTCUSDT", from_id=0)) == 1
+
+
+async def test_an_order_is_filled_on_request() -> None:
+    async with controlled() as told, told.session() as session:
+        placed = await session.send(limit())
+        order = await told.tell("fill", order=placed.order_id, quantity="0.2")
+        assert (order["order_id"], order["status"], order["executed"]) == (
+            placed.order_id,
+            "PARTIALLY_FILLED",
+            "0.20000000",
+        )
+        assert (await told.tell("fill", order=placed.order_id))["status"] == "FILLED"
+        (shown,) = await told.ask("orders")
+        assert (shown["client_order_id"], shown["status"]) == (placed.client_order_id, "FILLED")
+        refused = await told.refused("fill", order=99)
+        assert refused["field"] == "order"
+
+
+async def test_balances_are_added_to_and_taken_from() -> None:
+    async with controlled(accounts=[SandboxAccount(5, {}), SandboxAccount(6, {})]) as told:
+        assert await told.tell("deposit", asset="BTC", amount="2") == {
+            "BTC": {"free": "2.00000000", "locked": "0.00000000"}
+        }
+        assert (await told.tell("deposit", asset="BTC", amount=-0.5))["BTC"]["free"] == "1.50000000"
+        assert (await told.tell("deposit", asset="ETH", amount=1, uid=6)).keys() == {"ETH"}
+        refused = await told.refused("deposit", asset="BTC", amount=-5)
+        assert refused.keys() == {"error", "code"}
+        assert (await told.refused("deposit", asset="BTC", amount=1, uid=7))["field"] == "uid"
+        assert told.sandbox.balances()[0].free == Decimal("1.5")
+
+
+async def test_faults_strike_and_can_be_forgotten() -> None:
+    async with controlled() as told, told.session() as session:
+        await told.tell("fault", type="ServerError", method="order.place", executed=False, times=None)
+        for _ in range(2):
+            with pytest.raises(bintrio.OutcomeUnknown):
+                await session.send(limit())
+        await told.tell("clear-faults")
+        assert (await session.send(limit())).order_id
+
+
+async def test_the_clock_is_set_forward() -> None:
+    async with controlled() as told, told.session() as session:
+        now = told.sandbox.now()
+        assert (await told.tell("advance", seconds=3600.5))["time"] >= now + 3_600_500
+        with pytest.raises(bintrio.InvalidTimestamp):
+            await session.send(limit())
+        refused = await told.refused("advance", seconds=-1)
+        assert refused == {
+            "error": "seconds must be a number of seconds from 0 on, not float -1.0",
+            "field": "seconds",
+        }
+        assert (await told.refused("advance", seconds=10**12))["error"] == "seconds lead beyond the year 9999"
+
+
+async def test_queries_lag_when_they_are_told_to(autojump_clock: MockClock) -> None:
+    async with controlled() as told, told.session() as session:
+        await told.tell("lag", seconds=5)
+        assert (await told.ask("state"))["query_lag"] == 5
+        await session.send(limit())
+        assert await session.open_orders_status() == ()
+        await trio.sleep(5)
+        assert len(await session.open_orders_status()) == 1
+
+
+async def test_a_key_is_revoked() -> None:
+    async with controlled() as told, told.session() as session:
+        await told.tell("revoke", api_key=told.sandbox.key.api_key)
+        with pytest.raises(bintrio.BintrioError):
+            await session.account_status()
+        assert (await told.refused("revoke", api_key="x"))["field"] == "api_key"
+
+
+async def test_another_account_is_opened(tmp_path: Path) -> None:
+    file = tmp_path / "mine.pem"
+    file.write_bytes(SandboxAccount(99, {}).ed25519_pem())
+    key = bintrio.Ed25519Key.from_pem_file(file, api_key="mine")
+    async with controlled() as told:
+        keys = [{"api_key": "mine", "pem_file": str(file)}]
+        await told.tell("account", uid=10, balances={"BTC": "3"}, keys=keys)
+        sandbox = told.sandbox
+        async with bintrio.open_session(sandbox.endpoint, key=key, connect=sandbox.connect) as session:
+            assert (await session.account_status()).balances[0].free == 3
+        assert "uid 10 already" in (await told.refused("account", uid=10))["error"]
+        keys = [{"api_key": "other", "pem_file": str(tmp_path / "none.pem")}]
+        assert (await told.refused("account", uid=11, keys=keys))["field"] == "keys"
+
+
+async def test_connections_are_told_to_go_and_are_cut(autojump_clock: MockClock) -> None:
+    async with controlled() as told, told.session() as session:
+        await told.tell("shutdown", after=5)
+        await trio.sleep(6)
+        await session.ping()
+        assert session.counters.losses == 0
+        assert await told.tell("disconnect") == {}
+        await session.ping()
+        assert session.counters.losses == 1
+
+
+async def test_calls_show_what_came_and_how_it_was_answered() -> None:
+    async with controlled() as told, told.session() as session:
+        with pytest.raises(bintrio.Rejected):
+            await session.send(limit("0"))
+        await raw(told.sandbox, json.dumps({"id": 1, "method": "ping", "params": {"symbol": 10**30}}))
+        *_, first, second = await told.ask("calls")
+        assert (first["method"], first["status"], first["params"]["quantity"]) == ("order.place", 400, "0")
+        assert not {"apiKey", "signature"} & first["params"].keys()
+        assert (second["params"], second["status"], second["connection"]) == ({"symbol": 10**30}, 400, 2)
+
+
+async def raw(sandbox: Sandbox, message: str) -> None:
+    """Send what no session would, and wait for the answer."""
+    stream: Any = await sandbox.connect(sandbox.endpoint.addresses(time_unit="ms")[0])
+    async with trio.open_nursery() as nursery:
+        websocket = await wrap_client_stream(nursery, stream, "localhost", "/ws-api/v3")
+        await websocket.send_message(message)
+        await websocket.get_message()
+        await websocket.aclose()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"symbol": "BTCUSDT"}', "Object missing required field `bid`"),
+        (b'{"symbol": 7, "bid": 1, "ask": 1, "quantity": 1}', "symbol: Expected `str`, got `int`"),
+        (b'{"symbol": "X", "bid": 1, "ask": 1, "quantity": 1, "x": 1}', "Object contains unknown field `x`"),
+        (b'{"symbol": "X", "bid": NaN, "ask": 1, "quantity": 1}', "the body is no JSON: NaN is no number"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b"", "the body is no JSON: "),
+        (b"\xff", "the body is no JSON: "),
+        (b"[" * 100_000, "the body is no JSON: "),
+    ],
+)
+async def test_what_cannot_be_right_is_named(body: bytes, said: str) -> None:
+    async with controlled() as told:
+        answer = await told.client.post("/quote", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 400
+        assert answer.json()["error"].startswith(said)
+
+
+async def test_what_the_books_refuse_has_the_code_of_the_exchange() -> None:
+    async with controlled() as told:
+        refused = await told.refused("quote", symbol="BTCUSDT", bid="0.001", ask=1, quantity=1)
+        assert refused == {"error": "Filter failure: PRICE_FILTER", "code": -1013}
+
+
+async def test_a_body_has_a_limit() -> None:
+    async with controlled() as told:
+        answer = await told.client.post("/quote", json={"symbol": "x" * 1_000_001})
+        assert (answer.status_code, answer.json()["field"]) == (413, None)
+
+
+async def test_no_page_of_a_browser_gets_through() -> None:
+    """A page can send a form without asking, or have a name lead here; neither names JSON and this host."""
+    async with controlled() as told:
+        for content_type in ("text/plain", "application/x-www-form-urlencoded"):
+            answer = await told.client.post("/disconnect", content=b"{}", headers={"content-type": content_type})
+            assert answer.status_code == 415
+        answer = await told.client.post("/disconnect", json={}, headers={"host": "evil.example:80"})
+        assert answer.status_code == 400
+        assert (await told.client.get("/state", headers={"host": "localhost:80"})).status_code == 200
+
+
+async def test_what_there_is_not_is_answered_in_json() -> None:
+    async with controlled() as told:
+        assert ((await told.client.get("/x")).status_code, (await told.client.get("/x")).json()["field"]) == (404, None)
+        assert (await told.client.get("/quote")).status_code == 405
+
+
+async def test_g11_a_mistake_of_ours_ends_one_answer_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with controlled() as told:
+        with monkeypatch.context() as patched:
+            patched.setattr(Sandbox, "calls", property(lambda _: 1 // 0))
+            assert (await told.client.get("/calls")).status_code == 500
+        assert await told.ask("calls") == []
+
+
+async def test_it_listens_on_loopback() -> None:
+    async with open_sandbox() as sandbox, trio.open_nursery() as nursery:
+        url: str = await nursery.start(serve_control, sandbox, 0)
+        assert url.startswith("http://127.0.0.1:")
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            assert (await client.get("/state")).json()["endpoint"] == sandbox.endpoint.urls[0]
+            assert (await client.post("/deposit", json={"asset": "BTC", "amount": 1})).status_code == 200
+        nursery.cancel_scope.cancel()
+    assert nursery.cancel_scope.cancelled_caught
+
+
+async def test_a_port_that_is_taken_is_an_error() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        async with open_sandbox(listen=False) as sandbox:
+            with pytest.RaisesGroup(OSError):
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(serve_control, sandbox, taken.getsockname()[1])
+
+
+async def test_a_ctrl_c_that_the_server_keeps_to_itself_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def swallow(_application: object, config: Config, task_status: trio.TaskStatus[list[str]]) -> None:
+        os.close(int(config.bind[0].removeprefix("fd://")))
+        task_status.started(["http://127.0.0.1:1"])
+        await trio.lowlevel.checkpoint()
+
+    monkeypatch.setattr(hypercorn.trio, "serve", swallow)
+    with pytest.RaisesGroup(KeyboardInterrupt, flatten_subgroups=True):
+        async with open_sandbox(listen=False) as sandbox, trio.open_nursery() as nursery:
+            await nursery.start(serve_control, sandbox, 0)
+            await trio.sleep_forever()
