@@ -70,6 +70,7 @@ from .errors import OrderRefused as OrderRefused
 from .errors import OutcomeUnknown as OutcomeUnknown
 from .errors import PartlyDone as PartlyDone
 from .errors import ProtocolViolation as ProtocolViolation
+from .errors import ProxyFailed as ProxyFailed
 from .errors import RateLimited as RateLimited
 from .errors import Rejected as Rejected
 from .errors import SubscriberTooSlow as SubscriberTooSlow

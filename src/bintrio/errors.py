@@ -3,6 +3,7 @@
     BintrioError
     ├── InvalidRequest             the call is wrong; nothing was sent; correct it
     ├── ConnectionFailed           no connection could be opened; wait, or change the endpoint
+    ├── ProxyFailed                one of ``ConnectionFailed.attempts``: a proxy opened no way
     ├── HandshakeRejected          one of ``ConnectionFailed.attempts``: HTTP refused the opening handshake
     ├── NotSent                    no byte of the call left; repeat it if you like
     ├── OutcomeUnknown             it may have happened; ``await session.confirm(error)``
@@ -152,6 +153,19 @@ class ConnectionFailed(BintrioError):
         self.attempts = tuple(attempts)
         causes = "; ".join(f"{url}: {in_words(cause)}" for url, cause in self.attempts)
         super().__init__(f"no connection could be opened ({causes})")
+
+
+class ProxyFailed(BintrioError):
+    """A proxy could not be reached, or opened no way. It is found in `ConnectionFailed.attempts`.
+
+    Attributes:
+        proxy: its URL, without user and password.
+        status: the HTTP status or SOCKS reply that it said no with; None if it was not that.
+    """
+
+    def __init__(self, proxy: str, reason: str, status: int | None = None) -> None:
+        self.proxy, self.status = proxy, status
+        super().__init__(f"{proxy}: {reason}")
 
 
 class HandshakeRejected(BintrioError):

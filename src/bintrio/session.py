@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import copy
 from functools import lru_cache, partial
@@ -33,8 +33,8 @@ from ._client.subscriptions import Inbox, Subscriber
 from ._client.supervisor import Supervisor
 from ._client.throttle import ANYTHING, CONNECT_COST, ticks
 from ._client.view import ConnectionView
-from ._net.streams import connect_tcp
 from ._net.tasks import bare_nursery, check_trio, start
+from ._net.tunnel import connect_by, way_of
 from ._protocol.envelope import Envelope
 from ._protocol.rate_limits import Ledger, LocalLedger
 from ._protocol.requests import RequestId, checked_id, raw_params
@@ -77,6 +77,7 @@ async def open_session(
     time_unit: TimeUnit = "ms",
     ssl_context: ssl.SSLContext | None = None,
     connect: Connect | None = None,
+    proxy: str | Sequence[str] | None = None,
     ledger: Ledger | None = None,
 ) -> AsyncGenerator[Session]:
     """Open a session. Entering returns once it is ready: connected, clock measured, logged on.
@@ -96,8 +97,10 @@ async def open_session(
         max_message_size: bytes of the longest message that is accepted.
         time_unit: the unit of every time that the exchange sends, and that the session gives or takes: ``"ms"`` or
             ``"us"``. Durations are seconds.
-        ssl_context: for TLS; None for the system's certificates.
-        connect: opens the byte stream to an address, TLS included: for a proxy, or a stream in memory.
+        ssl_context: for TLS, with an ``https://`` proxy too; None for the system's certificates.
+        connect: opens the byte stream to an address, TLS included: for a stream in memory, or a way of your own.
+        proxy: the URL of one, ``http://user:password@host:port``, or ``https``, ``socks5h``, ``socks5``, ``socks4a`` or
+            ``socks4``; several, to be passed one after the other; or ``"environment"``. Needs ``bintrio[proxy]``.
         ledger: keeps budgets and holds, for all sessions of one address and one `trio.run` that are given it; None for
             one of the session's own.
 
@@ -127,10 +130,11 @@ async def open_session(
     check_key(key)
     check_options(ssl_context=ssl_context, connect=connect, ledger=ledger)
     endpoint = as_endpoint(endpoint)
+    way, proxy = way_of(proxy, connect), None  # a traceback may show locals, and a proxy's URL may hold a password
     if connect is None:
         for address in endpoint.addresses(time_unit=time_unit):
-            check_privacy(address, key, is_private=address.is_private)
-        connect = partial(connect_tcp, ssl_context=ssl_context)
+            check_privacy(address, key, is_private=way.is_private(address))
+        connect = partial(connect_by, way, ssl_context)
     shared = Shared.of_session(key, LocalLedger() if ledger is None else ledger, settings)
 
     async def leave() -> None:

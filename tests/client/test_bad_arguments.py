@@ -158,7 +158,7 @@ async def test_what_is_no_request_of_the_catalogue_is_not_sent(autojump_clock: M
     "name",
     [
         *("endpoint", "key", "request_timeout", "connect_timeout", "close_timeout", "pong_window", "lifetime"),
-        *("drain_timeout", "max_message_size", "time_unit", "ssl_context", "connect", "ledger"),
+        *("drain_timeout", "max_message_size", "time_unit", "ssl_context", "connect", "proxy", "ledger"),
     ],
 )
 async def test_no_argument_of_a_session_raises_anything_else(name: str, autojump_clock: MockClock) -> None:

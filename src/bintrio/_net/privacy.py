@@ -2,8 +2,8 @@
 
 Mostly the URL tells: `wss` is private, and so is an address of this machine. But a user's `connect` may open what it
 likes, so the stream itself is looked at as well. Over a plain socket the other end must be on this machine, whatever
-the URL says: `connect` has to speak TLS itself. Streams in memory and TLS are private whatever the URL says. Of any
-other stream only the URL is known.
+the URL says: `connect` has to speak TLS itself. Streams in memory and TLS are private whatever the URL says, unless it
+is a proxy where they end: it reads what it passes on. Of any other stream only the URL is known.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import trio
 
 from ..endpoints import Address, is_loopback
-from .streams import TcpStream, TlsStream
+from .streams import PromptStream, TcpStream, TlsStream
 
 
 def is_private(address: Address, stream: trio.abc.Stream) -> bool:
@@ -22,6 +22,8 @@ def is_private(address: Address, stream: trio.abc.Stream) -> bool:
     sending: Any = stream
     if isinstance(stream, trio.StapledStream):
         sending = sending.send_stream  # what comes in is no secret
+    if isinstance(sending, PromptStream) and sending.is_relayed:
+        return False
     if isinstance(sending, TlsStream | trio.SSLStream) or _is_in_memory(sending):
         return True
     if isinstance(sending, TcpStream | trio.SocketStream):

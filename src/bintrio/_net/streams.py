@@ -52,7 +52,13 @@ _CLOSED: Final = (errno.EBADF, errno.ENOTSOCK)  # the latter on Windows
 
 
 class PromptStream(trio.abc.Stream):
-    """A stream that can be written to without waiting."""
+    """A stream that can be written to without waiting.
+
+    Attributes:
+        is_relayed: whether it ends at a proxy, which reads what it carries.
+    """
+
+    is_relayed = False
 
     @abstractmethod
     def send_nowait(self, data: bytes) -> bool:
@@ -362,15 +368,31 @@ async def connect_tcp(address: Address, *, ssl_context: ssl.SSLContext | None = 
         OSError: the name could not be resolved, or nobody answered.
         trio.BrokenResourceError: TLS failed; the `ssl.SSLError` that says why is its cause.
     """
-    connected = await trio.open_tcp_stream(address.host, address.port)
-    stream = TcpStream(_watched(socket.socket(fileno=connected.socket.detach())))
-    if not address.secure:
-        return stream
+    stream = await open_tcp(address.host, address.port)
+    return await over_tls(stream, address.host, ssl_context) if address.secure else stream
+
+
+async def open_tcp(host: str, port: int) -> TcpStream:
+    """Connect by TCP.
+
+    Raises:
+        OSError: the name could not be resolved, or nobody answered.
+    """
+    connected = await trio.open_tcp_stream(host, port)
+    return TcpStream(_watched(socket.socket(fileno=connected.socket.detach())))
+
+
+async def over_tls(stream: PromptStream, host: str, ssl_context: ssl.SSLContext | None) -> TlsStream:
+    """TLS over a stream, as a client that knows whom it talks to. The stream is closed if that fails.
+
+    Raises:
+        trio.BrokenResourceError: TLS failed; the `ssl.SSLError` that says why is its cause.
+    """
     try:
         # Python's default context is slow to make, for it reads every certificate that the system trusts.
         if ssl_context is None:
             ssl_context = await trio.to_thread.run_sync(ssl.create_default_context)
-        secure = TlsStream(stream, ssl_context, server_hostname=address.host)
+        secure = TlsStream(stream, ssl_context, server_hostname=host)
         await secure.do_handshake()
     except BaseException:
         await close_at_once(stream)

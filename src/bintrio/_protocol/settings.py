@@ -94,5 +94,7 @@ def check_privacy(address: Address, key: Key | None, *, is_private: bool) -> Non
     """Raise `InvalidRequest` if a key, or the password in a URL, would travel where others can read (G9)."""
     if not is_private and (key is not None or address.authorization is not None):
         secret = "a key" if key is not None else "a password"
-        said = f"{secret} must not travel over plain ws:// to {address.host}: use wss://, or a loopback address"
-        raise InvalidRequest(said, field="endpoint")
+        way = f"over plain ws:// to {address.host}"
+        raise InvalidRequest(
+            f"{secret} must not travel {way}: use wss://, or a loopback address and no proxy", field="endpoint"
+        )
