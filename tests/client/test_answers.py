@@ -7,18 +7,20 @@ way that can be read, may have been executed.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, Final
 
 import pytest
 import trio
+import trio_websocket
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
-from bintrio.errors import BintrioError, OutcomeUnknown, ProtocolViolation, Rejected
+from bintrio.errors import BintrioError, InvalidRequest, OutcomeUnknown, ProtocolViolation, Rejected
 from bintrio.requests import OrderAmendKeepPriority, OrderCancel, OrderCancelReplace, OrderPlace, OrderStatus, Ping
-from tests.peer import ACK, ORDER, START, open_pair
+from tests.peer import ACK, ORDER, START, Exchange, Json, Peer, open_pair
 from tests.sessions import HMAC
 
 pytestmark = pytest.mark.usefixtures("both_streams")
@@ -137,3 +139,77 @@ async def ended(session: bintrio.Session, request: Any) -> Any:
         return await session.send(request)
     except BintrioError as error:
         return error
+
+
+# Whose an answer is
+
+IDS: Final[list[Any]] = [None, 5, "5", "mine"]
+whats = st.sampled_from(["call", "call", "answer", "answer", "repeat", "cancel", "rotate"])
+moves = st.tuples(whats, st.integers(0, 20))
+
+
+class Post:
+    """Calls that each have a number, and an exchange that answers each with that: in any order, again, or never."""
+
+    def __init__(self, session: bintrio.Session, exchange: Exchange, nursery: trio.Nursery) -> None:
+        self.told: list[list[Any]] = []
+        self.asked: list[tuple[Peer, Json]] = []
+        self.answered: list[tuple[Peer, Json]] = []
+        self._scopes: list[trio.CancelScope] = []
+        self._session, self._exchange, self._nursery = session, exchange, nursery
+
+    async def move(self, what: str, which: int, id: Any) -> None:
+        if what == "call":
+            await self.call(id)
+        elif what == "answer" and self.asked:
+            self.answered.append(self.asked.pop(which % len(self.asked)))
+            await self.answer(*self.answered[-1])
+        elif what == "repeat" and self.answered:
+            await self.answer(*self.answered[which % len(self.answered)])
+        elif what == "cancel" and self._scopes:
+            self._scopes[which % len(self._scopes)].cancel()
+        elif what == "rotate":
+            await self._session.rotate()
+        await wait_all_tasks_blocked()
+
+    async def call(self, id: Any) -> None:
+        self._scopes.append(trio.CancelScope())
+        self.told.append([])
+        self._nursery.start_soon(self._call, len(self.told) - 1, id)
+        await wait_all_tasks_blocked()
+        for peer in self._exchange.peers:
+            with suppress(trio.WouldBlock):
+                self.asked.append((peer, peer.requests.receive_nowait()))
+
+    async def _call(self, number: int, id: Any) -> None:
+        with self._scopes[number], suppress(InvalidRequest):  # the id is that of a call in flight
+            said = await self._session.request("echo", {"n": number}, id=id)
+            self.told[number].append(said["n"])
+
+    async def answer(self, peer: Peer, request: Json) -> None:
+        with suppress(trio_websocket.ConnectionClosed):
+            await peer.answer(request, {"n": request["params"]["n"]})
+
+
+@settings(max_examples=60)
+@given(planned=st.lists(moves, min_size=20, max_size=40), ids=st.lists(st.sampled_from(IDS), min_size=40, max_size=40))
+def test_g2_an_answer_reaches_the_call_that_it_is_for_whatever_ids_are_used_again(
+    planned: list[tuple[str, int]], ids: list[Any]
+) -> None:
+    """Late, repeated, in any order, on a connection that was replaced; ids that users choose, and choose again."""
+
+    async def main() -> None:
+        async with open_pair(key=HMAC, pong_window=1e6) as (session, exchange), trio.open_nursery() as nursery:
+            post = Post(session, exchange, nursery)
+            for (what, which), id in zip(planned, ids, strict=False):
+                await post.move(what, which, id)
+            numbers = {request["params"]["n"] for _, request in post.answered}
+            for number, told in enumerate(post.told):
+                assert told in ([], [number])
+                assert not told or number in numbers
+            for peer in exchange.peers:
+                sent = [repr(request["id"]) for each, request in (*post.asked, *post.answered) if each is peer]
+                assert len(set(sent)) == len(sent)
+            nursery.cancel_scope.cancel()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))

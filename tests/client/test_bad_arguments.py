@@ -66,7 +66,7 @@ def expect_brief(error: BintrioError) -> None:
 
 @given(st.data())
 @settings(max_examples=400)
-def test_no_parameter_of_any_request_raises_anything_else(data: st.DataObject) -> None:
+def test_g1_no_parameter_of_any_request_raises_anything_else(data: st.DataObject) -> None:
     request_type = data.draw(st.sampled_from(list(catalogue.values())))
     fields = msgspec.structs.fields(request_type)
     values = {field.name: data.draw(VALUES) for field in fields if field.required or data.draw(st.booleans())}
@@ -79,7 +79,7 @@ def test_no_parameter_of_any_request_raises_anything_else(data: st.DataObject) -
 
 
 @given(VALUES, st.sampled_from(["id", "name", "value", "params"]))
-def test_no_raw_call_raises_anything_else(value: Any, place: str) -> None:
+def test_g1_no_raw_call_raises_anything_else(value: Any, place: str) -> None:
     params: dict[str, Callable[[], Any]] = {
         "name": lambda: {value: 1},
         "value": lambda: {"a": value},
@@ -133,8 +133,9 @@ CALLS: Final[Calls] = [
 ]
 
 
+@pytest.mark.usefixtures("both_streams")
 @pytest.mark.parametrize(("place", "call"), CALLS, ids=[place for place, _ in CALLS])
-async def test_no_method_of_a_session_raises_anything_else(
+async def test_g1_no_method_of_a_session_raises_anything_else(
     place: str, call: Callable[[Any, Any], Awaitable[object]], autojump_clock: MockClock
 ) -> None:
     async with open_pair() as (session, _exchange):
@@ -146,6 +147,7 @@ async def test_no_method_of_a_session_raises_anything_else(
                     expect_brief(error)
 
 
+@pytest.mark.usefixtures("both_streams")
 async def test_what_is_no_request_of_the_catalogue_is_not_sent(autojump_clock: MockClock) -> None:
     odd: list[Any] = [Ping, Response]
     async with open_pair() as (session, _exchange):
@@ -161,7 +163,7 @@ async def test_what_is_no_request_of_the_catalogue_is_not_sent(autojump_clock: M
         *("drain_timeout", "max_message_size", "time_unit", "ssl_context", "connect", "proxy", "ledger"),
     ],
 )
-async def test_no_argument_of_a_session_raises_anything_else(name: str, autojump_clock: MockClock) -> None:
+async def test_g1_no_argument_of_a_session_raises_anything_else(name: str, autojump_clock: MockClock) -> None:
     async def down(_address: object) -> Any:
         raise OSError("down")
 
@@ -215,7 +217,7 @@ FUNCTIONS: Final[list[Callable[[Any], object]]] = [
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_no_function_raises_anything_else(function: Callable[[Any], object]) -> None:
+def test_g1_no_function_raises_anything_else(function: Callable[[Any], object]) -> None:
     for odd in ODD:
         try:
             function(odd)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import itertools
 import json
+import logging
 import os
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import trio
@@ -385,7 +386,7 @@ async def test_g5_a_long_answer_arrives_whole_on_a_connection_that_was_replaced(
 # Junk
 
 
-async def test_a_hundred_thousand_junk_messages_are_counted_and_logged_a_few_times(
+async def test_g11_a_hundred_thousand_junk_messages_are_counted_and_logged_a_few_times(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with open_pair() as (session, exchange):
@@ -400,6 +401,46 @@ async def test_a_hundred_thousand_junk_messages_are_counted_and_logged_a_few_tim
         assert len(told) == 9 + 4
         assert "number 10000: " in told[-1]
         assert caplog.text.count("announced its shutdown") <= 1
+
+
+JUNK: Final[dict[str, bytes]] = {
+    "no JSON": b"{",
+    "no object": b"[1,2]",
+    "of no kind": b"{}",
+    "an answer to nobody": b'{"id":987654,"status":200,"result":{}}',
+    "a refusal to nobody": b'{"id":987654,"status":400,"error":{"code":-1100,"msg":"No."}}',
+    "an odd status": b'{"id":987654,"status":302}',
+    "odd rate limits": b'{"id":987654,"status":200,"result":{},"rateLimits":[{"rateLimitType":"ORDERS","limit":"x"}]}',
+    "a limit that cannot be right": b'{"id":1,"status":200,"result":{},"rateLimits":[{"rateLimitType":"ORDERS",'
+    b'"interval":"DAY","intervalNum":1,"limit":0,"count":0}]}',
+    "an event of no subscription": b'{"subscriptionId":9,"event":{"e":"balanceUpdate","E":1,"a":"B","d":"1","T":1}}',
+    "an unknown event": b'{"subscriptionId":9,"event":{"e":"coffee","E":1}}',
+    "a misshapen event": b'{"subscriptionId":9,"event":{"e":"balanceUpdate","E":"now"}}',
+    "an end of no subscription": b'{"subscriptionId":9,"event":{"e":"eventStreamTerminated","E":1}}',
+    "a misshapen end": b'{"subscriptionId":[],"event":{"e":"eventStreamTerminated"}}',
+    "a shutdown": b'{"event":{"e":"serverShutdown"}}',
+    "a refusal that holds": b'{"id":987654,"status":418,"error":{"code":-1003,"msg":"Banned."}}',
+}
+
+
+@pytest.mark.parametrize("message", JUNK.values(), ids=JUNK)
+async def test_g11_messages_of_one_kind_fill_no_log_and_delay_nobody(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, message: bytes
+) -> None:
+    """However many come: what waits for its answer gets it."""
+    caplog.set_level(logging.DEBUG, "bintrio")
+    async with open_pair(pong_window=1e6) as (session, exchange), trio.open_nursery() as nursery:
+        peer = exchange.peers[0]
+        outcome = in_background(nursery, session.ping)
+        asked = await peer.next()
+        for _ in range(20):
+            await peer.stream.send_all(encode_frame(Opcode.TEXT, message) * 500)
+        await peer.answer(asked)
+        await wait_all_tasks_blocked()
+        assert outcome.value is not None
+        told = [record for record in caplog.records if record.name.startswith("bintrio")]
+        assert len(told) < 40, [record.getMessage() for record in told[:50]]
+        nursery.cancel_scope.cancel()
 
 
 # Silence

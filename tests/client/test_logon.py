@@ -42,7 +42,7 @@ async def test_an_hmac_key_signs_each_call(autojump_clock: MockClock) -> None:
         assert params["apiKey"] == "hmac-api-key"
 
 
-async def test_after_a_logout_by_hand_calls_are_signed_one_by_one(autojump_clock: MockClock) -> None:
+async def test_g1_after_a_logout_by_hand_calls_are_signed_one_by_one(autojump_clock: MockClock) -> None:
     async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
         await session.session_logout()
         in_background(nursery, lambda: session.order_status(symbol="BTCUSDT", order_id=7))
@@ -102,7 +102,7 @@ async def test_g9_a_stream_in_memory_is_private(autojump_clock: MockClock) -> No
         assert exchange.sent("userDataStream.subscribe.signature")
 
 
-async def test_logon_by_hand_needs_an_ed25519_key(autojump_clock: MockClock) -> None:
+async def test_g1_logon_by_hand_needs_an_ed25519_key(autojump_clock: MockClock) -> None:
     async with open_pair(key=HMAC) as (session, exchange):
         with pytest.raises(InvalidRequest, match=r"session\.logon needs an Ed25519Key, the session has an HmacKey"):
             await session.session_logon()

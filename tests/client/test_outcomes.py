@@ -15,7 +15,6 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import bintrio
 from bintrio import HalfReplaced, InvalidRequest, NotSent, OutcomeUnknown
 from bintrio import sandbox as faults
-from bintrio._client import by_hand
 from bintrio._client.in_flight import DEFAULT_RECV_WINDOW
 from bintrio._protocol.evidence import QUERY_DELAY
 from bintrio.requests import (
@@ -26,7 +25,7 @@ from bintrio.requests import (
     OrderPlace,
 )
 from bintrio.sandbox import Sandbox, open_sandbox
-from tests.peer import ACK, ORDER, START, URL, ed25519_key, open_exchange, open_pair
+from tests.peer import ACK, ORDER, START, URL, open_exchange, open_pair
 from tests.sessions import BUY, HMAC
 
 pytestmark = pytest.mark.usefixtures("both_streams")
@@ -1109,53 +1108,6 @@ async def test_g7_without_a_clock_nobody_says_that_there_is_no_order(autojump_cl
         found: Any = await session.confirm(unknown)
         assert found is not None
         assert found.order_id == 9
-
-
-# What the session does by itself
-
-
-async def test_a_logon_by_hand_is_signed_also_when_calls_need_no_signature(autojump_clock: MockClock) -> None:
-    async with open_pair(key=ed25519_key()) as (session, exchange):
-        await session.session_logon()
-        await session.request("session.logon")
-        await session.request("v3/session.logon", signed=False)
-        for logon in exchange.sent("session.logon"):
-            assert set(logon["params"]) == {"apiKey", "signature", "timestamp"}
-        assert len(exchange.sent("session.logon")) == 4
-
-
-async def test_a_logout_by_hand_is_not_undone_by_a_rotation(autojump_clock: MockClock) -> None:
-    async with open_pair(key=ed25519_key()) as (session, exchange):
-        await session.session_logout()
-        await session.rotate()
-        assert len(exchange.sent("session.logon")) == 1
-        exchange.script["order.status"] = lambda _peer: ORDER
-        await session.order_status(symbol="BTCUSDT", order_id=7)
-        assert "signature" in exchange.log[-1]["params"]
-        await session.session_logon()
-        await session.rotate()
-        assert len(exchange.sent("session.logon")) == 3
-        await session.order_status(symbol="BTCUSDT", order_id=7)
-        assert "signature" not in exchange.log[-1]["params"]
-
-
-async def test_a_logout_whose_answer_is_lost_leaves_calls_signed(autojump_clock: MockClock) -> None:
-    async with open_pair(key=ed25519_key()) as (session, exchange):
-        exchange.script["session.logout"] = None
-        with trio.move_on_after(1):
-            await session.session_logout()
-        exchange.script["order.status"] = lambda _peer: ORDER
-        await session.order_status(symbol="BTCUSDT", order_id=7)
-        assert "signature" in exchange.log[-1]["params"]
-
-
-async def test_what_the_session_does_by_itself_is_refused_with_what_to_do(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(by_hand.DONE_BY_SESSION, "ping", "the session does")
-    async with open_pair() as (session, _):
-        with pytest.raises(InvalidRequest, match="ping: the session does"):
-            await session.ping()
 
 
 async def test_g7_that_there_is_no_order_counts_only_when_the_clock_cannot_be_wrong_any_more(

@@ -98,7 +98,7 @@ async def close_slowly(exchange: Exchange) -> None:
         trio.lowlevel.spawn_system_task(interrupt_when_idle)
 
 
-def test_ctrl_c_while_closing_comes_out_bare() -> None:
+def test_g6_ctrl_c_while_closing_comes_out_bare() -> None:
     async def main() -> None:
         async with open_exchange() as exchange:
             with pytest.raises(KeyboardInterrupt):

@@ -85,7 +85,7 @@ def port_that_nobody_listens_on() -> int:
 
 
 @pytest.mark.parametrize("times", [1, 2, 1000])
-def test_ctrl_c_comes_out_bare_in_the_moment_a_socket_is_made(times: int) -> None:
+def test_g6_ctrl_c_comes_out_bare_in_the_moment_a_socket_is_made(times: int) -> None:
     factory = InterruptingFactory(times)
 
     async def main() -> None:
@@ -98,7 +98,7 @@ def test_ctrl_c_comes_out_bare_in_the_moment_a_socket_is_made(times: int) -> Non
     assert factory.made
 
 
-def test_ctrl_c_comes_out_of_the_body_while_another_connection_is_opened() -> None:
+def test_g6_ctrl_c_comes_out_of_the_body_while_another_connection_is_opened() -> None:
     reached: list[str] = []
 
     async def main() -> None:
@@ -117,7 +117,7 @@ def test_ctrl_c_comes_out_of_the_body_while_another_connection_is_opened() -> No
     assert reached == ["body", "rotated"]
 
 
-def test_ctrl_c_in_a_foreign_function_begins_it_anew_and_waits_for_the_main_task() -> None:
+def test_g6_ctrl_c_in_a_foreign_function_begins_it_anew_and_waits_for_the_main_task() -> None:
     begun: list[int] = []
 
     async def interrupted_once(number: int) -> int:
@@ -163,7 +163,7 @@ async def test_starting_raises_what_the_task_raised_before_it_had_started() -> N
         nursery.cancel_scope.cancel()
 
 
-def test_ctrl_c_while_starting_comes_out_bare_also_when_the_task_fails_in_that_moment() -> None:
+def test_g6_ctrl_c_while_starting_comes_out_bare_also_when_the_task_fails_in_that_moment() -> None:
     async def fail(*, task_status: trio.TaskStatus[None]) -> NoReturn:
         signal.raise_signal(signal.SIGINT)
         try:
