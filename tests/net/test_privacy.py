@@ -5,10 +5,13 @@ from __future__ import annotations
 import ssl
 import sys
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from trio.testing import MemoryReceiveStream, MemorySendStream, MockClock, lockstep_stream_pair, memory_stream_pair
 
 import bintrio
@@ -17,7 +20,7 @@ from bintrio._net.streams import TcpStream, TlsStream
 from bintrio.endpoints import Address
 from bintrio.errors import InvalidRequest
 from bintrio.sandbox import open_sandbox
-from tests.peer import open_exchange
+from tests.peer import ORDER, Exchange, Peer, ed25519_key, open_exchange
 from tests.sessions import HMAC
 
 SECURE = Address("exchange.test", 443, True, "/")
@@ -203,3 +206,86 @@ async def test_g9_another_accounts_key_does_not_travel_to_an_alternate_address_i
                 await exchange.peers[-1].cut()
                 await trio.sleep(60)
         assert len(exchange.sent("userDataStream.subscribe.signature")) == 1
+
+
+class Way(NamedTuple):
+    """A way to the exchange, and whether nobody else can read what goes there."""
+
+    is_private: bool
+
+
+class Watched(Failover):
+    """The same, where the stream to the plain address is in memory now and then, and what is signed is looked at.
+
+    Attributes:
+        signed: whether others could read it, of each message that was signed or named a key.
+        gives_memory: whether a stream to ``b`` is one that nobody else can read.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        super().__init__(exchange.connect)
+        self.signed: list[bool] = []
+        self.gives_memory = False
+        self._answer = exchange.answer_own
+        exchange.answer_own = self._look  # type: ignore[method-assign]
+
+    async def connect(self, address: Address) -> trio.abc.Stream:
+        if address.host in self.down:
+            raise OSError("down")
+        is_private = address.host == "a.test" or self.gives_memory
+        way: Any = Way(is_private)
+        stream: trio.abc.Stream = await self._connect(way)
+        return stream if self.gives_memory else Wrapped(stream)
+
+    async def _look(self, peer: Peer, request: dict[str, Any]) -> bool:
+        way: Any = peer.address
+        if {"apiKey", "signature"} & request.get("params", {}).keys():
+            self.signed.append(not way.is_private)
+        return await self._answer(peer, request)
+
+
+STEPS = st.sampled_from(
+    ["a is down", "b is down", "both are up", "memory", "cut", "rotate", "order", "listen", "log on"]
+)
+OTHER = bintrio.HmacKey("other-api-key", "secret")
+KEYS: dict[str, Any] = {"hmac": HMAC, "ed25519": ed25519_key(), "none": None}
+
+
+async def step(session: bintrio.Session, where: Watched, exchange: Exchange, what: str) -> None:
+    if what == "memory":
+        where.gives_memory = not where.gives_memory
+    elif what in {"a is down", "b is down", "both are up"}:
+        where.down = {"a is down": {"a.test"}, "b is down": {"b.test"}}.get(what, set())
+    elif what == "cut" and exchange.peers:
+        await exchange.peers[-1].cut()
+    elif what == "rotate":
+        await session.rotate()
+    elif what == "order":
+        await session.order_status(symbol="BTCUSDT", order_id=7)
+    elif what == "log on":
+        await session.session_logon()
+    elif what == "listen":
+        async with session.user_data(OTHER):
+            await trio.sleep(5)
+
+
+@pytest.mark.usefixtures("both_streams")
+@settings(max_examples=60)
+@given(planned=st.lists(STEPS, min_size=5, max_size=15), key=st.sampled_from(sorted(KEYS)))
+def test_g9_whatever_connections_come_and_go_nothing_is_signed_where_others_can_read_it(
+    planned: list[str], key: str
+) -> None:
+    async def main() -> None:
+        async with open_exchange() as exchange:
+            where = Watched(exchange)
+            exchange.script["order.status"] = lambda _peer: ORDER
+            options: Any = {"key": KEYS[key], "connect": where.connect, "request_timeout": 3, "pong_window": 1e6}
+            async with bintrio.open_session(where.endpoint, **options) as session:
+                for what in planned:
+                    with suppress(bintrio.BintrioError):
+                        await step(session, where, exchange, what)
+                    await trio.sleep(1)
+            assert not any(where.signed)
+            assert where.signed or key == "none" or not {"order", "log on"} & set(planned)
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
