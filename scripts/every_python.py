@@ -22,7 +22,7 @@ ENVIRONMENTS: Final = ROOT / ".venv" / "all"
 MINORS: Final = range(11, 31)
 PYENV: Final = Path.home() / ".pyenv" / "versions"
 LOWEST: Final = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)(?:\[[^]]*\])?>=(?P<version>[0-9.]+)")
-TESTED: Final = ("cli", "tls", "test", "dev")
+TESTED: Final = ("cli", "tls", "ui", "test", "dev")
 """The extras that the suite needs."""
 
 

@@ -68,6 +68,17 @@ def sandbox_market():
 def sandbox_accounts():
     return [trader(10), trader(11)]
 
+async def test_each_account_has_a_session(sandbox, sessions):
+    assert [(await each.account_status()).uid for each in sessions] == [10, 11]
+    buyer, seller = sessions
+    order = await buyer.order_place(
+        symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=60_000, quantity=1
+    )
+    await seller.order_place(
+        symbol="BTCUSDT", side="SELL", type="LIMIT", time_in_force="GTC", price=60_000, quantity=1
+    )
+    assert sandbox.orders[0].order_id == order.order_id
+
 async def test_the_world_is_the_one_that_was_asked_for(sandbox, session, sandbox_accounts):
     assert (await session.depth(symbol="BTCUSDT")).bids[0].price == 64_000
     async with bintrio.open_session(sandbox.endpoint, key=sandbox_accounts[1].key, connect=sandbox.connect) as other:
@@ -78,4 +89,58 @@ async def test_the_world_is_the_one_that_was_asked_for(sandbox, session, sandbox
 def test_users_override_the_market_and_the_accounts(pytester: pytest.Pytester) -> None:
     make(pytester, mode="trio_mode = true", marker="")
     pytester.makepyfile(test_bot=WORLD)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=2)
+
+
+FILE = """
+import pytest
+from bintrio.sandbox import read_world
+
+@pytest.fixture
+def sandbox_world():
+    return read_world("world.toml")
+
+async def test_the_world_is_that_of_the_file(sandbox, session):
+    assert (await session.account_status()).uid == 7
+    assert (await session.depth(symbol="BTCUSDT")).bids[0].price == 64_000
+"""
+
+
+def test_a_world_may_come_from_a_file(pytester: pytest.Pytester) -> None:
+    make(pytester, mode="trio_mode = true", marker="")
+    pytester.makefile(".toml", world="[[accounts]]\nuid = 7")
+    pytester.makepyfile(test_bot=FILE)
     pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+SLOW = """
+import pytest, trio
+
+@pytest.fixture
+def sandbox_patience():
+    return {patience}
+
+async def test_it(sandbox{clock}):
+    await {wait}
+"""
+
+
+@pytest.mark.parametrize(
+    ("patience", "clock", "wait", "passes"),
+    [
+        ("0.0", "", "trio.sleep(86_400)", False),
+        ("0.0", ", autojump_clock", "trio.sleep(86_400)", True),
+        ("None", "", "trio.sleep(0)", True),
+        ("1e9", "", "trio.sleep(0)", True),
+    ],
+    ids=["no clock", "autojump clock", "no patience", "no wait"],
+)
+def test_a_test_without_a_clock_ends_and_says_what_to_add(
+    patience: str, clock: str, wait: str, passes: bool, pytester: pytest.Pytester
+) -> None:
+    make(pytester, mode="trio_mode = true", marker="")
+    pytester.makepyfile(test_bot=SLOW.format(patience=patience, clock=clock, wait=wait))
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=int(passes), failed=int(not passes))
+    if not passes:
+        result.stdout.fnmatch_lines(["*TimeoutError: the test has run for 0 s by the real clock.*autojump_clock*"])

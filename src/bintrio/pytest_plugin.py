@@ -6,11 +6,14 @@
 with funds. Both use trio's clock only, so with pytest-trio's ``autojump_clock`` a day passes in seconds. The book is
 empty: let ``sandbox.quote`` fill it.
 
-A fixture of your own named `sandbox_market` gives that exchange a market, one named `sandbox_accounts` other accounts::
+A fixture of your own named `sandbox_market` gives that exchange a market, one named `sandbox_accounts` other accounts;
+`sessions` are sessions to all of them. One named `sandbox_world` makes it of a `World`, which a file may hold::
 
     @pytest.fixture
     def sandbox_market():
         return RandomWalk(seed=7)
+
+A test that waits in real time is ended after `sandbox_patience` seconds, with an error that names what is missing.
 
 Needs the extra ``bintrio[test]``.
 """
@@ -18,15 +21,26 @@ Needs the extra ``bintrio[test]``.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
 from importlib import import_module
 from typing import Any
 
 import pytest
+import trio
+from trio.testing import MockClock
 
 from bintrio import Session, open_session
-from bintrio.sandbox import Market, Sandbox, SandboxAccount, open_sandbox, trader
+from bintrio.sandbox import Market, Sandbox, SandboxAccount, World, open_sandbox, open_world, trader
 
-__all__ = ["sandbox", "sandbox_accounts", "sandbox_market", "session"]
+__all__ = [
+    "sandbox",
+    "sandbox_accounts",
+    "sandbox_market",
+    "sandbox_patience",
+    "sandbox_world",
+    "session",
+    "sessions",
+]
 
 # Imported where type checkers do not look: the package has no types.
 trio_fixture: Callable[[Callable[..., AsyncIterator[Any]]], object] = import_module("pytest_trio").trio_fixture
@@ -44,11 +58,45 @@ def sandbox_accounts() -> Sequence[SandboxAccount]:
     return (trader(),)
 
 
+@pytest.fixture
+def sandbox_world() -> World | None:
+    """What `sandbox` is made of, instead of `sandbox_market` and `sandbox_accounts`; nothing unless you override it."""
+    return None
+
+
+@pytest.fixture
+def sandbox_patience() -> float | None:
+    """Seconds after which a test that uses `sandbox` and has no clock of its own is ended; None lets it run on."""
+    return 30.0
+
+
 @trio_fixture
-async def sandbox(sandbox_market: Market | None, sandbox_accounts: Sequence[SandboxAccount]) -> AsyncIterator[Sandbox]:
+async def sandbox(
+    sandbox_market: Market | None,
+    sandbox_accounts: Sequence[SandboxAccount],
+    sandbox_world: World | None,
+    sandbox_patience: float | None,
+) -> AsyncIterator[Sandbox]:
     """A sandbox in memory, which ends with the test."""
-    async with open_sandbox(listen=False, market=sandbox_market, accounts=sandbox_accounts) as sandbox:
+    if sandbox_world is None:
+        opened = open_sandbox(listen=False, market=sandbox_market, accounts=sandbox_accounts)
+    else:
+        opened = open_world(sandbox_world, listen=False)
+    async with opened as sandbox, trio.open_nursery() as nursery:
+        if sandbox_patience is not None and not isinstance(trio.lowlevel.current_clock(), MockClock):
+            nursery.start_soon(_end_after, sandbox_patience)
         yield sandbox
+        nursery.cancel_scope.cancel()
+
+
+async def _end_after(seconds: float) -> None:
+    """A test that sleeps for a day of real time would hang, and not say why."""
+    await trio.sleep(seconds)
+    raise TimeoutError(
+        f"the test has run for {seconds:g} s by the real clock. To let time pass at once, give it the fixture "
+        "autojump_clock: async def test_it(sandbox, session, autojump_clock). To wait longer, override the fixture "
+        "sandbox_patience"
+    )
 
 
 @trio_fixture
@@ -56,3 +104,13 @@ async def session(sandbox: Sandbox) -> AsyncIterator[Session]:
     """A session to the sandbox, logged on with the Ed25519 key of an account that has funds."""
     async with open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session:
         yield session
+
+
+@trio_fixture
+async def sessions(sandbox: Sandbox) -> AsyncIterator[Sequence[Session]]:
+    """A session for each account of the sandbox, in their order, logged on with its Ed25519 key."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(open_session(sandbox.endpoint, key=account.key, connect=sandbox.connect))
+            for account in sandbox.accounts
+        ]

@@ -113,6 +113,14 @@ async def test_an_order_is_filled_on_request() -> None:
         assert refused["field"] == "order"
 
 
+async def test_the_reference_price_is_set_from_outside() -> None:
+    async with controlled() as told, told.session() as session:
+        for price, shown in (("10.5", Decimal("10.5")), (None, None)):
+            await told.tell("reference-price", symbol="BTCUSDT", price=price)
+            found: Any = await session.reference_price(symbol="BTCUSDT")
+            assert found.reference_price == shown
+
+
 async def test_balances_are_added_to_and_taken_from() -> None:
     async with controlled(accounts=[SandboxAccount(5, {}), SandboxAccount(6, {})]) as told:
         assert await told.tell("deposit", asset="BTC", amount="2") == {

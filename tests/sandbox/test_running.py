@@ -11,9 +11,10 @@ import pytest
 from trio.testing import MockClock
 
 from bintrio import Session, open_session
+from bintrio.api.general import ExecutionRule
 from bintrio.api.trading import OrderPlace
 from bintrio.errors import InvalidRequest, OutcomeUnknown, Rejected
-from bintrio.sandbox import Disconnect, DropReply, Sandbox, ServerError, open_sandbox
+from bintrio.sandbox import Disconnect, DropReply, Sandbox, SandboxAccount, ServerError, Symbol, open_sandbox, trader
 from bintrio.sandbox.exchange.refusals import Refusal
 from bintrio.sandbox.server.connection import CALLS_KEPT
 
@@ -21,9 +22,9 @@ D = Decimal
 
 
 @asynccontextmanager
-async def opened() -> AsyncGenerator[tuple[Sandbox, Session], None]:
+async def opened(**settings: Any) -> AsyncGenerator[tuple[Sandbox, Session], None]:
     async with (
-        open_sandbox(listen=False) as sandbox,
+        open_sandbox(listen=False, **settings) as sandbox,
         open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
     ):
         yield sandbox, session
@@ -89,6 +90,51 @@ async def test_what_cannot_be_filled_says_why(autojump_clock: MockClock) -> None
         await session.order_cancel(symbol="BTCUSDT", order_id=number)
         with pytest.raises(InvalidRequest, match="it is CANCELED"):
             sandbox.fill(number)
+
+
+RULE = ExecutionRule(rule_type="PRICE_RANGE", bid_limit_mult_up=D(2), ask_limit_mult_down=D("0.5"))
+
+
+async def test_an_order_is_filled_where_execution_rules_let_it_trade(autojump_clock: MockClock) -> None:
+    """price_range_execution_rules.md: the bounds are those of the taker, who is the market maker here."""
+    symbol = Symbol(base="BTC", quote="USDT", execution_rules=(RULE,))
+    async with opened(symbols=[symbol]) as (sandbox, session):
+        sandbox.set_reference_price("BTCUSDT", D(300))
+        number = await place(session, 100)
+        sandbox.trade("BTCUSDT", "BUY", D(101), D(1))
+        said = f"order {number} cannot be filled: an execution rule lets nothing trade at 100"
+        with pytest.raises(InvalidRequest, match=said) as caught:
+            sandbox.fill(number)
+        assert caught.value.field == "order"
+        book = await session.depth(symbol="BTCUSDT")
+        assert [level.price for level in book.bids] == [101, 100]  # nothing was canceled on the way
+        expired = sandbox.trade("BTCUSDT", "SELL", D(101), D(1))
+        assert expired.expiry_reason == "EXECUTION_RULE_PRICE_RANGE_EXCEEDED"
+        for reference in (D(200), None):
+            sandbox.set_reference_price("BTCUSDT", reference)
+            assert sandbox.fill(number, D(1)).status == "FILLED"
+        assert sandbox.orders[0].status == "FILLED"
+
+
+async def test_a_reference_price_is_of_a_symbol(autojump_clock: MockClock) -> None:
+    async with opened() as (sandbox, session):
+        sandbox.set_reference_price("BTCUSDT", D(10))
+        found: Any = await session.reference_price(symbol="BTCUSDT")
+        assert (found.reference_price, found.timestamp) == (10, sandbox.now())
+        with pytest.raises(Refusal):
+            sandbox.set_reference_price("NOPE", D(10))
+        with pytest.raises(InvalidRequest, match="price must be"):
+            sandbox.set_reference_price("BTCUSDT", D(-1))
+
+
+async def test_balances_are_those_of_an_account(autojump_clock: MockClock) -> None:
+    async with opened(accounts=[trader(5), SandboxAccount(6, {"BTC": D(1)})]) as (sandbox, session):
+        await place(session, 100)
+        usdt = next(each for each in sandbox.balances() if each.asset == "USDT")
+        assert (usdt.free, usdt.locked) == (D(999_800), D(200))
+        assert [(each.asset, each.free) for each in sandbox.balances(6)] == [("BTC", D(1))]
+        with pytest.raises(InvalidRequest, match="uid must be one of"):
+            sandbox.balances(7)
 
 
 async def test_calls_show_what_came_and_how_it_was_answered(autojump_clock: MockClock) -> None:

@@ -61,6 +61,9 @@ commissions = { standard = { maker = 0.001 }, discount = 0.7 }
 api_key = "mine"
 pem_file = "keys/mine.pem"
 
+[reference_prices]
+BTCUSDT = 1000.5
+
 [limits]
 weight = 100
 
@@ -124,6 +127,8 @@ async def test_a_file_becomes_a_sandbox(folder: Path, autojump_clock: MockClock)
         status = await session.account_status()
         assert (status.uid, status.balances[0].free) == (10, Decimal("0.5"))
         assert (await session.depth(symbol="BTCUSDT")).bids[0].price == Decimal("999.9")
+        reference: Any = await session.reference_price(symbol="BTCUSDT")
+        assert reference.reference_price == Decimal("1000.5")
         start = trio.current_time()
         with pytest.raises(bintrio.Rejected):
             await session.order_place(
@@ -195,6 +200,7 @@ WRONG: dict[str, tuple[str, str]] = {
         "accounts[0].keys[0].secret: Expected `str",
     ),
     "quotes of a stranger": ("[quotes.XY]\nbid = 1\nask = 2\nquantity = 1", "quotes has 'XY', which is not among"),
+    "a reference price of a stranger": ("reference_prices = { XY = 1 }", "reference_prices has 'XY', which is not"),
     "a lag that is none": ("query_lag = 'x'", "query_lag: Expected `float`, got `str`"),
     "no TOML": ("=", "world.toml is no TOML: "),
 }

@@ -253,7 +253,7 @@ async def open_world(
     """
     check_kind(World, world=world)
     async with open_sandbox(host=host, port=port, tls=tls, listen=listen, **world.settings()) as sandbox:
-        world.quote(sandbox)
+        world.set_prices(sandbox)
         yield sandbox
 
 

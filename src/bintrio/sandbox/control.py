@@ -83,6 +83,17 @@ class BlockTrade(Trade, frozen=True, kw_only=True):
     """
 
 
+class ReferencePrice(WorldPart, frozen=True, kw_only=True):
+    """What execution rules measure prices by.
+
+    Attributes:
+        price: null, if there is none just now.
+    """
+
+    symbol: str
+    price: Decimal | None
+
+
 class Fill(WorldPart, frozen=True, kw_only=True):
     """A trade of the market maker with an order on the book, at the order's price.
 
@@ -174,6 +185,10 @@ def _block_trade(sandbox: Sandbox, asked: BlockTrade) -> None:
     sandbox.block_trade(asked.symbol, asked.side, asked.price, asked.quantity)
 
 
+def _reference_price(sandbox: Sandbox, asked: ReferencePrice) -> None:
+    sandbox.set_reference_price(asked.symbol, asked.price)
+
+
 def _fill(sandbox: Sandbox, asked: Fill) -> object:
     found = [order for order in sandbox.orders if order.order_id == asked.order]  # it may not be kept when it is filled
     sandbox.fill(asked.order, asked.quantity)
@@ -222,6 +237,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "trade": Command(Trade, _trade, "the market maker places a limit order, which is answered"),
     "fill": Command(Fill, _fill, "the market maker fills an order on the book, which is answered as it stands then"),
     "block-trade": Command(BlockTrade, _block_trade, "two others trade outside the book"),
+    "reference-price": Command(ReferencePrice, _reference_price, "execution rules measure prices by another price"),
     "deposit": Command(Deposit, _deposit, "an account has more, or less; its balances are answered"),
     "account": Command(WorldAccount, _account, "another account, as in a world's file"),
     "revoke": Command(Revocation, _revoke, "an API key is accepted no more"),

@@ -25,6 +25,7 @@ from bintrio.errors import InvalidRequest
 from .exchange.arguments import check_kind, check_seconds, check_side, checked, checked_amount, lag_of
 from .exchange.auth import SandboxAccount
 from .exchange.orders import SandboxOrder
+from .exchange.reference import External
 from .exchange.units import MILLISECOND, SECOND
 from .server.connection import Call, Connections
 from .server.faults import Fault
@@ -327,8 +328,8 @@ class Sandbox:
 
         Raises:
             Refusal: a filter of the symbol forbids such a trade.
-            InvalidRequest: there is no such order, it is not on the book or for less than that, or orders of clients
-                stand before it.
+            InvalidRequest: there is no such order, it is not on the book or for less than that, orders of clients stand
+                before it, or an execution rule lets nothing trade at its price.
         """
         resting = self._resting(order)
         quantity = resting.remaining if quantity is None else number("quantity", quantity)
@@ -340,6 +341,7 @@ class Sandbox:
         if clients:
             said = f"order {resting.order_id} cannot be filled: of clients, {', '.join(clients)} stand before it"
             raise InvalidRequest(said, field="order")
+        self._check_rule(resting)
         self._exchange.cancel_each(before, self._connections.now())
         return self.trade(resting.symbol, "SELL" if resting.is_buy else "BUY", resting.limit, quantity)
 
@@ -352,12 +354,32 @@ class Sandbox:
             raise InvalidRequest(f"order {found.order_id} is not on the book: it {state}", field="order")
         return found
 
+    def _check_rule(self, resting: SandboxOrder) -> None:
+        """Refuse a trade that an execution rule keeps from happening: the market maker's order would expire instead."""
+        listing = self._exchange.engine.listing(resting.symbol)
+        bounds = listing.bounds(self._connections.now(), is_buy=not resting.is_buy)
+        if bounds is not None and not bounds.admit(resting.limit):
+            said = f"order {resting.order_id} cannot be filled: an execution rule lets nothing trade at {resting.limit}"
+            raise InvalidRequest(said, field="order")
+
     def _before(self, resting: SandboxOrder, quantity: Decimal) -> Sequence[SandboxOrder]:
         """The orders that trade before so much of an order has traded."""
         side = self._exchange.engine.listing(resting.symbol).book.up_to(resting)
         if quantity > resting.visible:  # the next part of an iceberg order goes to the end of its level
             return [one for one in side if one is not resting]
         return side[: side.index(resting)]
+
+    def set_reference_price(self, symbol: str, price: Decimal | None) -> None:
+        """Set what execution rules measure prices by, from outside; None says that there is none just now.
+
+        Raises:
+            Refusal: there is no such symbol.
+            InvalidRequest: a value cannot be right.
+        """
+        check_kind(str, symbol=symbol)
+        listing = self._exchange.engine.listing(symbol)
+        exact = None if price is None else number("price", price)
+        self._exchange.engine.references.sources[listing.symbol.name] = External(exact, self._connections.now())
 
     def block_trade(self, symbol: str, side: Side, price: Decimal, quantity: Decimal) -> BlockTrade:
         """Let two parties trade outside the book; blockTrades.historical shows it. ``side`` is the taker's.

@@ -235,6 +235,9 @@ QUOTES: Final[Mapping[str, WorldQuote]] = MappingProxyType(
 """For every symbol that a sandbox trades by default."""
 
 
+_PRICES: Final = ("quotes", "reference_prices")
+
+
 class World(WorldPart, frozen=True, kw_only=True):
     """What a sandbox is made of. Each part has a default, so the least world is an empty file.
 
@@ -244,6 +247,7 @@ class World(WorldPart, frozen=True, kw_only=True):
         quotes: at what the market maker buys and sells from the start, by symbol. If none are given, the symbols that
             every sandbox has get some, as far as they are traded and no market moves them.
         market: what moves the prices; nothing, if none is given.
+        reference_prices: what execution rules measure prices by, by symbol.
         limits: how often requests, orders and connections may come.
         exchange_filters: filters on all orders of an account, and on assets.
         routes: groups of symbols of one base asset among whose books sor.order.place may take.
@@ -256,13 +260,14 @@ class World(WorldPart, frozen=True, kw_only=True):
         start_time_ms: the exchange's time at the start, in milliseconds; this machine's clock, if it is not given.
 
     Raises:
-        InvalidRequest: a value is not of its type; there is no symbol or account; quotes are for no symbol of these.
+        InvalidRequest: a value is not of its type; there is no symbol or account; prices are for none of the symbols.
     """
 
     symbols: tuple[Symbol, ...] = SYMBOLS
     accounts: tuple[WorldAccount, ...] = (WorldAccount(),)
     quotes: Mapping[str, WorldQuote] | None = None
     market: WorldWalk | WorldReplay | None = None
+    reference_prices: Mapping[str, Decimal] = MappingProxyType({})
     limits: Limits = Limits()
     exchange_filters: tuple[Filter, ...] = ()
     routes: tuple[tuple[str, ...], ...] = ()
@@ -279,30 +284,34 @@ class World(WorldPart, frozen=True, kw_only=True):
         for field in ("symbols", "accounts"):
             if not getattr(self, field):
                 raise InvalidRequest(f"{field} must not be empty", field=field)
-        strangers = [name for name in self.quotes or () if name not in {symbol.name for symbol in self.symbols}]
-        if strangers:
-            raise InvalidRequest(f"quotes has {strangers[0]!r}, which is not among the symbols", field="quotes")
+        known = {symbol.name for symbol in self.symbols}
+        for field, names in (("quotes", self.quotes or {}), ("reference_prices", self.reference_prices)):
+            stranger = next((name for name in names if name not in known), None)
+            if stranger is not None:
+                raise InvalidRequest(f"{field} has {stranger!r}, which is not among the symbols", field=field)
 
     def settings(self) -> dict[str, Any]:
-        """Arguments for `open_sandbox`, all but ``quotes``, which `quote` sees to.
+        """Arguments for `open_sandbox`, all but ``quotes`` and ``reference_prices``, which `set_prices` sees to.
 
         Raises:
             InvalidRequest: a value cannot be right.
             OSError: the file of a key cannot be read.
         """
-        whole = {name: getattr(self, name) for name in self.__struct_fields__ if name != "quotes"}
+        whole = {name: getattr(self, name) for name in self.__struct_fields__ if name not in _PRICES}
         accounts = list(_each("accounts", self.accounts, WorldAccount.account))
         if self.market is None:
             return whole | {"accounts": accounts}
         with _said_of("market"):
             return whole | {"accounts": accounts, "market": self.market.market()}
 
-    def quote(self, sandbox: Sandbox) -> None:
-        """Let the market maker of a sandbox with this world's `settings` buy and sell.
+    def set_prices(self, sandbox: Sandbox) -> None:
+        """Let the market maker of a sandbox with this world's `settings` buy and sell, and set its reference prices.
 
         Raises:
             InvalidRequest: an order breaks a filter of the symbol.
         """
+        for symbol, price in self.reference_prices.items():
+            sandbox.set_reference_price(symbol, price)
         for symbol, quote in self._quotes().items():
             try:
                 sandbox.quote(symbol, quote.bid, quote.ask, quote.quantity)

@@ -125,10 +125,12 @@ class Listing:
 
     # Prices
 
-    def bounds(self, order: Order, now: int) -> Bounds | None:
+    def bounds(self, now: int, *, is_buy: bool) -> Bounds | None:
         """Between which prices the execution rule lets an order trade that becomes active now; None if at any."""
+        if not self.symbol.execution_rules:
+            return None
         reference = self._references.price(self.symbol.name, self.tape, now)
-        return None if reference is None else Bounds.of(self.symbol.execution_rules[0], order, reference)
+        return None if reference is None else Bounds.of(self.symbol.execution_rules[0], reference, is_buy=is_buy)
 
     def _average_price(self, order: Order, minutes: int) -> Decimal | None:
         """What a price is measured by: the reference price, else the average of some minutes, else the last price."""

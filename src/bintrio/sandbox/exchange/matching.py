@@ -254,7 +254,7 @@ class MatchingEngine:
     # Matching
 
     def _match(self, own: Listing, order: Order, now: int) -> None:
-        bounds = own.bounds(order, now) if own.symbol.execution_rules else None
+        bounds = own.bounds(now, is_buy=order.is_buy)
         while order.remaining:
             listing, maker = own.next_maker(order) if order.floor else (own, own.book.meet(order))
             if maker is None:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from bintrio.api.general import ExecutionRule
 
-from .orders import Order
 from .tape import Tape
 
 _MILLISECOND = 1_000
@@ -50,9 +49,9 @@ class Bounds(NamedTuple):
     greatest: Decimal | None
 
     @classmethod
-    def of(cls, rule: ExecutionRule, order: Order, reference: Decimal) -> Bounds:
+    def of(cls, rule: ExecutionRule, reference: Decimal, *, is_buy: bool) -> Bounds:
         """Those that a rule sets an order by the reference price."""
-        down, up = _multipliers(rule, order)
+        down, up = _multipliers(rule, is_buy=is_buy)
         return cls(down if down is None else reference * down, up if up is None else reference * up)
 
     def admit(self, price: Decimal) -> bool:
@@ -78,8 +77,8 @@ class ReferencePrices:
         return source.price if isinstance(source, External) else _mean(source, tape, now)
 
 
-def _multipliers(rule: ExecutionRule, order: Order) -> tuple[Decimal | None, Decimal | None]:
-    if order.is_buy:
+def _multipliers(rule: ExecutionRule, *, is_buy: bool) -> tuple[Decimal | None, Decimal | None]:
+    if is_buy:
         return rule.bid_limit_mult_down, rule.bid_limit_mult_up
     return rule.ask_limit_mult_down, rule.ask_limit_mult_up
 
