@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -250,13 +251,24 @@ async def test_a_connection_cut_within_a_message_says_how_long_it_had_been_comin
 # Calls without answers
 
 
-async def test_g4_a_connection_that_answers_pings_and_no_calls_is_replaced(autojump_clock: MockClock) -> None:
+CALLS: Final[dict[str, Callable[[bintrio.Session], Any]]] = {
+    "orders": lambda session: session.send(BUY),
+    "reads": lambda session: session.depth(symbol="BTCUSDT"),
+    "by name": lambda session: session.request("coffee.order"),
+    "in less time": lambda session: session.within(4).send(BUY),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+async def test_g4_a_connection_that_answers_pings_and_no_calls_is_replaced(
+    autojump_clock: MockClock, call: Callable[[bintrio.Session], Any]
+) -> None:
     async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
         old = exchange.peers[0]
         nursery.start_soon(ping_for_ever, old)
         for count in range(DOUBTFUL):
             assert len(exchange.peers) == 1, f"{count} calls without an answer are no reason yet"
-            outcome = in_background(nursery, lambda: session.send(BUY))
+            outcome = in_background(nursery, lambda: call(session))
             await trio.sleep(15)
             await wait_all_tasks_blocked()
             assert is_unknown(outcome)
