@@ -33,7 +33,7 @@ PLAIN: Final = "trio-websocket, plainly"
 LIMIT: Final = "picows + msgspec, by hand"
 FLOOR: Final = "trio TCP, the floor"
 PACKAGES: Final = (
-    *("trio", "trio-websocket", "msgspec", "picows", "uvloop"),
+    *("trio", "trio-websocket", "websockets", "msgspec", "picows", "uvloop"),
     *("binance-sdk-spot", "python-binance", "ccxt", "unicorn-binance-websocket-api"),
 )
 

@@ -22,6 +22,7 @@ CLIENTS: Final = {
     "bintrio-ed25519": "bintrio_ed25519",
     "picows + msgspec, by hand": "picows_by_hand",
     "trio-websocket, plainly": "trio_websocket_plainly",
+    "websockets, plainly": "websockets_plainly",
     "binance-sdk-spot": "binance_sdk_spot",
     "python-binance": "python_binance",
     "ccxt.pro": "ccxt_pro",
