@@ -47,6 +47,7 @@ CLIENT: Final = (
     "rules",
     "columns",
     "times",
+    "observing",
     *(f"api.{name}" for name in SECTIONS),
 )
 PLACES: Final = (*CLIENT, "sandbox")

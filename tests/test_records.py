@@ -15,7 +15,7 @@ import bintrio
 # What is counted, kept up to date or filled in step by step; and three that are gone before anybody could.
 CHANGES: Final = {
     "_client.in_flight.Call",
-    "_client.shared.Counters",
+    "_client.observation.Counters",
     "_net.writer.Outgoing",
     "_protocol.budget.Charge",
     "_protocol.events._EventType",

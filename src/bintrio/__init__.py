@@ -6,6 +6,7 @@ Here is what most programs name. The rest has places of its own:
     bintrio.api             enums, results, events and filters, by the sections of the exchange's document
     bintrio.rules           the trading rules of a symbol: round and check orders before they are sent
     bintrio.times, columns  times as datetimes; records as columns, for pandas and polars
+    bintrio.observing       what a session tells an observer, fact by fact
     bintrio.typing          names for annotations
     bintrio.sandbox         a local exchange to try and test everything on
 """
@@ -79,8 +80,8 @@ from .errors import Unauthorized as Unauthorized
 from .errors import UnknownOrder as UnknownOrder
 from .errors import UnknownSymbol as UnknownSymbol
 from .errors import WafBlocked as WafBlocked
+from .opening import open_session as open_session
 from .session import Session as Session
-from .session import open_session as open_session
 
 if not TYPE_CHECKING:
     # Type checkers read the aliases above, and are not to believe that every name exists.

@@ -70,6 +70,11 @@ def in_a_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
+def kind_of(error: BaseException) -> str:
+    """The name of an error's class; of the first one in a group."""
+    return type(next(leaves(error))).__name__
+
+
 def leaves(error: BaseException) -> Iterator[BaseException]:
     """The errors in a group, and in the groups within; else the error itself."""
     if not isinstance(error, BaseExceptionGroup):

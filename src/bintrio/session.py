@@ -1,4 +1,4 @@
-"""`open_session` and `Session`: one `async with` that stays usable for weeks.
+"""`Session`: its methods, and the path of a call.
 
 **A call** (`_perform`) waits for a live connection, for room in its write queue and for the budget, in a loop; then it
 is signed, charged and queued in one step. Signing comes last: before the wait it would spend the call's ``recvWindow``
@@ -11,12 +11,10 @@ The connections themselves are the affair of `_client/supervisor`, the feeds tha
 
 from __future__ import annotations
 
-import ssl
-import time
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -24,35 +22,30 @@ import trio
 
 from ._client.by_hand import LOGON_METHODS, admit
 from ._client.confirming import Confirming
-from ._client.connection import Connect, Connection
+from ._client.connection import Connection
 from ._client.heart import LONGEST_ARRIVAL
 from ._client.in_flight import Call, Lost, Overdue, cost_of, window_of
+from ._client.observation import waiting
 from ._client.outcomes import TELL_ORDERS, Outcomes, identified
 from ._client.shared import Shared
 from ._client.subscriptions import Inbox, Subscriber
 from ._client.supervisor import Supervisor
 from ._client.throttle import ANYTHING, CONNECT_COST, ticks
 from ._client.view import ConnectionView
-from ._net.tasks import bare_nursery, check_trio, start
-from ._net.tunnel import connect_by, way_of
 from ._protocol.envelope import Envelope
-from ._protocol.rate_limits import Ledger, LocalLedger
+from ._protocol.facts import Awaited
 from ._protocol.requests import RequestId, checked_id, raw_params
 from ._protocol.results import read_answer, read_error, read_result
 from ._protocol.settings import (
     check_bool,
     check_duration,
-    check_key,
-    check_options,
     check_positive_int,
-    check_privacy,
-    checked_settings,
 )
 from ._protocol.signing import Key
 from ._text import said, shown
 from .api._base import Request, catalogue, unknown_api
 from .api._values import RateLimit
-from .endpoints import Endpoint, TimeUnit, as_endpoint
+from .endpoints import Endpoint
 from .errors import InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
 
 R = TypeVar("R")
@@ -60,91 +53,6 @@ R = TypeVar("R")
 
 ENOUGH_ROUND_TRIPS: Final = 10
 """What a call must have had time for to cast doubt on its connection if it is not answered."""
-
-
-@asynccontextmanager
-async def open_session(
-    endpoint: Endpoint | str,
-    *,
-    key: Key | None = None,
-    request_timeout: float = 15,
-    connect_timeout: float = 10,
-    close_timeout: float = 2,
-    pong_window: float = 60,
-    lifetime: float = 86_400,
-    drain_timeout: float = 15,
-    max_message_size: int = 64 * 2**20,
-    time_unit: TimeUnit = "ms",
-    ssl_context: ssl.SSLContext | None = None,
-    connect: Connect | None = None,
-    proxy: str | Sequence[str] | None = None,
-    ledger: Ledger | None = None,
-) -> AsyncGenerator[Session]:
-    """Open a session. Entering returns once it is ready: connected, clock measured, logged on.
-
-    Args:
-        endpoint: `PRODUCTION`, `TESTNET`, `DEMO`, or an `Endpoint` or ``wss://`` URL of your own. A user and password
-            in it go out as an Authorization header (Basic).
-        key: signs what must be signed. An `Ed25519Key` logs the connection on; `HmacKey` and `RsaKey` sign each call.
-        request_timeout: seconds within which a call ends, waiting for connection and budget included. For a read, the
-            time does not count for which a long message is arriving on its connection, up to 600 s.
-        connect_timeout: seconds for one attempt to get a connection ready.
-        close_timeout: seconds that closing a connection may take.
-        pong_window: seconds without an answered ping, and without a byte of a message under way, after which a
-            connection is dead.
-        lifetime: seconds after which the exchange ends a connection; it is replaced before. `math.inf` for never.
-        drain_timeout: seconds that a replaced connection has for the answers it owes.
-        max_message_size: bytes of the longest message that is accepted.
-        time_unit: the unit of every time that the exchange sends, and that the session gives or takes: ``"ms"`` or
-            ``"us"``. Durations are seconds.
-        ssl_context: for TLS, with an ``https://`` proxy too; None for the system's certificates.
-        connect: opens the byte stream to an address, TLS included: for a stream in memory, or a way of your own.
-        proxy: the URL of one, ``http://user:password@host:port``, or ``https``, ``socks5h``, ``socks5``, ``socks4a`` or
-            ``socks4``; several, to be passed one after the other; or ``"environment"``. Needs ``bintrio[proxy]``.
-        ledger: keeps budgets and holds, for all sessions of one address and one `trio.run` that are given it; None for
-            one of the session's own.
-
-    Raises:
-        InvalidRequest: an argument cannot be right, a key or a password would travel over plain ``ws://`` to another
-            machine, or it is not trio that runs.
-        ConnectionFailed: no address could be connected to; it has the cause for each.
-        Rejected: the exchange did not accept the key.
-        RateLimited, Banned: it asks to wait until ``retry_at``, longer than ``connect_timeout``.
-
-    Example::
-
-        async with bintrio.open_session(bintrio.TESTNET, key=key) as session:
-            book = await session.depth(symbol="BTCUSDT", limit=5)
-    """
-    check_trio("open_session")
-    settings = checked_settings(
-        request_timeout=request_timeout,
-        connect_timeout=connect_timeout,
-        close_timeout=close_timeout,
-        pong_window=pong_window,
-        lifetime=lifetime,
-        drain_timeout=drain_timeout,
-        max_message_size=max_message_size,
-        time_unit=time_unit,
-    )
-    check_key(key)
-    check_options(ssl_context=ssl_context, connect=connect, ledger=ledger)
-    endpoint = as_endpoint(endpoint)
-    way, proxy = way_of(proxy, connect), None  # a traceback may show locals, and a proxy's URL may hold a password
-    if connect is None:
-        for address in endpoint.addresses(time_unit=time_unit):
-            check_privacy(address, key, is_private=way.is_private(address))
-        connect = partial(connect_by, way, ssl_context)
-    shared = Shared.of_session(key, LocalLedger() if ledger is None else ledger, settings)
-
-    async def leave() -> None:
-        supervisor.close()
-        await supervisor.gone()
-
-    async with bare_nursery(leave) as nursery:
-        supervisor = Supervisor(endpoint, shared, connect, nursery)
-        await start(nursery, supervisor.run)
-        yield Session(endpoint, shared, supervisor)
 
 
 class Session(Confirming):
@@ -160,12 +68,15 @@ class Session(Confirming):
     Attributes:
         endpoint: where it leads.
         counters: what was dropped, and how often.
+        name: what logs and facts call it.
     """
 
     def __init__(self, endpoint: Endpoint, shared: Shared, supervisor: Supervisor) -> None:
         self.endpoint: Final = endpoint
         self.counters: Final = shared.counters
+        self.name: Final = shared.observation.name
         self._shared = shared
+        self._watched = shared.observation.watched
         self._supervisor = supervisor
         self._outcomes = Outcomes(shared, supervisor)
         self._timeout = shared.settings.request_timeout
@@ -205,9 +116,8 @@ class Session(Confirming):
             raise InvalidRequest(f"send takes a request, not {shown(request)}", field="request")
         api = request.api
         cost = cost_of(request.weight, api.orders, api.purpose)
-        result: R = await self._perform(
-            Call(api, identified(request), cost, None if id is None else checked_id(id)), request
-        )
+        call = Call(api, identified(request), cost, None if id is None else checked_id(id))
+        result: R = await self._watched(call, self._perform(call, request))
         return result
 
     async def request(
@@ -257,7 +167,7 @@ class Session(Confirming):
             cost_of(weight or (api.weight if isinstance(api.weight, int) else 1), api.orders, api.purpose),
             checked_id(id),
         )
-        return await self._perform(call, None)
+        return await self._watched(call, self._perform(call, None))
 
     def within(self, seconds: float) -> Session:
         """The same session with another deadline: ``await session.within(2).order_place(...)``.
@@ -356,7 +266,7 @@ class Session(Confirming):
     @property
     def clock_offset(self) -> float:
         """The exchange's clock minus this machine's, in seconds."""
-        return self._shared.clock.now_us(trio.current_time()) / 1e6 - time.time()
+        return self._shared.clock_offset
 
     @property
     def round_trip(self) -> float:
@@ -458,8 +368,9 @@ class Session(Confirming):
         hold = self._shared.throttle.held(call.cost)
         if hold is not None and self.connection is None:  # there will be none before its end
             self._check_delay(call, request, (hold.until - ticks()) / 1000)
+        awaited: Awaited = "connection" if self.connection is None else "room"
         try:
-            with trio.move_on_at(call.deadline):
+            with waiting(call, awaited), trio.move_on_at(call.deadline):
                 connection = await self._supervisor.live(call.api.name)
                 return await connection.room()
         except NotSent as closed:
@@ -468,7 +379,8 @@ class Session(Confirming):
 
     async def _wait_for_budget(self, call: Call, request: Request[Any] | None, delay: float) -> None:
         self._check_delay(call, request, delay)
-        await trio.sleep(delay)
+        with waiting(call, "budget"):
+            await trio.sleep(delay)
 
     def _check_delay(self, call: Call, request: Request[Any] | None, delay: float) -> None:
         """Let a call that would wait beyond its deadline end at once, with the time when there may be room."""

@@ -6,7 +6,7 @@ The enums are in `bintrio.api.enums`, the shapes of results in `bintrio.api`, re
 from typing import TYPE_CHECKING
 
 from ._client.connection import Connect as Connect
-from ._client.shared import Counters as Counters
+from ._client.observation import Counters as Counters
 from ._client.view import ConnectionView as ConnectionView
 from ._protocol.budget import Charge as Charge
 from ._protocol.budget import Cost as Cost

@@ -17,7 +17,7 @@ import trio_websocket
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
-from bintrio._client.connection import DOUBTFUL
+from bintrio._client.doubt import DOUBTFUL
 from bintrio._client.heart import LONGEST_ARRIVAL
 from bintrio._protocol.frames import Opcode, encode_frame
 from bintrio.endpoints import Address

@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from bintrio._client.observation import Observation
 from bintrio._client.subscriptions import Feed, Inbox, Subscriber
 from bintrio._protocol.signing import HmacKey
 from bintrio._protocol.succession import Gap, Interrupted, UserDataEvent
@@ -19,7 +20,7 @@ def event(number: int, *, event_time: int = 0) -> BalanceUpdate:
 
 
 def feed() -> Feed:
-    return Feed(HmacKey("api", "secret"), Plain())
+    return Feed(HmacKey("api", "secret"), Plain(), Observation("test"))
 
 
 async def everything(inbox: Inbox) -> list[UserDataEvent]:
@@ -111,7 +112,7 @@ async def test_g5_who_misses_something_by_an_outage_is_told_when_it_begins_and_w
 
 async def test_g5_who_came_after_a_loss_misses_nothing_by_it_and_by_a_later_one_does() -> None:
     calendar = Plain()
-    source, first, second = Feed(HmacKey("api", "secret"), calendar), Inbox(10), Inbox(10)
+    source, first, second = Feed(HmacKey("api", "secret"), calendar, Observation("test")), Inbox(10), Inbox(10)
     source.add(first)
     source.subscribed(1, 100)
     source.lost(1, 200, 210, "cut")

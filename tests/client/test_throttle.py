@@ -189,7 +189,7 @@ async def test_g8_a_handshake_that_has_not_left_when_a_429_comes_does_not_leave(
         nursery.start_soon(quietly, session.rotate)
         for _ in range(ticks):
             await trio.lowlevel.checkpoint()
-        session._shared.throttle._hold("test", RateLimited("", status=429, code=0, message="m"), _wait(60_000))
+        session._shared.throttle._hold(1, RateLimited("", status=429, code=0, message="m"), _wait(60_000))
         held_at, known = trio.current_time(), len(world.arrivals())
         handed = [] if len(world.doors) == 2 else world.arrivals()[known:]
         await trio.sleep(59)

@@ -20,6 +20,7 @@ import trio
 from .._protocol.budget import Cost
 from .._protocol.envelope import Envelope
 from .._protocol.events import read_event
+from .._protocol.facts import EventUnclaimed, Subscribed, Unsubscribed
 from .._protocol.results import read_result
 from ..api._base import Request
 from ..api.events import Event, EventStreamTerminated, ServerShutdown, UnknownEvent, UserEvent, event_type
@@ -31,6 +32,7 @@ from ..api.user_data import (
 )
 from ..errors import BintrioError, OutcomeUnknown, Rejected
 from .in_flight import Lost
+from .observation import Teller
 from .own_calls import OwnCalls
 from .shared import Shared
 from .subscriptions import Feed
@@ -55,8 +57,9 @@ class CanCarry(Protocol):
     def heard_at(self) -> int: ...
     @property
     def is_logged_on(self) -> bool: ...
-    def give_notice(self) -> None: ...
-    def heed_shutdown(self) -> None: ...
+    @property
+    def teller(self) -> Teller: ...
+    def give_notice(self, cause: str) -> None: ...
     def feed_gone(self, feed: Feed) -> None: ...
 
 
@@ -94,7 +97,7 @@ class Carrier:
         subscription_id = user_event.subscription_id
         feed = None if subscription_id is None else self.feeds.get(subscription_id)
         if feed is None:
-            self._shared.counters.unclaimed_events += 1
+            self._drop(subscription_id, event)
             return
         feed.publish(event, self._connection.number, self._connection.heard_at)
 
@@ -102,7 +105,7 @@ class Carrier:
         """Heed what the exchange says of a subscription or of itself, as far as it can be understood."""
         kind = event_type(told.event)
         if kind == "serverShutdown":
-            self._connection.heed_shutdown()
+            self._connection.give_notice("the exchange announced its shutdown")
         elif kind == "eventStreamTerminated":
             self._take_termination(told)
         return kind in {"serverShutdown", "eventStreamTerminated"}
@@ -114,7 +117,15 @@ class Carrier:
         elif number in self.feeds:
             self._take_end(number, told.event, is_asked=self._has_been_asked(number, told.event))
         elif number not in self._unsubscribing:
-            self._shared.counters.unclaimed_events += 1
+            self._drop(number, told.event)
+
+    def _drop(self, number: int | None, event: Event) -> None:
+        """Count an event that nobody listens to."""
+        self._shared.counters.unclaimed_events += 1
+        self._connection.teller.tell(EventUnclaimed, subscription=number, event=event_type(event))
+
+    def _tell_end(self, number: int, feed: Feed, cause: str | None) -> None:
+        self._connection.teller.tell(Unsubscribed, account=feed.account, subscription=number, cause=cause)
 
     def _take_nameless(self, event: Event) -> None:
         """It does not say of which. If one was not meant, the exchange will say that it brings it still."""
@@ -138,15 +149,17 @@ class Carrier:
 
     def end(self, reason: str) -> None:
         """The connection has ended, and carries no feed any more."""
-        feeds = list(self.feeds.values())
+        feeds = self.feeds.copy()
         self.feeds.clear()
-        for feed in feeds:
+        for number, feed in feeds.items():
+            self._tell_end(number, feed, reason)
             feed.lost(self._connection.number, self._connection.heard_at, ticks(), reason)
             self._connection.feed_gone(feed)
 
     def _lose(self, number: int, event: Event) -> None:
         """The exchange has ended a subscription."""
         feed = self.feeds.pop(number)
+        self._tell_end(number, feed, _ENDED)
         feed.publish(event, self._connection.number, self._connection.heard_at)
         feed.lost(self._connection.number, self._connection.heard_at, ticks(), _ENDED)
         self._connection.feed_gone(feed)
@@ -158,6 +171,7 @@ class Carrier:
         if feed is None:
             return
         now = ticks()
+        self._tell_end(number, feed, reason)
         if not self._unsubscribing[number]:
             feed.unsubscribed(self._connection.number, now)
         elif reason is None:
@@ -196,6 +210,7 @@ class Carrier:
             self._unsubscribing.pop(number, None)
             self._ended.discard(number)
             feed.subscribed(self._connection.number, ticks() + 1)  # rounded up
+            self._connection.teller.tell(Subscribed, account=feed.account, subscription=number)
 
         call = self._own.prepare(request, key=feed.key if request.api.signed else None, accept=accept)
         try:
@@ -203,7 +218,7 @@ class Carrier:
             self._unsure.discard(api_key)
         except Rejected as error:
             if error.code == ALREADY_SUBSCRIBED and api_key in self._unsure:
-                self._connection.give_notice()
+                self._connection.give_notice("the exchange has a subscription that is not known here")
                 raise Lost(error, is_sent=True) from None
             raise
         except BaseException as error:

@@ -17,8 +17,6 @@ is awaited. Each learns whether bytes of it may have left: that is the differenc
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeAlias
@@ -29,6 +27,7 @@ from .._net.privacy import is_private
 from .._net.streams import close_at_once
 from .._net.tasks import past_ctrl_c, protected
 from .._net.wire import Wire, WireClosed, open_wire
+from .._protocol import facts
 from .._protocol.envelope import Envelope, read_envelope
 from .._protocol.events import bare_event
 from .._protocol.frames import Message, Opcode
@@ -37,12 +36,13 @@ from .._protocol.requests import RequestId, write_request
 from .._protocol.results import read_error
 from .._protocol.settings import check_privacy
 from .._protocol.signing import payload
-from .._text import said
+from .._text import kind_of, said
 from ..api._base import Json
 from ..endpoints import Address
 from ..errors import HandshakeRejected, InvalidRequest, ProtocolViolation, RateLimited
 from .carrier import Carrier
 from .deadlines import GLANCE
+from .doubt import Doubt
 from .heart import Heart
 from .in_flight import Call, Lost
 from .own_calls import OwnCalls
@@ -50,16 +50,6 @@ from .shared import Shared
 from .subscriptions import Feed
 from .throttle import CONNECT_COST, ticks
 from .waiting import Waiting
-
-logger: Final = logging.getLogger("bintrio")
-
-
-DOUBTFUL: Final = 3
-"""How many calls in a row without an answer make a connection due."""
-
-DOUBTFUL_SILENCE: Final = 1.0
-"""Seconds for which there must have been no answer besides: callers in a hurry cast no doubt on a short pause."""
-
 
 Connect: TypeAlias = Callable[[Address], Awaitable[trio.abc.Stream]]
 """Opens the byte stream to an address, TLS included if it asks for that."""
@@ -80,9 +70,11 @@ class Connection:
         heard_at: local time in milliseconds then.
         is_logged_on: whether calls need no signature of their own.
         is_private: whether a key may travel over it (G9).
+        is_ready: whether it has become ready.
         cause: what ended it, or None as long as it has not ended.
         is_due: set when it should be replaced: it ended, was given notice, or the user asked.
         has_notice: whether it should be replaced since the exchange announced its shutdown, or is at odds with it.
+        teller: tells what happens on it.
         own: the calls that the session makes by itself on it.
         carrier: carries the feeds.
         lost_feed: called with a feed that it carries no longer.
@@ -96,9 +88,11 @@ class Connection:
         self.heard_at = 0
         self.is_logged_on = False
         self.is_private = False
+        self.is_ready = False
         self.cause: Exception | None = None
         self.is_due: Final = trio.Event()
         self.has_notice = False
+        self.teller: Final = shared.observation.about(connection=number, address=f"{address.host}:{address.port}")
         self.own: Final = OwnCalls(self, shared)
         self.carrier: Final = Carrier(self, self.own, shared)
         self.lost_feed: Callable[[Feed], object] = lambda _feed: None
@@ -108,23 +102,25 @@ class Connection:
         self._tasks = trio.CancelScope()
         self._heart = Heart(shared.settings.pong_window)
         self._is_open = False
-        self._answered_at = 0  # local time in milliseconds of the latest answer
-        self._unanswered = 0  # calls in a row that were sent since then, the first of them at:
-        self._doubted_since = -math.inf
+        self._doubt = Doubt()
         self._dropped = 0  # messages
-        self._is_ready = False
         self._opening = trio.CancelScope()
         self._held_by: Hold | None = None
         self._wire: Wire
         self._accept = {"session.logon": self._logged_on, "session.logout": self._logged_off}
 
     def __repr__(self) -> str:
-        age = trio.current_time() - self.opened_at
         state = "logged on" if self.is_logged_on else "not logged on"
         if self.cause is not None:
             state = f"ended: {said(self.cause)}"
         where = f"{self.address.host}:{self.address.port}"
-        return f"<Connection {self.number} to {where}, {self.in_flight} calls in flight, {age:.0f} s old, {state}>"
+        return (
+            f"<Connection {self.number} to {where}, {self.in_flight} calls in flight, {self._age:.0f} s old, {state}>"
+        )
+
+    @property
+    def _age(self) -> float:
+        return trio.current_time() - self.opened_at
 
     # Life
 
@@ -147,7 +143,7 @@ class Connection:
                 await self._live(connect, make_ready, task_status)
         if self._held_by is not None:
             raise self._shared.throttle.refusal("connect", self._held_by)
-        if not self._is_ready:
+        if not self.is_ready:
             assert self.cause is not None
             raise self.cause
 
@@ -202,8 +198,10 @@ class Connection:
             self.end(lost.cause)
         except Exception as error:
             self.end(error)
-        self._is_ready = self.cause is None
-        return self._is_ready
+        self.is_ready = self.cause is None
+        if self.is_ready:
+            self.teller.tell(facts.ConnectionReady, seconds=self._age, is_logged_on=self.is_logged_on)
+        return self.is_ready
 
     @trio.lowlevel.enable_ki_protection
     def end(self, cause: Exception) -> None:
@@ -211,14 +209,22 @@ class Connection:
         if self.cause is not None:
             return
         self.cause = cause
-        if self._is_ready and not isinstance(cause, Ended):
-            self._shared.counters.losses += 1
-            logger.warning("connection %d was lost: %s", self.number, said(cause))
+        in_flight, words = self.in_flight, said(cause)
         self.is_due.set()
         self._waiting.lose(cause)
         self._idle.set()
-        self.carrier.end(said(cause))
+        self.carrier.end(words)
         self._tasks.cancel()
+        if self.is_ready:
+            self._tell_end(cause, words, in_flight)
+
+    def _tell_end(self, cause: Exception, words: str, in_flight: int) -> None:
+        tell, age = self.teller.tell, self._age
+        if isinstance(cause, Ended):
+            tell(facts.ConnectionRetired, seconds=age, in_flight=in_flight, cause=words)
+            return
+        self._shared.counters.losses += 1
+        tell(facts.ConnectionLost, seconds=age, in_flight=in_flight, cause=words, error=kind_of(cause))
 
     def hold_back(self, hold: Hold) -> None:
         """Take back what waits to leave and is held back from now on, an opening handshake included (G8)."""
@@ -230,16 +236,12 @@ class Connection:
         self._waiting.hold_back(hold)
         self._note_idle()
 
-    def give_notice(self) -> None:
-        """The connection still works, but must be replaced."""
+    def give_notice(self, cause: str) -> None:
+        """The connection still works, but must be replaced. Only the first cause is told."""
+        if not self.has_notice:
+            self.teller.tell(facts.ConnectionDue, cause=cause)
         self.has_notice = True
         self.is_due.set()
-
-    def heed_shutdown(self) -> None:
-        """The exchange announced that it will end the connection."""
-        if not self.has_notice:
-            logger.info("connection %d: the exchange announced its shutdown", self.number)
-        self.give_notice()
 
     def doubt(self, sent_at: float) -> None:
         """A call that left then was not answered within its time. When several were not, and none that left later, it
@@ -248,15 +250,8 @@ class Connection:
         It may answer pings all the same, so the heartbeat does not notice. While a message is under way nothing else
         can be answered, and that says nothing.
         """
-        if self._wire.arriving_since is not None or sent_at * 1000 < self._answered_at:
-            return
-        if self._doubted_since * 1000 < self._answered_at:
-            self._unanswered, self._doubted_since = 0, sent_at
-        self._unanswered += 1
-        is_long = trio.current_time() - self._doubted_since >= DOUBTFUL_SILENCE
-        if self._unanswered >= DOUBTFUL and is_long and not self.has_notice:
-            logger.warning("connection %d is replaced: %d calls in a row had no answer", self.number, self._unanswered)
-            self.give_notice()
+        if self._wire.arriving_since is None and self._doubt.grows(sent_at) and not self.has_notice:
+            self.give_notice(f"{self._doubt.unanswered} calls in a row had no answer")
 
     def stand_down(self) -> None:
         """Another connection is in use: a caller that waits for room here goes on to that one."""
@@ -304,7 +299,7 @@ class Connection:
             self.end(closed)
         except Exception as bug:
             # A message on which our code fails ends this connection, and not the session.
-            logger.exception("connection %d: the reader failed", self.number)
+            self.teller.log_bug("the reader failed")
             self.end(bug)
 
     async def _watch_heart(self) -> None:
@@ -313,10 +308,11 @@ class Connection:
     async def _watch_deadlines(self) -> None:
         await self._waiting.deadlines.watch(self._waiting.calls, self._wire, self._forget)
 
-    def _pong_written(self) -> None:
+    def _pong_written(self, waited: float) -> None:
         self.heard_at = ticks()
         self.last_heard = self._shared.now()
         self._heart.beat()
+        self.teller.tell(facts.PingAnswered, seconds=waited)
 
     def _arriving(self) -> None:
         self._heart.arriving(self._wire.arriving_since)
@@ -368,6 +364,8 @@ class Connection:
         self._shared.channels.append(call.answer)
         if not isinstance(answer, Envelope):
             raise answer
+        if call.trace is not None:
+            call.trace.taken(answer)
         return answer
 
     @trio.lowlevel.enable_ki_protection
@@ -376,13 +374,17 @@ class Connection:
             raise Lost(self.cause, is_sent=False)
         call.wire_id = self._waiting.id_for(call)
         data = write_request(call.wire_id, call.api.name, self._authenticated(call, local))
+        trace = call.trace
+        written = None if trace is None else trace.begin()
         try:
             # What follows answers that came together is collected, and leaves together.
-            call.outgoing = self._wire.send_nowait(data, at_once=not self._waiting.calls)
+            call.outgoing = self._wire.send_nowait(data, at_once=not self._waiting.calls, written=written)
         except WireClosed as closed:
             self.end(closed)
             raise Lost(closed, is_sent=False) from None
         self._waiting.enter(call, local)
+        if trace is not None:
+            trace.queued(self.number, self.teller.here["address"], call.wire_id, len(data))
 
     def _authenticated(self, call: Call, local: float) -> dict[str, Json]:
         if not call.api.signed:
@@ -419,19 +421,18 @@ class Connection:
         if envelope.event:
             self.carrier.take(envelope)
         elif envelope.id is not None:
-            self._take_reply(envelope.id, envelope)
+            self._take_reply(envelope.id, envelope, len(message.payload))
         else:
             self._take_verdict(envelope, message.payload)
 
     def _drop(self, why: str) -> None:
-        """Count a message that is of no use, and log the first few and then each tenth, hundredth, and so on."""
+        """Count a message that is of no use."""
         self._shared.counters.unreadable_messages += 1
         self._dropped += 1
-        if self._dropped < 10 or math.log10(self._dropped).is_integer():
-            logger.warning("connection %d: a message was dropped, number %d: %s", self.number, self._dropped, why)
+        self.teller.tell(facts.MessageDropped, number=self._dropped, cause=why)
 
-    def _take_reply(self, request_id: RequestId, envelope: Envelope) -> None:
-        self._answered_at = self.heard_at
+    def _take_reply(self, request_id: RequestId, envelope: Envelope, size: int) -> None:
+        self._doubt.answered_at = self.heard_at
         calls = self._waiting.calls
         call = calls.pop(request_id, None)
         if call is None:
@@ -444,15 +445,19 @@ class Connection:
             if accept is not None and envelope.error is None:
                 with suppress(ProtocolViolation):  # the caller, who decodes the same result, raises it
                     accept(envelope)
+            if call.trace is not None:
+                call.trace.answered(size)
             call.answer[0].send_nowait(envelope)
             if not calls:
                 self._idle.set()
         if envelope.status != 200:
-            self._shared.throttle.take_answer(f"connection {self.number}", envelope)
+            self._shared.throttle.take_answer(self.number, envelope)
 
     def _settle_late(self, request_id: RequestId, envelope: Envelope) -> None:
         """The count in a late answer has its call in it, which the ledger still holds to be open."""
         charge = self._waiting.owed.take_charge(request_id)
+        cause = self._waiting.doubt(request_id) if charge is None else "late"
+        self.teller.tell(facts.AnswerDropped, id=request_id, status=envelope.status, cause=cause)
         if charge is None:
             self._shared.ledger.record(envelope.rate_limits, ticks())
         else:
@@ -460,7 +465,7 @@ class Connection:
 
     def _take_verdict(self, envelope: Envelope, payload: bytes) -> None:
         """An answer with id null is about the connection: it belongs to no call, and ends them all."""
-        self._shared.throttle.take_answer(f"connection {self.number}", envelope)
+        self._shared.throttle.take_answer(self.number, envelope)
         if envelope.status == 0:
             told = bare_event(payload)
             if told is not None and self.carrier.take_sign(told):
@@ -477,7 +482,7 @@ class Connection:
 
     def _rejected(self, rejection: HandshakeRejected) -> None:
         """A 429 counts once its head is there, not when its body is (G8)."""
-        self._shared.throttle.take_rejection(f"connection {self.number}", rejection)
+        self._shared.throttle.take_rejection(self.number, rejection)
 
     def _take_late(self, messages: list[Message]) -> None:
         """What comes while the connection is closing reaches no call that waits, but a 429 counts all the same (G8)."""
@@ -486,7 +491,7 @@ class Connection:
                 envelope = read_envelope(message.payload)
                 self._waiting.owed.take(envelope, self._shared.now())
                 if not envelope.event and envelope.status != 200:
-                    self._shared.throttle.take_answer(f"connection {self.number}", envelope)
+                    self._shared.throttle.take_answer(self.number, envelope)
 
     def _logged_on(self, _envelope: Envelope) -> None:
         self.is_logged_on = True

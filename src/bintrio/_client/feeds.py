@@ -16,9 +16,10 @@ from typing import Any, Final, Protocol
 
 import trio
 
+from .._protocol.facts import NotSubscribed
 from .._protocol.rotation import LONGEST_BACKOFF, backoff
 from .._protocol.signing import Key
-from .._text import said
+from .._text import kind_of, said
 from ..errors import BintrioError, InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, RateLimited, Rejected
 from .connection import Connection
 from .in_flight import Lost
@@ -75,7 +76,7 @@ class Feeds:
 
     def listen(self, key: Key, inbox: Inbox) -> Feed:
         """Add a subscriber to the feed of an account, which `carry` then sees to."""
-        feed = self.by_key.setdefault(key.api_key, Feed(key, self._shared))
+        feed = self.by_key.setdefault(key.api_key, Feed(key, self._shared, self._shared.observation))
         feed.add(inbox)
         return feed
 
@@ -200,19 +201,25 @@ class Feeds:
 
     async def _try(self, feed: Feed, subscribe: Callable[[], Awaitable[None]]) -> None:
         """One attempt to have a feed carried. A refusal ends the feed, unless another connection still carries it."""
+        timeout = self._shared.settings.request_timeout
+        failure: Exception = TimeoutError(f"no answer came within {timeout:g} s")
         try:
-            with trio.move_on_after(self._shared.settings.request_timeout):
+            with trio.move_on_after(timeout):
                 await subscribe()
                 return
-        except InvalidTimestamp:
+        except InvalidTimestamp as error:
             self._supervisor.clock_is_doubted.set()
-        except (Lost, NotSent, OutcomeUnknown, RateLimited, InvalidRequest):
-            pass
+            failure = error
+        except (Lost, NotSent, OutcomeUnknown, RateLimited, InvalidRequest) as error:
+            failure = error
         except Rejected as error:
             if not feed.is_carried:
                 feed.end(error)
                 self._forget(feed)
+            failure = error
         feed.failures += 1
+        cause, kind = said(failure), kind_of(failure)
+        self._shared.observation.tell(NotSubscribed, account=feed.account, cause=cause, error=kind)
 
     def restore(self, feed: Feed) -> None:
         """A connection carries a feed no longer: subscribe anew if no other does."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 import trio
@@ -15,6 +15,7 @@ from .._net.wire import WireClosed
 from .._net.writer import Outgoing
 from .._protocol.budget import Charge, Cost, Purpose
 from .._protocol.envelope import Envelope
+from .._protocol.facts import Awaited
 from .._protocol.ids import remember
 from .._protocol.requests import RequestId
 from .._protocol.signing import Key
@@ -41,6 +42,16 @@ def _nothing() -> None:
 _LATER: Final[Any] = None  # not there before it is sent
 
 
+class Traced(Protocol):
+    """Whom a connection tells how far a call is: see `Trace`."""
+
+    def begin(self) -> Callable[[], None]: ...
+    def queued(self, connection: int, address: str, request_id: RequestId, size: int) -> None: ...
+    def answered(self, size: int) -> None: ...
+    def taken(self, envelope: Envelope) -> None: ...
+    def waited(self, awaited: Awaited, seconds: float) -> None: ...
+
+
 class Call(msgspec.Struct, eq=False):
     """One call on its way, by as many connections as it takes.
 
@@ -59,6 +70,7 @@ class Call(msgspec.Struct, eq=False):
         seen_order_id: the highest order id of its symbol that was seen before it left; 0 if none was.
         late_answer: its answer, and the exchange's time in milliseconds when it came, if its caller was gone by then.
         answered_late: called then.
+        trace: told of its steps, if somebody observes the session.
 
     While it waits for its answer on a connection:
 
@@ -83,6 +95,7 @@ class Call(msgspec.Struct, eq=False):
     seen_order_id: int = 0
     late_answer: tuple[Envelope, Timestamp] | None = None
     answered_late: Callable[[], object] = _nothing
+    trace: Traced | None = None
     wire_id: RequestId = _LATER
     charge: Charge = _LATER
     outgoing: Outgoing = _LATER

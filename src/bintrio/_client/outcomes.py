@@ -8,7 +8,6 @@ of its own.
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 import os
 import random
@@ -23,6 +22,7 @@ import trio
 
 from .._protocol.confirmation import RULES, HalfReplaced, inquire
 from .._protocol.evidence import PATIENCE, QUERY_DELAY, OrderIds, Question, Reply, Sent, Undecided, found
+from .._protocol.facts import OutcomeKept, QuestionPassedOver
 from .._protocol.ids import remember
 from .._protocol.results import read_answer, read_error, read_result
 from .._protocol.rotation import backoff
@@ -48,8 +48,6 @@ from .calls import Sender
 from .in_flight import DEFAULT_RECV_WINDOW, Call, Lost
 from .shared import Shared
 from .supervisor import Supervisor
-
-logger: Final = logging.getLogger("bintrio")
 
 R = TypeVar("R")
 
@@ -142,7 +140,7 @@ class Outcomes:
         error = self.unknown(call, request, "its caller was cancelled after it was sent")
         self.unresolved.append(error)
         self._is_full = len(self.unresolved) >= MOST_UNRESOLVED
-        logger.warning("%s; session.unresolved has it", error)
+        self._shared.observation.tell(OutcomeKept, method=call.api.name, cause=str(error))
 
     def _settle(self, error: object) -> None:
         """It is known what became of a call."""
@@ -240,7 +238,8 @@ class Outcomes:
             except ProtocolViolation as violation:
                 if not question.may_count_as_empty(violation.raw):
                     raise
-                logger.warning("what became of a call is told without %s: %s", question.request.api.name, violation)
+                tell, method = self._shared.observation.tell, question.request.api.name
+                tell(QuestionPassedOver, method=method, cause=str(violation))
                 return Reply(None, asked_at)
             except (RateLimited, InvalidTimestamp):
                 pass  # it is asked again

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Final, Protocol
 
 import trio
@@ -10,6 +9,7 @@ import trio
 from .._protocol.budget import Cost
 from .._protocol.clock import can_be_right
 from .._protocol.envelope import Envelope
+from .._protocol.facts import ClockDoubted, ClockMeasured
 from .._protocol.results import read_answer, read_error
 from .._protocol.settings import check_privacy
 from .._protocol.signing import Key
@@ -19,9 +19,8 @@ from ..api.general import Time
 from ..endpoints import Address
 from ..errors import OutcomeUnknown, ProtocolViolation, RateLimited
 from .in_flight import Accept, Call, Lost, cost_of
+from .observation import Teller, waiting
 from .shared import Shared
-
-logger: Final = logging.getLogger("bintrio")
 
 OWN_CALL: Final = Cost(weight=1, purpose="own")
 """The least that a call of the session's own costs."""
@@ -38,6 +37,8 @@ class CanCall(Protocol):
     def is_private(self) -> bool: ...
     @property
     def cause(self) -> Exception | None: ...
+    @property
+    def teller(self) -> Teller: ...
     async def call(self, call: Call, local: float) -> Envelope: ...
 
 
@@ -67,6 +68,9 @@ class OwnCalls:
 
     async def result(self, call: Call, request: Request[Any]) -> Any:
         """Send a call as soon as the budget allows, and give its result."""
+        return await self._shared.observation.watched(call, self._result(call, request))
+
+    async def _result(self, call: Call, request: Request[Any]) -> Any:
         envelope = await self._exchange(call)
         try:
             error = read_error(request.api.name, envelope)
@@ -80,7 +84,9 @@ class OwnCalls:
 
     async def _exchange(self, call: Call) -> Envelope:
         while True:
-            await self._shared.throttle.room_for(call.cost)
+            if not self._shared.throttle.has_room_for(call.cost):
+                with waiting(call, "budget"):
+                    await self._shared.throttle.room_for(call.cost)
             try:
                 return await self._connection.call(call, trio.current_time())
             except Lost:
@@ -102,10 +108,12 @@ class OwnCalls:
             violation = ProtocolViolation(f"time: {answer.server_time} cannot be the time")
             if not self._shared.clock.is_set:
                 raise violation
-            logger.warning("connection %d: %s", self._connection.number, violation)
+            self._connection.teller.tell(ClockDoubted, cause=str(violation))
             return
-        self._shared.clock.record(sent_at, answer.server_time, trio.current_time(), unit=unit)
+        clock = self._shared.clock
+        clock.record(sent_at, answer.server_time, trio.current_time(), unit=unit)
         self._shared.throttle.align()
+        self._connection.teller.tell(ClockMeasured, offset=self._shared.clock_offset, round_trip=clock.round_trip)
 
     async def log_on(self) -> None:
         """Log on with the session's key, if it can.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 
 import msgspec
 import trio
@@ -15,25 +16,8 @@ from .._protocol.settings import Settings
 from .._protocol.signing import Key
 from .._protocol.succession import LONGEST_LAG
 from .in_flight import Answer, Channel
+from .observation import Counters, Observation
 from .throttle import Throttle
-
-
-class Counters(msgspec.Struct):
-    """What was dropped, and how often. Of one session, over all its connections.
-
-    Attributes:
-        dropped_replies: answers nobody waits for: late after a cancellation or deadline, repeated, or unknown.
-        unreadable_messages: messages that are no JSON of the documented form, and binary ones.
-        unclaimed_events: events of a subscription that was not made by `Session.user_data`.
-        connections: connections that became ready.
-        losses: connections that ended otherwise than by rotation or closing.
-    """
-
-    dropped_replies: int = 0
-    unreadable_messages: int = 0
-    unclaimed_events: int = 0
-    connections: int = 0
-    losses: int = 0
 
 
 class Shared(msgspec.Struct, frozen=True):
@@ -47,20 +31,22 @@ class Shared(msgspec.Struct, frozen=True):
     settings: Settings
     ids: itertools.count[int]
     channels: list[Channel]
+    observation: Observation
 
     @classmethod
-    def of_session(cls, key: Key | None, ledger: Ledger, settings: Settings) -> Shared:
+    def of_session(cls, key: Key | None, ledger: Ledger, settings: Settings, observation: Observation) -> Shared:
         """For a session that begins."""
         clock = Clock()
         return cls(
             key=key,
             clock=clock,
             ledger=ledger,
-            throttle=Throttle(ledger, clock, settings),
-            counters=Counters(),
+            throttle=Throttle(ledger, clock, settings, observation),
+            counters=observation.counters,
             settings=settings,
             ids=itertools.count(FIRST_ID),
             channels=[],
+            observation=observation,
         )
 
     def take_channel(self) -> Channel:
@@ -72,6 +58,11 @@ class Shared(msgspec.Struct, frozen=True):
     def now(self) -> int:
         """The exchange's time in milliseconds. Before the clock is set, it is 1970."""
         return self.clock.now(trio.current_time()) if self.clock.is_set else 0
+
+    @property
+    def clock_offset(self) -> float:
+        """The exchange's clock minus this machine's, in seconds."""
+        return self.clock.now_us(trio.current_time()) / 1e6 - time.time()
 
     # How dates stand to local times: see `Calendar`.
 

@@ -20,12 +20,17 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from .._protocol.facts import EventsInterrupted, EventsMissed, SubscriberOverflowed
+from .._protocol.signing import shown_key
 from .._protocol.succession import Calendar, Gap, Interrupted, Succession, UserDataEvent
 from ..api.events import Event
 from ..errors import SubscriberTooSlow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .._protocol.signing import Key
+    from .observation import Observation
 
 _LONGEST_RUN: Final = 256
 """Events that a subscriber takes from its buffer before other tasks have their turn. It is more than one read of the
@@ -41,7 +46,10 @@ class Inbox:
         events: those that wait.
         error: what is raised once they have been read; None for the end of the iteration.
         losses: how many losses its feed had when it came: it misses nothing by those.
+        overflowed: called when an event finds no room; set by its feed.
     """
+
+    overflowed: Callable[[], object]
 
     def __init__(self, buffer: int) -> None:
         self.buffer: Final = buffer
@@ -55,6 +63,7 @@ class Inbox:
             self._incoming.send_nowait(event)
         except trio.WouldBlock:
             self.end(SubscriberTooSlow(self.buffer))
+            self.overflowed()
             return False
         return True
 
@@ -119,18 +128,22 @@ class Feed:
     Args:
         key: the API key the account goes by.
         calendar: tells the exchange's dates from local times.
+        observation: is told what subscribers are.
 
     Attributes:
         key: the API key the account goes by.
+        account: the beginning of that, as it may be shown.
         subscribed_at: when a connection last began to bring it, once one has.
         failures: how many attempts in a row, since it was last carried for long, gave no subscription that lasted.
         is_moving: whether somebody is seeing to it that the connection in use carries it.
         is_judged: whether somebody measures the clock to judge its losses.
     """
 
-    def __init__(self, key: Key, calendar: Calendar) -> None:
+    def __init__(self, key: Key, calendar: Calendar, observation: Observation) -> None:
         self.key: Final = key
+        self.account: Final = shown_key(key.api_key)
         self.subscribed_at: int
+        self._observation = observation
         self.failures = 0
         self.is_moving = False
         self.is_judged = False
@@ -153,6 +166,7 @@ class Feed:
         if not self._subscribers:
             self._succession.outage = None
         subscriber.losses = self._succession.losses
+        subscriber.overflowed = lambda: self._tell_overflow(subscriber)
         self._subscribers.append(subscriber)
 
     def remove(self, subscriber: Inbox) -> bool:
@@ -239,7 +253,15 @@ class Feed:
         """See `Succession.clock_was_measured`."""
         self._succession.clock_was_measured(doubts)
 
+    def _tell_overflow(self, subscriber: Inbox) -> None:
+        self._observation.tell(SubscriberOverflowed, account=self.account, buffer=subscriber.buffer)
+
     def _hand_out_loss(self, loss: Interrupted | Gap, number: int) -> None:
+        tell = self._observation.tell
+        if isinstance(loss, Gap):
+            tell(EventsMissed, account=self.account, begin=loss.start, end=loss.end, cause=loss.reason)
+        else:
+            tell(EventsInterrupted, account=self.account, cause=loss.reason)
         # Who came later misses nothing by it.
         self._subscribers = [
             subscriber for subscriber in self._subscribers if subscriber.losses >= number or subscriber.put_nowait(loss)

@@ -13,7 +13,6 @@ ended only if that could not be foreseen.
 from __future__ import annotations
 
 import itertools
-import logging
 import random
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
@@ -22,9 +21,10 @@ from typing import Any, Final
 import trio
 
 from .._net.tasks import protected
+from .._protocol.facts import ConnectionNotReady, ConnectionOpening, LimitsUnknown, NoConnection, SwapCause, Swapped
 from .._protocol.holds import Hold
 from .._protocol.rotation import LONGEST_BACKOFF, backoff, rotation_delay
-from .._text import said, shown_url
+from .._text import kind_of, said, shown_url
 from ..api.general import ExchangeInfo
 from ..endpoints import Address, Endpoint
 from ..errors import (
@@ -42,8 +42,6 @@ from .feeds import Feeds
 from .in_flight import Lost
 from .shared import Shared
 from .throttle import CONNECT_COST, ticks
-
-logger: Final = logging.getLogger("bintrio")
 
 CLOCK_SAMPLES: Final = 3
 """Questions for the time before the first call; the quickest answer tells most."""
@@ -119,8 +117,9 @@ class Supervisor:
         Raises:
             ConnectionFailed, Rejected, InvalidRequest: the first connection could not be had.
         """
+        begun_at = trio.current_time()
         with self._supervision, self._watching_holds():
-            self._swap(await self._open_any())
+            self._swap(await self._open_any(), "start", since=begun_at)
             async with trio.open_nursery() as self._chores:
                 self._chores.start_soon(protected, self._keep_time)
                 task_status.started()
@@ -136,10 +135,11 @@ class Supervisor:
         assert old is not None
         with trio.move_on_at(old.opened_at + rotation_delay(self._settings.lifetime, random.random())):
             await old.is_due.wait()
+        cause, since = _why_due(old), trio.current_time()
         is_fine = old.cause is None and not old.has_notice
         has_lasted = is_fine or trio.current_time() - old.opened_at > LONGEST_BACKOFF
         self._failures = 0 if has_lasted else self._failures + 1
-        self._swap(await self._open_sometime())
+        self._swap(await self._open_sometime(), cause, since=since)
         self._chores.start_soon(protected, old.retire)
         self.feeds.see_to_all()
 
@@ -162,14 +162,18 @@ class Supervisor:
                 is_patient = True
                 self.last_failure = error
                 self._failures += 1
-                logger.warning("no other connection yet: %s", error)
+                self._tell_failure(error)
+
+    def _tell_failure(self, error: Exception) -> None:
+        cause, kind = said(error), kind_of(error)
+        self._shared.observation.tell(NoConnection, cause=cause, error=kind, failures=self._failures)
 
     def _explain_outages(self) -> None:
         """Have a gap say so if it is a ban that no connection can be had for."""
         hold = self._shared.throttle.held(CONNECT_COST)
         if hold is not None:
             self.last_failure = self._shared.throttle.refusal("connect", hold)
-            logger.warning("no other connection yet: %s", said(self.last_failure))
+            self._tell_failure(self.last_failure)
             self.feeds.explain(said(self.last_failure))
             self.feeds.tell_outages()
 
@@ -195,16 +199,28 @@ class Supervisor:
         connection = Connection(self._shared, address, next(self._numbers))
         connection.lost_feed = self.feeds.restore
         try:
-            with trio.fail_after(self._settings.connect_timeout):
+            with self._telling(connection), trio.fail_after(self._settings.connect_timeout):
                 await self._nursery.start(self._run, connection)
         except HandshakeRejected as rejected:
-            hold = self._shared.throttle.take_rejection(f"connection {connection.number}", rejected)
+            hold = self._shared.throttle.take_rejection(connection.number, rejected)
             if hold is not None:  # it is the caller's address that has to wait, wherever else it would go
                 raise self._shared.throttle.refusal("connect", hold) from rejected
             raise
         finally:
             ledger.settle(charge, (), ticks())
         return connection
+
+    @contextmanager
+    def _telling(self, connection: Connection) -> Generator[None]:
+        """Tell that a connection is being opened, and why it did not become ready if it does not."""
+        connection.teller.tell(ConnectionOpening)
+        try:
+            yield
+        except BaseException as error:
+            if not connection.is_ready:
+                seconds = trio.current_time() - connection.opened_at
+                connection.teller.tell(ConnectionNotReady, seconds=seconds, cause=said(error), error=kind_of(error))
+            raise
 
     async def _room_to_connect(self) -> None:
         """Wait for the limits, but not for a hold that outlasts the time to connect."""
@@ -227,6 +243,7 @@ class Supervisor:
     def _hold_back(self, hold: Hold) -> None:
         for connection in list(self._connections):
             connection.hold_back(hold)
+        self._shared.throttle.note(hold)
 
     @trio.lowlevel.enable_ki_protection
     async def _run(self, connection: Connection, *, task_status: trio.TaskStatus[None]) -> None:
@@ -256,19 +273,22 @@ class Supervisor:
             info = await connection.own.ask(ExchangeInfo(symbol_status="HALT"))
             limits = [limit for limit in info.rate_limits if not limit.missing_fields]
         except (Rejected, OutcomeUnknown, ProtocolViolation) as error:
-            logger.warning("the limits are not known, and are learned from answers: %s", error)
+            self._shared.observation.tell(LimitsUnknown, cause=said(error))
         else:
             self._has_asked_for_limits = True
             self._shared.ledger.record(limits, ticks())
 
-    def _swap(self, connection: Connection) -> None:
-        if self._current is not None:
-            self._current.stand_down()
+    def _swap(self, connection: Connection, cause: SwapCause, *, since: float) -> None:
+        before = self._current
+        if before is not None:
+            before.stand_down()
         self._current = connection
         self.last_failure = None
         self._shared.counters.connections += 1
-        logger.info("connection %d is in use", connection.number)
         self._signal()
+        seconds = trio.current_time() - since
+        replaced = None if before is None else before.number
+        connection.teller.tell(Swapped, replaced=replaced, cause=cause, seconds=seconds)
 
     def _signal(self) -> None:
         changed, self.changed = self.changed, trio.Event()
@@ -310,3 +330,12 @@ class Supervisor:
 
         self._chores.start_soon(protected, run)
         return done
+
+
+def _why_due(connection: Connection) -> SwapCause:
+    """Why another connection is to take the place of this one."""
+    if connection.cause is not None:
+        return "lost"
+    if connection.has_notice:
+        return "notice"
+    return "request" if connection.is_due.is_set() else "lifetime"

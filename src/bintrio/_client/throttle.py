@@ -8,7 +8,6 @@ leave: see `Supervisor`.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Iterator
@@ -21,13 +20,13 @@ import trio
 from .._protocol.budget import Cost
 from .._protocol.clock import Clock
 from .._protocol.envelope import Envelope
-from .._protocol.holds import BANNED, DOUBTED_CLOCK, Hold, Reading, Refusal, Wait, wait_by_answer, wait_by_header
+from .._protocol.facts import HoldBegan, HoldDoubted
+from .._protocol.holds import BANNED, DOUBTED_CLOCK, Hold, Reading, Refusal, Scope, Wait, wait_by_answer, wait_by_header
 from .._protocol.rate_limits import Ledger
 from .._protocol.results import read_error, refused_halves
 from .._protocol.settings import Settings
 from ..errors import Banned, HandshakeRejected, NotSent, ProtocolViolation, RateLimited, Rejected
-
-logger: Final = logging.getLogger("bintrio")
+from .observation import Observation
 
 LIMITED: Final = frozenset({BANNED, 429})
 """The statuses that hold back, whatever else the answer says."""
@@ -42,7 +41,7 @@ UNTIL_NEXT_SAMPLE: Final = 600.0
 """Seconds between questions for the time: the error of the clock grows as long."""
 
 _NEWS: Final = 1_000
-"""Milliseconds by which a hold must outlast the one before it to be logged: many calls may be refused at once."""
+"""Milliseconds by which a hold must outlast the one before it to be told: many calls may be refused at once."""
 
 
 class Throttle:
@@ -52,12 +51,16 @@ class Throttle:
         ledger: keeps the budgets and holds, in local milliseconds.
         clock: the exchange's time.
         settings: of the session.
+        observation: is told of holds.
     """
 
-    def __init__(self, ledger: Ledger, clock: Clock, settings: Settings) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, settings: Settings, observation: Observation) -> None:
         self._ledger = ledger
         self._clock = clock
         self._in_unit = settings.in_unit
+        self._observation = observation
+        self._told: dict[Scope, int] = {}  # until when, by what was told last
+        self._source: int | None = None  # the connection that is learning of a hold
 
     async def room_for(self, cost: Cost) -> None:
         """Wait until the budgets have room for a cost. No checkpoint if they have.
@@ -85,15 +88,15 @@ class Throttle:
         """What holds back a cost now."""
         return self._ledger.held(cost, ticks())
 
-    def take_answer(self, where: str, envelope: Envelope) -> None:
+    def take_answer(self, connection: int, envelope: Envelope) -> None:
         """Look for a 429 or 418 in an answer that is no plain success."""
         found = [(refusal, wait_by_answer(refusal, self._reading())) for refusal in _refusals(envelope)]
         is_said = any(wait.milliseconds is not None for _, wait in found)
         for refusal, wait in found:
             if wait.milliseconds is not None or wait.doubt or not is_said:  # a half may say what the whole does not
-                self._hold(where, refusal, wait)
+                self._hold(connection, refusal, wait)
 
-    def take_rejection(self, where: str, rejection: HandshakeRejected) -> Hold | None:
+    def take_rejection(self, connection: int, rejection: HandshakeRejected) -> Hold | None:
         """Look for a 429 or 418 in a refused handshake: when its head is there, and again when its body is."""
         if rejection.status not in LIMITED:
             return None
@@ -101,7 +104,7 @@ class Throttle:
         wait = wait_by_header(rejection.headers, rejection.status, self._reading())
         if wait.milliseconds is None and rejection.body:
             wait = wait_by_answer(refusal, self._reading())
-        return self._hold(where, refusal, wait)
+        return self._hold(connection, refusal, wait)
 
     def refusal(self, method: str, hold: Hold) -> RateLimited:
         """A hold as the error that users get."""
@@ -128,16 +131,36 @@ class Throttle:
         """A local time in milliseconds as the exchange's, in the session's unit."""
         return self._in_unit(self._reading().now + until - ticks())
 
-    def _hold(self, where: str, refusal: RateLimited, wait: Wait) -> Hold:
+    def _hold(self, connection: int, refusal: RateLimited, wait: Wait) -> Hold:
         now = ticks() + 1  # rounded up, so that no hold ends early
-        before = self._ledger.held(ANYTHING, now)
-        hold = self._ledger.hold(Refusal(refusal.status, refusal.code, refusal.message, wait.milliseconds), now)
-        if before is None or hold.until > before.until + _NEWS:
-            seconds = (hold.until - now) / 1000
-            logger.warning("%s: %d %d %.200s: %s is held back for %.3f s", where, *hold[1:], hold.scope, seconds)
-            if wait.doubt:
-                logger.warning("%s: %s", where, wait.doubt)
+        told = self._told.copy()
+        self._source = connection
+        try:
+            hold = self._ledger.hold(Refusal(refusal.status, refusal.code, refusal.message, wait.milliseconds), now)
+            self.note(hold)
+        finally:
+            self._source = None
+        if wait.doubt and self._told != told:
+            self._observation.tell(HoldDoubted, connection=connection, cause=wait.doubt)
         return hold
+
+    def note(self, hold: Hold) -> None:
+        """Tell of a hold, whichever session has learned of it; unless it says hardly more than one before it."""
+        now = ticks() + 1
+        before = self._told.get(hold.scope, 0)
+        if before > now and hold.until <= before + _NEWS:
+            return
+        self._told[hold.scope] = hold.until
+        self._observation.tell(
+            HoldBegan,
+            connection=self._source,
+            status=hold.status,
+            code=hold.code,
+            reason=hold.message,
+            scope=hold.scope,
+            seconds=(hold.until - now) / 1000,
+            until=hold.until / 1000,
+        )
 
     def _reading(self) -> Reading:
         """The exchange's time; as long as nobody knows it, this machine's has to do."""

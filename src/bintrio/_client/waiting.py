@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from .._net.wire import Wire
+from .._protocol.facts import Doubt
 from .._protocol.holds import Hold
 from .._protocol.ids import Ids
 from .._protocol.requests import RequestId
@@ -78,6 +79,10 @@ class Waiting:
             return
         call.is_sent = True
         self.owed.add(call)
+
+    def doubt(self, request_id: RequestId) -> Doubt:
+        """What an answer is that belongs to no call in flight, and to none whose caller is gone."""
+        return "repeated" if self._ids.was_used(request_id) else "unknown"
 
     def hold_back(self, hold: Hold) -> None:
         """Take back what has not left and is held back from now on (G8). It waits for its turn again, as others do."""

@@ -83,7 +83,7 @@ def open_wire(
     max_message_size: int = 64 * 2**20,
     max_backlog: int = 2**20,
     close_timeout: float = 2.0,
-    pong_written: Callable[[], object] | None = None,
+    pong_written: Callable[[float], object] | None = None,
     arriving: Callable[[], object] | None = None,
     rejected: Callable[[HandshakeRejected], object] | None = None,
     late: Callable[[list[Message]], object] | None = None,
@@ -102,7 +102,8 @@ def open_wire(
         max_message_size: bytes of payload that a message may have; a longer one ends the wire with 1009.
         max_backlog: bytes waiting to be written from which on `Wire.room` waits.
         close_timeout: seconds that closing may take.
-        pong_written: called each time that a pong has been written. Must not raise.
+        pong_written: called each time that a pong has been written, with the seconds since its ping came. Must not
+            raise.
         arriving: called each time that bytes came of a message that took more than one read. Must not raise.
         rejected: called with what will be raised, once the head of a refusal is there and before its body is read,
             which may take as long as `close_timeout`: a 429 counts at once. Must not raise.
@@ -153,6 +154,7 @@ class Wire:
         self._writer = Writer(stream, self._writing_failed)
         self._control = ControlLane(self._writer.put_control)
         self._unanswered_pings = 0
+        self._pinged_at = 0.0  # when the first of them came
         # The end
         self._end: tuple[int | None, str, BaseException | None] | None = None  # code, reason, cause
         self._is_reading = True  # False once nothing more will be received
@@ -173,7 +175,7 @@ class Wire:
         host: str,
         resource: str,
         headers: Sequence[tuple[str, str]],
-        pong_written: Callable[[], object] | None,
+        pong_written: Callable[[float], object] | None,
         rejected: Callable[[HandshakeRejected], object] | None,
     ) -> AsyncGenerator[Wire]:
         """The wire's life: see `open_wire`."""
@@ -189,7 +191,14 @@ class Wire:
     # Sending
 
     @trio.lowlevel.enable_ki_protection
-    def send_nowait(self, payload: bytes, opcode: Opcode = Opcode.TEXT, *, at_once: bool = False) -> Outgoing:
+    def send_nowait(
+        self,
+        payload: bytes,
+        opcode: Opcode = Opcode.TEXT,
+        *,
+        at_once: bool = False,
+        written: Callable[[], object] | None = None,
+    ) -> Outgoing:
         """Queue one message as one frame. Never waits: call `room` first.
 
         Args:
@@ -198,6 +207,7 @@ class Wire:
             at_once: write it here and now if nothing else waits and the stream can: the frame is then taken on
                 return. Sooner by a turn of the scheduler, but what others send in the same turn needs a system call of
                 its own.
+            written: called once the whole message has been handed to the stream. Must not raise.
 
         Raises:
             WireClosed: nothing was queued. A write that fails here does not raise; it ends the wire as one that fails
@@ -206,7 +216,7 @@ class Wire:
         if self._end is not None:
             raise self._closed()
         frame = encode_frame(opcode, payload, next(self._mask_keys))
-        return self._writer.put(frame, at_once=at_once)
+        return self._writer.put(frame, at_once=at_once, written=written)
 
     def withdraw(self, outgoing: Outgoing) -> bool:
         """Take a frame back. True: no byte of it leaves. False: the writer has it already."""
@@ -240,7 +250,7 @@ class Wire:
         """Let whoever waits for room go on, although there may be none."""
         self._writer.release()
 
-    async def _write(self, pong_written: Callable[[], object] | None) -> None:
+    async def _write(self, pong_written: Callable[[float], object] | None) -> None:
         await self._writer.run(lambda control: self._note_written(control, pong_written))
         await trio.sleep(self._close_timeout)
         await close_at_once(self._stream)
@@ -249,12 +259,12 @@ class Wire:
         self._owes_close = False
         self._finish(None, f"writing failed: {said(error)}", error)
 
-    def _note_written(self, control: list[bytes], pong_written: Callable[[], object] | None) -> None:
+    def _note_written(self, control: list[bytes], pong_written: Callable[[float], object] | None) -> None:
         for frame in control:
             if frame[0] == _PONG:
                 self._unanswered_pings -= 1
                 if pong_written is not None:
-                    pong_written()
+                    pong_written(trio.current_time() - self._pinged_at)
             elif frame[0] == _CLOSE:
                 self._close_written.set()
 
@@ -344,6 +354,7 @@ class Wire:
         elif self._closing.is_set():
             return  # nothing may follow our close frame
         elif frame.opcode is Opcode.PING:
+            self._pinged_at = self._pinged_at if self._unanswered_pings else trio.current_time()
             self._unanswered_pings += 1
             if self._unanswered_pings > _MAX_UNANSWERED_PINGS:
                 self._break_off(CloseCode.POLICY_VIOLATION, "more pings than pongs can be written", b"")

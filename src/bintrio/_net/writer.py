@@ -33,6 +33,7 @@ class Outgoing(msgspec.Struct, eq=False):
 
     frame: bytes | None  # empty if withdrawn, None once taken; the wire's to change
     size: int
+    written: Callable[[], object] | None = None
 
     @property
     def taken(self) -> bool:
@@ -56,6 +57,7 @@ class Writer:
         self._stream = stream
         self._prompt_stream = stream if isinstance(stream, PromptStream) else None
         self._failed = failed
+        self._unreported: list[Callable[[], object]] = []  # whom to tell once what was taken is written
         self._unfinished = 0  # of the backlog, the size of a frame that was written at once, but not all of it
         self._control_queue: list[bytes] = []
         self._queue: deque[Outgoing] = deque()
@@ -63,12 +65,17 @@ class Writer:
         self._senders = trio.lowlevel.ParkingLot()
         self._is_writable = True  # False once a write has failed
 
-    def put(self, frame: bytes, *, at_once: bool) -> Outgoing:
-        """Queue a data frame; or write it here and now, if nothing else waits and the stream can."""
+    def put(self, frame: bytes, *, at_once: bool, written: Callable[[], object] | None = None) -> Outgoing:
+        """Queue a data frame; or write it here and now, if nothing else waits and the stream can.
+
+        ``written`` is called once all of it has been handed to the stream, unless that fails.
+        """
         size = len(frame)
-        outgoing = Outgoing(frame, size)
+        outgoing = Outgoing(frame, size, written)
         if at_once and not self.backlog and self._prompt_stream is not None:
             outgoing.frame = None
+            if written is not None:
+                self._unreported.append(written)
             self._write_at_once(frame, self._prompt_stream)
         else:
             self._queue.append(outgoing)
@@ -112,9 +119,16 @@ class Writer:
             self._fail(error)
             self._idle.unpark()
             return
+        if is_written and self._unreported:
+            self._report()
         if not is_written:
             self._grow(len(frame))
             self._unfinished = len(frame)
+
+    def _report(self) -> None:
+        reported, self._unreported = self._unreported, []
+        for written in reported:
+            written()
 
     def _grow(self, size: int) -> None:
         if not self.backlog:  # else the writer is busy, or woken already
@@ -143,6 +157,8 @@ class Writer:
                 self._fail(error)
                 break
             self._shrink(size)
+            if self._unreported:
+                self._report()
             written(control)
 
     async def _send(self, batch: bytes) -> None:
@@ -168,4 +184,6 @@ class Writer:
                 batch.append(outgoing.frame)
                 outgoing.frame = None
                 size += outgoing.size
+                if outgoing.written is not None:
+                    self._unreported.append(outgoing.written)
         return control, b"".join(batch)

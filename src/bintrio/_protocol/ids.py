@@ -41,8 +41,14 @@ class Ids:
 
     def unused(self, chosen: RequestId) -> RequestId:
         """An id that its user chose; or one of our own, if the exchange may still answer to an earlier call with it."""
-        is_own = isinstance(chosen, int) and FIRST_ID <= chosen < next(self._count)
-        return self.own() if is_own or chosen in self._chosen else chosen
+        return self.own() if self.was_used(chosen) else chosen
+
+    def was_used(self, request_id: RequestId) -> bool:
+        """Whether a call went out under an id, as far as that is known."""
+        return request_id in self._chosen or self._is_own(request_id)
+
+    def _is_own(self, request_id: RequestId) -> bool:
+        return isinstance(request_id, int) and FIRST_ID <= request_id < next(self._count)
 
     def note(self, chosen: RequestId) -> None:
         """A call went out under an id that its user chose."""

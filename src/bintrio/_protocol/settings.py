@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import ssl
 from typing import Any, Final, get_args
@@ -32,6 +33,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """A time or duration in the unit of the session, in which users and the exchange have it."""
         return milliseconds * UNITS_PER_MILLISECOND[self.time_unit]
 
+
+LONGEST_NAME: Final = 100
+"""Characters that the name of a session may have."""
 
 _LONGEST: Final = 10**12  # seconds
 
@@ -81,6 +85,22 @@ def check_options(*, ssl_context: Any, connect: Any, ledger: Any) -> None:
         raise InvalidRequest(f"connect must be an async function, not {shown(connect)}", field="connect")
     if ledger is not None and not callable(getattr(ledger, "charge", None)):
         raise InvalidRequest(f"ledger must be a Ledger, not {shown(ledger)}", field="ledger")
+
+
+def check_observation(*, name: Any, observer: Any, observe_params: Any) -> None:
+    """Raise `InvalidRequest` unless each can be what it is for: see `open_session`."""
+    if name is not None and (not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME):
+        said = f"name must be 1 to {LONGEST_NAME} printable characters, not {shown(name)}"
+        raise InvalidRequest(said, field="name")
+    if observer is not None and (is_async(observer) or not callable(observer)):
+        said = f"observer must be a function that is not async, not {shown(observer)}"
+        raise InvalidRequest(said, field="observer")
+    check_bool("observe_params", observe_params)
+
+
+def is_async(function: object) -> bool:
+    """Whether what a function gives is to be awaited."""
+    return any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))
 
 
 def check_key(key: Any) -> None:

@@ -63,6 +63,11 @@ def _template(names: tuple[str, ...]) -> tuple[Callable[[Mapping[str, Json]], ob
     return pick, "&".join(name.replace("%", "%%") + "=%s" for name in signed)
 
 
+def shown_key(api_key: str) -> str:
+    """As much of an API key as tells it from others, and opens nothing."""
+    return f"{api_key[:4]}…"
+
+
 class Key:
     """What signs requests: `HmacKey`, `RsaKey` or `Ed25519Key`.
 
@@ -94,7 +99,7 @@ class Key:
         return self._signer(message)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(api_key='{self.api_key[:4]}…')"
+        return f"{type(self).__name__}(api_key='{shown_key(self.api_key)}')"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError(f"{type(self).__name__} holds a secret: it cannot be pickled or copied")
