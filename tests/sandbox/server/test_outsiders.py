@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import trio
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bintrio.api._base import catalogue, python_name
 from bintrio.sandbox import Sandbox, SandboxAccount, open_sandbox
@@ -64,15 +63,16 @@ LISTS: dict[str, dict[str, Any]] = {
 }
 
 
+TRIGGERS = {"STOP_LOSS": 40_000, "STOP_LOSS_LIMIT": 40_000, "TAKE_PROFIT": 60_000, "TAKE_PROFIT_LIMIT": 60_000}
+"""The price at which an order of `KINDS` stops waiting; one that trails 1 % has passed that at 40,000 too."""
+
+
 def credentials(account: SandboxAccount, kind: str) -> dict[str, str]:
     """What the client wants to know of a key."""
     if kind == "hmac":
-        secret: Any = account._secret("hmac")  # pyright: ignore[reportPrivateUsage]
-        return {"api_key": account.hmac_key.api_key, "api_secret": secret.hex()}
-    private: Any = account._ed25519 if kind == "ed25519" else account._rsa  # pyright: ignore[reportPrivateUsage]
-    text = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    key = account.key if kind == "ed25519" else account.rsa_key
-    return {"api_key": key.api_key, "private_key": text}
+        return {"api_key": account.hmac_key.api_key, "api_secret": account.hmac_secret()}
+    key, pem = (account.key, account.ed25519_pem()) if kind == "ed25519" else (account.rsa_key, account.rsa_pem())
+    return {"api_key": key.api_key, "private_key": pem.decode()}
 
 
 class Official:
@@ -113,13 +113,21 @@ class Official:
         response.stream.on("message", self.events.append)
         self.called.add(method)
 
+    async def told(self, kind: str, number: int) -> list[str]:
+        """The statuses that came by events, in order: of an order, or of a list (its ``listStatus``)."""
+        await self.call("ping")  # what was answered before was told before
+        events = [_chosen(event) for event in self.events]
+        if kind == "order":
+            return [event.X for event in events if type(event).__name__ == "ExecutionReport" and event.i == number]
+        return [event.L for event in events if type(event).__name__ == "ListStatus" and event.g == number]
+
 
 def _chosen(model: Any) -> Any:
     """Of several shapes, the one that came."""
     return getattr(model, "actual_instance", None) or model
 
 
-async def _all_of_it(url: str, credentials: dict[str, str], kind: str) -> Official:
+async def _all_of_it(market: Market, url: str, credentials: dict[str, str], kind: str) -> Official:
     spot: Any = importlib.import_module("binance_sdk_spot.spot")
     configuration = spot.ConfigurationWebSocketAPI(stream_url=url, **credentials)
     connection = await spot.Spot(config_ws_api=configuration).websocket_api.create_connection()
@@ -130,6 +138,8 @@ async def _all_of_it(url: str, credentials: dict[str, str], kind: str) -> Offici
         await _trade(client)
         await _list(client)
         await _query(client)
+        await _live(client, market)
+        await _live_in_lists(client, market)
         await _session(client, kind)
     finally:
         await connection.close_connection(close_session=True)
@@ -201,6 +211,62 @@ async def _query(client: Official) -> None:
     assert {balance.asset for balance in account.balances} >= {"BTC", "USDT"}
 
 
+class Market:
+    """What the sandbox is told from the client's thread."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def move(self, price: int) -> None:
+        """Let the last trade be at a price, with quotes on both sides of it."""
+        trio.from_thread.run_sync(self._move, D(price))
+
+    def _move(self, price: Decimal) -> None:
+        self._sandbox.quote("BTCUSDT", price, price + 1, D(10))
+        self._sandbox.trade("BTCUSDT", "SELL", price, D(1))
+
+    def fill(self, number: int) -> None:
+        """Fill an order on the book."""
+        trio.from_thread.run_sync(self._sandbox.fill, number)
+
+
+async def _live(client: Official, market: Market) -> None:
+    """Every kind of order, from its placing to its last fill."""
+    for kind in KINDS:
+        market.move(50_000)
+        placed = await client.call("order.place", **SYMBOL, **kind)
+        trigger = TRIGGERS.get(kind["type"])
+        if trigger is not None:
+            market.move(trigger)
+        found = await client.call("order.status", order_id=placed.order_id, **SYMBOL)
+        if found.status == "NEW":
+            market.fill(placed.order_id)
+            found = await client.call("order.status", order_id=placed.order_id, **SYMBOL)
+        assert (found.status, D(found.executed_qty)) == ("FILLED", D("0.01")), kind
+        first, *between, last = await client.told("order", placed.order_id)
+        assert (first, last) == ("NEW", "FILLED")
+        assert {*between} <= {"NEW", "PARTIALLY_FILLED"}
+
+
+async def _live_in_lists(client: Official, market: Market) -> None:
+    """Every kind of list, until one order has filled and the other has ended."""
+    for method, params in LISTS.items():
+        market.move(50_000)
+        placed = await client.call(method, **SYMBOL, **params)
+        numbers = [order.order_id for order in placed.orders]
+        if placed.contingency_type == "OTO":
+            market.fill(numbers.pop(0))
+        # Of a pair, the limit order is the one above; it stands second in what the oldest method answers.
+        reports = {report.order_id: report for report in placed.order_reports}
+        limit = next(number for number in numbers if reports[number].type in {"LIMIT", "LIMIT_MAKER"})
+        market.fill(limit)
+        states = [(await client.call("order.status", order_id=number, **SYMBOL)).status for number in sorted(numbers)]
+        assert sorted(states) == ["EXPIRED", "FILLED"][2 - len(numbers) :], method
+        found = await client.call("orderList.status", order_list_id=placed.order_list_id)
+        assert found.list_order_status == "ALL_DONE"
+        assert (await client.told("list", placed.order_list_id))[-1] == "ALL_DONE"
+
+
 async def _session(client: Official, kind: str) -> None:
     assert len(await client.call("session.subscriptions")) == 1
     await client.call("userDataStream.unsubscribe")
@@ -220,10 +286,10 @@ async def test_the_exchanges_own_client_runs_all_its_methods(kind: str) -> None:
     pytest.importorskip("binance_sdk_spot", reason="needs the extra bench")
     async with open_sandbox(start_time_ms=None, routes=[("BTCUSDT",)]) as sandbox:
         _quote(sandbox)
-        run = partial(_all_of_it, sandbox.endpoint.urls[0], credentials(sandbox.account, kind), kind)
+        run = partial(_all_of_it, Market(sandbox), sandbox.endpoint.urls[0], credentials(sandbox.account, kind), kind)
         client = await trio.to_thread.run_sync(lambda: asyncio.run(run()))
     assert client.called == catalogue.keys() - (set() if kind == "ed25519" else {"userDataStream.subscribe"})
-    assert len(client.events) > 50
+    assert len(client.events) > 100
 
 
 def _quote(sandbox: Sandbox) -> None:
