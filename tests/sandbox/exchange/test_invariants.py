@@ -10,14 +10,26 @@ from hypothesis import strategies as st
 
 from bintrio._protocol.to_json import write_event
 from bintrio.api.events import ExecutionReport, ListStatus, OutboundAccountPosition
-from bintrio.api.order_lists import OrderListPlaceOco, OrderListPlaceOpo, OrderListPlaceOtoco
-from bintrio.api.trading import SorOrderPlace
+from bintrio.api.order_lists import (
+    OrderListPlace,
+    OrderListPlaceOco,
+    OrderListPlaceOpo,
+    OrderListPlaceOpoco,
+    OrderListPlaceOto,
+    OrderListPlaceOtoco,
+)
+from bintrio.api.trading import OrderCancelReplace, SorOrderPlace
 from bintrio.errors import InvalidRequest
 from bintrio.sandbox.exchange.amending import amend
+from bintrio.sandbox.exchange.auth import Credential
 from bintrio.sandbox.exchange.commissions import Commissions, Rates
+from bintrio.sandbox.exchange.limits import Limits, OrderBudget
+from bintrio.sandbox.exchange.methods import RequestContext, functions
 from bintrio.sandbox.exchange.orders import NOTHING, Order
 from bintrio.sandbox.exchange.refusals import Refusal
 from bintrio.sandbox.exchange.replicas import Replicas
+from bintrio.sandbox.exchange.sessions import Session
+from bintrio.sandbox.exchange.units import SECOND
 
 from .hall import D, Hall, symbol
 
@@ -57,8 +69,17 @@ pairs: dict[str, st.SearchStrategy[Any]] = {
     "below_price": st.none() | prices,
     "below_stop_price": st.none() | prices,
 }
+old_pairs: dict[str, st.SearchStrategy[Any]] = {
+    "kind": st.just(OrderListPlace),
+    "symbol": st.just("BTCUSDT"),
+    "side": sides,
+    "quantity": quantities,
+    "price": prices,
+    "stop_price": prices,
+    "stop_limit_price": st.none() | prices,
+}
 chains: dict[str, st.SearchStrategy[Any]] = {
-    "kind": st.sampled_from([OrderListPlaceOpo, OrderListPlaceOtoco]),
+    "kind": st.sampled_from([OrderListPlaceOpo, OrderListPlaceOpoco, OrderListPlaceOto, OrderListPlaceOtoco]),
     "symbol": st.just("BTCUSDT"),
     "working_type": st.just("LIMIT"),
     "working_side": st.just("BUY"),
@@ -69,7 +90,17 @@ chains: dict[str, st.SearchStrategy[Any]] = {
     "pending_price": prices,
     "pending_quantity": quantities,
 }
-lists = st.fixed_dictionaries(pairs) | st.fixed_dictionaries(chains)
+lists = st.one_of(*map(st.fixed_dictionaries, (pairs, old_pairs, chains)))
+replacements = st.fixed_dictionaries(
+    {
+        "cancel_replace_mode": st.sampled_from(["STOP_ON_FAILURE", "ALLOW_FAILURE"]),
+        "cancel_order_id": st.sampled_from([None, 10**6]),
+        "price": prices,
+        "quantity": quantities,
+    }
+)
+"""An order id that is not given is that of the order that is chosen."""
+
 commands = st.one_of(
     st.tuples(st.just("place"), st.integers(1, 3), orders),
     st.tuples(st.just("place"), st.integers(1, 3), orders),
@@ -77,6 +108,8 @@ commands = st.one_of(
     st.tuples(st.just("route"), st.integers(1, 3), st.fixed_dictionaries({"type": st.just("LIMIT")} | limited)),
     st.tuples(st.just("cancel"), st.integers(0, 9), st.none()),
     st.tuples(st.just("amend"), st.integers(0, 9), quantities),
+    st.tuples(st.just("replace"), st.integers(0, 9), replacements),
+    st.tuples(st.just("wait"), st.integers(0, 200), st.none()),
 )
 
 
@@ -122,10 +155,13 @@ class World:
     def _list(self, uid: int, params: dict[str, Any]) -> None:
         kind = params["kind"]
         rest = {name: value for name, value in params.items() if name != "kind" and value is not None}
-        if kind is OrderListPlaceOpo:
+        if kind is OrderListPlace and "stop_limit_price" in rest:
+            rest["stop_limit_time_in_force"] = "GTC"
+        if kind in {OrderListPlaceOpo, OrderListPlaceOpoco}:  # what is sold is what was bought
             del rest["pending_quantity"]
+        if kind in {OrderListPlaceOpo, OrderListPlaceOto}:
             rest |= {"pending_type": "LIMIT", "pending_time_in_force": "GTC"}
-        elif kind is OrderListPlaceOtoco:
+        elif kind in {OrderListPlaceOpoco, OrderListPlaceOtoco}:
             price = rest.pop("pending_price")
             rest |= {"pending_above_type": "LIMIT_MAKER", "pending_above_price": price}
             rest |= {"pending_below_type": "STOP_LOSS", "pending_below_stop_price": "8"}
@@ -145,6 +181,49 @@ class World:
         order = self._chosen(number)
         name = f"{order.client_order_id}+"
         amend(self.engine, self.hall.account(order.owner), order, D(quantity), self.hall.now, client_order_id=name)
+
+    def _wait(self, seconds: int, _: None) -> None:
+        self.hall.now += seconds * SECOND
+
+    def _replace(self, number: int, given_: dict[str, Any]) -> None:
+        """Both halves are done or none, unless one may fail alone; and what is answered is what was done."""
+        old = self._chosen(number)
+        found = given_["cancel_order_id"] is None
+        cancel_id = old.order_id if found else given_["cancel_order_id"]
+        more: dict[str, Any] = given_ | {"symbol": old.symbol, "side": old.side, "cancel_order_id": cancel_id}
+        before = len(self.engine.orders)
+        halves, code = self._halves(old.owner, OrderCancelReplace(type="LIMIT", time_in_force="GTC", **more))
+        assert code == {0: -2022, 1: -2021, 2: 0}[[*halves.values()].count("SUCCESS")]
+        assert (halves["cancelResult"] == "SUCCESS") is found
+        assert found is not old.is_open
+        placed = len(self.engine.orders) > before
+        assert (halves["newOrderResult"] == "SUCCESS") is placed
+        assert found or not placed or given_["cancel_replace_mode"] == "ALLOW_FAILURE"
+        if not found and not placed:
+            raise Refusal(-2022, "nothing was done")
+
+    def _halves(self, uid: int, request: OrderCancelReplace) -> tuple[dict[str, Any], int]:
+        """What became of both, and the code; refused as a whole, if it was."""
+        try:
+            return self.ask(uid, request), 0
+        except Refusal as refusal:
+            if refusal.data is None or "cancelResult" not in refusal.data:
+                raise
+            return refusal.data, refusal.code
+
+    def ask(self, uid: int, request: Any) -> Any:
+        """What a method answers to an account."""
+        context = RequestContext(
+            engine=self.engine,
+            replicas=Replicas(self.engine.accounts),
+            limits=Limits(),
+            request=request,
+            session=Session(connected_since=0, unit="us"),
+            credential=Credential("key", uid, lambda _payload, _signature: True),
+            order_budget=OrderBudget(Limits(orders_per_10_seconds=10_000)),
+            now=self.hall.now,
+        )
+        return functions[request.api.name](context)
 
     # What holds
 

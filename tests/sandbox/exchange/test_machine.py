@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from msgspec.structs import astuple
 
 from bintrio.api.account import (
+    AccountCommission,
     AccountStatus,
     AllOrderLists,
     AllOrders,
     MyAllocations,
+    MyFilters,
     MyPreventedMatches,
     MyTrades,
     OpenOrderListsStatus,
     OpenOrdersStatus,
     OrderAmendments,
+    OrderListStatus,
     OrderStatus,
 )
-from bintrio.api.market import Depth, TickerBook, TickerPrice, TradesRecent
-from bintrio.sandbox.exchange.auth import Credential
-from bintrio.sandbox.exchange.limits import Limits
-from bintrio.sandbox.exchange.methods import RequestContext, functions
+from bintrio.api.market import (
+    Depth,
+    Klines,
+    Ticker,
+    Ticker24hr,
+    TickerBook,
+    TickerPrice,
+    TickerTradingDay,
+    TradesAggregate,
+    TradesHistorical,
+    TradesRecent,
+    UiKlines,
+)
 from bintrio.sandbox.exchange.orders import NOTHING, Order
-from bintrio.sandbox.exchange.replicas import Replicas
-from bintrio.sandbox.exchange.sessions import Session
 
-from .test_invariants import NAMES, World, limited, lists, orders, prices, quantities
+from .test_invariants import NAMES, World, limited, lists, orders, quantities, replacements
 
 uids = st.integers(1, 3)
 numbers = st.integers(0, 9)
@@ -76,15 +88,13 @@ class Machine(RuleBasedStateMachine):
     def amend(self, number: int, quantity: str) -> None:
         self.both("amend", number, quantity)
 
-    @rule(number=numbers, price=prices, quantity=quantities)
-    def replace(self, number: int, price: str, quantity: str) -> None:
-        """Cancel and place again, as order.cancelReplace does, both or the first alone."""
-        open_orders = [order for order in self.world.engine.orders if order.is_open]
-        if open_orders:
-            old = open_orders[number % len(open_orders)]
-            self.both("cancel", number, None)
-            given = {"symbol": old.symbol, "side": old.side, "type": "LIMIT", "time_in_force": "GTC"}
-            self.both("place", old.owner, given | {"price": price, "quantity": quantity})
+    @rule(number=numbers, given=replacements)
+    def replace(self, number: int, given: dict[str, Any]) -> None:
+        self.both("replace", number, given)
+
+    @rule(seconds=st.integers(0, 200))
+    def wait(self, seconds: int) -> None:
+        self.both("wait", seconds, None)
 
     # Priority
 
@@ -128,18 +138,7 @@ class Machine(RuleBasedStateMachine):
             self.filled[order.order_id] = order.executed
 
     def ask(self, uid: int, request: Any) -> Any:
-        world = self.world
-        context = RequestContext(
-            engine=world.engine,
-            replicas=Replicas(world.engine.accounts),
-            limits=Limits(),
-            request=request,
-            session=Session(connected_since=0, unit="us"),
-            credential=Credential("key", uid, lambda _payload, _signature: True),
-            order_budget=None,
-            now=world.hall.now,
-        )
-        return functions[request.api.name](context)
+        return self.world.ask(uid, request)
 
     @rule(uid=uids, name=st.sampled_from(NAMES))
     def queries_of_an_account_say_what_is(self, uid: int, name: str) -> None:
@@ -166,6 +165,9 @@ class Machine(RuleBasedStateMachine):
         assert all(abs(one.free - account.holding(one.asset).free) < Decimal("1E-8") for one in status.balances)
         lists_known = self.ask(uid, AllOrderLists())
         assert [*lists_known] == [*account.lists.values()]
+        for one in lists_known:
+            assert self.ask(uid, OrderListStatus(order_list_id=one.order_list_id)) == one
+            assert self.ask(uid, OrderListStatus(orig_client_order_id=one.list_client_order_id)) in lists_known
         open_lists = self.ask(uid, OpenOrderListsStatus())
         assert [*open_lists] == [one for one in lists_known if one.list_order_status == "EXECUTING"]
 
@@ -182,6 +184,74 @@ class Machine(RuleBasedStateMachine):
         )
         trades = self.ask(1, TradesRecent(symbol=name))
         assert self.ask(1, TickerPrice(symbol=name)).price == (trades[-1].price if trades else 0)
+
+    @rule(uid=uids, name=st.sampled_from(NAMES))
+    def queries_of_rules_say_by_what_is_traded(self, uid: int, name: str) -> None:
+        paid, commissions = self.ask(uid, AccountCommission(symbol=name)), self.world.hall.account(uid).commissions
+        for told, known in (
+            (paid.standard_commission, commissions.standard),
+            (paid.tax_commission, commissions.tax),
+            (paid.special_commission, commissions.special),
+        ):
+            assert [told.maker, told.taker, told.buyer, told.seller] == [*astuple(known)]
+        assert paid.discount.enabled_for_account is commissions.is_discounted
+        filters = self.ask(uid, MyFilters(symbol=name))
+        assert filters.symbol_filters == self.world.engine.symbols[name].all_filters()
+
+    @rule(name=st.sampled_from(NAMES))
+    def queries_of_trades_say_what_was_traded(self, name: str) -> None:
+        trades = self.ask(1, TradesHistorical(symbol=name, from_id=1, limit=1_000))
+        assert [trade.id for trade in trades] == [*range(1, len(trades) + 1)]
+        assert trades[-500:] == self.ask(1, TradesRecent(symbol=name))
+        expected = 1
+        for one in self.ask(1, TradesAggregate(symbol=name, from_id=1, limit=1_000)):
+            parts = trades[one.first_trade_id - 1 : one.last_trade_id]
+            assert (one.first_trade_id, one.quantity) == (expected, sum(part.qty for part in parts))
+            assert {(part.price, part.time, part.is_buyer_maker) for part in parts} == {
+                (one.price, one.time, one.is_buyer_maker)
+            }
+            expected = one.last_trade_id + 1
+        assert expected == len(trades) + 1
+
+    @rule()
+    def every_trade_has_two_sides(self) -> None:
+        traded = [trade.qty for name in NAMES for trade in self.ask(1, TradesHistorical(symbol=name, from_id=1))]
+        assert sum(traded, NOTHING) * 2 == sum((order.executed for order in self.world.engine.orders), NOTHING)
+
+    @rule(name=st.sampled_from(NAMES), interval=st.sampled_from(["1s", "1m", "3m", "1h", "1d"]))
+    def candles_are_made_of_the_trades(self, name: str, interval: Any) -> None:
+        trades = self.ask(1, TradesHistorical(symbol=name, from_id=1, limit=1_000))
+        candles = self.ask(1, Klines(symbol=name, interval=interval, limit=1_000))
+        assert candles == self.ask(1, UiKlines(symbol=name, interval=interval, limit=1_000))
+        assert bool(candles) is bool(trades)
+        for before, after in pairwise(candles):
+            assert after.open_time == before.close_time + 1
+        for candle in candles:
+            within = [trade for trade in trades if candle.open_time <= trade.time <= candle.close_time]
+            earlier = [trade.price for trade in trades if trade.time < candle.open_time]
+            prices_ = [trade.price for trade in within] or earlier[-1:]
+            told = (candle.open, candle.high, candle.low, candle.close)
+            assert told == (prices_[0], max(prices_), min(prices_), prices_[-1])
+            assert (candle.number_of_trades, candle.volume) == (len(within), sum((t.qty for t in within), NOTHING))
+        assert not candles or candles[-1].open_time <= self.world.hall.now <= candles[-1].close_time
+
+    @rule(name=st.sampled_from(NAMES), size=st.sampled_from(["1m", "5m", "1h", "1d"]))
+    def tickers_are_made_of_the_trades(self, name: str, size: Any) -> None:
+        trades = self.ask(1, TradesHistorical(symbol=name, from_id=1, limit=1_000))
+        for request in (Ticker(symbol=name, window_size=size), Ticker24hr(symbol=name), TickerTradingDay(symbol=name)):
+            told = self.ask(1, request)
+            within = [trade for trade in trades if told.open_time <= trade.time <= told.close_time]
+            assert (told.count, told.volume) == (len(within), sum((trade.qty for trade in within), NOTHING))
+            assert told.quote_volume == sum((trade.quote_qty for trade in within), NOTHING)
+            if within:
+                prices_ = [trade.price for trade in within]
+                assert [told.open_price, told.high_price, told.low_price, told.last_price] == [
+                    prices_[0],
+                    max(prices_),
+                    min(prices_),
+                    prices_[-1],
+                ]
+                assert (told.first_id, told.last_id) == (within[0].id, within[-1].id)
 
     def teardown(self) -> None:
         self.world.check_replicas()
