@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import engine
 
 from . import streams
 from .time_limit import pytest_runtest_protocol as pytest_runtest_protocol
@@ -20,6 +21,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("deterministic")
+
+# Hypothesis makes a failure smaller for up to five minutes; by then our time limit for tests has ended it, and nobody
+# learns what failed. There is no setting for this.
+assert engine.MAX_SHRINKING_SECONDS == 300
+engine.MAX_SHRINKING_SECONDS = 60
 
 # A shell starts what goes to the background with SIGINT ignored, and tests of Ctrl-C would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)

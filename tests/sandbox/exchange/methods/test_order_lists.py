@@ -89,6 +89,23 @@ def test_a_list_is_queried_and_canceled(client: Client) -> None:
     assert events == ["EXEC_STARTED", "ALL_DONE"]
 
 
+def test_the_history_of_lists_goes_by_time_or_by_id(client: Client) -> None:
+    """web-socket-api.md, "Account order list history": by time it is that of the last update, and fromId is ignored."""
+    first, second = (client.trade("orderList.place.oco", **OCO)["orderListId"] for _ in range(2))
+    client.now += 5_000_000
+    client.trade("orderList.cancel", symbol="BTCUSDT", orderListId=first)
+
+    def found(**params: Any) -> list[int]:
+        return [one["orderListId"] for one in client.trade("allOrderLists", **params)]
+
+    start = NOW // 1_000
+    assert found() == [first, second]
+    assert found(limit=1) == found(fromId=second) == [second]
+    assert found(startTime=start) == found(startTime=start, fromId=99) == [second, first]
+    assert found(startTime=start + 1) == found(startTime=start + 1, fromId=99) == [first]
+    assert found(endTime=start + 1) == found(endTime=start + 1, fromId=99) == [second]
+
+
 @pytest.mark.parametrize(
     "params", [{"orderListId": 9}, {"listClientOrderId": "x"}, {"orderListId": 0, "listClientOrderId": "x"}]
 )

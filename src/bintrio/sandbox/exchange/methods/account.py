@@ -254,10 +254,12 @@ def open_order_lists_status(call: RequestContext) -> tuple[OrderList, ...]:
 
 @answers(AllOrderLists)
 def all_order_lists(call: RequestContext) -> Sequence[OrderList]:
-    """Order lists from an id on, in a span of time, or the newest."""
+    """Order lists in a span of time, which goes first, from an id on, or the newest."""
     request: AllOrderLists = call.request
     lists, limit = tuple(call.queried_account.lists.values()), call.limit()
-    if request.from_id is not None:
+    if call.start is call.end is None:
+        if request.from_id is None:
+            return newest(lists, limit)
         return from_id(lists, request.from_id, limit, attrgetter("order_list_id"))
     by_time = sorted(lists, key=attrgetter("transaction_time"))
     return in_span(by_time, call.start, call.end, limit, attrgetter("transaction_time"))
