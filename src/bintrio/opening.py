@@ -14,8 +14,9 @@ from ._client.supervisor import Supervisor
 from ._net.tasks import bare_nursery, check_trio, start
 from ._net.tunnel import connect_by, way_of
 from ._protocol.facts import Observer
+from ._protocol.ledger import Ledger
 from ._protocol.proxies import Routes
-from ._protocol.rate_limits import Ledger, LocalLedger
+from ._protocol.rate_limits import LocalLedger
 from ._protocol.settings import Settings, check_key, check_observation, check_options, check_privacy, checked_settings
 from ._protocol.signing import Key
 from .endpoints import Endpoint, TimeUnit, as_endpoint

@@ -307,7 +307,7 @@ class Session(Confirming):
         raise error
 
     async def _exchange(self, call: Call, request: Request[Any] | None) -> Envelope:
-        """Get a call answered, by as many connections as it takes and G7 allows."""
+        """Get a call answered, by one connection after the other, as far as it may be repeated (G7)."""
         now = trio.current_time()
         call.deadline = now + self._timeout
         if call.api.repeatable:
@@ -380,7 +380,7 @@ class Session(Confirming):
     async def _wait_for_budget(self, call: Call, request: Request[Any] | None, delay: float) -> None:
         self._check_delay(call, request, delay)
         with waiting(call, "budget"):
-            await trio.sleep(delay)
+            await self._shared.throttle.wait(delay)
 
     def _check_delay(self, call: Call, request: Request[Any] | None, delay: float) -> None:
         """Let a call that would wait beyond its deadline end at once, with the time when there may be room."""

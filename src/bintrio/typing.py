@@ -16,7 +16,7 @@ from ._protocol.holds import Reading as Reading
 from ._protocol.holds import Refusal as Refusal
 from ._protocol.holds import Scope as Scope
 from ._protocol.holds import Wait as Wait
-from ._protocol.rate_limits import Ledger as Ledger
+from ._protocol.ledger import Ledger as Ledger
 from ._protocol.requests import RequestId as RequestId
 from ._protocol.results import Response as Response
 from ._public import names_in as _names_in

@@ -14,6 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio._client.throttle import ANYTHING, ticks
+from bintrio._protocol.budget import Cost
 from bintrio._protocol.holds import Refusal
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio.errors import (
@@ -825,3 +826,67 @@ async def test_g8_what_is_queued_when_a_429_comes_does_not_leave(autojump_clock:
         assert isinstance(taken.error, OutcomeUnknown)
         assert isinstance(queued.error, NotSent)
         stalled.set()
+
+
+class Portions(LocalLedger):
+    """A ledger that gets its budget from elsewhere, and has none yet for costs of one purpose."""
+
+    def __init__(self, purpose: str) -> None:
+        super().__init__()
+        self.lacking = purpose
+        self.told: list[Any] = []
+
+    def delay(self, cost: Cost, now: int) -> float:
+        return 5.0 if cost.purpose == self.lacking else super().delay(cost, now)
+
+    def watch(self, told: Any) -> None:
+        self.told.append(told)
+        super().watch(told)
+
+    def grant(self) -> None:
+        self.lacking = ""
+        for told in self.told:
+            told(None)
+
+
+async def test_a_call_that_waits_for_room_leaves_when_the_ledger_says_that_there_is_some(
+    autojump_clock: MockClock,
+) -> None:
+    ledger = Portions("call")
+    async with open_pair(ledger=ledger) as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, session.ping)
+        await wait_all_tasks_blocked()
+        assert session.connection is not None
+        assert session.connection.in_flight == 0
+        began = trio.current_time()
+        ledger.grant()
+        await exchange.peers[0].answer(await exchange.peers[0].next(), {})
+        await wait_all_tasks_blocked()
+        assert (outcome.error, outcome.at) == (None, began)
+
+
+async def test_a_connection_that_waits_for_room_is_opened_when_the_ledger_says_that_there_is_some(
+    autojump_clock: MockClock,
+) -> None:
+    ledger = Portions("")
+    async with open_pair(ledger=ledger) as (session, exchange), trio.open_nursery() as nursery:
+        ledger.lacking = "own"
+        outcome = in_background(nursery, session.rotate)
+        await wait_all_tasks_blocked()
+        assert len(exchange.peers) == 1
+        began = trio.current_time()
+        ledger.grant()
+        await wait_all_tasks_blocked()
+        assert (len(exchange.peers), outcome.error, outcome.at) == (2, None, began)
+
+
+async def test_g6_a_caller_cancelled_while_it_waits_for_room_is_not_woken(autojump_clock: MockClock) -> None:
+    ledger = Portions("call")
+    async with open_pair(ledger=ledger) as (session, exchange):
+        with trio.move_on_after(1) as scope:
+            await session.ping()
+        assert scope.cancelled_caught
+        ledger.grant()
+        await trio.sleep(10)
+        with pytest.raises(trio.WouldBlock):
+            exchange.peers[0].requests.receive_nowait()

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bintrio._protocol import rate_limits
 from bintrio._protocol.budget import CANCEL_RESERVE, OWN_RESERVE, Charge, Cost, Purpose
 from bintrio._protocol.holds import Hold, Refusal
-from bintrio._protocol.rate_limits import LONGEST_FLIGHT, MARGIN, UNSTATED_BACK_OFF, Ledger, LocalLedger
+from bintrio._protocol.ledger import Ledger
+from bintrio._protocol.rate_limits import LONGEST_FLIGHT, MARGIN, UNSTATED_BACK_OFF, LocalLedger
 from bintrio.api._values import RateLimit
 from bintrio.errors import InvalidRequest
 
@@ -54,6 +56,26 @@ def hold(ledger: Ledger, wait: int | None, *, now: int = NOON, code: int = -1003
 def weight_used(ledger: LocalLedger, now: int = NOON) -> int:
     ((_, used),) = ledger.used("REQUEST_WEIGHT", now)
     return used
+
+
+def test_g8_the_example_in_the_theory() -> None:
+    ledger = ledger_of(weight(100, limit=1_000))
+    used = [weight_used(ledger)]
+    a = ledger.charge(Cost(20), NOON)
+    used.append(weight_used(ledger))
+    b = ledger.charge(Cost(10), NOON)
+    used.append(weight_used(ledger))
+    ledger.settle(a, [weight(130, limit=1_000)], NOON)
+    used.append(weight_used(ledger))
+    ledger.settle(b, [weight(110, limit=1_000)], NOON)
+    used.append(weight_used(ledger))
+    order = ledger.charge(Cost(1), NOON)
+    used.append(weight_used(ledger))
+    ledger.settle(order, [weight(130, limit=1_000)], NOON)
+    used.append(weight_used(ledger))
+    table = rate_limits.__doc__ or ""
+    rows = table[table.index("the limits come;") : table.index("A call is *charged*")].strip().splitlines()
+    assert used == [int(row.split()[-1]) for row in rows]
 
 
 # Limits

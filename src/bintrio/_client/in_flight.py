@@ -13,7 +13,7 @@ import trio
 
 from .._net.wire import WireClosed
 from .._net.writer import Outgoing
-from .._protocol.budget import Charge, Cost, Purpose
+from .._protocol.budget import Cost, Purpose
 from .._protocol.envelope import Envelope
 from .._protocol.facts import Awaited
 from .._protocol.ids import remember
@@ -97,7 +97,7 @@ class Call(msgspec.Struct, eq=False):
     answered_late: Callable[[], object] = _nothing
     trace: Traced | None = None
     wire_id: RequestId = _LATER
-    charge: Charge = _LATER
+    charge: Any = _LATER
     outgoing: Outgoing = _LATER
     arrived_before: float = _LATER
     answer: Channel = _LATER
@@ -181,7 +181,7 @@ class Owed:
 
     def __init__(self) -> None:
         self._calls: dict[RequestId, Call] = {}
-        self._charges: dict[RequestId, Charge] = {}
+        self._charges: dict[RequestId, Any] = {}
 
     def add(self, call: Call) -> None:
         """Remember a call that nobody waits for any more, if it has left: its charge, and all of it if it trades."""
@@ -196,6 +196,6 @@ class Owed:
         if call is not None:
             call.take_late(envelope, now)
 
-    def take_charge(self, request_id: RequestId) -> Charge | None:
-        """What the ledger holds for one of these, which is answered now."""
+    def take_charge(self, request_id: RequestId) -> Any:
+        """What the ledger holds for one of these, which is answered now; None if it is none of these."""
         return self._charges.pop(request_id, None)

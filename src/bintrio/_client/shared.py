@@ -11,7 +11,7 @@ import trio
 
 from .._protocol.clock import Clock
 from .._protocol.ids import FIRST_ID
-from .._protocol.rate_limits import Ledger
+from .._protocol.ledger import Ledger
 from .._protocol.settings import Settings
 from .._protocol.signing import Key
 from .._protocol.succession import LONGEST_LAG

@@ -234,13 +234,17 @@ class Supervisor:
     @contextmanager
     def _watching_holds(self) -> Generator[None]:
         """What waits to leave on any connection is taken back the moment that a hold is known (G8)."""
-        self._shared.ledger.watch(self._hold_back)
+        self._shared.ledger.watch(self._hear)
         try:
             yield
         finally:
-            self._shared.ledger.unwatch(self._hold_back)
+            self._shared.ledger.unwatch(self._hear)
 
-    def _hold_back(self, hold: Hold) -> None:
+    def _hear(self, hold: Hold | None) -> None:
+        """See `Ledger.watch`."""
+        if hold is None:
+            self._shared.throttle.ask_again()
+            return
         for connection in list(self._connections):
             connection.hold_back(hold)
         self._shared.throttle.note(hold)

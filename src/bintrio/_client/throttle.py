@@ -22,7 +22,7 @@ from .._protocol.clock import Clock
 from .._protocol.envelope import Envelope
 from .._protocol.facts import HoldBegan, HoldDoubted
 from .._protocol.holds import BANNED, DOUBTED_CLOCK, Hold, Reading, Refusal, Scope, Wait, wait_by_answer, wait_by_header
-from .._protocol.rate_limits import Ledger
+from .._protocol.ledger import Ledger
 from .._protocol.results import read_error, refused_halves
 from .._protocol.settings import Settings
 from ..errors import Banned, HandshakeRejected, NotSent, ProtocolViolation, RateLimited, Rejected
@@ -61,6 +61,7 @@ class Throttle:
         self._observation = observation
         self._told: dict[Scope, int] = {}  # until when, by what was told last
         self._source: int | None = None  # the connection that is learning of a hold
+        self._waiting = trio.lowlevel.ParkingLot()
 
     async def room_for(self, cost: Cost) -> None:
         """Wait until the budgets have room for a cost. No checkpoint if they have.
@@ -68,8 +69,17 @@ class Throttle:
         Raises:
             InvalidRequest: they never will.
         """
-        while (delay := self._ledger.delay(cost, ticks())) > 0:  # noqa: ASYNC110  # no event tells of room
-            await trio.sleep(delay)
+        while (delay := self._ledger.delay(cost, ticks())) > 0:
+            await self.wait(delay)
+
+    async def wait(self, delay: float) -> None:
+        """Wait until it is worth asking for room again: for so many seconds, or until the ledger says that it is."""
+        with trio.move_on_after(delay):
+            await self._waiting.park()
+
+    def ask_again(self) -> None:
+        """The ledger says that there may be room."""
+        self._waiting.unpark_all()
 
     def has_room_for(self, cost: Cost) -> bool:
         """Whether a cost fits now."""

@@ -11,25 +11,38 @@ turn. Hence the margin, as wide as the error of the estimate: windows turn here 
 and what is settled within a margin of the exchange's turn counts in both windows. When the estimate changes, the
 windows move with it, and what was used stays used until the next turn.
 
-**What is used up** in a window is never less than the truth, as far as our own calls go. It is
+**What is used up** in a window is `known` and `open` together, and never less than the truth, as far as our own calls
+go:
 
-    known        what the exchange reported, and what was settled since
-    + open       charged, not yet answered; it may arrive in this window or, if charged in the last one, in this one
+    known   what the exchange counted, and what was settled since
+    open    what is charged and not yet settled; it may count in this window, also if it was charged in the last one
 
-An answer *settles* a charge. With a count c that refers to this window, the truth lies between c and c plus whatever
-was settled since the call was charged: the rest was answered before it left, so the exchange had counted it before c.
-That is why answers may come in any order: a stale c is low, but the sum on top of it is high. Without a count, the
-charge itself moves from open to known. A count also tells of others on the same address or account. If c is more than
-we can account for, it is them; from then on only calls charged later may lower what is known: earlier ones may not know
-of them.
+    what happens                                                known   open   used up
+    the limits come; the exchange has counted 100                 100      0       100
+    A leaves, and may weigh 20                                    100     20       120
+    B leaves, and may weigh 10                                    100     30       130
+    A is answered; its count is 130, so B has arrived             130     10       140
+    B is answered; its count is 110, from before A arrived        130      0       130
+    an order leaves, and may weigh 1                              130      1       131
+    it is answered; its count is still 130, as it succeeded       130      0       130
 
-Lowering matters. A trading call weighs its weight when it fails and 0 when it succeeds, and an order that fills is
-counted no longer. So calls are charged in full and the count puts it right.
+A call is *charged* in full when it leaves. Its answer *settles* it: the charge moves from open to known, and the count
+in the answer puts known right.
 
-A charge counts in its window and the next, then is forgotten: the exchange gives up on a call after 10 s, the length of
-the shortest window it publishes. A charge that is not settled for a minute is settled without a count; otherwise a lost
-answer would weigh twice on a whole day, once as open and once in every count. A call that was never sent is cancelled,
-as if never charged. What was settled before a limit was known counts as well: `_history` tells how much, to the minute.
+*A count that is higher* than known raises it. If it is higher than known and open together, others use the same address
+or account. From then on, only calls that are charged later may lower known: earlier ones may have been counted before
+the others were.
+
+*A count that is lower* lowers known, but only by what it cannot have missed. The exchange counted when it answered, so
+it may have missed what was settled since the call was charged, and nothing else. That is why answers may come in any
+order. Lowering matters: a trading call weighs its weight when it fails and 0 when it succeeds, and an order that fills
+is counted no longer.
+
+*What is not answered* in time: a charge counts in its window and the next, then it is forgotten, since the exchange
+gives up on a call after 10 s, the length of the shortest window it publishes. A charge that is not settled for a minute
+is settled without a count, or a lost answer would weigh twice for a whole day, once as open and once in every count. A
+call that was never sent is cancelled, as if it had never been charged. What was settled before a limit was known counts
+as well: `_history` tells how much, to the minute.
 
 **The reserve.** The session's own life comes before its user's calls, so a part of each weight window is kept for what
 it needs itself (connecting, the time, logging on, subscribing): 29, or 7 for each session that shares the ledger, and
@@ -41,16 +54,18 @@ longer than five minutes.
 **After 429 and 418** nothing goes out before the time they name: see `holds`. Whoever has something waiting is told at
 once (`watch`), since a hold concerns all sessions that share a ledger.
 
-**The common case is short**, as every call passes here three times. What is charged and what is settled is summed up
-once for each kind of cost (`Tally`), not for each limit; a budget remembers by how much it differs from that: what the
-exchange reported, and what counts no longer. So a count that tells nothing new changes nothing. The counts in answers
-are read when somebody asks or charges next, of all that came together the highest for each limit and the latest. No
-window turns and nothing expires before `_due_at`. And no budget is looked at to see whether a cost fits while there is
-`_room` for it: what the fullest had when it was looked at last, less all that came on top since. That use went down, or
-the reserve has lapsed, is seen only when the room seems gone.
+**What keeps this fast.** Every call passes here three times: `delay`, `charge`, `settle`.
 
-What was left out: fairness. Who waits asks again when its delay is over; whoever keeps the queue decides who is first.
-Asking again as soon as something is settled is allowed, and often finds room earlier.
+* What is charged and settled is added up once for each kind of cost (`Tally`), not for each limit. A budget only keeps
+  by how much its own known differs from what its tally says is settled (`known_beyond`), and how much of what is open
+  it has forgotten.
+* The counts of answers are read at the next `delay` or `charge`: of all that came together, the highest of each limit
+  and the latest.
+* `_due_at` is when the first window turns, or the first charge has been out for a minute. Nothing is looked at before.
+* `_room` is what the fullest budget had left when it was looked at last, less all that came on top. While a cost fits
+  into it, no budget is looked at. Use that went down, or a reserve that lapsed, shows when the room seems gone.
+
+Left out: fairness. Whoever waits asks again when its delay is over, in no order.
 
 Source: "Rate limits" of the exchange's WebSocket API document.
 """
@@ -63,7 +78,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -114,74 +129,8 @@ _TYPE_OF: Final[dict[Scope, str]] = {"everything": "REQUEST_WEIGHT", "orders": "
 """Which type of limit is to blame for a 429 of that scope."""
 
 
-class Ledger(Protocol):
-    """Who keeps the budgets and the holds.
-
-    Every ``now`` is local time, `trio.current_time` in integer milliseconds, so a ledger belongs to one `trio.run`.
-    """
-
-    def delay(self, cost: Cost, now: int) -> float:
-        """Seconds until the cost fits, or until it is worth asking again; 0 if it may be charged now.
-
-        Raises:
-            InvalidRequest: the cost is more than a whole limit, so that it never fits. Not for the purpose "own".
-        """
-        ...
-
-    def charge(self, cost: Cost, now: int) -> Charge:
-        """Count a cost from now on, whether or not it fits."""
-        ...
-
-    def settle(self, charge: Charge, counts: Sequence[RateLimit], now: int) -> None:
-        """The call was answered, with these counts, or its outcome is unknown and there are none."""
-        ...
-
-    def cancel(self, charge: Charge) -> None:
-        """The call was never sent."""
-        ...
-
-    def record(self, counts: Sequence[RateLimit], now: int) -> None:
-        """Learn limits, and counts that came with no call that was charged. They only ever raise what is known."""
-        ...
-
-    def align(self, offset: int, error: int, now: int) -> None:
-        """Learn the exchange's time: local time plus an offset, and by how many milliseconds that may be wrong."""
-        ...
-
-    def reading(self, now: int) -> Reading | None:
-        """The exchange's time, as `align` told it last; None if it has not."""
-        ...
-
-    def hold(self, refusal: Refusal, now: int) -> Hold:
-        """429 or 418: hold back everything, or all that costs orders (-1015), and tell whoever watches.
-
-        If the exchange gave no time: until the window turns that is used up, but a ban for two minutes at least. Settle
-        the charge first.
-        """
-        ...
-
-    def held(self, cost: Cost, now: int) -> Hold | None:
-        """What holds back that cost, and until when."""
-        ...
-
-    def watch(self, told: Callable[[Hold], object]) -> None:
-        """Have each hold told at once, by a call that returns when nothing that it concerns waits to leave any more.
-
-        If the call fails, that is logged, and the others are told all the same.
-        """
-        ...
-
-    def unwatch(self, told: Callable[[Hold], object]) -> None:
-        """Tell no more."""
-        ...
-
-    def used(self, limit_type: str, now: int) -> Sequence[tuple[RateLimit, int]]:
-        """The limits of one type, and what is used up of each."""
-        ...
-
-
 class LocalLedger:
-    """The `Ledger` of one process.
+    """The `Ledger` of one session, or of several that have the same address, account and process.
 
     Args:
         margin: milliseconds by which the estimate of the exchange's time may be wrong at least, either way.

@@ -305,7 +305,7 @@ def _checks(request_type: type[Request[Any]]) -> tuple[tuple[type | None, Parame
 
 @cache
 def _unlike_json(request_type: type[Request[Any]]) -> dict[str, Callable[[Any], Any]]:
-    """The parameters that `msgspec.to_builtins` gives in another form than they go out, with what mends that."""
+    """What gives a parameter the form in which it goes out, for those that `msgspec.to_builtins` gives in another."""
     known = [(parameter.wire_name, _MENDED.get(parameter.kind)) for parameter in _in_order(request_type)]
     return {name: mend for name, mend in known if mend is not None}
 
