@@ -23,14 +23,8 @@ import trio
 
 from ._client.observation import log_failure
 from ._net.tasks import bare_nursery, check_trio, protected
-from ._protocol.facts import AboutCall as AboutCall
 from ._protocol.facts import AboutConnection as AboutConnection
 from ._protocol.facts import AnswerDropped as AnswerDropped
-from ._protocol.facts import Awaited as Awaited
-from ._protocol.facts import CallEnded as CallEnded
-from ._protocol.facts import CallSent as CallSent
-from ._protocol.facts import CallStarted as CallStarted
-from ._protocol.facts import CallWaited as CallWaited
 from ._protocol.facts import ClockDoubted as ClockDoubted
 from ._protocol.facts import ClockMeasured as ClockMeasured
 from ._protocol.facts import ConnectionDue as ConnectionDue
@@ -51,9 +45,7 @@ from ._protocol.facts import MessageDropped as MessageDropped
 from ._protocol.facts import NoConnection as NoConnection
 from ._protocol.facts import NotSubscribed as NotSubscribed
 from ._protocol.facts import Observer as Observer
-from ._protocol.facts import OutcomeKept as OutcomeKept
 from ._protocol.facts import PingAnswered as PingAnswered
-from ._protocol.facts import QuestionPassedOver as QuestionPassedOver
 from ._protocol.facts import SessionEnded as SessionEnded
 from ._protocol.facts import SessionStarted as SessionStarted
 from ._protocol.facts import Subscribed as Subscribed
@@ -61,6 +53,14 @@ from ._protocol.facts import SubscriberOverflowed as SubscriberOverflowed
 from ._protocol.facts import SwapCause as SwapCause
 from ._protocol.facts import Swapped as Swapped
 from ._protocol.facts import Unsubscribed as Unsubscribed
+from ._protocol.facts_of_calls import AboutCall as AboutCall
+from ._protocol.facts_of_calls import Awaited as Awaited
+from ._protocol.facts_of_calls import CallEnded as CallEnded
+from ._protocol.facts_of_calls import CallSent as CallSent
+from ._protocol.facts_of_calls import CallStarted as CallStarted
+from ._protocol.facts_of_calls import CallWaited as CallWaited
+from ._protocol.facts_of_calls import OutcomeKept as OutcomeKept
+from ._protocol.facts_of_calls import QuestionPassedOver as QuestionPassedOver
 from ._protocol.settings import check_duration, check_positive_int, is_async
 from ._text import shown
 from .errors import InvalidRequest

@@ -33,7 +33,7 @@ from ._client.supervisor import Supervisor
 from ._client.throttle import ANYTHING, CONNECT_COST, ticks
 from ._client.view import ConnectionView
 from ._protocol.envelope import Envelope
-from ._protocol.facts import Awaited
+from ._protocol.facts_of_calls import Awaited
 from ._protocol.requests import RequestId, checked_id, raw_params
 from ._protocol.results import read_answer, read_error, read_result
 from ._protocol.settings import (

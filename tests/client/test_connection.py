@@ -13,8 +13,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
-from bintrio._client.connection import Ended
 from bintrio._client.in_flight import Call, Lost
+from bintrio._client.waiting import Ended
 from bintrio._protocol.budget import Cost
 from bintrio.endpoints import Address
 from bintrio.errors import (

@@ -13,9 +13,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
+from bintrio import observing as facts
 from bintrio._client.logs import LINES, Line
 from bintrio._client.throttle import ticks
-from bintrio._protocol import facts
 from bintrio._protocol.holds import Refusal
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio.errors import ConnectionFailed, HandshakeRejected, InvalidRequest, NotSent, Rejected

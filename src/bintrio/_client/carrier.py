@@ -122,7 +122,8 @@ class Carrier:
     def _drop(self, number: int | None, event: Event) -> None:
         """Count an event that nobody listens to."""
         self._shared.counters.unclaimed_events += 1
-        self._connection.teller.tell(EventUnclaimed, subscription=number, event=event_type(event))
+        count = self._shared.counters.unclaimed_events
+        self._connection.teller.tell(EventUnclaimed, number=count, subscription=number, event=event_type(event))
 
     def _tell_end(self, number: int, feed: Feed, cause: str | None) -> None:
         self._connection.teller.tell(Unsubscribed, account=feed.account, subscription=number, cause=cause)
@@ -209,8 +210,8 @@ class Carrier:
             self.feeds[number] = feed
             self._unsubscribing.pop(number, None)
             self._ended.discard(number)
-            feed.subscribed(self._connection.number, ticks() + 1)  # rounded up
             self._connection.teller.tell(Subscribed, account=feed.account, subscription=number)
+            feed.subscribed(self._connection.number, ticks() + 1)  # rounded up
 
         call = self._own.prepare(request, key=feed.key if request.api.signed else None, accept=accept)
         try:

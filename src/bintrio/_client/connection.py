@@ -49,14 +49,10 @@ from .own_calls import OwnCalls
 from .shared import Shared
 from .subscriptions import Feed
 from .throttle import CONNECT_COST, ticks
-from .waiting import Waiting
+from .waiting import Ended, Waiting
 
 Connect: TypeAlias = Callable[[Address], Awaitable[trio.abc.Stream]]
 """Opens the byte stream to an address, TLS included if it asks for that."""
-
-
-class Ended(Exception):
-    """Ended by this side since it was not needed any more; the text says why."""
 
 
 class Connection:
@@ -213,10 +209,10 @@ class Connection:
         self.is_due.set()
         self._waiting.lose(cause)
         self._idle.set()
-        self.carrier.end(words)
-        self._tasks.cancel()
         if self.is_ready:
             self._tell_end(cause, words, in_flight)
+        self.carrier.end(words)
+        self._tasks.cancel()
 
     def _tell_end(self, cause: Exception, words: str, in_flight: int) -> None:
         tell, age = self.teller.tell, self._age
@@ -457,7 +453,8 @@ class Connection:
         """The count in a late answer has its call in it, which the ledger still holds to be open."""
         charge = self._waiting.owed.take_charge(request_id)
         cause = self._waiting.doubt(request_id) if charge is None else "late"
-        self.teller.tell(facts.AnswerDropped, id=request_id, status=envelope.status, cause=cause)
+        number = self._shared.counters.dropped_replies
+        self.teller.tell(facts.AnswerDropped, number=number, id=request_id, status=envelope.status, cause=cause)
         if charge is None:
             self._shared.ledger.record(envelope.rate_limits, ticks())
         else:

@@ -15,7 +15,7 @@ from .._net.wire import WireClosed
 from .._net.writer import Outgoing
 from .._protocol.budget import Cost, Purpose
 from .._protocol.envelope import Envelope
-from .._protocol.facts import Awaited
+from .._protocol.facts_of_calls import Awaited
 from .._protocol.ids import remember
 from .._protocol.requests import RequestId
 from .._protocol.signing import Key

@@ -23,9 +23,10 @@ import msgspec
 
 from .._protocol import facts
 from .._protocol.facts import Fact
+from .._protocol.facts_of_calls import OutcomeKept, QuestionPassedOver
 
 
-def _is_notable(fact: facts.MessageDropped) -> bool:
+def _is_notable(fact: facts.MessageDropped | facts.AnswerDropped | facts.EventUnclaimed) -> bool:
     """The first few, and then each tenth, hundredth, and so on: a broken exchange may send nothing else."""
     return fact.number < 10 or math.log10(fact.number).is_integer()
 
@@ -70,13 +71,16 @@ LINES: Final[dict[object, Line]] = {
     facts.ConnectionDue: Line("connection", WARNING, "connection {0.connection} is to be replaced: {0.cause}"),
     facts.ConnectionLost: Line("connection", WARNING, "connection {0.connection} was lost: {0.cause}"),
     facts.ConnectionRetired: Line("connection", INFO, "connection {0.connection} has ended: {0.cause}"),
-    facts.Swapped: Line("connection", INFO, "connection {0.connection} is in use, {0.seconds:.3f} s after: {0.cause}"),
+    facts.Swapped: Line("connection", INFO, "connection {0.connection} is in use ({0.cause}), after {0.seconds:.3f} s"),
     facts.NoConnection: Line("connection", WARNING, "no other connection yet: {0.cause}"),
     facts.PingAnswered: Line("connection", DEBUG, "connection {0.connection}: a ping was answered"),
-    facts.OutcomeKept: Line("calls", WARNING, "{0.cause}; session.unresolved has it"),
-    facts.QuestionPassedOver: Line("calls", WARNING, "what became of a call is told without {0.method}: {0.cause}"),
+    OutcomeKept: Line("calls", WARNING, "{0.cause}; session.unresolved has it"),
+    QuestionPassedOver: Line("calls", WARNING, "what became of a call is told without {0.method}: {0.cause}"),
     facts.AnswerDropped: Line(
-        "calls", DEBUG, "connection {0.connection}: nobody waits for answer {0.id!r}, which is {0.cause}"
+        "calls",
+        DEBUG,
+        "connection {0.connection}: nobody waits for answer {0.id!r}, which is {0.cause}, number {0.number}",
+        _is_notable,
     ),
     facts.MessageDropped: Line(
         "calls",
@@ -85,7 +89,10 @@ LINES: Final[dict[object, Line]] = {
         _is_notable,
     ),
     facts.EventUnclaimed: Line(
-        "events", DEBUG, "connection {0.connection}: nobody listens to subscription {0.subscription}, {0.event}"
+        "events",
+        DEBUG,
+        "connection {0.connection}: nobody listens to subscription {0.subscription}, {0.event}, number {0.number}",
+        _is_notable,
     ),
     facts.Subscribed: Line("events", INFO, "connection {0.connection} brings the events of {0.account}"),
     facts.Unsubscribed: Line("events", INFO, "connection {0.connection} brings the events of {0.account} no more"),

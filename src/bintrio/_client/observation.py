@@ -16,17 +16,8 @@ import msgspec
 import trio
 
 from .._protocol.envelope import Envelope
-from .._protocol.facts import (
-    Awaited,
-    CallEnded,
-    CallSent,
-    CallStarted,
-    CallWaited,
-    Fact,
-    Observer,
-    SessionEnded,
-    SessionStarted,
-)
+from .._protocol.facts import Fact, Observer, SessionEnded, SessionStarted
+from .._protocol.facts_of_calls import Awaited, CallEnded, CallSent, CallStarted, CallWaited
 from .._protocol.requests import RequestId
 from .._protocol.secrets import redacted
 from .._text import kind_of, said, shown_url

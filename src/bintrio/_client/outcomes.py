@@ -22,7 +22,7 @@ import trio
 
 from .._protocol.confirmation import RULES, HalfReplaced, inquire
 from .._protocol.evidence import PATIENCE, QUERY_DELAY, OrderIds, Question, Reply, Sent, Undecided, found
-from .._protocol.facts import OutcomeKept, QuestionPassedOver
+from .._protocol.facts_of_calls import OutcomeKept, QuestionPassedOver
 from .._protocol.ids import remember
 from .._protocol.results import read_answer, read_error, read_result
 from .._protocol.rotation import backoff

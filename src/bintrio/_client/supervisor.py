@@ -37,11 +37,12 @@ from ..errors import (
     ProtocolViolation,
     Rejected,
 )
-from .connection import Connect, Connection, Ended
+from .connection import Connect, Connection
 from .feeds import Feeds
 from .in_flight import Lost
 from .shared import Shared
 from .throttle import CONNECT_COST, ticks
+from .waiting import Ended
 
 CLOCK_SAMPLES: Final = 3
 """Questions for the time before the first call; the quickest answer tells most."""

@@ -25,6 +25,10 @@ class HeldBack(Exception):
     """The exchange refused another call with 429 or 418, in these words, so this one had to wait."""
 
 
+class Ended(Exception):
+    """The connection was ended by this side since it was not needed any more; the text says why."""
+
+
 class Waiting:
     """The calls in flight on one connection.
 
