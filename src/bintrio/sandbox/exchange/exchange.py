@@ -12,7 +12,7 @@ Source: the WebSocket API document.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -23,6 +23,7 @@ from bintrio._protocol.requests import RequestId
 from bintrio._protocol.to_json import write_event, write_reply
 from bintrio.api._base import Api, Request, catalogue
 from bintrio.api._values import RateLimit
+from bintrio.api.account import MyPreventedMatches
 from bintrio.api.events import EventStreamTerminated, KnownEvent
 from bintrio.api.filters import Filter
 from bintrio.api.trading import OrderPlace
@@ -193,7 +194,7 @@ class Exchange:
         request_type = _request_type(incoming.method)
         api = request_type.api
         _check_session(session)
-        context.weight = _weight(request_type, params)
+        context.weight = _weight(request_type, params, self.engine.symbols)
         budget.admit(context.weight, now)
         if incoming.is_doubled:
             raise refusals.duplicate_parameter()
@@ -350,11 +351,17 @@ class _Loose:
             setattr(self, field.name, params.get(field.wire_name))
 
 
-def _weight(request_type: type[Request[Any]], params: Mapping[str, Any]) -> int:
+_PREVENTED_OF_NOTHING: Final = 2
+""""Account prevented matches": "If `symbol` is invalid"; only the exchange knows."""
+
+
+def _weight(request_type: type[Request[Any]], params: Mapping[str, Any], symbols: Container[str]) -> int:
     """The weight has to be known before the parameters are checked; nonsense weighs 1."""
     weight = request_type.api.weight
     if isinstance(weight, int):
         return weight
+    if request_type is MyPreventedMatches and str(params.get("symbol")) not in symbols:
+        return _PREVENTED_OF_NOTHING
     try:
         return weight(_Loose(request_type, params))
     except (TypeError, ValueError, AttributeError):

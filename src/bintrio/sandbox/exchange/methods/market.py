@@ -150,13 +150,15 @@ def avg_price(call: RequestContext) -> AveragePrice:
 
 
 def _tickers(call: RequestContext, of_symbol: Callable[[Symbol], T]) -> T | tuple[T, ...]:
-    """The ticker of the one symbol that is asked for, or of several, or of all."""
+    """The ticker of the one symbol that is asked for, or of several, or of all that are trading."""
     request, engine = call.request, call.engine
     if request.symbol is not None:
         _check_status(call, call.symbol)
         return of_symbol(call.symbol)
-    symbols = engine.symbols.values() if request.symbols is None else map(engine.symbol, request.symbols)
-    return tuple(of_symbol(symbol) for symbol in symbols if request.symbol_status in {None, symbol.status})
+    named: Sequence[str] | None = request.symbols
+    status: str | None = request.symbol_status or ("TRADING" if named is None else None)
+    symbols = engine.symbols.values() if named is None else map(engine.symbol, named)
+    return tuple(of_symbol(symbol) for symbol in symbols if status in {None, symbol.status})
 
 
 @answers(TickerPrice)
