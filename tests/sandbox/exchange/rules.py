@@ -409,7 +409,12 @@ RULES: Final[dict[str, list[Row]]] = {
         ),
         ("info", {"symbols": "[1]"}, *_ILLEGAL_SYMBOLS),
         ("info", {"symbols": '["BTCUSDT"'}, -1135, "JSON sent for parameter 'symbols' is not valid"),
-        ("unknown", {}, -1020, "This operation is not supported."),
+        (
+            "unknown",
+            {},
+            -1020,
+            "This operation is not supported. The sandbox has the methods of the exchange's document only.",
+        ),
     ],
     "errors.md, messages of the matching engine: -2010, -2011, -2013, -2036, -2038": [
         ("limit", {"symbol": "OLDUSDT"}, -2010, "Market is closed."),

@@ -75,7 +75,11 @@ def test_what_is_no_request_is_refused_with_id_null(client: Client, message: Any
 
 
 def test_methods_that_do_not_exist(client: Client) -> None:
-    assert client.error("order.plaice") == (400, -1020, "This operation is not supported.")
+    assert client.error("order.plaice") == (
+        400,
+        -1020,
+        "This operation is not supported. The sandbox has the methods of the exchange's document only.",
+    )
     incoming = read_message('{"id": 1}')
     answer = client.exchange.execute(client.session, client.budget, incoming, NOW)
     assert answer.error == {

@@ -28,7 +28,6 @@ def documented(code: int) -> list[str]:
     "refusal",
     [
         refusals.invalid_json(),
-        refusals.unknown_method(),
         refusals.illegal_characters("price", "^x$"),
         refusals.too_many_parameters(0, 1),
         refusals.mandatory("symbol"),
@@ -78,6 +77,12 @@ def documented(code: int) -> list[str]:
 def test_the_words_are_the_documents(refusal: Refusal) -> None:
     patterns = [re.escape(message).replace("%s", ".+") for message in documented(refusal.code)]
     assert any(re.fullmatch(pattern, refusal.message) for pattern in patterns), documented(refusal.code)
+
+
+@pytest.mark.parametrize("refusal", [refusals.unknown_method(), refusals.no_sbe()], ids=["method", "SBE"])
+def test_what_only_the_sandbox_refuses_says_so_behind_the_documents_words(refusal: Refusal) -> None:
+    (words,) = [message for message in documented(refusal.code) if refusal.message.startswith(message)]
+    assert refusal.message.removeprefix(words).startswith(" The sandbox ")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""Every way in which the sandbox says no, in the exchange's own codes and words.
+"""Every way in which the sandbox says no, in the exchange's own codes and words; its own words follow where the
+exchange would not have said no.
 
 Source: errors.md, and "Status codes" of the WebSocket API document.
 """
@@ -51,7 +52,17 @@ def invalid_json() -> Refusal:
 
 def unknown_method() -> Refusal:
     """-1020: the document gives no code of its own for a method that does not exist."""
-    return Refusal(-1020, "This operation is not supported.")
+    return _ours(-1020, "This operation is not supported.", "has the methods of the exchange's document only")
+
+
+def no_sbe() -> Refusal:
+    """-1155: the exchange speaks SBE too."""
+    return _ours(-1155, "SBE is not enabled.", "speaks JSON only")
+
+
+def _ours(code: int, message: str, reason: str) -> Refusal:
+    """Of what the exchange might well do: so the message says that it is the sandbox that does not."""
+    return Refusal(code, f"{message} The sandbox {reason}.")
 
 
 # Parameters

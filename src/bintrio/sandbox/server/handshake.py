@@ -84,7 +84,7 @@ def open_session(resource: str, now: int) -> Session:
     if unit is None:
         raise Refusal(-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
     if options.get("responseFormat", "json") != "json":
-        raise Refusal(-1155, "SBE is not enabled.")
+        raise refusals.no_sbe()
     shown = options.get("returnRateLimits", "true")
     if shown not in {"true", "false"}:
         raise refusals.invalid_value("returnRateLimits")
