@@ -203,13 +203,23 @@ def test_a_module_s_own_tests(module: str, test: str, own: bool) -> None:
     assert is_own(module, test) is own
 
 
-def test_the_file_with_most_of_the_tests_comes_after_the_module_s_own() -> None:
-    tests = ["tests/test_a.py::test_1", "tests/test_b.py::test_1", "tests/test_b.py::test_2", FAST]
-    assert by_file("box", tests) == [
+def test_the_file_with_most_of_the_tests_comes_after_the_module_s_own(source: Source) -> None:
+    times = {"tests/test_a.py::test_1": 0.1, "tests/test_b.py::test_1": 0.3, "tests/test_b.py::test_2": 0.2, FAST: 1.0}
+    chosen = Coverage("", times, {"box": {19: [*times]}}).choose(source, LINE["if"], uses([source]))
+    assert list(by_file(chosen).items()) == [
         ("tests/test_box.py", [FAST]),
-        ("tests/test_b.py", ["tests/test_b.py::test_1", "tests/test_b.py::test_2"]),
+        ("tests/test_b.py", ["tests/test_b.py::test_2", "tests/test_b.py::test_1"]),
         ("tests/test_a.py", ["tests/test_a.py::test_1"]),
     ]
+
+
+def test_what_is_named_after_a_class_comes_next(source: Source) -> None:
+    named = "tests/test_all.py::test_a_record[Box]"
+    known = Coverage("", {FAST: 1.0, OTHER: 0.1, named: 0.5}, {"box": {10: [OTHER]}})
+    assert choose(source, "size", known) == [FAST, named, OTHER]
+    assert source.words(LINE["size"]) == {"Box"}
+    assert source.words(LINE["property"]) == {"Box", "area"}
+    assert source.words(LINE["limit"]) == set()
 
 
 def test_only_the_client_is_changed() -> None:

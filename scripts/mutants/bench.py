@@ -114,11 +114,11 @@ def _record(copy: Path, tests: Sequence[str]) -> None:
     _leave(0 if code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) else 1)
 
 
-def _judge(copy: Path, module: str, tests: Sequence[str], seconds: Mapping[str, float]) -> None:
+def _judge(copy: Path, tests: Sequence[str], seconds: Mapping[str, float]) -> None:
     """Run tests until one fails, file by file, since to read all files takes longer than most tests."""
     _enter(copy)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    for file, group in by_file(module, tests):
+    for file, group in by_file(tests).items():
         if pytest.main(["-x", *OPTIONS, file], plugins=[Chosen(group, seconds, copy / "running")]):
             _leave(1)
     _leave(0)
@@ -186,7 +186,7 @@ class Bench:
         (self.copy / "running").write_text("")
         self._write(job.text, later=self.tried)
         self.until = time.monotonic() + 60 + 10 * sum(seconds[test] for test in job.tests)
-        self.process = FORK.Process(target=_judge, args=(self.copy, job.site.module, job.tests, seconds))
+        self.process = FORK.Process(target=_judge, args=(self.copy, job.tests, seconds))
         self.process.start()
 
     @property

@@ -22,6 +22,8 @@ BY_CHANCE: Final = re.compile(r"core/ReplaceComparisonOperator_(Eq_Is|NotEq_IsNo
 
 FOR_TYPE_CHECKERS: Final = re.compile(r"\bTYPE_CHECKING\b|@(typing\.)?(overload|override|final)\b")
 
+_SHORTEST_WORD: Final = 2
+"""A name of so many letters stands in other words by chance."""
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -77,6 +79,13 @@ class Source:
     def around(self, line: int) -> list[tuple[str, Definition]]:
         """The functions and classes around a line, outer ones first."""
         return [(name, node) for name, node in self.definitions if first(node) <= line <= last(node)]
+
+    def words(self, line: int) -> frozenset[str]:
+        """What tests of the definitions around a line may be named after: their names, and texts in decorators."""
+        nodes = [node for _, node in self.around(line)]
+        inside = [each for node in nodes for decorator in node.decorator_list for each in ast.walk(decorator)]
+        texts = [each.value for each in inside if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+        return frozenset(word for word in [*texts, *(node.name for node in nodes)] if len(word) > _SHORTEST_WORD)
 
     def is_run(self, line: int, column: int) -> bool:
         """Whether it is more than a type, or the star of a function's parameters."""
