@@ -175,10 +175,12 @@ def test_whatever_an_error_takes_it_can_be_copied(
         (ProtocolViolation("x", raw=b"a"), ProtocolViolation("x")),
         (ConnectionFailed([("a", OSError("x"))]), ConnectionFailed([("a", ValueError("x"))])),
         (NotSent("a", "b"), "a was not sent: b"),
+        (BintrioError("a"), BintrioError("b")),
     ],
 )
 def test_errors_that_differ_are_not_equal(one: BintrioError, another: Any) -> None:
     assert one != another
+    assert another != one
 
 
 @COPIES

@@ -92,6 +92,19 @@ def test_a_type_is_not_run(source: Source, line: str, part: str, is_run: bool) -
     assert source.is_run(LINE[line], source.lines[LINE[line] - 1].index(part)) is is_run
 
 
+def test_what_only_type_checkers_see_is_not_run(tmp_path: Path) -> None:
+    path = tmp_path / "box.py"
+    path.write_text("if TYPE_CHECKING:\n    A = 1\n\n    class B(A, kind=2):\n        c = 3\nelse:\n    A = 4\n")
+    source = Source("box", path)
+    assert [source.is_run(line, 8) for line in range(2, 8) if source.lines[line - 1]] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
 def test_the_definitions_around_a_line(source: Source) -> None:
     assert [name for name, _ in source.around(LINE["raise"])] == ["Box", "Box.fill"]
     assert [name for name, _ in source.around(LINE["property"])] == ["Box", "Box.area"]

@@ -57,7 +57,7 @@ def test_records_do_not_change(name: str) -> None:
 
 def _takes_positions(kind: Any) -> bool:
     try:
-        kind(*(None for _ in kind.__struct_fields__))
+        kind(None)  # one is enough: those that it inherits may be taken by name alone
     except TypeError as error:
         return "positional" not in str(error)
     except Exception:  # it was made, and looked at what it was given

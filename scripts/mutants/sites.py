@@ -76,6 +76,13 @@ class Source:
         found = (getattr(node, name, None) for node in ast.walk(self.tree) for name in ("annotation", "returns"))
         return [node for node in found if isinstance(node, ast.expr)]
 
+    @cached_property
+    def _for_type_checkers(self) -> list[range]:
+        """The lines of what stands under ``if TYPE_CHECKING``."""
+        tests = (node for node in ast.walk(self.tree) if isinstance(node, ast.If))
+        found = (node.body for node in tests if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING")
+        return [range(first(body[0]), last(body[-1]) + 1) for body in found]
+
     def around(self, line: int) -> list[tuple[str, Definition]]:
         """The functions and classes around a line, outer ones first."""
         return [(name, node) for name, node in self.definitions if first(node) <= line <= last(node)]
@@ -92,6 +99,8 @@ class Source:
         here = (line, column)
         types = ((node.lineno, node.col_offset, last(node), node.end_col_offset or 0) for node in self._annotations)
         if any((start, left) <= here < (end, right) for start, left, end, right in types):
+            return False
+        if any(line in lines for lines in self._for_type_checkers):
             return False
         heads = (node for _, node in self.definitions if not isinstance(node, ast.ClassDef))
         is_head = any(node.lineno <= line and here < (node.body[0].lineno, node.body[0].col_offset) for node in heads)

@@ -187,6 +187,45 @@ def test_an_earlier_estimate_was_as_wrong_as_was_known_then() -> None:
     assert clock.steps == 0
 
 
+def test_a_time_that_an_estimate_may_just_have_shown_is_of_that_estimate() -> None:
+    for microseconds in range(1000):
+        clock, exchange = Clock(), Exchange(EPOCH * 1000.0 + microseconds)
+        exchange.answer(clock, 0.0, 0.2, 0.2)
+        local = exchange.answer(clock, 100.0, 0.01, 0.01)
+        latest = clock._earlier[0].interval.aged(local)
+        shown = latest.at * 1e6 + latest.high
+        if shown % 1000 == 0:
+            break
+    assert clock.error_of(int(shown) // 1000, local) > 0.4
+    assert clock.error_of(int(shown) // 1000 + 1, local) < 0.1
+
+
+def test_an_error_is_exact_to_the_microsecond() -> None:
+    for microseconds in range(8):
+        clock, exchange = Clock(), Exchange()
+        local = exchange.answer(clock, 0.0, 0.2 + microseconds / 1e6, 0.2 + microseconds / 1e6)
+        assert clock.error_of(0, local) == pytest.approx(clock.error_bound(local), abs=6e-7)
+
+
+def test_a_step_since_a_sample_is_unseen_up_to_a_whole_round_trip_however_long() -> None:
+    clock, exchange = Clock(), Exchange()
+    exchange.answer(clock, 0.0, 40.0, 40.0)
+    local = exchange.answer(clock, 80.0, 0.01, 0.01)
+    assert clock.error_of(0, local) == pytest.approx(40 + 80 + 80 * DRIFT / 1e6, abs=1e-5)
+
+
+@pytest.mark.parametrize("offset", [0.0, 5e6, -5e6, -1e12, EPOCH * 1000.0])
+def test_errors_are_the_same_wherever_the_clocks_stand(offset: float) -> None:
+    clock, exchange = Clock(), Exchange(offset)
+    errors: list[float] = []
+    for sent_at, there, back, step in ((0.0, 0.2, 0.2, 0), (100.0, 0.01, 0.03, 70_000), (200.0, 0.05, 0.01, -40_000)):
+        exchange.offset += step
+        dated = clock.now(sent_at) if clock.is_set else 0
+        local = exchange.answer(clock, sent_at, there, back)
+        errors += [clock.error_of(dated, local), clock.error_bound(local)]
+    assert errors == pytest.approx([0.200043, 0.2000425, 0.670006, 0.0200075, 0.43501, 0.0250095], abs=1e-9)
+
+
 def test_the_worst_of_the_estimates_that_came_after_counts() -> None:
     clock, exchange = Clock(), Exchange()
     local = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from itertools import islice
 from random import Random
 from typing import Any
 
@@ -23,6 +24,7 @@ from bintrio._protocol.evidence import (
     Reply,
     Sent,
     Undecided,
+    pauses,
 )
 from bintrio.api._base import Request
 from bintrio.api.account import (
@@ -57,6 +59,7 @@ class Engine:
         now: the exchange's time in milliseconds.
         orders: as they stand, by order id.
         lag: milliseconds by which queries are behind.
+        asked: the questions.
     """
 
     def __init__(self, lag: int = 0) -> None:
@@ -66,6 +69,7 @@ class Engine:
         self.lists: dict[int, OrderList] = {}
         self.lag = lag
         self.next_id = 1
+        self.asked: list[Request[Any]] = []
         self._past: list[tuple[int, dict[int, Order]]] = [(0, {})]
 
     def _put(self, order: Order) -> Order:
@@ -110,6 +114,7 @@ class Engine:
         return next(orders for at, orders in reversed(self._past) if at <= self.now - self.lag)
 
     def answer(self, request: Request[Any]) -> Any:
+        self.asked.append(request)
         orders = list(self.shown().values())
         match request:
             case OrderStatus(order_id=int(number)):
@@ -682,6 +687,27 @@ def test_g7_an_order_that_a_late_answer_named_is_waited_for() -> None:
     sent = sent_now(order(), engine, final_at=START, told=placed.order_id)
     assert told(sent, engine) == placed
     assert engine.now >= START + 30_000
+    by_number = OrderStatus(symbol="X", order_id=placed.order_id)
+    beside = AllOrders(symbol="X", order_id=placed.order_id, limit=1)
+    assert engine.asked[:6] == [by_number, by_number, by_number, beside, by_number, beside], "beside it once settled"
+
+
+def test_g7_pauses_between_questions_double_up_to_a_minute() -> None:
+    assert [*islice(pauses(), 8)] == [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]
+
+
+@pytest.mark.parametrize("units", [1, 1000])
+def test_g7_orders_are_looked_through_after_an_older_one_or_from_when_the_call_left(units: int) -> None:
+    for age, question in (
+        (60_000, AllOrders(symbol="X", order_id=8, limit=PAGE)),
+        (0, AllOrders(symbol="X", start_time=(START - 20) * units, limit=PAGE)),
+    ):
+        engine = ShowsTheFirst()
+        engine.orders[7] = made(7, "a", side="SELL", time=START * units, update_time=START * units)
+        engine.end(engine.orders[7], "FILLED")
+        engine.now += age
+        assert told(sent_now(order(), engine, units=units), engine) is None
+        assert engine.asked == [question]
 
 
 # Cancels
@@ -890,17 +916,15 @@ def test_g7_an_order_list_is_known_by_its_whole_name() -> None:
     [(20, 1, START - 20), (20, 1000, (START - 20) * 1000), (5000, 1, START - LARGEST_LEAD)],
 )
 def test_g7_order_lists_are_looked_through_from_when_the_call_left(clock_error: int, units: int, since: int) -> None:
-    asked: list[Request[Any]] = []
-
     class ShowsAnother(Engine):
         def answer(self, request: Request[Any]) -> Any:
-            asked.append(request)
+            self.asked.append(request)
             return self.lists[1] if isinstance(request, OrderListStatus) else ()
 
     engine = ShowsAnother()
     listed(engine, 1)
     assert told(sent_now(OCO, engine, clock_error=clock_error, units=units), engine) is None
-    assert asked[-1] == AllOrderLists(start_time=since, limit=PAGE)
+    assert engine.asked[-1] == AllOrderLists(start_time=since, limit=PAGE)
 
 
 def test_g7_orders_of_a_list_that_are_not_shown_yet_are_waited_for() -> None:
@@ -909,6 +933,7 @@ def test_g7_orders_of_a_list_that_are_not_shown_yet_are_waited_for() -> None:
     sent = sent_now(OCO, engine)
     found = oco(engine, 1)
     assert told(sent, engine) == found
+    assert engine.now < START + 60_000 + 3000 + 2000 + 10, "the latest pause, and a millisecond for each question"
 
 
 def test_g7_an_order_list_that_a_late_answer_named_is_waited_for() -> None:
@@ -916,6 +941,7 @@ def test_g7_an_order_list_that_a_late_answer_named_is_waited_for() -> None:
     sent = sent_now(OCO, engine, final_at=START, told=5)
     found = told(sent, engine, [(START + 9000, lambda: oco(engine, 5))])
     assert found.order_list_id == 5
+    assert engine.now < START + 9000 + 8000 + 10, "the latest pause, and a millisecond for each question"
 
 
 def test_g7_the_orders_of_a_list_are_those_of_the_call() -> None:
@@ -954,7 +980,8 @@ def test_g7_a_list_is_canceled_when_it_is_over() -> None:
         )
         sent = sent_now(request, engine)
         assert told(sent, engine) == shown
-        assert engine.now >= sent.settled_at
+        assert engine.now == sent.settled_at
+        assert len(engine.asked) == 2
         sent = sent_now(request, engine)
         over = listed(engine, 1, status="ALL_DONE")
         assert told(sent, engine) == over

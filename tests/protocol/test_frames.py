@@ -179,6 +179,8 @@ def test_between_messages_or_in_one() -> None:
         pytest.param(b"\x81\x7e\x00\x7d", CloseCode.PROTOCOL_ERROR, id="16-bit length too long a form"),
         pytest.param(b"\x81\x7f" + (0xFFFF).to_bytes(8, "big"), CloseCode.PROTOCOL_ERROR, id="64-bit too long a form"),
         pytest.param(b"\x81\x7f\x80" + b"\x00" * 7, CloseCode.PROTOCOL_ERROR, id="length of 2**63"),
+        pytest.param(b"\x81\x7f\x7f" + b"\xff" * 7, CloseCode.TOO_BIG, id="length of 2**63 - 1"),
+        pytest.param(b"\x81\x7f\x40" + b"\x00" * 7, CloseCode.TOO_BIG, id="length of 2**62"),
         pytest.param(b"\x88\x01\x03", CloseCode.PROTOCOL_ERROR, id="half a close code"),
         pytest.param(b"\x88\x02\x03\xed", CloseCode.PROTOCOL_ERROR, id="close code 1005"),
         pytest.param(b"\x88\x02\x13\x88", CloseCode.PROTOCOL_ERROR, id="close code 5000"),

@@ -116,6 +116,7 @@ def test_chunks_cut_anywhere_are_the_start_of_the_body(pieces: list[bytes], cut:
     [
         (b"", "properly"),
         (b"SSH-2.0-OpenSSH_9.6\r\n", "properly, but with 'SSH-2.0-OpenSSH_9.6'"),
+        (b"x" * 41, f"properly, but with '{'x' * 40}'"),
         (b"\x15\x03\x01\x00\x02\x02\x46", "properly: the server speaks TLS, so its URL begins with wss://"),
     ],
 )

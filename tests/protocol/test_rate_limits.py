@@ -643,6 +643,13 @@ def test_the_sessions_own_reserve_lapses_before_the_turn_and_that_for_cancels_do
     assert ledger.delay(Cost(weight=OWN_RESERVE + CANCEL_RESERVE, purpose=CANCEL), late) == 0
 
 
+def test_nothing_is_reserved_of_limits_of_orders_and_connections() -> None:
+    connections = RateLimit(rate_limit_type="CONNECTIONS", interval="MINUTE", interval_num=5, limit=300)
+    ledger = ledger_of(orders(limit=100), connections, reserve=OWN_RESERVE)
+    ledger.charge(Cost(orders=1, connections=1), NOON)
+    assert ledger.delay(Cost(orders=99, connections=299), NOON) == 0
+
+
 @pytest.mark.parametrize("limit", [7, 8, 10, 20, 60, 100, 1200])
 def test_g8_a_small_limit_is_not_all_reserve(limit: int) -> None:
     ledger = ledger_of(weight(limit=limit), reserve=OWN_RESERVE)

@@ -114,6 +114,16 @@ def test_g5_what_the_second_is_late_with_is_dropped_for_as_long_as_it_may_be_lat
     assert told.numbers == [1, 2, 3, 3]
 
 
+def test_g5_an_attempt_that_came_to_nothing_does_not_prolong_the_time_in_which_repeats_are_dropped() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.bring(1, event(1))
+    told.give_up(1)
+    told.succession.transferred(3, NOW + LONGEST_LAG, NOW + LONGEST_LAG)
+    told.bring(2, event(1), now=NOW + LONGEST_LAG + 1)
+    assert told.numbers == [1, 1]
+
+
 def test_g5_repeats_are_counted_from_before_the_second_connection_carries() -> None:
     told = Told()
     told.carry(1)

@@ -200,6 +200,8 @@ def test_max_position() -> None:
     assert fields(one.check(limit(quantity="1.1"), known)) == ["quantity"]
     assert one.check(limit(quantity="1.1", side="SELL"), known) == []
     assert one.check(limit(quantity="100")) == []
+    assert one.check(limit(quantity="100"), OrderContext(holding=Decimal(5))) == []
+    assert one.check(limit(quantity="100"), OrderContext(open_orders=[])) == []
 
 
 def test_max_asset_of_either_side() -> None:

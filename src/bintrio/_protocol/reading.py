@@ -283,8 +283,8 @@ def _by_member(members: Sequence[Any], asked: Any, method: str) -> Read:
     tagged = [member for member in members if _record(member).__struct_config__.tag_field]
     if not tagged:
         return _by_shape(members, asked, method)
-    others = [member for member in members if member not in tagged]
-    return _by_tag(tagged, reader(others[0], others[0], method) if others else _strict(_union_of(tagged)), method)
+    other = next((member for member in members if member not in tagged), None)
+    return _by_tag(tagged, _strict(_union_of(tagged)) if other is None else reader(other, other, method), method)
 
 
 def _by_tag(members: Sequence[Any], other: Read, method: str) -> Read:
