@@ -170,7 +170,7 @@ def choose(source: Source, line: str, coverage: Coverage) -> list[str]:
 def test_the_tests_that_run_the_line(source: Source) -> None:
     assert choose(source, "if", coverage()) == [FAST, SLOW, OTHER], "the module's own first, then by time"
     assert choose(source, "raise", coverage()) == [OTHER]
-    assert choose(source, "set", coverage()) == []
+    assert choose(source, "set", coverage()) == [FAST, SLOW, OTHER, PROPERTY], "by the import"
 
 
 def test_what_the_import_runs_matters_where_it_is_used(source: Source) -> None:

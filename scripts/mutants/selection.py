@@ -41,7 +41,7 @@ class Coverage(msgspec.Struct):
         """
         wanted = self._run_by(source.module, source.statement(line)[1])
         words = frozenset[str]()
-        if not source.is_in_function(line):
+        if not source.is_in_function(line) or not wanted:  # a decorator is run by the import of others
             words = source.words(line)
             wanted |= self._imported(source, line, uses)
             wanted |= {test for test in self.seconds if any(word in test for word in words)}

@@ -319,6 +319,20 @@ async def test_calls_that_had_no_time_for_an_answer_say_nothing_about_their_conn
             assert len(exchange.peers) == 1
 
 
+@pytest.mark.parametrize(("round_trips", "connections"), [(9.5, 1), (10.5, 2)])
+async def test_g4_ten_round_trips_are_enough_for_an_answer(
+    autojump_clock: MockClock, round_trips: float, connections: int
+) -> None:
+    async with open_exchange() as exchange:
+        exchange.delay = 0.5
+        async with bintrio.open_session(URL, connect=exchange.connect) as session, trio.open_nursery() as nursery:
+            for _ in range(3 * DOUBTFUL):
+                in_background(nursery, session.within(round_trips / 2).ping)
+                await trio.sleep(0.5)
+            await trio.sleep(30)
+            assert len(exchange.peers) == connections
+
+
 async def test_g4_a_connection_that_answered_what_left_later_stays(autojump_clock: MockClock) -> None:
     async with open_pair(pong_window=10_000) as (session, exchange), trio.open_nursery() as nursery:
         peer = exchange.peers[0]

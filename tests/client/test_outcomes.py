@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from copy import copy
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -559,6 +560,38 @@ async def test_g7_a_request_held_as_a_value_can_be_confirmed(autojump_clock: Moc
         with pytest.raises(InvalidRequest, match="without new_client_order_id") as caught:
             await session.confirm(limit())
         assert caught.value.field == "new_client_order_id"
+
+
+@pytest.mark.parametrize("unit", ["ms", "us"])
+async def test_g7_an_order_that_was_there_when_a_request_left_is_not_its(autojump_clock: MockClock, unit: Any) -> None:
+    async with open_market(time_unit=unit) as (session, _):
+        request = limit(new_client_order_id="grid-7")
+        placed = await session.send(request)
+        await session.order_cancel(symbol="BTCUSDT", order_id=placed.order_id)
+        await trio.sleep(5)
+        assert await session.confirm(request, sent_at=session.now()) is None
+        found = await session.confirm(request, sent_at=placed.transact_time)
+        assert found is not None
+        assert found.order_id == placed.order_id
+
+
+@pytest.mark.parametrize(("clock_error", "is_found"), [(0.9, True), (0.1, False)])
+async def test_g7_the_error_of_the_clock_that_an_error_tells_of_counts(
+    autojump_clock: MockClock, clock_error: float, is_found: bool
+) -> None:
+    """It may come from another session, by pickle, whose clock was worse."""
+    async with open_market() as (session, sandbox):
+        placed = await session.send(limit(new_client_order_id="grid-7"))
+        await trio.sleep(0.8)
+        with trio.move_on_after(1):
+            sandbox.inject(faults.Disconnect("order.place"))
+            with pytest.raises(OutcomeUnknown) as caught:
+                await session.send(limit(new_client_order_id="other"))
+        error: Any = copy(caught.value)
+        error.request = limit(new_client_order_id="grid-7")
+        error.clock_error, error.seen_order_id, error.is_id_fresh = clock_error, None, False
+        found = await session.confirm(error)
+        assert (found is not None and found.order_id == placed.order_id) is is_found
 
 
 @pytest.mark.parametrize("odd", [None, 5, "order.place", ValueError("no")])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
+from bintrio._protocol.rotation import backoff
 from bintrio.endpoints import Address
 from bintrio.errors import (
     Banned,
@@ -20,6 +22,7 @@ from bintrio.errors import (
     InvalidTimestamp,
 )
 from tests.peer import LIMITS, START, URL, Exchange, Peer, ed25519_key, open_exchange, open_pair
+from tests.refusing import open_world
 from tests.sessions import BUY, HMAC, in_background, interrupt_when_idle, run_with_ctrl_c
 from tests.streams import stall
 
@@ -50,6 +53,20 @@ async def test_shutdowns_one_after_the_other_are_answered_with_patience(autojump
         await trio.sleep(300)
         assert 5 < len(exchange.peers) < 25
         assert session.connection is not None
+
+
+async def test_attempts_to_connect_come_at_once_and_then_with_pauses_that_double(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as (_, world):
+        await trio.sleep(60)
+        monkeypatch.setattr("random.random", lambda: 1.0)
+        world.refuse_handshakes = b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n"
+        await world.peers[0].cut()
+        await trio.sleep(60)
+        pauses = [later - earlier for earlier, later in pairwise([60.0, *world.knocks])]
+        assert pauses == pytest.approx([0, *(backoff(attempt, 1.0) for attempt in range(len(pauses) - 1))], abs=1e-6)
+        assert len(pauses) > 6
 
 
 async def test_a_ban_at_the_first_opening_is_told_at_once(autojump_clock: MockClock) -> None:

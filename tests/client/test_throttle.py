@@ -136,6 +136,7 @@ async def test_g8_the_status_is_enough(autojump_clock: MockClock, error: Any) ->
         await world.peers[0].send(json.dumps({"id": 987_654, "status": 418, "error": error}))
         await wait_all_tasks_blocked()
         assert isinstance(session.hold, Banned)
+        assert session.hold.code in {0, -1003}
         assert 119 <= await held_for(session, world, 200) <= 121  # no ban is shorter
 
 
@@ -360,6 +361,66 @@ async def test_g8_a_time_is_heeded_also_when_the_exchanges_time_was_never_told(
 
 
 # What users are told
+
+
+async def test_g8_only_a_hold_that_lasts_as_long_is_why_there_is_no_room(autojump_clock: MockClock) -> None:
+    async with open_world() as (session, world):
+        await trio.sleep(100)
+        await world.peers[0].refuse({"id": 1}, 429, -1003, "slow down", data={"retryAfter": world.now() + 5_000})
+        await wait_all_tasks_blocked()
+        throttle = session._shared.throttle
+        assert [("slow down" in str(throttle.no_room("m", delay))) for delay in (4.0, 5.5, 7.0, 50.0)] == [
+            True,
+            True,
+            False,
+            False,
+        ]
+
+
+async def test_g8_who_listens_is_told_until_when_it_is_held_back_however_soon_that_is(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world(key=HMAC, request_timeout=5) as (session, world):
+        await world.peers[0].refuse({"id": 1}, 429, -1003, "slow down", data={"retryAfter": world.now() + 5_500})
+        await wait_all_tasks_blocked()
+        with pytest.raises(NotSent, match="the exchange's limits leave no room for it for another 0") as caught:
+            async with session.user_data():
+                raise AssertionError
+        assert caught.value.retry_at == pytest.approx(START + 5_500, abs=100)
+
+
+async def test_g8_a_session_that_is_opened_in_a_ban_is_told_so_at_once_at_any_time(autojump_clock: MockClock) -> None:
+    ledger = LocalLedger()
+    await trio.sleep(3_600)
+    ledger.hold(Refusal(418, -1003, "banned", 60_000), ticks())
+    async with trio.open_nursery() as nursery:
+        world = World(nursery)
+        with pytest.raises(Banned):
+            async with bintrio.open_session(URL, connect=world.connect, ledger=ledger):
+                raise AssertionError
+        assert trio.current_time() == 3_600
+        await trio.sleep(55)
+        async with bintrio.open_session(URL, connect=world.connect, ledger=ledger):
+            assert 3_660 <= trio.current_time() < 3_661, "it waits for what is over in time"
+        nursery.cancel_scope.cancel()
+
+
+async def test_g8_windows_turn_later_by_all_that_the_clock_may_be_wrong_by(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aligned: list[tuple[int, int, int]] = []
+    async with open_world() as (session, _):
+        shared = session._shared
+        shared.clock.forget()
+        shared.clock.record(0.0, START, 60.0)
+        monkeypatch.setattr(shared.ledger, "align", lambda *values: aligned.append(values))
+        shared.throttle.align()
+        in_ten_minutes = shared.clock.error_bound(trio.current_time() + 600) * 1000
+    (offset, error, now) = aligned[0]
+    assert now == 0
+    assert offset == shared.clock.now(0)
+    assert in_ten_minutes <= error <= in_ten_minutes + 1
+    assert error > 30_000
 
 
 async def test_g8_who_cannot_wait_is_told_until_when_and_why(autojump_clock: MockClock) -> None:

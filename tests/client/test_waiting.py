@@ -398,6 +398,41 @@ async def test_g2_the_id_of_a_call_that_never_left_is_free_again(autojump_clock:
         assert len(exchange.sent("ping")) == 1
 
 
+async def test_g6_a_connection_that_was_lost_waits_for_nothing(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        outcome = in_background(nursery, lambda: session.send(BUY))
+        await exchange.peers[0].next()
+        lost: Any = session._supervisor.connection
+        assert lost.in_flight == 1
+        await exchange.peers[0].cut()
+        await wait_all_tasks_blocked()
+        assert isinstance(outcome.error, OutcomeUnknown)
+        assert lost.in_flight == 0
+
+
+async def test_g2_small_ids_are_the_users(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        assert min(request["id"] for request in exchange.log) >= 2**32
+        for chosen in (2**32 - 1, 1):
+            await session.send(Ping(), id=chosen)
+        assert [request["id"] for request in exchange.sent("ping")] == [2**32 - 1, 1]
+
+
+async def test_what_weighs_by_its_parameters_is_charged_as_one_when_it_goes_by_wire_names(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        before = session.request_weight
+        assert before is not None
+        in_background(nursery, lambda: session.request("depth", {"symbol": "BTCUSDT"}))
+        await exchange.peers[0].next()
+        after = session.request_weight
+        assert after is not None
+        assert (after.count or 0) - (before.count or 0) == 1
+        nursery.cancel_scope.cancel()
+
+
 async def test_g2_the_sessions_own_ids_pass_over_those_that_its_user_chose(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, exchange):
         exchange.script["ping"] = lambda _peer: {}

@@ -790,6 +790,17 @@ def test_g7_a_cancel_by_a_name_that_another_order_has_taken_since() -> None:
         assert found == (new if isinstance(request, OrderCancelReplace) else engine.orders[old.order_id])
 
 
+@pytest.mark.parametrize("name", ["a", "z"])
+def test_g7_an_order_by_another_name_than_the_new_one_was_not_amended_by_it(name: str) -> None:
+    engine = Engine()
+    placed = engine.place(name)
+    assert placed
+    amend = OrderAmendKeepPriority(symbol="X", order_id=placed.order_id, new_client_order_id="m", new_qty=2)
+    sent = sent_now(amend, engine, is_id_fresh=True)
+    assert told(sent, engine) == placed
+    assert engine.now >= sent.settled_at
+
+
 @pytest.mark.parametrize("is_executed", [False, True])
 def test_g7_an_amend_by_name_of_what_was_amended_once_more(is_executed: bool) -> None:
     engine = Engine()
@@ -925,6 +936,15 @@ def test_g7_order_lists_are_looked_through_from_when_the_call_left(clock_error: 
     listed(engine, 1)
     assert told(sent_now(OCO, engine, clock_error=clock_error, units=units), engine) is None
     assert engine.asked[-1] == AllOrderLists(start_time=since, limit=PAGE)
+
+
+@pytest.mark.parametrize("symbol", ["A", "Z"])
+def test_g7_an_order_list_of_another_symbol_is_not_its(symbol: str) -> None:
+    engine = Engine()
+    sent = sent_now(OCO, engine, is_id_fresh=True)
+    shown = oco(engine, 1)
+    engine.lists[1] = msgspec.structs.replace(shown, symbol=symbol)
+    assert told(sent, engine) is None
 
 
 def test_g7_orders_of_a_list_that_are_not_shown_yet_are_waited_for() -> None:

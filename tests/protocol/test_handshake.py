@@ -92,6 +92,7 @@ def test_g9_our_own_request_is_no_excerpt() -> None:
         ([b"Content-Length: 4"], b"no!!and more", (b"no!!", True)),
         ([], b"until the end", (b"until the end", False)),
         ([], b"x" * (MAX_BODY + 1), (b"x" * MAX_BODY, True)),
+        ([], b"x" * 65_537, (b"x" * 65_536, True)),
         ([b"Content-Length: 99999999"], b"x" * MAX_BODY, (b"x" * MAX_BODY, True)),
         ([b"Transfer-Encoding: chunked"], b"3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n", (b"abcdefg", True)),
         ([b"Transfer-Encoding: chunked"], b"3\r\nabc\r\nA\r\ndef", (b"abcdef", False)),

@@ -136,6 +136,11 @@ def test_g8_a_time_that_only_our_own_clock_can_tell_is_bounded_and_said(
         assert found.milliseconds is None
 
 
+@pytest.mark.parametrize("seconds", [0.001, 0.5, 1, 2])
+def test_g8_any_number_of_seconds_in_a_head_is_waited_for(seconds: float) -> None:
+    assert wait_by_header(header(f"{seconds}"), 429, CLOCK) == Wait(round(seconds * 1000))
+
+
 def test_g8_the_words_of_a_ban_tell_its_end() -> None:
     said = f"Way too much request weight used; IP banned until {NOW + MINUTE}. Please use WebSocket Streams."
     assert wait_by_answer(refusal(message=said), CLOCK) == Wait(MINUTE)

@@ -471,6 +471,13 @@ def test_a_full_window_is_left_a_margin_after_its_turn() -> None:
     assert ledger.delay(Cost(weight=1), NOON + MINUTE + MARGIN) == 0
 
 
+def test_what_was_read_off_the_clock_a_little_earlier_is_taken_for_now() -> None:
+    ledger = ledger_of(weight())
+    ledger.charge(Cost(weight=10), NOON + 500)
+    assert ledger.delay(Cost(weight=1), NOON + 500) == 59.5
+    assert ledger.delay(Cost(weight=1), NOON + 400) == 59.5
+
+
 def test_a_clock_that_steps_back_does_not_bring_back_a_window() -> None:
     ledger = ledger_of(weight())
     ledger.settle(ledger.charge(Cost(weight=10), NOON + MINUTE), [], NOON + MINUTE)

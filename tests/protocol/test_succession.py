@@ -170,6 +170,16 @@ def test_g5_unknown_events_are_told_apart_by_their_json_and_by_their_time() -> N
     assert told.succession.repeats == 3
 
 
+def test_g5_five_seconds_apart_an_event_may_be_the_same_and_no_further() -> None:
+    for apart, numbers in ((5_000, [1]), (5_001, [1, 1])):
+        told = Told()
+        told.carry(1, 2)
+        told.bring(1, event(1, at=NOW))
+        told.bring(2, event(1, at=NOW + apart), now=NOW)
+        told.give_up(1)
+        assert told.numbers == numbers
+
+
 def test_g5_a_known_event_dated_far_apart_is_another() -> None:
     told = Told()
     told.carry(1, 2)

@@ -86,7 +86,7 @@ def list_canceled(sent: Sent) -> Inquiry[OrderList | None]:
         if asked_at >= sent.settled_at:
             break
         not_before = sent.settled_at
-    if shown is None or number is not None or not is_over:
+    if shown is None or not is_over:
         return shown
     # It was closed before the call left: a later one may have its name.
     return max((shown, *(yield from _lists_since(sent, name))), key=lambda each: each.order_list_id)
