@@ -68,6 +68,15 @@ async def test_g1_what_the_session_does_by_itself_is_refused_by_hand_or_done_rig
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("method", ["session.logon", "account.status"])
+async def test_g1_what_needs_a_key_is_refused_without_one(autojump_clock: MockClock, method: str) -> None:
+    async with open_pair() as (session, exchange):
+        with pytest.raises(InvalidRequest, match=f"{method} needs a key") as caught:
+            await session.request(method)
+        assert caught.value.field == "key"
+        assert not exchange.sent(method)
+
+
 async def test_g1_a_logon_by_hand_is_signed_also_when_calls_need_no_signature(autojump_clock: MockClock) -> None:
     async with open_pair(key=ed25519_key()) as (session, exchange):
         await session.session_logon()

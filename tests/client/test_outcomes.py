@@ -575,6 +575,23 @@ async def test_g7_an_order_that_was_there_when_a_request_left_is_not_its(autojum
         assert found.order_id == placed.order_id
 
 
+@pytest.mark.parametrize(("age", "is_found"), [(0.1, True), (0.2, False)])
+async def test_g7_an_order_that_was_there_before_a_request_left_by_more_than_the_clock_is_wrong_is_not_its(
+    autojump_clock: MockClock, age: float, is_found: bool
+) -> None:
+    async with open_market() as (session, _):
+        request = limit(new_client_order_id="grid-7")
+        placed = await session.send(request)
+        await session.order_cancel(symbol="BTCUSDT", order_id=placed.order_id)
+        await trio.sleep(age)
+        local, sent_at, clock = trio.current_time(), session.now(), session._shared.clock
+        clock.forget()
+        clock.record(local - 0.3, sent_at - 150, local)
+        assert clock.error_of(sent_at, local) == pytest.approx(0.15, abs=0.01)
+        found = await session.confirm(request, sent_at=sent_at)
+        assert (found is not None) is is_found
+
+
 @pytest.mark.parametrize(("clock_error", "is_found"), [(0.9, True), (0.1, False)])
 async def test_g7_the_error_of_the_clock_that_an_error_tells_of_counts(
     autojump_clock: MockClock, clock_error: float, is_found: bool

@@ -13,6 +13,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
+from bintrio._client.throttle import ticks
 from bintrio._protocol.rotation import backoff
 from bintrio.endpoints import Address
 from bintrio.errors import (
@@ -53,6 +54,29 @@ async def test_shutdowns_one_after_the_other_are_answered_with_patience(autojump
         await trio.sleep(300)
         assert 5 < len(exchange.peers) < 25
         assert session.connection is not None
+
+
+async def test_the_exchanges_clock_is_ahead_of_this_machines_by_the_offset(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as (session, _):
+        for ahead in (-5.0, 0.0, 2.5):
+            monkeypatch.setattr("time.time", lambda ahead=ahead: START / 1000 + trio.current_time() - ahead)
+            assert session.clock_offset == pytest.approx(ahead, abs=0.01)
+
+
+async def test_an_event_is_as_old_as_the_clocks_of_the_last_minute_may_have_it(autojump_clock: MockClock) -> None:
+    async with open_world() as (session, world):
+        await trio.sleep(60)
+        world.skew = -5_000
+        session._supervisor.clock_is_doubted.set()
+        await trio.sleep(1)
+        shared = session._shared
+        for later, local in ((0, 56_000), (50, 106_000), (70, 131_000)):
+            await trio.sleep(later)
+            now = ticks()
+            expected = now if later == 70 else now - 5_000
+            assert shared.earliest(world.now(), now) == pytest.approx(expected, abs=50), local
 
 
 async def test_attempts_to_connect_come_at_once_and_then_with_pauses_that_double(

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio._protocol.clock import DOUBT, DRIFT, RECENT, Clock
+from bintrio._protocol.clock import DOUBT, DRIFT, RECENT, Clock, can_be_right
+from bintrio.endpoints import TimeUnit
 
 EPOCH = 1_700_000_000_000  # milliseconds
 
@@ -41,6 +42,13 @@ class Exchange:
 def assert_within_bound(clock: Clock, exchange: Exchange, local: float) -> None:
     # Floats around 1.7e15 microseconds are a quarter of a microsecond apart, and the test adds two of them.
     assert abs(clock.now_us(local) - exchange.at(local)) <= clock.error_bound(local) * 1e6 + 1
+
+
+@pytest.mark.parametrize(("unit", "units"), [("ms", 1), ("us", 1000)])
+def test_a_time_can_be_right_until_the_end_of_the_year_9999(unit: TimeUnit, units: int) -> None:
+    end = 253_402_300_800_000 * units
+    assert [can_be_right(time, unit) for time in (1, end - 1)] == [True, True]
+    assert [can_be_right(time, unit) for time in (-1, 0, end, 2 * end)] == [False] * 4
 
 
 # Before and after the first sample

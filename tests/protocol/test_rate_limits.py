@@ -608,6 +608,28 @@ def test_g8_windows_turn_as_much_later_as_the_clock_may_be_wrong_by() -> None:
     assert ledger.delay(Cost(weight=1), NOON + MINUTE + 2 * SECOND) == 0
 
 
+def test_a_window_that_was_moved_turns_when_it_is_over() -> None:
+    ledger = ledger_of(weight())
+    ledger.align(0, 0, NOON)
+    ledger.charge(Cost(weight=10), NOON)
+    ledger.align(20 * SECOND, 0, NOON + 1)
+    assert ledger.delay(Cost(weight=1), NOON + 39 * SECOND) == 1
+    ledger.cancel(ledger.charge(Cost(), NOON + 40 * SECOND))
+    assert weight_used(ledger, NOON + 40 * SECOND) == 10, "it may have arrived in this window"
+    assert weight_used(ledger, NOON + 100 * SECOND) == 0
+
+
+def test_g8_what_is_settled_in_the_moment_in_which_windows_move_counts_on_both_sides() -> None:
+    ledger = ledger_of(weight())
+    now = NOON + 59 * SECOND
+    charge = ledger.charge(Cost(weight=3), now)
+    ledger.align(0, 5 * SECOND, now)
+    ledger.settle(charge, (), now)
+    assert weight_used(ledger, now) == 3
+    assert weight_used(ledger, NOON + 65 * SECOND) == 3
+    assert weight_used(ledger, NOON + 125 * SECOND) == 0
+
+
 def test_an_interval_that_is_not_understood_has_no_window_to_move() -> None:
     ledger = ledger_of(published("REQUEST_WEIGHT", "FORTNIGHT", 1, 7))
     ledger.align(5 * MINUTE, 0, NOON)

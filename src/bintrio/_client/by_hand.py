@@ -32,7 +32,7 @@ def admit(call: Call, key: Key | None, supervisor: Supervisor) -> None:
     if api.name in DONE_BY_SESSION:
         raise InvalidRequest(f"{api.name}: {DONE_BY_SESSION[api.name]}")
     if key is None:
-        if api.signed or api.security == "SESSION":
+        if api.signed:
             raise InvalidRequest(f"{api.name} needs a key: open the session with one", field="key")
     elif api.security == "SESSION" and not key.can_log_on:
         kind = type(key).__name__
