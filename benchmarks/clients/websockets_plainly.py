@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
-from websockets.trio.client import ClientConnection, connect
 
 from . import Client, Events
 from ._by_hand import (
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 
 __all__ = ["LOOP", "ROWS", "open_client"]
 
+# By name, since type checkers run where it is not installed.
+websockets: Any = importlib.import_module("websockets.trio.client")
+
 LOOP: Final = "trio"
 
 
 class PlainClient(Client, Events):
-    def __init__(self, websocket: ClientConnection) -> None:
+    def __init__(self, websocket: Any) -> None:
         self._websocket = websocket
         self._number = 0
         self._waiting: dict[int, trio.MemorySendChannel[Message]] = {}
@@ -68,7 +71,7 @@ class PlainClient(Client, Events):
 
 @asynccontextmanager
 async def open_client(url: str) -> AsyncGenerator[Client]:
-    async with connect(url) as websocket, trio.open_nursery() as nursery:
+    async with websockets.connect(url) as websocket, trio.open_nursery() as nursery:
         client = PlainClient(websocket)
         nursery.start_soon(client.read)
         yield client

@@ -472,6 +472,18 @@ async def test_g11_messages_of_one_kind_fill_no_log_and_delay_nobody(
 # Silence
 
 
+async def test_g5_whatever_comes_is_word_from_the_exchange(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC, pong_window=1e6) as (session, exchange), session.user_data() as events:
+        exchange.script["ping"] = lambda _peer: {}
+        for _ in range(25):
+            await trio.sleep(20)
+            await session.ping()
+        await exchange.peers[0].cut()
+        gap = await anext(events)
+        assert isinstance(gap, bintrio.Gap)
+        assert gap.start > START + 400_000
+
+
 async def test_g5_an_answered_ping_is_word_from_the_exchange_too(autojump_clock: MockClock) -> None:
     """A quiet time is no gap: what is asked about begins near the last ping."""
     async with open_pair(key=HMAC, pong_window=60) as (session, exchange), session.user_data() as events:

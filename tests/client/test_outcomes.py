@@ -592,6 +592,29 @@ async def test_g7_an_order_that_was_there_before_a_request_left_by_more_than_the
         assert (found is not None) is is_found
 
 
+async def test_g7_what_a_clock_was_wrong_by_when_a_call_left_is_told_with_it(autojump_clock: MockClock) -> None:
+    async with open_market() as (session, sandbox), trio.open_nursery() as nursery:
+        clock = session._shared.clock
+
+        def measure(round_trip: float) -> None:
+            local, now = trio.current_time(), session.now()
+            clock.forget()
+            clock.record(local - round_trip, now - round(round_trip * 500), local)
+
+        async def place() -> None:
+            with trio.move_on_after(1):
+                await session.send(limit())
+
+        measure(0.3)
+        sandbox.inject(faults.DropReply("order.place"))
+        nursery.start_soon(place)
+        await trio.sleep(0.5)
+        measure(0.0)
+        await trio.sleep(1)
+        (error,) = session.unresolved
+        assert 0.15 <= error.clock_error < 0.5
+
+
 @pytest.mark.parametrize(("clock_error", "is_found"), [(0.9, True), (0.1, False)])
 async def test_g7_the_error_of_the_clock_that_an_error_tells_of_counts(
     autojump_clock: MockClock, clock_error: float, is_found: bool
@@ -600,14 +623,13 @@ async def test_g7_the_error_of_the_clock_that_an_error_tells_of_counts(
     async with open_market() as (session, sandbox):
         placed = await session.send(limit(new_client_order_id="grid-7"))
         await trio.sleep(0.8)
-        with trio.move_on_after(1):
-            sandbox.inject(faults.Disconnect("order.place"))
-            with pytest.raises(OutcomeUnknown) as caught:
-                await session.send(limit(new_client_order_id="other"))
-        error: Any = copy(caught.value)
+        sandbox.inject(faults.Disconnect("order.place"))
+        with pytest.raises(OutcomeUnknown) as caught:
+            await session.send(limit(new_client_order_id="other"))
+        error: OutcomeUnknown[OrderPlace] = copy(caught.value)
         error.request = limit(new_client_order_id="grid-7")
         error.clock_error, error.seen_order_id, error.is_id_fresh = clock_error, None, False
-        found = await session.confirm(error)
+        found: bintrio.Order | None = await session.confirm(error)
         assert (found is not None and found.order_id == placed.order_id) is is_found
 
 

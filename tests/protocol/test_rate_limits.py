@@ -371,6 +371,23 @@ def test_a_count_that_came_with_no_call_only_raises() -> None:
     assert weight_used(ledger) == 31
 
 
+def test_a_count_that_says_what_is_known_tells_of_no_others() -> None:
+    ledger = ledger_of(weight())
+    charge = ledger.charge(Cost(weight=1), NOON)
+    ledger.record([weight(0)], NOON)
+    ledger.settle(charge, [weight(0)], NOON)
+    assert weight_used(ledger) == 0
+
+
+def test_what_was_never_sent_may_explain_a_count_that_came_before() -> None:
+    ledger = ledger_of(weight())
+    answered, unsent, late = [ledger.charge(Cost(weight=cost), NOON) for cost in (1, 5, 1)]
+    ledger.settle(answered, [weight(6)], NOON)
+    ledger.cancel(unsent)
+    ledger.settle(late, [weight(1)], NOON)
+    assert weight_used(ledger) == 2
+
+
 def test_g8_a_count_that_came_with_no_call_lowers_nothing_whatever_was_used_in_earlier_windows() -> None:
     for before, count in itertools.product(range(1, 9), range(4)):
         ledger = ledger_of(weight(limit=100))
