@@ -15,9 +15,11 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, cast, get_args, get_origin
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from bintrio.api.filters import Filter
 from bintrio.api.general import ExecutionRule
+from bintrio.cli._made import Made, MadeAccount, MadeKey
 from bintrio.sandbox import (
     Commissions,
     Fault,
@@ -82,6 +84,13 @@ strikes (1; null for always); `skip`, how many fitting requests it lets pass fir
 | type | what it does | fields |
 | --- | --- | --- |
 """
+PRINTED: Final = """\
+
+## What --json prints
+
+`bintrio sandbox --json` prints one line of JSON when it can be connected to: an object as [made](#made) has it. Its
+files are gone when the sandbox ends.
+"""
 CONTROL: Final = """\
 
 ## Control
@@ -119,7 +128,8 @@ def text() -> str:
     faults = "".join(map(fault, Fault.__subclasses__()))
     views = "".join(f"| `GET /{name}` | {view.words} | |\n" for name, view in VIEWS.items())
     commands = "".join(command(name, one) for name, one in COMMANDS.items())
-    return f"{HEAD}{parts}{FAULTS}{faults}{CONTROL}{views}{commands}"
+    printed = "".join(part(record).replace("\n## ", "\n### ") for record in (Made, MadeAccount, MadeKey))
+    return f"{HEAD}{parts}{FAULTS}{faults}{PRINTED}{printed}{CONTROL}{views}{commands}"
 
 
 def part(record: type[msgspec.Struct]) -> str:
@@ -134,7 +144,8 @@ def part(record: type[msgspec.Struct]) -> str:
 
 def heading(record: type[msgspec.Struct]) -> str:
     """As kinds refer to it."""
-    return record.__name__.removeprefix("World").lower() or "world"
+    name = record.__name__.removeprefix("World") or "World"
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
 def row(field: Any, words: str) -> str:
@@ -158,11 +169,15 @@ def plain(words: str) -> str:
     return words.replace("``", "`").replace("|", "\\|")
 
 
+_NO_KINDS: Final = (NoneType, UnsetType)
+"""A field that may be null, or may not be there."""
+
+
 def kind_of(annotation: Any) -> str:
     """What a field takes."""
     if annotation in KINDS:
         return KINDS[annotation]
-    origin, members = get_origin(annotation), [one for one in get_args(annotation) if one is not NoneType]
+    origin, members = get_origin(annotation), [one for one in get_args(annotation) if one not in _NO_KINDS]
     if origin is Annotated:
         return kind_of(members[0])
     if origin is Literal:
@@ -173,14 +188,14 @@ def kind_of(annotation: Any) -> str:
         return f"list of {kind_of(members[0]).removeprefix('a ')}"
     if origin is not None and issubclass(origin, Mapping):
         return f"{kind_of(members[1])} by name"
-    return f"[{heading(annotation)}](#{heading(annotation)})"
+    return f"[{heading(annotation)}](#{heading(annotation).replace(' ', '-')})"
 
 
 def shown(value: Any) -> str:
     """A default."""
     if isinstance(value, Symbol):
         return value.name
-    if value is None or value == () or isinstance(value, msgspec.Struct):
+    if value is None or value is UNSET or value == () or isinstance(value, msgspec.Struct):
         return ""
     if isinstance(value, Decimal):
         return f"{value.normalize():f}"

@@ -18,6 +18,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trio
 from msgspec.structs import replace
@@ -287,6 +288,25 @@ def test_sandbox_says_what_the_control_needs(monkeypatch: pytest.MonkeyPatch, mi
     monkeypatch.setattr(importlib.util, "find_spec", found)
     result = run("sandbox", "--control", "0")
     assert (result.exit_code, result.stderr.count(f"needs {missing}: pip install 'bintrio[ui]'")) == (2, 1)
+
+
+def test_sandbox_serves_a_program_that_knows_its_json_and_its_control(tmp_path: Path) -> None:
+    """As a bot's tests in another language do: start it, read a line, tell and ask over HTTP, end it by a signal."""
+    file = tmp_path / "world.toml"
+    file.write_text(WORLD)
+    command = [sys.executable, "-m", "bintrio", "sandbox", str(file), "--json", "--control", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        told = json.loads(program.stdout.readline())
+        assert Path(told["accounts"][0]["keys"][0]["private_key_file"]).exists()
+        with httpx.Client(base_url=told["control"], trust_env=False) as client:
+            paid = client.post("/deposit", json={"uid": 8, "asset": "EUR", "amount": "1.5"}).json()
+            assert paid["EUR"]["free"] == "1.50000000"
+            assert client.get("/state").json()["endpoint"] == told["endpoint"]
+        program.terminate()
+        assert (program.wait(timeout=60), program.stderr.read()) == (0, "")
+    assert not Path(told["accounts"][0]["keys"][0]["private_key_file"]).exists()
 
 
 def test_sandbox_names_the_field_that_is_wrong(tmp_path: Path) -> None:

@@ -28,7 +28,12 @@ class MadeKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MadeAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """An account: its number, and the keys that it takes."""
+    """An account.
+
+    Attributes:
+        uid: its number.
+        keys: those that were made for it, and then those of its bot.
+    """
 
     uid: int
     keys: tuple[MadeKey, ...]
@@ -39,8 +44,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         endpoint: the URL that clients connect to.
-        control: the URL of `bintrio.sandbox.control`; None without it.
-        certificate: a file with what its clients have to trust; None without TLS.
+        control: the URL of the control over HTTP; null without it.
+        certificate: a file with what its clients have to trust; null without TLS.
         accounts: in the order of the world.
         world: as it is in the file, with every default; the keys of bots are among ``accounts``.
     """
