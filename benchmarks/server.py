@@ -218,6 +218,8 @@ class Connection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         if not self.is_mute and not self.transport.is_closing():
             self.transport.write(data)
+            if data.endswith(CLOSE):  # the server is to end TCP (RFC 6455, 7.1.1), and websockets waits for it
+                self.transport.close()
 
     def release(self) -> None:
         self.write(b"".join(self._held))

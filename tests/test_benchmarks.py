@@ -27,6 +27,10 @@ class Transport:
 
     def __init__(self) -> None:
         self.written = b""
+        self.is_closed = False
+
+    def close(self) -> None:
+        self.is_closed = True
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -91,6 +95,7 @@ def test_the_server_answers_a_close_and_no_pong(connection: Connection) -> None:
     written(connection)
     connection.data_received(masked(10, b"ping") + masked(8, b""))
     assert written(connection) == CLOSE
+    assert connection.transport.is_closed
 
 
 def test_the_server_sends_events_as_they_are_taken(connection: Connection) -> None:

@@ -48,6 +48,7 @@ CLIENT: Final = (
     "columns",
     "times",
     "observing",
+    "settings",
     *(f"api.{name}" for name in SECTIONS),
 )
 PLACES: Final = (*CLIENT, "sandbox")

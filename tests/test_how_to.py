@@ -14,6 +14,7 @@ import trio
 from trio.testing import MockClock
 
 import bintrio
+from bintrio import settings
 from bintrio.sandbox import Sandbox, open_sandbox
 from tests.proxies import Network, client_context, open_network, over_tls
 
@@ -37,6 +38,34 @@ async def run(block: str, **names: Any) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8")):
         assert (page.parent / link).exists(), link
+
+
+# Configuration
+
+
+@pytest.mark.parametrize("block", blocks("configuration.md"))
+async def test_settings_open_a_session(
+    block: str,
+    network: tuple[Network, Sandbox],
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: MockClock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for variable in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(settings, "open_session", bintrio.open_session)
+    monkeypatch.setenv("BINTRIO_ENDPOINT", "wss://exchange.test/ws-api/v3")
+    await run(block, bintrio=bintrio)
+    assert "server_time=" in capsys.readouterr().out
+
+
+def test_every_setting_is_told_of_with_its_default() -> None:
+    page = (ROOT / "configuration.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| `BINTRIO_(\w+)` \|.*\| ([^|]*) \|$", page, re.MULTILINE))
+    names = [name.upper() for name in settings.Settings.__struct_fields__ if name != "key"]
+    assert set(told) == {"API_KEY", "PRIVATE_KEY", "PASSPHRASE", "HMAC_SECRET", *names}
+    for name in names[3:]:
+        assert told[name].strip("`") == str(getattr(settings.Settings(), name.lower()))
 
 
 # Proxies

@@ -51,7 +51,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     # Bytes over trio
     ("_net.*",),
     # The client
-    ("_client.*", "session", "observing", "opening", "_ledger"),
+    ("_client.*", "session", "observing", "opening", "settings", "_ledger"),
     # The exchange
     ("sandbox.exchange.*", "sandbox.server.*", "sandbox.*"),
     # What puts them together, free to import anything

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 import bintrio
-from bintrio.cli import call, main
+from bintrio import settings
+from bintrio.cli import main
 
 PROGRAM = """
 from bintrio.cli import main
@@ -38,5 +39,5 @@ def no_network(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> list[An
         tried.append(endpoint)
         raise error
 
-    monkeypatch.setattr(call, "open_session", open_session)
+    monkeypatch.setattr(settings, "open_session", open_session)
     return tried

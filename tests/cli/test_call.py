@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import pytest
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 import bintrio
+from bintrio import settings
 from bintrio.cli import call, main
 from bintrio.cli._running import UNWRITTEN
 from tests.cli.program import no_network, refused, run
@@ -144,8 +146,8 @@ def test_raw_can_sign(environment: dict[str, str]) -> None:
         (["account.status"], "account.status needs a key: --api-key with"),
         (["session.logon"], "session.logon needs a key"),
         (["new.method", "--raw", "--signed"], "new.method needs a key"),
-        (["ping", "--api-key", "A"], "an API key needs --private-key or --hmac-secret-file"),
-        (["ping", "--private-key", "A"], "needs --api-key or BINTRIO_API_KEY"),
+        (["ping", "--api-key", "A"], "an API key (BINTRIO_API_KEY, --api-key) goes with a private key"),
+        (["ping", "--private-key", "A"], "an API key (BINTRIO_API_KEY, --api-key) goes with a private key"),
         (["ping", "--api-key", "A", "--private-key", "nowhere.pem"], "'nowhere.pem': there is no such file"),
     ],
 )
@@ -199,7 +201,7 @@ def test_an_rsa_key_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     [
         (
             ["--api-key", "A", "--hmac-secret-file", "hush"],
-            "cannot read the HMAC secret '…': No such file or directory",
+            "cannot read BINTRIO_HMAC_SECRET_FILE, '…': No such file or directory",
         ),
         (["--api-key", "A", "--private-key", "hush"], "cannot read the private key '…': there is no such file"),
         (["--endpoint", "hush@elsewhere?hush"], "or a URL, not 'elsewhere?…'"),
@@ -220,7 +222,38 @@ def test_an_hmac_secret_comes_from_the_standard_input_too_and_must_be_text(tmp_p
     file.write_bytes(b"\xff")
     assert "it holds no text" in refused("call", "ping", "--api-key", "A", "--hmac-secret-file", str(file))
     result = CliRunner().invoke(main, ["call", "ping", "--hmac-secret-file", "-"], input="two words\n")
-    assert "needs --api-key" in result.stderr
+    assert "an API key (BINTRIO_API_KEY, --api-key) goes with" in result.stderr
+
+
+def test_an_option_takes_the_place_of_its_variable(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("hush")
+    env = {"BINTRIO_API_KEY_FILE": "nowhere", "BINTRIO_HMAC_SECRET": "other", "BINTRIO_PROXY": "no proxy"}
+    arguments = ["--api-key", "A", "--hmac-secret-file", str(file), "--proxy", "http://127.0.0.1:1"]
+    result = run("call", "ping", *arguments, env=env)
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "ProxyFailed: http://127.0.0.1:1: it cannot be reached" in result.stderr
+
+
+def test_a_proxy_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+
+    def open_session(**options: object) -> NoReturn:
+        given.append(options["proxy"])
+        raise bintrio.NotSent("ping", "no network")
+
+    monkeypatch.setattr(settings, "open_session", open_session)
+    run("call", "ping", "--proxy", "http://a.test", "--proxy", "socks5h://b.test")
+    run("call", "ping", "--proxy", "environment")
+    run("call", "ping", env={"BINTRIO_PROXY": "http://bob:hush@a.test"})
+    run("call", "ping")
+    assert given == [("http://a.test", "socks5h://b.test"), "environment", "http://bob:hush@a.test", None]
+
+
+def test_g9_a_proxy_with_a_password_is_no_argument() -> None:
+    told = refused("call", "ping", "--proxy", "http://bob:hush@a.test")
+    assert "set BINTRIO_PROXY instead" in told
+    assert "hush" not in told
 
 
 def test_g9_no_secret_is_printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

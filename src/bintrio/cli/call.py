@@ -9,68 +9,58 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 from rich.console import Console
 
 from bintrio import (
-    DEMO,
-    PRODUCTION,
-    TESTNET,
-    Ed25519Key,
     Endpoint,
-    HmacKey,
     InvalidRequest,
     Key,
     Request,
-    RsaKey,
-    open_session,
 )
 from bintrio._protocol.to_json import to_json
-from bintrio._text import shown_path, shown_url
+from bintrio._text import shown_url
 from bintrio.api._base import python_name
 from bintrio.cli._arguments import raw_value, request_of, texts_of
 from bintrio.cli._catalogue import METHODS, no_method
 from bintrio.cli._running import UNWRITTEN, run
-from bintrio.endpoints import as_endpoint
-
-ENDPOINTS: Final = {"production": PRODUCTION, "testnet": TESTNET, "demo": DEMO}
+from bintrio.settings import ENDPOINTS, Settings
 
 
 @click.command(
-    epilog="Environment: BINTRIO_ENDPOINT, BINTRIO_API_KEY, BINTRIO_PRIVATE_KEY_FILE, BINTRIO_PASSPHRASE (of the "
-    "private key), BINTRIO_HMAC_SECRET."
+    epilog="Environment: BINTRIO_ENDPOINT, BINTRIO_API_KEY, BINTRIO_PRIVATE_KEY, BINTRIO_PASSPHRASE (of the private "
+    "key), BINTRIO_HMAC_SECRET, BINTRIO_PROXY, BINTRIO_REQUEST_TIMEOUT and others, each also with _FILE at its end, "
+    "for the path of a file that holds it; docs/how-to/configuration.md has them all."
 )
 @click.argument("method")
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
 @click.option(
     "--endpoint",
     metavar="production|testnet|demo|URL",
-    default="testnet",
-    envvar="BINTRIO_ENDPOINT",
-    show_default=True,
-    help="Where to.",
+    help="Where to; testnet unless the environment says otherwise.",
 )
-@click.option("--api-key", envvar="BINTRIO_API_KEY", help="As the exchange shows it.")
-@click.option(
-    "--private-key",
-    metavar="PATH",
-    envvar="BINTRIO_PRIVATE_KEY_FILE",
-    help="PEM file, Ed25519 or RSA, encrypted or not.",
-)
+@click.option("--api-key", help="As the exchange shows it.")
+@click.option("--private-key", metavar="PATH", help="PEM file, Ed25519 or RSA, encrypted or not.")
 @click.option("--hmac-secret-file", metavar="PATH", help="File that holds an HMAC secret; - for the standard input.")
+@click.option(
+    "--proxy",
+    metavar="URL|environment",
+    multiple=True,
+    help="To go through; repeated for several in a row. One with a password belongs into BINTRIO_PROXY.",
+)
 @click.option("--raw", is_flag=True, help="Send names and values as they are, also for a method that is not known.")
 @click.option("--signed", is_flag=True, help="With --raw: sign a method that is not known.")
 @click.option("--yes", is_flag=True, help="Yes, trade where it costs money.")
 def call(
     method: str,
     arguments: tuple[str, ...],
-    endpoint: str,
+    endpoint: str | None,
     api_key: str | None,
     private_key: str | None,
     hmac_secret_file: str | None,
+    proxy: tuple[str, ...],
     raw: bool,
     signed: bool,
     yes: bool,
@@ -86,19 +76,18 @@ def call(
     """
 
     async def make_it() -> int:
-        key = _key(api_key, private_key, _hmac_secret(hmac_secret_file))
+        settings = _settings(endpoint, api_key, private_key, hmac_secret_file, proxy)
         texts = texts_of(arguments)
-        where = _endpoint(endpoint)
         request_type = METHODS.get(python_name(method))
-        _check_call(method, request_type, where, key, raw=raw, signed=signed, yes=yes)
+        _check_call(method, request_type, settings.endpoint, settings.key, raw=raw, signed=signed, yes=yes)
         if request_type is not None and not raw:
             request = request_of(request_type, texts)
-            async with open_session(where, key=key) as session:
+            async with settings.open_session() as session:
                 result = await session.send(request)
         else:
             params = {name: raw_value(text) for name, text in texts.items()}
             name = method if request_type is None else request_type.api.name
-            async with open_session(where, key=key) as session:
+            async with settings.open_session() as session:
                 result = await session.request(name, params, signed=signed or None)
         return _print_json(result)
 
@@ -142,47 +131,35 @@ def _costs_money(where: Endpoint) -> bool:
     return not all(address.is_loopback or address.host in harmless for address in addresses)
 
 
-def _endpoint(text: str) -> Endpoint:
-    if text not in ENDPOINTS and "://" not in text:
-        raise InvalidRequest(
-            f"the endpoint must be {', '.join(ENDPOINTS)} or a URL, not {shown_url(text)!r}", field="endpoint"
-        )
-    return ENDPOINTS.get(text) or as_endpoint(text)
-
-
-def _hmac_secret(path: str | None) -> str | None:
-    if path is None:
-        return os.environ.get("BINTRIO_HMAC_SECRET")
-    try:
-        return (sys.stdin.read() if path == "-" else Path(path).read_text("utf-8")).strip()
-    except (OSError, ValueError) as error:
-        # The text of an OSError has the path, which may be the secret itself by mistake.
-        reason = error.strerror if isinstance(error, OSError) else "it holds no text"
-        said = f"cannot read the HMAC secret {shown_path(path)}: {reason}"
-        raise InvalidRequest(said, field="hmac_secret_file") from None
-
-
-def _key(api_key: str | None, private_key: str | None, hmac_secret: str | None) -> Key | None:
-    if private_key and hmac_secret:
-        raise InvalidRequest("a private key and an HMAC secret exclude each other")
-    if not private_key and not hmac_secret:
-        if api_key:
-            raise InvalidRequest("an API key needs --private-key or --hmac-secret-file")
-        return None
-    if not api_key:
-        raise InvalidRequest("a private key or secret needs --api-key or BINTRIO_API_KEY")
-    return HmacKey(api_key, hmac_secret) if hmac_secret else _private_key(private_key or "", api_key)
-
-
-def _private_key(path: str, api_key: str) -> Key:
-    password = os.environ.get("BINTRIO_PASSPHRASE")
-    try:
-        return Ed25519Key.from_pem_file(path, api_key=api_key, password=password)
-    except InvalidRequest as error:
-        try:
-            return RsaKey.from_pem_file(path, api_key=api_key, password=password)
-        except InvalidRequest:
-            raise error from None  # what is wrong is not the type, and the first said so
+def _settings(
+    endpoint: str | None,
+    api_key: str | None,
+    private_key: str | None,
+    hmac_secret_file: str | None,
+    proxy: tuple[str, ...],
+) -> Settings:
+    """Those of the environment, and options in their place."""
+    if any("@" in url for url in proxy):
+        said = "--proxy would show its password to other users of this machine: set BINTRIO_PROXY instead"
+        raise InvalidRequest(said, field="proxy")
+    environ = dict(os.environ)
+    if hmac_secret_file == "-":  # noqa: S105 - the standard input
+        environ.pop("BINTRIO_HMAC_SECRET_FILE", None)
+        environ["BINTRIO_HMAC_SECRET"] = sys.stdin.read().strip()
+        hmac_secret_file = None
+    for name, value in (
+        ("ENDPOINT", endpoint),
+        ("API_KEY", api_key),
+        ("PRIVATE_KEY_FILE", private_key),
+        ("HMAC_SECRET_FILE", hmac_secret_file),
+        ("PROXY", " ".join(proxy) or None),
+    ):
+        if value is not None:
+            plain = f"BINTRIO_{name.removesuffix('_FILE')}"
+            environ.pop(plain, None)
+            environ.pop(f"{plain}_FILE", None)
+            environ[f"BINTRIO_{name}"] = value
+    return Settings.from_env(environ)
 
 
 def _print_json(result: Any) -> int:
