@@ -22,7 +22,7 @@ demo: $(VENV)/.demo
 test: check
 	$(BIN)/python -m pytest -m "not extra" --numprocesses auto --cov --cov-report term-missing:skip-covered
 
-test-extra: $(VENV)/.dev $(VENV)/.bench $(VENV)/.mutants
+test-extra: $(VENV)/.dev $(VENV)/.bench $(VENV)/.mutants $(VENV)/.containers
 	$(BIN)/python -m pytest -m extra
 
 test-all: $(VENV)/.dev
@@ -65,6 +65,10 @@ $(VENV)/.bench: pyproject.toml | $(BIN)/python
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@ $(VENV)/.demo
+
+$(VENV)/.containers: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[containers]'
+	touch $@
 
 $(VENV)/.mutants: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[mutants]'
