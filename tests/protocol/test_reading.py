@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import pickle
 from collections.abc import Iterator
@@ -14,17 +15,19 @@ import pytest
 from msgspec import Raw
 
 import bintrio
-from bintrio._protocol.envelope import Envelope
+from bintrio._protocol.envelope import Envelope, read_envelope
 from bintrio._protocol.events import decode_event
 from bintrio._protocol.reading import reader
-from bintrio._protocol.results import decode_response, read_answer
-from bintrio._protocol.to_json import to_builtins
+from bintrio._protocol.results import decode_response, read_answer, read_result
+from bintrio._protocol.to_json import to_builtins, write_reply
 from bintrio.api._base import Request, catalogue
 from bintrio.api._missing import incomplete
-from bintrio.api._values import KeepsUnknownFields, RateLimit, Record, one_of
+from bintrio.api._values import KeepsUnknownFields, MaybeInArray, OneOf, RateLimit, Record, one_of
+from bintrio.api.account import RelevantFilters
 from bintrio.api.events import ExecutionReport
-from bintrio.api.general import SymbolInfo
-from bintrio.api.market import DayStatistics, Kline, MiniStatistics, PriceLevel
+from bintrio.api.filters import MaxNumOrdersFilter, UnknownFilter
+from bintrio.api.general import ServerTime, SymbolInfo
+from bintrio.api.market import ArithmeticMean, DayStatistics, ExternalCalculation, Kline, MiniStatistics, PriceLevel
 from bintrio.api.order_lists import OrderListPlaceOco, OrderListPlaceOpo
 from bintrio.api.trading import (
     CanceledOrder,
@@ -40,9 +43,12 @@ from bintrio.api.trading import (
     PendingOrderReport,
     SorOrderPlace,
 )
-from bintrio.errors import ProtocolViolation
+from bintrio.errors import (
+    ProtocolViolation,
+)
 from bintrio.requests import Ticker24hr
 from tests.catalogue import DATA, EXAMPLES
+from tests.protocol.samples import LIMIT
 
 
 def example(method: str, name: str = "response") -> Any:
@@ -486,3 +492,169 @@ def test_g10_of_two_shapes_that_know_all_names_the_one_that_lacks_fewer_of_its_o
     read = reader(Slim | Full, None, "m")
     assert isinstance(read(Raw(b'{"a":1,"b":2,"c":3,"new":0}')), Slim)
     assert isinstance(read(Raw(b'{"a":1,"b":2,"c":3,"d":4,"new":0}')), Full)
+
+
+def test_decoders_are_kept() -> None:
+    assert reader(ServerTime, ServerTime, "m") is reader(ServerTime, ServerTime, "m")
+
+
+class Plain(Record, frozen=True, kw_only=True):
+    name: str
+
+
+class Rich(Plain, frozen=True, kw_only=True):
+    price: Decimal
+    note: str | None = None
+
+
+class Holder(Record, frozen=True, kw_only=True):
+    items: tuple[OneOf[Rich | Plain], ...]
+
+
+ALICE = Plain(name="Alice")
+
+
+BOB = Rich(name="Bob", price=Decimal("0.10"))
+
+
+def read(result_type: Any, result: Any) -> Any:
+    return read_result("m", result_type, read_envelope(write_reply(1, 200, result=result)))
+
+
+@pytest.mark.parametrize("result", [ALICE, BOB, (ALICE,), (BOB, BOB), ()])
+def test_shapes_are_told_apart_by_what_is_there(result: Any) -> None:
+    assert read(Plain | Rich | tuple[Plain, ...] | tuple[Rich, ...], result) == result
+
+
+def test_shapes_may_be_mixed_in_one_array() -> None:
+    assert read(tuple[Rich | Plain, ...], (ALICE, BOB)) == (ALICE, BOB)
+    assert read(Holder, Holder(items=(ALICE, BOB))) == Holder(items=(ALICE, BOB))
+
+
+def test_shapes_may_change_from_one_answer_to_the_next() -> None:
+    for result in (BOB, ALICE, BOB, BOB, ALICE, ALICE, BOB):
+        assert read(Rich | Plain, result) == result
+        assert read(Holder, Holder(items=(result, BOB, ALICE))) == Holder(items=(result, BOB, ALICE))
+
+
+def test_a_broken_shape_is_found_out_after_any_other() -> None:
+    broken = {"name": "Bob", "price": "x"}
+    for result in (ALICE, BOB):
+        assert read(Rich | Plain, result) == result
+        for _ in range(2):
+            with pytest.raises(ProtocolViolation, match=r"Invalid decimal string - at `result\.price`"):
+                read(Rich | Plain, broken)
+
+
+def test_a_result_may_be_read_as_something_else_than_the_catalogue_says() -> None:
+    envelope = read_envelope(write_reply(1, 200, result=ServerTime(server_time=5)))
+    for _ in range(2):
+        assert read_result("time", ServerTime, envelope) == ServerTime(server_time=5)
+        assert read_result("time", Any, envelope) == {"serverTime": 5}
+        assert read_result("moon", ServerTime, envelope) == ServerTime(server_time=5)
+
+
+@pytest.mark.parametrize("result_type", [Rich | Plain, Plain | Rich, Rich | Plain | tuple[Rich, ...]])
+def test_a_broken_shape_does_not_pass_for_a_plainer_one(result_type: Any) -> None:
+    with pytest.raises(ProtocolViolation, match=r"m: Invalid decimal string - at `result\.price`"):
+        read(result_type, {"name": "Bob", "price": "x"})
+    assert read(result_type, {"price": "1"}).missing_fields == ("name",)
+
+
+def test_a_broken_shape_inside_a_record_does_not_pass_either() -> None:
+    with pytest.raises(ProtocolViolation, match=r"Invalid decimal string - at `result\.items\[0\]\.price`"):
+        read(Holder, {"items": [{"name": "Bob", "price": "x"}]})
+
+
+def test_a_broken_shape_in_an_array_is_told_by_its_first_item() -> None:
+    wrongs: list[Any] = [[{"name": "Bob", "price": "x"}], [[]], ["price"]]
+    for wrong in wrongs:
+        with pytest.raises(ProtocolViolation, match="at `result"):
+            read(tuple[Rich, ...] | tuple[Plain, ...], wrong)
+
+
+def test_an_array_where_only_objects_are_known() -> None:
+    with pytest.raises(ProtocolViolation, match="Expected `object`, got `array`"):
+        read(Rich | Plain, [{"name": "Bob", "price": "1"}])
+
+
+def test_one_thing_may_come_in_an_array() -> None:
+    marker: Any = MaybeInArray
+    sole = marker[Rich | Plain]
+    assert read(sole, BOB) == read(sole, [BOB]) == BOB
+    for wrong in ([], [BOB, BOB]):
+        with pytest.raises(ProtocolViolation, match="Expected an array of length 1"):
+            read(sole, wrong)
+
+
+def test_g10_filters_are_read_again_when_one_is_unknown() -> None:
+    known = {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 5}
+    unknown = {"filterType": "MOON", "phase": [1]}
+    answer = {"exchangeFilters": [known, unknown], "symbolFilters": [], "assetFilters": []}
+    filters = read(RelevantFilters, answer | {"note": 5})
+    assert filters.unknown_fields == b'{"note":5}'
+    assert filters.exchange_filters[0] == MaxNumOrdersFilter(max_num_orders=5)
+    assert isinstance(filters.exchange_filters[1], UnknownFilter)
+    assert to_builtins(filters) == answer | {"note": 5}
+    with pytest.raises(ProtocolViolation):
+        read(RelevantFilters, {"exchangeFilters": [unknown]})
+
+
+@pytest.mark.parametrize("result_type", [Rich | Plain, tuple[Rich | Plain, ...], Holder])
+def test_an_answer_without_filters_may_speak_of_them(result_type: Any) -> None:
+    with pytest.raises(ProtocolViolation, match="at `result"):
+        read(result_type, {"filterType": "MOON", "price": "x"})
+
+
+def test_g10_a_new_field_may_have_no_value_in_python() -> None:
+    found = read_result("time", ServerTime, read_envelope(b'{"id":1,"result":{"serverTime":5,"far":1e999}}'))
+    assert found.unknown_fields == b'{"far":1e999}'
+    assert to_builtins(found) == {"serverTime": 5, "far": "1e999"}
+
+
+@pytest.mark.parametrize("value", ["", "x", b"null", 5, -1, 2**70, 0.5, [], {}])
+def test_g10_a_new_field_may_have_the_name_that_we_keep_new_fields_under(value: Any) -> None:
+    answer = b'{"serverTime":5,"unknown_fields":' + (value if isinstance(value, bytes) else json.dumps(value).encode())
+    found = read_result("time", ServerTime, read_envelope(b'{"id":1,"result":' + answer + b"}}"))
+    assert found.server_time == 5
+    assert to_builtins(found) == json.loads(answer + b"}")
+
+
+PLAIN_ACK = {"symbol": "X", "orderId": 1, "orderListId": -1, "clientOrderId": "a", "transactTime": 1}
+
+
+PLAIN_WITH_NEWS = [
+    ("order.place", PLAIN_ACK, "status"),
+    ("ticker.price", {"symbol": "X", "price": "1"}, "type"),
+    ("referencePrice.calculation", {"symbol": "X", "calculationType": "MEDIAN"}, "bucketCount"),
+]
+
+
+@pytest.mark.parametrize(("method", "plain", "name"), PLAIN_WITH_NEWS)
+def test_g10_a_plain_answer_may_get_a_field_that_a_richer_one_has(method: str, plain: Any, name: str) -> None:
+    known = decode_response(method, write_reply(1, 200, result=plain)).result
+    found = decode_response(method, write_reply(1, 200, result=plain | {name: "5"})).result
+    assert type(found) is type(known)
+    assert to_builtins(found) == plain | {name: "5"}
+
+
+@pytest.mark.parametrize(
+    ("own_fields", "missing"),
+    [
+        ({"calculationType": "EXTERNAL"}, ("external_calculation_id",)),
+        ({"calculationType": "EXTERNAL", "externalId": 42}, ("external_calculation_id",)),
+        ({"calculationType": "ARITHMETIC_MEAN", "bucketCount": 2}, ("bucket_width_ms",)),
+        ({"calculationType": "ARITHMETIC_MEAN"}, ("bucket_count", "bucket_width_ms")),
+    ],
+)
+def test_a_known_calculation_without_its_own_fields_is_not_an_unknown_one(own_fields: Any, missing: Any) -> None:
+    reply = write_reply(1, 200, result={"symbol": "X", **own_fields})
+    found = decode_response("referencePrice.calculation", reply).result
+    assert isinstance(found, ArithmeticMean | ExternalCalculation)
+    assert found.calculation_type == own_fields["calculationType"]
+    assert found.missing_fields == missing
+
+
+def test_records_are_not_looked_at_by_the_garbage_collector() -> None:
+    envelope = read_envelope(write_reply(1, 200, result=BOB, rate_limits=(LIMIT,)))
+    assert not any(map(gc.is_tracked, (envelope, envelope.rate_limits[0], read_result("m", Rich, envelope))))

@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 
 import bintrio
 from bintrio import to_builtins, to_json
+from bintrio.api.events import UnknownEvent
 from bintrio.api.filters import UnknownFilter
 from bintrio.api.market import PriceLevel, SymbolPrice
 from bintrio.errors import BintrioError
 from bintrio.requests import OrderPlace
 from bintrio.sandbox import open_sandbox
 from tests.catalogue import DATA, EXAMPLES, METHODS
+from tests.protocol.samples import LIMIT
 
 REPLIES = [
     (path.parent.name, path) for path in sorted(EXAMPLES.glob("*/*response*.json")) if path.parent.name in METHODS
@@ -212,3 +214,14 @@ async def test_what_a_session_gives_can_be_written(autojump_clock: Any) -> None:
         info = await session.exchange_info()
         assert json.loads(to_json(info))["symbols"]
         assert to_builtins(await session.depth(symbol="BTCUSDT"))["bids"] == []
+
+
+def test_json_of_records_is_in_plain_notation() -> None:
+    assert to_builtins([Decimal("1E-7"), {"a": (Decimal(5), None, True)}]) == ["0.0000001", {"a": ["5", None, True]}]
+    assert to_builtins(LIMIT)["limit"] == 5
+    assert isinstance(msgspec.json.encode(to_builtins(LIMIT)), bytes)
+
+
+@pytest.mark.parametrize("raw", [b'{"e":"\xff"}', b'{"e":1e999}', b"\xff"])
+def test_json_of_what_is_none_is_its_text(raw: bytes) -> None:
+    assert to_builtins(UnknownEvent(event_type=None, raw=raw)) == raw.decode(errors="replace")
