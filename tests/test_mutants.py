@@ -303,6 +303,26 @@ def test_what_is_declared_names_modules_that_are_there() -> None:
 
 
 @pytest.mark.extra
+def test_exceptions_are_replaced_where_they_have_a_plain_name(tmp_path: Path) -> None:
+    pytest.importorskip("cosmic_ray", reason="needs the extra mutants")
+    path = tmp_path / "box.py"
+    handlers = ("(a.B, C)", "a.D", "E as e", "(F, G)")
+    path.write_text("try:\n    pass\n" + "".join(f"except {handler}:\n    pass\n" for handler in handlers))
+    source = Source("box", path)
+    made = [
+        changed_lines(source.text, mutated(source, s, place) or "")
+        for s, place in sites(source).items()
+        if s.operator == "core/ExceptionReplacer"
+    ]
+    assert [text.replace("CosmicRayTestingException", "X") for text in made] == [
+        "except (a.B, X):",
+        "except X as e:",
+        "except (X, G):",
+        "except (F, X):",
+    ]
+
+
+@pytest.mark.extra
 def test_sites_and_what_they_make(source: Source) -> None:
     pytest.importorskip("cosmic_ray", reason="needs the extra mutants")
     found = sites(source)

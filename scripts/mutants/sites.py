@@ -167,12 +167,23 @@ class StatementRemover:
         return node
 
 
+def _plain_names(replacer: Any) -> Any:
+    """Of the exceptions of a handler those that are one word: cosmic-ray fails on ``except (a.B, C)``."""
+
+    def name_nodes(node: Any) -> list[Any]:
+        return [name for name in replacer._name_nodes(node) if name.type == "name"]
+
+    return staticmethod(name_nodes)
+
+
 @cache
 def operators() -> Mapping[str, Any]:
     """Everything that changes source, by name."""
     plugins: Any = import_module("cosmic_ray.plugins")
     names = sorted(name for name in plugins.operator_names() if not BY_CHANCE.fullmatch(name))
     found = {name: plugins.get_operator(name) for name in names}
+    replacer = found["core/ExceptionReplacer"]
+    found["core/ExceptionReplacer"] = type("ExceptionReplacer", (replacer,), {"_name_nodes": _plain_names(replacer)})
     return {
         "bintrio/StatementRemover": StatementRemover(),
         **{name: operator() for name, operator in found.items() if not operator.arguments()},

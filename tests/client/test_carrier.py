@@ -67,6 +67,19 @@ async def test_whoever_was_cancelled_while_subscribing_can_come_back(autojump_cl
         assert session.counters.connections == 2
 
 
+async def test_g5_a_refused_attempt_to_carry_a_feed_brings_nothing(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC, pong_window=1e6) as (session, exchange), session.user_data():
+        exchange.script["userDataStream.subscribe.signature"] = lambda _peer: {
+            "status": 400,
+            "error": {"code": -1099, "msg": "Not for you."},
+        }
+        await session.rotate()
+        await wait_all_tasks_blocked()
+        (feed,) = session._supervisor.feeds.by_key.values()
+        assert feed._succession.carriers == [1]
+        assert feed._succession._subscribing == {}
+
+
 async def test_a_subscription_whose_end_is_unknown_can_be_made_again(autojump_clock: MockClock) -> None:
     async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
         one_subscription_an_account(exchange)

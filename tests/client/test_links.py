@@ -319,6 +319,19 @@ async def test_calls_that_had_no_time_for_an_answer_say_nothing_about_their_conn
             assert len(exchange.peers) == 1
 
 
+@pytest.mark.parametrize(("pause", "connections"), [(0.35, 1), (0.45, 2)])
+async def test_g4_a_second_without_an_answer_is_no_short_pause(
+    autojump_clock: MockClock, pause: float, connections: int
+) -> None:
+    async with open_pair(pong_window=1e6) as (session, exchange), trio.open_nursery() as nursery:
+        for _ in range(DOUBTFUL):
+            in_background(nursery, session.within(0.2).ping)
+            await trio.sleep(pause)
+        await trio.sleep(5)
+        assert len(exchange.peers) == connections
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize(("round_trips", "connections"), [(9.5, 1), (10.5, 2)])
 async def test_g4_ten_round_trips_are_enough_for_an_answer(
     autojump_clock: MockClock, round_trips: float, connections: int

@@ -93,6 +93,19 @@ async def test_attempts_to_connect_come_at_once_and_then_with_pauses_that_double
         assert len(pauses) > 6
 
 
+async def test_one_connection_that_is_lost_soon_is_replaced_at_once_and_the_next_after_a_pause(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("random.random", lambda: 1.0)
+    async with open_world() as (_, world):
+        for number in range(4):
+            await world.peers[number].cut()
+            await trio.sleep(5)
+        lost = [5.0 * number for number in range(4)]
+        pauses = [opened - cut for opened, cut in zip(world.doors.times[1:], lost, strict=True)]
+        assert pauses == pytest.approx([0, backoff(1, 1.0), backoff(2, 1.0), backoff(3, 1.0)], abs=1e-6)
+
+
 async def test_a_ban_at_the_first_opening_is_told_at_once(autojump_clock: MockClock) -> None:
     async with open_exchange() as exchange:
         exchange.refuse_with.append(HandshakeRejected(418, [("retry-after", "259200")], b""))

@@ -514,6 +514,15 @@ async def test_g8_a_429_without_a_time_says_when_the_session_goes_on(autojump_cl
         assert caught[0].retry_at == pytest.approx(world.now() + 60_000, abs=5)
 
 
+async def test_g8_who_listens_is_told_until_when_also_by_a_429_without_a_time(autojump_clock: MockClock) -> None:
+    async with open_world(key=HMAC) as (session, world):
+        world.script["userDataStream.subscribe.signature"] = lambda _peer: {"status": 429, "error": SLOW_DOWN}
+        with pytest.raises(RateLimited) as caught:
+            async with session.user_data():
+                raise AssertionError
+        assert caught.value.retry_at == pytest.approx(world.now() + 60_000, abs=100)
+
+
 async def test_g8_a_wait_beyond_measure_is_bounded_and_logged_once(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -48,7 +48,7 @@ from bintrio.api.trading import (
     SorOrderPlace,
 )
 
-START = 1_700_000_000_000
+START = 1_700_000_000_023
 WINDOW = 5000
 
 
@@ -505,6 +505,7 @@ def test_g7_an_amendment_that_queries_show_later_than_its_order_is_waited_for() 
     engine.now += 100
     amended = engine.amend(placed, Decimal(1), "a")
     assert told(sent, engine) == amended
+    assert engine.now <= START + 100 + QUERY_DELAY + 10, "as soon as it must be shown, and a millisecond a question"
 
 
 def test_g7_an_order_whose_id_only_its_call_can_have_is_known_by_it() -> None:

@@ -204,6 +204,14 @@ def test_violations_after_whole_messages(stream: bytes, code: CloseCode) -> None
     assert decode(*(bytes([octet]) for octet in before + stream)) == ([text(b"before")], code)
 
 
+@pytest.mark.parametrize(("head", "opcode"), [(b"\x83", "0x3"), (b"\x8f", "0xf")])
+def test_an_opcode_that_is_not_known_is_told(head: bytes, opcode: str) -> None:
+    fed = decoder()
+    fed.feed(head + b"\x00")
+    assert fed.violation is not None
+    assert fed.violation.reason == f"unknown opcode {opcode}"
+
+
 def test_a_client_must_mask() -> None:
     assert decode(frame(Opcode.TEXT, b"a"), masked=True) == ([], CloseCode.PROTOCOL_ERROR)
 

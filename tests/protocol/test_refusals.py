@@ -257,7 +257,14 @@ async def test_g1_a_half_done_status_that_cannot_be_the_answer_leaves_the_outcom
 
 
 def test_g8_a_half_of_which_little_can_be_read_is_refused_if_its_code_says_so() -> None:
-    data = {"a": {"code": "-1003"}, "b": {"code": 3}, "c": {"code": [1]}, "d": None, "e": {"code": 0}}
+    data = {
+        "a": {"code": "-1003"},
+        "b": {"code": 3},
+        "c": {"code": [1]},
+        "d": None,
+        "e": {"code": 0},
+        "f": {"code": -1},
+    }
     error = read_error("new.method", answer(409, error={"code": -2021, "msg": "No.", "data": data}))
     assert isinstance(error, Rejected)
-    assert {name: half.code for name, half in refused_halves(error).items()} == {"a": -1003}
+    assert {name: half.code for name, half in refused_halves(error).items()} == {"a": -1003, "f": -1}

@@ -221,7 +221,7 @@ class Budget:
         if part <= room - reserve:
             return 0
         lapsed = self._reserve(cost.purpose, own_reserve, self._lapses_at)
-        return self._lapses_at if now < self._lapses_at and part <= room - lapsed else self.turns_at
+        return self._lapses_at if part <= room - lapsed else self.turns_at
 
     def turn(self, charges: Iterable[Charge], now: int) -> None:
         """Enter the window that it is time for."""
