@@ -53,7 +53,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     # The client
     ("_client.*", "session", "observing", "opening", "settings", "_ledger"),
     # The exchange
-    ("sandbox.exchange.*", "sandbox.server.*", "sandbox.*"),
+    ("sandbox.exchange.*", "sandbox.server.*", "sandbox.*", "sandbox.control"),
     # What puts them together, free to import anything
     ("_version", "_former_names", "bintrio", "typing", "cli.*", "pytest_plugin", "__main__"),
 )
@@ -75,11 +75,14 @@ ONLY: Final = {
     "sandbox.exchange.*": SHARED,
     "sandbox.server.*": {*SHARED, "sandbox.exchange.*"},
     "sandbox.*": {*SHARED, "sandbox.exchange.*", "sandbox.server.*"},
+    "sandbox.control": {*SHARED, "sandbox.exchange.*", "sandbox.server.*", "sandbox.*"},
 }
 
 CLOSED_TO: Final = {
     "trio": {*LAYERS[0], *LAYERS[1], "sandbox.exchange.*"},
     "trio_websocket": {room for layer in LAYERS for room in layer} - {"_net.*", "sandbox.server.*"},
+    "hypercorn": {room for layer in LAYERS for room in layer} - {"sandbox.control"},
+    "starlette": {room for layer in LAYERS for room in layer} - {"sandbox.control"},
 }
 """Which rooms a foreign package may not be named in."""
 
@@ -270,6 +273,12 @@ def test_a_lawful_tree_is_not_complained_of(tmp_path: Path) -> None:
         ({"_protocol__rotation": "import trio.lowlevel as low"}, "trio.lowlevel may not be named here"),
         ({"session": "import trio_websocket"}, "session, line 1: trio_websocket may not be named here"),
         ({"cli__call": "from trio_websocket import x"}, "cli.call, line 1: trio_websocket may not be named here"),
+        ({"sandbox__world": "import starlette.routing"}, "sandbox.world, line 1: starlette.routing may not be named"),
+        ({"cli__sandbox": "import hypercorn"}, "cli.sandbox, line 1: hypercorn may not be named here"),
+        (
+            {"sandbox__page": "from .control import x", "sandbox__control": ""},
+            "sandbox.* may not import sandbox.control",
+        ),
         ({"novelty": ""}, "novelty has no room: add it to LAYERS in tests/test_layers.py"),
         ({"api__novelty": ""}, "api.novelty has no room: add it to LAYERS"),
         ({"session": "from .novelty import x"}, "session, line 1: novelty has no room"),

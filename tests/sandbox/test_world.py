@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import json
 import runpy
+from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
@@ -11,13 +14,17 @@ from typing import Any, get_args
 import msgspec
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import MockClock
 
 import bintrio
 from bintrio.api.filters import MaxNumOrdersFilter
 from bintrio.errors import InvalidRequest
 from bintrio.sandbox import (
+    Commissions,
     Fault,
+    HandshakeStatus,
     RandomWalk,
     SandboxAccount,
     World,
@@ -32,7 +39,7 @@ from bintrio.sandbox import (
     trader,
 )
 from bintrio.sandbox.exchange.symbols import SYMBOLS
-from bintrio.sandbox.world import QUOTES, AnyFault
+from bintrio.sandbox.world import QUOTES, AnyFault, convert
 
 ROOT = Path(__file__).parents[2]
 
@@ -318,3 +325,48 @@ def test_the_example_of_the_page_is_a_world(folder: Path) -> None:
     example = page().partition("```toml\n")[2].partition("```")[0].replace("mine.pem", "keys/mine.pem")
     settings = read_world(written(folder, example)).settings()
     assert [key.type for key in settings["accounts"][0].keys] == ["Ed25519"]
+
+
+NUMBERS = st.decimals().filter(lambda number: not number.is_snan())  # no file gives such a one
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | NUMBERS | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+KEYS: dict[type, Callable[[Any], list[Any]]] = {dict: list, list: lambda items: [*range(len(items))]}
+
+
+def places(content: Any) -> list[tuple[Any, Any]]:
+    """Every container and key in it."""
+    keys = KEYS.get(content.__class__, lambda _: [])(content)
+    return [(content, key) for key in keys] + [place for key in keys for place in places(content[key])]
+
+
+def whole() -> Any:
+    """A file that says everything there is to say."""
+    key, fault = WorldKey(api_key="A", secret="x"), HandshakeStatus(status=500)
+    quote = WorldQuote(bid=Decimal(1), ask=Decimal(2), quantity=Decimal(9))
+    world = World(
+        accounts=(WorldAccount(keys=(key,), commissions=Commissions()),),
+        quotes={"BTCUSDT": quote},
+        market=WorldWalk(),
+        reference_prices={"BTCUSDT": Decimal(7)},
+        exchange_filters=(MaxNumOrdersFilter(max_num_orders=5),),
+        routes=(("BTCUSDT",),),
+        faults=(fault,),
+    )
+    return json.loads(msgspec.json.encode(world, enc_hook=dict))
+
+
+PLACES = range(len(places(whole())))
+
+
+@given(st.sampled_from(PLACES), VALUES)
+def test_whatever_a_file_says_is_a_world_or_an_error_that_is_ours(place: int, value: Any) -> None:
+    content = whole()
+    container, key = places(content)[place]
+    container[key] = value
+    with suppress(InvalidRequest):
+        convert(content, World, Path("/nowhere")).settings()
