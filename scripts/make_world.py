@@ -24,6 +24,7 @@ from bintrio.sandbox import (
     Commissions,
     Fault,
     Limits,
+    MeanOfTrades,
     Rates,
     Symbol,
     World,
@@ -73,7 +74,19 @@ method = "order.place"
 ```
 """
 COLUMNS: Final = "| field | kind | default | what it is |\n| --- | --- | --- | --- |\n"
-PARTS: Final = (World, Symbol, WorldAccount, WorldKey, Commissions, Rates, WorldQuote, WorldWalk, WorldReplay, Limits)
+PARTS: Final = (
+    World,
+    Symbol,
+    WorldAccount,
+    WorldKey,
+    Commissions,
+    Rates,
+    WorldQuote,
+    WorldWalk,
+    WorldReplay,
+    Limits,
+    MeanOfTrades,
+)
 FAULTS: Final = """\
 
 ## Faults

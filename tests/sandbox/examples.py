@@ -22,7 +22,7 @@ from bintrio.api.filters import ExchangeMaxNumOrdersFilter, MaxAssetFilter, MaxN
 from bintrio.api.general import ExecutionRule
 from bintrio.sandbox import Commissions, Limits, Rates, SandboxAccount, Symbol
 from bintrio.sandbox.exchange.exchange import Exchange, payload
-from bintrio.sandbox.exchange.reference import External, Mean
+from bintrio.sandbox.exchange.reference import External, MeanOfTrades
 from bintrio.sandbox.server.connection import Connections, Timings
 from bintrio.sandbox.server.faults import Script
 from bintrio.sandbox.server.server import Server
@@ -212,7 +212,7 @@ async def traded_in_a_block(stage: Stage) -> Json:
     return {"fromId": block.id}
 
 
-def referring(source: Mean | External) -> Scene:
+def referring(source: MeanOfTrades | External) -> Scene:
     """The symbol has a reference price."""
 
     async def scene(stage: Stage) -> Json:
@@ -477,7 +477,7 @@ SCENES: Final[dict[str, dict[str, Scene]]] = {
     },
     "referencePrice.calculation": {
         "response-not-calculated": given(),
-        "response-arithmetic-mean": referring(Mean(10, 1_000)),
+        "response-arithmetic-mean": referring(MeanOfTrades(10, 1_000)),
         "response-external": referring(External(None, START, 42)),
     },
     "session.logon": {"response": given()},

@@ -14,7 +14,17 @@ from bintrio import Session, open_session
 from bintrio.api.general import ExecutionRule
 from bintrio.api.trading import OrderPlace
 from bintrio.errors import InvalidRequest, OutcomeUnknown, Rejected
-from bintrio.sandbox import Disconnect, DropReply, Sandbox, SandboxAccount, ServerError, Symbol, open_sandbox, trader
+from bintrio.sandbox import (
+    Disconnect,
+    DropReply,
+    MeanOfTrades,
+    Sandbox,
+    SandboxAccount,
+    ServerError,
+    Symbol,
+    open_sandbox,
+    trader,
+)
 from bintrio.sandbox.exchange.refusals import Refusal
 from bintrio.sandbox.server.connection import CALLS_KEPT
 
@@ -121,6 +131,16 @@ async def test_a_reference_price_is_of_a_symbol(autojump_clock: MockClock) -> No
         sandbox.set_reference_price("BTCUSDT", D(10))
         found: Any = await session.reference_price(symbol="BTCUSDT")
         assert (found.reference_price, found.timestamp) == (10, sandbox.now())
+        for price in (100, 200):
+            number = await place(session, price)
+            sandbox.fill(number)
+        sandbox.set_reference_price("BTCUSDT", MeanOfTrades(bucket_count=10, bucket_width_ms=60_000))
+        found = await session.reference_price(symbol="BTCUSDT")
+        assert found.reference_price == 150
+        calculation: Any = await session.reference_price_calculation(symbol="BTCUSDT")
+        assert (calculation.bucket_count, calculation.bucket_width_ms) == (10, 60_000)
+        with pytest.raises(InvalidRequest, match="bucket_count must be"):
+            MeanOfTrades(0, 1)
         with pytest.raises(Refusal):
             sandbox.set_reference_price("NOPE", D(10))
         with pytest.raises(InvalidRequest, match="price must be"):

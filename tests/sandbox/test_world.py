@@ -20,6 +20,7 @@ from trio.testing import MockClock
 
 import bintrio
 from bintrio.api.filters import MaxNumOrdersFilter
+from bintrio.api.market import ArithmeticMean
 from bintrio.errors import InvalidRequest
 from bintrio.sandbox import (
     Commissions,
@@ -70,6 +71,7 @@ pem_file = "keys/mine.pem"
 
 [reference_prices]
 BTCUSDT = 1000.5
+BTCEUR = { bucket_count = 3, bucket_width_ms = 1000 }
 
 [limits]
 weight = 100
@@ -136,6 +138,7 @@ async def test_a_file_becomes_a_sandbox(folder: Path, autojump_clock: MockClock)
         assert (await session.depth(symbol="BTCUSDT")).bids[0].price == Decimal("999.9")
         reference: Any = await session.reference_price(symbol="BTCUSDT")
         assert reference.reference_price == Decimal("1000.5")
+        assert isinstance(await session.reference_price_calculation(symbol="BTCEUR"), ArithmeticMean)
         start = trio.current_time()
         with pytest.raises(bintrio.Rejected):
             await session.order_place(
@@ -174,6 +177,14 @@ async def test_a_quote_that_breaks_a_filter_is_named() -> None:
         async with open_world(world, listen=False):
             raise AssertionError
     assert caught.value.field == "quotes.BTCUSDT"
+
+
+async def test_a_reference_price_that_cannot_be_right_is_named() -> None:
+    world = World(reference_prices={"BTCUSDT": Decimal(-1)})
+    with pytest.raises(InvalidRequest, match=r"^reference_prices\.BTCUSDT: price must be") as caught:
+        async with open_world(world, listen=False):
+            raise AssertionError
+    assert caught.value.field == "reference_prices.BTCUSDT.price"
 
 
 async def test_open_world_takes_a_world() -> None:

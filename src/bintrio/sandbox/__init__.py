@@ -44,6 +44,7 @@ from .exchange.markets.market import Market, Tick
 from .exchange.markets.random_walk import RandomWalk
 from .exchange.markets.replay import Replay
 from .exchange.orders import Execution, Kind, Prevention, SandboxOrder
+from .exchange.reference import MeanOfTrades
 from .exchange.symbols import SYMBOLS, Symbol
 from .running import LAST_TIME_MS, MARKET_MAKER_UID, MEMORY_ENDPOINT, Sandbox, SandboxCall
 from .server.connection import Connections, Timings
@@ -94,6 +95,7 @@ __all__ = [
     "LateReply",
     "Limits",
     "Market",
+    "MeanOfTrades",
     "MutePings",
     "NullIdReply",
     "Prevention",

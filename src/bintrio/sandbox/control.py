@@ -39,6 +39,7 @@ from bintrio.api.enums import Side
 from bintrio.errors import InvalidRequest
 
 from .exchange.orders import SandboxOrder
+from .exchange.reference import MeanOfTrades
 from .exchange.refusals import Refusal
 from .exchange.units import MILLISECOND
 from .running import Sandbox
@@ -87,11 +88,11 @@ class ReferencePrice(WorldPart, frozen=True, kw_only=True):
     """What execution rules measure prices by.
 
     Attributes:
-        price: null, if there is none just now.
+        price: null, if there is none just now; or a [mean of trades](#mean-of-trades).
     """
 
     symbol: str
-    price: Decimal | None
+    price: Decimal | MeanOfTrades | None
 
 
 class Fill(WorldPart, frozen=True, kw_only=True):

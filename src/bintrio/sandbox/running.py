@@ -25,7 +25,7 @@ from bintrio.errors import InvalidRequest
 from .exchange.arguments import check_kind, check_seconds, check_side, checked, checked_amount, lag_of
 from .exchange.auth import SandboxAccount
 from .exchange.orders import SandboxOrder
-from .exchange.reference import External
+from .exchange.reference import External, MeanOfTrades
 from .exchange.units import MILLISECOND, SECOND
 from .server.connection import Call, Connections
 from .server.faults import Fault
@@ -369,8 +369,12 @@ class Sandbox:
             return [one for one in side if one is not resting]
         return side[: side.index(resting)]
 
-    def set_reference_price(self, symbol: str, price: Decimal | None) -> None:
-        """Set what execution rules measure prices by, from outside; None says that there is none just now.
+    def set_reference_price(self, symbol: str, price: Decimal | MeanOfTrades | None) -> None:
+        """Set what execution rules measure prices by.
+
+        Args:
+            symbol: of which it is.
+            price: from outside; None says that there is none just now. Or how it is made of the symbol's trades.
 
         Raises:
             Refusal: there is no such symbol.
@@ -378,8 +382,11 @@ class Sandbox:
         """
         check_kind(str, symbol=symbol)
         listing = self._exchange.engine.listing(symbol)
-        exact = None if price is None else number("price", price)
-        self._exchange.engine.references.sources[listing.symbol.name] = External(exact, self._connections.now())
+        source = price if isinstance(price, MeanOfTrades) else self._from_outside(price)
+        self._exchange.engine.references.sources[listing.symbol.name] = source
+
+    def _from_outside(self, price: Decimal | None) -> External:
+        return External(None if price is None else number("price", price), self._connections.now())
 
     def block_trade(self, symbol: str, side: Side, price: Decimal, quantity: Decimal) -> BlockTrade:
         """Let two parties trade outside the book; blockTrades.historical shows it. ``side`` is the taker's.

@@ -28,6 +28,7 @@ from .exchange.commissions import Commissions
 from .exchange.limits import Limits
 from .exchange.markets.random_walk import PRICES, RandomWalk
 from .exchange.markets.replay import Replay
+from .exchange.reference import MeanOfTrades
 from .exchange.refusals import Refusal
 from .exchange.symbols import SYMBOLS, Symbol
 from .running import Sandbox
@@ -247,7 +248,7 @@ class World(WorldPart, frozen=True, kw_only=True):
         quotes: at what the market maker buys and sells from the start, by symbol. If none are given, the symbols that
             every sandbox has get some, as far as they are traded and no market moves them.
         market: what moves the prices; nothing, if none is given.
-        reference_prices: what execution rules measure prices by, by symbol.
+        reference_prices: what execution rules measure prices by, by symbol: a price, or how it is made of trades.
         limits: how often requests, orders and connections may come.
         exchange_filters: filters on all orders of an account, and on assets.
         routes: groups of symbols of one base asset among whose books sor.order.place may take.
@@ -267,7 +268,7 @@ class World(WorldPart, frozen=True, kw_only=True):
     accounts: tuple[WorldAccount, ...] = (WorldAccount(),)
     quotes: Mapping[str, WorldQuote] | None = None
     market: WorldWalk | WorldReplay | None = None
-    reference_prices: Mapping[str, Decimal] = MappingProxyType({})
+    reference_prices: Mapping[str, Decimal | MeanOfTrades] = MappingProxyType({})
     limits: Limits = Limits()
     exchange_filters: tuple[Filter, ...] = ()
     routes: tuple[tuple[str, ...], ...] = ()
@@ -308,10 +309,11 @@ class World(WorldPart, frozen=True, kw_only=True):
         """Let the market maker of a sandbox with this world's `settings` buy and sell, and set its reference prices.
 
         Raises:
-            InvalidRequest: an order breaks a filter of the symbol.
+            InvalidRequest: an order breaks a filter of the symbol, or a price cannot be right.
         """
         for symbol, price in self.reference_prices.items():
-            sandbox.set_reference_price(symbol, price)
+            with _said_of(f"reference_prices.{symbol}"):
+                sandbox.set_reference_price(symbol, price)
         for symbol, quote in self._quotes().items():
             try:
                 sandbox.quote(symbol, quote.bid, quote.ask, quote.quantity)

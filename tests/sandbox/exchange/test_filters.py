@@ -9,7 +9,7 @@ import pytest
 from bintrio.api import filters as api
 from bintrio.api.general import ExecutionRule
 from bintrio.sandbox.exchange.amending import amend
-from bintrio.sandbox.exchange.reference import External, Mean
+from bintrio.sandbox.exchange.reference import External, MeanOfTrades
 from bintrio.sandbox.exchange.refusals import Refusal
 
 from .hall import D, Hall, symbol
@@ -187,7 +187,7 @@ def test_an_order_trades_near_the_reference_price_only(side: str, far: str, near
 
 def test_a_mean_of_trades_forgets_old_ones_bit_by_bit() -> None:
     hall = Hall()
-    hall.engine.references.sources["BTCUSDT"] = Mean(bucket_count=2, bucket_width_ms=1_000)
+    hall.engine.references.sources["BTCUSDT"] = MeanOfTrades(bucket_count=2, bucket_width_ms=1_000)
     tape = hall.engine.listings["BTCUSDT"].tape
 
     def price(now: int) -> Any:

@@ -11,22 +11,32 @@ from __future__ import annotations
 from decimal import ROUND_DOWN, Decimal
 from typing import NamedTuple
 
+import msgspec
+
 from bintrio.api.general import ExecutionRule
 
+from .arguments import Positive, check_fields
 from .tape import Tape
 
 _MILLISECOND = 1_000
 
 
-class Mean(NamedTuple):
+class MeanOfTrades(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A price that is the mean of trades: the ``calculationType`` ``ARITHMETIC_MEAN``.
 
     Attributes:
-        bucket_width_ms: milliseconds.
+        bucket_count: into so many parts time is divided, up to now.
+        bucket_width_ms: milliseconds of each.
+
+    Raises:
+        InvalidRequest: a value is no int from 1 on.
     """
 
-    bucket_count: int
-    bucket_width_ms: int
+    bucket_count: Positive
+    bucket_width_ms: Positive
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 class External(NamedTuple):
@@ -67,7 +77,7 @@ class ReferencePrices:
     """
 
     def __init__(self) -> None:
-        self.sources: dict[str, Mean | External] = {}
+        self.sources: dict[str, MeanOfTrades | External] = {}
 
     def price(self, symbol: str, tape: Tape, now: int) -> Decimal | None:
         """A symbol's reference price, if it has one now."""
@@ -83,7 +93,7 @@ def _multipliers(rule: ExecutionRule, *, is_buy: bool) -> tuple[Decimal | None, 
     return rule.ask_limit_mult_down, rule.ask_limit_mult_up
 
 
-def _mean(source: Mean, tape: Tape, now: int) -> Decimal | None:
+def _mean(source: MeanOfTrades, tape: Tape, now: int) -> Decimal | None:
     """The oldest bucket counts by the part of it that is inside the window; counts and sums have four more decimals."""
     width = source.bucket_width_ms * _MILLISECOND
     cutoff = now - width * source.bucket_count

@@ -12,7 +12,7 @@ from bintrio.sandbox.exchange.auth import SandboxAccount
 from bintrio.sandbox.exchange.exchange import Exchange
 from bintrio.sandbox.exchange.limits import Limits
 from bintrio.sandbox.exchange.listing import Listing
-from bintrio.sandbox.exchange.reference import External, Mean
+from bintrio.sandbox.exchange.reference import External, MeanOfTrades
 from bintrio.sandbox.exchange.symbols import Symbol
 from tests.sandbox.client import BUY, EXAMPLES, NOW, Client, D
 
@@ -287,6 +287,6 @@ def test_reference_prices_are_told(client: Client) -> None:
     assert (told["symbol"], told["referencePrice"], told["timestamp"]) == ("BTCUSDT", "10.5", NOW // 1_000)
     made = client.result("referencePrice.calculation", symbol="BTCUSDT")
     assert (made["calculationType"], made["externalCalculationId"]) == ("EXTERNAL", 3)
-    engine.references.sources["BTCUSDT"] = Mean(10, 1_000)
+    engine.references.sources["BTCUSDT"] = MeanOfTrades(10, 1_000)
     made = client.result("referencePrice.calculation", symbol="BTCUSDT")
     assert (made["calculationType"], made["bucketCount"], made["bucketWidthMs"]) == ("ARITHMETIC_MEAN", 10, 1_000)

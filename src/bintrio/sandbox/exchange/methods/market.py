@@ -48,7 +48,7 @@ from bintrio.api.market import (
 from .. import refusals
 from ..candles import DAY, candles, interval, window
 from ..orders import NOTHING, eight_decimals
-from ..reference import Mean
+from ..reference import MeanOfTrades
 from ..summary import Summary
 from ..symbols import Symbol
 from ..tape import MINUTE, from_id, in_span, newest
@@ -301,7 +301,7 @@ def reference_price_calculation(call: RequestContext) -> ArithmeticMean | Extern
     source = call.engine.references.sources.get(call.symbol.name)
     if source is None:
         raise refusals.no_reference_price()
-    if isinstance(source, Mean):
+    if isinstance(source, MeanOfTrades):
         return ArithmeticMean(
             symbol=call.symbol.name, bucket_count=source.bucket_count, bucket_width_ms=source.bucket_width_ms
         )
