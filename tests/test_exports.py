@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import collections.abc
+import contextlib
 import inspect
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import msgspec
 import pytest
 
 import bintrio
-from bintrio import _former_names, _ledger, errors, requests, sandbox
+from bintrio import _former_names, _ledger, account, errors, requests, sandbox
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio._protocol.reading import reader
 from bintrio.api import events, filters
@@ -44,6 +45,7 @@ CLIENT: Final = (
     "bintrio",
     "requests",
     "typing",
+    "account",
     "rules",
     "columns",
     "times",
@@ -52,7 +54,15 @@ CLIENT: Final = (
     *(f"api.{name}" for name in SECTIONS),
 )
 PLACES: Final = (*CLIENT, "sandbox")
-MADE_FOR_USERS: Final = {bintrio.Session, ConnectionView, bintrio.Subscriber, sandbox.Sandbox}
+MADE_FOR_USERS: Final = {
+    bintrio.Session,
+    ConnectionView,
+    bintrio.Subscriber,
+    account.LiveAccount,
+    account.LiveOrder,
+    account.LiveOrderList,
+    sandbox.Sandbox,
+}
 FORMER: Final = (Path(__file__).parent / "data" / "former_names.txt").read_text().split()
 
 
@@ -163,7 +173,7 @@ def names_of(written: str) -> set[str]:
 
 def is_known(name: str, value: Any) -> bool:
     """Whether a name in an annotation is public, or not ours."""
-    if any(hasattr(module, name) for module in (builtins, typing, collections.abc)):
+    if any(hasattr(module, name) for module in (builtins, typing, collections.abc, contextlib)):
         return True
     meant = getattr(sys.modules[value.__module__], name, None)
     if isinstance(meant, TypeVar | ModuleType):

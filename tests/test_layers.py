@@ -47,11 +47,11 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "requests",
     ),
     # Rules without I/O
-    ("_protocol.*", "times", "columns", "rules.*"),
+    ("_protocol.*", "times", "columns", "rules.*", "account.changes", "account.orders", "account.state"),
     # Bytes over trio
     ("_net.*",),
     # The client
-    ("_client.*", "session", "observing", "opening", "settings", "_ledger"),
+    ("_client.*", "account.*", "session", "observing", "opening", "settings", "_ledger"),
     # The exchange
     ("sandbox.exchange.*", "sandbox.server.*", "sandbox.*", "sandbox.control"),
     # What puts them together, free to import anything

@@ -138,7 +138,8 @@ async def test_all_fragments_end_in_one_session(
         lead_to(sandbox, monkeypatch)
         for fragment in FRAGMENTS:
             await run(fragment, sandbox, session)
-        assert sandbox.received["order.place"] == "".join(FRAGMENTS).count("order_place(")
+        placed = re.findall(r"order_place\(|account\.place\(", "".join(FRAGMENTS))
+        assert sandbox.received["order.place"] == len(placed)
         assert {order.status for order in sandbox.orders} == {"FILLED"}
 
 

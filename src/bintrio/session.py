@@ -21,7 +21,6 @@ import msgspec
 import trio
 
 from ._client.by_hand import LOGON_METHODS, admit
-from ._client.confirming import Confirming
 from ._client.connection import Connection
 from ._client.heart import LONGEST_ARRIVAL
 from ._client.in_flight import Call, Lost, Overdue, cost_of, window_of
@@ -43,9 +42,10 @@ from ._protocol.settings import (
 )
 from ._protocol.signing import Key
 from ._text import said, shown
+from .account.following import Following
 from .api._base import Request, catalogue, unknown_api
 from .api._values import RateLimit
-from .endpoints import Endpoint
+from .endpoints import Endpoint, TimeUnit
 from .errors import InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
 
 R = TypeVar("R")
@@ -55,7 +55,7 @@ ENOUGH_ROUND_TRIPS: Final = 10
 """What a call must have had time for to cast doubt on its connection if it is not answered."""
 
 
-class Session(Confirming):
+class Session(Following):
     """A session with the exchange. Made by `open_session`.
 
     Every API method is here under its name in snake_case (``order.cancelReplace`` is `order_cancel_replace`); `send`
@@ -238,6 +238,11 @@ class Session(Confirming):
             self._supervisor.feeds.leave(feed, inbox)
 
     # Live state
+
+    @property
+    def time_unit(self) -> TimeUnit:
+        """Of every time that the session gives or takes: ``"ms"`` or ``"us"``."""
+        return self._shared.settings.time_unit
 
     @property
     def connection(self) -> ConnectionView | None:

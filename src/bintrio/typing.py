@@ -20,6 +20,7 @@ from ._protocol.ledger import Ledger as Ledger
 from ._protocol.requests import RequestId as RequestId
 from ._protocol.results import Response as Response
 from ._public import names_in as _names_in
+from .account.desk import Trading as Trading
 from .api._base import Api as Api
 from .api._base import Json as Json
 from .api._base import Milliseconds as Milliseconds

@@ -24,6 +24,7 @@ from ..errors import InvalidRequest
 
 P = ParamSpec("P")
 R = TypeVar("R")
+H = TypeVar("H")
 Coro: TypeAlias = Coroutine[Any, Any, R]
 
 
@@ -52,20 +53,35 @@ class Method(Generic[P, R]):
 
     def __get__(self, instance: Sender | None, owner: type) -> Callable[..., Coro[R]]:
         if self._function is None:
-            self._function = _function(self._owner, self._name, self._request_type)
+            self._function = function_of(self._owner, self._name, self._request_type, _send)
         return self._function if instance is None else MethodType(self._function, instance)
 
 
-def _function(owner: type, name: str, request_type: type[Request[R]]) -> Callable[..., Coro[R]]:
-    """The coroutine function behind a `Method`, dressed so that `help` shows the request's parameters."""
+def _send(sender: Sender, request: Request[R]) -> Coro[R]:
+    return sender.send(request)
 
-    async def call(self: Sender, *args: Any, **kwargs: Any) -> R:
+
+def function_of(
+    owner: type, name: str, request_type: type[Request[R]], carry_out: Callable[[Any, Request[R]], Coro[H]]
+) -> Callable[..., Coro[H]]:
+    """The coroutine function of a class that makes a request of its arguments and has it carried out.
+
+    It is dressed so that `help` shows the request's parameters.
+
+    Args:
+        owner: the class.
+        name: of the function.
+        request_type: what the arguments make.
+        carry_out: is given the instance and the request.
+    """
+
+    async def call(self: Any, *args: Any, **kwargs: Any) -> H:
         try:
             request = request_type(*args, **kwargs)
         except TypeError:
             _complain(request_type, args, kwargs)
             raise
-        return await self.send(request)
+        return await carry_out(self, request)
 
     call.__name__ = name
     call.__qualname__ = f"{owner.__name__}.{name}"

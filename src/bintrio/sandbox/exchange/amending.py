@@ -78,8 +78,8 @@ def _reduce(engine: MatchingEngine, order: Order, quantity: Decimal, now: int, f
     before = order.quantity
     reduced_by = before - quantity
     if reduced_by >= order.remaining:
-        execution_id = engine.end(order, "EXPIRED", now)
-        order.resize(max(quantity, order.executed + order.prevented))
+        left = max(quantity, order.executed + order.prevented)
+        execution_id = engine.end(order, "EXPIRED", now, quantity=left)
     else:
         order.resize(quantity)
         execution_id = engine.amended(order, reduced_by, now, former_id)

@@ -346,9 +346,12 @@ class MatchingEngine:
         *,
         reason: ExpiryReason | None = None,
         cancel_id: str | None = None,
+        quantity: Decimal | None = None,
     ) -> int:
-        """Take an order off wherever it is. Returns the execution id of the report."""
+        """Take an order off wherever it is, reduced to a quantity first. Returns the execution id of the report."""
         self._leave(order)
+        if quantity is not None:
+            order.resize(quantity)
         return self._close(order, status, now, kind=status, reason=reason, cancel_id=cancel_id)
 
     def _leave(self, order: Order) -> None:

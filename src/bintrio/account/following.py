@@ -1,0 +1,31 @@
+"""What a session has to follow its account: `account`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+from .._client.confirming import Confirming
+from .desk import Trading
+from .live import LiveAccount, open_account
+
+
+class Following(Confirming):
+    """A session as far as it tells what became of calls, and follows its account."""
+
+    def account(self: Trading, *, keep: int = 1000, history: int = 10_000) -> AbstractAsyncContextManager[LiveAccount]:
+        """Follow the account of the session's key: ``async with session.account() as account: ...``.
+
+        Entering returns once it has been asked for what there is. Two seconds later, when queries must show it, it is
+        asked for again, and the account is current (`LiveAccount.is_current`). Each takes request weight 106; every
+        loss of events takes that too, and besides, for what may have changed meanwhile, 20 for each symbol in play, 4
+        for each order that is not open any more, and 5 for each whose trades are missing.
+
+        Args:
+            keep: how many orders that have ended are kept, and how many order lists.
+            history: how many changes are kept for those who read them.
+
+        Raises:
+            InvalidRequest: there is no key, or a number is no positive int.
+            Rejected, NotSent, OutcomeUnknown: as `user_data` does, or the exchange refuses a question.
+        """
+        return open_account(self, keep=keep, history=history)

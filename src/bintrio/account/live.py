@@ -1,0 +1,203 @@
+"""`open_account` and `LiveAccount`: an account's orders and balances as a value that keeps itself up to date."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Any, Final
+
+import trio
+
+from .. import requests
+from .._client.calls import Coro
+from .._net.tasks import bare_nursery, protected, start
+from .._protocol.settings import check_positive_int
+from .._protocol.succession import SLACK, Gap, Interrupted, UserDataEvent
+from ..api._base import Request
+from ..api.account import Order
+from ..api.orders import OrderList
+from ..api.trading import Fill
+from ..errors import SubscriberTooSlow
+from .changes import Change, Holding
+from .desk import Desk, Trading
+from .handles import LiveOrder, LiveOrderList
+from .orders import OrderKey
+from .placing import Placing
+from .state import State
+from .stock import Stock
+
+
+@asynccontextmanager
+async def open_account(session: Trading, *, keep: int = 1000, history: int = 10_000) -> AsyncGenerator[LiveAccount]:
+    """See `Session.account`."""
+    check_positive_int("keep", keep)
+    check_positive_int("history", history)
+    async with bare_nursery() as nursery:
+        account = LiveAccount(session, nursery, keep, history)
+        await start(nursery, account.follow)
+        yield account
+
+
+class LiveAccount:
+    """An account whose orders and balances keep themselves up to date. Made by `Session.account`.
+
+    What it shows is immutable, and changes by being replaced: each change has a `version`. It shows orders of whoever
+    trades on the account.
+
+    Attributes:
+        orders: the open orders, by symbol and order id.
+        closed_orders: the latest ``keep`` that have ended, by symbol and order id.
+        balances: what there is of each asset.
+        lists: order lists, by their id: those that are open, and the latest ``keep`` others.
+    """
+
+    def __init__(self, session: Trading, nursery: trio.Nursery, keep: int, history: int) -> None:
+        self._session = session
+        self._state = State(keep=keep, history=history)
+        self.orders: Final[Mapping[OrderKey, Order]] = MappingProxyType(self._state.open_orders)
+        self.closed_orders: Final[Mapping[OrderKey, Order]] = MappingProxyType(self._state.closed_orders)
+        self.balances: Final[Mapping[str, Holding]] = MappingProxyType(self._state.holdings)
+        self.lists: Final[Mapping[int, OrderList]] = MappingProxyType(self._state.lists)
+        self._nursery = nursery
+        ticks = 1_000_000 if session.time_unit == "us" else 1_000
+        self._slack = SLACK * ticks // 1_000
+        self._stock = Stock(session, self._state, ticks, self._publish)
+        self._desk = Desk(session, self._state, self._stock, self._publish, nursery)
+        self._moved = trio.Event()
+        self._has_to_ask = trio.Event()
+
+    def __repr__(self) -> str:
+        since = "" if self._state.as_of is None else f", as of {self._state.as_of}"
+        return f"<LiveAccount, {len(self.orders)} open orders, version {self.version}{since}>"
+
+    # As it stands
+
+    @property
+    def version(self) -> int:
+        """Grows by one with each change."""
+        return self._state.version
+
+    @property
+    def as_of(self) -> int:
+        """The exchange's time, in the unit of the session, up to which all of this is known; now, if `is_current`."""
+        return self._session.now() if self._state.as_of is None else self._state.as_of
+
+    @property
+    def is_current(self) -> bool:
+        """Whether everything is known that the exchange has told so far, and nothing may be missing."""
+        return self._state.as_of is None
+
+    def order(self, symbol: str, order_id: int | None = None, *, client_order_id: str | None = None) -> Order | None:
+        """An order by its id or client order id, open or closed; None if it is not known.
+
+        Of several orders that went by one client order id, the latest.
+        """
+        if order_id is not None:
+            return self._state.order((symbol, order_id))
+        return None if client_order_id is None else self._state.named(symbol, client_order_id)
+
+    def fills(self, symbol: str, order_id: int) -> tuple[Fill, ...]:
+        """The trades of an order that are known, in the order in which they became known."""
+        return tuple(self._state.fills.get((symbol, order_id), {}).values())
+
+    @property
+    def handles(self) -> tuple[LiveOrder | LiveOrderList, ...]:
+        """What was placed through this account and has not ended, also by callers that were cancelled."""
+        return self._desk.handles()
+
+    # Changes
+
+    async def changed(self, *, after: int) -> int:
+        """Wait until the account has a later version than ``after``. Returns it."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while self._state.version <= after:
+            await self._moved.wait()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return self._state.version
+
+    async def changes(self, *, after: int | None = None) -> AsyncIterator[Change]:
+        """The changes, each once and in order.
+
+        Args:
+            after: the version from which on; None for the present one.
+
+        Raises:
+            SubscriberTooSlow: more than ``history`` changes came while this was not read.
+        """
+        seen = self._state.version if after is None else after
+        while True:
+            await self.changed(after=seen)
+            for change in self._state.changes_after(seen):
+                seen = change.version
+                yield change
+
+    def _publish(self) -> None:
+        """Wake whoever waits for what has changed."""
+        changes = self._state.take_changes()
+        if not changes:
+            return
+        for change in changes:
+            self._desk.move(change)
+        self._moved.set()
+        self._moved = trio.Event()
+
+    # Placing
+
+    def _place(self, request: Request[Any]) -> Coro[LiveOrder]:
+        return self._desk.place(request)
+
+    def _place_list(self, request: Request[Any]) -> Coro[LiveOrderList]:
+        return self._desk.place_list(request)
+
+    place = Placing(requests.OrderPlace, _place)
+    place_routed = Placing(requests.SorOrderPlace, _place)
+    place_oco = Placing(requests.OrderListPlaceOco, _place_list)
+    place_oto = Placing(requests.OrderListPlaceOto, _place_list)
+    place_otoco = Placing(requests.OrderListPlaceOtoco, _place_list)
+    place_opo = Placing(requests.OrderListPlaceOpo, _place_list)
+    place_opoco = Placing(requests.OrderListPlaceOpoco, _place_list)
+
+    # Keeping it up to date
+
+    async def follow(self, task_status: trio.TaskStatus[None]) -> None:
+        """Take in events until the session is closed. It has started once there is something to see."""
+        since: int | None = None
+        while True:
+            async with self._session.user_data() as events:
+                if since is not None:
+                    self._state.lose(since, "events came faster than they were taken")
+                self._state.resume(self._session.now())
+                self._has_to_ask.set()
+                if since is None:
+                    await self._stock.take_at_once()
+                    self._publish()
+                    self._nursery.start_soon(protected, self._keep_complete)
+                    task_status.started()
+                last = self._state.complete_since
+                try:
+                    async for event in events:
+                        last = getattr(event, "event_time", last)
+                        self._take(event)
+                    return
+                except SubscriberTooSlow:
+                    # Events come in the order in which they happened, but for so much.
+                    since = last - self._slack
+
+    def _take(self, event: UserDataEvent) -> None:
+        state = self._state
+        if isinstance(event, Interrupted):
+            state.interrupt(event.at, event.reason)
+        elif isinstance(event, Gap):
+            state.lose(event.start, event.reason)
+            state.resume(event.end)
+            self._has_to_ask.set()
+        else:
+            state.apply(event)
+        self._publish()
+
+    async def _keep_complete(self) -> None:
+        while True:
+            await self._has_to_ask.wait()
+            self._has_to_ask = trio.Event()
+            await self._stock.complete()

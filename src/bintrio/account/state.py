@@ -1,0 +1,302 @@
+"""What is known of an account, out of events, answers and queries in any order. No I/O; times are the exchange's.
+
+**Orders** only ever go forward (`orders.is_later`), so an old event, a late answer and a query that lags change
+nothing, and what was missed is made up for by whatever comes later.
+
+**Balances** go up and down, so they are told apart by their times: that of the latest change of the account, in a
+position as in account.status. Events of one time count in the order in which they come.
+
+**Certainty.** From a loss on until everything was asked for anew, the account stands as of the loss. An answer to a
+question that is asked `QUERY_DELAY` after events are complete again shows whatever happened before ("Data sources").
+
+Source: user-data-stream.md, and "Account requests" of the WebSocket API document.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Final
+
+from ..api.account import Account, AccountTrade, Allocation, Order
+from ..api.events import (
+    BalanceUpdate,
+    Event,
+    ExecutionReport,
+    ExternalLockUpdate,
+    ListStatus,
+    OutboundAccountPosition,
+)
+from ..api.orders import OrderList
+from ..api.trading import Fill
+from ..errors import SubscriberTooSlow
+from .changes import Certainty, Change, FillAdded, Holding, HoldingChanged, ListChanged, OrderChanged, Source
+from .orders import (
+    FillKey,
+    OrderKey,
+    fill_of_event,
+    fill_of_trade,
+    is_later,
+    is_open,
+    key_of,
+    key_of_fill,
+    list_of_event,
+    order_of_event,
+)
+
+_NOTHING: Final = Decimal(0)
+
+
+class State:
+    """An account as it is known.
+
+    Args:
+        keep: how many closed orders, and how many lists that are done, are kept.
+        history: how many changes are kept.
+
+    Attributes:
+        open_orders: by symbol and order id.
+        closed_orders: the latest that have ended, by symbol and order id.
+        holdings: by asset.
+        lists: order lists, by id.
+        fills: of each order that is kept, by trade.
+        changes: the latest ones, oldest first.
+        version: grows by one with each change.
+        as_of: up to when everything is known; None if that is now.
+        complete_since: events are complete from then on.
+        is_interrupted: whether no events come at present.
+        losses: how often something was missed.
+    """
+
+    def __init__(self, *, keep: int, history: int) -> None:
+        self.open_orders: Final[dict[OrderKey, Order]] = {}
+        self.closed_orders: Final[dict[OrderKey, Order]] = {}
+        self.holdings: Final[dict[str, Holding]] = {}
+        self.lists: Final[dict[int, OrderList]] = {}
+        self.fills: Final[dict[OrderKey, dict[FillKey, Fill]]] = {}
+        self.changes: Final[deque[Change]] = deque(maxlen=history)
+        self.version = 0
+        self.as_of: int | None = 0
+        self.complete_since = 0
+        self.is_interrupted = True
+        self.losses = 0
+        self._keep: Final = keep
+        self._untold: list[Change] = []
+        self._by_client_id: Final[dict[tuple[str, str], OrderKey]] = {}
+
+    # What is there
+
+    def order(self, key: OrderKey) -> Order | None:
+        """An order, open or closed."""
+        return self.open_orders.get(key) or self.closed_orders.get(key)
+
+    def named(self, symbol: str, client_order_id: str) -> Order | None:
+        """The order that took a client order id last."""
+        key = self._by_client_id.get((symbol, client_order_id))
+        return None if key is None else self.order(key)
+
+    def executed(self, key: OrderKey) -> Decimal:
+        """What the fills of an order that are known add up to."""
+        return sum((fill.qty for fill in self.fills.get(key, {}).values()), _NOTHING)
+
+    def take_changes(self) -> list[Change]:
+        """The changes since the last call, in their order."""
+        changes, self._untold = self._untold, []
+        return changes
+
+    def changes_after(self, version: int) -> list[Change]:
+        """The changes after a version.
+
+        Raises:
+            SubscriberTooSlow: some of them are not kept any more.
+        """
+        count = self.version - version
+        if count > len(self.changes):
+            raise SubscriberTooSlow(len(self.changes))
+        return [self.changes[-distance] for distance in range(count, 0, -1)]
+
+    # Events
+
+    def apply(self, event: Event) -> None:
+        """Take in an event; one that tells nothing of orders and balances changes nothing."""
+        match event:
+            case ExecutionReport():
+                self._take_report(event)
+            case OutboundAccountPosition():
+                self._take_position(event)
+            case BalanceUpdate():
+                self._take_transfer(event)
+            case ExternalLockUpdate():
+                self._take_lock(event)
+            case ListStatus():
+                self.take_list(list_of_event(event), "event")
+            case _:
+                pass
+
+    def _take_report(self, report: ExecutionReport) -> None:
+        if report.execution_type == "TRADE":
+            self.take_fill(key_of(report), fill_of_event(report), "event")
+        self.take_order(order_of_event(report), "event")
+
+    def _take_position(self, event: OutboundAccountPosition) -> None:
+        for balance in event.balances:
+            self._hold(balance.asset, balance.free, balance.locked, event.update_time, "event")
+
+    def _take_transfer(self, event: BalanceUpdate) -> None:
+        time = event.event_time if event.clear_time is None else event.clear_time
+        self._shift(event.asset, event.delta, _NOTHING, time)
+
+    def _take_lock(self, event: ExternalLockUpdate) -> None:
+        self._shift(event.asset, -event.delta, event.delta, event.transaction_time)
+
+    def _shift(self, asset: str, free: Decimal, locked: Decimal, time: int) -> None:
+        """Add to a balance until the exchange tells what it is. What it told since then has this in it already."""
+        known = self.holdings.get(asset)
+        if known is None:
+            known = Holding(asset=asset, free=_NOTHING, locked=_NOTHING, as_of=0)
+        if time > known.as_of:
+            self._put(
+                Holding(
+                    asset=asset,
+                    free=known.free + free,
+                    locked=known.locked + locked,
+                    as_of=known.as_of,
+                    is_certain=False,
+                ),
+                "event",
+            )
+
+    # Orders and fills
+
+    def take_order(self, order: Order, source: Source) -> bool:
+        """Take in an order as it stood at some time. Whether that is news."""
+        key = key_of(order)
+        known = self.order(key)
+        if known is not None and not is_later(order, known):
+            return False
+        if is_open(order):
+            self.open_orders[key] = order
+        else:
+            self.open_orders.pop(key, None)
+            self.closed_orders[key] = order
+            self._forget_oldest(self.closed_orders)
+        self._by_client_id[order.symbol, order.client_order_id] = key
+        self._tell(OrderChanged(version=self.version + 1, source=source, before=known, after=order))
+        return True
+
+    def _forget_oldest(self, orders: dict[OrderKey, Order]) -> None:
+        while len(orders) > self._keep:
+            key = next(iter(orders))
+            order = orders.pop(key)
+            self.fills.pop(key, None)
+            if self._by_client_id.get((order.symbol, order.client_order_id)) == key:
+                del self._by_client_id[order.symbol, order.client_order_id]
+
+    def take_fill(self, key: OrderKey, fill: Fill, source: Source) -> None:
+        """Take in a fill of an order, if it is not known."""
+        fills = self.fills.setdefault(key, {})
+        name = key_of_fill(fill)
+        if name not in fills:
+            fills[name] = fill
+            self._tell(FillAdded(version=self.version + 1, source=source, symbol=key[0], order_id=key[1], fill=fill))
+
+    def take_trade(self, trade: AccountTrade | Allocation) -> None:
+        """Take in an item of myTrades or myAllocations, of an order that is kept."""
+        key = (trade.symbol, trade.order_id)
+        if self.order(key) is not None:
+            self.take_fill(key, fill_of_trade(trade), "query")
+
+    def unlisted(self, listed: Iterable[Order]) -> list[OrderKey]:
+        """The open orders that are not among those that the exchange has listed as open."""
+        found = {key_of(order) for order in listed}
+        return [key for key in self.open_orders if key not in found]
+
+    # Order lists
+
+    def take_list(self, order_list: OrderList, source: Source) -> None:
+        """Take in an order list as it stood at some time."""
+        known = self.lists.get(order_list.order_list_id)
+        if known is not None and not _is_later_list(order_list, known):
+            return
+        self.lists[order_list.order_list_id] = order_list
+        self._tell(ListChanged(version=self.version + 1, source=source, before=known, after=order_list))
+        done = [number for number, each in self.lists.items() if _is_done(each)]
+        for number in done[: max(0, len(done) - self._keep)]:
+            del self.lists[number]
+
+    def open_lists(self) -> list[OrderList]:
+        """Those that are not done."""
+        return [each for each in self.lists.values() if not _is_done(each)]
+
+    # Balances
+
+    def take_account(self, account: Account) -> None:
+        """Take in account.status, asked for when it shows whatever happened before events were complete."""
+        listed = {balance.asset for balance in account.balances}
+        for balance in account.balances:
+            self._take_balance(balance.asset, balance.free, balance.locked, account.update_time)
+        for asset in [asset for asset in self.holdings if asset not in listed]:
+            self._take_balance(asset, _NOTHING, _NOTHING, account.update_time)
+
+    def _take_balance(self, asset: str, free: Decimal, locked: Decimal, time: int) -> None:
+        known = self.holdings.get(asset)
+        # What is known from before may lack what was missed, whatever its time; what came since lacks nothing.
+        if known is None or known.as_of <= self.complete_since or time > known.as_of or not known.is_certain:
+            self._put(Holding(asset=asset, free=free, locked=locked, as_of=time), "query")
+
+    def _hold(self, asset: str, free: Decimal, locked: Decimal, time: int, source: Source) -> None:
+        known = self.holdings.get(asset)
+        if known is None or time >= known.as_of:
+            self._put(Holding(asset=asset, free=free, locked=locked, as_of=time), source)
+
+    def _put(self, holding: Holding, source: Source) -> None:
+        known = self.holdings.get(holding.asset)
+        self.holdings[holding.asset] = holding
+        is_news = known is None or _value(known) != _value(holding)
+        if is_news:
+            self._tell(HoldingChanged(version=self.version + 1, source=source, before=known, after=holding))
+
+    # Certainty
+
+    def interrupt(self, time: int, reason: str) -> None:
+        """No events come, from then on until `resume`."""
+        self.is_interrupted = True
+        self.lose(time, reason)
+
+    def lose(self, time: int, reason: str) -> None:
+        """Something may have happened since then that is not known."""
+        self.losses += 1
+        if self.as_of is None or time < self.as_of:
+            self.as_of = time
+            self._tell(Certainty(version=self.version + 1, source="event", as_of=time, reason=reason))
+
+    def resume(self, time: int) -> None:
+        """Events are complete again from then on."""
+        self.is_interrupted = False
+        self.complete_since = max(self.complete_since, time)
+
+    def settle(self) -> None:
+        """Everything that was missed has been asked for."""
+        if self.as_of is not None:
+            self.as_of = None
+            self._tell(Certainty(version=self.version + 1, source="query", as_of=None))
+
+    def _tell(self, change: Change) -> None:
+        self.version = change.version
+        self.changes.append(change)
+        self._untold.append(change)
+
+
+def _value(holding: Holding) -> tuple[Decimal, Decimal, bool]:
+    return holding.free, holding.locked, holding.is_certain
+
+
+def _is_done(order_list: OrderList) -> bool:
+    return order_list.list_order_status not in {"EXECUTING", "UNKNOWN"}
+
+
+def _is_later_list(order_list: OrderList, known: OrderList) -> bool:
+    if _is_done(order_list) is not _is_done(known):
+        return _is_done(order_list)
+    return order_list.transaction_time > known.transaction_time

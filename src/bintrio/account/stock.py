@@ -1,0 +1,192 @@
+"""Asking the exchange for all that events have not told: on entering, and after each loss.
+
+**When.** Queries may be behind the matching engine by `QUERY_DELAY`. So what is asked for that long after events are
+complete again shows everything that happened before, and with it and the events the account is certain. On entering it
+is asked for at once as well, so that there is something to see.
+
+**What.** The account (weight 20), the open orders (80) and the open order lists (6) of all symbols. Each order and list
+that was open and is listed no more (4). Of each symbol in play, the orders that have changed since the loss, in pages
+of 1,000 and of a day (20 each). The trades of each order whose fills do not add up (5 a page).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, Protocol
+
+import trio
+
+from ..api._base import Request
+from ..api.account import (
+    AccountStatus,
+    AccountTrade,
+    Allocation,
+    AllOrders,
+    MyAllocations,
+    MyTrades,
+    OpenOrderListsStatus,
+    OpenOrdersStatus,
+    Order,
+    OrderListStatus,
+    OrderStatus,
+)
+from ..errors import BintrioError, RateLimited, UnknownOrder
+from .orders import OrderKey
+from .state import State
+
+logger: Final = logging.getLogger("bintrio.account")
+
+QUERY_DELAY: Final = 2.0
+"""Seconds by which queries may be behind the matching engine. The document gives no figure ("some delay in the response
+is normal")."""
+
+_PAGE: Final = 1000
+_DAY: Final = 86_400.0
+_FIRST_PAUSE: Final = 1.0
+_LONGEST_PAUSE: Final = 60.0
+"""Seconds between attempts, when the exchange does not answer."""
+
+
+class Asking(Protocol):
+    """What questions are sent by."""
+
+    async def send(self, request: Request[Any], /) -> Any:
+        """Send a request."""
+        ...
+
+    def now(self) -> int:
+        """The exchange's time, in the unit of the session."""
+        ...
+
+
+class Stock:
+    """Takes stock of an account.
+
+    Args:
+        session: to ask by.
+        state: to take the answers in.
+        ticks: how many units of the session's time make a second.
+        publish: is called when the state may have changed.
+
+    Attributes:
+        symbols: those of orders that may have been placed; besides, those of all known orders are in play.
+    """
+
+    def __init__(self, session: Asking, state: State, ticks: int, publish: Callable[[], None]) -> None:
+        self.symbols: Final[set[str]] = set()
+        self._session = session
+        self._state = state
+        self._ticks = ticks
+        self._publish = publish
+
+    async def take_at_once(self) -> None:
+        """What the exchange shows now: it may be behind the events."""
+        state, session = self._state, self._session
+        state.take_account(await session.send(AccountStatus()))
+        for order in await session.send(OpenOrdersStatus()):
+            state.take_order(order, "query")
+        for order_list in await session.send(OpenOrderListsStatus()):
+            state.take_list(order_list, "query")
+
+    async def complete(self) -> None:
+        """Ask, until everything is known that happened before events were complete.
+
+        What goes wrong is logged, and it is tried again after a pause, or once the exchange takes questions again.
+        """
+        pause = _FIRST_PAUSE
+        state = self._state
+        while state.as_of is not None and not state.is_interrupted:
+            since, losses = state.as_of, state.losses
+            await self._sleep_until(state.complete_since + QUERY_DELAY * self._ticks)
+            try:
+                await self._ask_for_all(since)
+            except (BintrioError, ExceptionGroup) as error:
+                seconds = self._seconds_until(error.retry_at) if isinstance(error, RateLimited) else pause
+                logger.warning("the account stands as of %s: %s; asking again in %.4g s", since, error, seconds)
+                await trio.sleep(seconds)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                continue
+            if state.losses == losses:  # nothing was missed meanwhile
+                state.settle()
+                self._publish()
+
+    def _seconds_until(self, time: int | None) -> float:
+        return _LONGEST_PAUSE if time is None else max((time - self._session.now()) / self._ticks, 0) + _FIRST_PAUSE
+
+    async def _sleep_until(self, time: float) -> None:
+        await trio.sleep(max((time - self._session.now()) / self._ticks, 0))
+
+    async def _ask_for_all(self, since: int) -> None:
+        state, session = self._state, self._session
+        if since:  # before the first time, nothing was missed
+            for symbol in sorted(
+                self.symbols.union(symbol for symbol, _ in (*state.open_orders, *state.closed_orders))
+            ):
+                async for order in self._changed_since(symbol, since):
+                    state.take_order(order, "query")
+        listed: tuple[Order, ...] = await session.send(OpenOrdersStatus())
+        for order in listed:
+            state.take_order(order, "query")
+        for key in state.unlisted(listed):
+            await self.ask_for_order(key)
+        await self._ask_for_lists()
+        for key in self._lacking_fills():
+            await self.ask_for_fills(key)
+        state.take_account(await session.send(AccountStatus()))
+        self._publish()
+
+    async def _ask_for_lists(self) -> None:
+        state, session = self._state, self._session
+        for order_list in await session.send(OpenOrderListsStatus()):
+            state.take_list(order_list, "query")
+        for order_list in state.open_lists():
+            state.take_list(await session.send(OrderListStatus(order_list_id=order_list.order_list_id)), "query")
+
+    async def _changed_since(self, symbol: str, since: int) -> AsyncIterator[Order]:
+        """The orders of a symbol that have changed since then, page by page."""
+        start, now = since, self._session.now()
+        day = int(_DAY * self._ticks)
+        while start <= now:
+            end = min(start + day - 1, now)
+            page: tuple[Order, ...] = await self._session.send(
+                AllOrders(symbol=symbol, start_time=start, end_time=end, limit=_PAGE)
+            )
+            for order in page:
+                yield order
+            latest = max((order.update_time for order in page), default=0)
+            # A full page may have left some out; those of its latest moment come again.
+            start = latest if len(page) == _PAGE and latest > start else end + 1
+
+    async def ask_for_order(self, key: OrderKey) -> None:
+        """How an order stands."""
+        try:
+            self._state.take_order(await self._session.send(OrderStatus(symbol=key[0], order_id=key[1])), "query")
+        except UnknownOrder as error:
+            logger.warning("the exchange shows no order %d of %s any more: %s", key[1], key[0], error)
+
+    def _lacking_fills(self) -> list[OrderKey]:
+        """The orders whose fills do not add up."""
+        state = self._state
+        known = (*state.open_orders.items(), *state.closed_orders.items())
+        return [key for key, order in known if state.executed(key) < order.executed_qty]
+
+    async def ask_for_fills(self, key: OrderKey) -> None:
+        """The trades of an order, and its allocations, if it was routed."""
+        symbol, order_id = key
+        order = self._state.order(key)
+        if order is not None and order.used_sor:
+            allocations: tuple[Allocation, ...] = await self._session.send(
+                MyAllocations(symbol=symbol, order_id=order_id, limit=_PAGE)
+            )
+            for allocation in allocations:
+                self._state.take_trade(allocation)
+        first = 0
+        while True:
+            request = MyTrades(symbol=symbol, order_id=order_id, from_id=first, limit=_PAGE)
+            page: tuple[AccountTrade, ...] = await self._session.send(request)
+            for trade in page:
+                self._state.take_trade(trade)
+            if len(page) < _PAGE:
+                return
+            first = page[-1].id + 1
