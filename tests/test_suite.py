@@ -89,6 +89,7 @@ def test_every_promise_is_tested_over_both_kinds_of_stream() -> None:
     """What the contract says is held against what production does to a socket, and against plain writes."""
     promised = set(re.findall(r"^\| G(\d+) \|", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE))
     assert promised >= {str(number) for number in range(1, 12)}
+    assert promised == set(re.findall(r"^\| G(\d+) \|", (ROOT / "docs" / "design.md").read_text("utf-8"), re.MULTILINE))
     files = [path for path in (ROOT / "tests").rglob("test_*.py") if 'usefixtures("both_streams")' in path.read_text()]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not extra", "--collect-only", *files],

@@ -142,7 +142,7 @@ class Carrier:
 
     def _take_end(self, number: int, event: Event, *, is_asked: bool) -> None:
         if is_asked:
-            self._ended.add(number)  # whether that is why it is over, the answer will tell
+            self._ended.add(number)  # the answer will tell whether it is over for that reason
         elif number in self._unsubscribing:
             self._leave(number, _ENDED)
         else:

@@ -349,7 +349,7 @@ class Connection:
             Overdue: its deadline passed first.
             InvalidRequest: the id is that of another call.
         """
-        # Whoever is cancelled already sends nothing. Without that, it is no checkpoint.
+        # A caller that is cancelled already sends nothing. Otherwise this is no checkpoint.
         await trio.lowlevel.checkpoint_if_cancelled()
         self._send(call, local)
         try:

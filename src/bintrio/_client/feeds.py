@@ -116,7 +116,7 @@ class Feeds:
                 try:
                     await connection.carrier.subscribe(feed)
                 except Lost:
-                    pass  # the next one may do
+                    pass  # another connection may carry it
                 except InvalidTimestamp:
                     self._supervisor.clock_is_doubted.set()
                     raise

@@ -262,7 +262,7 @@ class Feed:
             tell(EventsMissed, account=self.account, begin=loss.start, end=loss.end, cause=loss.reason)
         else:
             tell(EventsInterrupted, account=self.account, cause=loss.reason)
-        # Who came later misses nothing by it.
+        # A subscriber that came later misses nothing.
         self._subscribers = [
             subscriber for subscriber in self._subscribers if subscriber.losses >= number or subscriber.put_nowait(loss)
         ]

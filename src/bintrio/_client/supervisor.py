@@ -106,7 +106,7 @@ class Supervisor:
         """The user does by hand what `_make_ready` does: connections to come are to be like this one."""
         self._is_logon_wanted = is_wanted
         if not is_wanted and self._current is not None:
-            # Whatever comes of it: a signature of its own is never wrong, and a missing one may be.
+            # Before the answer: the exchange takes a signature that it does not need, but no call that lacks one.
             self._current.is_logged_on = False
 
     # Lifetimes
@@ -145,7 +145,7 @@ class Supervisor:
         self.feeds.see_to_all()
 
     async def _open_sometime(self) -> Connection:
-        # One connection that is lost soon is bad luck, two in a row are a reason to wait.
+        # One connection that is lost soon is replaced at once. Two in a row mean that the exchange is in trouble.
         is_patient = self._failures > 1
         while True:
             self._explain_outages()
@@ -189,7 +189,7 @@ class Supervisor:
             except trio.TooSlowError:
                 timeout = self._settings.connect_timeout
                 attempts.append((shown_url(url), TimeoutError(f"it was not ready within {timeout:g} s")))
-            except Exception as error:  # whatever `connect` raises is the user's to know
+            except Exception as error:  # the user's `connect` may raise anything, and the user is told
                 attempts.append((shown_url(url), error))
         raise ConnectionFailed(attempts) from attempts[-1][1]
 
@@ -204,7 +204,7 @@ class Supervisor:
                 await self._nursery.start(self._run, connection)
         except HandshakeRejected as rejected:
             hold = self._shared.throttle.take_rejection(connection.number, rejected)
-            if hold is not None:  # it is the caller's address that has to wait, wherever else it would go
+            if hold is not None:  # it concerns this machine's address, so no other URL would do
                 raise self._shared.throttle.refusal("connect", hold) from rejected
             raise
         finally:

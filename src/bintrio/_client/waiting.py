@@ -99,7 +99,7 @@ class Waiting:
     def lose(self, cause: Exception) -> None:
         """Tell each that the connection has ended, and whether bytes of it may have left (G7)."""
         for call in self.calls.values():
-            # Taken back, since a wire that closes in good order writes what is queued: it may go out elsewhere.
+            # A wire that closes in good order writes what is queued. So it is taken back, and may go elsewhere.
             is_sent = not self.wire.withdraw(call.outgoing)
             call.is_sent |= is_sent
             self._write_off(call, is_sent=is_sent)

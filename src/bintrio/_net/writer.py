@@ -162,7 +162,7 @@ class Writer:
             written(control)
 
     async def _send(self, batch: bytes) -> None:
-        # Without a checkpoint only if the writer parks next: a stream that takes everything must not starve others.
+        # Without a checkpoint only if the writer parks next: else no other task ran while a stream takes everything.
         if self._prompt_stream is None or self._queue:
             await self._stream.send_all(batch)
         elif not self._prompt_stream.send_nowait(batch):

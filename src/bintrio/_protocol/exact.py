@@ -31,7 +31,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 EXACT: Final = Context(
-    # Enough for any price times any quantity that a request takes, without rounding.
+    # Any price times any quantity that a request takes fits without rounding.
     prec=160,
     rounding=ROUND_HALF_EVEN,
     Emin=MIN_EMIN,

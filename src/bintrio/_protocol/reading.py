@@ -372,7 +372,7 @@ def _likeliest(names: frozenset[str], shapes: Sequence[_Shape], asked: Any) -> _
     if able:
         return min(able, key=lambda shape: (shape.record is not asked, len(shape.required - names)))
     whole = [shape for shape in shapes if shape.required <= names and asked in {None, shape.record}]
-    # That none will do, is said of the one that was asked for, or that knows most of it.
+    # None fits. The error is that of the one that was asked for, or of the one that knows most of the names.
     return whole[0] if whole else max(shapes, key=lambda shape: (shape.record is asked, len(shape.names & names)))
 
 
