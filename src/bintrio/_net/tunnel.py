@@ -144,9 +144,9 @@ class _Line:
     async def read(self) -> bytes:
         """The head of an answer of HTTP, or as much of another as shows that it is none."""
         received = b""
-        while (end := received.find(b"\r\n\r\n")) < 0 and len(received) < MAX_HEAD and is_http(received):
+        while b"\r\n\r\n" not in received and len(received) < MAX_HEAD and is_http(received):
             received += await self._some()
-        self._surplus = received[end + 4 :] if end >= 0 else b""
+        self._surplus = received.partition(b"\r\n\r\n")[2]
         return received
 
     async def read_exactly(self, size: int) -> bytes:
