@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Generator
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
+from urllib.request import urlopen
 
 import msgspec
+import prometheus_client
 import pytest
 import trio
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from trio.testing import MockClock
 
 import bintrio
 from bintrio import observing
 from bintrio._client.logs import LINES
+from bintrio.otel import OpenTelemetry
 from bintrio.sandbox import Sandbox, open_sandbox
 from tests.logbook import ACCOUNTS, account
 from tests.test_how_to import ROOT, blocks, run
@@ -82,3 +88,73 @@ async def test_a_handler_finds_the_fields_of_a_fact(
     finally:
         logger.handlers.clear()
     assert capsys.readouterr().out == "bot-1 1 the server ended the stream without a close frame\n"
+
+
+async def test_metrics_can_be_scraped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over HTTP, from the server that the page starts: it is another library's thread that answers."""
+    block, _ = blocks("opentelemetry.md")
+    start, servers = prometheus_client.start_http_server, list[Any]()
+
+    def start_here(port: int, address: str) -> None:
+        assert (port, address) == (9464, "127.0.0.1")
+        servers.extend(start(0, address))
+
+    scraped: list[str] = []
+
+    def scrape() -> None:
+        with urlopen(f"http://127.0.0.1:{servers[0].server_port}/metrics") as answer:
+            scraped.append(answer.read().decode())
+
+    async def trade(session: bintrio.Session, _events: object) -> None:
+        await session.ping()
+        await trio.to_thread.run_sync(scrape)
+
+    monkeypatch.setattr(prometheus_client, "start_http_server", start_here)
+    try:
+        await run_here(block, trade=trade)
+    finally:
+        servers[0].shutdown()
+        servers[0].server_close()
+        servers[1].join()
+    assert re.search(r'^rpc_client_call_duration_seconds_count{.*rpc_method="ping".*} 1.0$', scraped[0], re.MULTILINE)
+    assert re.search(r'^bintrio_connection_count{.*bintrio_session="bot-1".*} 1.0$', scraped[0], re.MULTILINE)
+    assert re.search(r'^bintrio_limit_used.*{.*bintrio_limit="REQUEST_WEIGHT".*}', scraped[0], re.MULTILINE)
+    assert re.search(r'^bintrio_subscriber_buffer_limit{.*bintrio_subscriber="fills".*} 10000.0$', scraped[0], re.M)
+
+
+async def test_a_call_is_traced_within_its_parent(
+    autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, block = blocks("opentelemetry.md")
+    await run_here(block)
+    printed = capsys.readouterr().out
+    spans = [json.loads(text) for text in re.findall(r"^{\n.*?^}$", printed, re.MULTILINE | re.DOTALL)]
+    decide = next(span for span in spans if span["name"] == "decide")
+    ping = next(span for span in spans if span["name"] == "ping")
+    assert ping["parent_id"] == decide["context"]["span_id"]
+    assert ping["attributes"]["bintrio.session"] == "bot-1"
+
+
+async def test_the_page_names_every_metric(autojump_clock: MockClock) -> None:
+    reader = InMemoryMetricReader()
+    made: set[str] = set()
+    provider = MeterProvider([reader])
+    make = provider.get_meter("bintrio")
+
+    class Notes:
+        def __getattr__(self, name: str) -> Any:
+            def note(metric: str, *rest: Any, **options: Any) -> Any:
+                made.add(metric)
+                return getattr(make, name)(metric, *rest, **options)
+
+            return note
+
+    class Provider:
+        def get_meter(self, *_: Any, **__: Any) -> Any:
+            return Notes()
+
+    OpenTelemetry(meter_provider=cast("Any", Provider()))
+    provider.shutdown()
+    table = "\n".join(re.findall(r"^\| `.*$", (ROOT / "opentelemetry.md").read_text("utf-8"), re.MULTILINE))
+    named = {name for row in table.splitlines() for name in re.findall(r"`([\w.]+)`", row.split("|")[1])}
+    assert named == made

@@ -55,7 +55,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     # The exchange
     ("sandbox.exchange.*", "sandbox.server.*", "sandbox.*", "sandbox.control"),
     # What puts them together, free to import anything
-    ("_version", "_former_names", "bintrio", "typing", "cli.*", "pytest_plugin", "__main__"),
+    ("_version", "_former_names", "bintrio", "typing", "otel", "cli.*", "pytest_plugin", "__main__"),
 )
 
 FREE: Final = LAYERS[-1]
@@ -79,6 +79,7 @@ ONLY: Final = {
 }
 
 CLOSED_TO: Final = {
+    "opentelemetry": {room for layer in LAYERS for room in layer} - {"otel"},
     "trio": {*LAYERS[0], *LAYERS[1], "sandbox.exchange.*"},
     "trio_websocket": {room for layer in LAYERS for room in layer} - {"_net.*", "sandbox.server.*"},
     "hypercorn": {room for layer in LAYERS for room in layer} - {"sandbox.control"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import signal
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import pytest
@@ -142,7 +142,7 @@ async def test_g13_an_attempt_that_takes_too_long_or_is_cancelled_is_told(autoju
                 raise AssertionError
     overdue, cancelled = seen.of(facts.ConnectionNotReady)
     assert (overdue.seconds, overdue.error) == (3, "TooSlowError")
-    assert (cancelled.seconds, cancelled.error) == (2, "Cancelled")
+    assert (cancelled.seconds, cancelled.error, cancelled.cause) == (2, "Cancelled", "it was cancelled")
     assert seen.kinds(facts.AboutCall) == [
         *("SessionStarted", "ConnectionOpening", "ConnectionNotReady", "SessionEnded"),
         *("SessionStarted", "ConnectionOpening", "ConnectionNotReady", "SessionEnded"),
@@ -272,7 +272,8 @@ async def test_g13_a_call_that_is_cancelled_is_told_to_be_over(autojump_clock: M
         with trio.move_on_after(3):
             await session.send(BUY)
     (ended,) = seen.calls(facts.CallEnded, "order.place")
-    assert (ended.error, ended.status, ended.at - ended.started_at) == ("Cancelled", None, 3)
+    assert (ended.error, ended.cause, ended.status) == ("Cancelled", "it was cancelled", None)
+    assert ended.at - ended.started_at == 3
     assert ended.tries == len(seen.calls(facts.CallSent, "order.place")) == len(exchange.sent("order.place"))
     assert (ended.queued_at, ended.written_at is None) == ((None, True) if when == "waiting" else (0, False))
     waits = [(waited.awaited, waited.seconds) for waited in seen.calls(facts.CallWaited, "order.place")]
@@ -612,6 +613,26 @@ async def test_what_an_observer_gives_does_not_matter(autojump_clock: MockClock)
         assert session.counters.observer_failures == 0
 
 
+CHOICES: Final[list[set[type[Fact]]]] = [{facts.CallWaited}, {facts.CallEnded}, {facts.CallStarted}, set()]
+
+
+@pytest.mark.parametrize("kinds", CHOICES)
+async def test_an_observer_may_say_what_it_wants_to_be_told(autojump_clock: MockClock, kinds: set[type[Fact]]) -> None:
+    class Picky(Notebook):
+        fact_kinds = kinds
+
+    seen = Picky()
+    async with open_pair(observer=seen) as (session, _):
+        session._shared.ledger.hold(Refusal(429, -1003, "slow down", 1_000), ticks())
+        with trio.move_on_after(5):
+            await session.ping()
+    assert {type(fact) for fact in seen.facts} == kinds
+
+
+class WantsNothingThatCanBe(Notebook):
+    fact_kinds = 5
+
+
 class AsyncCall:
     async def __call__(self, _fact: Fact) -> None: ...
 
@@ -622,7 +643,7 @@ async def nothing(_fact: Fact) -> None: ...
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        *(("observer", value) for value in (5, "print", nothing, AsyncCall())),
+        *(("observer", value) for value in (5, "print", nothing, AsyncCall(), WantsNothingThatCanBe())),
         *(("name", value) for value in ("", "a\nb", 5, "x" * 101)),
         *(("observe_params", value) for value in (1, "yes")),
     ],

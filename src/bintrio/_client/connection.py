@@ -371,7 +371,7 @@ class Connection:
         call.wire_id = self._waiting.id_for(call)
         data = write_request(call.wire_id, call.api.name, self._authenticated(call, local))
         trace = call.trace
-        written = None if trace is None else trace.begin()
+        written = None if trace is None else trace.begin(local)
         try:
             # What follows answers that came together is collected, and leaves together.
             call.outgoing = self._wire.send_nowait(data, at_once=not self._waiting.calls, written=written)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Container, Coroutine, Generator
 from contextlib import contextmanager
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -20,7 +20,7 @@ from .._protocol.facts import Fact, Observer, SessionEnded, SessionStarted
 from .._protocol.facts_of_calls import Awaited, CallEnded, CallSent, CallStarted, CallWaited
 from .._protocol.requests import RequestId
 from .._protocol.secrets import redacted
-from .._text import kind_of, said, shown_url
+from .._text import kind_of, leaves, said, shown_url
 from ..endpoints import Endpoint
 from ..errors import Rejected
 from .in_flight import Call
@@ -69,25 +69,28 @@ class Observation:
     def __init__(self, name: str, observer: Observer | None = None, *, shows_params: bool = False) -> None:
         self.name: Final = name
         self.counters: Final = Counters()
-        self._observer = observer
+        self._observer: Any = observer
+        self._kinds: Container[object] | None = getattr(observer, "fact_kinds", None)
         self._shows_params = shows_params
         self._numbers = itertools.count(1)
 
+    def is_wanted(self, kind: object) -> bool:
+        """Whether the observer is to be told facts of a kind."""
+        return self._observer is not None and (self._kinds is None or kind in self._kinds)
+
     def tell(self, kind: Callable[P, Fact], *args: P.args, **fields: P.kwargs) -> None:
-        """Tell a fact of a kind, which has these fields. The session and the time are added."""
-        line = LINES.get(kind)
-        if self._observer is None and (line is None or not line.is_heard):
-            return
-        make: Any = kind
-        fact = make(*args, session=self.name, at=trio.current_time(), **fields)
-        if line is not None:
+        """Tell a fact of a kind, which has these fields, and log it. The session and the time are added."""
+        line, is_wanted = LINES[kind], self.is_wanted(kind)
+        if is_wanted or line.is_heard:
+            make: Any = kind
+            fact = make(*args, session=self.name, at=trio.current_time(), **fields)
             line.write(fact)
-        self._pass(fact)
+            if is_wanted:
+                self.pass_on(fact)
 
     @trio.lowlevel.enable_ki_protection
-    def _pass(self, fact: Fact) -> None:
-        if self._observer is None:
-            return
+    def pass_on(self, fact: Fact) -> None:
+        """Call the observer, which is there."""
         try:
             self._observer(fact)
         except BaseException:  # Ctrl-C waits here, so it is the observer's own, whatever it is
@@ -115,18 +118,16 @@ class Observation:
         return result if self._observer is None else self._watch(call, result)
 
     async def _watch(self, call: Call, result: Coroutine[Any, Any, T]) -> T:
-        about = {"call": next(self._numbers), "method": call.api.name, "is_own": call.cost.purpose == "own"}
-        trace = call.trace = Trace(Teller(self, about), trio.current_time())
-        trace.teller.tell(CallStarted, params=redacted(call.params) if self._shows_params else None)
-        failure: BaseException | None = None
+        is_own = call.cost.purpose == "own"
+        trace = call.trace = Trace(self, next(self._numbers), call.api.name, is_own=is_own)
+        trace.start(redacted(call.params) if self._shows_params else None)
         try:
-            return await result
+            value = await result
         except BaseException as error:
-            failure = error
+            trace.end(error)
             raise
-        finally:
-            trace.end(failure)
-            del failure  # its traceback holds this frame
+        trace.end(None)
+        return value
 
 
 class Teller:
@@ -153,52 +154,120 @@ class Teller:
 
 
 class Trace:
-    """The steps of one call that is observed: see `CallEnded`."""
+    """The steps of one call that is observed: see `CallEnded`. Some are noted in the reader's and the writer's task.
 
-    def __init__(self, teller: Teller, now: float) -> None:
-        self.teller: Final = teller
-        self._steps: dict[str, Any] = {"started_at": now, **_NO_STEPS}
+    It is on the path of each call, so it makes its facts itself.
+    """
 
-    def begin(self) -> Callable[[], None]:
+    __slots__ = (
+        "_address",
+        "_answer_size",
+        "_answered_at",
+        "_call",
+        "_connection",
+        "_envelope",
+        "_is_own",
+        "_method",
+        "_observation",
+        "_queued_at",
+        "_sent_size",
+        "_started_at",
+        "_taken_at",
+        "_tries",
+        "_written_at",
+    )
+
+    def __init__(self, observation: Observation, call: int, method: str, *, is_own: bool) -> None:
+        self._observation = observation
+        self._call = call
+        self._method = method
+        self._is_own = is_own
+        self._started_at = trio.current_time()
+        self._tries = 0
+        self._sent_size = 0
+        self._connection: int | None = None
+        self._address: str | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        """What is known of an earlier try is of no interest."""
+        self._queued_at: float | None = None
+        self._written_at: float | None = None
+        self._answered_at: float | None = None
+        self._taken_at: float | None = None
+        self._answer_size = 0
+        self._envelope: Envelope | None = None
+
+    def start(self, params: dict[str, Any] | None) -> None:
+        """It was made."""
+        if self._observation.is_wanted(CallStarted):
+            self._observation.pass_on(CallStarted(**self._here(self._started_at), params=params))
+
+    def begin(self, now: float) -> Callable[[], None]:
         """It is about to be queued, or written at once. What is given is to be called when it is written."""
-        tries = self._steps["tries"]
-        self._steps |= {**_NO_STEPS, "tries": tries, "queued_at": trio.current_time()}
+        if self._tries:
+            self._forget()
+        self._queued_at = now
         return self._written
+
+    def _written(self) -> None:
+        self._written_at = trio.current_time()
 
     def queued(self, connection: int, address: str, request_id: RequestId, size: int) -> None:
         """It was queued, or written at once."""
-        self._steps["tries"] += 1
-        self._steps |= {"connection": connection, "address": address, "sent_size": size}
-        self.teller.tell(CallSent, connection=connection, id=request_id, size=size)
-
-    def _written(self) -> None:
-        self._steps["written_at"] = trio.current_time()
+        self._tries += 1
+        self._connection, self._address, self._sent_size = connection, address, size
+        if self._observation.is_wanted(CallSent):
+            here = self._here(trio.current_time())
+            self._observation.pass_on(CallSent(**here, connection=connection, id=request_id, size=size))
 
     def answered(self, size: int) -> None:
         """Its answer was read."""
-        self._steps |= {"answered_at": trio.current_time(), "answer_size": size}
+        self._answered_at = trio.current_time()
+        self._answer_size = size
 
     def taken(self, envelope: Envelope) -> None:
         """Its caller has the answer."""
-        self._steps |= {"taken_at": trio.current_time(), "status": envelope.status, "limits": envelope.rate_limits}
+        self._taken_at = trio.current_time()
+        self._envelope = envelope
 
     def waited(self, awaited: Awaited, seconds: float) -> None:
         """It had to wait."""
-        self.teller.tell(CallWaited, awaited=awaited, seconds=seconds)
+        if self._observation.is_wanted(CallWaited):
+            self._observation.pass_on(CallWaited(**self._here(trio.current_time()), awaited=awaited, seconds=seconds))
 
     def end(self, failure: BaseException | None) -> None:
         """It is over."""
-        code = failure.code if isinstance(failure, Rejected) else None
-        error, cause = (None, None) if failure is None else (kind_of(failure), said(failure))
-        tell: Any = self.teller.tell  # type checkers do not look into `_steps`
-        tell(CallEnded, **self._steps, code=code, error=error, cause=cause)
+        if not self._observation.is_wanted(CallEnded):
+            return
+        envelope = self._envelope
+        ended = CallEnded(
+            session=self._observation.name,
+            at=trio.current_time(),
+            call=self._call,
+            method=self._method,
+            is_own=self._is_own,
+            started_at=self._started_at,
+            queued_at=self._queued_at,
+            written_at=self._written_at,
+            answered_at=self._answered_at,
+            taken_at=self._taken_at,
+            tries=self._tries,
+            connection=self._connection,
+            address=self._address,
+            sent_size=self._sent_size,
+            answer_size=self._answer_size,
+            status=None if envelope is None else envelope.status,
+            code=failure.code if isinstance(failure, Rejected) else None,
+            error=None if failure is None else kind_of(failure),
+            cause=None if failure is None else words_of(failure),
+            limits=() if envelope is None else envelope.rate_limits,
+        )
+        self._observation.pass_on(ended)
 
-
-_NO_STEPS: Final[dict[str, Any]] = {
-    **dict.fromkeys(("queued_at", "written_at", "answered_at", "taken_at", "connection", "address", "status")),
-    **dict.fromkeys(("tries", "sent_size", "answer_size"), 0),
-    "limits": (),
-}
+    def _here(self, now: float) -> dict[str, Any]:
+        name = self._observation.name
+        return {"session": name, "at": now, "call": self._call, "method": self._method, "is_own": self._is_own}
 
 
 @contextmanager
@@ -221,3 +290,8 @@ def log_failure(fact: Fact) -> None:
     """Log the error that an observer raised."""
     extra = {"session": fact.session, "fact": type(fact).__name__}
     logger.exception("%s: the observer failed; further failures are only counted", fact.session, extra=extra)
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says; trio says of a cancellation which task asked for it, which is nobody else's affair."""
+    return "it was cancelled" if isinstance(next(leaves(error)), trio.Cancelled) else said(error)

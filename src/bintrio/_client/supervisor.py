@@ -40,6 +40,7 @@ from ..errors import (
 from .connection import Connect, Connection
 from .feeds import Feeds
 from .in_flight import Lost
+from .observation import words_of
 from .shared import Shared
 from .throttle import CONNECT_COST, ticks
 from .waiting import Ended
@@ -220,7 +221,7 @@ class Supervisor:
         except BaseException as error:
             if not connection.is_ready:
                 seconds = trio.current_time() - connection.opened_at
-                connection.teller.tell(ConnectionNotReady, seconds=seconds, cause=said(error), error=kind_of(error))
+                connection.teller.tell(ConnectionNotReady, seconds=seconds, cause=words_of(error), error=kind_of(error))
             raise
 
     async def _room_to_connect(self) -> None:

@@ -26,7 +26,7 @@ SwapCause: TypeAlias = Literal["start", "lifetime", "notice", "lost", "request"]
 """Why a connection took the place of another."""
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True, tag=True, tag_field="fact"):
+class Fact(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True, tag_field="fact"):
     """Something that happened in a session.
 
     Attributes:
@@ -378,4 +378,7 @@ class ClockDoubted(AboutConnection, frozen=True, kw_only=True):
 
 
 Observer: TypeAlias = Callable[[Fact], object]
-"""Is called with each fact, synchronously, in the task that it is about. It must not block."""
+"""Is called with each fact, synchronously, in the task that it is about. It must not block.
+
+If it has an attribute ``fact_kinds``, a set of classes of facts, it is told of those only; others are not even made.
+"""

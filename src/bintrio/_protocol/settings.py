@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import ssl
+from collections.abc import Set
 from typing import Any, Final, get_args
 
 import msgspec
@@ -94,6 +95,10 @@ def check_observation(*, name: Any, observer: Any, observe_params: Any) -> None:
         raise InvalidRequest(said, field="name")
     if observer is not None and (is_async(observer) or not callable(observer)):
         said = f"observer must be a function that is not async, not {shown(observer)}"
+        raise InvalidRequest(said, field="observer")
+    kinds = getattr(observer, "fact_kinds", None)
+    if kinds is not None and not isinstance(kinds, Set):
+        said = f"the fact_kinds of an observer must be a set of classes of facts, not {shown(kinds)}"
         raise InvalidRequest(said, field="observer")
     check_bool("observe_params", observe_params)
 
