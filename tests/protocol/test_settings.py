@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from bintrio._protocol.settings import check_duration, check_key, check_positive_int, checked_settings
+from bintrio._protocol.settings import (
+    LONGEST_NAME,
+    check_duration,
+    check_key,
+    check_observation,
+    check_positive_int,
+    checked_settings,
+)
 from bintrio.errors import InvalidRequest
 
 GOOD: dict[str, Any] = {
@@ -69,3 +76,14 @@ def test_a_key_is_one_or_none() -> None:
     with pytest.raises(InvalidRequest, match=r"^key must be an Ed25519Key, HmacKey or RsaKey, not str$") as refused:
         check_key("secret")
     assert refused.value.field == "key"
+
+
+@pytest.mark.parametrize("length", [0, 1, LONGEST_NAME, LONGEST_NAME + 1])
+def test_a_name_has_one_character_or_as_many_as_a_log_line_bears(length: int) -> None:
+    name = "x" * length
+    if 1 <= length <= LONGEST_NAME:
+        check_observation(name=name, observer=None, observe_params=None)
+    else:
+        with pytest.raises(InvalidRequest, match="name must be 1 to") as caught:
+            check_observation(name=name, observer=None, observe_params=None)
+        assert caught.value.field == "name"
