@@ -692,8 +692,8 @@ def test_the_sessions_own_reserve_lapses_before_the_turn_and_that_for_cancels_do
 def test_nothing_is_reserved_of_limits_of_orders_and_connections() -> None:
     connections = RateLimit(rate_limit_type="CONNECTIONS", interval="MINUTE", interval_num=5, limit=300)
     ledger = ledger_of(orders(limit=100), connections, reserve=OWN_RESERVE)
-    ledger.charge(Cost(orders=1, connections=1), NOON)
-    assert ledger.delay(Cost(orders=99, connections=299), NOON) == 0
+    ledger.charge(Cost(orders=50, connections=150), NOON)
+    assert ledger.delay(Cost(orders=50, connections=150), NOON) == 0
 
 
 @pytest.mark.parametrize("limit", [7, 8, 10, 20, 60, 100, 1200])
