@@ -50,6 +50,7 @@ CLIENT: Final = (
     "columns",
     "times",
     "observing",
+    "recording",
     "settings",
     *(f"api.{name}" for name in SECTIONS),
 )

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Generator
 from contextlib import AbstractAsyncContextManager, contextmanager
+from pathlib import Path
 from typing import Any, Final, cast
 from urllib.request import urlopen
 
@@ -158,3 +159,15 @@ async def test_the_page_names_every_metric(autojump_clock: MockClock) -> None:
     table = "\n".join(re.findall(r"^\| `.*$", (ROOT / "opentelemetry.md").read_text("utf-8"), re.MULTILINE))
     named = {name for row in table.splitlines() for name in re.findall(r"`([\w.]+)`", row.split("|")[1])}
     assert named == made
+
+
+async def test_a_recording_is_made_and_read_as_the_page_says(
+    autojump_clock: MockClock, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in blocks("recording.md"):
+        await run_here(block)
+    assert re.fullmatch(r"OrderBook\(.*\)\n", capsys.readouterr().out)
+    line = json.loads((tmp_path / "day.jsonl").read_text().splitlines()[0])
+    (shown,) = re.findall(r"^A line: `(.*?)`", (ROOT / "recording.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert list(line) == re.findall(r'"(\w+)":', shown)

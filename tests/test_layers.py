@@ -51,7 +51,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     # Bytes over trio
     ("_net.*",),
     # The client
-    ("_client.*", "account.*", "session", "observing", "opening", "settings", "_ledger"),
+    ("_client.*", "account.*", "session", "observing", "recording", "opening", "settings", "_ledger"),
     # The exchange
     ("sandbox.exchange.*", "sandbox.server.*", "sandbox.*", "sandbox.control"),
     # What puts them together, free to import anything

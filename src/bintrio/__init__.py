@@ -8,6 +8,7 @@ Here is what most programs name. The rest has places of its own:
     bintrio.times, columns  times as datetimes; records as columns, for pandas and polars
     bintrio.observing       what a session tells an observer, fact by fact
     bintrio.settings        what a session is opened with, from the environment
+    bintrio.recording       what went over the wire, as JSON lines, and back into typed values
     bintrio.typing          names for annotations
     bintrio.sandbox         a local exchange to try and test everything on
 """

@@ -15,7 +15,7 @@ version: match those that you know.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Set
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -42,6 +42,8 @@ from ._protocol.facts import HoldBegan as HoldBegan
 from ._protocol.facts import HoldDoubted as HoldDoubted
 from ._protocol.facts import LimitsUnknown as LimitsUnknown
 from ._protocol.facts import MessageDropped as MessageDropped
+from ._protocol.facts import MessageReceived as MessageReceived
+from ._protocol.facts import MessageSent as MessageSent
 from ._protocol.facts import NoConnection as NoConnection
 from ._protocol.facts import NotSubscribed as NotSubscribed
 from ._protocol.facts import Observer as Observer
@@ -96,6 +98,8 @@ __all__ = [
     "HoldDoubted",
     "LimitsUnknown",
     "MessageDropped",
+    "MessageReceived",
+    "MessageSent",
     "NoConnection",
     "NotSubscribed",
     "Observer",
@@ -125,9 +129,11 @@ class Buffered:
     Attributes:
         dropped: how many facts found no room, or came too late to be handed on.
         failures: at how many the slow observer failed.
+        fact_kinds: the facts that the slow observer wants to be told; None for all.
     """
 
-    def __init__(self, incoming: trio.MemorySendChannel[Fact]) -> None:
+    def __init__(self, incoming: trio.MemorySendChannel[Fact], fact_kinds: Set[type[Fact]] | None) -> None:
+        self.fact_kinds: Final = fact_kinds
         self.dropped = 0
         self.failures = 0
         self._incoming = incoming
@@ -215,7 +221,7 @@ async def buffered(
     check_positive_int("buffer", buffer)
     check_duration("close_timeout", close_timeout)
     incoming, facts = trio.open_memory_channel[Fact](buffer)
-    quick = Buffered(incoming)
+    quick = Buffered(incoming, getattr(observer, "fact_kinds", None))
     slow = _Slow(observer, facts, quick)
 
     async def leave() -> None:

@@ -180,7 +180,7 @@ async def test_g11_whatever_the_reader_trips_over_costs_one_connection(
     async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
         connection = session._supervisor.connection
         assert connection is not None
-        monkeypatch.setattr(connection, "_take", _trip)
+        monkeypatch.setattr(connection, "_heed", _trip)
         await exchange.peers[0].send("{}")
         outcome = in_background(nursery, session.ping)
         second = await exchange.peer(1)

@@ -94,6 +94,7 @@ class Connection:
         self.lost_feed: Callable[[Feed], object] = lambda _feed: None
         self._shared = shared
         self._waiting = Waiting(shared)
+        self._heed = self.teller.hearing(self._take)
         self._idle = trio.Event()
         self._tasks = trio.CancelScope()
         self._heart = Heart(shared.settings.pong_window)
@@ -290,7 +291,7 @@ class Connection:
                 self.heard_at = ticks()
                 self.last_heard = self._shared.now()
                 for message in messages:
-                    self._take(message)
+                    self._heed(message)
         except WireClosed as closed:
             self.end(closed)
         except Exception as bug:
@@ -371,7 +372,7 @@ class Connection:
         call.wire_id = self._waiting.id_for(call)
         data = write_request(call.wire_id, call.api.name, self._authenticated(call, local))
         trace = call.trace
-        written = None if trace is None else trace.begin(local)
+        written = None if trace is None else trace.begin(local, self.teller, data)
         try:
             # What follows answers that came together is collected, and leaves together.
             call.outgoing = self._wire.send_nowait(data, at_once=not self._waiting.calls, written=written)
@@ -380,7 +381,7 @@ class Connection:
             raise Lost(closed, is_sent=False) from None
         self._waiting.enter(call, local)
         if trace is not None:
-            trace.queued(self.number, self.teller.here["address"], call.wire_id, len(data))
+            trace.queued(call.wire_id, len(data))
 
     def _authenticated(self, call: Call, local: float) -> dict[str, Json]:
         if not call.api.signed:
@@ -417,7 +418,7 @@ class Connection:
         if envelope.event:
             self.carrier.take(envelope)
         elif envelope.id is not None:
-            self._take_reply(envelope.id, envelope, len(message.payload))
+            self._take_reply(envelope.id, envelope, message)
         else:
             self._take_verdict(envelope, message.payload)
 
@@ -427,7 +428,7 @@ class Connection:
         self._dropped += 1
         self.teller.tell(facts.MessageDropped, number=self._dropped, cause=why)
 
-    def _take_reply(self, request_id: RequestId, envelope: Envelope, size: int) -> None:
+    def _take_reply(self, request_id: RequestId, envelope: Envelope, message: Message) -> None:
         self._doubt.answered_at = self.heard_at
         calls = self._waiting.calls
         call = calls.pop(request_id, None)
@@ -442,7 +443,7 @@ class Connection:
                 with suppress(ProtocolViolation):  # the caller, who decodes the same result, raises it
                     accept(envelope)
             if call.trace is not None:
-                call.trace.answered(size)
+                call.trace.answered(len(message.payload))
             call.answer[0].send_nowait(envelope)
             if not calls:
                 self._idle.set()
@@ -484,6 +485,7 @@ class Connection:
     def _take_late(self, messages: list[Message]) -> None:
         """What comes while the connection is closing reaches no call that waits, but a 429 counts all the same (G8)."""
         for message in messages:
+            self.teller.heard(message)
             with suppress(ProtocolViolation):
                 envelope = read_envelope(message.payload)
                 self._waiting.owed.take(envelope, self._shared.now())

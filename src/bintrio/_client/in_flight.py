@@ -15,6 +15,7 @@ from .._net.wire import WireClosed
 from .._net.writer import Outgoing
 from .._protocol.budget import Cost, Purpose
 from .._protocol.envelope import Envelope
+from .._protocol.facts import MessageReceived, MessageSent
 from .._protocol.facts_of_calls import Awaited
 from .._protocol.ids import remember
 from .._protocol.requests import RequestId
@@ -42,11 +43,19 @@ def _nothing() -> None:
 _LATER: Final[Any] = None  # not there before it is sent
 
 
+class Tells(Protocol):
+    """What a connection tells by: see `Teller`."""
+
+    @property
+    def here(self) -> dict[str, Any]: ...
+    def tell_message(self, kind: type[MessageSent | MessageReceived], data: bytes) -> None: ...
+
+
 class Traced(Protocol):
     """Whom a connection tells how far a call is: see `Trace`."""
 
-    def begin(self, now: float) -> Callable[[], None]: ...
-    def queued(self, connection: int, address: str, request_id: RequestId, size: int) -> None: ...
+    def begin(self, now: float, teller: Tells, data: bytes) -> Callable[[], None]: ...
+    def queued(self, request_id: RequestId, size: int) -> None: ...
     def answered(self, size: int) -> None: ...
     def taken(self, envelope: Envelope) -> None: ...
     def waited(self, awaited: Awaited, seconds: float) -> None: ...

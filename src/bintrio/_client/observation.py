@@ -10,20 +10,22 @@ import itertools
 import logging
 from collections.abc import Callable, Container, Coroutine, Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 
 import msgspec
 import trio
 
 from .._protocol.envelope import Envelope
-from .._protocol.facts import Fact, Observer, SessionEnded, SessionStarted
+from .._protocol.facts import Fact, MessageReceived, MessageSent, Observer, SessionEnded, SessionStarted
 from .._protocol.facts_of_calls import Awaited, CallEnded, CallSent, CallStarted, CallWaited
+from .._protocol.frames import Message
 from .._protocol.requests import RequestId
-from .._protocol.secrets import redacted
+from .._protocol.secrets import redacted, redacted_message
 from .._text import kind_of, leaves, said, shown_url
 from ..endpoints import Endpoint
 from ..errors import Rejected
-from .in_flight import Call
+from .in_flight import Call, Tells
 from .logs import LINES
 
 P = ParamSpec("P")
@@ -31,6 +33,9 @@ T = TypeVar("T")
 
 logger: Final = logging.getLogger("bintrio.observer")
 bugs: Final = logging.getLogger("bintrio.connection")
+
+
+_MESSAGES: Final = (MessageSent, MessageReceived)
 
 
 class Counters(msgspec.Struct):
@@ -64,6 +69,7 @@ class Observation:
     Attributes:
         name: of the session.
         counters: of the session.
+        is_recorded: whether the observer asks for each message.
     """
 
     def __init__(self, name: str, observer: Observer | None = None, *, shows_params: bool = False) -> None:
@@ -71,6 +77,7 @@ class Observation:
         self.counters: Final = Counters()
         self._observer: Any = observer
         self._kinds: Container[object] | None = getattr(observer, "fact_kinds", None)
+        self.is_recorded = self._kinds is not None and any(kind in self._kinds for kind in _MESSAGES)
         self._shows_params = shows_params
         self._numbers = itertools.count(1)
 
@@ -146,6 +153,26 @@ class Teller:
         make: Any = kind
         self._observation.tell(make, *args, **self.here, **fields)
 
+    def hearing(self, take: Callable[[Message], None]) -> Callable[[Message], None]:
+        """What takes the messages of the connection: the function itself, unless they are to be told of."""
+
+        def hear_and_take(message: Message) -> None:
+            self.heard(message)
+            take(message)
+
+        return hear_and_take if self._observation.is_recorded else take
+
+    def heard(self, message: Message) -> None:
+        """A message came."""
+        if self._observation.is_recorded:
+            self.tell_message(MessageReceived, message.payload)
+
+    def tell_message(self, kind: type[MessageSent | MessageReceived], data: bytes) -> None:
+        """Tell of a message, if the observer has asked for its kind."""
+        if self._observation.is_wanted(kind):
+            name, now, text = self._observation.name, trio.current_time(), redacted_message(data)
+            self._observation.pass_on(kind(session=name, at=now, **self.here, text=text))
+
     def log_bug(self, words: str) -> None:
         """Log the error that is being handled, which is one of ours, with its traceback."""
         session = self._observation.name
@@ -203,20 +230,27 @@ class Trace:
         if self._observation.is_wanted(CallStarted):
             self._observation.pass_on(CallStarted(**self._here(self._started_at), params=params))
 
-    def begin(self, now: float) -> Callable[[], None]:
+    def begin(self, now: float, teller: Tells, data: bytes) -> Callable[[], None]:
         """It is about to be queued, or written at once. What is given is to be called when it is written."""
         if self._tries:
             self._forget()
         self._queued_at = now
-        return self._written
+        self._connection, self._address = teller.here["connection"], teller.here["address"]
+        return partial(self._write, teller, data) if self._observation.is_recorded else self._written
 
     def _written(self) -> None:
         self._written_at = trio.current_time()
 
-    def queued(self, connection: int, address: str, request_id: RequestId, size: int) -> None:
+    def _write(self, teller: Tells, data: bytes) -> None:
+        self._written()
+        teller.tell_message(MessageSent, data)
+
+    def queued(self, request_id: RequestId, size: int) -> None:
         """It was queued, or written at once."""
+        connection = self._connection
+        assert connection is not None  # since `begin`
         self._tries += 1
-        self._connection, self._address, self._sent_size = connection, address, size
+        self._sent_size = size
         if self._observation.is_wanted(CallSent):
             here = self._here(trio.current_time())
             self._observation.pass_on(CallSent(**here, connection=connection, id=request_id, size=size))

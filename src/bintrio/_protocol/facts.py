@@ -220,6 +220,29 @@ class EventUnclaimed(AboutConnection, frozen=True, kw_only=True):
     event: str | None
 
 
+# What goes over the wire
+
+
+class MessageSent(AboutConnection, frozen=True, kw_only=True):
+    """A message was written, all of it. Told only to an observer whose ``fact_kinds`` name this class.
+
+    Attributes:
+        text: the message, with keys and signatures made unreadable.
+    """
+
+    text: str
+
+
+class MessageReceived(AboutConnection, frozen=True, kw_only=True):
+    """A message came. Told only to an observer whose ``fact_kinds`` name this class.
+
+    Attributes:
+        text: the message, with keys and signatures made unreadable; of one that is no UTF-8, with escapes.
+    """
+
+    text: str
+
+
 # User data
 
 

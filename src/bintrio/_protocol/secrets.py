@@ -1,7 +1,8 @@
-"""What of a call's parameters is never shown: keys, and what is signed with them (G9)."""
+"""What of calls and messages is never shown: keys, and what is signed with them (G9)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,3 +18,11 @@ REDACTED: Final = "…"
 def redacted(params: Mapping[str, Json]) -> dict[str, Json]:
     """Parameters as they may be shown."""
     return {name: REDACTED if name in HIDDEN else value for name, value in params.items()}
+
+
+_FIELD: Final = re.compile(rf'"({"|".join(sorted(HIDDEN))})"(\s*:\s*)"(?:[^"\\]|\\.)*"'.encode())
+
+
+def redacted_message(data: bytes) -> str:
+    """A message as it may be shown, as text. What is no UTF-8 is written as escapes."""
+    return _FIELD.sub(rf'"\1"\2"{REDACTED}"'.encode(), data).decode("utf-8", "backslashreplace")

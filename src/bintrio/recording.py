@@ -1,0 +1,243 @@
+"""What went over the wire, kept as JSON lines, and read again into typed responses and events.
+
+    with recording.to_file("day.jsonl") as recorder:
+        async with bintrio.open_session(bintrio.TESTNET, key=key, observer=recorder) as session:
+            ...
+
+    for message in recording.read("day.jsonl"):
+        print(message.at, message.connection, message.decode())
+
+A line has the session, the connection, the time and the message as it was, with keys and signatures made unreadable.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Set
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from ._protocol.events import decode_event
+from ._protocol.ids import remember
+from ._protocol.requests import RequestId
+from ._protocol.results import Response, decode_response
+from ._text import shown
+from .api.events import UserEvent
+from .errors import InvalidRequest, ProtocolViolation
+from .observing import Fact, MessageReceived, MessageSent
+
+__all__ = ["Message", "Recorder", "Sent", "read", "to_file"]
+
+_MOST: Final = 100_000
+"""How many calls are remembered for their answers while a recording is read."""
+
+_UNKNOWN: Final = "unknown"
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """A call as it was sent.
+
+    Attributes:
+        id: its id.
+        method: the exchange's name of the method.
+        params: its parameters by their wire names; what is secret among them is ``…``.
+    """
+
+    id: RequestId
+    method: str
+    params: dict[str, Any] = {}
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message.
+
+    Attributes:
+        session: the name of the session.
+        connection: the number of the connection.
+        address: where that leads, as ``host:port``.
+        is_sent: whether the session sent it; else it came.
+        at: local time when it was written or read, as `trio.current_time` has it: for durations.
+        time: the time by this machine's clock, in seconds since 1970.
+        text: the message, without what is secret.
+        method: the exchange's name of the method that it calls or answers; None for what is no call, and no answer to
+            one that was recorded.
+    """
+
+    session: str
+    connection: int
+    address: str
+    is_sent: bool
+    at: float
+    time: float
+    text: str
+    method: str | None = None
+
+    def decode(self) -> Sent | Response | UserEvent:
+        """The call, the response or the event that it is. A result of an unknown method is plain JSON.
+
+        Raises:
+            ProtocolViolation: it is none of these.
+        """
+        if self.is_sent:
+            return _sent(self.text)
+        try:
+            return decode_event(self.text)
+        except ProtocolViolation:
+            return decode_response(self.method or _UNKNOWN, self.text)
+
+
+Keep: TypeAlias = Callable[[Message], object]
+
+
+class Recorder:
+    """An observer that keeps every message: ``open_session(..., observer=Recorder(keep))``.
+
+    Args:
+        keep: called with each message as it is written or read. It must not block: see `bintrio.observing`.
+
+    Attributes:
+        fact_kinds: what it is to be told.
+    """
+
+    fact_kinds: Final[Set[type[Fact]]] = frozenset({MessageSent, MessageReceived})
+
+    def __init__(self, keep: Keep) -> None:
+        self._keep = keep
+        self._methods = _Methods()
+
+    def __call__(self, fact: Fact) -> None:
+        """Keep a message."""
+        if isinstance(fact, MessageSent | MessageReceived):
+            message = Message(
+                session=fact.session,
+                connection=fact.connection,
+                address=fact.address,
+                is_sent=isinstance(fact, MessageSent),
+                at=fact.at,
+                time=time.time(),
+                text=fact.text,
+            )
+            self._keep(self._methods.named(message))
+
+
+@contextmanager
+def to_file(path: str | os.PathLike[str]) -> Generator[Recorder]:
+    """Record to a file, a line for each message; what is there already stays. It is written as the system likes, and
+    whole when the context is left.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    with open(path, "ab") as file:
+        yield Recorder(lambda message: file.write(_line(message)))
+
+
+def read(source: str | os.PathLike[str] | Iterable[str | bytes]) -> Iterator[Message]:
+    """The messages of a recording, in their order.
+
+    Args:
+        source: the path of a file, or lines.
+
+    Raises:
+        InvalidRequest: a line is none of a recording; its number is in the message.
+        OSError: the file cannot be read.
+    """
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            yield from _read(file)
+    else:
+        yield from _read(source)
+
+
+def _read(lines: Iterable[str | bytes]) -> Iterator[Message]:
+    methods = _Methods()
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield methods.named(_message(line, number))
+
+
+class _Methods:
+    """Which method an answer is to."""
+
+    def __init__(self) -> None:
+        self._called: dict[tuple[str, int, RequestId], str] = {}
+
+    def named(self, message: Message) -> Message:
+        """The message, with its method if that can be told."""
+        found = _head(message.text)
+        if found is None or found.id is None:
+            return message
+        call = message.session, message.connection, found.id
+        if message.is_sent and found.method is not None:
+            remember(self._called, call, found.method, _MOST)
+        return msgspec.structs.replace(message, method=self._called.get(call))
+
+
+class _Head(msgspec.Struct, frozen=True):
+    id: RequestId | None = None
+    method: str | None = None
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A line: the message stands in it as it is, if it is JSON, so that other tools can look into it."""
+
+    time: float
+    at: float
+    session: str
+    connection: int
+    address: str
+    direction: str
+    message: msgspec.Raw
+
+
+def _head(text: str) -> _Head | None:
+    try:
+        return msgspec.json.decode(text, type=_Head)
+    except msgspec.DecodeError:
+        return None
+
+
+def _sent(text: str) -> Sent:
+    try:
+        return msgspec.json.decode(text, type=Sent)
+    except msgspec.DecodeError as error:
+        raise ProtocolViolation(f"the message is no call: {error}", raw=text.encode()) from None
+
+
+def _line(message: Message) -> bytes:
+    data = _encode(message.text)  # of what is no JSON, as a string; so a string is written as one within another
+    if not message.text.lstrip().startswith('"'):
+        with suppress(msgspec.DecodeError):
+            data = msgspec.json.format(message.text.encode(), indent=-1)
+    line = _Line(
+        time=message.time,
+        at=message.at,
+        session=message.session,
+        connection=message.connection,
+        address=message.address,
+        direction="out" if message.is_sent else "in",
+        message=msgspec.Raw(data),
+    )
+    return _encode(line) + b"\n"
+
+
+def _message(line: str | bytes, number: int) -> Message:
+    try:
+        found = msgspec.json.decode(line, type=_Line)
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"line {number} is none of a recording, {error}: {shown(line)}", field="source") from None
+    text = bytes(found.message).decode()
+    return Message(
+        session=found.session,
+        connection=found.connection,
+        address=found.address,
+        is_sent=found.direction == "out",
+        at=found.at,
+        time=found.time,
+        text=msgspec.json.decode(text, type=str) if text.startswith('"') else text,
+    )
