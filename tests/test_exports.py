@@ -63,6 +63,7 @@ MADE_FOR_USERS: Final = {
     account.LiveOrder,
     account.LiveOrderList,
     sandbox.Sandbox,
+    sandbox.RecordedExchange,
 }
 FORMER: Final = (Path(__file__).parent / "data" / "former_names.txt").read_text().split()
 

@@ -161,13 +161,17 @@ async def test_the_page_names_every_metric(autojump_clock: MockClock) -> None:
     assert named == made
 
 
-async def test_a_recording_is_made_and_read_as_the_page_says(
+async def test_a_recording_is_made_read_and_played_as_the_page_says(
     autojump_clock: MockClock, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for block in blocks("recording.md"):
-        await run_here(block)
+    make, read, play = blocks("recording.md")
+    await run_here(make)
+    await run_here(read)
     assert re.fullmatch(r"OrderBook\(.*\)\n", capsys.readouterr().out)
+    async with open_sandbox(listen=False) as sandbox:
+        await run(play, bintrio=bintrio, key=sandbox.key)
+    assert re.fullmatch(r"\d+ {}\n", capsys.readouterr().out)
     line = json.loads((tmp_path / "day.jsonl").read_text().splitlines()[0])
     (shown,) = re.findall(r"^A line: `(.*?)`", (ROOT / "recording.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
     assert list(line) == re.findall(r'"(\w+)":', shown)

@@ -45,7 +45,9 @@ from .exchange.markets.random_walk import RandomWalk
 from .exchange.markets.replay import Replay
 from .exchange.orders import Execution, Kind, Prevention, SandboxOrder
 from .exchange.reference import MeanOfTrades
+from .exchange.script import Recorded
 from .exchange.symbols import SYMBOLS, Symbol
+from .recorded import open_recording
 from .running import LAST_TIME_MS, MARKET_MAKER_UID, MEMORY_ENDPOINT, Sandbox, SandboxCall
 from .server.connection import Connections, Timings
 from .server.faults import (
@@ -72,6 +74,7 @@ from .server.faults import (
 )
 from .server.handshake import PATH
 from .server.pulse import Clock, Pulse
+from .server.replay import RecordedExchange
 from .server.server import Server
 from .world import World, WorldAccount, WorldKey, WorldQuote, WorldReplay, WorldWalk, read_world, trader
 
@@ -101,6 +104,8 @@ __all__ = [
     "Prevention",
     "SandboxOrder",
     "RandomWalk",
+    "Recorded",
+    "RecordedExchange",
     "TooManyRequests",
     "Rates",
     "Reorder",
@@ -120,6 +125,7 @@ __all__ = [
     "WorldQuote",
     "WorldReplay",
     "WorldWalk",
+    "open_recording",
     "open_sandbox",
     "open_world",
     "read_world",
