@@ -165,6 +165,40 @@ async def test_g13_a_key_that_is_refused_is_told(autojump_clock: MockClock) -> N
     assert (call.is_own, call.status, call.code, call.error) == (True, 401, -2015, "Unauthorized")
 
 
+async def test_g8_a_hold_that_begins_as_a_connection_does_keeps_it_from_leaving(autojump_clock: MockClock) -> None:
+    """Here by the observer, which is called between the step that looks for holds and the one that connects."""
+    ledger = LocalLedger()
+
+    class Holds(Notebook):
+        def __call__(self, fact: Fact) -> None:
+            super().__call__(fact)
+            if isinstance(fact, facts.ConnectionOpening) and fact.connection == 2:
+                ledger.hold(Refusal(429, -1003, "slow down", 30_000), ticks())
+
+    seen = Holds()
+    async with open_pair(observer=seen, ledger=ledger) as (session, exchange):
+        await exchange.peers[0].cut()
+        await trio.sleep(5)
+        assert len(exchange.addresses) == 1
+        await trio.sleep(60)
+        assert len(exchange.addresses) == 2
+    (failure,) = seen.of(facts.ConnectionNotReady)
+    assert (failure.connection, failure.error) == (2, "RateLimited")
+    assert session.counters.connections == 2
+
+
+async def test_g13_a_connection_that_was_ready_is_not_said_to_have_failed(autojump_clock: MockClock) -> None:
+    """Its opening may be cancelled in the same turn: then its end is told, as that of any other."""
+    seen = Notebook()
+    async with open_pair(observer=seen) as (session, _):
+        connection = session._supervisor.connection
+        assert connection is not None
+        with pytest.raises(trio.TooSlowError), session._supervisor._telling(connection):
+            raise trio.TooSlowError
+    assert seen.of(facts.ConnectionNotReady) == []
+    assert len(seen.of(facts.ConnectionRetired)) == 1
+
+
 async def test_g13_an_answered_ping_is_told_with_the_time_it_took(autojump_clock: MockClock) -> None:
     seen = Notebook()
     async with open_pair(observer=seen) as (_, exchange):
