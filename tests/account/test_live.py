@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -592,6 +593,23 @@ async def test_an_event_tells_that_a_list_was_placed_before_the_answer_does(auto
 
 async def _place_oco(account: LiveAccount) -> None:
     await account.place_oco(**OCO)
+
+
+async def test_what_ended_before_the_answer_came_is_no_open_handle(autojump_clock: MockClock) -> None:
+    """With ids of the user's own, only the answer tells which order a handle is about."""
+    async with following() as (sandbox, _, account):
+        for method in ("order.place", "orderList.place.oco"):
+            sandbox.inject(LateReply(method=method, seconds=5))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(account.place, **BUY, new_client_order_id="mine"))
+            nursery.start_soon(partial(account.place_oco, **OCO, list_client_order_id="my-list"))
+            await trio.sleep(1)
+            assert {handle.status for handle in account.handles} == {"UNKNOWN"}
+            sandbox.trade("BTCUSDT", "SELL", D(100), D(2))
+            sandbox.trade("BTCUSDT", "BUY", D(200), D(1))
+        await wait_all_tasks_blocked()
+        assert not account.orders
+        assert not account.handles
 
 
 @pytest.mark.parametrize("kind", ["place_oto", "place_otoco", "place_opo", "place_opoco"])

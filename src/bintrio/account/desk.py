@@ -295,8 +295,7 @@ class Desk:
             handle = self._orders.get(key_of(order))
             if handle is not None:
                 handle.move()
-                if handle.is_closed:
-                    self._forget(handle)
+                self._forget_if_closed(handle)
         elif isinstance(change, ListChanged):
             self._move_list(change.after)
 
@@ -315,6 +314,7 @@ class Desk:
             order.order_id, order.error = order_id, None
             self._orders[order.symbol, order_id] = order
             order.move()
+            self._forget_if_closed(order)
 
     def _bind_list(self, order_list: LiveOrderList, list_id: int, listed: Iterable[ListedOrder]) -> None:
         if order_list.list_id is not None:
@@ -330,6 +330,13 @@ class Desk:
             assert leg.key is not None
             self._orders[leg.key] = leg
         order_list.move()
+        for leg in order_list.orders:
+            self._forget_if_closed(leg)
+
+    def _forget_if_closed(self, order: LiveOrder) -> None:
+        """An order may have ended before it is known which one it is: no change tells of that any more."""
+        if order.is_closed:
+            self._forget(order)
 
     def _forget(self, handle: LiveOrder | LiveOrderList) -> None:
         """It has ended, or goes by another name now."""
