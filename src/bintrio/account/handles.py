@@ -49,6 +49,7 @@ class _Handle:
         request: what was asked for, with its client order ids.
         symbol: of the order.
         error: why it was not placed, or is not known to have been; None if it is known to have been placed.
+        was_refused: whether it was not placed, and never will be.
     """
 
     def __init__(self, desk: Acting, request: Request[Any] | None, symbol: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 import trio
 
+from .._protocol import evidence
 from ..api._base import Request
 from ..api.account import (
     AccountStatus,
@@ -37,9 +38,8 @@ from .state import State
 
 logger: Final = logging.getLogger("bintrio.account")
 
-QUERY_DELAY: Final = 2.0
-"""Seconds by which queries may be behind the matching engine. The document gives no figure ("some delay in the response
-is normal")."""
+QUERY_DELAY: Final = evidence.QUERY_DELAY / 1000
+"""Seconds by which queries may be behind the matching engine."""
 
 _PAGE: Final = 1000
 _DAY: Final = 86_400.0
