@@ -286,6 +286,15 @@ def test_a_result_holds_until_what_it_depends_on_changes(source: Source) -> None
     assert not result("killed").holds(source, "t")
 
 
+def test_words_about_the_code_change_no_result(source: Source, tmp_path: Path) -> None:
+    def digest(text: str) -> str:
+        (tmp_path / "module.py").write_text(text, "utf-8")
+        return Source("module", tmp_path / "module.py").digest
+
+    assert digest(f'"""A docstring."""\n{source.text}\n# a comment\n') == digest(source.text)
+    assert digest(source.text) != digest(f"{source.text}\nsize = 1\n")
+
+
 def test_results_are_kept(tmp_path: Path) -> None:
     assert kept(tmp_path / "none") == {}
     first, second, other = result("survived"), result("killed"), result("time", "b")

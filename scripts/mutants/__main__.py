@@ -82,7 +82,7 @@ def main() -> int:
             for site, place, text in sampled(sources, given.sample, given.seed):
                 source = sources[site.module]
                 if (result := known.get(site)) is not None and result.holds(source, tests_digest):
-                    results.append(result)
+                    results.append(msgspec.structs.replace(result, line=place.line))
                 else:
                     yield Job(source, site, place, text, coverage.choose(source, place.line, where, given.budget))
 
