@@ -37,7 +37,6 @@ class Peer:
 
     Attributes:
         requests: what came, except for what was answered by the exchange's own script.
-        pongs: payloads of the pongs that came.
     """
 
     def __init__(self, exchange: Exchange, stream: trio.StapledStream[Any, Any], address: Address) -> None:

@@ -28,6 +28,7 @@ from bintrio._net.writer import Outgoing
 from bintrio._protocol.frames import FrameDecoder, Message, Opcode, close_payload, encode_frame, parse_close
 from bintrio.endpoints import Address
 from bintrio.errors import HandshakeRejected, ProtocolViolation
+from tests.streams import PartialStream, partial_pairs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -490,6 +491,24 @@ async def test_g3_a_pong_goes_ahead_of_queued_data_and_is_reported_once_written(
         assert await server.next() == text(b"queued")
         await trio.testing.wait_all_tasks_blocked()
         assert len(written) == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_g3_a_pong_goes_ahead_of_queued_data_on_a_stream_that_takes_writes_at_once() -> None:
+    ours, theirs = partial_pairs(trio.testing.memory_stream_pair)()
+    assert isinstance(ours, PartialStream)
+    async with opened((ours, theirs)) as (wire, server), trio.open_nursery() as nursery:
+        nursery.start_soon(receive_for_ever, wire)
+        ours.may_leave = trio.Event()
+        assert wire.send_nowait(b"taken", at_once=True).taken
+        queued = wire.send_nowait(b"queued", at_once=True)
+        await server.stream.send_all(encode_frame(Opcode.PING, b"1"))
+        await trio.testing.wait_all_tasks_blocked()
+        assert not queued.taken
+        ours.may_leave.set()
+        assert await server.next() == text(b"taken")
+        assert await server.next() == Message(Opcode.PONG, b"1")
+        assert await server.next() == text(b"queued")
         nursery.cancel_scope.cancel()
 
 
