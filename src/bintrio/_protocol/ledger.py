@@ -21,14 +21,21 @@ class Ledger(Protocol):
     `delay` says when to ask again, and `watch` tells that a portion has come.
 
     **Several sessions may share one** if they have the same address and the same account. The exchange counts weight
-    and connections for each address, but orders for each account ("Unfilled order count"). So sessions of several
-    accounts on one address each need a ledger of their own, and these ledgers need a part in common: each passes
-    weight, connections, their counts and every hold but -1015 on to that, and keeps orders for itself. A session never
-    sees the part in common, and no ledger sees a session: it knows of it by `watch` alone.
+    and connections for each address, but orders for each account ("Unfilled order count"). So each account needs a
+    ledger of its own (`of_account`), and these ledgers have a part in common: each passes weight, connections, their
+    counts and every hold but -1015 on to that, and keeps orders for itself. A session never sees the part in common,
+    and no ledger sees a session: it knows of it by `watch` alone.
 
     Every ``now`` is local time, `trio.current_time` in integer milliseconds, so a ledger belongs to one `trio.run`.
     What `charge` gives is the ledger's own business: the session keeps it, and hands it back to `settle` or `cancel`.
     """
+
+    def of_account(self, account: str) -> Ledger:
+        """The ledger of another account at the same address: the same one each time that the name is the same.
+
+        It has weight, connections and what holds everything back in common with this one; orders and -1015 are its own.
+        """
+        ...
 
     def delay(self, cost: Cost, now: int) -> float:
         """Seconds until the cost fits, or until it is worth asking again; 0 if it may be charged now. It is finite.

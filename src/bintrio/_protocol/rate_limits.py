@@ -82,6 +82,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from .account_ledger import AccountLedger
 from .budget import (
     FOREVER,
     ITEMS,
@@ -99,6 +100,7 @@ from .holds import BANNED, SHORTEST_BAN, Hold, Holds, Reading, Refusal, Scope, s
 
 if TYPE_CHECKING:
     from ..api._values import RateLimit
+    from .ledger import Ledger
 
 logger: Final = logging.getLogger("bintrio")
 
@@ -155,6 +157,8 @@ class LocalLedger:
         # What was settled since the last question, with counts that are not read yet.
         self._unread: list[Charge] = []
         self._holds: Final = Holds()
+        # What other accounts have used of their orders.
+        self._accounts: dict[str, LocalLedger] = {}
         self._watchers: list[Callable[[Hold], object]] = []
         self._told: set[tuple[str, str, int, int]] = set()
         # What had been settled in all at some times of the last day, at most one a minute.
@@ -167,6 +171,16 @@ class LocalLedger:
         self._spills_from = FOREVER
         # At least so much of each kind may be charged before any budget is full.
         self._room = _UNKNOWN
+
+    def of_account(self, account: str) -> Ledger:
+        """See `Ledger.of_account`."""
+        orders = self._accounts.get(account)
+        if orders is None:
+            orders = self._accounts[account] = LocalLedger(self._least_margin, reserve=0)
+            if self._is_aligned:
+                orders.align(*self._alignment, self._now)
+            orders.record([limit for limit, _ in self.used("ORDERS", self._now)], self._now)
+        return AccountLedger(self, orders)
 
     def delay(self, cost: Cost, now: int) -> float:
         """See `Ledger.delay`."""
@@ -237,6 +251,8 @@ class LocalLedger:
             budget.align(self._alignment, self._open, self._now)
         self._note_windows()
         self._due_at = self._now
+        for orders in self._accounts.values():
+            orders.align(offset, error, now)
 
     def reading(self, now: int) -> Reading | None:
         """See `Ledger.reading`."""
