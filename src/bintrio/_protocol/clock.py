@@ -75,6 +75,7 @@ class _Interval(NamedTuple):
     at: float
 
     def aged(self, to: float) -> _Interval:
+        # Two quartz clocks part as they run, so what was measured becomes less certain with age.
         slack = math.ceil(max(0.0, to - self.at) * DRIFT)
         return _Interval(self.low - slack, self.high + slack, max(to, self.at))
 
@@ -90,6 +91,7 @@ class _Interval(NamedTuple):
 
     def moved(self, to: float) -> _Interval:
         """What it tells of another time, before or after."""
+        # Back in time it becomes as uncertain as ahead.
         low, high, _ = self.aged(self.at + abs(to - self.at))
         return _Interval(low, high, to)
 
@@ -155,17 +157,21 @@ class Clock:
         """
         scale = _MICROSECONDS[unit]
         earliest = server_time * scale
+        # The exchange cuts off what is finer than its unit, so its clock showed `server_time` or up to one unit more.
         fresh = _Interval(
             earliest - math.ceil(received_at * 1e6), earliest + scale - math.floor(sent_at * 1e6), sent_at
         ).aged(received_at)
         self.round_trip = received_at - sent_at
         self._round_trips.append(self.round_trip)
         if self._known is not None:
+            # What was forgotten for -1021 still tells what the exchange's clock may have shown until now.
             before = self._doubted or self._known
             is_refuted = not before.aged(received_at).meets(fresh)
+            # A clock that was set may have been set any time since the latest sample was asked for.
             since = self._asked_at if is_refuted else received_at
             self._earlier.append(_Estimate(before.wider(self._unseen), received_at, since))
             self.steps += is_refuted
+        # A step that is smaller than a round trip lies within both intervals, so no later sample shows it.
         self._asked_at, self._unseen = sent_at, math.ceil(max(self._round_trips) * 1e6)
         self._known = fresh if self._known is None else _meet(self._known, fresh)
         self._doubted = None
@@ -174,7 +180,9 @@ class Clock:
     def forget(self) -> None:
         """Trust the estimate no longer, and let the next sample stand alone: for -1021."""
         if self._known is not None:
+            # The middle stays, since some time has to be told until the next sample; the bounds no longer hold.
             middle = self._known.middle
+            # A second -1021 before the next sample must not replace what was known by the interval without bounds.
             self._doubted = self._doubted or self._known
             self._known = _Interval(middle - _NO_BOUND, middle + _NO_BOUND, self._known.at)
 
@@ -186,6 +194,7 @@ class Clock:
         """The exchange's time in microseconds at a local time."""
         if self._known is None:
             raise RuntimeError(_NOT_SET)
+        # Rounded down: a timestamp that is ahead of the exchange is refused, one that is behind is not.
         return math.floor(local * 1e6) + self._offset
 
     def error_bound(self, local: float) -> float:
@@ -199,6 +208,7 @@ class Clock:
         ones.
         """
         held = self._held(begin, end)
+        # If a clock was set between the two times, the date may come from any of the estimates.
         earliest = min(math.floor(first.at * 1e6) + first.low for first, _ in held)
         return earliest, max(math.ceil(last.at * 1e6) + last.high for _, last in held)
 
@@ -215,6 +225,7 @@ class Clock:
             *self._earlier,
             _Estimate(self._trusted().wider(self._unseen), math.inf, math.inf),
         ):
+            # It held for some of the time between the two.
             if since <= end and begin <= until:
                 held.append((known.moved(max(begin, since)), known.moved(min(end, until))))
             since = next_since
@@ -223,6 +234,7 @@ class Clock:
     def _trusted(self) -> _Interval:
         if self._doubted is None:
             return self._interval()
+        # The exchange has refused a timestamp made from it, so it is wrong by more than its bounds say.
         return self._doubted.wider(DOUBT)
 
     def error_of(self, time: int, local: float) -> float:
@@ -233,6 +245,7 @@ class Clock:
         """
         estimates = (*self._earlier, _Estimate(self._trusted(), local, local))
         held = [known.aged(until) for known, until, _ in estimates]
+        # Estimates that had ended before this time cannot have shown it.
         first = next((i for i, known in enumerate(held) if known.at * 1e6 + known.high >= time * 1000), -1)
         lowest, highest = min(known.low for known in held[first:]), max(known.high for known in held[first:])
         middles = [known.middle for known in held[first:]]
@@ -259,4 +272,5 @@ def _meet(known: _Interval, fresh: _Interval) -> _Interval:
     at = max(known.at, fresh.at)
     known, fresh = known.aged(at), fresh.aged(at)
     low, high = max(known.low, fresh.low), min(known.high, fresh.high)
+    # If they do not meet, a clock was set or this machine slept: what was known says nothing any more.
     return _Interval(low, high, at) if low <= high else fresh

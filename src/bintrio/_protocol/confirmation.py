@@ -74,10 +74,12 @@ def _placed(sent: Sent, leg: Leg) -> Inquiry[Order | None]:
     """The order that the call placed; None if it placed none."""
     if sent.is_refused:
         return None
+    # A late answer has named the order, so no evidence is needed.
     if sent.told is not None:
         return (yield from _told_of(sent, sent.told))
     order: Order | None = None
     asked_at, not_before = -1, 0
+    # Asked at once, since an order that is there is mostly shown, and again when the answer must show it.
     while asked_at < sent.settled_at:
         question = OrderStatus(symbol=sent.request.symbol, orig_client_order_id=leg.client_order_id)
         order, asked_at = yield Question(question, not_before)
@@ -93,6 +95,8 @@ def _told_of(sent: Sent, number: int) -> Inquiry[Order]:
     symbol, not_before, why, pause = sent.request.symbol, 0, "", pauses()
     while True:
         order, asked_at = yield Question(OrderStatus(symbol=symbol, order_id=number), not_before, why)
+        # order.status should show it by now. Perhaps it looks in another place than allOrders does, so that one is
+        # asked too.
         if order is None and asked_at >= sent.settled_at:
             page: tuple[Order, ...] = (
                 yield Question(AllOrders(symbol=symbol, order_id=number, limit=1), 0, why)
@@ -106,6 +110,7 @@ def _told_of(sent: Sent, number: int) -> Inquiry[Order]:
 
 def _placed_beside(sent: Sent, leg: Leg, other: Order | None) -> Inquiry[Order | None]:
     """The order that the call placed, if another one is shown under its client order id, or none."""
+    # An order under the same id that is older than the call cannot be its; an order of the call comes after it.
     is_older = other is not None and not sent.is_later(other, "time")
     last = other.order_id if other is not None and is_older else None
     ours: list[Order] = []
@@ -117,6 +122,7 @@ def _placed_beside(sent: Sent, leg: Leg, other: Order | None) -> Inquiry[Order |
         may_be_named = order.client_order_id == leg.client_order_id or leg.is_reduced(order)
         if may_be_named and (yield from is_placed(sent, leg, order)):
             ours.append(order)
+    # Any of them may have been placed by this call or by another one with the same parameters.
     if len(ours) > 1:
         raise Undecided(f"{len(ours)} orders go by {leg.client_order_id!r}, and each may be its")
     return ours[0] if ours else None
@@ -127,6 +133,7 @@ def _orders_from(sent: Sent, last: int | None, *, is_vital: bool = True) -> Inqu
     the call left.
     """
     symbol = sent.request.symbol
+    # No older order limits the search, so the time does. allOrders with a start time shows what changed since.
     if last is None:
         since = None if sent.earliest is None else sent.earliest * sent.units
         question = AllOrders(symbol=symbol, start_time=since, limit=PAGE)
@@ -136,6 +143,7 @@ def _orders_from(sent: Sent, last: int | None, *, is_vital: bool = True) -> Inqu
     for _ in range(MOST_PAGES):
         page: tuple[Order, ...] = (yield Question(question, is_vital=is_vital)).result or ()
         orders += page
+        # This was the last page, or it goes beyond the time in which the call can have been executed.
         if len(page) < PAGE or any(map(sent.is_too_late, page)):
             return orders
         question = AllOrders(symbol=symbol, order_id=max(order.order_id for order in page) + 1, limit=PAGE)
@@ -153,6 +161,7 @@ def _canceled(sent: Sent) -> Inquiry[Order | None]:
 def _ended(sent: Sent, number: int | None, name: str | None) -> Inquiry[Order | None]:
     """The order that was to be canceled, as it stands once the call is over; None if there is none."""
     order: Order | None
+    # A number alone tells which order it is: a name beside it would have to agree.
     not_before, is_by_number = 0, number is not None
     question = OrderStatus(
         symbol=sent.request.symbol, order_id=number, orig_client_order_id=None if is_by_number else name
@@ -162,12 +171,14 @@ def _ended(sent: Sent, number: int | None, name: str | None) -> Inquiry[Order | 
         if order is not None and _is_ended(sent, order, is_by_number=is_by_number):
             return order
         if asked_at >= sent.settled_at:
+            # A number belongs to one order for ever. A name may belong to several, one after the other.
             return order if order is None or is_by_number else (yield from _latest_namesake(sent, order))
         not_before = sent.settled_at
 
 
 def _is_ended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
     """Whether nothing can come of a cancel any more. By name it may yet hit another order, unless this one was it."""
+    # One order has this number. Once it is closed, the cancel cannot hit it any more.
     if is_by_number:
         return order.status not in OPEN_STATES
     return order.status == "CANCELED" and sent.is_later(order, "update_time")
@@ -177,8 +188,11 @@ def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
     """The order that the call was about: perhaps not the one that is shown, if that was closed before the call left, or
     has come to its name since. By an amend, an order can take any name that is free.
     """
+    # It is open and has not changed since the call left, so it had the name all along and nothing else can have been
+    # hit.
     if order.status in OPEN_STATES and not sent.is_later(order, "update_time"):
         return order
+    # An order that is open now may have changed before the call left, so allOrders from then on would not show it.
     open_orders: tuple[Order, ...] = (yield Question(OpenOrdersStatus(symbol=order.symbol))).result or ()
     changed = yield from _orders_from(sent, None)
     namesakes = [
@@ -189,6 +203,7 @@ def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
 
     def likelihood(each: Order) -> tuple[bool, bool, int]:
         is_hit = each.status == "CANCELED" and sent.is_later(each, "update_time")
+        # The one that was canceled since is most likely the one that the call hit; else the one that it may yet hit.
         return is_hit, each.status in OPEN_STATES, each.update_time
 
     return max((order, *namesakes), key=likelihood)
@@ -196,6 +211,7 @@ def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
 
 def _amended(sent: Sent) -> Inquiry[Order | None]:
     """The order as it stands once it was amended, is closed, or can no longer be amended; None if there is none."""
+    # An amend gives the order a new name unless it asks for the old one, so both are asked for.
     request: OrderAmendKeepPriority = sent.request
     number, not_before = request.order_id, 0
     names = (
@@ -212,6 +228,7 @@ def _amended(sent: Sent) -> Inquiry[Order | None]:
                 return order
             known += [order] if order else []
         if asked_at >= sent.settled_at:
+            # By name, the order that is shown may be an earlier one with the same name.
             return (yield from _amended_if_any(sent, known)) if number is None else next(iter(known), None)
         not_before = sent.settled_at
 
@@ -229,8 +246,10 @@ def _amended_if_any(sent: Sent, known: list[Order]) -> Inquiry[Order | None]:
 def _is_amended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
     """Whether an order was amended, or cannot be amended any more."""
     request: OrderAmendKeepPriority = sent.request
+    # The session made this id for the call, so only the call can have given it to the order.
     if sent.is_id_fresh and order.client_order_id == request.new_client_order_id:
         return True
+    # Closed orders cannot be amended. The new quantity shows that it was amended, by whomever.
     is_over = order.status not in OPEN_STATES or found(order, "orig_qty") == request.new_qty
     return is_over and (is_by_number or sent.is_later(order, "update_time"))
 
@@ -243,6 +262,7 @@ def _replaced(sent: Sent) -> Inquiry[Order | HalfReplaced | None]:
     new = yield from _single(sent)
     old = yield from _old(sent, request, new)
     is_canceled = old is not None and old.status == "CANCELED" and sent.is_later(old, "update_time")
+    # Both halves were done.
     if new is not None and is_canceled:
         return new
     return HalfReplaced(old_order=old, new_order=new) if new is not None or is_canceled else None
@@ -251,6 +271,7 @@ def _replaced(sent: Sent) -> Inquiry[Order | HalfReplaced | None]:
 def _old(sent: Sent, request: OrderCancelReplace, new: Order | None) -> Inquiry[Order | None]:
     """The order that was to be canceled, as it stands."""
     number, name = request.cancel_order_id, request.cancel_orig_client_order_id
+    # The new order has taken the name of the old one, so a query by that name shows the new one.
     if new is not None and number is None and name == request.new_client_order_id:
         return (yield from _namesake_before(sent, name, new))
     return (yield from _ended(sent, number, name))

@@ -19,11 +19,13 @@ def list_placed(sent: Sent) -> Inquiry[OrderList | None]:
         shown, asked_at = yield Question(_list_status(sent.told, name), not_before, why)
         if shown is not None and (yield from _is_list_placed(sent, shown)):
             return shown
+        # The answer named the list, so it is there: it is asked for until a query shows it.
         if sent.told is not None:
             not_before = asked_at + next(pause)
             why = f"the answer to the call named order list {sent.told}, and orderList.status says that there is none"
         elif asked_at < sent.settled_at:
             not_before = sent.settled_at
+        # After the window and the delay of queries the answer counts. A list of another call may have hidden ours.
         else:
             return None if shown is None else (yield from _list_placed_beside(sent))
     return None
@@ -36,12 +38,15 @@ def _list_status(number: int | None, name: str | None) -> OrderListStatus:
 
 def _is_list_placed(sent: Sent, shown: OrderList) -> Inquiry[bool]:
     """Whether an order list is the one that the call placed: by the names of its orders, or one of the orders."""
+    # A late answer has named it.
     if shown.order_list_id == sent.told:
         return True
     legs = {leg.client_order_id: leg for leg in LEGS[type(sent.request)](sent.request)}
     named = [order for order in shown.orders if order.client_order_id in legs]
+    # The name of a list may be used again. The names of its orders and its time tell whether it is another one.
     if shown.symbol != sent.request.symbol or not named or not sent.is_later(shown, "transaction_time"):
         return False
+    # The session made the names of its orders, so no earlier list can have them.
     if sent.is_id_fresh:
         return True
     number, order = named[0].order_id, None
@@ -50,6 +55,7 @@ def _is_list_placed(sent: Sent, shown: OrderList) -> Inquiry[bool]:
         order, asked_at = yield question
         why = f"order list {shown.order_list_id} names order {number}, and order.status says that there is none"
         question = question._replace(not_before=asked_at + next(pause), why=why)
+    # One order is enough: the exchange takes all orders of a list or none.
     return (yield from is_placed(sent, legs[named[0].client_order_id], order))
 
 
@@ -81,6 +87,7 @@ def list_canceled(sent: Sent) -> Inquiry[OrderList | None]:
     while True:
         shown, asked_at = yield Question(_list_status(number, name), not_before)
         is_over = shown is not None and shown.list_order_status != "EXECUTING"
+        # By name alone, the list may have been closed before the call left, and be another one.
         if is_over and (number is not None or sent.is_later(shown, "transaction_time")):
             return shown
         if asked_at >= sent.settled_at:

@@ -92,8 +92,10 @@ def read_envelope(data: bytes) -> Envelope:
     """
     try:
         envelope = _read_envelope(data)
+    # A reply still has a caller who waits for it, so as much of it is read as is needed to tell that caller.
     except UNREADABLE as error:
         envelope = _read_in_part(data, error)
+    # `"event": null` beside a status is a reply.
     if envelope.event and envelope.event == NULL:
         return msgspec.structs.replace(envelope, event=ABSENT)
     return envelope
@@ -104,15 +106,18 @@ def _read_in_part(data: bytes, error: Exception) -> Envelope:
 
     Of its rate limits those are kept that are whole, if only with new fields.
     """
+    # First try: only the rate limits do not fit.
     with suppress(*UNREADABLE):
         unmetered = msgspec.structs.asdict(msgspec.json.decode(data, type=_Unmetered))
         return Envelope(**unmetered, rate_limits=tuple(_fitting_limits(data)))
+    # Second try: id and status. The caller learns that the answer cannot be read, or that it says no.
     with suppress(*UNREADABLE):
         reply = msgspec.json.decode(data, type=_Addressed)
         if reply.id is not None or reply.refusal:
             said = Failure(0, bytes(reply.error).decode(errors="replace")) if reply.refusal and reply.error else None
             result = reply.result if reply.refusal else ABSENT
             return Envelope(id=reply.id, status=reply.refusal, error=said, result=result)
+    # Third try: an event whose subscription id is not a number.
     with suppress(*UNREADABLE):
         told = msgspec.json.decode(data, type=_Told)
         if told.event:
@@ -123,6 +128,7 @@ def _read_in_part(data: bytes, error: Exception) -> Envelope:
 def _subscription_id(value: Any) -> int | None:
     """The number of a subscription, also if it came as text."""
     try:
+        # To Python, True is an int.
         return None if isinstance(value, bool) else int(value)
     except (TypeError, ValueError, OverflowError):
         return None
@@ -135,6 +141,7 @@ def _fitting_limits(data: bytes) -> Iterator[RateLimit]:
     for limit in limits:
         with suppress(*UNREADABLE):
             found: RateLimit = reader(RateLimit, RateLimit, "rateLimits")(limit)
+            # Without its limit or interval it says nothing that a budget could be kept by.
             if not found.missing_fields:
                 yield found
 

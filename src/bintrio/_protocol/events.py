@@ -26,10 +26,13 @@ def read_event(envelope: Envelope) -> UserEvent:
     try:
         try:
             event = _event_decoder()(raw)
+        # A field too many or too few. Reading by parts takes much longer, so it comes second.
         except msgspec.ValidationError:
             event = reader(KnownEvent, KnownEvent, "")(raw)
         # NaN is not even equal to itself, and some NaNs have no hash: a repeat could not be told from another event.
         if not is_finite(event):
+            # The program's context makes a NaN of any text that is no number. In ours such text is an error that names
+            # the field.
             if not traps_what_is_no_number():
                 return in_exact(read_event)(envelope)
             event = _unknown(raw, "a number is not finite")

@@ -100,11 +100,14 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def earliest(self) -> int | None:
         """Nothing that the call did is older."""
+        # The exchange refuses a timestamp that is further ahead than this, so a larger error of the clock does not
+        # count.
         return None if self.sent_at is None else self.sent_at - min(self.clock_error, LARGEST_LEAD)
 
     def is_later(self, record: Any, field: str) -> bool:
         """Whether a time in an answer may be of what the call did."""
         time = self.time(record, field)
+        # What has no time is not ruled out by it.
         return time is None or self.earliest is None or time >= self.earliest
 
     def is_too_late(self, order: Order) -> bool:
@@ -122,6 +125,7 @@ def found(record: Any, field: str) -> Any:
     """A field of an answer; None if it did not come, or the answer has no such field."""
     try:
         return getattr(record, field, None)
+    # The field is documented, and this answer lacks it.
     except ProtocolViolation:
         return None
 
@@ -149,6 +153,7 @@ class Leg(NamedTuple):
 def _agrees(value: Any, expected: Any, name: str) -> bool:
     if value is None:
         return True  # the exchange does not say
+    # A quantity may have been reduced since by order.amend.keepPriority, never raised.
     return bool(value <= expected if name == "orig_qty" else value == expected)
 
 
@@ -160,6 +165,7 @@ def is_younger(sent: Sent, order: Order) -> bool:
     """
     if sent.is_id_fresh or sent.sent_at is None:
         return True
+    # Order ids grow, so one that is not above was given before the call left.
     is_above = order.order_id > (sent.seen_order_id or 0)
     time = sent.time(order, "time")
     if time is not None and time > sent.sent_at + sent.clock_error and not is_above:
@@ -216,6 +222,7 @@ def pauses() -> Iterator[int]:
     pause = ASK_AGAIN
     while True:
         yield pause
+        # Doubled, so that ten minutes of questions cost little of the budget.
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
@@ -223,6 +230,7 @@ def is_placed(sent: Sent, leg: Leg, order: Order) -> Inquiry[bool]:
     """Whether an order is the one that the call placed."""
     if not may_be(sent, leg, order):
         return False
+    # Its quantity is that of the call; or it is smaller, but only this call can have given it its id.
     if not leg.is_reduced(order) or (sent.is_id_fresh and found(order, "client_order_id") == leg.client_order_id):
         return True
     # Queries show the amendment when they must: it may be later than the order that they show.

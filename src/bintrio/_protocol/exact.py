@@ -48,6 +48,7 @@ def in_exact(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        # The context of the program comes back on return, also after an error.
         with localcontext(EXACT):
             return function(*args, **kwargs)
 

@@ -42,6 +42,7 @@ def _look(kind: type) -> Callable[[Any], bool]:
         return _look_at_records(kind)
     if issubclass(kind, tuple):
         return _are_finite
+    # Subclasses of Decimal have the method too.
     return Decimal.is_finite if issubclass(kind, Decimal) else _is_no_number
 
 
@@ -56,6 +57,7 @@ def _look_at_records(kind: Any) -> Callable[[Any], bool]:
     for position, field in enumerate(msgspec.structs.fields(kind)):
         if _is_number(field.type):
             numbers.append(position)
+        # An array of records of one kind: the look for that kind is found once, here, and not for each record.
         elif _is_array_of_records(field.type) and _may_hold(field.type):
             known[f"look{position}"] = _look(get_args(field.type)[0])
             looks.append(f"(not v[{position}] or all(map(look{position}, v[{position}])))")
@@ -64,6 +66,7 @@ def _look_at_records(kind: Any) -> Callable[[Any], bool]:
     if len(numbers) <= _FEW:
         looks += [f"(not v[{position}] or v[{position}].is_finite())" for position in numbers]
     else:
+        # Many numbers: picked and looked at in C, which is quicker than one by one.
         known["numbers"] = itemgetter(*numbers)
         looks.append("all(map(is_finite_number, filter(None, numbers(v))))")
     if not looks:
@@ -100,6 +103,7 @@ def _may_hold(known: Any) -> bool:
 def _odd_numbers(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Where numbers are not finite, with what stands there."""
     if isinstance(value, msgspec.Struct):
+        # Records that come as JSON arrays have positions in the path, others have names.
         is_array = value.__struct_config__.array_like
         for position, (field, item) in enumerate(zip(msgspec.structs.fields(value), _values(value), strict=True)):
             yield from _odd_numbers(item, f"{path}[{position}]" if is_array else f"{path}.{field.encode_name}")

@@ -114,6 +114,7 @@ def encode_frame(opcode: int, payload: bytes, mask: bytes | None = None, *, fin:
     """
     first = opcode | FIN if fin else opcode
     masked = 0 if mask is None else MASKED
+    # The length has 7 bits, or 16 or 64 more behind them (section 5.2).
     size = len(payload)
     if size < 126:
         header = bytes((first, masked | size))
@@ -134,6 +135,7 @@ def apply_mask(payload: bytes, mask: bytes) -> bytes:
 
 def close_payload(code: int, reason: str) -> bytes:
     """The payload of a close frame, its reason cut to what fits."""
+    # A character that is cut in two is left out.
     text = reason.encode()[: MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore")
     return code.to_bytes(2, "big") + text.encode()
 
@@ -199,6 +201,7 @@ class FrameDecoder:
         if self._pieces:
             self._pieces.append(data)
             self._size += len(data)
+            # A long frame comes in many pieces: they are joined once, not at each piece.
             if self._size < self._needed:
                 return []
             data = b"".join(self._pieces)
@@ -206,16 +209,19 @@ class FrameDecoder:
 
     def _cut(self, data: bytes) -> list[Message]:
         messages: list[Message] = []
+        # The quick loop is for a server's frames outside of a fragmented message; a client's frames are masked.
         position = 0 if self._masked or self._fragmented is not None else self._cut_texts(data, messages)
         try:
             while (header := self._header(data, position)) is not None:
                 first, start, end = header
                 payload = data[start:end]
                 if self._masked:
+                    # The mask stands right before the payload.
                     payload = apply_mask(payload, data[start - 4 : start])
                 self._accept(first, payload, messages)
                 position = end
                 if first == _CLOSE:
+                    # What follows a close frame is not looked at (section 5.5.1).
                     self._ended, position = True, len(data)
         except _Fault as fault:
             self.violation = Violation(fault.code, fault.reason, data[position : position + RAW_LIMIT])
@@ -231,12 +237,15 @@ class FrameDecoder:
         while available - position > 4:
             head, size = _HEAD(data, position)
             start = position + 4
+            # Either the length is in the second byte, or this frame is for the general rules, which know what is wrong
+            # with it.
             if head != _LONGER_TEXT or size < 126:
                 size = head - _SHORT_TEXT
                 if not 0 <= size < 126:
                     break
                 start = position + 2
             end = start + size
+            # Not whole yet, too long, or text that must be checked for UTF-8.
             if end > available or size > self._max_message_size or not (payload := data[start:end]).isascii():
                 break
             messages.append(Message(_TEXT, payload))
@@ -253,6 +262,7 @@ class FrameDecoder:
             self._needed = 2
             return None
         first, second = data[position], data[position + 1]
+        # Before the length is known, so that a broken rule ends the connection as early as possible.
         self._check(first, second)
         size = second & 0x7F
         start = position + 2
@@ -263,6 +273,7 @@ class FrameDecoder:
                 self._needed = 2 + width
                 return None
             size = _long_size(data[start - width : start])
+        # Before the payload has come, so that a message that is too long is never stored.
         self._check_size(first, size)
         end = start + (4 if self._masked else 0) + size
         if end - position > available:
@@ -274,6 +285,7 @@ class FrameDecoder:
         """The rules for the first two bytes."""
         if (second >= MASKED) is not self._masked:
             raise _Fault(CloseCode.PROTOCOL_ERROR, "unmasked frame" if self._masked else "masked frame")
+        # Nearly all frames are such, and nothing of what follows applies to them.
         if first == _WHOLE_TEXT and self._fragmented is None:
             return
         if first & RESERVED:
@@ -283,6 +295,7 @@ class FrameDecoder:
             raise _Fault(CloseCode.PROTOCOL_ERROR, f"unknown opcode {first & 0x0F:#x}")
         if opcode >= _FIRST_CONTROL:
             _check_control(first, second & 0x7F)
+        # A continuation without a beginning, or a new message within one that is not finished.
         elif (opcode is Opcode.CONTINUATION) is (self._fragmented is None):
             raise _Fault(CloseCode.PROTOCOL_ERROR, "fragments out of order")
 
@@ -294,6 +307,7 @@ class FrameDecoder:
         """Add a frame's message, or the message whose last fragment it is."""
         opcode = _OPCODES[first & 0x0F]
         if opcode >= _FIRST_CONTROL:
+            # Control frames may come between the fragments of a message, so they are not collected (section 5.4).
             if opcode is Opcode.CLOSE:
                 _check_close(payload)
             messages.append(Message(opcode, payload))
@@ -307,6 +321,7 @@ class FrameDecoder:
     def _add_fragment(self, opcode: Opcode, payload: bytes, *, final: bool, messages: list[Message]) -> None:
         kind = self._fragmented or opcode
         self._fragmented = kind
+        # A character may begin in one fragment and end in the next: the decoder remembers.
         if kind is Opcode.TEXT:
             self._check_text(payload, final=final)
         self._fragments += payload

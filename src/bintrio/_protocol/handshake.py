@@ -42,6 +42,7 @@ def odd_answer(received: bytes) -> str:
     said = "the opening handshake was not answered properly"
     if received.startswith(_TLS):
         return f"{said}: the server speaks TLS, so its URL begins with wss://"
+    # Nothing of it is shown: our own request has the secrets of the URL in it.
     if is_echo(received):
         return f"{said}, but with our own request"
     start = one_line(received[:40].decode("latin-1"))
@@ -56,6 +57,7 @@ def rejection(head: bytes, secrets: Sequence[bytes]) -> HandshakeRejected:
         secrets: what is hidden wherever it is repeated: `secrets_of`.
     """
     first, *lines = hide(secrets, head).decode("latin-1").split("\r\n")[:-2]
+    # The last two parts are empty: the head ends with a blank line.
     fields = (line.partition(":") for line in lines)
     headers = [(name.lower(), value.strip()) for name, _, value in fields]
     return HandshakeRejected(int(head[9:12]), headers, reason=first[13:].strip())
@@ -67,6 +69,7 @@ def read_body(rejected: HandshakeRejected, received: bytes) -> tuple[bytes, bool
         body, is_whole = _dechunked(received)
     else:
         size = rejected.content_length
+        # Without a length, the body ends with the connection.
         body, is_whole = received[:size], size is not None and len(received) >= size
     return body[:MAX_BODY], is_whole or len(body) >= MAX_BODY
 
@@ -79,6 +82,7 @@ def _dechunked(received: bytes) -> tuple[bytes, bool]:
         if not size:
             return b"".join(pieces), True
         pieces.append(received[header.end() : header.end() + size])
+        # A line break follows each chunk.
         position = header.end() + size + 2
     return b"".join(pieces), False
 
@@ -89,9 +93,11 @@ def secrets_of(resource: str, headers: Sequence[tuple[str, str]]) -> tuple[bytes
     Values of the query, and what stands there without a name; of an Authorization header what it says, the password
     and the user.
     """
+    # Values of the query, since a URL of one's own may hold a token.
     found = {value for value in _values_of(urlsplit(resource).query) if len(value) >= _SHORTEST_SECRET}
     for value in (value for name, value in headers if name.lower() == "authorization"):
         found |= _credentials(value)
+    # The longest first, since one may be part of another.
     return tuple(value.encode() for value in sorted(found, key=len, reverse=True))
 
 

@@ -48,6 +48,7 @@ class Ids:
         return request_id in self._chosen or self._is_own(request_id)
 
     def _is_own(self, request_id: RequestId) -> bool:
+        # The count goes on by one, so that the number that was looked at is given to no call.
         return isinstance(request_id, int) and FIRST_ID <= request_id < next(self._count)
 
     def note(self, chosen: RequestId) -> None:
@@ -56,11 +57,13 @@ class Ids:
 
     def give_back(self, chosen: RequestId) -> None:
         """The call under an id that its user chose never left."""
+        # No answer to it can come, so the next call may have it.
         self._chosen.pop(chosen, None)
 
 
 def remember(latest: dict[K, V], key: K, value: V, most: int) -> None:
     """Add to what is remembered; the oldest of too many is forgotten."""
     if len(latest) >= most:
+        # A dict keeps the order in which keys came.
         del latest[next(iter(latest))]
     latest[key] = value

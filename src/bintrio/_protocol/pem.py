@@ -69,8 +69,10 @@ def read_private_key(data: bytes, passphrase: bytes | None) -> object:
 
 
 def _as_text(data: bytes) -> str:
+    # PowerShell writes UTF-16, some editors a mark of UTF-8.
     is_utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
     text = data.decode("utf-16" if is_utf16 else "utf-8-sig", "replace")
+    # Copied from a web page, blanks may be such that do not break the line.
     return _LINE_BREAK.sub("\n", text.replace("\u00a0", " "))
 
 
@@ -78,8 +80,10 @@ def _find(text: str) -> _Block:
     """The first private key; other blocks, such as public keys and certificates, may stand beside it."""
     for found in _BLOCK.finditer(text):
         label, content = found.groups()
+        # Public keys and certificates may stand in the same file.
         if label.endswith("PRIVATE KEY"):
             headers: list[str] = []
+            # The headers of an encrypted key in the traditional form stand between the first line and the base64.
             while header := _HEADER.match(content):
                 headers.append(header[1])
                 content = content[header.end() :]
@@ -100,6 +104,7 @@ def _what_it_is(text: str) -> str:
 
 
 def _other_form(text: str) -> str:
+    # DER begins with the byte of a sequence, which is the character 0, and is no text.
     if text.startswith("0") and "\ufffd" in text:
         return "it is DER, the binary form; openssl pkey -inform DER makes PEM of it"
     bare = "".join(text.split()).strip("'\"")
@@ -128,9 +133,11 @@ def _load(block: _Block, passphrase: bytes | None) -> object:
 
     try:
         return load_pem_private_key(block.text(), passphrase)
+    # What the library says may quote the key (G9), so nothing of it is passed on.
     except (ValueError, TypeError, UnsupportedAlgorithm):
         if block.is_encrypted:
             raise _wrong_passphrase() from None
+    # Version 2 of PKCS#8, which other libraries write for Ed25519, is not read by every version of cryptography.
     return _ed25519_v2(_decoded(block.body))
 
 
@@ -142,6 +149,7 @@ def _ed25519_v2(der: bytes) -> object:
     if start < len(_ED25519_V2) or len(der) < start + 64:
         raise InvalidRequest("the private key is damaged, or in another form than PKCS#8", field="data")
     key = Ed25519PrivateKey.from_private_bytes(der[start : start + 32])
+    # Nothing else would show that the seed is damaged.
     if key.public_key().public_bytes_raw() != der[-32:]:
         raise InvalidRequest("the private key is damaged: its public key is another one's", field="data")
     return key

@@ -73,9 +73,11 @@ class Bypass(msgspec.Struct, frozen=True):
 
     def covers(self, host: str, port: int) -> bool:
         """Whether a host is reached directly."""
+        # 0 is any port.
         if self.port not in {0, port}:
             return False
         address = _ip_address(host)
+        # The name of a bypass may be a domain; an address is below none.
         if address is not None:
             return self.name == "*" or (self.network is not None and address in self.network)
         return self.name == "*" or host == self.name or host.endswith(f".{self.name}")
@@ -96,6 +98,7 @@ class Routes(msgspec.Struct, frozen=True):
 
     def to(self, address: Address) -> tuple[Proxy, ...]:
         """The proxies on the way to an address."""
+        # A name may end with the dot of the root.
         host = address.host.rstrip(".").lower()
         is_direct = self.is_from_environment and address.is_loopback
         if is_direct or any(bypass.covers(host, address.port) for bypass in self.bypasses):
@@ -104,6 +107,7 @@ class Routes(msgspec.Struct, frozen=True):
 
     def is_private(self, address: Address) -> bool:
         """Whether what is sent there can be read on the way by nobody else: a proxy reads what is not encrypted."""
+        # A proxy is another machine, so not even loopback is private through it.
         return address.secure if self.to(address) else address.is_private
 
 
@@ -113,6 +117,7 @@ def routes_of(value: Any, environ: Mapping[str, str]) -> Routes:
     Raises:
         InvalidRequest: it is none of these, or a URL that cannot be right. It names no user and no password.
     """
+    # Nothing was asked for: the environment counts only if it is named.
     if value is None:
         return Routes()
     if isinstance(value, str) and value == ENVIRONMENT:
@@ -148,8 +153,10 @@ def proxy_of(url: Any, name: str) -> Proxy:
 
 
 def _check_text(url: str, parts: SplitResult, name: str) -> None:
+    # urllib drops line breaks and tabs without a word, so the URL would mean something else.
     if not url.isprintable() or " " in url:
         raise _wrong(f"{name} holds a blank or a control character; {_ENCODE}")
+    # Mostly a password with a character that would have to be encoded.
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise _wrong(f"{name} ends with its port, and has no path or query; {_ENCODE}")
 
@@ -218,6 +225,7 @@ def _of_socks4(username: str, password: str | None, name: str) -> tuple[str, Non
 
 
 def _routes_of_environment(environ: Mapping[str, str]) -> Routes:
+    # In this order, as curl: lower case first, the special one before the general one.
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         value = environ.get(name, "").strip()
         if value:
@@ -230,6 +238,7 @@ def _routes_of_environment(environ: Mapping[str, str]) -> Routes:
 def _bypasses_of(text: str) -> Iterator[Bypass]:
     for entry in re.split(r"[\s,]+", text.lower()):
         host, port = _host_and_port(entry)
+        # `*.example.com` and `.example.com` mean the same as `example.com`.
         name = host if host == "*" else host.removeprefix("*").strip(".")
         if name:
             yield Bypass(name, _network(host), port)

@@ -55,9 +55,11 @@ def reader(known: Any, asked: Any, method: str) -> Read:
         asked: the same type, with one member in place of each union that the request decides.
         method: what the JSON came from, for the errors of records that lack a field.
     """
+    # Numbers, text and lists of them: nothing can be unknown in them.
     if not holds_records(known):
         return _strict(known)
     by_parts = _by_parts(known, asked, method)
+    # msgspec takes no union of plain records, so there is nothing to try first.
     if has_shapes(asked) or _may_be_in_array(known):
         return by_parts
     return _first_that_fits([*_exact(asked, method), by_parts])
@@ -81,6 +83,7 @@ def _lacking(record: Any, method: str) -> Read:
 
     def read(raw: Any) -> Any:
         found = decode(raw)
+        # More than half is missing: it is another record, which happens to share some names.
         if 2 * msgspec.structs.astuple(found).count(UNSET) > required:
             raise msgspec.ValidationError
         return found
@@ -90,6 +93,7 @@ def _lacking(record: Any, method: str) -> Read:
 
 def _first_that_fits(reads: Sequence[Read]) -> Read:
     """Read as the first of the types that fits. Errors are those of the last."""
+    # Built from the last to the first, each with what to do if it does not fit.
     *others, last = reads
     for read in reversed(others):
         last = _or_else(read, last)
@@ -101,6 +105,7 @@ def _or_else(first: Read, second: Read) -> Read:
         try:
             return first(raw)
         except msgspec.ValidationError:
+            # The error is not kept: what comes next tells its own, and a chain of both would only confuse.
             pass
         return second(raw)
 
@@ -110,6 +115,7 @@ def _or_else(first: Read, second: Read) -> Read:
 def _by_parts(known: Any, asked: Any, method: str) -> Read:
     if known == Filter:
         return _filter_reader(method)
+    # Some answers are a single record, or the same in an array of one.
     if _may_be_in_array(known):
         return _unwrapped(reader(get_args(known)[0], get_args(asked)[0] if _may_be_in_array(asked) else asked, method))
     members = _members(known)
@@ -182,6 +188,7 @@ def _each(read: Read) -> Read:
 
 def _unwrapped(read: Read) -> Read:
     def unwrap(raw: Any) -> Any:
+        # The exchange sends either.
         items = split(raw) if _is_array(raw) else (raw,)
         if len(items) != 1:
             raise msgspec.ValidationError(f"Expected an array of length 1, got {len(items)}")
@@ -245,8 +252,10 @@ def _by_fields(known: Any, asked: Any, method: str) -> Read:
             if name in readers:
                 python_name, read_field = readers[name]
                 fields[python_name] = _at(f".{name}", read_field, part)
+            # The tag is no field of the record: its class says the same.
             elif name != tag_field:
                 unknown[name] = part
+        # Only now, since a wrong type in what came is to be told first.
         is_missing = _is_missing(required, parts, is_known=bool(fields))
         if unknown:
             fields["unknown_fields"] = _encode(unknown)
@@ -266,6 +275,7 @@ def _by_positions(record: type[Row], method: str) -> Read:
         items = split(raw)
         came = list(zip(fields, items, strict=False))
         values = {name: _at(f"[{index}]", read, item) for index, ((_, name, read), item) in enumerate(came)}
+        # Positions that are not documented.
         beyond = items[len(fields) :]
         if beyond:
             values["unknown_fields"] = _encode(beyond)
@@ -283,6 +293,7 @@ def _by_member(members: Sequence[Any], asked: Any, method: str) -> Read:
     tagged = [member for member in members if _record(member).__struct_config__.tag_field]
     if not tagged:
         return _by_shape(members, asked, method)
+    # At most one member has no tag; what has no tag that is known is read as that one.
     other = next((member for member in members if member not in tagged), None)
     return _by_tag(tagged, _strict(_union_of(tagged)) if other is None else reader(other, other, method), method)
 
@@ -292,6 +303,7 @@ def _by_tag(members: Sequence[Any], other: Read, method: str) -> Read:
     by_tag = {_encode(member.__struct_config__.tag): member for member in members}
 
     def read(raw: Any) -> Any:
+        # Tags are compared as JSON, so that nothing has to be decoded for it.
         member = by_tag.get(bytes(_fields(raw).get(tag_field, NULL)))
         return other(raw) if member is None else _by_fields_of(member, method)(raw)
 
@@ -318,6 +330,7 @@ def _filter_reader(method: str) -> Read:
         try:
             return read_known(raw)
         except msgspec.ValidationError as error:
+            # A filter that cannot be read must not refuse the rest of the symbol (G10).
             filter_type = str(msgspec.json.decode(raw, type=_Typed).filter_type)
             return UnknownFilter(type=filter_type, raw=bytes(raw), reason=str(error))
 
@@ -368,6 +381,7 @@ def _shape(member: Any, method: str) -> _Shape:
 def _likeliest(names: frozenset[str], shapes: Sequence[_Shape], asked: Any) -> _Shape:
     """The shape that an object with these names has: the rule at the top of this module."""
     documented = names & frozenset[str]().union(*(shape.names for shape in shapes))
+    # Able to be the answer: it knows every documented name that came, and at least half of it is there.
     able = [s for s in shapes if documented <= s.names and 2 * len(s.required & names) >= len(s.required)]
     if able:
         return min(able, key=lambda shape: (shape.record is not asked, len(shape.required - names)))

@@ -87,9 +87,11 @@ _FILTER_FAILURE: Final = "filter failure"
 
 def rejection_type(status: int, code: int, message: str) -> type[Rejected]:
     """The class for a refusal: by status, then by message, then by code; plain `Rejected` for the rest."""
+    # These statuses mean the same with any code.
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     said = message.casefold().rstrip(".")
+    # One code stands for many reasons, which only the text tells apart.
     if said in _BY_MESSAGE:
         return _BY_MESSAGE[said]
     if said.startswith(_FILTER_FAILURE):

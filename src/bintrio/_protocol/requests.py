@@ -38,6 +38,7 @@ def write_request(request_id: RequestId, method: str, params: Mapping[str, Json]
     try:
         if params:
             return _encode({"id": request_id, "method": method, "params": params})
+        # `params` may be left out if there are none ("Request format").
         return _encode({"id": request_id, "method": method})
     except UnicodeEncodeError:
         said = f"{method}: a parameter holds half a surrogate pair, which UTF-8 cannot express"
@@ -62,6 +63,7 @@ def _name(method: str, name: Any) -> str:
 
 
 def _exact(method: str, name: str, value: Any, depth: int = 0) -> Json:
+    # Before int, since a bool is one.
     if isinstance(value, bool):
         return value
     if isinstance(value, str):

@@ -78,6 +78,7 @@ def read_answer(request: Request[R], envelope: Envelope) -> R:
 
 def _reader(api: Api, kind: Hashable) -> Read:
     asked = api.shapes.results.get(kind) if api.shapes else api.result
+    # An enum's new value, for instance. Kept under each, they would grow without end.
     if asked is None:  # a kind that is not known here: there may be any number of them
         return _of_both_halves(api.name, reader(api.result, api.result, api.name))
     read = _readers[api.name, kind] = _of_both_halves(api.name, reader(api.result, asked, api.name))
@@ -104,6 +105,7 @@ def _violation(method: str, envelope: Envelope, error: Exception) -> ProtocolVio
     if not envelope.result:
         return ProtocolViolation(f"{method}: the reply has no `result`")
     said = str(error)
+    # The path of msgspec begins at the payload, users see the whole reply.
     located = said.replace(" - at `$", " - at `result") if " - at `$" in said else f"{said} - at `result`"
     return ProtocolViolation(f"{method}: {located}", raw=bytes(envelope.result))
 
@@ -126,10 +128,13 @@ def read_error(method: str, envelope: Envelope) -> Rejected | OutcomeUnknown | N
     if envelope.status == 200 and envelope.error is None:
         return None
     status, failure = envelope.status, envelope.error or _NOTHING_SAID
+    # It has an id, so its caller is told at once; what it says cannot be read.
     if status == 0:
         raise ProtocolViolation(f"{method}: the reply has no status")
+    # The exchange does not say whether the call was executed before it failed.
     if status >= 500 or failure.code in EXECUTION_UNKNOWN_CODES:
         return OutcomeUnknown(method, f"{status} {failure.code} {failure.msg}")
+    # It might be a yes in a form that is not known here, so it must not count as a no.
     if not _is_refusal(envelope):
         raise ProtocolViolation(f"{method}: neither a result nor a refusal: {status} {failure.code} {failure.msg}")
     error = _rejection(method, status, failure, envelope.rate_limits)
@@ -140,6 +145,7 @@ def read_error(method: str, envelope: Envelope) -> Rejected | OutcomeUnknown | N
 def _is_refusal(envelope: Envelope) -> bool:
     """Whether an answer says no in the exchange's own form: a 4xx status, and an error with code and message."""
     failure = envelope.error
+    # A refusal with a result contradicts itself.
     if envelope.result and envelope.result != NULL:
         return False
     if envelope.status in _SAY_NO_BY_THEMSELVES:
@@ -151,6 +157,7 @@ def _rejection(method: str, status: int, failure: Failure, rate_limits: Sequence
     code, message, data = failure.code, failure.msg or "", _plain_values(failure.data)
     kind = rejection_type(status, code, message)
     error = kind(method, status=status, code=code, message=message, data=data, rate_limits=rate_limits)
+    # Kept as it came, so that `to_json` gives back every digit.
     error.data_json = bytes(failure.data) if failure.data else None
     return error
 
@@ -170,12 +177,14 @@ def _tell_halves_apart(error: Rejected, data: msgspec.Raw) -> None:
         ProtocolViolation: one was done of a method that has none, or it is left open which.
     """
     types = _types_of_halves(error.method)
+    # Nearly all methods have no halves.
     if not types and not isinstance(error, PartlyDone | CancelReplaceFailed):
         return
     parts: dict[str, msgspec.Raw] = {}
     with suppress(*UNREADABLE):
         parts = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     done, failed = _halves(error.method, types, parts)
+    # Of a method that is not known here, nobody can say what its halves are.
     if error.method in catalogue:
         _check_halves(error, types, parts, len(failed), done)
     if isinstance(error, PartlyDone | CancelReplaceFailed):
@@ -215,6 +224,7 @@ def _agree(types: Mapping[str, Any], parts: Mapping[str, msgspec.Raw], done: Map
 
 def _may_be(error: Rejected, halves: int, done: int, failed: int) -> bool:
     """Whether so many halves may have been done and refused, by the class of the refusal."""
+    # 409: some were done and some were not. Any other refusal says that none was.
     if isinstance(error, PartlyDone):
         return done < halves and failed < halves and done + failed > 0
     return done == 0
@@ -245,6 +255,7 @@ def _of_both_halves(method: str, read: Read) -> Read:
     def read_if_done(raw: Any) -> Any:
         words = msgspec.json.decode(raw, type=_Words)
         for name, word in (("cancelResult", words.cancel_result), ("newOrderResult", words.new_order_result)):
+            # A status 200 that says FAILURE of one half contradicts itself.
             if word in _NOT_DONE:
                 raise msgspec.ValidationError(f"Expected `SUCCESS`, got `{word}` - at `$.{name}`")
         return read(raw)
@@ -261,6 +272,7 @@ def refused_halves(error: Rejected) -> dict[str, Rejected]:
     for name, half in halves.items():
         with suppress(*UNREADABLE):
             failure = msgspec.json.decode(half, type=Failure, strict=False)
+            # A number above 0 is no error code of the exchange.
             if failure.code < 0:
                 refused[name] = _rejection(error.method, 400, failure, ())
     return refused
@@ -268,6 +280,7 @@ def refused_halves(error: Rejected) -> dict[str, Rejected]:
 
 def _half(method: str, half: msgspec.Raw, half_type: Any) -> Any:
     """A record, if a type is known, or else a `Failure`, or as it came if it is neither."""
+    # First as what it is if it was done: a half that was refused has no such fields.
     if half_type is not None:
         with suppress(*UNREADABLE):
             found = in_exact(reader(half_type, half_type, method))(half)
@@ -298,6 +311,7 @@ def decode_response(method: str, data: bytes | str) -> Response:
         envelope = read_envelope(sent)
     except ProtocolViolation as violation:
         raise ProtocolViolation(f"{method}: {violation}", raw=violation.raw) from None
+    # An event, or something that no session would take for an answer.
     if envelope.status == 0:
         raise ProtocolViolation(f"{method}: the message has no status, so it is no reply", raw=sent)
     error = read_error(method, envelope)

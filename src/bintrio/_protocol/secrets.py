@@ -25,4 +25,5 @@ _FIELD: Final = re.compile(rf'"({"|".join(sorted(HIDDEN))})"(\s*:\s*)"(?:[^"\\]|
 
 def redacted_message(data: bytes) -> str:
     """A message as it may be shown, as text. What is no UTF-8 is written as escapes."""
+    # By its text, not by its parts: what is shown is what came, also if it is no JSON.
     return _FIELD.sub(rf'"\1"\2"{REDACTED}"'.encode(), data).decode("utf-8", "backslashreplace")

@@ -59,6 +59,7 @@ def checked_settings(*, max_message_size: Any, time_unit: Any, **durations: Any)
 
 def check_duration(name: str, value: Any) -> None:
     """Raise `InvalidRequest` unless the value is a positive number, and finite if it is no lifetime."""
+    # `not value > 0` holds for NaN as well, `value <= 0` would not.
     if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
         raise InvalidRequest(f"{name} must be a positive number of seconds, not {shown(value)}", field=name)
     # An int may be too long for a float.
@@ -84,6 +85,7 @@ def check_options(*, ssl_context: Any, connect: Any, ledger: Any) -> None:
         raise InvalidRequest(f"ssl_context must be an ssl.SSLContext, not {shown(ssl_context)}", field="ssl_context")
     if connect is not None and not callable(connect):
         raise InvalidRequest(f"connect must be an async function, not {shown(connect)}", field="connect")
+    # By what it can do: programs may bring a ledger of their own.
     if ledger is not None and not callable(getattr(ledger, "charge", None)):
         raise InvalidRequest(f"ledger must be a Ledger, not {shown(ledger)}", field="ledger")
 
@@ -93,6 +95,7 @@ def check_observation(*, name: Any, observer: Any, observe_params: Any) -> None:
     if name is not None and (not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME):
         said = f"name must be 1 to {LONGEST_NAME} printable characters, not {shown(name)}"
         raise InvalidRequest(said, field="name")
+    # An observer is told in the middle of synchronous steps, where nothing may wait.
     if observer is not None and (is_async(observer) or not callable(observer)):
         said = f"observer must be a function that is not async, not {shown(observer)}"
         raise InvalidRequest(said, field="observer")
@@ -105,6 +108,7 @@ def check_observation(*, name: Any, observer: Any, observe_params: Any) -> None:
 
 def is_async(function: object) -> bool:
     """Whether what a function gives is to be awaited."""
+    # An object with an async `__call__` is one too.
     return any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))
 
 

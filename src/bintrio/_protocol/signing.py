@@ -59,6 +59,7 @@ def _as_text(params: Mapping[str, Json]) -> dict[str, str]:
 @lru_cache(maxsize=1000)  # a program uses a few; of the names of calls by wire names there may be any number
 def _template(names: tuple[str, ...]) -> tuple[Callable[[Mapping[str, Json]], object], str]:
     """What picks the values that are signed, in order, and the text with a ``%s`` for each of them."""
+    # The exchange sorts by name too, so the order in the JSON does not matter.
     signed = sorted(name for name in names if name != "signature")
     # A text without a ``%s`` takes any dict.
     pick: Callable[[Mapping[str, Json]], object] = itemgetter(*signed) if signed else dict
@@ -238,6 +239,7 @@ def _token(value: str, field: str) -> str:
         raise InvalidRequest(f"{field} is empty", field=field)
     if not value.isascii():
         raise InvalidRequest(f"{field} holds characters outside ASCII", field=field)
+    # Mostly copied together with the key. A signature made with it would be refused as wrong, without a hint why.
     if not value.isprintable() or " " in value:
         raise InvalidRequest(f"{field} holds a blank, a line break or a control character", field=field)
     return value
@@ -254,6 +256,7 @@ def _as_bytes(value: str | bytes, field: str) -> bytes:
 
 def _read_file(path: str | os.PathLike[str]) -> bytes:
     name = _path(path)
+    # Before the file is looked for: an error of the system would quote the key (G9).
     if "\n" in name or "-----BEGIN" in name:
         raise InvalidRequest("path holds the text of a key, not its place: use from_pem()", field="path")
     try:
@@ -273,6 +276,7 @@ def _path(path: str | os.PathLike[str]) -> str:
     try:
         name: Any = os.fspath(path)
     except TypeError:
+        # What it holds is not shown: it may be a key.
         name = None
     if not isinstance(name, str):
         raise InvalidRequest(f"path must be a str or a Path, not {type(path).__name__}", field="path")

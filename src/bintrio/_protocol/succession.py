@@ -164,17 +164,20 @@ class Succession:
     def subscribing(self, number: int, now: int) -> None:
         """A connection asks to carry, not before ``now``. It may bring events as soon as the exchange has heard."""
         self._subscribing[number] = now
+        # From now on two may bring the same event.
         self._mind_overlap(now)
 
     def subscribed(self, number: int, now: int) -> None:
         """A connection carries, from ``now`` on at the latest."""
         self._carriers.append(_Carrier(number, self._subscribing.pop(number, now), now))
+        # The outage is over: now it is known until when events may be missing.
         if self.outage is not None:
             outage, self.outage = self.outage, None
             self._note_loss(self._last, now, outage.reason)
 
     def bring(self, event: Event, number: int, now: int) -> None:
         """Hand out an event that a connection has brought, unless it has to wait, or is a repeat."""
+        # One connection brings the feed, which is nearly always so: no repeat is possible, and nothing has to wait.
         if self._memory is None:
             first = self._carriers[0]
             first.latest, first.latest_at = event, now
@@ -185,6 +188,7 @@ class Succession:
     def unsubscribing(self, number: int, now: int) -> None:
         """A connection asks to carry no more, not before ``now``."""
         for carrier in self._carriers:
+            # Only the first question counts: whoever carried then has brought all since.
             if carrier.number == number and carrier.heirs is None:
                 carrier.unsubscribing_at = now
                 carrier.heirs = self._carriers.copy()
@@ -226,6 +230,7 @@ class Succession:
     def _leave(self, number: int, heard: int, now: int, reason: str | None) -> None:
         first = self._carriers[0] if self._carriers else None
         self._remove(number, now)
+        # Others may leave at any time: what they have brought, the first has brought too, or a gap will cover it.
         if first is not None and first.number == number:
             first.heard = heard
             self.losses += 1
@@ -244,6 +249,8 @@ class Succession:
     def _go_on(self, first: _Carrier, reason: str | None) -> None:
         """It is the next one's turn."""
         successor = self._carriers[0]
+        # The next one carried already when the first was asked to leave, and the first has brought all up to its
+        # answer.
         is_heir = reason is None and first.heirs is not None and successor in first.heirs
         if not is_heir:
             self._note_loss(first, successor.begun_at, reason or _NOBODY)
@@ -251,6 +258,7 @@ class Succession:
 
     def _catch_up(self) -> None:
         """Hand out what waited for its turn."""
+        # If nobody is left, nothing waits: what others had brought ended with them.
         waiting = self._carriers[0].waiting if self._carriers else deque[_Copy]()
         while waiting:
             self._hand_out(waiting.popleft())
@@ -263,8 +271,10 @@ class Succession:
     def _judge(self, loss: _Loss) -> None:
         """Tell what may be missing, unless that has been told."""
         begin = loss.carrier.complete_until(self._calendar)
+        # Else the next one had subscribed before the first was lost: nothing is missing.
         if begin < loss.end:
             start, end = self._calendar.dates(begin, loss.end)
+            # Judged again after the clock was measured: told again only if more may be missing.
             if loss.told is None or start < loss.told.start or loss.told.end < end:
                 loss.told = Gap(start=start, end=end, reason=loss.reason)
                 self._tell_gap(loss.told, loss.number)
@@ -273,12 +283,15 @@ class Succession:
 
     def _mind_overlap(self, now: int) -> None:
         if len(self._carriers) + len(self._subscribing) > 1:
+            # What was counted before goes on to count.
             self._memory = self._memory or _Memory()
             self._memory_ends = math.inf
+        # One is left. Its events may be late by this much, and repeat what the one before had brought.
         elif self._memory_ends == math.inf:
             self._memory_ends = now + LONGEST_LAG
 
     def _sort_in(self, memory: _Memory, event: Event, number: int, now: int) -> None:
+        # Nothing can be late any more, so nothing has to be remembered.
         if now > self._memory_ends:
             self._memory = None
             self.bring(event, number, now)
@@ -286,6 +299,7 @@ class Succession:
         carrier = next(carrier for carrier in self._carriers if carrier.number == number)
         carrier.latest, carrier.latest_at = event, now
         copy = memory.count(event, number, now, self._calendar.unit)
+        # Its turn: handed out at once. Perhaps others have brought the same before.
         if carrier is self._carriers[0]:
             self._hand_out(copy)
             self._drop_repeats()
@@ -303,6 +317,7 @@ class Succession:
 
     def _drop_repeats(self) -> None:
         for carrier in self._carriers[1:]:
+            # Only at the front: what stands behind something new keeps its place.
             while carrier.waiting and carrier.waiting[0].is_repeat:
                 carrier.waiting.popleft()
                 self.repeats += 1
@@ -355,7 +370,10 @@ class _Carrier:
 
     def complete_until(self, calendar: Calendar) -> int:
         """The last moment of which all must have come, once its turn is over."""
+        # By the lag, by the order of events, and not before it was asked to carry. The latest of these is the least
+        # gap.
         start = max(self.heard - LONGEST_LAG, self._latest_happened(calendar) - SLACK, self.asked_at)
+        # After the exchange has heard that it shall carry no more, it brings nothing.
         return int(min(start, self.unsubscribing_at))
 
     def _latest_happened(self, calendar: Calendar) -> float:
@@ -413,6 +431,8 @@ class _Memory:
 
     def count(self, event: Event, number: int, now: int, unit: int) -> _Copy:
         """Count an event that a connection has brought."""
+        # Each is kept for the longest lag at least. They are forgotten by halves, so that none has to be looked at by
+        # itself.
         if now > self._ages_at:
             self._old = self._young if now <= self._ages_at + LONGEST_LAG else {}
             self._young = {}
@@ -420,6 +440,7 @@ class _Memory:
         identity = event.identity()
         kinds = self._young.get(identity)
         if kinds is None:
+            # What comes again is young again.
             kinds = self._young[identity] = self._old.pop(identity, [])
         kind = _kind(kinds, event, unit)
         kind.brought[number] = brought = kind.brought.get(number, 0) + 1
@@ -429,6 +450,7 @@ class _Memory:
 def _kind(kinds: list[_Kind], event: Event, unit: int) -> _Kind:
     """The kind of an event, among those that differ from it in the event time only."""
     time = _event_date(event, unit)
+    # Alike in all but the event time: the nearest in time is the same event, if it is near enough.
     kind = min(kinds, key=lambda kind: kind.distance(time), default=None)
     if kind is None or kind.distance(time) > (SAME_UNKNOWN if isinstance(event, UnknownEvent) else SAME):
         kind = _Kind(time)

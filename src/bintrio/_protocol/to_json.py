@@ -75,6 +75,7 @@ def _no_json(value: Any, error: Exception) -> InvalidRequest:
 def _raw(sent: bytes) -> Any:
     try:
         _check(sent)
+    # What came was no JSON. It is shown as text, since the rest of the value must not be lost for it.
     except UNREADABLE:
         return sent.decode(errors="replace")
     return msgspec.Raw(sent)
@@ -103,6 +104,7 @@ def _values(value: Any, verbatim: _Verbatim) -> Any:
         return [_values(item, verbatim) for item in cast("Sequence[Any]", value)]
     if isinstance(value, BaseException):
         return _of_error(value, verbatim)
+    # What came and was kept as it came.
     if isinstance(value, bytes):
         return verbatim(value)
     if isinstance(value, _PLAIN):
@@ -122,6 +124,7 @@ def _of_error(error: BaseException, verbatim: _Verbatim) -> Any:
             return known | {"data": verbatim(error.data_json)}
         return known if error.data is None else known | {"data": _values(error.data, verbatim)}
     attributes = vars(error) if isinstance(error, BintrioError) else {}
+    # `__notes__` are for those who read tracebacks.
     known = {name: _values(item, verbatim) for name, item in attributes.items() if name != "__notes__"}
     return {"type": type(error).__name__, "message": str(error), **known}
 
@@ -226,6 +229,7 @@ def _mended(value: msgspec.Struct, found: Any, verbatim: _Verbatim) -> Any:
     _mend_decimals(plan.decimals, found)
     for name in plan.arrays:
         if name in found:
+            # msgspec leaves tuples as tuples; JSON knows lists only.
             found[name] = _listed(found[name])
     for name, name_in_json in plan.nested:
         if name_in_json in found:
@@ -237,6 +241,7 @@ def _mended(value: msgspec.Struct, found: Any, verbatim: _Verbatim) -> Any:
 def _mend_decimals(names: Iterable[str], found: Any) -> None:
     for name in names:
         text = found.get(name)
+        # Nearly no Decimal has an exponent, so nearly nothing is mended.
         if text is not None and ("E" in text or "e" in text):
             found[name] = _in_plain(text)
 
@@ -271,6 +276,7 @@ def _positions(row: type[msgspec.Struct]) -> tuple[int, ...]:
 
 
 def _mended_row(row: Row, found: list[Any], verbatim: _Verbatim) -> list[Any]:
+    # Rare: then positions do not stand where the plan says.
     if row.unknown_fields is not None or row.missing_fields:
         return _of_odd_row(row, verbatim)
     for position in _positions(type(row)):
