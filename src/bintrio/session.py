@@ -116,7 +116,7 @@ class Session(Following):
             raise InvalidRequest(f"send takes a request, not {shown(request)}", field="request")
         api = request.api
         cost = cost_of(request.weight, api.orders, api.purpose)
-        call = Call(api, identified(request), cost, None if id is None else checked_id(id))
+        call = Call(api, identified(request, self._shared.chance), cost, None if id is None else checked_id(id))
         result: R = await self._watched(call, self._perform(call, request))
         return result
 
@@ -236,6 +236,13 @@ class Session(Following):
             yield Subscriber(inbox)
         finally:
             self._supervisor.feeds.leave(feed, inbox)
+
+    def new_client_order_id(self) -> str:
+        """A client order id that no order has had, for an order whose id must be known before it leaves.
+
+        An order that has none is given such a one. `confirm` trusts that one more: it cannot have been used before.
+        """
+        return self._shared.chance.client_order_id()
 
     # Live state
 

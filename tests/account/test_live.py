@@ -73,6 +73,9 @@ class Bent:
     def now(self) -> int:
         return self.session.now()
 
+    def new_client_order_id(self) -> str:
+        return self.session.new_client_order_id()
+
     def user_data(self) -> AbstractAsyncContextManager[bintrio.Subscriber]:
         return self.session.user_data(buffer=self.buffer)
 

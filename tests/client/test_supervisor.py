@@ -14,6 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio._client.throttle import ticks
+from bintrio._protocol.chance import SYSTEM, Chance, using
 from bintrio._protocol.rotation import backoff
 from bintrio.endpoints import Address
 from bintrio.errors import (
@@ -26,6 +27,8 @@ from tests.peer import LIMITS, START, URL, Exchange, Peer, ed25519_key, open_exc
 from tests.refusing import open_world
 from tests.sessions import BUY, HMAC, in_background, interrupt_when_idle, run_with_ctrl_c
 from tests.streams import stall
+
+LONGEST_PAUSES = Chance(lambda: 1.0, SYSTEM.octets)
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
@@ -80,30 +83,32 @@ async def test_an_event_is_as_old_as_the_clocks_of_the_last_minute_may_have_it(a
 
 
 async def test_attempts_to_connect_come_at_once_and_then_with_pauses_that_double(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock,
 ) -> None:
-    async with open_world() as (_, world):
-        await trio.sleep(60)
-        monkeypatch.setattr("random.random", lambda: 1.0)
-        world.refuse_handshakes = b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n"
-        await world.peers[0].cut()
-        await trio.sleep(60)
-        pauses = [later - earlier for earlier, later in pairwise([60.0, *world.knocks])]
-        assert pauses == pytest.approx([0, *(backoff(attempt, 1.0) for attempt in range(len(pauses) - 1))], abs=1e-6)
-        assert len(pauses) > 6
+    with using(LONGEST_PAUSES):
+        async with open_world() as (_, world):
+            await trio.sleep(60)
+            world.refuse_handshakes = b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n"
+            await world.peers[0].cut()
+            await trio.sleep(60)
+            pauses = [later - earlier for earlier, later in pairwise([60.0, *world.knocks])]
+            assert pauses == pytest.approx(
+                [0, *(backoff(attempt, 1.0) for attempt in range(len(pauses) - 1))], abs=1e-6
+            )
+            assert len(pauses) > 6
 
 
 async def test_one_connection_that_is_lost_soon_is_replaced_at_once_and_the_next_after_a_pause(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock,
 ) -> None:
-    monkeypatch.setattr("random.random", lambda: 1.0)
-    async with open_world() as (_, world):
-        for number in range(4):
-            await world.peers[number].cut()
-            await trio.sleep(5)
-        lost = [5.0 * number for number in range(4)]
-        pauses = [opened - cut for opened, cut in zip(world.doors.times[1:], lost, strict=True)]
-        assert pauses == pytest.approx([0, backoff(1, 1.0), backoff(2, 1.0), backoff(3, 1.0)], abs=1e-6)
+    with using(LONGEST_PAUSES):
+        async with open_world() as (_, world):
+            for number in range(4):
+                await world.peers[number].cut()
+                await trio.sleep(5)
+            lost = [5.0 * number for number in range(4)]
+            pauses = [opened - cut for opened, cut in zip(world.doors.times[1:], lost, strict=True)]
+            assert pauses == pytest.approx([0, backoff(1, 1.0), backoff(2, 1.0), backoff(3, 1.0)], abs=1e-6)
 
 
 async def test_a_ban_at_the_first_opening_is_told_at_once(autojump_clock: MockClock) -> None:

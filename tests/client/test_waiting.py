@@ -17,6 +17,7 @@ import bintrio
 from bintrio._client.connection import Connection
 from bintrio._client.in_flight import Call
 from bintrio._protocol.budget import Cost
+from bintrio._protocol.chance import SYSTEM, Chance, using
 from bintrio._protocol.ids import FIRST_ID
 from bintrio.errors import (
     InvalidRequest,
@@ -93,39 +94,37 @@ async def rotate(session: bintrio.Session) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-async def test_g1_g2_g7_orders_in_any_weather(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
+async def test_g1_g2_g7_orders_in_any_weather(autojump_clock: MockClock, seed: int) -> None:
     """Answers, deadlines, cancellations, losses and rotations fall on the same instants, in every order."""
     chance = random.Random(seed)
-    monkeypatch.setattr(random, "random", chance.random)
     ends: dict[str, str] = {}
-    async with open_exchange() as exchange:
-        gamble = Gamble(exchange, chance)
-        async with bintrio.open_session(
-            URL, connect=exchange.connect, key=HMAC, pong_window=1e6, request_timeout=TIMEOUT, drain_timeout=2
-        ) as session:
+    with using(Chance(chance.random, SYSTEM.octets)):
+        async with open_exchange() as exchange:
+            gamble = Gamble(exchange, chance)
+            async with bintrio.open_session(
+                URL, connect=exchange.connect, key=HMAC, pong_window=1e6, request_timeout=TIMEOUT, drain_timeout=2
+            ) as session:
 
-            async def order(name: str) -> None:
-                ends[name] = await place(session, name, chance.choice([0, 0.25, 0.5, TIMEOUT, 10, 10]))
+                async def order(name: str) -> None:
+                    ends[name] = await place(session, name, chance.choice([0, 0.25, 0.5, TIMEOUT, 10, 10]))
 
-            async with trio.open_nursery() as weather, trio.open_nursery() as orders:
-                for number in range(100):
-                    orders.start_soon(order, f"order-{number}")
-                    await trio.sleep(chance.choice([0, 0, 0.05, 0.25]))
-                    match chance.randrange(12):
-                        case 0:
-                            weather.start_soon(rotate, session)
-                        case 1:
-                            await exchange.peers[-1].cut()
-                        case _:
-                            pass
-            await trio.sleep(61)  # what is not settled for a minute settles itself
-            assert len(ends) == 100
-            assert len(gamble.seen) == len(set(gamble.seen))
-            for name, ended in ends.items():
-                assert ended in {"unknown", "cancelled"} or (name in gamble.seen) is (ended == "answered")
-            assert not [one for one in session._shared.channels if one[1].statistics().current_buffer_used]
+                async with trio.open_nursery() as weather, trio.open_nursery() as orders:
+                    for number in range(100):
+                        orders.start_soon(order, f"order-{number}")
+                        await trio.sleep(chance.choice([0, 0, 0.05, 0.25]))
+                        match chance.randrange(12):
+                            case 0:
+                                weather.start_soon(rotate, session)
+                            case 1:
+                                await exchange.peers[-1].cut()
+                            case _:
+                                pass
+                await trio.sleep(61)  # what is not settled for a minute settles itself
+                assert len(ends) == 100
+                assert len(gamble.seen) == len(set(gamble.seen))
+                for name, ended in ends.items():
+                    assert ended in {"unknown", "cancelled"} or (name in gamble.seen) is (ended == "answered")
+                assert not [one for one in session._shared.channels if one[1].statistics().current_buffer_used]
 
 
 def hold_writes(session: bintrio.Session) -> trio.Event:

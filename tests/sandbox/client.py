@@ -48,7 +48,7 @@ class Client:
         self.exchange.open_account(self.account)
         self.now = NOW
         self.session = Session(connected_since=NOW, unit=unit, returns_rate_limits=returns_rate_limits)
-        self.exchange.sessions.add(self.session)
+        self.exchange.sessions[self.session] = None
         self.budget = self.exchange.budget("here")
         self.raw = b""
 

@@ -23,7 +23,7 @@ from typing import Final, TypeAlias
 
 import trio
 
-from .._net.privacy import is_private
+from .._net.privacy import check_chance, is_private
 from .._net.streams import close_at_once
 from .._net.tasks import past_ctrl_c, protected
 from .._net.wire import Wire, WireClosed, open_wire
@@ -150,13 +150,13 @@ class Connection:
         make_ready: Callable[[Connection], Awaitable[None]],
         task_status: trio.TaskStatus[None],
     ) -> None:
-        stream = await self._open_stream(connect)
-        settings = self._shared.settings
+        stream, settings = await self._open_stream(connect), self._shared.settings
         try:
             async with open_wire(
                 stream,
                 host=self.address.authority,
                 resource=self.address.resource,
+                octets=self._shared.chance.octets,
                 headers=self.address.headers,
                 max_message_size=settings.max_message_size,
                 close_timeout=settings.close_timeout,
@@ -180,6 +180,7 @@ class Connection:
     async def _open_stream(self, connect: Connect) -> trio.abc.Stream:
         stream = await past_ctrl_c(connect, self.address)
         try:
+            check_chance(self._shared.chance, stream)
             self.is_private = is_private(self.address, stream)
             # Keys come later, but a password goes out with the handshake.
             check_privacy(self.address, None, is_private=self.is_private)

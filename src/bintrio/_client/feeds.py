@@ -8,7 +8,6 @@ So an old connection lives as long as it is the only one that carries a feed, or
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from functools import partial
@@ -163,8 +162,8 @@ class Feeds:
             feed.is_judged = True
             self._supervisor.start_soon(self._judge, feed)
         if feed.is_carried_by(connection.number):
-            for other in self._connections - {connection}:
-                if feed.is_carried_by(other.number):
+            for other in self._connections:
+                if other is not connection and feed.is_carried_by(other.number):
                     self._supervisor.start_soon(other.carrier.give_up, feed, partial(self._is_carried_in_use, feed))
         elif feed.is_heard and not feed.is_moving:
             feed.is_moving = True
@@ -179,7 +178,7 @@ class Feeds:
         try:
             while feed.is_heard and not self._is_carried_in_use(feed):
                 if feed.failures:
-                    await trio.sleep(backoff(feed.failures - 1, random.random()))
+                    await trio.sleep(backoff(feed.failures - 1, self._shared.chance.fraction()))
                 await self._try(feed, partial(self.carry, feed))
         finally:
             feed.is_moving = False
@@ -194,7 +193,7 @@ class Feeds:
                     await connection.own.measure_clock()
                     feed.clock_was_measured(doubts)
                 except (Lost, BintrioError):
-                    await trio.sleep(backoff(failures, random.random()))
+                    await trio.sleep(backoff(failures, self._shared.chance.fraction()))
                     failures += 1
         finally:
             feed.is_judged = False

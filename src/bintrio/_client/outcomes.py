@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
-import random
 from collections.abc import Mapping
 from contextlib import suppress
 from copy import copy
@@ -20,6 +18,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 import trio
 
+from .._protocol.chance import Chance
 from .._protocol.confirmation import RULES, HalfReplaced, inquire
 from .._protocol.evidence import PATIENCE, QUERY_DELAY, OrderIds, Question, Reply, Sent, Undecided, found
 from .._protocol.facts_of_calls import OutcomeKept, QuestionPassedOver
@@ -207,7 +206,7 @@ class Outcomes:
             with suppress(Lost, BintrioError):
                 await connection.own.measure_clock()
                 return
-            await trio.sleep(backoff(next(attempts), random.random()))
+            await trio.sleep(backoff(next(attempts), self._shared.chance.fraction()))
 
     def _claim(self, call: OutcomeUnknown | Request[Any], outcome: Any) -> None:
         """Give an order to one call only: two calls with the same id, both unresolved, may both have been the one.
@@ -246,7 +245,7 @@ class Outcomes:
             except (NotSent, OutcomeUnknown):
                 if self._supervisor.is_closed:
                     raise
-            await trio.sleep(backoff(next(attempts), random.random()))
+            await trio.sleep(backoff(next(attempts), self._shared.chance.fraction()))
 
     def _patience(self, sent: Sent) -> float:
         """Seconds after which asking is given up."""
@@ -340,12 +339,12 @@ def _undecided(call: OutcomeUnknown | Request[Any], reason: str) -> OutcomeUnkno
     return OutcomeUnknown(**known)
 
 
-def identified(request: Request[Any]) -> dict[str, Json]:
-    """The parameters of a request, with every client order id that it lacks. These are random, with nobody's prefix."""
+def identified(request: Request[Any], chance: Chance) -> dict[str, Json]:
+    """The parameters of a request, with a new id in the place of every client order id that it lacks."""
     params = request.params()
     for name in map(wire_name, request.api.client_ids):
         if name not in params:
-            params[name] = os.urandom(16).hex()
+            params[name] = chance.client_order_id()
     return params
 
 

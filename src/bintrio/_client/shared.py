@@ -9,6 +9,7 @@ import time
 import msgspec
 import trio
 
+from .._protocol.chance import Chance, chance_in_use
 from .._protocol.clock import Clock
 from .._protocol.ids import FIRST_ID
 from .._protocol.ledger import Ledger
@@ -32,6 +33,7 @@ class Shared(msgspec.Struct, frozen=True):
     ids: itertools.count[int]
     channels: list[Channel]
     observation: Observation
+    chance: Chance
 
     @classmethod
     def of_session(cls, key: Key | None, ledger: Ledger, settings: Settings, observation: Observation) -> Shared:
@@ -47,6 +49,7 @@ class Shared(msgspec.Struct, frozen=True):
             ids=itertools.count(FIRST_ID),
             channels=[],
             observation=observation,
+            chance=chance_in_use(),
         )
 
     def take_channel(self) -> Channel:

@@ -13,7 +13,6 @@ ended only if that could not be foreseen.
 from __future__ import annotations
 
 import itertools
-import random
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -68,8 +67,9 @@ class Supervisor:
         self.changed = trio.Event()
         self.clock_is_doubted = trio.Event()
         self.is_closed = False
-        self._connections: set[Connection] = set()
-        self.feeds: Final = Feeds(self, self._connections, shared)
+        # In the order in which they were begun: what is done to each is done in that order.
+        self._connections: dict[Connection, None] = {}
+        self.feeds: Final = Feeds(self, self._connections.keys(), shared)
         self._endpoint = endpoint
         self._addresses = endpoint.addresses(time_unit=shared.settings.time_unit)
         self._shared = shared
@@ -135,7 +135,7 @@ class Supervisor:
     async def _replace_when_due(self) -> None:
         old = self._current
         assert old is not None
-        with trio.move_on_at(old.opened_at + rotation_delay(self._settings.lifetime, random.random())):
+        with trio.move_on_at(old.opened_at + rotation_delay(self._settings.lifetime, self._shared.chance.fraction())):
             await old.is_due.wait()
         cause, since = _why_due(old), trio.current_time()
         is_fine = old.cause is None and not old.has_notice
@@ -152,7 +152,7 @@ class Supervisor:
             self._explain_outages()
             if is_patient:
                 self.feeds.tell_outages()
-                await trio.sleep(backoff(self._failures - 1, random.random()))
+                await trio.sleep(backoff(self._failures - 1, self._shared.chance.fraction()))
             try:
                 await self._shared.throttle.room_for(CONNECT_COST)
                 connection = await self._open_any()
@@ -253,11 +253,11 @@ class Supervisor:
 
     @trio.lowlevel.enable_ki_protection
     async def _run(self, connection: Connection, *, task_status: trio.TaskStatus[None]) -> None:
-        self._connections.add(connection)
+        self._connections[connection] = None
         try:
             await connection.run(self._connect, self._make_ready, task_status=task_status)
         finally:
-            self._connections.discard(connection)
+            del self._connections[connection]
             self._signal()
 
     async def _make_ready(self, connection: Connection) -> None:

@@ -13,15 +13,15 @@ from typing import Any
 
 import trio
 
+from .._protocol.chance import Chance
 from ..endpoints import Address, is_loopback
+from ..errors import InvalidRequest
 from .streams import PromptStream, TcpStream, TlsStream
 
 
 def is_private(address: Address, stream: trio.abc.Stream) -> bool:
     """Whether nobody else can read what is sent to an address over a stream."""
-    sending: Any = stream
-    if isinstance(stream, trio.StapledStream):
-        sending = sending.send_stream  # what comes in is no secret
+    sending = _sending(stream)
     if isinstance(sending, PromptStream) and sending.is_relayed:
         return False
     if isinstance(sending, TlsStream | trio.SSLStream) or _is_in_memory(sending):
@@ -29,6 +29,22 @@ def is_private(address: Address, stream: trio.abc.Stream) -> bool:
     if isinstance(sending, TcpStream | trio.SocketStream):
         return address.is_private and _ends_here(sending)
     return address.is_private
+
+
+def check_chance(chance: Chance, stream: trio.abc.Stream) -> None:
+    """Raise `InvalidRequest` if masks and client order ids that follow from a seed would leave this process."""
+    sending = _sending(stream)
+    if chance.is_predictable and not _is_in_memory(sending):
+        kind = type(sending).__name__
+        raise InvalidRequest(f"chance from a seed is for streams in memory, not for a {kind}", field="connect")
+
+
+def _sending(stream: Any) -> Any:
+    """The part of a stream by which something leaves: what comes in is no secret."""
+    sending = stream
+    if isinstance(stream, trio.StapledStream):
+        sending = sending.send_stream
+    return sending
 
 
 def _is_in_memory(stream: object) -> bool:

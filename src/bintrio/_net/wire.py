@@ -26,6 +26,7 @@ that is meant to spare servers the TIME_WAIT state), compression, and subprotoco
 
 from __future__ import annotations
 
+import os
 from contextlib import asynccontextmanager, suppress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, cast
@@ -80,6 +81,7 @@ def open_wire(
     host: str,
     resource: str,
     headers: Sequence[tuple[str, str]] = (),
+    octets: Callable[[int], bytes] = os.urandom,
     max_message_size: int = 64 * 2**20,
     max_backlog: int = 2**20,
     close_timeout: float = 2.0,
@@ -99,6 +101,7 @@ def open_wire(
         host: for the Host header, with the port unless it is the default one.
         resource: path and query.
         headers: further headers of the handshake request.
+        octets: gives so many bytes that nobody can foresee, for the masks of messages.
         max_message_size: bytes of payload that a message may have; a longer one ends the wire with 1009.
         max_backlog: bytes waiting to be written from which on `Wire.room` waits.
         close_timeout: seconds that closing may take.
@@ -116,6 +119,7 @@ def open_wire(
     """
     wire = Wire(
         stream,
+        octets=octets,
         max_message_size=max_message_size,
         max_backlog=max_backlog,
         close_timeout=close_timeout,
@@ -132,6 +136,7 @@ class Wire:
         self,
         stream: trio.abc.Stream,
         *,
+        octets: Callable[[int], bytes],
         max_message_size: int,
         max_backlog: int,
         close_timeout: float,
@@ -143,7 +148,7 @@ class Wire:
         self._close_timeout = close_timeout
         self._late = late
         self._decoder = FrameDecoder(masked=False, max_message_size=max_message_size)
-        self._mask_keys = mask_keys()
+        self._mask_keys = mask_keys(octets)
         self._ready: list[Message] = []  # came along with the answer to the handshake
         self._arriving = arriving
         self.arriving_since: float | None = None

@@ -22,7 +22,7 @@ from __future__ import annotations
 import codecs
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from functools import partial
 from itertools import chain
@@ -151,9 +151,13 @@ _MASKS: Final = 1024
 """Masks taken from the operating system at once: a system call for each frame would cost more than the frame."""
 
 
-def mask_keys() -> Iterator[bytes]:
-    """Unpredictable masks, a fresh one for each frame (section 10.3)."""
-    drawn = iter(partial(os.urandom, 4 * _MASKS), None)
+def mask_keys(octets: Callable[[int], bytes] = os.urandom) -> Iterator[bytes]:
+    """Unpredictable masks, a fresh one for each frame (section 10.3).
+
+    Args:
+        octets: gives so many bytes that nobody can foresee.
+    """
+    drawn = iter(partial(octets, 4 * _MASKS), None)
     return chain.from_iterable(map(struct.Struct("4s" * _MASKS).unpack, drawn))
 
 

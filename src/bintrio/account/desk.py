@@ -10,10 +10,9 @@ from typing import Any, Final, Protocol
 import msgspec
 import trio
 
-from .._client.outcomes import identified
 from .._client.subscriptions import Subscriber
 from .._net.tasks import protected
-from ..api._base import Request, wire_name
+from ..api._base import Request
 from ..api.account import Order
 from ..api.order_lists import OrderListCancel
 from ..api.orders import ListedOrder, OrderList
@@ -57,6 +56,10 @@ class Trading(Protocol):
 
     def now(self) -> int:
         """The exchange's time."""
+        ...
+
+    def new_client_order_id(self) -> str:
+        """An id that no order has had."""
         ...
 
     def user_data(self) -> AbstractAsyncContextManager[Subscriber]:
@@ -105,14 +108,14 @@ class Desk:
 
     async def place(self, request: Request[Any]) -> LiveOrder:
         """Place an order. Returns once the exchange has answered, or whether it did is not known."""
-        sent, is_fresh = _identified(request)
+        sent, is_fresh = _identified(request, self._session.new_client_order_id)
         order = LiveOrder(self, sent, sent.symbol, sent.new_client_order_id)
         await self._place(order, sent, sent.new_client_order_id if is_fresh else None)
         return order
 
     async def place_list(self, request: Request[Any]) -> LiveOrderList:
         """Place an order list. Returns once the exchange has answered, or whether it did is not known."""
-        sent, is_fresh = _identified(request)
+        sent, is_fresh = _identified(request, self._session.new_client_order_id)
         order_list = LiveOrderList(self, sent, sent.symbol, sent.list_client_order_id)
         await self._place(order_list, sent, sent.list_client_order_id if is_fresh else None)
         return order_list
@@ -352,11 +355,10 @@ class Desk:
                     self._lists.pop(group.list_id, None)
 
 
-def _identified(request: Any) -> tuple[Any, bool]:
+def _identified(request: Any, new_id: Callable[[], str]) -> tuple[Any, bool]:
     """The request with all its client order ids, and whether the one that it is known by is ours: used never before."""
-    params = identified(request)
     lacking = [name for name in request.api.client_ids if getattr(request, name) is None]
-    sent = msgspec.structs.replace(request, **{name: params[wire_name(name)] for name in lacking})
+    sent = msgspec.structs.replace(request, **{name: new_id() for name in lacking})
     return sent, not {"new_client_order_id", "list_client_order_id"}.isdisjoint(lacking)
 
 

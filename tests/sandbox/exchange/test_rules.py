@@ -37,7 +37,7 @@ def client() -> Client:
     symbols = [*SYMBOLS, PLAIN, Symbol(base="OLD", quote="USDT", status="BREAK")]
     client.exchange = Exchange(symbols, PLENTY, routes=[("BTCUSDT",)])
     client.exchange.open_account(client.account)
-    client.exchange.sessions.add(client.session)
+    client.exchange.sessions[client.session] = None
     return client
 
 

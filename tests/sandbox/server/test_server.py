@@ -208,7 +208,7 @@ async def test_who_leaves_before_a_shutdown_is_not_waited_for(
 def test_events_for_a_connection_that_is_gone_are_dropped() -> None:
     connections = Connections(Exchange(SYMBOLS, Limits()), Script(), Timings(), lambda: 1)
     session = Session(connected_since=1)
-    connections.exchange.sessions.add(session)
+    connections.exchange.sessions[session] = None
     connections.exchange.announce(ServerShutdown(event_time=1))
     connections.forget(session)
     connections.deliver()
@@ -331,7 +331,7 @@ async def test_g11_a_stream_that_breaks_ends_its_connection_and_nothing_else(aut
         await ours.send_all(HANDSHAKE)
         assert b"101" in bytes(await ours.receive_some())
         await ours.send_all(encode_frame(Opcode.TEXT, b'{"id":1,"method":"ping"}', b"mask"))
-    assert exchange.sessions == set()
+    assert exchange.sessions == {}
 
 
 async def test_nothing_follows_a_close_frame(autojump_clock: MockClock) -> None:

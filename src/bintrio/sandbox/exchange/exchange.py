@@ -122,7 +122,7 @@ class Exchange:
         )
         self._keep = keep
         self.keyring: Final = Keyring()
-        self.sessions: Final[set[Session]] = set()
+        self.sessions: Final[dict[Session, None]] = {}  # in the order in which they came: events go out in it
         self.limits: Final = limits
         self.replicas: Final = Replicas(self.engine.accounts)
         self._addresses: dict[str, AddressBudget] = {}

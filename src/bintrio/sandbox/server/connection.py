@@ -132,7 +132,7 @@ class Connections:
     def add(self, session: Session, connection: Connection) -> None:
         """A connection has opened."""
         self.open[session] = connection
-        self.exchange.sessions.add(session)
+        self.exchange.sessions[session] = None
         fault = self.script.for_connection()
         if fault is not None:
             connection.strike(fault)
@@ -140,7 +140,7 @@ class Connections:
     def forget(self, session: Session) -> None:
         """The connection is over, or half-open."""
         self.open.pop(session, None)
-        self.exchange.sessions.discard(session)
+        self.exchange.sessions.pop(session, None)
 
     def inject(self, fault: Fault) -> None:
         """Let a fault strike: the open connections at once, or what is to come."""

@@ -189,7 +189,7 @@ def test_routed_orders_are_allocated() -> None:
     quotes = ("USDT", "USDC")
     symbols = [Symbol(base="BTC", quote=quote, min_notional=D(0)) for quote in quotes]
     exchange = client.exchange = Exchange(symbols, Limits(), routes=[("BTCUSDT", "BTCUSDC")])
-    client.exchange.sessions.add(client.session)
+    client.exchange.sessions[client.session] = None
     other = SandboxAccount(8, {"BTC": D(5)})
     for account in (client.account, other):
         exchange.open_account(account)
