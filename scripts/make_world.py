@@ -5,7 +5,6 @@ python -m scripts.make_world
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,7 +33,9 @@ from bintrio.sandbox import (
     WorldReplay,
     WorldWalk,
 )
-from bintrio.sandbox.control import COMMANDS, VIEWS, Command
+from bintrio.sandbox.commands import COMMANDS, Command
+from bintrio.sandbox.views import VIEWS, View
+from bintrio.sandbox.words import documented, summary
 from bintrio.sandbox.world import AnyFault
 
 TARGET: Final = Path(__file__).parent.parent / "docs" / "world.md"
@@ -109,13 +110,14 @@ CONTROL: Final = """\
 ## Control
 
 `bintrio sandbox --control PORT` takes commands over HTTP, from this machine only; it needs the extra `ui`. `GET /`
-lists what there is. What is told comes by `POST` as a JSON object, with the header `Content-Type: application/json`;
-paths begin at the folder in which the sandbox was started. What is wrong is answered with status 400 and `error`, and
-with `field`, or with `code` if a book of the sandbox refuses it.
+lists what there is. What is asked for comes by `GET` with a query; what is told comes by `POST` as a JSON object, with
+the header `Content-Type: application/json`. Paths begin at the folder in which the sandbox was started. What is wrong
+is answered with status 400 and `error`, and with `field`, or with `code` if a book of the sandbox refuses it.
 
 ```
 curl --json '{"symbol": "BTCUSDT", "bid": 64000, "ask": 64001, "quantity": 2}' http://127.0.0.1:PORT/quote
 curl http://127.0.0.1:PORT/state
+curl 'http://127.0.0.1:PORT/candles?symbol=BTCUSDT&interval=5m'
 ```
 
 | request | what it does | fields |
@@ -139,7 +141,7 @@ def text() -> str:
     """The whole page."""
     parts = "".join(part(record) for record in PARTS)
     faults = "".join(map(fault, Fault.__subclasses__()))
-    views = "".join(f"| `GET /{name}` | {view.words} | |\n" for name, view in VIEWS.items())
+    views = "".join(view(name, one) for name, one in VIEWS.items())
     commands = "".join(command(name, one) for name, one in COMMANDS.items())
     printed = "".join(part(record).replace("\n## ", "\n### ") for record in (Made, MadeAccount, MadeKey))
     return f"{HEAD}{parts}{FAULTS}{faults}{PRINTED}{printed}{CONTROL}{views}{commands}"
@@ -150,9 +152,8 @@ def part(record: type[msgspec.Struct]) -> str:
     title, words = heading(record), documented(record)
     tag = record.__struct_config__.tag
     kind = f" Its `type` is `{tag}`." if tag else ""
-    summary = (inspect.getdoc(record) or "").partition("\n\n")[0].replace("\n", " ")
     rows = "".join(row(field, words.get(field.name, "")) for field in msgspec.structs.fields(record))
-    return f"\n## {title}\n\n{plain(summary)}{kind}\n\n{COLUMNS}{rows}"
+    return f"\n## {title}\n\n{plain(summary(record))}{kind}\n\n{COLUMNS}{rows}"
 
 
 def heading(record: type[msgspec.Struct]) -> str:
@@ -165,16 +166,6 @@ def row(field: Any, words: str) -> str:
     """One field."""
     default = "" if field.required else shown(field.default if field.default is not msgspec.NODEFAULT else None)
     return f"| {_name(field)} | {kind_of(field.type)} | {default} | {plain(words)} |\n"
-
-
-def documented(record: type[msgspec.Struct]) -> dict[str, str]:
-    """The words for each field, those of a base's docstring included."""
-    found: dict[str, str] = {}
-    for kind in reversed(record.__mro__):
-        _, _, after = (inspect.cleandoc(kind.__doc__ or "")).partition("Attributes:\n")
-        lines = re.sub(r"\n {8,}", " ", after.partition("\n\n")[0])
-        found |= dict(re.findall(r"^ {4}(\w+): (.+)$", lines, re.MULTILINE))
-    return found
 
 
 def plain(words: str) -> str:
@@ -196,7 +187,7 @@ def kind_of(annotation: Any) -> str:
     if origin is Literal:
         return ", ".join(f"`{one}`" for one in members)
     if origin in {Union, UnionType}:
-        return "a [fault](#faults)" if Fault in members[0].__mro__ else " or ".join(map(kind_of, members))
+        return "a [fault](#faults)" if annotation == AnyFault else " or ".join(map(kind_of, members))
     if origin is tuple:
         return f"list of {kind_of(members[0]).removeprefix('a ')}"
     if origin is not None and issubclass(origin, Mapping):
@@ -224,8 +215,12 @@ def shown(value: Any) -> str:
 
 def fault(kind: type[Fault]) -> str:
     """One fault."""
-    summary = (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("\n", " ")
-    return f"| `{kind.__name__}` | {plain(summary)} | {fields(kind, but=Fault.__struct_fields__)} |\n"
+    return f"| `{kind.__name__}` | {plain(summary(kind))} | {fields(kind, but=Fault.__struct_fields__)} |\n"
+
+
+def view(name: str, one: View) -> str:
+    """One view of the control."""
+    return f"| `GET /{name}` | {one.words} | {fields(one.takes)} |\n"
 
 
 def command(name: str, one: Command) -> str:

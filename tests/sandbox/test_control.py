@@ -20,8 +20,10 @@ from trio.testing import MockClock
 from trio_websocket import wrap_client_stream
 
 import bintrio
-from bintrio.sandbox import Sandbox, SandboxAccount, open_sandbox
-from bintrio.sandbox.control import COMMANDS, VIEWS, control, serve_control
+from bintrio.sandbox import IpBan, Sandbox, SandboxAccount, open_sandbox
+from bintrio.sandbox.commands import COMMANDS
+from bintrio.sandbox.control import control, serve_control
+from bintrio.sandbox.views import VIEWS
 
 
 class Told:
@@ -43,10 +45,10 @@ class Told:
         assert answer.status_code == 400, answer.text
         return answer.json()
 
-    async def ask(self, name: str) -> Any:
+    async def ask(self, name: str, **fields: Any) -> Any:
         """What a view shows."""
-        answer = await self.client.get(f"/{name}")
-        assert answer.status_code == 200
+        answer = await self.client.get(f"/{name}", params=fields)
+        assert answer.status_code == 200, answer.text
         return answer.json()
 
     @asynccontextmanager
@@ -223,6 +225,96 @@ async def raw(sandbox: Sandbox, message: str) -> None:
         await websocket.aclose()
 
 
+async def test_orders_are_shown_as_far_as_they_are_asked_for() -> None:
+    async with controlled() as told, told.session() as session:
+        first, second, third = [(await session.send(limit())).order_id for _ in range(3)]
+        await told.tell("fill", order=first)
+        assert [order["order_id"] for order in await told.ask("orders")] == [first, second, third]
+        assert [order["order_id"] for order in await told.ask("orders", open="true")] == [second, third]
+        assert [order["order_id"] for order in await told.ask("orders", open="true", limit=1)] == [third]
+        assert (await told.ask("state"))["open_orders"] == 2
+        assert len(await told.ask("calls", limit=2)) == 2
+
+
+async def test_fills_are_shown_with_what_they_cost() -> None:
+    async with controlled() as told, told.session() as session:
+        placed = await session.send(limit())
+        await told.tell("fill", order=placed.order_id, quantity="0.2")
+        (fill,) = await told.ask("fills", symbol="BTCUSDT")
+        assert (fill["order_id"], fill["side"], fill["is_maker"]) == (placed.order_id, "BUY", True)
+        assert (fill["quantity"], fill["commission"], fill["commission_asset"]) == ("0.20000000", "0.00020000", "BTC")
+        assert fill["time"] <= told.sandbox.now()
+
+
+async def test_connections_show_whose_they_are_and_no_whole_key(autojump_clock: MockClock) -> None:
+    async with controlled() as told, told.session() as session, session.user_data():
+        await trio.sleep(50)
+        await raw(told.sandbox, "{}")
+        (shown,) = await told.ask("connections")
+        key = told.sandbox.key.api_key
+        assert (shown["number"], shown["address"], shown["uid"], shown["accounts"]) == (1, "memory", 2, [2])
+        assert (shown["api_key"], shown["pings"], shown["round_trip"]) == (f"{key[:8]}…", 2, 0)
+        assert shown["since"] == told.sandbox.now() - 50_000
+
+
+async def test_budgets_show_what_is_used_and_until_when(autojump_clock: MockClock) -> None:
+    async with controlled(start_time_ms=60_000) as told, told.session() as session:
+        await session.send(limit())
+        weight, connections, orders, day = await told.ask("budgets")
+        assert (weight["address"], weight["type"], weight["limit"]) == ("memory", "REQUEST_WEIGHT", 6_000)
+        await session.ping()
+        assert (await told.ask("budgets"))[0]["used"] == weight["used"] + 1
+        assert (connections["interval"], connections["used"], connections["ends_at"]) == ("5 MINUTE", 1, 300_000)
+        assert (orders["uid"], orders["interval"], orders["used"], day["used"]) == (2, "10 SECOND", 1, 1)
+        assert weight["banned_until"] is None
+        sandbox = told.sandbox
+        sandbox.inject(IpBan(retry_after=5))
+        with pytest.raises(bintrio.BintrioError):
+            await session.within(1).ping()
+        assert (await told.ask("budgets"))[0]["banned_until"] == 65_000
+
+
+async def test_faults_that_wait_are_shown_with_what_is_left_of_them() -> None:
+    async with controlled() as told, told.session() as session:
+        await told.tell("fault", type="DropReply", method="ping", times=3, skip=1)
+        await session.ping()
+        assert await told.ask("faults") == [{"type": "DropReply", "method": "ping", "times": 3, "skip": 0}]
+
+
+async def test_a_book_and_its_candles_are_shown() -> None:
+    async with controlled(start_time_ms=60_000) as told:
+        await told.tell("quote", symbol="BTCUSDT", bid=99, ask="101.5", quantity=2)
+        assert await told.ask("book", symbol="BTCUSDT") == {
+            "bids": [["99.00000000", "2.00000000"]],
+            "asks": [["101.50000000", "2.00000000"]],
+        }
+        assert await told.ask("candles", symbol="BTCUSDT") == []
+        await told.tell("trade", symbol="BTCUSDT", side="SELL", price=99, quantity=1)
+        (candle,) = await told.ask("candles", symbol="BTCUSDT", interval="5m")
+        assert candle == dict.fromkeys(("open", "high", "low", "close"), "99.00000000") | {
+            "time": 0,
+            "volume": "1.00000000",
+        }
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/book", "Object missing required field `symbol`"),
+        ("/book?symbol=NONE", "Invalid symbol."),
+        ("/book?symbol=BTCUSDT&limit=0", "limit: Expected `int` >= 1"),
+        ("/book?symbol=BTCUSDT&depth=1", "Object contains unknown field `depth`"),
+        ("/candles?symbol=BTCUSDT&interval=7m", "interval must be one of 1s, 1m, 3m, 5m"),
+        ("/orders?open=perhaps", "open: Expected `bool`"),
+    ],
+)
+async def test_what_cannot_be_asked_for_is_named(path: str, said: str) -> None:
+    async with controlled() as told:
+        answer = await told.client.get(path)
+        assert answer.status_code == 400
+        assert answer.json()["error"].startswith(said)
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -289,6 +381,23 @@ async def test_it_listens_on_loopback() -> None:
             assert (await client.post("/deposit", json={"asset": "BTC", "amount": 1})).status_code == 200
         nursery.cancel_scope.cancel()
     assert nursery.cancel_scope.cancelled_caught
+
+
+@pytest.mark.extra
+async def test_g11_a_peer_that_does_not_read_keeps_it_from_ending_only_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):
+        pytest.skip("needs TCP_USER_TIMEOUT, which Linux has")
+    monkeypatch.setattr("bintrio.sandbox.control.UNREAD", 100)
+    async with open_sandbox(listen=False) as sandbox, trio.open_nursery() as nursery:
+        url: str = await nursery.start(serve_control, sandbox, 0)
+        stream = await trio.open_tcp_stream("127.0.0.1", int(url.rpartition(":")[2]))
+        with trio.move_on_after(1):
+            while True:  # until it does not take any more
+                await stream.send_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1_000)
+        nursery.cancel_scope.cancel()
+    await stream.aclose()
 
 
 async def test_a_port_that_is_taken_is_an_error() -> None:

@@ -9,6 +9,7 @@ Source: enums.md, and "Rate limits" of the WebSocket API document.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
@@ -158,3 +159,16 @@ OrderRejectReason: TypeAlias = Open[
 ]
 RateLimitType: TypeAlias = Open[Literal["REQUEST_WEIGHT", "ORDERS", "RAW_REQUESTS", "CONNECTIONS"]]
 RateLimitInterval: TypeAlias = Open[Literal["SECOND", "MINUTE", "HOUR", "DAY"]]
+
+
+def known_values(annotation: Any) -> tuple[str, ...]:
+    """The values that are known of an enum, in a field's type; none if it is no enum."""
+    extras = (part.extra or {} for part in _parts_of(annotation) if isinstance(part, msgspec.Meta))
+    return next((extra["values"] for extra in extras if "values" in extra), ())
+
+
+def _parts_of(annotation: Any) -> Iterator[Any]:
+    """A type, and all that it is made of."""
+    yield annotation
+    for part in (*get_args(annotation), *getattr(annotation, "__metadata__", ())):
+        yield from _parts_of(part)

@@ -19,7 +19,7 @@ import msgspec
 from bintrio import InvalidRequest, Request
 from bintrio._text import did_you_mean
 from bintrio.api._base import Parameter, parameters
-from bintrio.cli._catalogue import known_values
+from bintrio.api.enums import known_values
 
 # The exchange's own pattern for symbols, ^[\w\-._&&[^a-z]]{1,50}$, says the rest.
 _NOT_IN_SYMBOLS: Final = re.compile(r"[a-z/:,;\s'\"\[\]()]")

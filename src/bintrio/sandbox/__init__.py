@@ -48,7 +48,8 @@ from .exchange.reference import MeanOfTrades
 from .exchange.script import Recorded
 from .exchange.symbols import SYMBOLS, Symbol
 from .recorded import open_recording
-from .running import LAST_TIME_MS, MARKET_MAKER_UID, MEMORY_ENDPOINT, Sandbox, SandboxCall
+from .running import LAST_TIME_MS, MARKET_MAKER_UID, MEMORY_ENDPOINT, Sandbox
+from .seen import SandboxBudget, SandboxCall, SandboxConnection
 from .server.connection import Connections, Timings
 from .server.faults import (
     CutReplyAt,
@@ -112,7 +113,9 @@ __all__ = [
     "Replay",
     "Sandbox",
     "SandboxAccount",
+    "SandboxBudget",
     "SandboxCall",
+    "SandboxConnection",
     "SandboxKey",
     "ServerError",
     "Symbol",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ssl
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from operator import attrgetter
+from typing import Final
 
-import msgspec
 import trio
 
 from bintrio._net.tasks import protected
@@ -16,18 +16,22 @@ from bintrio._protocol.signing import Ed25519Key, HmacKey, RsaKey
 from bintrio._text import shown
 from bintrio.api._base import number
 from bintrio.api.account import Balance
-from bintrio.api.enums import Side
-from bintrio.api.market import BlockTrade
+from bintrio.api.enums import KlineInterval, Side
+from bintrio.api.market import BlockTrade, Kline, OrderBook, PriceLevel
 from bintrio.api.trading import OrderPlace
 from bintrio.endpoints import Address, Endpoint
 from bintrio.errors import InvalidRequest
 
-from .exchange.arguments import check_kind, check_seconds, check_side, checked, checked_amount, lag_of
+from .exchange.arguments import check_kind, check_seconds, check_side, checked, checked_amount, checked_interval, lag_of
 from .exchange.auth import SandboxAccount
-from .exchange.orders import SandboxOrder
+from .exchange.candles import candles, interval
+from .exchange.listing import Listing
+from .exchange.orders import Execution, SandboxOrder, eight_decimals
 from .exchange.reference import External, MeanOfTrades
-from .exchange.units import MILLISECOND, SECOND
-from .server.connection import Call, Connections
+from .exchange.symbols import Symbol
+from .exchange.units import MILLISECOND, SECOND, in_unit
+from .seen import SandboxBudget, SandboxCall, SandboxConnection, budgets_as_seen, call_as_seen, connection_as_seen
+from .server.connection import Connections
 from .server.faults import Fault
 from .server.handshake import PATH
 from .server.memory import memory_stream_pair
@@ -41,42 +45,6 @@ MARKET_MAKER_UID: Final = 0
 """The account of the market maker, whose orders are not shown."""
 
 MEMORY_ENDPOINT: Final = Endpoint((f"ws://localhost{PATH}",), "sandbox")
-
-
-_NOT_SHOWN: Final = {"apiKey", "signature"}
-
-
-class SandboxCall(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that came to a sandbox, and what was answered.
-
-    Attributes:
-        method: empty if the message could not be read.
-        params: by the names in the exchange's document, as they came, but for ``apiKey`` and ``signature``.
-        time: when it came, in milliseconds.
-        connection: the number of its connection, from 1 on.
-        status: of the answer, whether a fault kept it from the client or not; None as long as there is none.
-        code: of the error in it; None without one.
-    """
-
-    method: str
-    params: Mapping[str, Any]
-    time: int
-    connection: int
-    status: int | None
-    code: int | None
-
-
-def _as_seen(call: Call) -> SandboxCall:
-    answer, incoming = call.answer, call.incoming
-    error = None if answer is None else answer.error
-    return SandboxCall(
-        method=incoming.method,
-        params={name: value for name, value in incoming.params.items() if name not in _NOT_SHOWN},
-        time=call.time // MILLISECOND,
-        connection=call.connection,
-        status=None if answer is None else answer.status,
-        code=None if error is None else error["code"],
-    )
 
 
 class Sandbox:
@@ -172,6 +140,26 @@ class Sandbox:
         return len(self._connections.open)
 
     @property
+    def open_connections(self) -> Sequence[SandboxConnection]:
+        """The connections that are open, in the order in which they opened; half-open ones are not among them."""
+        return [connection_as_seen(connection) for connection in self._connections.open.values()]
+
+    @property
+    def budgets(self) -> Sequence[SandboxBudget]:
+        """How much is used of the limits of each address, and of each account but the market maker's."""
+        return [*budgets_as_seen(self._exchange, self._connections.now(), MARKET_MAKER_UID)]
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """The faults that are still to strike, in order, each with the ``times`` and ``skip`` that are left of it."""
+        return self._connections.script.waiting
+
+    @property
+    def symbols(self) -> Sequence[Symbol]:
+        """What is traded."""
+        return tuple(self._exchange.engine.symbols.values())
+
+    @property
     def received(self) -> Counter[str]:
         """How many requests came, by method, whether they were executed or not.
 
@@ -186,9 +174,52 @@ class Sandbox:
         return [order for order in self._exchange.engine.orders if order.owner != MARKET_MAKER_UID]
 
     @property
+    def open_orders(self) -> Sequence[SandboxOrder]:
+        """Those of `orders` that can still trade, account by account, in order."""
+        self._connections.now()
+        accounts = self._exchange.engine.accounts
+        return [order for account in self._accounts for order in accounts[account.uid].open_orders()]
+
+    def fills(self, symbol: str, limit: int = 100) -> Sequence[Execution]:
+        """The clients' sides of the latest trades of a symbol, in order, up to ``limit``; times are microseconds.
+
+        Raises:
+            Refusal: there is no such symbol.
+        """
+        name = self._listing(symbol).symbol.name
+        accounts = [self._exchange.engine.accounts[account.uid] for account in self._accounts]
+        latest = [one for account in accounts for one in account.executions.get(name, ())[-limit:]]
+        return sorted(latest, key=attrgetter("time"))[-limit:]
+
+    def book(self, symbol: str, limit: int = 100) -> OrderBook:
+        """What is bid and asked of a symbol, up to ``limit`` levels a side, the best first.
+
+        Raises:
+            Refusal: there is no such symbol.
+        """
+        book = self._listing(symbol).book
+        return OrderBook(last_update_id=book.update_id, bids=_levels(book.bids(limit)), asks=_levels(book.asks(limit)))
+
+    def candles(self, symbol: str, interval_name: KlineInterval = "1m", limit: int = 100) -> Sequence[Kline]:
+        """The latest candles of a symbol, in order, up to ``limit``; the last one may be unfinished.
+
+        Raises:
+            Refusal: there is no such symbol.
+            InvalidRequest: there is no such interval.
+        """
+        tape, parts = self._listing(symbol).tape, interval(checked_interval(interval_name))
+        found: Sequence[Kline] = candles(tape, parts, self._connections.now(), start=None, end=None, limit=limit)
+        return [in_unit(candle, "ms") for candle in found]
+
+    def _listing(self, symbol: str) -> Listing:
+        check_kind(str, symbol=symbol)
+        self._connections.now()
+        return self._exchange.engine.listing(symbol)
+
+    @property
     def calls(self) -> Sequence[SandboxCall]:
         """What came, the latest 1,000 messages in order, and how each was answered."""
-        return [_as_seen(call) for call in self._connections.calls]
+        return [call_as_seen(call) for call in self._connections.calls]
 
     def balances(self, uid: int | None = None) -> tuple[Balance, ...]:
         """What an account has, the first one unless told otherwise, by the alphabet; without ``query_lag``.
@@ -400,3 +431,7 @@ class Sandbox:
         check_side(side)
         tape = self._exchange.engine.listing(symbol).tape
         return tape.record_block(price, quantity, self._connections.now(), is_buyer_maker=side == "SELL")
+
+
+def _levels(levels: Iterable[tuple[Decimal, Decimal]]) -> tuple[PriceLevel, ...]:
+    return tuple(PriceLevel(eight_decimals(price), eight_decimals(quantity)) for price, quantity in levels)

@@ -385,8 +385,8 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
 }
 
 
-def convert(content: Any, kind: type[Made], folder: Path) -> Made:
-    """What was read as a record; paths begin at a folder.
+def convert(content: Any, kind: type[Made], folder: Path, *, strict: bool = True) -> Made:
+    """What was read as a record; paths begin at a folder. If it is not strict, text that says a number is one.
 
     Raises:
         InvalidRequest: it does not fit; the message names the field.
@@ -398,7 +398,7 @@ def convert(content: Any, kind: type[Made], folder: Path) -> Made:
         return folder / value
 
     try:
-        return msgspec.convert(content, kind, dec_hook=hook)
+        return msgspec.convert(content, kind, strict=strict, dec_hook=hook)
     except msgspec.ValidationError as error:
         raise _named(error) from None
 

@@ -11,6 +11,7 @@ import msgspec
 
 from bintrio._text import shown
 from bintrio.api._base import number
+from bintrio.api.enums import KlineInterval, known_values
 from bintrio.errors import InvalidRequest
 
 from .units import SECOND
@@ -121,6 +122,18 @@ def check_side(side: Any) -> None:
     """Raise `InvalidRequest` unless it is a side of an order."""
     if side not in ("BUY", "SELL"):
         _refuse("side", "BUY or SELL", side)
+
+
+def checked_interval(name: Any) -> str:
+    """The name of an interval of candles.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    known = known_values(KlineInterval)
+    if name not in known:
+        _refuse("interval", f"one of {', '.join(known)}", name)
+    return str(name)
 
 
 def checked_routes(routes: Any, symbols: Iterable[Any]) -> tuple[tuple[str, ...], ...]:

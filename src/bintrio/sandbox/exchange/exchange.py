@@ -106,6 +106,8 @@ class Exchange:
         keyring: API keys.
         sessions: the live connections.
         replicas: the accounts as queries see them.
+        address_budgets: the limits on each address from which somebody came.
+        order_budgets: the limits on the orders of each account, by its uid.
     """
 
     def __init__(
@@ -125,8 +127,8 @@ class Exchange:
         self.sessions: Final[dict[Session, None]] = {}  # in the order in which they came: events go out in it
         self.limits: Final = limits
         self.replicas: Final = Replicas(self.engine.accounts)
-        self._addresses: dict[str, AddressBudget] = {}
-        self._order_budgets: dict[int, OrderBudget] = {}
+        self.address_budgets: Final[dict[str, AddressBudget]] = {}
+        self.order_budgets: Final[dict[int, OrderBudget]] = {}
         self._credits = {"placed": 1, "taken": -limits.taker_credit, "made": -limits.maker_credit}
         self._deliveries: list[Delivery] = []
 
@@ -149,13 +151,13 @@ class Exchange:
         )
         self.engine.accounts[account.uid] = opened
         self.replicas.open_account(opened)
-        self._order_budgets[account.uid] = OrderBudget(self.limits)
+        self.order_budgets[account.uid] = OrderBudget(self.limits)
 
     def budget(self, address: str) -> AddressBudget:
         """The limits on one address."""
-        if address not in self._addresses:
-            self._addresses[address] = AddressBudget(self.limits)
-        return self._addresses[address]
+        if address not in self.address_budgets:
+            self.address_budgets[address] = AddressBudget(self.limits)
+        return self.address_budgets[address]
 
     # Requests
 
@@ -200,12 +202,12 @@ class Exchange:
             raise refusals.duplicate_parameter()
         credential = self._authenticate(api, session, params, now)
         if credential is not None and api.orders:
-            context.orders = self._order_budgets[credential.uid]
+            context.orders = self.order_budgets[credential.uid]
             # order.cancelReplace may cancel over the limit; then it sees to the limit itself.
             if params.get("orderRateLimitExceededMode") != "CANCEL_ONLY":
                 context.orders.admit(api.orders, now)
         request = read_request(request_type, params)
-        order_budget = None if credential is None else self._order_budgets[credential.uid]
+        order_budget = None if credential is None else self.order_budgets[credential.uid]
         result = functions[api.name](
             RequestContext(self.engine, self.replicas, self.limits, request, session, credential, order_budget, now)
         )
@@ -297,7 +299,7 @@ class Exchange:
         self.replicas.note(notices, now)
         for notice in notices:
             if notice.unfilled is not None:
-                self._order_budgets[notice.uid].add(self._credits[notice.unfilled], now)
+                self.order_budgets[notice.uid].add(self._credits[notice.unfilled], now)
             if notice.event is not None:
                 self._send(notice.uid, notice.event)
 

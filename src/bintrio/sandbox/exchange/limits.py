@@ -114,7 +114,11 @@ class Window:
 
 
 class AddressBudget:
-    """The limits on one network address."""
+    """The limits on one network address.
+
+    Attributes:
+        banned_until: everything is refused before that time, in microseconds; 0 if it never was.
+    """
 
     def __init__(self, limits: Limits) -> None:
         weight, *_, connections = limits.rules()
@@ -123,7 +127,7 @@ class AddressBudget:
         self._limits = limits
         self._refused = Window(msgspec.structs.replace(weight, limit=limits.patience))
         self._ban = limits.first_ban
-        self._banned_until = 0
+        self.banned_until = 0
 
     def admit(self, weight: int, now: int) -> None:
         """Let a request pass, or not.
@@ -148,7 +152,7 @@ class AddressBudget:
 
     def ban_until(self, end: int) -> None:
         """Refuse everything before a time in microseconds."""
-        self._banned_until = end
+        self.banned_until = end
 
     def check_ban(self, now: int) -> None:
         """Refuse an address that is banned.
@@ -156,8 +160,13 @@ class AddressBudget:
         Raises:
             Refusal: -1003 with status 418.
         """
-        if now < self._banned_until:
-            raise refusals.banned(now=now // MILLISECOND, retry_after=self._banned_until // MILLISECOND)
+        if now < self.banned_until:
+            raise refusals.banned(now=now // MILLISECOND, retry_after=self.banned_until // MILLISECOND)
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Of each of the limits."""
+        return self.weight, self.connections
 
     def admit_connection(self, now: int) -> None:
         """Let a connection be opened, or not.

@@ -82,12 +82,14 @@ class Call(msgspec.Struct, eq=False):
     """A message that came, and what the exchange said to it.
 
     Attributes:
+        number: of the message, from 1 on.
         connection: its number, from 1 on.
         time: when it came, in microseconds.
         incoming: the request in it; without a method if it could not be read.
         answer: None as long as there is none. A fault may keep it from the client.
     """
 
+    number: int
     connection: int
     time: int
     incoming: Incoming = _UNREADABLE
@@ -109,6 +111,7 @@ class Connections:
         received: requests that came, by method, executed or not; `UNKNOWN_METHOD` for those whose method is none.
         calls: the latest messages that came.
         numbers: for the connections.
+        call_numbers: for the messages.
     """
 
     def __init__(
@@ -128,6 +131,7 @@ class Connections:
         self.received: Final[Counter[str]] = Counter()
         self.calls: Final[deque[Call]] = deque(maxlen=CALLS_KEPT)
         self.numbers: Final = count(1)
+        self.call_numbers: Final = count(1)
 
     def add(self, session: Session, connection: Connection) -> None:
         """A connection has opened."""
@@ -170,7 +174,14 @@ class Connections:
 
 
 class Connection:
-    """One open connection: a reader, a writer, pings and an end."""
+    """One open connection: a reader, a writer, pings and an end.
+
+    Attributes:
+        number: of the connection, from 1 on.
+        address: of the peer.
+        pings: how many were sent.
+        round_trip: seconds from the last ping that was answered to its pong; None before the first.
+    """
 
     def __init__(
         self,
@@ -182,7 +193,10 @@ class Connection:
         nursery: trio.Nursery,
     ) -> None:
         self.session: Final = session
-        self._number: Final = next(connections.numbers)
+        self.number: Final = next(connections.numbers)
+        self.address: Final = wire.address
+        self.pings = 0
+        self.round_trip: float | None = None
         self._connections = connections
         self._websocket = websocket
         self._wire = wire
@@ -245,8 +259,11 @@ class Connection:
                 self._nursery.start_soon(protected, self._ping)
 
     async def _ping(self) -> None:
+        sent = trio.current_time()
+        self.pings += 1
         with trio.move_on_after(self._connections.timings.pong_window) as window, suppress(ConnectionClosed):
-            await self._websocket.ping(str(trio.current_time()).encode())  # a ping is no look at the market
+            await self._websocket.ping(str(sent).encode())  # a ping is no look at the market
+            self.round_trip = trio.current_time() - sent
         if window.cancelled_caught:
             await self.close(_POLICY_VIOLATION, "pong timeout")
 
@@ -277,7 +294,7 @@ class Connection:
         self._wire.received = 0
         if self._is_ending:
             return
-        call = Call(self._number, self._connections.now())
+        call = Call(next(self._connections.call_numbers), self.number, self._connections.now())
         self._connections.calls.append(call)
         try:
             call.incoming = incoming = read_message(message)

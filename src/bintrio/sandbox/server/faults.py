@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from bintrio.sandbox.exchange.arguments import NotNegative, Positive, Seconds, check_fields, checked
 
@@ -204,6 +205,11 @@ class Script:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def waiting(self) -> tuple[Fault, ...]:
+        """Those that are still to strike, each with the times that are left of it."""
+        return tuple(replace(each.fault, times=each.times, skip=each.skip) for each in self._waiting)
 
     def add(self, fault: Fault) -> None:
         """Let a fault wait behind the others."""

@@ -1,0 +1,21 @@
+"""What the docstrings of records say of their fields, for forms and documentation."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+
+def summary(record: type) -> str:
+    """The first paragraph."""
+    return (inspect.getdoc(record) or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def documented(record: type) -> dict[str, str]:
+    """The words for each field, those of a base's docstring included."""
+    found: dict[str, str] = {}
+    for kind in reversed(record.__mro__):
+        _, _, after = (inspect.cleandoc(kind.__doc__ or "")).partition("Attributes:\n")
+        lines = re.sub(r"\n {8,}", " ", after.partition("\n\n")[0])
+        found |= dict(re.findall(r"^ {4}(\w+): (.+)$", lines, re.MULTILINE))
+    return found
