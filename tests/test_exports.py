@@ -52,6 +52,7 @@ CLIENT: Final = (
     "observing",
     "recording",
     "settings",
+    "limits",
     *(f"api.{name}" for name in SECTIONS),
 )
 PLACES: Final = (*CLIENT, "sandbox")

@@ -7,6 +7,7 @@ Here is what most programs name. The rest has places of its own:
     bintrio.rules           the trading rules of a symbol: round and check orders before they are sent
     bintrio.times, columns  times as datetimes; records as columns, for pandas and polars
     bintrio.observing       what a session tells an observer, fact by fact
+    bintrio.limits          who keeps the exchange's limits, for one session or for many
     bintrio.settings        what a session is opened with, from the environment
     bintrio.recording       what went over the wire, as JSON lines, and back into typed values
     bintrio.typing          names for annotations
@@ -19,8 +20,8 @@ from . import requests as requests
 from ._client.subscriptions import Subscriber as Subscriber
 from ._protocol.confirmation import HalfReplaced as HalfReplaced
 from ._protocol.events import decode_event as decode_event
-from ._protocol.rate_limits import LocalLedger as LocalLedger
 from ._protocol.results import decode_response as decode_response
+from ._protocol.shared_limits import SharedLimits as SharedLimits
 from ._protocol.signing import Ed25519Key as Ed25519Key
 from ._protocol.signing import HmacKey as HmacKey
 from ._protocol.signing import Key as Key

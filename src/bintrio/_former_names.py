@@ -24,6 +24,7 @@ PLACES: Final = (
     "api.user_data",
     "api.events",
     "api.filters",
+    "limits",
     *MODULES,
 )
 

@@ -65,8 +65,8 @@ async def open_session(
         connect: opens the byte stream to an address, TLS included: for a stream in memory, or a way of your own.
         proxy: the URL of one, ``http://user:password@host:port``, or ``https``, ``socks5h``, ``socks5``, ``socks4a`` or
             ``socks4``; several, to be passed one after the other; or ``"environment"``. Needs ``bintrio[proxy]``.
-        ledger: keeps budgets and holds, for all sessions of one address and one `trio.run` that are given it; None for
-            one of the session's own.
+        ledger: keeps budgets and holds, for all sessions of one address and one `trio.run` that are given it: see
+            `bintrio.SharedLimits`. None for one of the session's own.
         name: what logs and facts call the session; None for the name of the endpoint, or its host.
         observer: is told what happens, fact by fact: see `bintrio.observing`. What it raises is counted and logged.
         observe_params: whether it is told the parameters of calls too.

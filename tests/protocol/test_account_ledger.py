@@ -12,7 +12,8 @@ from bintrio._protocol.ledger import Ledger
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio.errors import InvalidRequest
 
-from .test_rate_limits import NOON, SECOND, ledger_of, orders, orders_a_day, weight
+from .metering import NOON, SECOND
+from .test_rate_limits import ledger_of, orders, orders_a_day, weight
 
 ORDER = Cost(weight=1, orders=1)
 READ = Cost(weight=4)

@@ -26,7 +26,8 @@ async def from_their_places(session: bintrio.Session, price: Number, side: Side,
 
 
 async def to_an_address_of_ones_own(connect: Connect, key: bintrio.Key) -> None:
-    async with bintrio.open_session("wss://x", connect=connect, key=key, ledger=bintrio.LocalLedger()) as session:
+    ledger = bintrio.SharedLimits().account("main")
+    async with bintrio.open_session("wss://x", connect=connect, key=key, ledger=ledger) as session:
         await session.ping()
 
 

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from .budget import Cost
 from .holds import Hold, Reading, Refusal, scope_of
 
@@ -74,7 +76,9 @@ class AccountLedger:
     def record(self, counts: Sequence[RateLimit], now: int) -> None:
         """See `Ledger.record`."""
         common, orders = _sorted(counts)
-        self._common.record(common, now)
+        # The limits are the same for every account, so one that comes later has them from the address; not the counts.
+        bare = [msgspec.structs.replace(limit, count=None) for limit in orders]
+        self._common.record([*common, *bare], now)
         self._orders.record(orders, now)
 
     def align(self, offset: int, error: int, now: int) -> None:

@@ -213,6 +213,8 @@ class LocalLedger:
         if charge not in self._open:
             self.record(counts, now)
             return
+        if not counts:  # the counts that came before tell nothing of this charge, and no count of its own does
+            self._read()
         self._close(charge)
         if counts:
             charge.counts = counts

@@ -87,14 +87,21 @@ def check_options(*, ssl_context: Any, connect: Any, ledger: Any) -> None:
         raise InvalidRequest(f"connect must be an async function, not {shown(connect)}", field="connect")
     # By what it can do: programs may bring a ledger of their own.
     if ledger is not None and not callable(getattr(ledger, "charge", None)):
-        raise InvalidRequest(f"ledger must be a Ledger, not {shown(ledger)}", field="ledger")
+        hint = ": give it what .account(name) gives" if callable(getattr(ledger, "account", None)) else ""
+        raise InvalidRequest(f"ledger must be a Ledger, not {shown(ledger)}{hint}", field="ledger")
+
+
+def check_name(what: str, name: Any) -> None:
+    """Raise `InvalidRequest` unless the name is short text that can be shown."""
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
+        said = f"{what} must be 1 to {LONGEST_NAME} printable characters, not {shown(name)}"
+        raise InvalidRequest(said, field="name")
 
 
 def check_observation(*, name: Any, observer: Any, observe_params: Any) -> None:
     """Raise `InvalidRequest` unless each can be what it is for: see `open_session`."""
-    if name is not None and (not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME):
-        said = f"name must be 1 to {LONGEST_NAME} printable characters, not {shown(name)}"
-        raise InvalidRequest(said, field="name")
+    if name is not None:
+        check_name("name", name)
     # An observer is told in the middle of synchronous steps, where nothing may wait.
     if observer is not None and (is_async(observer) or not callable(observer)):
         said = f"observer must be a function that is not async, not {shown(observer)}"
