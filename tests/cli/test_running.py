@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import bintrio
+from bintrio.cli._running import UNWRITTEN
 from tests.cli.program import no_network, run
 
 
@@ -49,6 +50,12 @@ def test_ctrl_c_ends_a_call_without_a_word(error: BaseException, monkeypatch: py
     no_network(monkeypatch, error)
     result = run("call", "ping")
     assert (result.exit_code, result.output) == (130, "")
+
+
+def test_a_reader_who_has_enough_hears_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_network(monkeypatch, BrokenPipeError(32, "Broken pipe"))
+    result = run("call", "ping")
+    assert (result.exit_code, result.output) == (UNWRITTEN, "")
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), ExceptionGroup("", [OSError(), ValueError("a bug")])])

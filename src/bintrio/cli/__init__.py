@@ -1,7 +1,7 @@
-"""The command line: ``bintrio call``, ``methods``, ``sandbox`` and ``demo``, a module each.
+"""The command line: a module for each command.
 
 Every parameter's name and kind comes from its declaration, so nothing here knows a method by name, but the demo, which
-tells a story.
+tells a story, and what trades where `watch` has a sandbox of its own.
 
 Needs the extra ``bintrio[cli]``.
 """
@@ -17,7 +17,7 @@ from bintrio import __version__
 try:
     import click
 
-    from bintrio.cli import call, demo, methods, sandbox
+    from bintrio.cli import call, demo, methods, sandbox, watch
 except ModuleNotFoundError as missing:
     print(f"bintrio: the command line needs {missing.name}: pip install 'bintrio[cli]'", file=sys.stderr)
     raise SystemExit(2) from None
@@ -44,3 +44,4 @@ main.add_command(call.call)
 main.add_command(methods.methods)
 main.add_command(sandbox.sandbox)
 main.add_command(demo.demo)
+main.add_command(watch.watch)

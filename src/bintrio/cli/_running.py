@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, NoReturn
 
 import click
@@ -25,9 +27,13 @@ EXIT_CODES: Final[dict[type[BaseException], int]] = {
     ConnectionFailed: 4,
     OutcomeUnknown: 5,
     ProtocolViolation: 6,
+    BrokenPipeError: UNWRITTEN,
     OSError: 2,
 }
-"""How a command ends, by what ended it. An `OSError` is a port that cannot be had, or a file that cannot be written."""
+"""How a command ends, by what ended it: the first class that fits.
+
+A broken pipe is that of the output; another `OSError` is a port that cannot be had, or a file that cannot be written.
+"""
 
 
 def need(package: str, extra: str) -> None:
@@ -47,8 +53,17 @@ def run(function: Callable[[], Awaitable[int]]) -> NoReturn:
             sys.exit(INTERRUPTED)
         if None in codes:
             raise  # a bug of ours: let it be seen whole
-        click.echo(in_a_line(errors[0]), err=True)
+        if codes[0] == UNWRITTEN:
+            leave_stdout()  # whoever reads has read enough, and needs no explanation
+        else:
+            click.echo(in_a_line(errors[0]), err=True)
         sys.exit(codes[0])
+
+
+def leave_stdout() -> None:
+    """Write nothing more there, else Python tries again at its end, and complains."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_code(error: BaseException) -> int | None:

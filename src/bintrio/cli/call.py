@@ -1,14 +1,7 @@
-"""``bintrio call``: one call, and its result as JSON.
-
-Secrets come from files and the environment, never from arguments, which other users of a machine can see; nothing here
-prints one.
-"""
+"""``bintrio call``: one call, and its result as JSON."""
 
 from __future__ import annotations
 
-import os
-import sys
-from contextlib import suppress
 from typing import Any
 
 import click
@@ -25,46 +18,19 @@ from bintrio._text import shown_url
 from bintrio.api._base import python_name
 from bintrio.cli._arguments import raw_value, request_of, texts_of
 from bintrio.cli._catalogue import METHODS, no_method
-from bintrio.cli._running import UNWRITTEN, run
-from bintrio.settings import ENDPOINTS, Settings
+from bintrio.cli._running import UNWRITTEN, leave_stdout, run
+from bintrio.cli._target import ENVIRONMENT, Target, with_target
+from bintrio.settings import ENDPOINTS
 
 
-@click.command(
-    epilog="Environment: BINTRIO_ENDPOINT, BINTRIO_API_KEY, BINTRIO_PRIVATE_KEY, BINTRIO_PASSPHRASE (of the private "
-    "key), BINTRIO_HMAC_SECRET, BINTRIO_PROXY, BINTRIO_REQUEST_TIMEOUT and others, each also with _FILE at its end, "
-    "for the path of a file that holds it; docs/how-to/configuration.md has them all."
-)
+@click.command(epilog=ENVIRONMENT)
 @click.argument("method")
 @click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option(
-    "--endpoint",
-    metavar="production|testnet|demo|URL",
-    help="Where to; testnet unless the environment says otherwise.",
-)
-@click.option("--api-key", help="As the exchange shows it.")
-@click.option("--private-key", metavar="PATH", help="PEM file, Ed25519 or RSA, encrypted or not.")
-@click.option("--hmac-secret-file", metavar="PATH", help="File that holds an HMAC secret; - for the standard input.")
-@click.option(
-    "--proxy",
-    metavar="URL|environment",
-    multiple=True,
-    help="To go through; repeated for several in a row. One with a password belongs into BINTRIO_PROXY.",
-)
+@with_target
 @click.option("--raw", is_flag=True, help="Send names and values as they are, also for a method that is not known.")
 @click.option("--signed", is_flag=True, help="With --raw: sign a method that is not known.")
 @click.option("--yes", is_flag=True, help="Yes, trade where it costs money.")
-def call(
-    method: str,
-    arguments: tuple[str, ...],
-    endpoint: str | None,
-    api_key: str | None,
-    private_key: str | None,
-    hmac_secret_file: str | None,
-    proxy: tuple[str, ...],
-    raw: bool,
-    signed: bool,
-    yes: bool,
-) -> None:
+def call(method: str, arguments: tuple[str, ...], target: Target, raw: bool, signed: bool, yes: bool) -> None:
     """Call METHOD and print its result as JSON.
 
     METHOD is the exchange's name (order.place) or its name in Python (order_place); so are the NAMEs. A VALUE that is a
@@ -76,7 +42,7 @@ def call(
     """
 
     async def make_it() -> int:
-        settings = _settings(endpoint, api_key, private_key, hmac_secret_file, proxy)
+        settings = target.settings()
         texts = texts_of(arguments)
         request_type = METHODS.get(python_name(method))
         _check_call(method, request_type, settings.endpoint, settings.key, raw=raw, signed=signed, yes=yes)
@@ -131,37 +97,6 @@ def _costs_money(where: Endpoint) -> bool:
     return not all(address.is_loopback or address.host in harmless for address in addresses)
 
 
-def _settings(
-    endpoint: str | None,
-    api_key: str | None,
-    private_key: str | None,
-    hmac_secret_file: str | None,
-    proxy: tuple[str, ...],
-) -> Settings:
-    """Those of the environment, and options in their place."""
-    if any("@" in url for url in proxy):
-        said = "--proxy would show its password to other users of this machine: set BINTRIO_PROXY instead"
-        raise InvalidRequest(said, field="proxy")
-    environ = dict(os.environ)
-    if hmac_secret_file == "-":  # noqa: S105 - the standard input
-        environ.pop("BINTRIO_HMAC_SECRET_FILE", None)
-        environ["BINTRIO_HMAC_SECRET"] = sys.stdin.read().strip()
-        hmac_secret_file = None
-    for name, value in (
-        ("ENDPOINT", endpoint),
-        ("API_KEY", api_key),
-        ("PRIVATE_KEY_FILE", private_key),
-        ("HMAC_SECRET_FILE", hmac_secret_file),
-        ("PROXY", " ".join(proxy) or None),
-    ):
-        if value is not None:
-            plain = f"BINTRIO_{name.removesuffix('_FILE')}"
-            environ.pop(plain, None)
-            environ.pop(f"{plain}_FILE", None)
-            environ[f"BINTRIO_{name}"] = value
-    return Settings.from_env(environ)
-
-
 def _print_json(result: Any) -> int:
     """Readable on a terminal; in one line for another program. Gives the exit code: the call was made in any case."""
     written = to_json(result)
@@ -173,7 +108,6 @@ def _print_json(result: Any) -> int:
             click.echo(written)
     except OSError as error:
         click.echo(f"the call was made, but its result cannot be written: {error.strerror}", err=True)
-        with suppress(OSError, ValueError):  # else Python tries again at its end, and complains
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave_stdout()
         return UNWRITTEN
     return 0

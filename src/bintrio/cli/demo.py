@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bintrio import BintrioError, ExecutionReport, OrderFull, Session, Subscriber, open_session
 from bintrio._text import in_a_line, leaves
+from bintrio.cli._figures import short
 from bintrio.cli._running import need, run
 from bintrio.sandbox import Sandbox, World, open_world
 
@@ -128,14 +129,14 @@ async def _trade(story: _Story, session: Session, events: Subscriber) -> None:
     book = await session.depth(symbol="BTCUSDT", limit=5)
     bid, ask = book.bids[0], book.asks[0]
     story.tell(
-        f"order book of BTCUSDT: {_short(bid.quantity)} BTC bid for at {_short(bid.price)} USDT, "
-        f"{_short(ask.quantity)} offered at {_short(ask.price)}"
+        f"order book of BTCUSDT: {short(bid.quantity)} BTC bid for at {short(bid.price)} USDT, "
+        f"{short(ask.quantity)} offered at {short(ask.price)}"
     )
     price, quantity = bid.price - 1_000, Decimal("0.02")
     resting = await session.order_place(
         symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=price, quantity=quantity
     )
-    story.tell(f"order {resting.order_id}: a limit order to buy {quantity} BTC at {_short(price)} rests in the book")
+    story.tell(f"order {resting.order_id}: a limit order to buy {quantity} BTC at {short(price)} rests in the book")
     placed = await session.order_place(
         symbol="BTCUSDT", side="BUY", type="MARKET", quantity=quantity, new_order_resp_type="FULL"
     )
@@ -157,12 +158,8 @@ async def _until_canceled(events: Subscriber) -> list[ExecutionReport]:
 
 def _fills(placed: object) -> str:
     assert isinstance(placed, OrderFull), "what new_order_resp_type asked for"
-    fills = ", ".join(f"{_short(fill.qty)} BTC at {_short(fill.price)} USDT" for fill in placed.fills)
+    fills = ", ".join(f"{short(fill.qty)} BTC at {short(fill.price)} USDT" for fill in placed.fills)
     return f"a market order to {placed.side.lower()}, {placed.status}: {fills}"
-
-
-def _short(number: Decimal) -> str:
-    return f"{number.normalize():f}"
 
 
 class _Load:

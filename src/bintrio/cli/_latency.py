@@ -1,0 +1,75 @@
+"""Round trips of calls: noted as a session tells of them, summed up by percentile."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from bintrio.observing import CallEnded, Fact
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """The round trips of one method's calls, from the call's being queued to its answer's being read, in milliseconds.
+
+    Attributes:
+        method: the exchange's name of it.
+        count: how many there are.
+        best: the shortest.
+        p50: half of them took no longer.
+        p90: 90 % took no longer.
+        p99: 99 % took no longer.
+        worst: the longest.
+    """
+
+    method: str
+    count: int
+    best: float
+    p50: float
+    p90: float
+    p99: float
+    worst: float
+
+
+def latency_of(method: str, seconds: Sequence[float]) -> Latency:
+    """Sum up round trips, of which there must be one at least."""
+    ordered = [round(each * 1000, 3) for each in sorted(seconds)]
+    return Latency(
+        method=method,
+        count=len(ordered),
+        best=ordered[0],
+        p50=_at_percentile(ordered, 50),
+        p90=_at_percentile(ordered, 90),
+        p99=_at_percentile(ordered, 99),
+        worst=ordered[-1],
+    )
+
+
+def _at_percentile(ordered: Sequence[float], percent: int) -> float:
+    """By nearest rank, so what is told is a round trip that there was."""
+    return ordered[math.ceil(len(ordered) * percent / 100) - 1]
+
+
+class RoundTrips:
+    """An observer that notes the round trips of the calls that were answered, the latest ``keep`` of each method.
+
+    Attributes:
+        by_method: in seconds, oldest first.
+    """
+
+    fact_kinds: Final = frozenset({CallEnded})
+
+    def __init__(self, keep: int) -> None:
+        self.by_method: Final = defaultdict[str, deque[float]](lambda: deque(maxlen=keep))
+
+    def __call__(self, fact: Fact) -> None:
+        """Take in a fact."""
+        if isinstance(fact, CallEnded) and fact.answered_at is not None and fact.queued_at is not None:
+            self.by_method[fact.method].append(fact.answered_at - fact.queued_at)
+
+    def latencies(self) -> tuple[Latency, ...]:
+        """One for each method, in the order in which they were called first."""
+        return tuple(latency_of(method, seconds) for method, seconds in self.by_method.items())

@@ -1,0 +1,107 @@
+"""Where a command connects to, and as whom: the options that take the place of variables of the environment.
+
+Secrets come from files and the environment, never from arguments, which other users of a machine can see.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import reduce, wraps
+from typing import Any, Final, NamedTuple
+
+import click
+
+from bintrio import InvalidRequest
+from bintrio.settings import Settings
+
+ENVIRONMENT: Final = (
+    "Environment: BINTRIO_ENDPOINT, BINTRIO_API_KEY, BINTRIO_PRIVATE_KEY, BINTRIO_PASSPHRASE (of the private "
+    "key), BINTRIO_HMAC_SECRET, BINTRIO_PROXY, BINTRIO_REQUEST_TIMEOUT and others, each also with _FILE at its end, "
+    "for the path of a file that holds it; docs/how-to/configuration.md has them all."
+)
+
+
+class Target(NamedTuple):
+    """Where to, and as whom, as options say it; what is None the environment says.
+
+    Attributes:
+        endpoint: ``production``, ``testnet``, ``demo`` or a URL.
+        api_key: as the exchange shows it.
+        private_key: the path of a PEM file.
+        hmac_secret_file: the path of a file that holds an HMAC secret; ``-`` for the standard input.
+        proxy: URLs of proxies, to be passed one after the other.
+    """
+
+    endpoint: str | None
+    api_key: str | None
+    private_key: str | None
+    hmac_secret_file: str | None
+    proxy: tuple[str, ...]
+
+    @property
+    def is_named(self) -> bool:
+        """Whether an option or the environment says where to."""
+        return self.endpoint is not None or any(
+            os.environ.get(name) for name in ("BINTRIO_ENDPOINT", "BINTRIO_ENDPOINT_FILE")
+        )
+
+    def settings(self) -> Settings:
+        """Those of the environment, and options in their place.
+
+        Raises:
+            InvalidRequest: one cannot be right.
+        """
+        if any("@" in url for url in self.proxy):
+            said = "--proxy would show its password to other users of this machine: set BINTRIO_PROXY instead"
+            raise InvalidRequest(said, field="proxy")
+        environ, secret_file = dict(os.environ), self.hmac_secret_file
+        if secret_file == "-":  # noqa: S105 - the standard input
+            environ.pop("BINTRIO_HMAC_SECRET_FILE", None)
+            environ["BINTRIO_HMAC_SECRET"] = sys.stdin.read().strip()
+            secret_file = None
+        for name, value in (
+            ("ENDPOINT", self.endpoint),
+            ("API_KEY", self.api_key),
+            ("PRIVATE_KEY_FILE", self.private_key),
+            ("HMAC_SECRET_FILE", secret_file),
+            ("PROXY", " ".join(self.proxy) or None),
+        ):
+            if value is not None:
+                plain = f"BINTRIO_{name.removesuffix('_FILE')}"
+                environ.pop(plain, None)
+                environ.pop(f"{plain}_FILE", None)
+                environ[f"BINTRIO_{name}"] = value
+        return Settings.from_env(environ)
+
+
+_OPTIONS: Final = (
+    click.option(
+        "--endpoint",
+        metavar="production|testnet|demo|URL",
+        help="Where to; testnet unless the environment says otherwise.",
+    ),
+    click.option("--api-key", help="As the exchange shows it."),
+    click.option("--private-key", metavar="PATH", help="PEM file, Ed25519 or RSA, encrypted or not."),
+    click.option(
+        "--hmac-secret-file", metavar="PATH", help="File that holds an HMAC secret; - for the standard input."
+    ),
+    click.option(
+        "--proxy",
+        metavar="URL|environment",
+        multiple=True,
+        help="To go through; repeated for several in a row. One with a password belongs into BINTRIO_PROXY.",
+    ),
+)
+
+
+def with_target(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a `Target`, which it takes as ``target``."""
+
+    @wraps(command)
+    def targeted(**options: Any) -> None:
+        target = Target(*(options.pop(name) for name in Target._fields))
+        command(target=target, **options)
+
+    return reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), targeted)
