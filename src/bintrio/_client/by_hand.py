@@ -31,6 +31,7 @@ def admit(call: Call, key: Key | None, supervisor: Supervisor) -> None:
     api = call.api
     if api.name in DONE_BY_SESSION:
         raise InvalidRequest(f"{api.name}: {DONE_BY_SESSION[api.name]}")
+    # Before anything is sent: the exchange would only say that a parameter is missing.
     if key is None:
         if api.signed:
             raise InvalidRequest(f"{api.name} needs a key: open the session with one", field="key")

@@ -92,10 +92,12 @@ class Carrier:
         """Hand an event to the feed whose subscription brought it."""
         user_event = read_event(envelope)
         event = user_event.event
+        # Nearly all events are about orders and balances, and pay for one look only.
         if isinstance(event, _SIGNS) and self.take_sign(user_event):
             return
         subscription_id = user_event.subscription_id
         feed = None if subscription_id is None else self.feeds.get(subscription_id)
+        # The user subscribed by hand, or has left and the exchange had not heard of it.
         if feed is None:
             self._drop(subscription_id, event)
             return
@@ -112,10 +114,12 @@ class Carrier:
 
     def _take_termination(self, told: UserEvent) -> None:
         number = told.subscription_id
+        # The exchange ended a subscription without saying which.
         if number is None and self.feeds:
             self._take_nameless(told.event)
         elif number in self.feeds:
             self._take_end(number, told.event, is_asked=self._has_been_asked(number, told.event))
+        # One that this side has ended says so too, after the answer: that is no news.
         elif number not in self._unsubscribing:
             self._drop(number, told.event)
 
@@ -131,6 +135,7 @@ class Carrier:
     def _take_nameless(self, event: Event) -> None:
         """It does not say of which. If one was not meant, the exchange will say that it brings it still."""
         asked = {number: self._has_been_asked(number, event) for number in self.feeds}
+        # The next attempt to subscribe will tell whether the exchange still brings it.
         if not all(asked.values()):
             self._unsure.update(feed.key.api_key for feed in self.feeds.values())
         for number, is_asked in asked.items():
@@ -143,6 +148,7 @@ class Carrier:
     def _take_end(self, number: int, event: Event, *, is_asked: bool) -> None:
         if is_asked:
             self._ended.add(number)  # the answer will tell whether it is over for that reason
+        # It was asked for, but the exchange ended it before it can have heard: a loss.
         elif number in self._unsubscribing:
             self._leave(number, _ENDED)
         else:
@@ -150,6 +156,7 @@ class Carrier:
 
     def end(self, reason: str) -> None:
         """The connection has ended, and carries no feed any more."""
+        # What is told below may look at them: by then they are gone.
         feeds = self.feeds.copy()
         self.feeds.clear()
         for number, feed in feeds.items():
@@ -161,6 +168,7 @@ class Carrier:
         """The exchange has ended a subscription."""
         feed = self.feeds.pop(number)
         self._tell_end(number, feed, _ENDED)
+        # Users see the event itself as well.
         feed.publish(event, self._connection.number, self._connection.heard_at)
         feed.lost(self._connection.number, self._connection.heard_at, ticks(), _ENDED)
         self._connection.feed_gone(feed)
@@ -173,6 +181,7 @@ class Carrier:
             return
         now = ticks()
         self._tell_end(number, feed, reason)
+        # Nobody listened, so nobody missed anything.
         if not self._unsubscribing[number]:
             feed.unsubscribed(self._connection.number, now)
         elif reason is None:
@@ -189,18 +198,22 @@ class Carrier:
         After an answer was lost, the exchange may say that it brings the feed already, by an id that was never learned.
         Only another connection can carry it then, so this one is given notice, and it is `Lost`.
         """
+        # One at a time: the answers to two questions could not be told apart by their feeds.
         async with self._asking[feed.key.api_key]:
+            # Both may have changed while another question was under way.
             if not feed.is_carried_by(self._connection.number) and feed.is_heard:
                 feed.subscribing(self._connection.number, ticks())
                 try:
                     await self._subscribe(feed)
                 finally:
+                    # It did not come to that, so the next connection in the order goes on.
                     if not feed.is_carried_by(self._connection.number):
                         feed.transferred(self._connection.number, self._connection.heard_at, ticks())
 
     async def _subscribe(self, feed: Feed) -> None:
         api_key = feed.key.api_key
         request: Request[Subscription] = UserDataStreamSubscribeSignature()
+        # The account that is logged on needs no signature. Any other account does.
         if feed.key is self._shared.key and self._connection.is_logged_on:
             request = UserDataStreamSubscribe()
 
@@ -208,6 +221,7 @@ class Carrier:
             # By the reader, since the first event may come in the very same read.
             number = read_result(request.api.name, Subscription, envelope).subscription_id
             self.feeds[number] = feed
+            # The exchange may give a number again.
             self._unsubscribing.pop(number, None)
             self._ended.discard(number)
             self._connection.teller.tell(Subscribed, account=feed.account, subscription=number)
@@ -216,13 +230,16 @@ class Carrier:
         call = self._own.prepare(request, key=feed.key if request.api.signed else None, accept=accept)
         try:
             await self._own.result(call, request)
+            # Now the number is known.
             self._unsure.discard(api_key)
         except Rejected as error:
+            # By an answer that was lost. Its number cannot be asked for, so only another connection can carry the feed.
             if error.code == ALREADY_SUBSCRIBED and api_key in self._unsure:
                 self._connection.give_notice("the exchange has a subscription that is not known here")
                 raise Lost(error, is_sent=True) from None
             raise
         except BaseException as error:
+            # Cancelled, overdue or lost: the exchange may have subscribed.
             if call.is_sent or isinstance(error, OutcomeUnknown):
                 self._unsure.add(api_key)
             raise
@@ -239,6 +256,7 @@ class Carrier:
         """
         async with self._asking[feed.key.api_key]:
             for number in [number for number, carried in self.feeds.items() if carried is feed]:
+                # An attempt that finds no room in the limits leaves it as it was.
                 while number in self.feeds and is_wanted():
                     await self._unsubscribe(number, feed)
 
@@ -248,16 +266,20 @@ class Carrier:
         cost = Cost(weight=request.weight, purpose="own")
         try:
             await self._shared.throttle.room_for(cost)  # until there is room, the subscription goes on
+            # It ended while this waited for room.
             if number not in self.feeds:
                 return
             feed.unsubscribing(self._connection.number, ticks())
             with trio.move_on_after(self._shared.settings.drain_timeout):
                 await self._own.ask(request, accept=lambda _envelope: self._leave(number))
         except (Lost, BintrioError) as error:
+            # There is none any more: the exchange had ended it by itself before, which is a loss.
             if isinstance(error, Rejected) and error.code == NOT_SUBSCRIBED:
                 self._ended.add(number)
         if number in self._ended:
             self._leave(number, _ENDED)
+        # No answer in time, or an odd one. If there is no room in the limits, the question was not sent, and the
+        # subscription goes on.
         elif number in self.feeds and self._shared.throttle.has_room_for(cost):
             self._unsure.add(feed.key.api_key)
             self._leave(number, "its connection was replaced, and did not say that it was over")

@@ -1,18 +1,10 @@
 """One connection: calls out, answers and events in, from the handshake to its end.
 
-Three tasks share it. The **reader** takes messages off the wire and hands each to whom it belongs: an answer to the
-call that waits under its id, an event to its feed. It awaits nothing but bytes, so nothing that a caller or subscriber
-does can delay the next pong (G3). The **heartbeat** ends the connection when the exchange has gone silent (`heart`,
-G4). The **timer** tells calls that are overdue (`deadlines`, G1). The wire has a **writer** of its own; callers only
-queue whole frames (G6).
+Three tasks share it: the **reader** (`Connection._read`), the **heartbeat** (`heart`, G4) and the **timer** for calls
+that are overdue (`deadlines`, G1). The wire has a **writer** of its own; callers only queue whole frames (G6).
 
-**State changes are synchronous.** A call is signed, entered under its id and queued without an await in between, and an
-answer is taken off in one step. So a caller can be cancelled only before anything happened, or while it waits for its
-answer. Then its frame is withdrawn if the writer has not taken it yet, else the id is forgotten and the late answer is
-dropped and counted (G1, G2).
-
-**The end is told at once.** Whatever ends the connection, `end` fails every waiting call with the cause before anything
-is awaited. Each learns whether bytes of it may have left: that is the difference between repeating and asking (G7).
+State changes are synchronous. So a caller can be cancelled only before anything happened, or while it waits for its
+answer. Then its frame is withdrawn if the writer has not taken it yet, else a late answer is dropped (G1, G2).
 """
 
 from __future__ import annotations
@@ -110,10 +102,8 @@ class Connection:
         state = "logged on" if self.is_logged_on else "not logged on"
         if self.cause is not None:
             state = f"ended: {said(self.cause)}"
-        where = f"{self.address.host}:{self.address.port}"
-        return (
-            f"<Connection {self.number} to {where}, {self.in_flight} calls in flight, {self._age:.0f} s old, {state}>"
-        )
+        where = f"{self.address.host}:{self.address.port}, {self.in_flight} calls in flight"
+        return f"<Connection {self.number} to {where}, {self._age:.0f} s old, {state}>"
 
     @property
     def _age(self) -> float:
@@ -209,6 +199,7 @@ class Connection:
         self.cause = cause
         in_flight, words = self.in_flight, said(cause)
         self.is_due.set()
+        # Each call learns whether bytes of it may have left: whether to repeat it, or to ask what became of it (G7).
         self._waiting.lose(cause)
         self._idle.set()
         if self.is_ready:
@@ -226,6 +217,7 @@ class Connection:
 
     def hold_back(self, hold: Hold) -> None:
         """Take back what waits to leave and is held back from now on, an opening handshake included (G8)."""
+        # Its opening handshake has not left, or is not answered: it is given up, and calls are on others.
         if not self._is_open:
             if hold.scope == "everything":
                 self._held_by = hold
@@ -243,11 +235,9 @@ class Connection:
 
     def doubt(self, sent_at: float) -> None:
         """A call that left then was not answered within its time. When several were not, and none that left later, it
-        must be replaced.
-
-        It may answer pings all the same, so the heartbeat does not notice. While a message is under way nothing else
-        can be answered, and that says nothing.
+        must be replaced: it may answer pings all the same, so the heartbeat does not notice.
         """
+        # While a message is under way, nothing else can be answered.
         if self._wire.arriving_since is None and self._doubt.grows(sent_at) and not self.has_notice:
             self.give_notice(f"{self._doubt.unanswered} calls in a row had no answer")
 
@@ -275,9 +265,8 @@ class Connection:
                 await self._until(lambda: not self._waiting.calls)
         is_drained = not self._waiting.calls
         await self._until(lambda: not self.carrier.feeds)
-        self.end(
-            Ended("it was replaced" if is_drained else f"it was replaced, and did not answer within {patience:g} s")
-        )
+        unanswered = "" if is_drained else f", and did not answer within {patience:g} s"
+        self.end(Ended(f"it was replaced{unanswered}"))
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
         """Wait for what comes with an answer, with a feed that is given up, or with the end."""
@@ -288,6 +277,7 @@ class Connection:
     async def _read(self) -> None:
         try:
             while True:
+                # Nothing else is awaited here, so no caller and no subscriber can delay the next pong (G3).
                 messages = await self._wire.receive()
                 self.heard_at = ticks()
                 self.last_heard = self._shared.now()
@@ -390,7 +380,9 @@ class Connection:
         timestamp = self._shared.clock.now(local)
         call.signed_at = timestamp
         params = {**call.params, "timestamp": timestamp}
+        # A connection that is logged on needs no signature, unless the call goes by another key.
         key = call.key or (None if self.is_logged_on else self._shared.key)
+        # Asked each time: neither another address nor another key may find a way around it.
         if key is not None:
             check_privacy(self.address, key, is_private=self.is_private)
             params["apiKey"] = key.api_key
@@ -410,6 +402,7 @@ class Connection:
 
     def _take(self, message: Message) -> None:
         try:
+            # The exchange answers in text only. Dropping it costs nobody else's call.
             if message.opcode is not Opcode.TEXT:
                 raise ProtocolViolation("a binary message", raw=message.payload)
             envelope = read_envelope(message.payload)
@@ -432,8 +425,10 @@ class Connection:
     def _take_reply(self, request_id: RequestId, envelope: Envelope, message: Message) -> None:
         self._doubt.answered_at = self.heard_at
         calls = self._waiting.calls
+        # Taken out in the same step in which its caller is told, so no second answer can reach it (G2).
         call = calls.pop(request_id, None)
         if call is None:
+            # A trading call whose caller is gone may learn what became of it.
             self._waiting.owed.take(envelope, self._shared.now())
             self._shared.counters.dropped_replies += 1
             self._settle_late(request_id, envelope)
@@ -448,6 +443,7 @@ class Connection:
             call.answer[0].send_nowait(envelope)
             if not calls:
                 self._idle.set()
+        # Here, in the reader, so that a 429 holds back all calls before its own caller has woken up (G8).
         if envelope.status != 200:
             self._shared.throttle.take_answer(self.number, envelope)
 
@@ -457,6 +453,7 @@ class Connection:
         cause = self._waiting.doubt(request_id) if charge is None else "late"
         number = self._shared.counters.dropped_replies
         self.teller.tell(facts.AnswerDropped, number=number, id=request_id, status=envelope.status, cause=cause)
+        # It may be about calls of others on the same address.
         if charge is None:
             self._shared.ledger.record(envelope.rate_limits, ticks())
         else:
@@ -465,6 +462,7 @@ class Connection:
     def _take_verdict(self, envelope: Envelope, payload: bytes) -> None:
         """An answer with id null is about the connection: it belongs to no call, and ends them all."""
         self._shared.throttle.take_answer(self.number, envelope)
+        # No status, so it is no reply. Events of the exchange itself come without an envelope.
         if envelope.status == 0:
             told = bare_event(payload)
             if told is not None and self.carrier.take_sign(told):
@@ -475,6 +473,7 @@ class Connection:
             error = read_error("connection", envelope) or ProtocolViolation("a success that belongs to no call")
         except ProtocolViolation as violation:
             error = violation
+        # It names a time of the exchange's, which users are told in the unit of the session.
         if isinstance(error, RateLimited):
             self._shared.throttle.date(error, CONNECT_COST)
         self.end(error)

@@ -40,6 +40,7 @@ class Deadlines:
             with trio.CancelScope(deadline=self.earliest) as self._timer:
                 await trio.sleep_forever()
             now = trio.current_time()
+            # The next deadline is found among those that wait now.
             self.earliest = math.inf
             for call in list(calls.values()):
                 due = _due(call, wire, now)
@@ -53,6 +54,7 @@ class Deadlines:
 def _due(call: Call, wire: Wire, now: float) -> float:
     """When a call is overdue: for a patient one, the time does not count for which a message was under way."""
     due = call.deadline
+    # Asked only when it is due by the clock: for nearly all calls the arithmetic is saved.
     if due <= now and call.patience:
         due += min(wire.arrival_time - call.arrived_before, call.patience)
         if due > now:

@@ -29,8 +29,10 @@ class Doubt:
 
     def grows(self, sent_at: float) -> bool:
         """A call that left then was not answered within its time. Whether that is one too many."""
+        # A call that left later was answered, so the connection answers calls.
         if sent_at * 1000 < self.answered_at:
             return False
+        # There was an answer since the count began: this is the first call of a new row.
         if self._since * 1000 < self.answered_at:
             self.unanswered, self._since = 0, sent_at
         self.unanswered += 1

@@ -82,6 +82,7 @@ class Feeds:
     def leave(self, feed: Feed, inbox: Inbox) -> None:
         """Take a subscriber off its feed. The last one has it given up."""
         inbox.end()
+        # At the end of the session all connections close, which ends subscriptions as well.
         if feed.remove(inbox) and not self._supervisor.is_closed:
             self._supervisor.start_soon(self._abandon, feed)
 
@@ -111,6 +112,7 @@ class Feeds:
         with trio.move_on_after(self._shared.settings.request_timeout):
             while True:
                 connection = await self._supervisor.live(_SUBSCRIBE)
+                # If an answer is missing in the end, the exchange may have subscribed on any of them.
                 tried.add(connection)
                 try:
                     await connection.carrier.subscribe(feed)
@@ -122,6 +124,7 @@ class Feeds:
                 else:
                     self.see_to(feed)
                     return
+                # Subscribing there again would fail in the same way.
                 if connection is self._supervisor.connection:  # it has been given notice
                     await self._supervisor.changed.wait()
         raise self._too_late(is_sent=any(connection.carrier.may_carry(feed) for connection in tried))
@@ -131,6 +134,7 @@ class Feeds:
         failure = None if self._supervisor.connection else self._supervisor.last_failure
         if is_sent:
             error: NotSent | OutcomeUnknown = OutcomeUnknown(_SUBSCRIBE, f"no answer came within {timeout:g} s")
+        # The limits left no room: that is more telling than "no connection".
         elif (delay := self._shared.ledger.delay(OWN_CALL, ticks())) > 0:
             error = self._shared.throttle.no_room(_SUBSCRIBE, delay)
         else:
@@ -144,6 +148,7 @@ class Feeds:
         subscribe = connection.carrier.subscribe
         heard = [feed for feed in self.by_key.values() if feed.is_heard]
         waiting = [self._supervisor.start_soon(self._try, feed, partial(subscribe, feed)) for feed in heard]
+        # The attempts go on beyond this. Calls do not wait for them.
         with trio.move_on_after(FEED_PATIENCE):
             for done in waiting:
                 await done.wait()
@@ -158,13 +163,16 @@ class Feeds:
         connection = self._supervisor.connection
         if connection is None:
             return  # the next one will be asked before it is in use
+        # A loss is judged a second time once the clock has been measured after it.
         if feed.doubts and not feed.is_judged:
             feed.is_judged = True
             self._supervisor.start_soon(self._judge, feed)
         if feed.is_carried_by(connection.number):
+            # Not before the connection in use brings it, so nothing is lost in between.
             for other in self._connections:
                 if other is not connection and feed.is_carried_by(other.number):
                     self._supervisor.start_soon(other.carrier.give_up, feed, partial(self._is_carried_in_use, feed))
+        # One task for each feed, however often this is called.
         elif feed.is_heard and not feed.is_moving:
             feed.is_moving = True
             self._supervisor.start_soon(self._move, feed)
@@ -177,6 +185,7 @@ class Feeds:
         """Try until the connection in use carries a feed, or nobody listens any more."""
         try:
             while feed.is_heard and not self._is_carried_in_use(feed):
+                # The first attempt comes at once.
                 if feed.failures:
                     await trio.sleep(backoff(feed.failures - 1, self._shared.chance.fraction()))
                 await self._try(feed, partial(self.carry, feed))
@@ -212,6 +221,7 @@ class Feeds:
         except (Lost, NotSent, OutcomeUnknown, RateLimited, InvalidRequest) as error:
             failure = error
         except Rejected as error:
+            # The exchange takes the key no longer. As long as another connection brings the events, users lose nothing.
             if not feed.is_carried:
                 feed.end(error)
                 self._forget(feed)
@@ -223,6 +233,7 @@ class Feeds:
     def restore(self, feed: Feed) -> None:
         """A connection carries a feed no longer: subscribe anew if no other does."""
         if feed.outage is not None and not self._supervisor.is_closed:
+            # A subscription that ends soon, again and again, is asked for with growing pauses.
             has_lasted = ticks() - feed.subscribed_at > LONGEST_BACKOFF * 1000
             feed.failures = 0 if has_lasted else feed.failures + 1
             self._supervisor.start_soon(self._tell_outage, feed)
@@ -232,6 +243,7 @@ class Feeds:
     async def _tell_outage(self, feed: Feed) -> None:
         outage = feed.outage
         await trio.sleep(OUTAGE)
+        # It may have ended, and another one may have begun.
         if outage is not None and feed.outage is not None and feed.outage.at == outage.at:
             feed.tell_outage()
 
@@ -239,6 +251,7 @@ class Feeds:
         """Give up a feed that nobody listens to."""
         for connection in list(self._connections):
             await connection.carrier.give_up(feed, lambda: not feed.is_heard)
+        # Somebody may have begun to listen meanwhile.
         if not feed.is_heard:
             self._forget(feed)
 

@@ -123,12 +123,14 @@ class Call(msgspec.Struct, eq=False):
 
     def take_late(self, envelope: Envelope, now: Timestamp) -> None:
         """Its answer came after its caller had gone. It reaches no other call, but may tell what became of this one."""
+        # An answer proves that it left.
         self.is_sent = True
         self.late_answer = envelope, now
         self.answered_late()
 
     def take_unheard(self, now: Timestamp) -> None:
         """Its answer came in the same turn as the cancellation, so nobody has taken it: look at it here."""
+        # No answer has come, which is nearly always so.
         with suppress(trio.WouldBlock):
             answer = self.answer[1].receive_nowait()
             if isinstance(answer, Envelope):
@@ -151,6 +153,7 @@ def window_of(method: str, params: Mapping[str, Json]) -> int:
     if given is None:
         return DEFAULT_RECV_WINDOW
     with suppress(ValueError, OverflowError):
+        # The exchange takes fractions of a millisecond.
         window = math.ceil(float(str(given)))
         if window >= 0:
             return window
@@ -196,6 +199,7 @@ class Owed:
         """Remember a call that nobody waits for any more, if it has left: its charge, and all of it if it trades."""
         if call.is_sent:
             remember(self._charges, call.wire_id, call.charge, OWED_ANSWERS)
+            # A read changes nothing, so nobody will ask what became of it.
             if not call.api.repeatable:
                 remember(self._calls, call.wire_id, call, OWED_ANSWERS)
 

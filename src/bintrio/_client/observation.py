@@ -88,6 +88,7 @@ class Observation:
     def tell(self, kind: Callable[P, Fact], *args: P.args, **fields: P.kwargs) -> None:
         """Tell a fact of a kind, which has these fields, and log it. The session and the time are added."""
         line, is_wanted = LINES[kind], self.is_wanted(kind)
+        # No fact is made that nobody reads.
         if is_wanted or line.is_heard:
             make: Any = kind
             fact = make(*args, session=self.name, at=trio.current_time(), **fields)
@@ -102,6 +103,7 @@ class Observation:
             self._observer(fact)
         except BaseException:  # Ctrl-C waits here, so it is the observer's own, whatever it is
             self.counters.observer_failures += 1
+            # One line: an observer that fails at every fact would flood the logs.
             if self.counters.observer_failures == 1:
                 log_failure(fact)
 
@@ -232,6 +234,7 @@ class Trace:
 
     def begin(self, now: float, teller: Tells, data: bytes) -> Callable[[], None]:
         """It is about to be queued, or written at once. What is given is to be called when it is written."""
+        # Its earlier try was taken back, or lost with its connection.
         if self._tries:
             self._forget()
         self._queued_at = now

@@ -76,14 +76,17 @@ class OwnCalls:
             error = read_error(request.api.name, envelope)
             if error is None:
                 return read_answer(request, envelope)
+        # A logon or a subscription may have happened all the same.
         except ProtocolViolation as violation:
             raise OutcomeUnknown(request.api.name, f"its answer cannot be read: {violation}") from violation
+        # Its time is told to users in the unit of the session.
         if isinstance(error, RateLimited):
             self._shared.throttle.date(error, call.cost)
         raise error
 
     async def _exchange(self, call: Call) -> Envelope:
         while True:
+            # Asked first, since a wait is told to the observer and most calls have none.
             if not self._shared.throttle.has_room_for(call.cost):
                 with waiting(call, "budget"):
                     await self._shared.throttle.room_for(call.cost)
@@ -101,11 +104,13 @@ class OwnCalls:
             ProtocolViolation: it cannot be right, and nothing better is known.
         """
         await self._shared.throttle.room_for(OWN_CALL)  # else the wait would count as time on the way
+        # Not when the caller began: the wait for room is no time on the way.
         sent_at = trio.current_time()
         answer = await self.ask(Time())
         unit = self._shared.settings.time_unit
         if not can_be_right(answer.server_time, unit):
             violation = ProtocolViolation(f"time: {answer.server_time} cannot be the time")
+            # Without any time, nothing could be signed. A later sample that is wrong changes nothing.
             if not self._shared.clock.is_set:
                 raise violation
             self._connection.teller.tell(ClockDoubted, cause=str(violation))

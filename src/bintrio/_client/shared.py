@@ -56,6 +56,7 @@ class Shared(msgspec.Struct, frozen=True):
         """A channel for one answer. One that has delivered its answer is as good as new, and opening one costs more
         than all else that a call waits with.
         """
+        # Most calls find one: there are as many as there were ever calls in flight at once.
         return self.channels.pop() if self.channels else trio.open_memory_channel[Answer](1)
 
     def now(self) -> int:
@@ -81,6 +82,7 @@ class Shared(msgspec.Struct, frozen=True):
 
     def earliest(self, date: int, now: int) -> int:
         """See `Calendar.earliest`."""
+        # By the largest offset that the clock may have had, the date was at the earliest then.
         return date - math.ceil(self.clock.offsets((now - LONGEST_LAG) / 1000, now / 1000)[1] / 1000)
 
     def in_unit(self, milliseconds: int) -> int:

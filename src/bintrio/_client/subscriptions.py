@@ -61,6 +61,7 @@ class Inbox:
         """Hand over an event, or end the subscription if there is no room. Whether there was room."""
         try:
             self._incoming.send_nowait(event)
+        # It reads too slowly. It keeps what it has, and learns it once it has read that far.
         except trio.WouldBlock:
             self.end(SubscriberTooSlow(self.buffer))
             self.overflowed()
@@ -107,6 +108,7 @@ class Subscriber:
 
     async def __anext__(self) -> UserDataEvent:
         try:
+            # What is there already is taken without a turn of the scheduler.
             if self._run < _LONGEST_RUN:
                 await trio.lowlevel.checkpoint_if_cancelled()
                 self._run += 1
@@ -114,9 +116,11 @@ class Subscriber:
                     return self._events.receive_nowait()
                 except trio.WouldBlock:
                     pass
+            # A turn of the scheduler: others have waited for as long as this run took.
             self._run = 0
             return await self._events.receive()
         except trio.EndOfChannel:
+            # The channel was closed for a reason. Without one, the session or the block has ended.
             if self._inbox.error is not None:
                 raise self._inbox.error from None
             raise StopAsyncIteration from None
@@ -163,6 +167,7 @@ class Feed:
 
     def add(self, subscriber: Inbox) -> None:
         """Listen from here on."""
+        # An outage that began when nobody listened is no news to whoever comes now.
         if not self._subscribers:
             self._succession.outage = None
         subscriber.losses = self._succession.losses
@@ -203,6 +208,7 @@ class Feed:
 
     def tell_outage(self) -> None:
         """Say once that nobody carries, to those who miss something by it."""
+        # Once for each outage, however many attempts fail meanwhile.
         if self._succession.outage is not None and not self._is_outage_told:
             self._is_outage_told = True
             self._hand_out_loss(self._succession.outage, self._succession.losses)
@@ -210,6 +216,7 @@ class Feed:
     def subscribed(self, number: int, now: int) -> None:
         """See `Succession.subscribed`."""
         self.subscribed_at = now
+        # The next outage is another one.
         self._is_outage_told = False
         self._succession.subscribed(number, now)
 

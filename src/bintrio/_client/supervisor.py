@@ -106,6 +106,7 @@ class Supervisor:
     def log_on_or_off(self, *, is_wanted: bool) -> None:
         """The user does by hand what `_make_ready` does: connections to come are to be like this one."""
         self._is_logon_wanted = is_wanted
+        # Logging on is noted when the exchange has answered.
         if not is_wanted and self._current is not None:
             # Before the answer: the exchange takes a signature that it does not need, but no call that lacks one.
             self._current.is_logged_on = False
@@ -135,12 +136,15 @@ class Supervisor:
     async def _replace_when_due(self) -> None:
         old = self._current
         assert old is not None
+        # By chance within its last hours, so that sessions that began together do not all connect at once.
         with trio.move_on_at(old.opened_at + rotation_delay(self._settings.lifetime, self._shared.chance.fraction())):
             await old.is_due.wait()
         cause, since = _why_due(old), trio.current_time()
+        # One that lasted shows that the exchange is well, however it ended.
         is_fine = old.cause is None and not old.has_notice
         has_lasted = is_fine or trio.current_time() - old.opened_at > LONGEST_BACKOFF
         self._failures = 0 if has_lasted else self._failures + 1
+        # The old one works on until another is ready: that is why nothing fails (G5).
         self._swap(await self._open_sometime(), cause, since=since)
         self._chores.start_soon(protected, old.retire)
         self.feeds.see_to_all()
@@ -150,13 +154,16 @@ class Supervisor:
         is_patient = self._failures > 1
         while True:
             self._explain_outages()
+            # From the second failure on, with growing pauses and some chance in them.
             if is_patient:
                 self.feeds.tell_outages()
                 await trio.sleep(backoff(self._failures - 1, self._shared.chance.fraction()))
             try:
                 await self._shared.throttle.room_for(CONNECT_COST)
                 connection = await self._open_any()
+                # Before calls go out on it, so that events are complete from its first call on.
                 await self.feeds.bring(connection)
+                # It may have ended while the feeds were brought.
                 if connection.cause is None:
                     return connection
                 raise ConnectionFailed([(connection.address.host, connection.cause)])
@@ -209,6 +216,7 @@ class Supervisor:
                 raise self._shared.throttle.refusal("connect", hold) from rejected
             raise
         finally:
+            # However it ended: the exchange counts attempts.
             ledger.settle(charge, (), ticks())
         return connection
 
@@ -228,6 +236,7 @@ class Supervisor:
         """Wait for the limits, but not for a hold that outlasts the time to connect."""
         timeout = self._settings.connect_timeout
         hold = self._shared.throttle.held(CONNECT_COST)
+        # A session that opens is to fail now and say why, not when its patience is over.
         if hold is not None and hold.until > ticks() + timeout * 1000:
             raise self._shared.throttle.refusal("connect", hold)
         with trio.fail_after(timeout):
@@ -244,9 +253,11 @@ class Supervisor:
 
     def _hear(self, hold: Hold | None) -> None:
         """See `Ledger.watch`."""
+        # A hold is over, or limits are new: who waits for room asks again.
         if hold is None:
             self._shared.throttle.ask_again()
             return
+        # Also those that retire or are being opened: what is queued there has not left yet.
         for connection in list(self._connections):
             connection.hold_back(hold)
         self._shared.throttle.note(hold)
@@ -261,12 +272,14 @@ class Supervisor:
             self._signal()
 
     async def _make_ready(self, connection: Connection) -> None:
+        # Later connections ask once: what is known of the clock outlives a connection.
         for _ in range(1 if self._shared.clock.is_set else CLOCK_SAMPLES):
             await connection.own.measure_clock()
         # There may be none for orders, which is no reason to ask again on each connection.
         knows_orders = self._has_asked_for_limits or self._knows("ORDERS")
         if not (knows_orders and self._knows("REQUEST_WEIGHT")):
             await self._learn_limits(connection)
+        # The user may have logged off by hand, and then no connection logs on again.
         if self._is_logon_wanted:
             await connection.own.log_on()
 
@@ -287,6 +300,7 @@ class Supervisor:
     def _swap(self, connection: Connection, cause: SwapCause, *, since: float) -> None:
         before = self._current
         if before is not None:
+            # Callers that wait for room on it take the new one.
             before.stand_down()
         self._current = connection
         self.last_failure = None
@@ -302,10 +316,12 @@ class Supervisor:
 
     async def _keep_time(self) -> None:
         while True:
+            # At once if it is doubted: the estimate is forgotten, so the next sample stands alone.
             with trio.move_on_after(CLOCK_INTERVAL):
                 await self.clock_is_doubted.wait()
                 self._shared.clock.forget()
             self.clock_is_doubted = trio.Event()
+            # If it fails, the estimate is still good for long, and the next attempt comes by itself.
             with trio.move_on_after(self._settings.request_timeout), suppress(Lost, BintrioError):
                 connection = await self.live("time")
                 await connection.own.measure_clock()

@@ -56,18 +56,21 @@ class Waiting:
         """
         if call.id is None:
             return self._ids.own()
+        # Its answer could not be told from that of the other call.
         if call.id in self.calls:
             raise InvalidRequest(f"{call.api.name}: id {call.id!r} is in flight already", field="id")
         return self._ids.unused(call.id)
 
     def enter(self, call: Call, local: float) -> None:
         """Its frame was queued or written: charge it, and wait for its answer."""
+        # Not one of the session's own, which are counted.
         if call.wire_id == call.id:
             self._ids.note(call.wire_id)
         call.arrived_before = self.wire.arrived
         call.charge = self._shared.ledger.charge(call.cost, int(local * 1000))
         call.answer = self._shared.take_channel()
         self.calls[call.wire_id] = call
+        # Most calls have the same timeout, so a later one is due later, and the timer stays.
         if call.deadline < self.deadlines.earliest:
             self.deadlines.advance(call.deadline)
 
@@ -78,6 +81,7 @@ class Waiting:
             call.take_unheard(heard)
             return
         del self.calls[call.wire_id]
+        # No byte of it has left, so it is as if it had never been made: nothing is charged for it.
         if self.wire.withdraw(call.outgoing):
             self._write_off(call, is_sent=False)
             return
@@ -109,6 +113,7 @@ class Waiting:
 
     def _write_off(self, call: Call, *, is_sent: bool) -> None:
         ledger = self._shared.ledger
+        # The exchange may have counted it, so it counts here, until an answer says more.
         if is_sent:
             ledger.settle(call.charge, (), ticks())
         else:

@@ -32,6 +32,7 @@ class ControlLane(trio.abc.Stream):
         self._receiver.unpark()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        # It reads again once it has dealt with what it was given, which is what `is_idle` tells.
         while not self._inbox:
             await self._receiver.park()
         received = bytes(self._inbox[:max_bytes])

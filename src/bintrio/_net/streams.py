@@ -91,6 +91,7 @@ class TcpStream(PromptStream):
 
     def send_nowait(self, data: bytes | bytearray | memoryview) -> bool:
         """See `PromptStream`."""
+        # What the kernel did not take before goes first.
         if self._unsent:
             self._unsent += data
             del self._unsent[: self._send(self._unsent)]
@@ -113,6 +114,7 @@ class TcpStream(PromptStream):
         with self._sole_sender:
             self._check_open()
             await trio.lowlevel.checkpoint_if_cancelled()
+            # It has all left, and nothing was waited for; a method of trio's is a checkpoint nevertheless.
             if self.send_nowait(data):
                 await trio.lowlevel.cancel_shielded_checkpoint()
             while self._unsent:
@@ -142,6 +144,7 @@ class TcpStream(PromptStream):
     async def aclose(self) -> None:
         """Close the socket, and wake whoever waits for it with `trio.ClosedResourceError`."""
         if self.socket.fileno() != -1:
+            # Else tasks that wait for the socket would wait for ever.
             trio.lowlevel.notify_closing(self.socket)
             self.socket.close()
         await trio.lowlevel.checkpoint()
@@ -183,7 +186,9 @@ class TlsStream(PromptStream):
             if data:
                 self._incoming.write(data)
             else:
+                # OpenSSL then says what the end means at this point of the handshake.
                 self._incoming.write_eof()
+        # The last words of the handshake may not have left yet.
         await self._transport.send_all(b"")
 
     def _shake_hands(self) -> bool:
@@ -195,6 +200,7 @@ class TlsStream(PromptStream):
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
+            # Kept, since the alert that tells the server why must leave first.
             self._failure = error
         self._reply()
         self._check_usable()
@@ -229,6 +235,7 @@ class TlsStream(PromptStream):
         """See `trio.abc.ReceiveStream`."""
         size = _checked_size(max_bytes)
         data = b""
+        # Something may have come together with what was read before. A read of trio's is a checkpoint in any case.
         if self._is_at_end or self._has_input:
             await trio.lowlevel.checkpoint()
             data = self._decrypt(size)
@@ -249,10 +256,12 @@ class TlsStream(PromptStream):
         """What can be had without receiving more; at most `size` bytes."""
         self._check_usable()
         pieces: list[bytes] = []
+        # One record at a time is all that OpenSSL gives, and one read of the socket may bring many.
         while size and self._has_input and (piece := self._read(size)):
             pieces.append(piece)
             size -= len(piece)
         self._reply()
+        # A failure is told once everything before it has been returned.
         if not pieces:
             self._check_usable()
         return b"".join(pieces)
@@ -274,6 +283,7 @@ class TlsStream(PromptStream):
         if self._outgoing.pending:
             try:
                 self._transport.send_nowait(self._outgoing.read())
+            # Kept, not raised: what came before the connection broke is still to be read.
             except trio.BrokenResourceError as error:
                 self._lost = error
             except STREAM_ERRORS:
@@ -321,6 +331,7 @@ def _checked_size(max_bytes: int | None) -> int:
 
 
 def _translated(error: OSError) -> Exception:
+    # Another task closed it meanwhile.
     if error.errno in _CLOSED:
         return trio.ClosedResourceError("this stream was closed")
     # The kernel says "reset by peer" once, and "broken pipe" from then on: this end never closes half of a connection.
@@ -378,6 +389,7 @@ async def open_tcp(host: str, port: int) -> TcpStream:
     Raises:
         OSError: the name could not be resolved, or nobody answered.
     """
+    # trio tries all addresses of the name, of IPv6 and IPv4, as RFC 8305 has it.
     connected = await trio.open_tcp_stream(host, port)
     return TcpStream(_watched(socket.socket(fileno=connected.socket.detach())))
 

@@ -22,6 +22,7 @@ T = TypeVar("T")
 def check_trio(name: str) -> None:
     """Raise `InvalidRequest` unless trio runs the caller: elsewhere trio fails with an error that names no reason."""
     try:
+        # trio knows the task that runs; under asyncio there is none.
         trio.lowlevel.current_task()
     except RuntimeError:
         said = f"{name} runs under trio only: start the program with trio.run(main), not with asyncio.run(main())"
@@ -96,6 +97,7 @@ async def bare_nursery(
 def _sole(error: BaseException) -> BaseException:
     """The one exception in a group of groups; the group, if there are more."""
     inner: Sequence[BaseException] = getattr(error, "exceptions", ())
+    # A group within a group comes from a nursery within a nursery.
     return _sole(inner[0]) if len(inner) == 1 else error
 
 

@@ -44,6 +44,7 @@ def way_of(proxy: Any, connect: Any) -> Routes:
     Raises:
         InvalidRequest: the proxy cannot be right, there is a `connect` too, or python-socks is missing.
     """
+    # It would not be clear which of them opens the way.
     if proxy is not None and connect is not None:
         raise InvalidRequest("proxy and connect exclude each other: connect opens the whole way", field="proxy")
     routes = routes_of(proxy, os.environ)
@@ -66,6 +67,7 @@ async def connect_by(routes: Routes, ssl_context: ssl.SSLContext | None, address
     stream = await _through(proxies, ssl_context, address)
     if address.secure:
         return await over_tls(stream, address.host, ssl_context)
+    # The proxy reads what is not encrypted, so no key may travel over it.
     stream.is_relayed = True
     return stream
 
@@ -76,6 +78,7 @@ async def _through(proxies: tuple[Proxy, ...], ssl_context: ssl.SSLContext | Non
     stream: PromptStream = await _reached(proxies[0])
     try:
         for proxy, (host, port) in zip(proxies, places[1:], strict=True):
+            # TLS with the proxy itself; that with the exchange comes within it, once all proxies are passed.
             if proxy.scheme == "https":
                 stream = await _encrypted(proxy, stream, ssl_context)
             await _ask(proxy, stream, host, port)
@@ -124,6 +127,7 @@ async def _ask(proxy: Proxy, stream: PromptStream, host: str, port: int) -> None
 
 def _without_secrets(proxy: Proxy, words: str) -> str:
     pair = f"{proxy.username}:{proxy.password}".encode("latin-1")
+    # A proxy may repeat the header that it was given, or parts of it.
     secrets = () if proxy.password is None else secrets_of("", [("Authorization", base64.b64encode(pair).decode())])
     return one_line(hide(secrets, words.encode(errors="replace")).decode())
 
@@ -157,6 +161,7 @@ class _Line:
 
     async def _some(self, size: int | None = None) -> bytes:
         data = await self._stream.receive_some(size)
+        # Without this, python-socks would read for ever.
         if not data:
             raise EOFError("it closed the connection instead of answering")
         return bytes(data)

@@ -1,27 +1,19 @@
 """One WebSocket, client side, over any stream: the only client file that names trio_websocket.
 
-**Two lanes share one byte stream.** The data lane is ours: text and binary messages are cut straight out of the
-receive buffer, and outgoing ones are framed by the caller and queued. The control lane is trio-websocket's: it is
-given a stream of its own (`ControlLane`), on which it finds the answer to the opening handshake, then pings, pongs
-and close frames, and nothing else. What it sends there joins the same queue (`Writer`). So it keeps the protocol's
-state, and never touches a message; its message queue cannot fill, so it can never stop answering pings.
+**Two lanes share one byte stream.** The data lane is ours: messages are cut straight out of the receive buffer, and
+outgoing ones are framed by the caller and queued. The control lane is trio-websocket's: it is given a stream of its own
+(`ControlLane`), on which it finds the answer to the opening handshake, pings, pongs and close frames, and nothing else.
+What it sends there joins the same queue (`Writer`). It never sees a message, so its message queue cannot fill, and it
+can never stop answering pings.
 
 **One reader,** and it is whoever calls `Wire.receive`: a task between the two would cost each message a hop. Pings
-are seen only while somebody receives, so the caller must do nothing else. While the wire is being closed it reads by
-itself.
-
-**A stream may be anybody's,** a proxy's for instance, and raise what it likes: that ends this wire, and nothing else.
-
-**A message that takes long to come** keeps everything behind it waiting, pings included, for nothing can come within a
-frame. So the wire tells whoever asks that one is under way, and since when.
+are seen only while somebody receives, so the caller must do nothing else.
 
 **How a wire ends.** By the first of: a close frame from the server, a broken rule, the end of the stream, a failed
 read or write, or the `async with` being left. What was queued and not yet taken then never leaves, except in the last
-case: leaving in good order writes what is queued, then the close frame. A failed write does not stop reading at once,
-for answers to what was sent before may still be in flight: they get `close_timeout` seconds.
+case: leaving in good order writes what is queued, then the close frame.
 
-**Left out:** waiting for the server to close TCP first after the closing handshake (a *should* of RFC 6455, 7.1.1,
-that is meant to spare servers the TIME_WAIT state), compression, and subprotocols; the exchange uses none.
+**Left out:** waiting for the server to close TCP first (a *should* of RFC 6455, 7.1.1), compression and subprotocols.
 """
 
 from __future__ import annotations
@@ -257,6 +249,7 @@ class Wire:
 
     async def _write(self, pong_written: Callable[[float], object] | None) -> None:
         await self._writer.run(lambda control: self._note_written(control, pong_written))
+        # Writing has failed. Answers to what was sent before may still come, so reading goes on for a little.
         await trio.sleep(self._close_timeout)
         await close_at_once(self._stream)
 
@@ -265,6 +258,7 @@ class Wire:
         self._finish(None, f"writing failed: {said(error)}", error)
 
     def _note_written(self, control: list[bytes], pong_written: Callable[[float], object] | None) -> None:
+        # A pong counts when it has been written, not when it was queued: only then the exchange can hear it.
         for frame in control:
             if frame[0] == _PONG:
                 self._unanswered_pings -= 1
@@ -289,6 +283,7 @@ class Wire:
                 raise self._closed()
             data = await self._read()
             self._ready = self._cut(data)
+            # Most messages come within one read. Only of others it is noted how long they take.
             if data and (self.arriving_since is not None or not self._decoder.is_between_messages):
                 self._follow_arrival()
             if self._unanswered_pings:
@@ -322,7 +317,7 @@ class Wire:
         """Bytes from the stream; none once it has ended."""
         try:
             data = bytes(await self._stream.receive_some(_RECEIVE_SIZE))
-        except Exception as error:
+        except Exception as error:  # a stream may be anybody's, a proxy's for instance, and raise what it likes
             self._lose(f"reading failed: {said(error)}", error)
             return b""
         if not data:
@@ -341,6 +336,7 @@ class Wire:
     def _cut(self, data: bytes) -> list[Message]:
         """Data messages out of received bytes; what else is there goes to the control lane."""
         messages = self._decoder.feed(data)
+        # Nearly every read brings data messages alone: one look in C instead of a loop.
         if max(map(_OPCODE, messages), default=Opcode.TEXT) >= _FIRST_CONTROL:
             for message in messages:
                 if message.opcode >= _FIRST_CONTROL:
@@ -379,6 +375,7 @@ class Wire:
                     resource,
                     extra_headers=[(name.encode("ascii"), value.encode("latin-1")) for name, value in headers],
                 )
+                # The handshake succeeded, so from now on the server expects a close frame.
                 self._owes_close = True
                 self._handshake_over.set()
                 await self._closing.wait()
@@ -393,8 +390,10 @@ class Wire:
         self, secrets: Sequence[bytes], rejected: Callable[[HandshakeRejected], object] | None
     ) -> None:
         head, rest = await self._read_head()
+        # A refusal is read here, so that a 429 counts before its body has come, and no body is read without end.
         if head[9:12] != b"101":
             refusal = rejection(head, secrets)
+            # Before its body has come: a 429 holds back everything from this moment on (G8).
             if rejected is not None:
                 rejected(refusal)
             refusal.body = hide(secrets, await self._read_body(refusal, rest))
@@ -480,10 +479,13 @@ class Wire:
 
     async def _close_politely(self) -> None:
         self.release()
+        # From here on nothing more can be sent.
         self._end = self._end or (CloseCode.NORMAL, "closed by this side", None)
+        # Else trio-websocket has answered the server's close frame already.
         if not self._server_closed:
             self._closing.set()
         while self._is_reading:
+            # Answers may come until the server's close frame does.
             self._hand_out_late(self._cut(await self._read()))
         if self._owes_close:
             await self._close_written.wait()

@@ -72,6 +72,7 @@ class Writer:
         """
         size = len(frame)
         outgoing = Outgoing(frame, size, written)
+        # Anything that waits must leave first, so a frame is written here only if nothing does.
         if at_once and not self.backlog and self._prompt_stream is not None:
             outgoing.frame = None
             if written is not None:
@@ -92,6 +93,7 @@ class Writer:
         """Take a frame back. True: no byte of it leaves. False: it was taken for writing already."""
         if outgoing.taken:
             return False
+        # It may have been withdrawn before.
         if outgoing.frame:
             outgoing.frame = b""
             self._shrink(outgoing.size)
@@ -116,11 +118,13 @@ class Writer:
         try:
             is_written = stream.send_nowait(frame)
         except Exception as error:
+            # The writer may be waiting for work: it is woken, to find that there will be none.
             self._fail(error)
             self._idle.unpark()
             return
         if is_written and self._unreported:
             self._report()
+        # The rest is in the stream's own buffer. It counts as waiting until the writer has seen it leave.
         if not is_written:
             self._grow(len(frame))
             self._unfinished = len(frame)
@@ -137,6 +141,7 @@ class Writer:
 
     def _shrink(self, size: int) -> None:
         self.backlog -= size
+        # Mostly nobody waits for room.
         if self._senders:
             self._senders.unpark_all()
 
@@ -157,6 +162,7 @@ class Writer:
                 self._fail(error)
                 break
             self._shrink(size)
+            # Only who asked for it is told, which nobody does in a session without an observer.
             if self._unreported:
                 self._report()
             written(control)
@@ -180,6 +186,7 @@ class Writer:
         queue = self._queue
         while queue and size < _BATCH:
             outgoing = queue.popleft()
+            # Withdrawn frames stay in the queue, empty, since to look for one there would take longer.
             if outgoing.frame:
                 batch.append(outgoing.frame)
                 outgoing.frame = None
