@@ -44,6 +44,7 @@ def both_streams(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
     One whose time goes into something else is marked `plain_streams` with the reason, and runs once.
     """
     if request.param == "prompt":
-        for module in ("bintrio.sandbox.running", "tests.peer", "tests.refusing"):
+        monkeypatch.setattr("bintrio.sandbox.server.network.Line", streams.PartialLine)
+        for module in ("tests.peer", "tests.refusing"):
             plain = pkgutil.resolve_name(f"{module}:memory_stream_pair")
             monkeypatch.setattr(f"{module}.memory_stream_pair", streams.partial_pairs(plain))

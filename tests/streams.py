@@ -16,6 +16,8 @@ import trio
 
 import bintrio
 from bintrio._net.streams import PromptStream
+from bintrio.sandbox.server.links import Link
+from bintrio.sandbox.server.memory import Line
 
 Pair = tuple[trio.abc.Stream, Any]
 
@@ -78,6 +80,14 @@ class PartialStream(PromptStream):
     async def aclose(self) -> None:
         self._is_closed = True
         await self._inner.aclose()
+
+
+class PartialLine(Line):
+    """A line to the sandbox whose client's end is a `PartialStream`."""
+
+    def __init__(self, link: Link, number: int) -> None:
+        super().__init__(link, number)
+        self.client = PartialStream(self.client, self.server.receive_stream.put_data, number)
 
 
 def partial_pairs(plain: Callable[[], Pair]) -> Callable[[], Pair]:

@@ -84,7 +84,7 @@ async def network(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[tuple[Netwo
     async with open_sandbox(listen=False) as sandbox, open_network(monkeypatch) as network:
 
         async def serve(stream: Any) -> None:
-            await sandbox._server.serve(stream)
+            await sandbox._network._server.serve(stream)
 
         network.hosts["exchange.test", 443] = over_tls(serve)
         network.hosts["proxy.example", 3128] = network.http()

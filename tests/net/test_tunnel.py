@@ -325,7 +325,7 @@ def exchange_at(network: Network, sandbox: Sandbox) -> None:
     """Have the sandbox at the exchange's address."""
 
     async def serve(stream: trio.abc.Stream) -> None:
-        await sandbox._server.serve(stream)
+        await sandbox._network._server.serve(stream)
 
     network.hosts[EXCHANGE.host, 443] = over_tls(serve)
     network.hosts[PLAIN.host, 80] = serve

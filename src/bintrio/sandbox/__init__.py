@@ -74,6 +74,8 @@ from .server.faults import (
     UnknownIdReply,
 )
 from .server.handshake import PATH
+from .server.links import IDEAL, Link, Way
+from .server.network import Network
 from .server.pulse import Clock, Pulse
 from .server.replay import RecordedExchange
 from .server.server import Server
@@ -98,6 +100,7 @@ __all__ = [
     "Kind",
     "LateReply",
     "Limits",
+    "Link",
     "Market",
     "MeanOfTrades",
     "MutePings",
@@ -122,6 +125,7 @@ __all__ = [
     "Tick",
     "Timeout",
     "UnknownIdReply",
+    "Way",
     "World",
     "WorldAccount",
     "WorldKey",
@@ -181,6 +185,7 @@ async def open_sandbox(
     keep: int | None = None,
     start_time_ms: int | None = START_TIME_MS,
     faults: Iterable[Fault] = (),
+    link: Link = IDEAL,
 ) -> AsyncGenerator[Sandbox, None]:
     """Run a sandbox until the block is left.
 
@@ -209,6 +214,8 @@ async def open_sandbox(
             know of it as long as they know its minute. None keeps all.
         start_time_ms: the exchange's time at the start; None takes this machine's clock.
         faults: to be injected at once.
+        link: what lies between the sandbox and those that `Sandbox.connect` in memory: latency, bandwidth, pieces,
+            where bytes are lost. `Sandbox.link` changes it.
 
     Raises:
         OSError: the host or port cannot be had, or the market's file cannot be read.
@@ -223,8 +230,7 @@ async def open_sandbox(
         check_int("start_time_ms", start_time_ms, 0, LAST_TIME_MS)
     if market is not None:
         check_kind(Market, market=market)
-    if limits is not None:
-        check_kind(Limits, limits=limits)
+    check_kind(Link, link=link)
     owners = checked_each("accounts", accounts or (), SandboxAccount) or (trader(),)
     faults = checked_each("faults", faults, Fault)
     exchange = _exchange(symbols, limits, exchange_filters, routes, keep)
@@ -242,7 +248,8 @@ async def open_sandbox(
             nursery.start_soon(protected, pulse.beat, connections.deliver)
         if listen:
             endpoint, client_context = await _listen(server, nursery, host, port, tls=tls)
-        yield Sandbox(server, connections, pulse, nursery, owners, endpoint=endpoint, ssl_context=client_context)
+        network = Network(server, nursery, link)
+        yield Sandbox(network, connections, pulse, nursery, owners, endpoint=endpoint, ssl_context=client_context)
 
 
 @asynccontextmanager
@@ -272,6 +279,8 @@ def _exchange(symbols: Any, limits: Limits | None, filters: Any, routes: Any, ke
     symbols = checked_each("symbols", symbols, Symbol)
     filters = checked("exchange_filters", filters, tuple[Filter, ...])
     routes = checked_routes(routes, symbols)
+    if limits is not None:
+        check_kind(Limits, limits=limits)
     if keep is not None:
         check_int("keep", keep, 1, _MOST_KEPT)
     return Exchange(symbols, limits or Limits(), exchange_filters=filters, routes=routes, keep=keep)

@@ -34,9 +34,9 @@ from .seen import SandboxBudget, SandboxCall, SandboxConnection, budgets_as_seen
 from .server.connection import Connections
 from .server.faults import Fault
 from .server.handshake import PATH
-from .server.memory import memory_stream_pair
+from .server.links import Link
+from .server.network import Network
 from .server.pulse import Pulse
-from .server.server import Server
 
 LAST_TIME_MS: Final = 253_402_300_799_999
 """The end of the year 9999: a later time has no `datetime`."""
@@ -59,7 +59,7 @@ class Sandbox:
 
     def __init__(
         self,
-        server: Server,
+        network: Network,
         connections: Connections,
         pulse: Pulse,
         nursery: trio.Nursery,
@@ -73,7 +73,7 @@ class Sandbox:
         self.ssl_context: Final = ssl_context
         self.account: Final = accounts[0]
         self._accounts = [*accounts]
-        self._server = server
+        self._network = network
         self._connections = connections
         self._pulse = pulse
         self._exchange = connections.exchange
@@ -84,11 +84,31 @@ class Sandbox:
 
     # Ways in
 
-    async def connect(self, address: Address) -> trio.abc.Stream:
-        """An in-memory stream to this sandbox, whatever the address says. For virtual time."""
-        client, server = memory_stream_pair()
-        self._nursery.start_soon(protected, self._server.serve, server)
-        return client
+    async def connect(self, address: Address, *, link: Link | None = None) -> trio.abc.Stream:
+        """An in-memory stream to this sandbox, whatever the address says. For virtual time.
+
+        Args:
+            address: is not looked at.
+            link: what lies between; `Sandbox.link` unless given. ``functools.partial(sandbox.connect, link=...)`` is a
+                ``connect`` for `bintrio.open_session`.
+
+        Raises:
+            InvalidRequest: the link is none.
+        """
+        return self._network.connect(link)
+
+    @property
+    def link(self) -> Link:
+        """What lies between the sandbox and those that `connect` in memory.
+
+        It may be set at any time. It then counts for what is sent from now on over every connection that is open, and
+        for those to come; ``cut_at`` and ``silent_at`` count the bytes from then on, and 0 strikes at once.
+        """
+        return self._network.link
+
+    @link.setter
+    def link(self, link: Link) -> None:
+        self._network.link = link
 
     @property
     def key(self) -> Ed25519Key:

@@ -6,8 +6,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from bintrio.sandbox import Limits, open_sandbox
-from bintrio.sandbox.server import memory, outbox
+from bintrio.sandbox import Limits, Link, Way, open_sandbox
+from bintrio.sandbox.server import links, outbox
 from bintrio.sandbox.server.memory import memory_stream_pair
 
 from .test_hostile import ADDRESS, PING, text
@@ -16,7 +16,7 @@ from .test_server import HANDSHAKE
 
 async def fill(stream: trio.abc.Stream, times: int, written: list[int]) -> None:
     for number in range(times):
-        await stream.send_all(b"x" * memory.MAX_UNREAD)
+        await stream.send_all(b"x" * links.MAX_UNREAD)
         written.append(number)
 
 
@@ -27,14 +27,14 @@ async def test_who_writes_waits_for_a_client_that_does_not_read(nursery: trio.Nu
     await wait_all_tasks_blocked()
     assert written == [0, 1]
     received = 0
-    while received < 9 * memory.MAX_UNREAD:
+    while received < 9 * links.MAX_UNREAD:
         received += len(await client.receive_some())
     assert written == [*range(9)]
 
 
 async def test_what_was_cancelled_while_it_waited_leaves_with_what_follows() -> None:
     client, server = memory_stream_pair()
-    await server.send_all(b"a" * (memory.MAX_UNREAD + 1))
+    await server.send_all(b"a" * (links.MAX_UNREAD + 1))
     with trio.move_on_after(0) as scope:
         await server.send_all(b"b")
     assert scope.cancelled_caught
@@ -69,7 +69,7 @@ async def test_a_connection_that_is_cut_with_nothing_left_to_say_is_no_error(
 async def test_who_waits_learns_that_a_stream_was_closed(end: str) -> None:
     client, server = memory_stream_pair()
     streams = {"client": client, "server": server}
-    await server.send_all(b"a" * (memory.MAX_UNREAD + 1))
+    await server.send_all(b"a" * (links.MAX_UNREAD + 1))
     caught: list[BaseException] = []
 
     async def write() -> None:
@@ -92,8 +92,8 @@ async def test_g11_requests_of_a_client_that_does_not_read_wait(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "MAX_UNREAD", 1_000)
-    monkeypatch.setattr(memory, "MAX_UNREAD", 1_000)
-    async with open_sandbox(listen=False, limits=Limits(weight=10**9)) as sandbox:
+    link = Link(down=Way(buffer=1_000))
+    async with open_sandbox(listen=False, limits=Limits(weight=10**9), link=link) as sandbox:
         stream = await sandbox.connect(ADDRESS)
         await stream.send_all(HANDSHAKE)
         assert b"101" in bytes(await stream.receive_some())
