@@ -39,6 +39,7 @@ def find(name: str) -> Any:
     """
     if name in MODULES:
         return import_module(f"bintrio.{name}")
+    # Python itself asks for names such as `__path__`, often.
     if not name.startswith("_"):
         for place in PLACES:
             module = import_module(f"bintrio.{place}")

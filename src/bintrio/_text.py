@@ -47,6 +47,7 @@ def shown_url(url: str) -> str:
     credentials, _, place = url[len(scheme) :].rpartition("@")
     if _END_OF_HOST.search(credentials):  # "@", "/" or "?" is part of the secret, and which one cannot be told
         return f"{scheme}…"
+    # A mark shows that there was a query: a token may stand in it.
     path, *query = _END_OF_PATH.split(place, maxsplit=1)
     return f"{scheme}{path}?…" if query else f"{scheme}{path}"
 
@@ -59,6 +60,7 @@ def shown_path(path: str) -> str:
     if path.lower().endswith(_KEY_FILES) or os.path.lexists(path):
         return repr(path)
     folder = os.path.dirname(path)
+    # Up to the nearest folder that exists: what stands below it may be the text of a key.
     while folder and not os.path.lexists(folder):
         parent = os.path.dirname(folder)
         folder = parent if parent != folder else ""
@@ -112,9 +114,11 @@ def said(error: BaseException) -> str:
 def _words(error: BaseException, depth: int) -> str:
     text = _own_words(error)
     reasons = [error.__cause__] if error.__cause__ is not None else []
+    # A group has no words of its own but a count.
     if isinstance(error, BaseExceptionGroup):
         text, reasons = "", list(cast("BaseExceptionGroup[BaseException]", error).exceptions)
     words = "; ".join(dict.fromkeys(filter(None, (_words(reason, depth - 1) for reason in reasons if depth))))
+    # Many libraries repeat the cause's words in their own.
     if not text or not words or words in text:
         return text or words
     return f"{text}: {words}"
@@ -139,6 +143,7 @@ def excerpt(body: bytes) -> str:
     """What the body of an HTTP answer says to its reader: the message of a JSON error, the text of a page."""
     text = _message(body)
     if text is None:
+        # A page: its words without its markup.
         text = _MARKUP.sub(" ", body[:_SEEN].decode("utf-8", "replace"))
     return one_line(text)
 
@@ -149,6 +154,7 @@ def _message(body: bytes) -> str | None:
 
     try:
         answer: Any = msgspec.json.decode(body)
+    # A server may answer anything.
     except (msgspec.DecodeError, RecursionError):
         return None
     if not isinstance(answer, dict):

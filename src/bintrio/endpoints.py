@@ -101,6 +101,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         urls: Any = self.urls
+        # A string is a sequence too, of URLs with one character each.
         if not isinstance(urls, tuple | list) or not urls:
             raise InvalidRequest("an Endpoint needs at least one URL, in a tuple", field="urls")
         for url in self.urls:
@@ -151,8 +152,10 @@ def _checked(url: Any) -> SplitResult:
     if parts.scheme not in _DEFAULT_PORTS:
         scheme = parts.scheme if parts.scheme in {"http", "https"} else "anything else"
         raise InvalidRequest(f"endpoint must start with ws:// or wss://, not {scheme}", field="endpoint")
+    # `wss:///path`, or `:0`, which no server listens at.
     if not host or port == 0:
         raise InvalidRequest("endpoint names no host or no usable port", field="endpoint")
+    # urllib drops line breaks and tabs without a word.
     if not url.isprintable() or " " in url:
         raise InvalidRequest("endpoint holds a blank or a control character", field="endpoint")
     return parts
@@ -179,6 +182,7 @@ def _address(parts: SplitResult, options: dict[str, str]) -> Address:
 
 def _authorization(parts: SplitResult) -> str | None:
     """Basic authentication (RFC 7617), if the URL names a user or a password."""
+    # An empty user with a password is a user.
     if parts.username is None and parts.password is None:
         return None
     credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"

@@ -178,9 +178,11 @@ class _Slow:
 
     async def _give_in_a_thread(self, fact: Fact) -> None:
         run = [fact]
+        # What waits already goes along.
         with suppress(trio.WouldBlock, trio.EndOfChannel):
             while len(run) < _LONGEST_RUN:
                 run.append(self._facts.receive_nowait())
+        # A function that blocks for ever must not keep the session from closing.
         await trio.to_thread.run_sync(self._give, run, abandon_on_cancel=True)
 
     def _give(self, run: Sequence[Fact]) -> None:
@@ -234,4 +236,5 @@ async def buffered(
             nursery.start_soon(protected, slow.run)
             yield quick
     finally:
+        # What was not handed on in time is as lost as what found no room.
         quick.dropped += quick.waiting

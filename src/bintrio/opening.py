@@ -105,6 +105,7 @@ async def open_session(
 
     async def leave() -> None:
         supervisor.close()
+        # Every connection has `close_timeout` for taking its leave, so this ends.
         await supervisor.gone()
 
     with observation.of_session(endpoint):
@@ -117,6 +118,7 @@ async def open_session(
 def _by(
     routes: Routes, endpoint: Endpoint, settings: Settings, key: Key | None, ssl_context: ssl.SSLContext | None
 ) -> Connect:
+    # Before anything is opened, as far as URLs tell. The stream itself is looked at when it is there.
     for address in endpoint.addresses(time_unit=settings.time_unit):
         check_privacy(address, key, is_private=routes.is_private(address))
     return partial(connect_by, routes, ssl_context)

@@ -83,9 +83,11 @@ async def sandbox(
     else:
         opened = open_world(sandbox_world, listen=False)
     async with opened as sandbox, trio.open_nursery() as nursery:
+        # Under a clock that jumps, a day of waiting takes no time.
         if sandbox_patience is not None and not isinstance(trio.lowlevel.current_clock(), MockClock):
             nursery.start_soon(_end_after, sandbox_patience)
         yield sandbox
+        # The test is over: its time limit too.
         nursery.cancel_scope.cancel()
 
 

@@ -170,6 +170,7 @@ class _Methods:
     def named(self, message: Message) -> Message:
         """The message, with its method if that can be told."""
         found = _head(message.text)
+        # An event, or no JSON.
         if found is None or found.id is None:
             return message
         call = message.session, message.connection, found.id
@@ -213,6 +214,7 @@ def _line(message: Message) -> bytes:
     data = _encode(message.text)  # of what is no JSON, as a string; so a string is written as one within another
     if not message.text.lstrip().startswith('"'):
         with suppress(msgspec.DecodeError):
+            # On one line, whatever the sender's layout was: a line is a message.
             data = msgspec.json.format(message.text.encode(), indent=-1)
     line = _Line(
         time=message.time,

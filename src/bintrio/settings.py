@@ -123,6 +123,7 @@ def _either(environ: Mapping[str, str], name: str) -> tuple[str, str]:
     """A value, and the path of the file that holds it; at most one is not empty."""
     variable = f"{_PREFIX}{name.upper()}"
     value, path = environ.get(variable, ""), environ.get(f"{variable}_FILE", "")
+    # Which of them was meant cannot be told.
     if value and path:
         raise InvalidRequest(f"{variable} and {variable}_FILE exclude each other", field=name)
     return value, path
@@ -148,6 +149,7 @@ def _key(environ: Mapping[str, str]) -> Key | None:
     is_private = bool(pem or path)
     if secret and is_private:
         raise InvalidRequest("a private key and an HMAC secret exclude each other", field="key")
+    # One without the other signs nothing.
     if bool(api_key) != bool(secret or is_private):
         raise InvalidRequest(_TOGETHER, field="key")
     if not api_key:
@@ -170,6 +172,7 @@ def _private_key(pem: str, path: str, api_key: str, passphrase: str | None) -> K
         return kind.from_pem(pem, api_key=api_key, password=passphrase)
 
     try:
+        # The text does not say of which type a PKCS#8 key is, so both are tried.
         return made(Ed25519Key)
     except InvalidRequest as error:
         try:
@@ -179,6 +182,7 @@ def _private_key(pem: str, path: str, api_key: str, passphrase: str | None) -> K
 
 
 def _endpoint(_name: str, text: str) -> Any:
+    # Mostly a name that is misspelt; as a URL it would only be called malformed.
     if text not in ENDPOINTS and "://" not in text:
         said = f"the endpoint must be {', '.join(ENDPOINTS)} or a URL, not {shown_url(text)!r}"
         raise InvalidRequest(said, field="endpoint")
@@ -187,6 +191,7 @@ def _endpoint(_name: str, text: str) -> Any:
 
 def _proxy(_name: str, text: str) -> Any:
     urls = text.split()
+    # No URL has a blank in it, so several may stand in one variable.
     return urls[0] if len(urls) == 1 else tuple(urls)
 
 
@@ -197,6 +202,7 @@ def _as_it_is(_name: str, text: str) -> Any:
 def _number(name: str, text: str) -> Any:
     number: float | None = None
     with suppress(ValueError):
+        # `max_message_size` takes an int only; more digits would be no size at all.
         number = int(text) if text.isdecimal() and len(text) < 20 else float(text)
     if number is None:
         raise InvalidRequest(f"{_PREFIX}{name.upper()} must be a number", field=name)

@@ -46,6 +46,7 @@ def from_datetime(moment: datetime, *, time_unit: TimeUnit = "ms") -> int:
     unit, given = _unit(time_unit), _anything(moment)
     if not isinstance(given, datetime):
         raise InvalidRequest(f"moment must be a datetime, not {shown(moment)}", field="moment")
+    # Python would take it for local time, which differs from machine to machine.
     if moment.utcoffset() is None:
         raise InvalidRequest(f"{moment!r} has no time zone; write datetime(..., tzinfo=UTC)", field="moment")
     return (moment - _EPOCH) // unit

@@ -195,6 +195,7 @@ class Request(
             raise InvalidRequest(f"{self.api.name}: {broken}")
 
     def _replace(self, parameter: Parameter, value: Any, exact: Any) -> None:
+        # The message names the field, the type of the value and what was expected.
         if exact is None:
             raise InvalidRequest(_complaint(self.api.name, parameter, value), field=parameter.name)
         msgspec.structs.force_setattr(self, parameter.name, exact)
@@ -244,6 +245,7 @@ def api(
     """
 
     def declare(request_type: type[RequestT]) -> type[RequestT]:
+        # What the exchange takes for a parameter that does not come, it may change at any time.
         if not {None, msgspec.NODEFAULT}.issuperset(request_type.__struct_defaults__):
             raise TypeError(f"{name}: only None may be a default")
         base = request_type.__orig_bases__[0]  # type: ignore[attr-defined]  # typing's own protocol
@@ -336,11 +338,14 @@ _NOT_NEGATIVE: Final = frozenset({"+Zero", "+Subnormal", "+Normal"})  # and fini
 
 def _decimal(value: Any) -> Decimal | None:
     if value.__class__ is not Decimal:
+        # An exponent or a sign is refused here, as the exchange does, and not made into something else.
         if isinstance(value, str):
             return Decimal(value) if _PLAIN_NUMBER.fullmatch(value) else None
+        # A float has been rounded before it came here. True is an int to Python.
         if not isinstance(value, int | Decimal) or isinstance(value, bool):
             return None
         value = Decimal(value)
+    # NaN and infinities are Decimals too, and ``1E+999999`` would be a million digits written out.
     return value if value.number_class() in _NOT_NEGATIVE and abs(value.adjusted()) < _LONGEST_NUMBER else None
 
 
@@ -358,16 +363,19 @@ def number(name: str, value: Any) -> Decimal:
 
 def _duration(value: Any) -> Decimal | int | None:
     exact = _decimal(value)
+    # Whole milliseconds go out as a JSON number.
     return _integer(int(exact)) if exact is not None and exact == exact.to_integral_value() else exact
 
 
 def _integer(value: Any) -> int | None:
     if isinstance(value, str):
         digits = value.removeprefix("-")
+        # Python reads other digits than 0 to 9, blanks and underscores as well; the exchange does not.
         is_number = len(value) <= _LONGEST_NUMBER and digits.isascii() and digits.isdecimal()
         value = int(value) if is_number else None
     if not isinstance(value, int) or isinstance(value, bool):
         return None
+    # The exchange's LONG has 64 bits.
     return int(value) if -(2**63) <= value < 2**63 else None
 
 
@@ -378,10 +386,12 @@ def _boolean(value: Any) -> bool | None:
 def _string(value: Any) -> str | None:
     if value.__class__ is not str:
         value = str.__str__(value) if isinstance(value, str) else None
+    # The exchange refuses an empty string as it does one that is missing.
     return value or None
 
 
 def _strings(value: Any) -> tuple[str, ...] | None:
+    # A string is a sequence of strings too, but hardly ever meant as one.
     if isinstance(value, str) or not isinstance(value, Sequence):
         return None
     items = tuple(map(_string, value))  # pyright: ignore[reportUnknownArgumentType]
@@ -417,10 +427,12 @@ _EXPECTED: Final[dict[Callable[[Any], Any], str]] = {
 
 
 def _kind(annotation: Any) -> Callable[[Any], Any]:
+    # Optional parameters: the type beside None.
     if get_origin(annotation) in {Union, UnionType}:
         (annotation,) = (member for member in get_args(annotation) if member is not NoneType)
     if annotation in _KINDS:
         return _KINDS[annotation]
+    # An open enum: text with its known values beside.
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     return _KINDS[get_origin(annotation) or annotation]
@@ -433,6 +445,7 @@ def _complaint(method: str, parameter: Parameter, value: Any) -> str:
 
 
 def _shown_number(value: Any) -> str:
+    # Mostly a price that was written without quotes: the message shows how to write it.
     if isinstance(value, float):
         return f"{shown(value)}; a float has no exact decimal value, write Decimal({str(value)!r})"
     return shown(value)

@@ -44,6 +44,7 @@ def kind_of(annotation: Any) -> str:
     """What a parameter takes: a type, a unit, or the values that are known of an enum."""
     members = [member for member in _members(annotation) if member is not NoneType]
     (kind,) = members
+    # Before Decimal, which it is an annotation of.
     if kind == Milliseconds:
         return f"milliseconds, {_DECIMAL}"
     if kind is Decimal:
@@ -56,8 +57,10 @@ def kind_of(annotation: Any) -> str:
 def words_of(request_type: type[Request[Any]], name: str) -> str:
     """What a parameter of a method is."""
     said = request_type.api.notes.get(name) or PARAMETERS.get(name)
+    # What the method itself says of it comes first: words for the name alone may not fit every method.
     if said is not None:
         return said
+    # A parameter of one order of a list: it is what the same parameter is of a single order.
     part = next(part for part in PARTS if name.startswith(f"{part}_"))
     words = words_of(request_type, name.removeprefix(f"{part}_"))
     return f"Of {PARTS[part]}. {words}"
@@ -79,6 +82,7 @@ def weight_of(request_type: type[Request[Any]]) -> str:
 def result_of(result: Any) -> str:
     """A result type as one would write it."""
     origin, members = get_origin(result), get_args(result)
+    # `OneOf`, which only type checkers see as a union.
     if hasattr(result, "members"):
         return " | ".join(map(result_of, result.members))
     if origin is Annotated:

@@ -43,6 +43,7 @@ def incomplete_type(record: Any, method: str) -> type[msgspec.Struct]:
 
     def read(self: Any, name: str) -> Any:
         found = object.__getattribute__(self, name)
+        # An optional field may be None or UNSET by right.
         if found is absent and name in required:
             said = f"{method}: {record.__name__} came without `{names_in_json[name]}`, so it has no `{name}`"
             raise ProtocolViolation(said)
@@ -56,6 +57,7 @@ def incomplete_type(record: Any, method: str) -> type[msgspec.Struct]:
     def reduce(self: Any) -> tuple[Any, ...]:
         return incomplete, (record, method, _came(self))
 
+    # Arrays have no such field of their own.
     own = [] if "unknown_fields" in names_in_json else [("unknown_fields", bytes | None, None)]
     found = msgspec.defstruct(
         record.__name__,
@@ -71,6 +73,7 @@ def incomplete_type(record: Any, method: str) -> type[msgspec.Struct]:
 
 
 def _absent(record: type) -> Any:
+    # msgspec leaves UNSET out of an object; in an array the positions behind would move.
     return None if issubclass(record, Row) else UNSET
 
 

@@ -28,6 +28,7 @@ def at_most_one(*names: str) -> Rule:
     def rule(request: Any) -> str | None:
         is_given = False
         for name in names:
+            # Written out, since this is run for each request: a list of the names that are given takes twice as long.
             if getattr(request, name) is not None:
                 if is_given:
                     return f"{' and '.join(_given(request, names))} exclude each other"
@@ -98,6 +99,7 @@ def _alternatives(needed: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _complain_of_missing(request: Any, case: str, alternatives: Mapping[str, Sequence[str]]) -> str | None:
+    # The first of each need's names is given mostly: then nothing more has to be looked at.
     if None not in map(getattr, repeat(request), alternatives):
         return None
     missing = [" or ".join(names) for names in alternatives.values() if not _given(request, names)]
@@ -121,6 +123,7 @@ def requires_value(name: str, other: str, value: str, *, unless: tuple[str, str]
     def rule(request: Any) -> str | None:
         if getattr(request, name) is None or getattr(request, other) == value:
             return None
+        # The exchange sets it itself then.
         if unless and getattr(request, unless[0]) == unless[1] and getattr(request, other) is None:
             return None
         return said
@@ -152,6 +155,7 @@ def within_a_day(start: str, end: str) -> Rule:
     said = f"from {start} to {end} there may be no more than 24 hours"
 
     def rule(request: Any) -> str | None:
+        # With one end alone, the exchange chooses the other.
         first, last = getattr(request, start), getattr(request, end)
         if first is None or last is None or 0 <= _milliseconds(last) - _milliseconds(first) <= _DAY:
             return None

@@ -59,6 +59,7 @@ there."""
 def plain(number: Decimal) -> str:
     """A Decimal in plain notation, every digit kept: ``Decimal("1E-7")`` is ``0.0000001``."""
     text = str(number)
+    # `str` is twice as quick as `format`, and mostly right.
     return format(number, "f") if "E" in text or "e" in text else text
 
 
@@ -74,6 +75,7 @@ class _Readable(msgspec.Struct, frozen=True):
         came = self.__struct_fields__  # of an incomplete record those only
         values = [(name, getattr(self, name), default) for name, default in _defaults(type(self)) if name in came]
         shown = [f"{name}={_shown(value)}" for name, value, default in values if value != default]
+        # To read them would raise an error, so only their names are shown.
         if self.missing_fields:
             shown.append(f"missing_fields={self.missing_fields!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
@@ -89,6 +91,7 @@ def _shown(value: Any) -> str:
         return f"Decimal('{plain(value)}')"
     if isinstance(value, tuple):
         items = [_shown(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        # As Python writes a tuple of one.
         return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
     return repr(value)
 

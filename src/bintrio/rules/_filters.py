@@ -65,6 +65,7 @@ class OrderContext(msgspec.Struct, frozen=True, kw_only=True):
                 msgspec.structs.force_setattr(self, name, number(name, value))
         for name in ("open_order_lists", "open_order_lists_of_all", "amendments"):
             value = getattr(self, name)
+            # The very type: True would count as 1.
             if value is not None and (type(value) is not int or value < 0):
                 raise InvalidRequest(f"{name} must be an int that is not negative", field=name)
         if self.open_orders is not None:
@@ -88,6 +89,7 @@ class Judged(msgspec.Struct, frozen=True):
         """Quote asset the order moves; at the reference price if it has none of its own."""
         leg = self.leg
         price = self.known.reference_price if leg.price is None else leg.price
+        # Sized by the quote asset, that is the notional; without a price or a quantity it is not known.
         if leg.quote_order_qty is not None or leg.quantity is None or price is None:
             return leg.quote_order_qty
         return price * leg.quantity
@@ -103,6 +105,7 @@ def outside(
         yield f"{value:f} is below {low:f}"
     if high is not None and value > high:
         yield f"{value:f} is above {high:f}"
+    # A step of 0 disables the rule: the document says so of prices, and it is taken so of quantities.
     if step and value % step:
         yield f"{value:f} is not a multiple of {step.normalize():f}"
 
@@ -126,6 +129,7 @@ def _percent_price_by_side(one: PercentPriceBySideFilter, order: Judged) -> Foun
 
 def _far_off(order: Judged, down: Decimal, up: Decimal) -> Found:
     reference = order.known.reference_price
+    # What the reference price is, the caller may not know.
     if reference is not None:
         for message in outside(order.leg.price, reference * down, reference * up):
             yield "price", message
@@ -138,6 +142,7 @@ def _lot_size(one: LotSizeFilter, order: Judged) -> Found:
 
 
 def _market_lot_size(one: MarketLotSizeFilter, order: Judged) -> Found:
+    # Not STOP_LOSS and TAKE_PROFIT, which become MARKET orders later.
     if order.leg.type == "MARKET":
         for message in outside(order.leg.quantity, one.min_qty, one.max_qty, one.step_size):
             yield "quantity", message
@@ -160,6 +165,7 @@ def _notional(one: NotionalFilter, order: Judged) -> Found:
 def _iceberg_parts(one: IcebergPartsFilter, order: Judged) -> Found:
     leg = order.leg
     if leg.iceberg_qty and leg.quantity:
+        # The last part may be smaller than the others.
         parts = (leg.quantity / leg.iceberg_qty).to_integral_value(ROUND_CEILING)
         if parts > one.limit:
             yield "iceberg_qty", f"{parts} parts are more than {one.limit}"
@@ -167,6 +173,7 @@ def _iceberg_parts(one: IcebergPartsFilter, order: Judged) -> Found:
 
 def _trailing_delta(one: TrailingDeltaFilter, order: Judged) -> Found:
     leg = order.leg
+    # Of other types the exchange refuses it anyway.
     if leg.trailing_delta is None or not leg.is_algo:
         return
     # A stop loss to BUY and a profit taken by a SELL both wait above the market.
@@ -179,6 +186,7 @@ def _trailing_delta(one: TrailingDeltaFilter, order: Judged) -> Found:
 
 def _max_position(one: MaxPositionFilter, order: Judged) -> Found:
     known, quantity = order.known, order.leg.quantity
+    # Only what is bought adds to the position, and without the holding it is not known.
     if order.leg.side != "BUY" or known.holding is None or known.open_orders is None or quantity is None:
         return
     bids = (each for each in known.open_orders if each.symbol == order.symbol.symbol and each.side == "BUY")

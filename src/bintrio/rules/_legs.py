@@ -107,6 +107,7 @@ _OLD_STOP: Final = {
 
 def legs_of(request: PlacingRequest) -> list[Leg]:
     """Every order that a request places."""
+    # The old OCO list does not name the types of its orders: they follow from what is given.
     if isinstance(request, OrderListPlace):
         stop_type = "STOP_LOSS" if request.stop_limit_price is None else "STOP_LOSS_LIMIT"
         return [_leg(request, "limit", _OLD_LIMIT, "LIMIT_MAKER"), _leg(request, "stop", _OLD_STOP, stop_type)]
@@ -116,6 +117,7 @@ def legs_of(request: PlacingRequest) -> list[Leg]:
 
 def _parameters(request: PlacingRequest, name: str | None) -> dict[str, str]:
     known = type(request).__struct_fields__
+    # Its own parameter, else the one that the pending orders share, else that of the whole list.
     prefixes = [f"{name}_", f"{name.split('_')[0]}_", ""] if name else [""]
     found = {term: [prefix + term for prefix in prefixes if prefix + term in known] for term in _TERMS}
     return {term: names[0] for term, names in found.items() if names}

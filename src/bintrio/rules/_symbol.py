@@ -137,6 +137,7 @@ class SymbolRules:
         Raises:
             InvalidRequest: the price is no number as requests take it, a float say, or there is no such mode.
         """
+        # A symbol without the filter takes any price.
         found = self._find(PriceFilter)
         return _rounded(number("price", price), found.tick_size if found else None, rounding)
 
@@ -158,9 +159,11 @@ class SymbolRules:
         Raises:
             InvalidRequest: the request places and amends no order, or is for another symbol.
         """
+        # Else it would find nothing wrong with what it has not looked at.
         if not isinstance(order, get_args(CheckedRequest)):
             said = f"check judges new orders, order lists and amendments, not {type(order).__name__}"
             raise InvalidRequest(said, field="order")
+        # The limits of one symbol say nothing of another one's orders.
         if order.symbol != self.symbol.symbol:
             said = f"the rules are those of {self.symbol.symbol}, the order is for {order.symbol!r:.80}"
             raise InvalidRequest(said, field="symbol")
@@ -173,6 +176,7 @@ class SymbolRules:
         legs = legs_of(order)
         found += [violation for leg in legs for violation in self._check_leg(leg, known)]
         found += self._check_counts(order, legs, known)
+        # The legs of a list have names, a single order has none.
         return found if legs[0].name is None else [*found, *self._check_lists(known)]
 
     def _find(self, kind: type[FilterT]) -> FilterT | None:
@@ -187,8 +191,10 @@ class SymbolRules:
             yield Violation("isSpotTradingAllowed", None, "the symbol takes no orders")
         if asked_for is not None and not getattr(symbol, asked_for[0]):
             yield Violation(*asked_for[1:])
+        # None is: not known.
         if self.routed is False and isinstance(order, SorOrderPlace | SorOrderTest):
             yield Violation("sors", None, "orders for the symbol are not routed")
+        # The old OCO list and amendments have no such parameter, and without one the symbol's own mode counts.
         mode = getattr(order, "self_trade_prevention_mode", None)
         if mode is not None and mode not in symbol.allowed_self_trade_prevention_modes:
             said = f"the symbol does not take {mode}"
@@ -208,6 +214,7 @@ class SymbolRules:
         for kind, (limit, is_counted, words, of_symbol) in _COUNTS.items():
             one: Any = self._find(kind)
             added = sum(map(is_counted, legs))
+            # What is not known is not judged: the exchange will.
             if one and added and known.open_orders is not None:
                 there = [each for each in known.open_orders if not of_symbol or each.symbol == order.symbol]
                 count = sum(is_counted(each) for each in there if not _is_replaced(each, order))
@@ -275,6 +282,7 @@ def _not_allowed(leg: Leg, symbol: SymbolInfo) -> Iterator[tuple[str, str, str]]
 def _too_precise(name: str, places: int, leg: Leg, terms: Iterable[str]) -> Iterator[tuple[str, str, str]]:
     for term in terms:
         value: Decimal | None = getattr(leg, term)
+        # By its value: zeros at the end do no harm.
         if value is not None and value % Decimal(1).scaleb(-places):
             yield name, term, f"{value:f} has more than {places} decimals"
 
@@ -313,6 +321,7 @@ def _is_replaced(there: Order, order: PlacingRequest) -> bool:
     """Whether an open order is the one that the request cancels before it places another."""
     if not isinstance(order, OrderCancelReplace) or there.symbol != order.symbol:
         return False
+    # The number goes before the name.
     if order.cancel_order_id is not None:
         return there.order_id == order.cancel_order_id
     return there.client_order_id == order.cancel_orig_client_order_id
@@ -331,8 +340,10 @@ def _violation(name: str, leg: Leg, term: str | None, message: str) -> Violation
 def _rounded(value: Decimal, step: Decimal | None, rounding: str) -> Decimal:
     try:
         steps = (value / step if step else value).to_integral_value(rounding)
+    # That is how `decimal` refuses a mode that it does not know.
     except TypeError:
         raise InvalidRequest(f"rounding must be a mode of decimal, not {shown(rounding)}", field="rounding") from None
+    # Of a step such as 0.01000000, the zeros at the end say nothing about prices.
     return Decimal(plain(steps * step.normalize())) if step else value
 
 
