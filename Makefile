@@ -5,6 +5,7 @@
 #   make test-all   the tests on every Python from 3.11 on that is installed, and with the lowest versions that we allow
 #   make check   style and types only
 #   make lint    style only, and whether the generated tables are current; takes seconds
+#   make docs    the documentation as a site, into build/docs; a warning is an error, and links inside are checked
 #   make bench   speed beside every other client, as ratios within one run
 #   make bench-guard   steps that Python takes for a call, held against what was recorded; no other client, some seconds
 #   make dist    what a release consists of, checked; see RELEASING.md
@@ -14,7 +15,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-extra test-all check lint bench bench-guard mutants dist clean
+.PHONY: demo test test-extra test-all check lint docs bench bench-guard mutants dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/bintrio demo
@@ -22,7 +23,7 @@ demo: $(VENV)/.demo
 test: check
 	$(BIN)/python -m pytest -m "not extra" --numprocesses auto --cov --cov-report term-missing:skip-covered
 
-test-extra: $(VENV)/.dev $(VENV)/.bench $(VENV)/.mutants $(VENV)/.containers
+test-extra: $(VENV)/.dev $(VENV)/.bench $(VENV)/.mutants $(VENV)/.containers $(VENV)/.docs
 	$(BIN)/python -m pytest -m extra
 
 test-all: $(VENV)/.dev
@@ -37,6 +38,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m scripts.make_methods --check
 	$(BIN)/python -m scripts.make_world --check
+
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html -d build/doctrees docs build/docs
+	@echo build/docs/index.html
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run
@@ -66,6 +71,10 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@ $(VENV)/.demo
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,docs,otel,ui]'
+	touch $@
+
 $(VENV)/.containers: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[containers]'
 	touch $@
@@ -82,4 +91,4 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) dist .coverage .mutants .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .coverage .mutants .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from scripts.reference import section
 from tests.sandbox.examples import CONTRADICTIONS, Run, run_all
 
 from bintrio._client.methods import Methods
@@ -79,12 +80,6 @@ def counts(name: str, runs: Sequence[Run]) -> str:
     """One row: how many examples, how many of them answered, how many in the same shape."""
     answered, same = sum(run.answered for run in runs), sum(not run.differences for run in runs)
     return f"| {name} | {len(runs)} | {answered} | {same} |\n"
-
-
-def section(request_type: type[Request[Any]]) -> str:
-    """The key of `SECTIONS` that a method belongs to: the document has order lists among the trading requests."""
-    module = request_type.__module__.rpartition(".")[2]
-    return "trading" if module == "order_lists" else module
 
 
 def row(request_type: type[Request[Any]]) -> str:
