@@ -98,6 +98,7 @@ class Account:
             Refusal: -2010, there is not enough.
         """
         holding = self._holdings[asset]
+        # Asked here and nowhere else, so no path can spend what is not there.
         if holding.free < amount:
             raise order_refused("Account has insufficient balance for requested action.")
         holding.free -= amount
@@ -152,6 +153,7 @@ class Account:
 
     def is_taken(self, symbol: str, client_order_id: str) -> bool:
         """Whether an open order of the symbol has that client order id."""
+        # Of several that had the name, only the latest can be open.
         namesakes = self._by_client_id.get((symbol, client_order_id))
         return namesakes is not None and bool(namesakes) and namesakes[-1].is_open
 
@@ -176,6 +178,7 @@ class Account:
         """Take note that an order is no longer open."""
         del self._open[order.order_id]
         self._closed.append(order)
+        # Open orders are never forgotten.
         if self.keep is not None and len(self._closed) > self.keep:
             self._forget(self._closed.popleft())
 
@@ -184,6 +187,7 @@ class Account:
         name = (order.symbol, order.client_order_id)
         namesakes = self._by_client_id[name]
         namesakes.remove(order)
+        # Else names that are never used again would fill the memory.
         if not namesakes:
             del self._by_client_id[name]
 
@@ -196,8 +200,10 @@ class Account:
             Refusal: -2013 or -2039.
         """
         order = self._named(symbol, client_order_id or "") if order_id is None else self.orders.get(order_id)
+        # An id is looked for on the symbol that was named, as on the exchange.
         if order is None or order.symbol != symbol:
             raise no_such_order()
+        # With both, the exchange looks for the order id, and the other has to agree.
         if client_order_id is not None and order.client_order_id != client_order_id:
             raise client_order_id_differs()
         return order
@@ -225,6 +231,7 @@ class Account:
     def note_list(self, record: ListRecord) -> None:
         """Take note of how a list stands."""
         self.lists[record.order_list_id] = record
+        # A list that is not done is never forgotten.
         if self.keep is not None and record.list_order_status == "ALL_DONE":
             self._done.append(record.order_list_id)
             if len(self._done) > self.keep:
@@ -265,9 +272,11 @@ class Account:
         if own is None:
             self.register(order)
             own = order
+        # It was amended meanwhile.
         elif own.client_order_id != order.client_order_id:
             self.rename(own, order.client_order_id)
         for name in order.__struct_fields__:
             setattr(own, name, getattr(order, name))
+        # The snapshot may be of its end.
         if not own.is_open and own.order_id in self._open:
             self.retire(own)

@@ -31,14 +31,17 @@ def amend(
     """
     quantity = exact(quantity)
     _check(engine, account, order, quantity, now, client_order_id)
+    # Reports and amendments name both.
     former_id = order.client_order_id
     account.rename(order, client_order_id)
     execution_id = _reduce(engine, order, quantity, now, former_id)
     group = order.group
+    # Both orders of a pair share one quantity.
     if group is not None:
         other = None if group.is_decided else group.other(order)
         if other is not None and other.is_open:
             _reduce(engine, other, quantity, now, other.client_order_id)
+        # The list names its orders, so it has changed.
         if former_id != client_order_id and not group.is_done:
             engine.reports.of_list(account, group, "UPDATED", now)
     engine.react(now)
@@ -53,15 +56,19 @@ def _check(
         raise amend_refused("Order amend is not supported for this symbol.")
     if not order.is_open:
         raise amend_refused("Unknown order sent.")
+    # Its quantity is what the working order buys.
     if order.group is not None and order.group.pays and order.status == "PENDING_NEW":
         raise amend_refused("Order amend (pending OPO order) is not supported.")
     if quantity == order.quantity:
         raise amend_refused("The requested action would change no state; rejecting")
+    # More would have to go to the end of its level, and this keeps the place.
     if quantity > order.quantity:
         raise amend_refused("Order amend (quantity increase) is not supported.")
+    # To keep its name is no conflict with itself.
     if client_order_id != order.client_order_id and account.is_taken(order.symbol, client_order_id):
         raise amend_refused("Duplicate order sent.")
     _check_count(listing, order)
+    # The filters judge the order as it would be; nothing has changed yet.
     reduced = copy(order)
     reduced.resize(quantity)
     reduced.updated_at = now
@@ -77,6 +84,7 @@ def _check_count(listing: Listing, order: Order) -> None:
 def _reduce(engine: MatchingEngine, order: Order, quantity: Decimal, now: int, former_id: str) -> int:
     before = order.quantity
     reduced_by = before - quantity
+    # As much has been traded already, so nothing is left.
     if reduced_by >= order.remaining:
         left = max(quantity, order.executed + order.prevented)
         execution_id = engine.end(order, "EXPIRED", now, quantity=left)

@@ -75,6 +75,7 @@ class SandboxKey:
         self.api_key: Final[str] = checked("api_key", api_key, str)
         if not _API_KEY.fullmatch(self.api_key):
             raise InvalidRequest("api_key must be 1 to 128 letters and digits", field="api_key")
+        # Both, or neither.
         if (secret is None) == (pem is None):
             raise InvalidRequest("a key has either secret (HMAC) or pem (Ed25519, RSA)", field="secret")
         kind, self._verify = _of_secret(secret) if pem is None else _of_pem(pem)
@@ -230,6 +231,7 @@ def _by_secret(secret: str) -> Verify:
 
     def verify(payload: bytes, signature: str) -> bool:
         expected = hmac.digest(secret.encode(), payload, "sha256").hex()
+        # The exchange takes hex digits in either case.
         return hmac.compare_digest(expected.encode(), signature.lower().encode())
 
     return verify
@@ -266,6 +268,7 @@ class Keyring:
         """
         added = account.credentials()
         names = [*self._credentials, *(credential.api_key for credential in added)]
+        # Before any is added: an account comes with all of its keys or not at all.
         if len({*names}) < len(names):
             raise InvalidRequest(f"an API key of the account with uid {account.uid} is there already", field="keys")
         self._credentials |= {credential.api_key: credential for credential in added}
@@ -289,6 +292,7 @@ class Keyring:
         Raises:
             Refusal: -1102, -2014, -2015, -1021 or -1022.
         """
+        # The key first, then the time, then the signature: that is the order of the exchange's refusals.
         credential = self._named(_text(params, "apiKey"))
         check_timestamp(params, now)
         if not credential.verify(payload.encode(), _text(params, "signature")):
@@ -316,6 +320,7 @@ def check_timestamp(params: Mapping[str, Any], now: int) -> None:
     if not _TIMESTAMP.fullmatch(str(sent)):
         raise refusals.illegal_characters("timestamp", "^[0-9]{1,20}$")
     timestamp = as_microseconds(int(sent))
+    # "Timing security": a second of lead is too much, whatever the window.
     if timestamp >= now + SECOND:
         raise refusals.timestamp_ahead()
     if now - timestamp > _recv_window(params):

@@ -54,6 +54,7 @@ class Book:
 
     def add(self, order: Order) -> None:
         """Put an order at the end of its level."""
+        # It comes with its first part showing.
         if order.iceberg_quantity:
             order.shown = min(order.iceberg_quantity, order.remaining)
         self._side(order).add(order)
@@ -68,6 +69,7 @@ class Book:
         """An order that stays on the book is for so much less now; of an iceberg order the hidden part goes first."""
         level = self._side(order).level(order)
         level.total -= quantity
+        # What shows stays as long as there is enough left: it keeps its place.
         if order.iceberg_quantity:
             shown = min(order.shown, order.remaining)
             level.hidden -= quantity - (order.shown - shown)
@@ -89,6 +91,7 @@ class Book:
         maker.fill(quantity, amount, now)
         self.update_id += 1
         self.last_price = price
+        # The level learns of it, and drops an order that is done.
         self._opposite(taker).trade(maker, quantity)
         return Trade(maker, price, quantity, amount)
 
@@ -99,6 +102,7 @@ class Book:
     def offers(self, taker: Order) -> Iterator[tuple[Decimal, Decimal]]:
         """Price and quantity of each level on the other side, hidden parts included, best first, up to its limit."""
         for price, level in self._opposite(taker).levels():
+            # Levels come best first, so all that follow are worse.
             if not taker.crosses(price):
                 return
             yield price, level.total
@@ -149,11 +153,13 @@ def _total(offers: Iterator[tuple[Decimal, Decimal]], taker: Order, step: Decima
     by_amount = bool(taker.quote_quantity)
     is_short = False
     for price, offered in offers:
+        # By quote amount: as much as what is left of it pays for at this price.
         wanted = _affordable(taker.quote_quantity - amount, price, step) if by_amount else taker.remaining - quantity
         traded = min(offered, wanted)
         quantity += traded
         amount += traded * price
         is_short = wanted > offered
+        # The order is done here; what stands behind does not matter.
         if not is_short:
             break
     return Preview(quantity, amount, is_short)
@@ -198,6 +204,7 @@ class _Side:
 
     def add(self, order: Order) -> None:
         level = self._levels.get(order.limit)
+        # The first order at this price.
         if level is None:
             insort(self._prices, order.limit)
             level = self._levels[order.limit] = _Level()
@@ -228,9 +235,11 @@ class _Side:
     def _show_next(self, level: _Level, maker: Order) -> None:
         maker.shown = min(maker.iceberg_quantity, maker.remaining)
         level.hidden -= maker.shown
+        # Its next part goes to the end, behind all who came meanwhile.
         level.orders[maker.order_id] = level.orders.pop(maker.order_id)
 
     def _tidy(self, price: Decimal, level: _Level) -> None:
+        # A price without orders is no level.
         if not level.orders:
             del self._levels[price]
             del self._prices[bisect_left(self._prices, price)]

@@ -66,6 +66,7 @@ def checks(method: str, names: frozenset[str]) -> Iterator[Callable[[Params], No
         method: by its wire name.
         names: of the parameters that it takes.
     """
+    # Which orders a list may have decides what each of them needs.
     if method.startswith("orderList.place"):
         yield partial(_check_list, method)
     for prefix in _PREFIXES:
@@ -132,11 +133,14 @@ def _types(prefix: str, names: frozenset[str]) -> Collection[str]:
 def _check_order(order: _Order, sent: Params) -> None:
     kind = sent[order.type]
     known = order.kinds.get(kind)
+    # The type exists, but not for this method or this order of a list.
     if known is None:
         raise refusals.invalid_value(order.type)
     _check_names(order, known, sent)
+    # In lists there is no quote amount.
     if kind == "MARKET" and order.is_single:
         _check_amount(sent)
+    # Few orders have any of these.
     if not order.optional.isdisjoint(sent):
         _check_iceberg(order, sent, kind)
         _check_peg(order, sent, kind)
@@ -144,6 +148,7 @@ def _check_order(order: _Order, sent: Params) -> None:
 
 def _check_names(order: _Order, kind: _Kind, sent: Params) -> None:
     for name in kind.required:
+        # A pegged order takes its price from the book.
         if name not in sent and not (name == order.price and order.peg in sent):
             raise refusals.mandatory(name)
     for name in kind.surplus.intersection(sent):
@@ -163,6 +168,7 @@ def _check_iceberg(order: _Order, sent: Params, kind: str) -> None:
     stays = sent.get(order.time_in_force, "GTC" if kind == "LIMIT_MAKER" else "") == "GTC"
     if order.iceberg not in sent or stays:
         return
+    # The same mistake has another code in a list.
     if order.is_single:
         raise refusals.order_refused("Unsupported order combination")
     raise refusals.iceberg_not_good_till_canceled(order.iceberg)
@@ -171,6 +177,7 @@ def _check_iceberg(order: _Order, sent: Params, kind: str) -> None:
 def _check_peg(order: _Order, sent: Params, kind: str) -> None:
     if order.peg in sent and not KINDS[kind].has_limit:
         raise refusals.order_refused("This order type may not use pegged price.")
+    # One says in what unit, the other how far.
     if (order.offset in sent) is not (order.depth in sent):
         raise refusals.go_together(order.offset, order.depth)
     if order.offset in sent and order.peg not in sent:

@@ -170,9 +170,11 @@ class Exchange:
             result = self._perform(context, incoming)
         except Refusal as refusal:
             status, error = refusal.status, refusal.as_error()
+            # The exchange answers with `id: null` where it cannot tell whose request it was.
             if refusal.is_anonymous:
                 request_id = None
         budget.weight.add(context.weight, now)
+        # Also after a refusal: order.cancelReplace may have cancelled before it was refused.
         self._distribute(now)
         self._tell_ended(session, now)
         return Answer(
@@ -196,8 +198,10 @@ class Exchange:
         request_type = _request_type(incoming.method)
         api = request_type.api
         _check_session(session)
+        # Before anything is checked, so that a refusal weighs as much as the request would.
         context.weight = _weight(request_type, params, self.engine.symbols)
         budget.admit(context.weight, now)
+        # JSON would keep one of the two, and a signature could cover the other.
         if incoming.is_doubled:
             raise refusals.duplicate_parameter()
         credential = self._authenticate(api, session, params, now)
@@ -211,16 +215,19 @@ class Exchange:
         result = functions[api.name](
             RequestContext(self.engine, self.replicas, self.limits, request, session, credential, order_budget, now)
         )
+        # A success may weigh less than what was asked for ("Trading requests").
         context.weight = request.weight if api.weight_on_success is None else api.weight_on_success
         return result
 
     def _authenticate(self, api: Api, session: Session, params: Mapping[str, Any], now: int) -> Credential | None:
         if api.security == "NONE":
             return None
+        # userDataStream.subscribe: it takes no key, but a session that is logged on.
         if not api.signed:
             if session.credential is None:
                 raise Refusal(-1002, "You are not authorized to execute this request.")
             return session.credential
+        # A session that is logged on signs nothing, but still says when it asked.
         if session.credential is not None and "apiKey" not in params and api.security in {"TRADE", "USER_DATA"}:
             if "signature" in params:
                 raise refusals.not_required("signature")
@@ -232,6 +239,7 @@ class Exchange:
         shown = context.session.returns_rate_limits
         wanted = context.params.get("returnRateLimits")
         if wanted is not None:
+            # A refused value is no reason to hide the limits.
             shown = wanted if isinstance(wanted, bool) else _FLAGS.get(str(wanted), shown)
         if not shown:
             return None
@@ -298,6 +306,7 @@ class Exchange:
         notices = self.engine.take_notices()
         self.replicas.note(notices, now)
         for notice in notices:
+            # Orders that were filled give back some of the limit, whoever filled them.
             if notice.unfilled is not None:
                 self.order_budgets[notice.uid].add(self._credits[notice.unfilled], now)
             if notice.event is not None:
@@ -319,6 +328,7 @@ _FLAGS: Final = {"true": True, "false": False}
 def _check_session(session: Session) -> None:
     """A key that was revoked ends its session with the next request, whatever that is."""
     if session.credential is not None and session.credential.is_revoked:
+        # Its subscriptions end too, which is told.
         session.log_off()
         raise refusals.session_revoked()
 
@@ -362,6 +372,7 @@ def _weight(request_type: type[Request[Any]], params: Mapping[str, Any], symbols
     weight = request_type.api.weight
     if isinstance(weight, int):
         return weight
+    # The weight depends on parameters that may be nonsense.
     if request_type is MyPreventedMatches and str(params.get("symbol")) not in symbols:
         return _PREVENTED_OF_NOTHING
     try:

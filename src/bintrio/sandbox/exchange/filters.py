@@ -73,6 +73,7 @@ def _price(rule: api.PriceFilter, scene: Scene) -> Passes:
     is_on_grid = _grid(rule.min_price, rule.max_price or None, rule.tick_size)
 
     def passes(order: Order, account: Account, coming: Coming) -> bool:
+        # Nearly all orders name one price.
         if order.is_plain and order.kind.has_limit:
             return is_on_grid(order.price)
         return all(map(is_on_grid, _prices(order)))
@@ -117,6 +118,7 @@ def _percent_price_by_side(rule: api.PercentPriceBySideFilter, scene: Scene) -> 
 
 
 def _is_near(order: Order, average: Decimal | None, down: Decimal, up: Decimal) -> bool:
+    # Nothing has traded yet, or it takes any price.
     if average is None or not order.limit:
         return True
     return average * down <= order.limit <= average * up
@@ -205,8 +207,10 @@ def _worth(
 
     def passes(order: Order, account: Account, coming: Coming) -> bool:
         value = order.limit * order.quantity if order.limit else _value(order, minutes, scene)
+        # No price to go by, or its quantity is known only when another order has traded.
         if value is None or not (value or order.is_sized):
             return True
+        # The filter says for each bound whether it applies to market orders.
         low, high = with_price if order.kind.has_limit else for_market
         return low <= value and (high is None or value <= high)
 
@@ -228,6 +232,7 @@ def _max_position(rule: api.MaxPositionFilter, scene: Scene) -> Passes:
         if not order.is_buy:
             return True
         holding = account.holding(scene.base)
+        # Open bids may be filled, so they count as bought.
         ordered = sum((one.remaining for one in account.open_orders(order.symbol) if one.is_buy), ZERO)
         return holding.free + holding.locked + ordered + order.quantity <= rule.max_position
 

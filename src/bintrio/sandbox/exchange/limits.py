@@ -91,6 +91,7 @@ class Window:
     def count(self, now: int) -> int:
         """Used so far."""
         index = now // self._length
+        # A new window has begun, and nothing of it is used.
         if index != self._index:
             self._index, self._count = index, 0
         return self._count
@@ -98,6 +99,7 @@ class Window:
     def add(self, amount: int, now: int) -> None:
         """Use some, or with a negative amount give some back."""
         count = self.count(now) + amount
+        # Fills give back more than their orders cost, and a window never owes.
         self._count = count if count > 0 else 0
 
     def has_room(self, amount: int, now: int) -> bool:
@@ -135,9 +137,11 @@ class AddressBudget:
         Raises:
             Refusal: -1003 with status 429 or 418.
         """
+        # A ban is told before any limit: it lasts longer.
         self.check_ban(now)
         if self.weight.has_room(weight, now):
             return
+        # Every request after the first 429 counts towards a ban.
         self._refused.add(1, now)
         if self._refused.has_room(0, now):
             raise refusals.too_much_weight(
@@ -147,6 +151,7 @@ class AddressBudget:
                 retry_after=self.weight.ends_at(now),
             )
         self.ban_until(now + self._ban * SECOND)
+        # Repeated bans last longer, up to three days ("IP limits").
         self._ban = min(2 * self._ban, self._limits.longest_ban)
         self.check_ban(now)
 
@@ -175,6 +180,7 @@ class AddressBudget:
             Refusal: -1003 or -1034 with status 429 or 418.
         """
         self.admit(CONNECT_WEIGHT, now)
+        # Weight first, since that is what bans.
         if not self.connections.has_room(1, now):
             rule = self.connections.rule
             refusal = refusals.too_many_connections(rule.limit, _in_words(rule))

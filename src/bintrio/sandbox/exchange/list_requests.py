@@ -43,8 +43,10 @@ class ListBuilder:
         first = () if working is None else (working,)
         orders = (*first, *pair, *others)
         for order in orders:
+            # In the order in which the document shows them.
             order.order_id = self._next_order_id()
             order.client_order_id = order.client_order_id or f"sandbox-{order.order_id}"
+            # What waits for the working order is not placed yet.
             if order in (*pair, *others) and working is not None:
                 order.status = "PENDING_NEW"
         list_id = next(self._list_ids)
@@ -87,6 +89,7 @@ _Parts = tuple[Order | None, tuple[Order, ...], tuple[Order, ...], bool]
 
 
 def _pair(above: Order, below: Order) -> tuple[Order, ...]:
+    # The order that stops a loss comes first, as in the examples of the document.
     return (above, below) if above.kind.trigger == "stop" else (below, above)
 
 

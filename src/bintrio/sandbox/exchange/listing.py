@@ -77,6 +77,7 @@ class Listing:
             Refusal: -1013 or -2010.
         """
         self.symbol.check_supported(order)
+        # One that waits is pegged when it is triggered.
         if order.peg_price_type is not None and not order.kind.trigger and order.status == "NEW":
             self.peg(order)
         filters.check(self.checks, order, account, coming)
@@ -97,6 +98,7 @@ class Listing:
         """
         of_bids = order.is_buy is (order.peg_price_type == "PRIMARY_PEG")
         price = self.book.price_level(of_bids=of_bids, depth=order.peg_offset_value or 0)
+        # The book has no such level.
         if price is None:
             raise order_refused("Order book liquidity is too low for this pegged order.")
         if order.price:
@@ -110,6 +112,7 @@ class Listing:
         Raises:
             Refusal: -2010.
         """
+        # An order by quote amount has no quantity of its own that a filter could judge.
         if not quantity or quantity < self._least_lot:
             raise order_refused("Order book liquidity is less than LOT_SIZE filter minimum quantity.")
 
@@ -120,6 +123,7 @@ class Listing:
             Refusal: -2010.
         """
         last_price = self.book.last_price
+        # Before the first trade, no price has been reached.
         if order.stop_price and last_price is not None and is_reached(order, last_price):
             raise order_refused("Order would trigger immediately.")
 
@@ -136,8 +140,10 @@ class Listing:
         """What a price is measured by: the reference price, else the average of some minutes, else the last price."""
         now = order.updated_at
         reference = self._references.price(self.symbol.name, self.tape, now)
+        # The reference price goes before the average, where a symbol has one.
         if reference is not None:
             return reference
+        # 0 minutes means the last price.
         if minutes:
             of_late = self.tape.summary(now - minutes * MINUTE, now + 1)
             if of_late is not None:
@@ -157,6 +163,7 @@ class Listing:
         best, maker = self, self.book.meet(order)
         for listing in self.routes:
             other = listing.book.meet(order)
+            # Its own book goes first at equal prices.
             if other is not None and (maker is None or _is_better(order, other.limit, maker.limit)):
                 best, maker = listing, other
         return best, maker

@@ -118,17 +118,20 @@ class Lists:
         check_allowed(listing.symbol, group)
         named = account.list_named(group.client_order_id)
         names = [order.client_order_id for order in group.orders]
+        # A name is free again once its list is done; within one list no two orders may share one.
         if (named is not None and named.list_order_status != "ALL_DONE") or len(set(names)) < len(names):
             raise order_refused("Duplicate order sent.")
         for order in group.orders:
             listing.judge(account, order, Coming(orders=len(group.orders), lists=1))
             account.check_client_order_id(order)
+        # The pair of an OTOCO is checked when it is placed, against the price of that moment.
         if group.working is None:
             _check_prices(group.pair, listing.book.last_price)
 
     def _lock_pair(self, group: OrderList) -> None:
         """Let the first of a pair hold what either of them may need."""
         prices = [self._engine.price_of_entry(order) for order in group.pair]
+        # Only one of them can trade, so they share a lock that is large enough for either.
         self._engine.settlement.lock(group.pair[0], max(prices))
 
     # What happens to one order
@@ -136,11 +139,13 @@ class Lists:
     def choose(self, order: Order, now: int) -> None:
         """An order trades or was triggered: the other one of its pair is over."""
         group = order.group
+        # Decided once: partial fills go on with the same one.
         if group is None or group.is_decided or order not in group.pair:
             return
         group.is_decided = True
         other = group.other(order)
         assert other is not None
+        # The shared lock goes to the one that goes on, before the other is released.
         order.reserved += other.reserved
         other.reserved = NOTHING
         self._engine.end(other, "EXPIRED", now, reason="OCO_TRIGGER")
@@ -149,6 +154,7 @@ class Lists:
         """An order of a list has ended."""
         group = order.group
         assert group is not None
+        # Several may have ended at once, the list included.
         if group.is_done:
             self._finish(group, now)
         elif order is group.working:
@@ -156,6 +162,7 @@ class Lists:
                 self._place_pending(group, now)
             else:
                 self._expire(group, "OTO_PHASE_ONE_EXPIRED", now)
+        # One of a pair was canceled or expired, and the other goes with it.
         elif not group.is_decided:
             self._expire(group, "OCO_TRIGGER", now)
 
@@ -170,6 +177,7 @@ class Lists:
         known = account.lists.get(group.list_id)
         if known is None or known.list_order_status == "ALL_DONE":
             return
+        # What was bought for orders that never came is the account's again.
         if group.held:
             asset = self._engine.listings[group.symbol].base
             self._give_back(account, group, asset)
@@ -185,6 +193,7 @@ class Lists:
     def _place_pending(self, group: OrderList, now: int) -> None:
         engine = self._engine
         account, listing = engine.accounts[group.owner], engine.listings[group.symbol]
+        # How much was bought decides how much the pending orders sell.
         if group.pays:
             self._size(group, account, listing)
         for order in group.pending:
@@ -198,11 +207,13 @@ class Lists:
             else:
                 (order,) = group.pending
                 engine.settlement.lock(order, engine.price_of_entry(order))
+        # Pending orders that the exchange cannot take expire: the working order has traded already.
         except Refusal:
             self._expire(group, "REJECTED", now)
             return
         for order in group.pending:
             engine.tell_new(account, order, now)
+        # All are told of before the first begins, since it may trade at once and end the other.
         for order in group.pending:
             engine.begin(order, now)
 

@@ -142,12 +142,14 @@ class MatchingEngine:
             Refusal: -1121, -1013 or -2010; nothing has changed.
         """
         order = self.check(account, request, now)
+        # It may trade on other books too, so it is on the floor of the exchange, and not on one book.
         if is_routed:
             order.floor = "EXCHANGE"
         account.check_client_order_id(order)
         self.settlement.lock(order, self.price_of_entry(order))
         self.register(account, order, now)
         self.begin(order, now)
+        # Most orders set off nothing.
         if self._ended or self._prices:
             self.react(now)
         return order
@@ -159,6 +161,7 @@ class MatchingEngine:
             Refusal: -2010, it would trigger or match at once, or there is nothing to match.
         """
         listing, kind = self.listings[order.symbol], order.kind
+        # It waits for its price, so the book is not looked at yet.
         if kind.trigger:
             listing.check_waiting(order)
             return self.settlement.needed_to_wait(order)
@@ -167,6 +170,7 @@ class MatchingEngine:
         if kind.has_limit:
             return needed_by(order)
         quantity, amount, is_short = listing.book.preview_of(self._offers(order), order)
+        # By quote amount: the book says how much of the base asset that is.
         if order.quote_quantity:
             listing.check_amount(quantity)
             order.resize(quantity)
@@ -180,6 +184,7 @@ class MatchingEngine:
 
     def tell_new(self, account: Account, order: Order, now: int, *, is_first: bool = False) -> None:
         """Tell of an order that was taken, or has become active."""
+        # Pending and waiting orders do not work yet.
         if order.status == "NEW" and not order.kind.trigger:
             order.working_time = now
         self.reports.of_order(order, "NEW", unfilled="placed" if is_first else None)
@@ -198,11 +203,13 @@ class MatchingEngine:
 
     def _trigger(self, order: Order, now: int) -> None:
         """The price that an order waited for was reached."""
+        # Another order that was triggered by the same price may have ended it.
         if not order.is_open:
             return
         self.lists.choose(order, now)
         order.working_time = order.updated_at = now
         account = self.accounts[order.owner]
+        # The account may have spent what it needs, or its price may break a filter now.
         if not self._is_let_in(account, order):
             self.end(order, "EXPIRED", now, reason="REJECTED")
             return
@@ -213,6 +220,7 @@ class MatchingEngine:
     def _is_let_in(self, account: Account, order: Order) -> bool:
         """Whether an order that was triggered can still be placed: pegged ones are judged again."""
         listing = self.listings[order.symbol]
+        # Its price follows the book, so it is known only now.
         if order.peg_price_type is not None:
             try:
                 listing.peg(order)
@@ -227,10 +235,12 @@ class MatchingEngine:
     def _work(self, order: Order, now: int) -> None:
         """An order becomes active: it trades, and what is left goes on the book or expires."""
         listing = self.listings[order.symbol]
+        # Fill or kill: as a whole or not at all.
         if order.time_in_force != "FOK" or self._can_be_filled(order):
             self._match(listing, order, now)
         if not order.is_open:
             return
+        # Only a limit order can wait on the book.
         if order.kind.has_limit and order.time_in_force == "GTC":
             order.place = "book"
             listing.book.add(order)
@@ -246,6 +256,7 @@ class MatchingEngine:
         listing = self.listings[order.symbol]
         if order.floor:
             return listing.offers_of_all(order)
+        # Without prevention, everything on the book counts.
         if order.stp_mode == "NONE":
             return listing.book.offers(order)
         own, makers = self.accounts[order.owner], listing.book.makers(order)
@@ -256,9 +267,11 @@ class MatchingEngine:
     def _match(self, own: Listing, order: Order, now: int) -> None:
         bounds = own.bounds(now, is_buy=order.is_buy)
         while order.remaining:
+            # A routed order takes the best price of several books.
             listing, maker = own.next_maker(order) if order.floor else (own, own.book.meet(order))
             if maker is None:
                 return
+            # The execution rule of the symbol: no trade too far from the reference price.
             if bounds is not None and not bounds.admit(maker.limit):
                 self.end(order, "EXPIRED", now, reason="EXECUTION_RULE_PRICE_RANGE_EXCEEDED")
                 return
@@ -268,6 +281,7 @@ class MatchingEngine:
                 self._trade(listing, order, maker, now)
 
     def _trade(self, listing: Listing, order: Order, maker: Order, now: int) -> None:
+        # One of a pair trades, so the other one ends first: both hold the same money.
         if maker.group is not None:
             self.lists.choose(maker, now)
         trade = listing.book.trade(order, maker, min(maker.visible, order.remaining), now)
@@ -277,6 +291,7 @@ class MatchingEngine:
             self.settlement.settle(listing, order, trade, now)
         if not maker.remaining:
             maker.place = ""
+        # Noted, not acted on: what the price triggers happens after this order.
         self._prices.append((listing, trade.price))
         for one in (order, maker):
             if one.group is not None and not one.is_open:
@@ -298,6 +313,7 @@ class MatchingEngine:
         for account in {taking.uid: taking, maker.owner: self.accounts[maker.owner]}.values():
             account.note_prevented(match)
         order.preventions += (Prevention(match, from_taker, matched, maker.order_id),)
+        # Nothing can be moved within one account.
         if mode == "TRANSFER" and order.owner != maker.owner:
             self.settlement.transfer(order, maker, maker.limit, matched)
         if from_taker:
@@ -308,6 +324,7 @@ class MatchingEngine:
     def _take_away(self, order: Order, taken: Prevention, now: int) -> None:
         """Take from an order what self-trade prevention took; without any left, it is over."""
         is_over = taken.quantity == order.remaining
+        # Off the book first, since the book adds up what is left of its orders.
         if is_over:
             self._leave(order)
         order.prevent(taken.quantity, taken.match.prevented_match_id, now)
@@ -328,10 +345,13 @@ class MatchingEngine:
         Raises:
             Refusal: -2011, it is not open, or not in the state that ``restriction`` asks for.
         """
+        # It may have been filled since it was asked for.
         if not order.is_open:
             raise cancel_refused("Unknown order sent.")
+        # Whoever wants to cancel only what has not traded says so.
         if restriction is not None and order.status != restriction.removeprefix("ONLY_"):
             raise cancel_refused("Order was not canceled due to cancel restrictions.")
+        # To cancel one order of a list cancels the list.
         together = (order,) if order.group is None else order.group.orders
         for one in together:
             if one.is_open:
@@ -350,6 +370,7 @@ class MatchingEngine:
     ) -> int:
         """Take an order off wherever it is, reduced to a quantity first. Returns the execution id of the report."""
         self._leave(order)
+        # Off the book with its former quantity, then reduced.
         if quantity is not None:
             order.resize(quantity)
         return self._close(order, status, now, kind=status, reason=reason, cancel_id=cancel_id)
@@ -396,6 +417,7 @@ class MatchingEngine:
 
     def amended(self, order: Order, reduced_by: Decimal, now: int, former_id: str) -> int:
         """An order is for less now. Returns the execution id of the report."""
+        # The level adds up what is left, so it has to learn of the difference.
         if order.place == "book":
             self.listings[order.symbol].book.reduce(order, reduced_by)
         order.updated_at = now
@@ -406,6 +428,7 @@ class MatchingEngine:
     def react(self, now: int) -> None:
         """Let happen what the changes so far set off, until nothing more follows."""
         while self._ended or self._prices:
+            # Lists first: an order that its list ends must not be triggered any more.
             if self._ended:
                 self.lists.react(self._ended.popleft(), now)
                 continue
@@ -415,6 +438,7 @@ class MatchingEngine:
             fired, watching = listing.triggers.fire(price, now)
             for order in watching:
                 self.reports.of_nothing(order)
+            # All leave before the first is placed: what that trades must not trigger the others again.
             for order in fired:
                 order.place = ""
             for order in fired:
@@ -428,6 +452,7 @@ class MatchingEngine:
         Raises:
             Refusal: -2010, there is not enough to withdraw.
         """
+        # Only what is free can be withdrawn.
         if account.holding(asset).free + amount < 0:
             raise order_refused("Account has insufficient balance for requested action.")
         account.receive(asset, amount)

@@ -60,6 +60,7 @@ def read_message(data: bytes | str) -> Incoming:
     message = _object(data)
     request_id = _request_id(message)
     method, params = message.get("method"), message.get("params")
+    # "params" may be left out, and null counts as left out.
     if params is None:
         params = {}
     elif not isinstance(params, dict):
@@ -92,6 +93,7 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 def _is_doubled(text: str, message: dict[str, Any], given: dict[str, Any]) -> bool:
     """Whether the text has more names than were kept."""
+    # As many colons as names: nothing can have come twice. Nearly all messages end here.
     if text.count(":") == len(message) + len(given):
         return False
     return sum(bool(name) for name in _STRING.findall(text)) != _names(message)

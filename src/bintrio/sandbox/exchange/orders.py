@@ -211,6 +211,7 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
     @property
     def is_sized(self) -> bool:
         """Whether it has a quantity: not one by quote amount, nor one that is to sell what another order buys."""
+        # Its quantity is what the book has for the amount.
         if self.quote_quantity:
             return False
         return bool(self.quantity) or self.group is None or not self.group.pays or self.status != "PENDING_NEW"
@@ -238,6 +239,7 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
 
     def resize(self, quantity: Decimal) -> None:
         """Let it be for another quantity."""
+        # What was traded stays traded.
         self.remaining += quantity - self.quantity
         self.quantity = quantity
 
@@ -246,6 +248,7 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
         self.executed += quantity
         self.remaining -= quantity
         self.quote_executed += amount
+        # An order by quote amount may be without a rest and yet not have spent its amount.
         self.status = "PARTIALLY_FILLED" if self.remaining or self.is_short else "FILLED"
         self.updated_at = now
 
@@ -312,5 +315,6 @@ _OPEN: Final = frozenset({"NEW", "PARTIALLY_FILLED", "PENDING_NEW"})
 def snapshot(order: Order) -> Order:
     """The order as it stands, which later changes leave alone."""
     twin = copy(order)
+    # The copy is shallow, and the list goes on growing.
     twin.executions = [*order.executions]
     return twin

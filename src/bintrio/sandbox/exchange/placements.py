@@ -51,6 +51,7 @@ def as_order(request: Placement, symbol: Symbol, order_id: int, owner: int, now:
         stp_mode=request.self_trade_prevention_mode or symbol.default_stp_mode,
     )
     values_of, nothing = _rare(request.__class__)
+    # One look in C for nine parameters that few orders have.
     if values_of(request) != nothing:
         _add_rare(order, vars_of(request))
     return order

@@ -40,8 +40,10 @@ class Replicas:
 
     @lag.setter
     def lag(self, lag: int) -> None:
+        # Queries read the accounts themselves again.
         if not lag:
             self._replicas = {}
+        # From now on: a change before this is old enough.
         elif not self._lag:
             self._replicas = {uid: _Replica(account) for uid, account in self._accounts.items()}
         self._lag = lag
@@ -53,6 +55,7 @@ class Replicas:
 
     def note(self, notices: Iterable[Notice], now: int) -> None:
         """Take note of what has changed just now."""
+        # Nobody keeps a copy, so nothing is copied.
         if not self._lag:
             return
         changes: dict[int, list[Notice]] = {}
@@ -98,6 +101,7 @@ class _Replica:
         holdings: dict[str, Holding] = {}
         for notice in notices:
             subject = notice.subject
+            # Its last state counts, however often it changed at once.
             if isinstance(subject, Order):
                 changed[subject.order_id] = subject
             elif isinstance(subject, ListRecord):
@@ -110,6 +114,7 @@ class _Replica:
         self._waiting.append(_Change(now, orders, tuple(lists), lengths, holdings, account.updated_at))
 
     def at(self, time: int) -> Account:
+        # Only forward: what was shown once stays shown.
         while self._waiting and self._waiting[0].time <= time:
             self._apply(self._waiting.popleft())
         return self._shown
@@ -122,6 +127,7 @@ class _Replica:
             shown.note_list(record)
         for known, kept, lengths in zip(shown.journals, self._account.journals, change.lengths, strict=True):
             for symbol, length in lengths.items():
+                # What only grows is not copied at each change: the new part is fetched when it becomes visible.
                 known[symbol] += kept[symbol].between(known[symbol].length, length)
                 known[symbol].forgotten = length - len(known[symbol])
                 known[symbol].bound(shown.keep)

@@ -83,10 +83,12 @@ class Session:
         Raises:
             Refusal: -2035, -2042, or -1130 for too many at a time.
         """
+        # One subscription for each account and connection.
         if uid in self.followed:
             raise refusals.already_subscribed()
         if len(self.subscriptions) >= MAX_SUBSCRIPTIONS:
             raise refusals.too_many_subscriptions(MAX_SUBSCRIPTIONS)
+        # Numbers are not used again.
         if self._next_id >= MAX_SUBSCRIPTION_IDS:
             raise refusals.subscription_ids_used_up()
         number, self._next_id = self._next_id, self._next_id + 1

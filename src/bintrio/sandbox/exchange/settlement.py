@@ -47,12 +47,14 @@ class Settlement:
             Refusal: -2010, there is not enough; nothing has changed.
         """
         account = self.accounts[order.owner]
+        # What it holds already counts.
         account.lock(order.gives, amount - order.reserved)
         order.reserved = amount
 
     def release(self, order: Order) -> None:
         """Give back what an order holds beyond what it needs."""
         group = order.group
+        # The first of a pair holds the lock of both.
         if group is not None and order in group.pair and not group.is_decided and order.is_open:
             first, second = group.pair
             self._keep(first, max(self.needed(first), self.needed(second)))
@@ -66,14 +68,17 @@ class Settlement:
 
     def needed(self, order: Order) -> Decimal:
         """What an open order may yet give."""
+        # It waits for its price, or for another order.
         if not order.is_working:
             return self.needed_to_wait(order)
         return needed_by(order) if order.kind.has_limit else order.reserved
 
     def needed_to_wait(self, order: Order) -> Decimal:
         """What an order that waits would give at its price: its limit, else its stop price, else the last price."""
+        # It is not placed yet, so nothing is set aside.
         if order.status == "PENDING_NEW":
             return NOTHING
+        # To sell takes the quantity, at any price.
         if not order.is_buy:
             return order.remaining
         last = self._listings[order.symbol].book.last_price
@@ -115,6 +120,7 @@ class Settlement:
     ) -> None:
         account = self.accounts[order.owner]
         base, quote = listing.base, listing.quote
+        # The maker's price counts, which may be better than the taker's limit.
         if order.is_buy:
             paid, received, asset = trade.amount, trade.quantity, base
             account.swap(quote, paid, base, received)
@@ -123,6 +129,7 @@ class Settlement:
             account.swap(base, paid, quote, received)
         order.reserved -= paid
         commission, paid_in = self._charge(order, account, asset, received, is_maker=is_maker)
+        # What a better price has saved is given back at once. A seller gives its quantity, whatever the price.
         if order.reserved and (order.is_buy or not order.is_open):
             self.release(order)
         execution = Execution(
@@ -133,10 +140,12 @@ class Settlement:
         if not order.is_open:
             account.retire(order)
         unfilled: Unfilled | None = None
+        # Only the first fill counts ("Unfilled order count").
         if order.is_counted:
             order.is_counted = False
             unfilled = "made" if is_maker else "taken"
         self._reports.of_order(order, "TRADE", execution=execution, unfilled=unfilled)
+        # The asset of the discount has changed too.
         assets = (base, quote) if paid_in in {base, quote} else (base, quote, paid_in)
         self._reports.of_balances(account, assets, now)
 
@@ -146,11 +155,13 @@ class Settlement:
         """Take the commission. What a list's working order buys for the others is locked for them."""
         commissions = account.commissions
         due, paid_in = NOTHING, asset
+        # Most accounts of tests pay none.
         if not commissions.are_none:
             due = commissions.due(received, is_maker=is_maker, is_buyer=order.is_buy)
             price = self._price_of(commissions.discount_asset, asset) if commissions.is_discounted else None
             if price is not None:
                 cheaper = commissions.discounted(received, price, is_maker=is_maker, is_buyer=order.is_buy)
+                # Without enough of it, the commission comes from what was received.
                 if account.holding(commissions.discount_asset).free >= cheaper:
                     due, paid_in = cheaper, commissions.discount_asset
             account.receive(paid_in, due.copy_negate())
@@ -167,6 +178,7 @@ class Settlement:
         """What one asset costs in another, by the last price."""
         if asset == other:
             return Decimal(1)
+        # There may be a symbol for the pair of assets in either direction, or none.
         for name, is_inverse in ((asset + other, False), (other + asset, True)):
             price = self._listings[name].book.last_price if name in self._listings else None
             if price is not None:

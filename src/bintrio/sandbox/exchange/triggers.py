@@ -34,8 +34,10 @@ class Triggers:
 
     def add(self, order: Order, last_price: Decimal | None, now: int) -> None:
         """Let an order wait."""
+        # Trailing orders move with the price, so they cannot be sorted by it.
         if order.trailing_delta is not None:
             self._trailing[order.order_id] = order
+            # Without a stop price it watches from the start.
             if not order.stop_price and last_price is not None:
                 _watch(order, last_price, now)
             return
@@ -58,6 +60,7 @@ class Triggers:
         """What a trade at a price does: the orders that it triggers, oldest first, and those that watch prices now."""
         fired = [*self._reached(self._rising, price), *self._reached(self._falling, price.copy_negate())]
         watching: list[Order] = []
+        # A copy, since those that fire leave.
         for order in tuple(self._trailing.values()) if self._trailing else ():
             was_watching = order.trailing_time >= 0
             if _follow(order, price, now):
@@ -65,11 +68,13 @@ class Triggers:
                 del self._trailing[order.order_id]
             elif not was_watching and order.trailing_time >= 0:
                 watching.append(order)
+        # The oldest first, whichever way its price had to go.
         fired.sort(key=lambda order: order.order_id)
         return fired, watching
 
     def _reached(self, waiting: list[tuple[Decimal, int]], price: Decimal) -> list[Order]:
         count = 0
+        # Sorted, so the first that is not reached ends the search.
         while count < len(waiting) and waiting[count][0] <= price:
             count += 1
         reached = [self._orders.pop(order_id) for _, order_id in waiting[:count]]
@@ -89,11 +94,13 @@ def _watch(order: Order, price: Decimal, now: int) -> None:
 
 def _follow(order: Order, price: Decimal, now: int) -> bool:
     """Let a trailing order see a price. Whether that triggers it."""
+    # It does not watch prices yet.
     if order.extreme is None:
         if not order.stop_price or is_reached(order, price):
             _watch(order, price, now)
         return False
     assert order.trailing_delta is not None
+    # A buyer waits for the price to rise again from the lowest, a seller for it to fall from the highest.
     if order.is_buy:
         order.extreme = min(order.extreme, price)
         return price * _BASIS_POINTS >= order.extreme * (_BASIS_POINTS + order.trailing_delta)

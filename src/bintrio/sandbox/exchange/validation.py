@@ -147,6 +147,7 @@ def read_request(request_type: type[Request[Any]], params: Params) -> Request[An
         Refusal: the documented one.
     """
     form, get = _form(request_type), params.get
+    # It belongs to no method, so no declaration has it.
     if get("returnRateLimits") is not None:
         _read_flag(params["returnRateLimits"])
     given: dict[str, Any] = {}
@@ -156,6 +157,7 @@ def read_request(request_type: type[Request[Any]], params: Params) -> Request[An
         if value is None:
             if required:
                 raise refusals.mandatory(wire_name)
+        # Empty is not the same as absent: it has a code of its own.
         elif value == "":
             raise refusals.mandatory(wire_name) if required else refusals.empty(wire_name)
         else:
@@ -173,6 +175,7 @@ def _to_read(request_type: type[Request[Any]], names: tuple[str, ...]) -> tuple[
         Refusal: something came that the method does not take.
     """
     form = _form(request_type)
+    # Refused before any value is looked at.
     if not form.legal.issuperset(names):
         raise _surplus(form, frozenset(names))
     return tuple(field for field in fields(request_type) if field.required or field.wire_name in names)
@@ -181,6 +184,7 @@ def _to_read(request_type: type[Request[Any]], names: tuple[str, ...]) -> tuple[
 def _surplus(form: _Form, sent: frozenset[str]) -> Refusal:
     own = sent - form.general
     surplus = own - form.names
+    # A method without parameters counts how many came.
     if not form.names:
         return refusals.too_many_parameters(0, len(own))
     return refusals.not_read(len(sent) - len(surplus), len(sent))
@@ -198,6 +202,7 @@ def _check_count(sent: Params) -> None:
 
 def _check_span(sent: Params) -> None:
     start, end = sent.get("startTime"), sent.get("endTime")
+    # With one end alone there is no span.
     if start is None or end is None:
         return
     if as_microseconds(end) - as_microseconds(start) > _LONGEST_SPAN * 3600 * SECOND:
@@ -223,6 +228,7 @@ def _decimal(name: str) -> _Reader:
         if most is not None and number > most:
             raise refusals.too_great(name, most)
         fraction = found[2]
+        # Zeros at the end make it no more precise.
         if fraction is not None and len(fraction) > longest and len(fraction.rstrip("0")) > longest:
             raise refusals.too_precise(name)
         return number
@@ -247,6 +253,7 @@ def _integer(name: str) -> _Reader:
 
 def _boolean(name: str) -> _Reader:
     def read(value: Any) -> bool:
+        # The exchange takes text too, as REST clients send it.
         if value in ("true", "false"):
             return bool(value == "true")
         if not isinstance(value, bool):
@@ -290,6 +297,7 @@ def _choice(name: str, values: tuple[str, ...]) -> _Reader:
         if value.__class__ is str and value in values:
             known: str = value
             return known
+        # First as text: illegal characters have a code of their own.
         read_text(value)
         raise refusals.invalid_ticker_type() if "MINI" in values else refusals.invalid_value(name)
 
@@ -336,6 +344,7 @@ def _field(field: msgspec.structs.FieldInfo) -> Field:
     values: tuple[str, ...] = ()
     if get_origin(annotation) in {Union, UnionType}:
         (annotation,) = (member for member in get_args(annotation) if member is not NoneType)
+    # An enum, with its values beside the type.
     if get_origin(annotation) is Annotated:
         annotation, meta = get_args(annotation)[:2]
         extra: dict[str, Any] = meta.extra or {}
