@@ -389,6 +389,7 @@ class Sandbox:
             raise InvalidRequest(said, field="quantity")
         before = self._before(resting, quantity)
         clients = [str(one.order_id) for one in before if one.owner != MARKET_MAKER_UID]
+        # A fill must not trade with others' orders on its way.
         if clients:
             said = f"order {resting.order_id} cannot be filled: of clients, {', '.join(clients)} stand before it"
             raise InvalidRequest(said, field="order")

@@ -58,6 +58,7 @@ def check_seconds(*, may_be_zero: bool = False, **durations: Any) -> None:
     """Raise `InvalidRequest` unless each is a positive number, or zero if it may be."""
     for field, value in durations.items():
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        # NaN is neither below 0 nor above.
         if not is_number or math.isnan(value) or value < 0 or (value == 0 and not may_be_zero):
             _refuse(field, f"a {'number of seconds from 0 on' if may_be_zero else 'positive number of seconds'}", value)
 
@@ -89,6 +90,7 @@ def checked_each(field: str, values: Any, kind: type) -> tuple[Any, ...]:
 
 
 def _several(field: str, values: Any, words: str) -> list[Any]:
+    # A string is an iterable too, of single characters.
     if not isinstance(values, Iterable) or isinstance(values, str | bytes):
         _refuse(field, words, values)
     return [*values]
@@ -150,6 +152,7 @@ def checked_routes(routes: Any, symbols: Iterable[Any]) -> tuple[tuple[str, ...]
     for group in groups:
         if not {*group} <= bases.keys():
             _refuse("routes", f"groups out of {', '.join(bases)}", group)
+        # An order for one base asset can be routed only where that is traded.
         if len({bases[name] for name in group}) != 1:
             _refuse("routes", words, group)
     return groups

@@ -97,9 +97,11 @@ def candles(
     With a start, the oldest of them up to ``limit``; without one, the newest.
     """
     last = now if end is None else min(now, end)
+    # Before its first trade, a symbol has no candles.
     if tape.start is None or (start is not None and start > last):
         return ()
     first = parts.opening(tape.start)
+    # The newest, but told from the oldest to the newest.
     if start is None:
         openings = [*islice(parts.openings_back(parts.opening(last), first), limit)][::-1]
     else:
@@ -114,6 +116,7 @@ def _at_or_after(parts: Interval, time: int) -> int:
 
 def _candle(tape: Tape, opening: int, end: int) -> Kline:
     summary = tape.summary(opening, end)
+    # Nothing was traded: the candle stays at the close before it.
     if summary is None:
         close = tape.price_before(opening)
         assert close is not None

@@ -25,6 +25,7 @@ def are_related(one: Account, other: Account) -> bool:
 
 def effective_mode(taker: Order, maker: Order) -> SelfTradePreventionMode:
     """The taker's mode decides; only a transfer needs both."""
+    # Both must want it, or else the quantities expire on both sides.
     if taker.stp_mode == "TRANSFER" != maker.stp_mode:
         return "DECREMENT"
     return taker.stp_mode
@@ -71,5 +72,6 @@ def offers(taker: Order, makers: Iterable[Order], is_own: Callable[[Order], bool
     for maker in makers:
         if not is_own(maker):
             yield maker.limit, maker.remaining
+        # In that mode alone the order goes on behind its own.
         elif taker.stp_mode != "EXPIRE_MAKER":
             return

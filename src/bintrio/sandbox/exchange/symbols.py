@@ -86,6 +86,7 @@ class Symbol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise not_supported(order.type.capitalize().replace("_", " "))
         if order.stp_mode not in self.allowed_stp_modes:
             raise stp_mode_not_allowed()
+        # Few orders have any of these parameters.
         if not order.is_plain:
             self._check_features(order)
 
@@ -169,6 +170,7 @@ def _check_peg(order: Order) -> None:
         raise order_refused("This order type may not use pegged price.")
     if order.kind.is_maker and peg == "MARKET_PEG":
         raise order_refused("This price peg cannot be used with this order type.")
+    # It stands on its own side of the book, so it can only wait there.
     if order.type == "LIMIT" and peg == "PRIMARY_PEG" and order.time_in_force != "GTC":
         raise order_refused("Unsupported order combination")
     if order.peg_offset_value is not None and order.peg_offset_value > _PEG_DEPTH:

@@ -78,6 +78,7 @@ class Tape:
 
     def _sum_up(self, trade: PublicTrade) -> None:
         minute = trade.time // MINUTE
+        # Summed up as they come, so a day is 1,440 sums and not all of its trades.
         if minute == self._minute:
             self.minutes[-1].add(trade)
         else:
@@ -133,9 +134,11 @@ class Tape:
         """
         first = bisect_left(self.minutes, start, key=_start_of)
         last = bisect_left(self.minutes, end, key=_end_of)
+        # No minute lies within the span as a whole.
         if first >= last:
             return summarize(self.between(start, end))
         whole = self.minutes[first:last]
+        # What of the span lies before the first whole minute, and after the last.
         head = summarize(self.between(start, whole[0].start))
         tail = summarize(self.between(whole[-1].end + 1, end))
         return together(part for part in (head, *whole, tail) if part is not None)
@@ -145,6 +148,7 @@ class Tape:
         position = self._position(time)
         if position:
             return self.trades[position - 1].price
+        # The trade itself may be forgotten already; its minute is kept longer.
         minutes = bisect_left(self.minutes, time, key=_end_of)
         return self.minutes[minutes - 1].close if minutes else None
 
@@ -164,6 +168,7 @@ def in_span(
 
     With a start, the oldest of them up to ``limit``; without one, the newest ("Data sources" says so for all queries).
     """
+    # Both ends are included, so the last one is looked for from the right.
     last = len(items) if end is None else bisect_right(items, end, key=time)
     if start is None:
         return newest(items[:last], limit)

@@ -138,6 +138,7 @@ class Connections:
         self.open[session] = connection
         self.exchange.sessions[session] = None
         fault = self.script.for_connection()
+        # Faults of connections wait for the next one if none is open.
         if fault is not None:
             connection.strike(fault)
 
@@ -169,6 +170,7 @@ class Connections:
         self.deliver()
         await trio.sleep(after)
         for session, connection in ending:
+            # It may have ended meanwhile.
             if session in self.open:
                 connection.close_soon(_GOING_AWAY, "server shutdown")
 
@@ -242,6 +244,7 @@ class Connection:
 
     async def close(self, code: int, reason: str) -> None:
         """End the connection with a close frame, within `CLOSE_TIMEOUT`; unless it is ending already."""
+        # One end is enough: whichever comes first.
         if self._is_ending:
             return
         self._is_ending = True
@@ -264,6 +267,7 @@ class Connection:
         with trio.move_on_after(self._connections.timings.pong_window) as window, suppress(ConnectionClosed):
             await self._websocket.ping(str(sent).encode())  # a ping is no look at the market
             self.round_trip = trio.current_time() - sent
+        # No pong came within the window.
         if window.cancelled_caught:
             await self.close(_POLICY_VIOLATION, "pong timeout")
 
@@ -285,6 +289,7 @@ class Connection:
         self._scope.cancel()
 
     def _drained(self) -> None:
+        # All that waited has left, so now the stream may end.
         if self._is_cut:
             self._scope.cancel()
 
@@ -292,6 +297,7 @@ class Connection:
 
     def _receive(self, message: str | bytes) -> None:
         self._wire.received = 0
+        # What is read after the end was decided is executed no more.
         if self._is_ending:
             return
         call = Call(next(self._connections.call_numbers), self.number, self._connections.now())
@@ -319,6 +325,7 @@ class Connection:
         answer = self._execute(call)
         self.send(answer.as_bytes())
         self._connections.deliver()
+        # The exchange closes the connection of an address that it bans.
         if answer.status == 418:
             self.cut()
 
@@ -373,6 +380,7 @@ class Connection:
     @_strike.register
     def _(self, fault: faults.Reorder, call: Call) -> None:
         self._kept_back.append(self._execute(call).as_bytes())
+        # As many as the fault keeps back, then all in reverse.
         if len(self._kept_back) >= fault.count:
             for message in reversed(self._kept_back):
                 self.send(message)
@@ -430,6 +438,7 @@ class Connection:
         self._answer(call)
 
     def _fail(self, refusal: Refusal, call: Call, *, executed: bool) -> None:
+        # The client is told of a failure, and it was done all the same.
         if executed:
             self._execute(call)
         answer = self._connections.exchange.refuse(self.session, self._budget, refusal, self._connections.now())

@@ -79,6 +79,7 @@ def open_session(resource: str, now: int) -> Session:
         raise Refusal(-1000, "Bad Request") from None
     if parts.path != PATH:
         raise Refusal(-1000, "Not Found", status=404)
+    # Of an option that comes twice the last one counts.
     options = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
     unit = _UNITS.get(options.get("timeUnit", "MILLISECOND"))
     if unit is None:

@@ -40,6 +40,7 @@ class Outbox:
 
     def put(self, frame: bytes) -> None:
         """Let a frame follow the others."""
+        # The peer has not read for long: what it does not read cannot wait without end.
         if self._size > MAX_BACKLOG:
             self._overflow()
             return

@@ -74,6 +74,7 @@ class Pulse:
 
     def notice(self) -> None:
         """Something was done: if somebody is subscribed by now, `beat` is to know."""
+        # Events must come by themselves from now on.
         if not self._subscribed.is_set() and self._is_followed():
             self._subscribed.set()
 
@@ -86,6 +87,7 @@ class Pulse:
         crowd = self._crowd
         assert crowd is not None
         while True:
+            # A trade may be an event, so it has to happen at its own time.
             if self._is_followed():
                 with trio.move_on_after(self._until_next()):
                     await self._was_advanced.wait()

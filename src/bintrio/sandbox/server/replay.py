@@ -79,6 +79,7 @@ class _Connection:
     async def _answer(self, websocket: WebSocketConnection, message: str | bytes) -> None:
         request_id, method = request_of(message)
         answer = self._script.answer(method)
+        # Refused, not left without an answer: whoever replays wants to know at once.
         if answer is None:
             self._exchange.unanswered[method] += 1
             await websocket.send_message(no_answer(request_id, method))
@@ -97,6 +98,7 @@ class _Connection:
             await websocket.send_message(event.text)
 
     async def _wait_for(self, event: Event) -> None:
+        # It came after an answer, so it waits for that one, however late it is this time.
         if event.after is not None:
             await self._answered[event.after].wait()
         await trio.sleep_until(self._times[event.after] + event.delay)

@@ -70,6 +70,7 @@ class Server:
                 pass
             except* Exception as failures:
                 await self._fail(wire, failures)
+            # The library has seen an end only, so the peer is told here.
             if wire.is_flooded:
                 await self._say(wire.send_close(_TOO_LARGE, "message too large"))
             if wire.is_half_open:
@@ -114,6 +115,7 @@ class Server:
         """Wait for a handshake, and accept it or turn it away; None if there is nothing more to do."""
         with trio.move_on_after(HANDSHAKE_TIMEOUT) as scope:
             self._opening[scope] = None
+            # The oldest has had the most time, and the memory has an end.
             if len(self._opening) > MAX_HANDSHAKES:
                 oldest = next(iter(self._opening))
                 del self._opening[oldest]
@@ -151,6 +153,7 @@ class Server:
         return session, websocket
 
     def _admit(self, resource: str, address: str) -> Session:
+        # Before any limit: a fault is there to be seen.
         fault = self._connections.script.for_handshake()
         if fault is not None:
             raise _TurnedAway(Rejection(fault.status, retry_after(fault.retry_after), fault.body))

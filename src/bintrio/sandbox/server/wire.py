@@ -79,6 +79,7 @@ class Wire(trio.abc.Stream):
         """
         data = b""
         while (end := _END_OF_HEAD.search(data)) is None:
+            # A peer that never ends its head would fill the memory.
             if len(data) > MAX_HEAD:
                 raise HeadTooLarge
             more = await self._receive(_RECEIVE_SIZE)
@@ -137,6 +138,7 @@ class Wire(trio.abc.Stream):
     async def send_last(self, data: bytes, *, is_close: bool) -> None:
         """Send an HTTP answer or a close frame, for the peer to read in peace; not into the middle of a frame."""
         async with self._turn:
+            # Into the middle of a frame nothing can be written that the peer would understand.
             if not self._is_torn:
                 self._lingers = not self.has_closed
                 await self._write(data, is_close=is_close)
@@ -148,6 +150,7 @@ class Wire(trio.abc.Stream):
 
     async def linger(self) -> None:
         """Read on until the peer has ended, if it has yet to read our last words: closed at once, TCP may drop them."""
+        # Nothing was said that the peer has yet to read.
         if not (self._lingers or (self.has_closed and not self._is_closed)):
             return
         if isinstance(self._stream, trio.abc.HalfCloseableStream):
@@ -157,6 +160,7 @@ class Wire(trio.abc.Stream):
             pass
 
     async def _write(self, data: bytes, *, is_close: bool) -> None:
+        # Nothing may follow a close frame (RFC 6455, 5.5.1).
         if self.has_closed:
             return
         self._is_torn, self.has_closed = True, is_close

@@ -83,6 +83,7 @@ class Crowd:
         quantity = offered = on_step(symbol, tick.quantity, price)
         maker, taker = _SIDES[tick.is_buyer_maker]
         self._exchange.cancel_all(self._uid, tick.symbol, tick.time)
+        # Users' stops need somebody to trade with when they trigger.
         if self._is_watched(tick.symbol):
             everything = self._market.depth * self._market.quantity
             offered += everything

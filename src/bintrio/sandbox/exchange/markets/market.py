@@ -79,6 +79,7 @@ def number(name: str, value: Number, *, least: Decimal = Decimal(0), most: Decim
         InvalidRequest: it is none, or out of range.
     """
     try:
+        # A float has been rounded already, and True is an int to Python.
         exact = None if isinstance(value, float | bool) else Decimal(value)
     except (InvalidOperation, TypeError, ValueError):
         exact = None

@@ -48,9 +48,11 @@ class _Candle(NamedTuple):
 
     def ticks(self, symbol: Symbol) -> Iterator[Tick]:
         """Four trades that make it again: those at its lowest and highest price in the order of the shorter way."""
+        # Nothing was traded, so there are no trades to make.
         if not self.volume:
             return
         opened, high, low, closed = self.prices
+        # A candle does not tell which came first: the shorter way is the likelier.
         path = (opened, low, high, closed) if closed >= opened else (opened, high, low, closed)
         before = opened
         quarter = (self.volume / 4).quantize(symbol.step_size or Decimal("1E-8"), ROUND_FLOOR)
@@ -95,6 +97,7 @@ class Replay(Market):
     ) -> None:
         super().__init__(spread=spread, depth=depth, quantity=quantity)
         path = Path(source) if isinstance(source, str | os.PathLike) else None
+        # A file's name says it; rows do not.
         if path is None and symbol is None:
             said = "rows do not say of which symbol they are: Replay(rows, symbol='BTCUSDT')"
             raise InvalidRequest(said, field="symbol")
@@ -146,6 +149,7 @@ class Replay(Market):
 
 
 def _lines(path: Path) -> Iterator[str]:
+    # Read line by line: a month of trades is some gigabytes.
     if path.suffix != ".zip":
         with path.open(encoding="utf-8", newline="") as lines:
             yield from lines
@@ -195,6 +199,7 @@ def _time(text: str) -> int:
 
 def _amount(text: str) -> Decimal:
     amount = Decimal(text)
+    # Text such as "NaN" makes a Decimal too.
     if not amount.is_finite() or amount < 0:
         raise ValueError(text)
     return amount

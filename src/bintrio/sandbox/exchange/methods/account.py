@@ -140,6 +140,7 @@ def order_status(call: RequestContext) -> OrderInformation:
     """One order."""
     request: OrderStatus = call.request
     order = call.queried_account.find(call.symbol.name, request.order_id, request.orig_client_order_id)
+    # An order that ended without a trade is archived after 90 days ("Query order").
     if not order.is_open and not order.executed and call.now - order.updated_at > _KEPT:
         raise refusals.archived()
     return shapes.status(order)
@@ -149,6 +150,7 @@ def order_status(call: RequestContext) -> OrderInformation:
 def open_orders_status(call: RequestContext) -> tuple[OrderInformation, ...]:
     """All open orders."""
     symbol: str | None = call.request.symbol
+    # Only to refuse a name that there is not.
     if symbol is not None:
         call.engine.symbol(symbol)
     return tuple(map(shapes.status, call.queried_account.open_orders(symbol)))
@@ -159,6 +161,7 @@ def all_orders(call: RequestContext) -> tuple[OrderInformation, ...]:
     """Orders in a span of time, which goes first, from an order id on, or the newest."""
     request: AllOrders = call.request
     history, limit = [*call.queried_account.history[call.symbol.name].values()], call.limit()
+    # Without a span of time, which would go first.
     if call.start is call.end is None:
         found = (
             newest(history, limit)
@@ -200,6 +203,7 @@ def _executions(call: RequestContext) -> Sequence[Execution]:
     account, symbol, order_id = call.queried_account, call.symbol.name, call.request.order_id
     if order_id is None:
         return account.executions[symbol]
+    # An order of another symbol has no trades of this one.
     order = account.orders.get(order_id)
     return order.executions if order is not None and order.symbol == symbol else ()
 

@@ -75,6 +75,7 @@ def _symbols(call: RequestContext) -> Sequence[Symbol]:
         return [engine.symbol(request.symbol)]
     if request.symbols is not None:
         return [engine.symbol(name) for name in request.symbols]
+    # Every symbol of a sandbox has the permission SPOT, and no other.
     if request.permissions is not None and "SPOT" not in request.permissions:
         return []
     wanted = request.symbol_status

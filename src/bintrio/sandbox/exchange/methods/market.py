@@ -112,6 +112,7 @@ def trades_aggregate(call: RequestContext) -> Sequence[AggregateTrade]:
     """Aggregate trades from an id on, in a span of time, or the newest."""
     first: int | None = call.request.from_id
     aggregates, limit = call.tape.aggregates, call.limit()
+    # An id goes before a span of time.
     if first is not None:
         return from_id(aggregates, first, limit, _id)
     return in_span(aggregates, call.start, call.end, limit)
@@ -156,6 +157,7 @@ def _tickers(call: RequestContext, of_symbol: Callable[[Symbol], T]) -> T | tupl
         _check_status(call, call.symbol)
         return of_symbol(call.symbol)
     named: Sequence[str] | None = request.symbols
+    # Of all symbols only those that are trading; who names some gets these.
     status: str | None = request.symbol_status or ("TRADING" if named is None else None)
     symbols = engine.symbols.values() if named is None else map(engine.symbol, named)
     return tuple(of_symbol(symbol) for symbol in symbols if status in {None, symbol.status})
@@ -287,6 +289,7 @@ def _day_statistics(call: RequestContext, span: _Window, symbol: Symbol) -> DayS
 def reference_price(call: RequestContext) -> CurrentReferencePrice | NoReferencePrice:
     """The reference price. That there never was one is a refusal, but a success by its status."""
     engine, name = call.engine, call.symbol.name
+    # The document answers with status 200 and an error in the result.
     if name not in engine.references.sources:
         refusal = refusals.no_reference_price()
         return NoReferencePrice(code=refusal.code, msg=refusal.message)

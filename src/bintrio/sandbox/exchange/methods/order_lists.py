@@ -54,6 +54,7 @@ def order_list_cancel(call: RequestContext) -> CanceledOrder | CanceledOrderList
     request: OrderListCancel = call.request
     account, symbol = call.account, call.symbol
     name = request.list_client_order_id
+    # The id goes first; a name beside it has to agree.
     if request.order_list_id is not None:
         record = account.lists.get(request.order_list_id)
     else:
@@ -61,5 +62,6 @@ def order_list_cancel(call: RequestContext) -> CanceledOrder | CanceledOrderList
     if record is None or record.symbol != symbol.name or name not in {None, record.list_client_order_id}:
         raise refusals.cancel_refused(UNKNOWN)
     orders = [account.orders[listed.order_id] for listed in record.orders]
+    # To cancel any open order cancels the list. Of a list without one, the refusal is the same for each.
     opened = next((order for order in orders if order.is_open), orders[0])
     return cancel(call, opened, request.new_client_order_id or f"cancel-list-{record.order_list_id}")

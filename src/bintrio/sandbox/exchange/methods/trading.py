@@ -56,6 +56,7 @@ def order_place(call: RequestContext) -> OrderAck | OrderResult | OrderFull:
     """Place an order. FULL is what MARKET and LIMIT orders are answered with by default, ACK all others."""
     request: OrderPlace | OrderCancelReplace = call.request
     order = call.engine.place(call.account, request, call.now)
+    # "Place new order": the default depends on the type.
     shown = request.new_order_resp_type or ("FULL" if order.type in {"LIMIT", "MARKET"} else "ACK")
     return SHAPES[shown](order)
 
@@ -136,6 +137,7 @@ def _cancel_id(order: Order) -> str:
 def open_orders_cancel_all(call: RequestContext) -> tuple[CanceledOrder | CanceledOrderList, ...]:
     """Cancel all open orders and lists of a symbol; that there are none is a refused cancellation."""
     found = tuple(call.account.open_orders(call.symbol.name))
+    # The document refuses to cancel nothing.
     if not found:
         raise refusals.cancel_refused(UNKNOWN)
     # The orders of a list end together.
@@ -151,15 +153,18 @@ def order_cancel_replace(call: RequestContext) -> dict[str, Any]:
     request: OrderCancelReplace = call.request
     if not call.symbol.cancel_replace_allowed:
         raise refusals.order_refused("Order cancel-replace is not supported for this symbol.")
+    # Before anything is canceled: an order that cannot be placed must not cost the other.
     call.engine.check(call.account, request, call.now)
     over_limit = _attempt(_check_limit, call)
     canceled = _attempt(_cancel_first, call)
     if isinstance(canceled, Refusal) and request.cancel_replace_mode == "STOP_ON_FAILURE":
         call.orders.add(1, call.now)
         raise _nothing_done(canceled, over_limit)
+    # Over the limit, only the cancel is done.
     placed = over_limit or _attempt(order_place, call)
     halves = _half(call, "cancel", canceled) | _half(call, "newOrder", placed)
     failures = [half for half in (canceled, placed) if isinstance(half, Refusal)]
+    # One half was done.
     if len(failures) == 1:
         raise refusals.replace_partly_failed(halves)
     if failures:
@@ -209,6 +214,7 @@ def _nothing_done(canceled: Refusal, over_limit: Refusal | None) -> Refusal:
         "newOrderResponse": None,
     }
     refusal = refusals.replace_failed(data)
+    # Then the limit gives the answer its status, 429, and the time to wait until.
     if over_limit is not None:
         refusal.status, refusal.data = over_limit.status, data | (over_limit.data or {})
     return refusal
