@@ -23,7 +23,7 @@ demo: $(VENV)/.demo
 test: check
 	$(BIN)/python -m pytest -m "not extra" --numprocesses auto --cov --cov-report term-missing:skip-covered
 
-test-extra: $(VENV)/.dev $(VENV)/.bench $(VENV)/.mutants $(VENV)/.containers $(VENV)/.docs
+test-extra: $(VENV)/.dev $(VENV)/.bench $(VENV)/.mutants $(VENV)/.containers $(VENV)/.docs $(VENV)/.browser
 	$(BIN)/python -m pytest -m extra
 
 test-all: $(VENV)/.dev
@@ -77,6 +77,10 @@ $(VENV)/.docs: pyproject.toml | $(BIN)/python
 
 $(VENV)/.containers: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[containers]'
+	touch $@
+
+$(VENV)/.browser: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	touch $@
 
 $(VENV)/.mutants: pyproject.toml | $(BIN)/python

@@ -68,6 +68,15 @@ def test_every_setting_is_told_of_with_its_default() -> None:
         assert told[name].strip("`") == str(getattr(settings.Settings(), name.lower()))
 
 
+# The page
+
+
+async def test_a_program_serves_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = blocks("sandbox-page.md")
+    await run(block, trio=trio)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]+\n", capsys.readouterr().out)
+
+
 # Proxies
 
 

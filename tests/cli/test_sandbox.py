@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -278,15 +279,32 @@ def test_sandbox_is_controlled_over_http(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "control       http://127.0.0.1:" in run("sandbox", "--control", "0").stdout
 
 
+def test_sandbox_has_a_page_whose_url_has_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(monkeypatch)
+    assert json.loads(run("sandbox", "--json").stdout)["page"] is None
+    told = json.loads(run("sandbox", "--json", "--page", "--page-host", "localhost").stdout)
+    assert re.fullmatch(r"http://localhost:\d+/\?token=[\w-]{43}", told["page"])
+    assert "page          http://127.0.0.1:" in run("sandbox", "--page").stdout
+
+
+@pytest.mark.parametrize("option", [("--page-host", "0.0.0.0"), ("--page-port", "8080")])
+def test_sandbox_takes_no_address_of_a_page_that_there_is_not(option: tuple[str, str]) -> None:
+    result = run("sandbox", *option)
+    assert (result.exit_code, result.stderr.count("--page-host and --page-port go with --page")) == (2, 1)
+
+
+@pytest.mark.parametrize("asked", [["--control", "0"], ["--page"]], ids=["control", "page"])
 @pytest.mark.parametrize("missing", ["starlette", "hypercorn"])
-def test_sandbox_says_what_the_control_needs(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+def test_sandbox_says_what_control_and_page_need(
+    monkeypatch: pytest.MonkeyPatch, missing: str, asked: list[str]
+) -> None:
     find_spec = importlib.util.find_spec
 
     def found(name: str) -> ModuleSpec | None:
         return None if name == missing else find_spec(name)
 
     monkeypatch.setattr(importlib.util, "find_spec", found)
-    result = run("sandbox", "--control", "0")
+    result = run("sandbox", *asked)
     assert (result.exit_code, result.stderr.count(f"needs {missing}: pip install 'bintrio[ui]'")) == (2, 1)
 
 

@@ -45,6 +45,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         endpoint: the URL that clients connect to.
         control: the URL of the control over HTTP; null without it.
+        page: the URL of the page, with its token; null without it.
         certificate: a file with what its clients have to trust; null without TLS.
         accounts: in the order of the world.
         world: as it is in the file, with every default; the keys of bots are among ``accounts``.
@@ -52,17 +53,21 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
     endpoint: str
     control: str | None
+    page: str | None
     certificate: Path | None
     accounts: tuple[MadeAccount, ...]
     world: World
 
 
-def made(running: Sandbox, world: World, folder: Path, certificate: Path | None, control: str | None) -> Made:
+def made(
+    running: Sandbox, world: World, folder: Path, certificate: Path | None, control: str | None, page: str | None
+) -> Made:
     """What there is to tell of a sandbox; the private keys are written to a folder."""
     bare = tuple(replace(account, keys=()) for account in world.accounts)
     return Made(
         endpoint=running.endpoint.urls[0],
         control=control,
+        page=page,
         certificate=certificate,
         accounts=tuple(MadeAccount(uid=one.uid, keys=tuple(_keys(one, folder))) for one in running.accounts),
         world=replace(world, accounts=bare),
@@ -98,6 +103,8 @@ def directions(told: Made) -> Iterator[str]:
     yield f"endpoint      {told.endpoint}"
     if told.control:
         yield f"control       {told.control}"
+    if told.page:
+        yield f"page          {told.page}"
     for account in told.accounts:
         if told.accounts[1:]:
             yield f"account       {account.uid}"

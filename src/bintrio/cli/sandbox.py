@@ -22,6 +22,7 @@ from bintrio.sandbox import Sandbox, World, WorldReplay, WorldWalk, open_world, 
 
 _ENDS: Final = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _RANDOM_WALK: Final = "random-walk"
+_LOOPBACK: Final = "127.0.0.1"
 
 
 class _Options(NamedTuple):
@@ -33,6 +34,9 @@ class _Options(NamedTuple):
     cert_out: Path | None
     json: bool
     control: int | None
+    page: bool
+    page_host: str
+    page_port: int
 
 
 @click.command()
@@ -55,6 +59,13 @@ class _Options(NamedTuple):
     metavar="PORT",
     help="Take commands over HTTP, from this machine only: quotes, deposits, faults, the clock. 0 takes a free port.",
 )
+@click.option(
+    "--page", is_flag=True, help="Serve a page to look at it with a browser, and to act on it; prints the URL."
+)
+@click.option(
+    "--page-host", default=_LOOPBACK, help="Where the page is served; its URL has a token.", show_default=True
+)
+@click.option("--page-port", type=click.IntRange(0, 65_535), default=0, help="0 takes a free one.", show_default=True)
 @click.option("--json", is_flag=True, help="Print what was made as one line of JSON.")
 def sandbox(file: str | None, market: str | None, seed: int | None, **options: object) -> None:
     """Run the sandbox until Ctrl-C or SIGTERM, and print how to connect to it.
@@ -73,9 +84,11 @@ def sandbox(file: str | None, market: str | None, seed: int | None, **options: o
         need("trustme", "tls")
     elif asked.cert_out:
         raise click.UsageError("--cert-out goes with --tls")
-    if asked.control is not None:
+    if asked.control is not None or asked.page:
         need("starlette", "ui")
         need("hypercorn", "ui")
+    if not asked.page and (asked.page_host, asked.page_port) != (_LOOPBACK, 0):
+        raise click.UsageError("--page-host and --page-port go with --page")
     if seed is not None and market != _RANDOM_WALK:
         raise click.UsageError(f"--seed goes with --market {_RANDOM_WALK}")
 
@@ -110,7 +123,8 @@ async def _serve(world: World, asked: _Options) -> None:
             certificate = _certificate_file(running, asked.cert_out or Path(folder, "authority.pem"))
             async with trio.open_nursery() as nursery:
                 control = await _controlled(running, nursery, asked.control)
-                told = made(running, world, Path(folder), certificate, control)
+                page = await _shown(running, nursery, asked)
+                told = made(running, world, Path(folder), certificate, control, page)
                 click.echo(as_json(told) if asked.json else "\n".join(directions(told)))
                 await trio.sleep_forever()
 
@@ -122,6 +136,16 @@ async def _controlled(running: Sandbox, nursery: trio.Nursery, port: int | None)
     from bintrio.sandbox.control import serve_control
 
     url: str = await nursery.start(serve_control, running, port)
+    return url
+
+
+async def _shown(running: Sandbox, nursery: trio.Nursery, asked: _Options) -> str | None:
+    """The URL of the page."""
+    if not asked.page:
+        return None
+    from bintrio.sandbox.page import serve_page
+
+    url: str = await nursery.start(serve_page, running, asked.page_host, asked.page_port)
     return url
 
 

@@ -16,10 +16,10 @@ from __future__ import annotations
 import logging
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import hypercorn.trio
 import trio
@@ -41,7 +41,8 @@ from .views import VIEWS, View, as_json
 from .world import convert, parse_json
 
 LOOPBACK: Final = "127.0.0.1"
-ON_LOOPBACK: Final = Middleware(TrustedHostMiddleware, allowed_hosts=[LOOPBACK, "localhost"])
+LOCAL_HOSTS: Final = (LOOPBACK, "localhost")
+ON_LOOPBACK: Final = Middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_HOSTS)
 """Refuses a page of a browser whose host's name leads here."""
 
 UNREAD: Final = 10_000
@@ -49,6 +50,8 @@ UNREAD: Final = 10_000
 
 _MOST: Final = 1_000_000
 """Bytes of a body; ours."""
+
+Asked = TypeVar("Asked")
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +61,7 @@ logger = logging.getLogger(__name__)
 
 def control(sandbox: Sandbox) -> Starlette:
     """The ASGI application that tells and asks a sandbox."""
-    return Starlette(routes=routes(sandbox), middleware=[ON_LOOPBACK], exception_handlers={HTTPException: _refused})
+    return Starlette(routes=routes(sandbox), middleware=[ON_LOOPBACK], exception_handlers=ERRORS)
 
 
 def routes(sandbox: Sandbox) -> Sequence[Route]:
@@ -76,14 +79,23 @@ async def _list(_request: Request) -> Response:
 
 
 async def _ask(sandbox: Sandbox, view: View, request: Request) -> Response:
-    return outcome(lambda: view.shows(sandbox, convert({**request.query_params}, view.takes, Path(), strict=False)))
+    return answer(view.shows(sandbox, asked_for(request, view.takes)))
+
+
+def asked_for(request: Request, takes: type[Asked]) -> Asked:
+    """The record in a query.
+
+    Raises:
+        InvalidRequest: it is none; the message names the field.
+    """
+    return convert({**request.query_params}, takes, Path(), strict=False)
 
 
 async def _tell(sandbox: Sandbox, command: Command, request: Request) -> Response:
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "the body must be JSON, with the header Content-Type: application/json")
-    body = await _body(request)
-    return outcome(lambda: command.does(sandbox, convert(_read(body), command.takes, Path())))
+    done = command.does(sandbox, convert(_read(await _body(request)), command.takes, Path()))
+    return answer({} if done is None else done)
 
 
 async def _body(request: Request) -> bytes:
@@ -102,27 +114,37 @@ def _read(body: bytes) -> Any:
         raise InvalidRequest(f"the body is no JSON: {error}") from None
 
 
-def outcome(act: Callable[[], object]) -> Response:
-    """What an action gives, as an answer; or why it was refused."""
-    try:
-        done = act()
-    except InvalidRequest as error:
-        return answer({"error": str(error), "field": error.field}, 400)
-    except Refusal as refusal:
-        return answer({"error": refusal.message, "code": refusal.code}, 400)
-    except OSError as error:  # of the file of a key
-        return answer({"error": str(error), "field": "keys"}, 400)
-    return answer({} if done is None else done)
-
-
-async def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return answer({"error": error.detail, "field": None}, error.status_code)
-
-
 def answer(content: object, status: int = 200) -> Response:
     """JSON."""
     return Response(as_json(content), status, media_type="application/json")
+
+
+# What is refused
+
+
+async def _http_error(_request: Request, error: Any) -> Response:
+    return answer({"error": error.detail, "field": None}, error.status_code)
+
+
+async def _invalid(_request: Request, error: Any) -> Response:
+    return answer({"error": str(error), "field": error.field}, 400)
+
+
+async def _refused(_request: Request, error: Any) -> Response:
+    return answer({"error": error.message, "code": error.code}, 400)
+
+
+async def _no_file(_request: Request, error: Any) -> Response:
+    return answer({"error": str(error), "field": "keys"}, 400)
+
+
+ERRORS: Final[Mapping[Any, Callable[[Request, Any], Awaitable[Response]]]] = {
+    HTTPException: _http_error,
+    InvalidRequest: _invalid,
+    Refusal: _refused,
+    OSError: _no_file,  # that of a key
+}
+"""How each is answered."""
 
 
 # How it is served
@@ -145,7 +167,12 @@ async def serve_control(
 
 
 async def serve(
-    application: Starlette, host: str, port: int, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+    application: Starlette,
+    host: str,
+    port: int,
+    *,
+    path: str = "",
+    task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve an application until it is cancelled.
 
@@ -153,13 +180,14 @@ async def serve(
         application: what answers.
         host: an address of this machine, or a name of one.
         port: 0 takes a free one.
+        path: of the URL.
         task_status: is told the URL.
 
     Raises:
         OSError: the host or port cannot be had.
     """
     listener = _listen(host, port)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}{path}"
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.errorlog = logger

@@ -195,10 +195,11 @@ class Sandbox:
 
     @property
     def open_orders(self) -> Sequence[SandboxOrder]:
-        """Those of `orders` that can still trade, account by account, in order."""
+        """Those of `orders` that can still trade, in order."""
         self._connections.now()
         accounts = self._exchange.engine.accounts
-        return [order for account in self._accounts for order in accounts[account.uid].open_orders()]
+        found = (order for account in self._accounts for order in accounts[account.uid].open_orders())
+        return sorted(found, key=attrgetter("order_id"))
 
     def fills(self, symbol: str, limit: int = 100) -> Sequence[Execution]:
         """The clients' sides of the latest trades of a symbol, in order, up to ``limit``; times are microseconds.

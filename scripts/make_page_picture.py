@@ -1,0 +1,131 @@
+"""Make docs/pictures/page.png: the page of a sandbox with a market, two bots and a fault, as a browser shows it.
+
+python -m scripts.make_page_picture [FOLDER]
+
+With a folder, it makes pictures there for every width and scheme that the page is looked at in. It needs chromium,
+chromedriver and `pip install '.[browser,ui]'`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import trio
+from selenium import webdriver
+
+import bintrio
+from bintrio.sandbox import Disconnect, RandomWalk, Sandbox, TooManyRequests, open_sandbox, trader
+from bintrio.sandbox.page import serve_page
+
+TARGET: Final = Path(__file__).parent.parent / "docs" / "pictures" / "page.png"
+SETTLED: Final = 3.0
+"""Seconds after which the page shows what there is."""
+
+TICK: Final = Decimal("0.01")
+
+
+class Look(NamedTuple):
+    """How the page is looked at."""
+
+    width: int
+    height: int
+    scheme: str
+
+    @property
+    def name(self) -> str:
+        """Of the picture."""
+        return f"page-{self.width}-{self.scheme}.png"
+
+
+LOOKS: Final = [Look(width, 900, scheme) for width in (1280, 390) for scheme in ("light", "dark")]
+
+
+@contextmanager
+def browser(look: Look) -> Generator[Any]:
+    """Chromium of a size, in light or dark."""
+    options: Any = webdriver.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--force-device-scale-factor=1"):
+        options.add_argument(argument)
+    driver: Any = webdriver.Chrome(options=options)
+    try:
+        size = {"width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": False}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        scheme = [{"name": "prefers-color-scheme", "value": look.scheme}]
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+        yield driver
+    finally:
+        driver.quit()
+
+
+def take(url: str, look: Look, target: Path, *, is_whole: bool) -> None:
+    """One picture."""
+    with browser(look) as driver:
+        driver.get(url)
+        trio.run(trio.sleep, SETTLED)
+        if is_whole:
+            height = driver.execute_script("return document.documentElement.scrollHeight")
+            size = {"width": look.width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+            trio.run(trio.sleep, 1)
+        target.write_bytes(driver.get_screenshot_as_png())
+
+
+@asynccontextmanager
+async def lively() -> AsyncGenerator[Sandbox, None]:
+    """A sandbox in which something is going on."""
+    async with (
+        open_sandbox(market=RandomWalk(seed=5, interval=3, depth=40), accounts=[trader(2), trader(3)]) as sandbox,
+        AsyncExitStack() as stack,
+    ):
+        sandbox.advance(3 * 3_600)
+        sessions = [
+            await stack.enter_async_context(bintrio.open_session(sandbox.endpoint, key=account.key))
+            for account in sandbox.accounts
+        ]
+        for session in sessions:
+            await stack.enter_async_context(session.user_data())
+        await trade(sandbox, sessions)
+        yield sandbox
+
+
+async def trade(sandbox: Sandbox, sessions: list[bintrio.Session]) -> None:
+    """Orders of all sorts, some of which trade, and what goes wrong."""
+    one, other = sessions
+    price = sandbox.book("BTCUSDT").bids[0].price
+    for step in range(1, 9):
+        session = sessions[step % 2]
+        for side, level in (("BUY", price - 6 * step), ("SELL", price + 20 + 6 * step)):
+            limit: Any = {"side": side, "type": "LIMIT", "time_in_force": "GTC", "price": level.quantize(TICK)}
+            await session.order_place(symbol="BTCUSDT", quantity=Decimal(step) / 4, **limit)
+        await session.order_place(symbol="BTCUSDT", side="BUY", type="MARKET", quantity=Decimal(step) / 20)
+    sandbox.inject(Disconnect("order.place", executed=True))
+    limit = {"side": "BUY", "type": "LIMIT", "time_in_force": "GTC", "price": (price - 40).quantize(TICK)}
+    try:
+        await one.order_place(symbol="BTCUSDT", quantity=Decimal(1), **limit)
+    except bintrio.OutcomeUnknown as error:
+        await one.confirm(error)
+    with suppress(bintrio.Rejected):
+        await other.order_place(symbol="BTCUSDT", side="SELL", type="MARKET", quantity=Decimal(100_000))
+    sandbox.inject(TooManyRequests("order.cancel", retry_after=5, skip=2))
+
+
+async def main(folder: Path | None) -> None:
+    """Make the picture, or those of all looks."""
+    async with lively() as sandbox, trio.open_nursery() as nursery:
+        url: str = await nursery.start(serve_page, sandbox)
+        if folder is None:
+            await trio.to_thread.run_sync(partial(take, url, LOOKS[0], TARGET, is_whole=False))
+        else:
+            for look in LOOKS:
+                await trio.to_thread.run_sync(partial(take, url, look, folder / look.name, is_whole=True))
+        nursery.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    trio.run(main, Path(sys.argv[1]) if sys.argv[1:] else None)
