@@ -13,11 +13,11 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from decimal import Decimal
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import trio
-from selenium import webdriver
 
 import bintrio
 from bintrio.sandbox import Disconnect, RandomWalk, Sandbox, TooManyRequests, open_sandbox, trader
@@ -49,10 +49,11 @@ LOOKS: Final = [Look(width, 900, scheme) for width in (1280, 390) for scheme in 
 @contextmanager
 def browser(look: Look) -> Generator[Any]:
     """Chromium of a size, in light or dark."""
-    options: Any = webdriver.ChromeOptions()
+    webdriver: Any = import_module("selenium.webdriver")  # types are checked without it as well
+    options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--force-device-scale-factor=1"):
         options.add_argument(argument)
-    driver: Any = webdriver.Chrome(options=options)
+    driver = webdriver.Chrome(options=options)
     try:
         size = {"width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": False}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
