@@ -419,7 +419,7 @@ async def test_g1_a_read_that_was_sent_is_not_called_unsent_for_want_of_budget(a
     async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
         outcome = in_background(nursery, session.ping)
         await exchange.peers[0].next()
-        session._shared.ledger.hold(Refusal(429, -1003, "slow down", 10_000_000), ticks())
+        session._shared.own.ledger.hold(Refusal(429, -1003, "slow down", 10_000_000), ticks())
         await exchange.peers[0].cut()
         await trio.sleep(20)
         assert isinstance(outcome.error, OutcomeUnknown)

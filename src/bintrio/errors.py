@@ -236,9 +236,8 @@ class OutcomeUnknown(BintrioError, Generic[RequestT_co]):
 
     Raised for a 5xx status, for the codes -1006 and -1007, for an answer to a trading call that is neither a result nor
     a well-formed refusal, and at once when the connection is lost or the deadline passes after sending. Never send the
-    same order again before ``await session.confirm(error)`` has told what happened to it.
-
-    Type checkers know the request of an ``OutcomeUnknown[OrderPlace]``, and so what `confirm` gives for it.
+    same order again before ``await session.confirm(error)`` has told what happened to it. Type checkers know the
+    request of an ``OutcomeUnknown[OrderPlace]``, and so what `confirm` gives for it.
 
     Attributes:
         method: the exchange's name of the method.
@@ -250,8 +249,8 @@ class OutcomeUnknown(BintrioError, Generic[RequestT_co]):
         sent_at: the timestamp that it carried, in the unit of the session; None if it carried none.
         clock_error: seconds by which ``sent_at`` may differ from the exchange's time.
         seen_order_id: the highest order id of its symbol that the session had seen before it left; None if none.
-        is_id_fresh: whether the session made its client order id (of an order list that of every order), so that no
-            earlier order can go by it.
+        is_id_fresh: whether the session made the client order id of each order, so that no earlier one can go by it.
+        signed_by: tells which API key it was made with, by a digest of it; None if it had none.
         answer: what the exchange said after all: the result, or a `Rejected`; None as long as it has said nothing.
         answered_at: the exchange's time, in the unit of the session, when that came.
     """
@@ -268,6 +267,7 @@ class OutcomeUnknown(BintrioError, Generic[RequestT_co]):
         clock_error: float = 0.0,
         seen_order_id: int | None = None,
         is_id_fresh: bool = False,
+        signed_by: str | None = None,
     ) -> None:
         self.method = method
         self.reason = reason
@@ -278,6 +278,7 @@ class OutcomeUnknown(BintrioError, Generic[RequestT_co]):
         self.clock_error = clock_error
         self.seen_order_id = seen_order_id
         self.is_id_fresh = is_id_fresh
+        self.signed_by = signed_by
         self.answer: Any = None
         self.answered_at: int | None = None
         known_as = f" (client order id {client_order_id})" if client_order_id else ""
@@ -317,8 +318,7 @@ class Rejected(BintrioError):
         self.message = message
         self.data = data
         self.rate_limits = tuple(rate_limits)
-        if code in _HINTS:
-            self.hint = _HINTS[code]
+        self.hint = _HINTS.get(code, self.hint)
         advice = f" ({self.hint})" if self.hint else ""
         super().__init__(f"{method}: {status} {code} {message}{advice}")
 

@@ -11,15 +11,17 @@ The connections themselves are the affair of `_client/supervisor`, the feeds tha
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
 import msgspec
 import trio
 
+from ._client.accounts import Account
 from ._client.by_hand import LOGON_METHODS, admit
 from ._client.connection import Connection
 from ._client.heart import LONGEST_ARRIVAL
@@ -38,6 +40,8 @@ from ._protocol.results import read_answer, read_error, read_result
 from ._protocol.settings import (
     check_bool,
     check_duration,
+    check_key,
+    check_name,
     check_positive_int,
 )
 from ._protocol.signing import Key
@@ -78,13 +82,19 @@ class Session(Following):
         self._shared = shared
         self._watched = shared.observation.watched
         self._supervisor = supervisor
-        self._outcomes = Outcomes(shared, supervisor)
+        self._account = shared.own
+        # A key to sign with where the connection's logon is not enough: of another account.
+        self._key: Key | None = None
+        self._outcomes_of = defaultdict[str | None, Outcomes](partial(Outcomes, shared, supervisor))
+        self._outcomes = self._outcomes_of[self._account.digest]
         self._timeout = shared.settings.request_timeout
         self._patience = LONGEST_ARRIVAL
         self._view = lru_cache(maxsize=1)(ConnectionView)  # the same as long as it is the same connection
 
     def __repr__(self) -> str:
         where = self.endpoint.name or self.endpoint.urls[0]
+        if self._key is not None:
+            where += f" for {self._account.shown}"
         if self._supervisor.is_closed:
             return f"<Session on {where}, closed>"
         state = "connecting" if self.connection is None else repr(self.connection)
@@ -116,7 +126,8 @@ class Session(Following):
             raise InvalidRequest(f"send takes a request, not {shown(request)}", field="request")
         api = request.api
         cost = cost_of(request.weight, api.orders, api.purpose)
-        call = Call(api, identified(request, self._shared.chance), cost, None if id is None else checked_id(id))
+        params, chosen = identified(request, self._shared.chance), None if id is None else checked_id(id)
+        call = Call(api, params, cost, self._account, chosen, self._key)
         result: R = await self._watched(call, self._perform(call, request))
         return result
 
@@ -165,7 +176,9 @@ class Session(Following):
             ),
             sent,
             cost_of(weight or (api.weight if isinstance(api.weight, int) else 1), api.orders, api.purpose),
+            self._account,
             checked_id(id),
+            self._key,
         )
         return await self._watched(call, self._perform(call, None))
 
@@ -185,6 +198,47 @@ class Session(Following):
         hurried._patience = 0
         hurried._longest = seconds
         return hurried
+
+    def using(self, key: Key, *, account: str | None = None) -> Session:
+        """The same session for another account: ``await session.using(key).order_place(...)``.
+
+        It has the same methods, connections, limits of the address, and deadlines. Each call that is signed carries
+        that key and a signature of its own. `user_data` and `account` follow that key's account, `unresolved` has its
+        calls, and its orders are counted apart. `confirm` asks by the key that a call was made with, whichever of these
+        sessions it is called on.
+
+        Args:
+            key: of any type, of the same account or another.
+            account: the name of the account, where several keys, or several sessions, count the orders of one together:
+                see `SharedLimits.account`. None for an account that only this key has.
+
+        Raises:
+            InvalidRequest: it is no key, or no name.
+
+        Source: "Authorize ad hoc requests" of the exchange's WebSocket API document.
+        """
+        check_key(key, or_none=False)
+        if account is not None:
+            check_name("account", account, field="account")
+        return self._as(self._shared.accounts.of(key, account))
+
+    def _as(self, account: Account) -> Session:
+        other = copy(self)
+        other._account = account
+        other._key = None if account is self._shared.own else account.key
+        other._outcomes = self._outcomes_of[account.digest]
+        return other
+
+    def _asker(self, call: object) -> Session:
+        """The session for whom a call was made, of which it is to be asked what became."""
+        made_with = call.signed_by if isinstance(call, OutcomeUnknown) else None
+        if made_with is None or made_with == self._account.digest:
+            return self
+        account = self._shared.accounts.known(made_with)
+        if account is None:  # another account would say that there is no such order
+            said = "it was made with a key that this session has not used: confirm it on session.using(key)"
+            raise InvalidRequest(said, field="call")
+        return self._as(account)
 
     async def rotate(self) -> None:
         """Move to a fresh connection now. Returns once it is in use; calls in flight are answered by the old one.
@@ -217,7 +271,7 @@ class Session(Following):
         more than ``buffer`` events waited.
 
         Args:
-            key: the account's key; None for the session's own. Another account takes another key.
+            key: the account's key; None for the session's own, or that of `using`. Another account takes another key.
             buffer: events that may wait to be read.
 
         Raises:
@@ -225,7 +279,7 @@ class Session(Following):
             Rejected: the exchange refuses the subscription.
             NotSent, OutcomeUnknown: it could not be made in time.
         """
-        key = key or self._shared.key
+        key = key or self._account.key
         if not isinstance(key, Key):
             raise InvalidRequest(f"user data needs a key, not {type(key).__name__}", field="key")
         check_positive_int("buffer", buffer)
@@ -272,7 +326,7 @@ class Session(Following):
         """What holds the session back, until when and why: the `RateLimited` or `Banned` that the exchange said, with
         ``retry_at``. None if nothing does; what holds back orders only (-1015) counts as well.
         """
-        hold = self._shared.throttle.held(ANYTHING)
+        hold = self._shared.throttle.held(ANYTHING, self._account)
         return None if hold is None else self._shared.throttle.refusal("session", hold)
 
     @property
@@ -290,13 +344,13 @@ class Session(Following):
         return self._shared.in_unit(self._shared.now())
 
     def _used(self, limit_type: str) -> Iterable[RateLimit]:
-        for limit, used in self._shared.ledger.used(limit_type, ticks()):
+        for limit, used in self._account.ledger.used(limit_type, ticks()):
             yield msgspec.structs.replace(limit, count=used)
 
     # The path of a call
 
     async def _perform(self, call: Call, request: Request[Any] | None) -> Any:
-        admit(call, self._shared.key, self._supervisor)
+        admit(call, self._shared.accounts, self._supervisor)
         envelope = await self._exchange(call, request)
         name = call.api.name
         try:
@@ -311,7 +365,7 @@ class Session(Following):
                 raise
             raise self._outcomes.unknown(call, request, f"its answer cannot be read: {violation}") from violation
         if isinstance(error, RateLimited):
-            self._shared.throttle.date(error, call.cost)
+            self._shared.throttle.date(error, call.cost, call.account)
         if isinstance(error, InvalidTimestamp):
             self._supervisor.clock_is_doubted.set()
         if isinstance(error, OutcomeUnknown):
@@ -328,7 +382,7 @@ class Session(Following):
             connection = self._supervisor.connection
             if connection is None or connection.is_full:
                 await self._wait_for_way(call, request)
-            elif (delay := self._shared.ledger.delay(call.cost, int(now * 1000))) > 0:
+            elif (delay := call.account.ledger.delay(call.cost, int(now * 1000))) > 0:
                 await self._wait_for_budget(call, request, delay)
             else:
                 if not call.api.repeatable:
@@ -377,7 +431,7 @@ class Session(Following):
 
     async def _wait_for_way(self, call: Call, request: Request[Any] | None) -> None:
         """Wait until there is a connection with room in its queue."""
-        hold = self._shared.throttle.held(call.cost)
+        hold = self._shared.throttle.held(call.cost, call.account)
         if hold is not None and self.connection is None:  # there will be none before its end
             self._check_delay(call, request, (hold.until - ticks()) / 1000)
         awaited: Awaited = "connection" if self.connection is None else "room"
@@ -397,7 +451,7 @@ class Session(Following):
     def _check_delay(self, call: Call, request: Request[Any] | None, delay: float) -> None:
         """Let a call that would wait beyond its deadline end at once, with the time when there may be room."""
         if trio.current_time() + delay > call.deadline - self._shared.clock.least_round_trip:
-            not_sent = self._shared.throttle.no_room(call.api.name, delay)
+            not_sent = self._shared.throttle.no_room(call.api.name, delay, call.account)
             raise self._outcomes.unknown(call, request, not_sent.reason) if call.is_sent else not_sent
 
     def _overdue(self, call: Call, request: Request[Any] | None) -> NotSent | OutcomeUnknown:

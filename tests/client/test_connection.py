@@ -39,7 +39,7 @@ async def test_g1_a_call_on_a_connection_that_has_ended_is_not_sent(autojump_clo
         connection.end(Ended("the test says so"))
         connection.end(Ended("only the first cause counts"))
         with pytest.raises(Lost) as caught:
-            await connection.call(Call(Ping.api, {}, Cost(weight=1)), 0)
+            await connection.call(Call(Ping.api, {}, Cost(weight=1), session._shared.own), 0)
         assert not caught.value.is_sent
         assert str(caught.value.cause) == "the test says so"
 

@@ -302,7 +302,7 @@ async def test_g13_a_call_that_is_cancelled_is_told_to_be_over(autojump_clock: M
     seen = Notebook()
     async with open_pair(observer=seen, key=HMAC) as (session, exchange):
         if when == "waiting":
-            session._shared.ledger.hold(Refusal(429, -1003, "slow down", 10_000), ticks())
+            session._shared.own.ledger.hold(Refusal(429, -1003, "slow down", 10_000), ticks())
         with trio.move_on_after(3):
             await session.send(BUY)
     (ended,) = seen.calls(facts.CallEnded, "order.place")
@@ -329,7 +329,7 @@ async def test_g13_the_wait_for_the_limits_is_told_for_calls_and_for_the_session
 ) -> None:
     seen = Notebook()
     async with open_pair(observer=seen, request_timeout=30) as (session, exchange), trio.open_nursery() as nursery:
-        session._shared.ledger.hold(Refusal(429, -1003, "slow down", 10_000), ticks())
+        session._shared.own.ledger.hold(Refusal(429, -1003, "slow down", 10_000), ticks())
         session._supervisor.clock_is_doubted.set()
         in_background(nursery, session.ping)
         peer = exchange.peers[0]
@@ -344,7 +344,7 @@ async def test_g13_the_wait_for_the_limits_is_told_for_calls_and_for_the_session
 async def test_g13_the_wait_of_a_call_of_the_sessions_own_is_told(autojump_clock: MockClock) -> None:
     seen = Notebook()
     async with open_pair(observer=seen, key=HMAC) as (session, _):
-        session._shared.ledger.hold(Refusal(429, -1003, "slow down", 5_000), ticks())
+        session._shared.own.ledger.hold(Refusal(429, -1003, "slow down", 5_000), ticks())
         async with session.user_data():
             pass
     (waited,) = seen.calls(facts.CallWaited, "userDataStream.subscribe.signature")
@@ -385,7 +385,7 @@ async def test_g13_a_call_that_a_hold_takes_back_is_not_said_to_be_written(autoj
         await wait_all_tasks_blocked()
         second = in_background(nursery, lambda: session.within(3).send(BUY, id="mine"))
         await wait_all_tasks_blocked()
-        session._shared.ledger.hold(Refusal(429, -1003, "slow down", 60_000), ticks())
+        session._shared.own.ledger.hold(Refusal(429, -1003, "slow down", 60_000), ticks())
         await trio.sleep(5)
         assert isinstance(second.error, NotSent)
         nursery.cancel_scope.cancel()
@@ -657,7 +657,7 @@ async def test_an_observer_may_say_what_it_wants_to_be_told(autojump_clock: Mock
 
     seen = Picky()
     async with open_pair(observer=seen) as (session, _):
-        session._shared.ledger.hold(Refusal(429, -1003, "slow down", 1_000), ticks())
+        session._shared.own.ledger.hold(Refusal(429, -1003, "slow down", 1_000), ticks())
         with trio.move_on_after(5):
             await session.ping()
     assert {type(fact) for fact in seen.facts} == kinds

@@ -219,7 +219,7 @@ def test_the_storm_would_notice(monkeypatch: pytest.MonkeyPatch) -> None:
             await storm.step(stack, Step("nobody", "ms", wait=10, status=429, who=0, which=0, by=0, pause=60))
             assert storm.breaches()
             assert not storm.idle()
-            session._shared.ledger.hold(Refusal(429, -1003, "m", 10**6), ticks())
+            session._shared.own.ledger.hold(Refusal(429, -1003, "m", 10**6), ticks())
             await trio.sleep(60)
             assert storm.idle()
             nursery.cancel_scope.cancel()

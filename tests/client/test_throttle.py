@@ -191,7 +191,8 @@ async def test_g8_a_handshake_that_has_not_left_when_a_429_comes_does_not_leave(
         nursery.start_soon(quietly, session.rotate)
         for _ in range(ticks):
             await trio.lowlevel.checkpoint()
-        session._shared.throttle._hold(1, RateLimited("", status=429, code=0, message="m"), _wait(60_000))
+        refusal = RateLimited("", status=429, code=0, message="m")
+        session._shared.throttle._hold(1, refusal, _wait(60_000), session._shared.own)
         held_at, known = trio.current_time(), len(world.arrivals())
         handed = [] if len(world.doors) == 2 else world.arrivals()[known:]
         await trio.sleep(59)
@@ -418,7 +419,7 @@ async def test_g8_windows_turn_later_by_all_that_the_clock_may_be_wrong_by(
         def note(offset: int, error: int, now: int) -> None:
             aligned.append((offset, error, now))
 
-        monkeypatch.setattr(shared.ledger, "align", note)
+        monkeypatch.setattr(shared.own.ledger, "align", note)
         shared.throttle.align()
         in_ten_minutes = shared.clock.error_bound(trio.current_time() + 600) * 1000
     (offset, error, now) = aligned[0]
@@ -743,7 +744,7 @@ async def test_g7_what_a_wait_leaves_less_than_a_round_trip_for_is_not_sent(
         await world.peers[-1].refuse({"id": 1}, 429, -1003, "m", data={"retryAfter": world.now() + 10_000})
         await wait_all_tasks_blocked()
         assert session.hold is not None
-        ends_at = session._shared.ledger.delay(ANYTHING, ticks())
+        ends_at = session._shared.own.ledger.delay(ANYTHING, ticks())
         order = in_background(nursery, lambda: session.within(ends_at + left).send(BUY))
         await trio.sleep(20)
         assert len(world.sent("order.place")) == (left > 0.2)
@@ -783,7 +784,7 @@ async def test_g8_a_429_while_a_connection_retires_costs_its_orders_nothing(auto
 async def test_waiting_for_the_budget_is_not_taken_for_time_on_the_way(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, _exchange):
         assert session._supervisor.connection is not None
-        session._shared.ledger.hold(Refusal(429, -1003, "slow down", 5000), ticks())
+        session._shared.own.ledger.hold(Refusal(429, -1003, "slow down", 5000), ticks())
         await session._supervisor.connection.own.measure_clock()
         assert trio.current_time() == 5
         assert session.round_trip == 0

@@ -390,7 +390,7 @@ async def test_g2_the_id_of_a_call_that_never_left_is_free_again(autojump_clock:
         exchange.script["ping"] = lambda _peer: {}
         connection = session._supervisor.connection
         assert connection is not None
-        call = Call(Ping.api, {}, Cost(weight=1), id="mine")
+        call = Call(Ping.api, {}, Cost(weight=1), session._shared.own, id="mine")
         connection._send(call, trio.current_time())
         connection._forget(call)
         await session.send(Ping(), id="mine")

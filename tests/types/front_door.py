@@ -31,6 +31,13 @@ async def to_an_address_of_ones_own(connect: Connect, key: bintrio.Key) -> None:
         await session.ping()
 
 
+async def for_another_account(session: bintrio.Session, key: bintrio.Key) -> None:
+    using = session.using(key, account="other")
+    assert_type(using, bintrio.Session)
+    assert_type(await using.depth(symbol="X"), bintrio.OrderBook)
+    session.using("key")  # type: ignore[arg-type]
+
+
 def former_names() -> None:
     bintrio.OrderPlace  # type: ignore[attr-defined]  # noqa: B018
     bintrio.Circumstances  # type: ignore[attr-defined]  # noqa: B018

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from .._protocol.signing import Key
 from ..errors import InvalidRequest
+from .accounts import Accounts
 from .in_flight import Call
 from .supervisor import Supervisor
 
@@ -22,13 +22,13 @@ LOGON_METHODS: Final = {"session.logon": True, "session.logout": False}
 """Methods that say whether the session's connections are to be logged on: the present one, and those to come."""
 
 
-def admit(call: Call, key: Key | None, supervisor: Supervisor) -> None:
+def admit(call: Call, accounts: Accounts, supervisor: Supervisor) -> None:
     """Refuse a call that cannot be right, and do one by hand as the session would.
 
     Raises:
         InvalidRequest: there is no key, or none that can do it, or the session does it by itself.
     """
-    api = call.api
+    api, key = call.api, call.account.key
     if api.name in DONE_BY_SESSION:
         raise InvalidRequest(f"{api.name}: {DONE_BY_SESSION[api.name]}")
     # Before anything is sent: the exchange would only say that a parameter is missing.
@@ -39,5 +39,7 @@ def admit(call: Call, key: Key | None, supervisor: Supervisor) -> None:
         kind = type(key).__name__
         raise InvalidRequest(f"{api.name} needs an Ed25519Key, the session has an {kind}", field="key")
     if api.name in LOGON_METHODS:
+        if call.account is not accounts.own:  # its connections would be logged on as one account, and sign for another
+            raise InvalidRequest(f"{api.name}: the session is logged on by its own key alone", field="key")
         call.key = key  # a logon is signed, also where calls need no signature any more
         supervisor.log_on_or_off(is_wanted=LOGON_METHODS[api.name])

@@ -214,7 +214,7 @@ class Carrier:
         api_key = feed.key.api_key
         request: Request[Subscription] = UserDataStreamSubscribeSignature()
         # The account that is logged on needs no signature. Any other account does.
-        if feed.key is self._shared.key and self._connection.is_logged_on:
+        if feed.key is self._shared.own.key and self._connection.is_logged_on:
             request = UserDataStreamSubscribe()
 
         def accept(envelope: Envelope) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from typing import Any, overload
 
 from .._protocol.confirmation import HalfReplaced
@@ -29,9 +30,18 @@ class Confirming(Methods):
     _longest: float = math.inf
     """Seconds that `confirm` may take, if it is to take less than it would."""
 
+    @abstractmethod
+    def _asker(self, call: object) -> Confirming:
+        """The session for whose account a call was made.
+
+        Raises:
+            InvalidRequest: it was made with a key that is not known here.
+        """
+
     @property
     def unresolved(self) -> tuple[OutcomeUnknown, ...]:
-        """Trading calls whose callers were cancelled after they had left, oldest first. They may have happened.
+        """The account's trading calls whose callers were cancelled after they had left, oldest first. They may have
+        happened.
 
         Each stays until `confirm` has told what became of it, also after the session is closed. When there are 1,000,
         trading calls are `NotSent`.
@@ -89,11 +99,13 @@ class Confirming(Methods):
             For an order list and its cancel, the `OrderList` or None. For openOrders.cancelAll, what is open still.
 
         Raises:
-            InvalidRequest: the call changes nothing, or names nothing that could be asked for.
+            InvalidRequest: the call changes nothing, or names nothing that could be asked for, or it was made with a
+                key that the session has not used (`Session.using`).
             Rejected: the exchange refuses the question.
             ProtocolViolation: its answer cannot be read.
             NotSent: the session was closed meanwhile.
             OutcomeUnknown: that too, or it was told nothing in time, or what is there proves neither; its reason says
                 what is ambiguous, or which question was not answered.
         """
-        return await self._outcomes.find_out(self, call, sent_at, self._longest)
+        asker = self._asker(call)
+        return await asker._outcomes.find_out(asker, call, sent_at, self._longest)

@@ -32,6 +32,7 @@ from .._text import kind_of, said
 from ..api._base import Json
 from ..endpoints import Address
 from ..errors import HandshakeRejected, InvalidRequest, ProtocolViolation, RateLimited
+from .accounts import Account
 from .carrier import Carrier
 from .deadlines import GLANCE
 from .doubt import Doubt
@@ -215,7 +216,7 @@ class Connection:
         self._shared.counters.losses += 1
         tell(facts.ConnectionLost, seconds=age, in_flight=in_flight, cause=words, error=kind_of(cause))
 
-    def hold_back(self, hold: Hold) -> None:
+    def hold_back(self, hold: Hold, account: Account) -> None:
         """Take back what waits to leave and is held back from now on, an opening handshake included (G8)."""
         # Its opening handshake has not left, or is not answered: it is given up, and calls are on others.
         if not self._is_open:
@@ -223,7 +224,7 @@ class Connection:
                 self._held_by = hold
                 self._opening.cancel()
             return
-        self._waiting.hold_back(hold)
+        self._waiting.hold_back(hold, account)
         self._note_idle()
 
     def give_notice(self, cause: str) -> None:
@@ -381,7 +382,7 @@ class Connection:
         call.signed_at = timestamp
         params = {**call.params, "timestamp": timestamp}
         # A connection that is logged on needs no signature, unless the call goes by another key.
-        key = call.key or (None if self.is_logged_on else self._shared.key)
+        key = call.key or (None if self.is_logged_on else self._shared.own.key)
         # Asked each time: neither another address nor another key may find a way around it.
         if key is not None:
             check_privacy(self.address, key, is_private=self.is_private)
@@ -428,12 +429,10 @@ class Connection:
         # Taken out in the same step in which its caller is told, so no second answer can reach it (G2).
         call = calls.pop(request_id, None)
         if call is None:
-            # A trading call whose caller is gone may learn what became of it.
-            self._waiting.owed.take(envelope, self._shared.now())
-            self._shared.counters.dropped_replies += 1
-            self._settle_late(request_id, envelope)
+            account = self._drop_reply(request_id, envelope)
         else:
-            self._shared.ledger.settle(call.charge, envelope.rate_limits, self.heard_at)
+            account = call.account
+            account.ledger.settle(call.charge, envelope.rate_limits, self.heard_at)
             accept = call.accept or self._accept.get(call.api.name)
             if accept is not None and envelope.error is None:
                 with suppress(ProtocolViolation):  # the caller, who decodes the same result, raises it
@@ -445,23 +444,19 @@ class Connection:
                 self._idle.set()
         # Here, in the reader, so that a 429 holds back all calls before its own caller has woken up (G8).
         if envelope.status != 200:
-            self._shared.throttle.take_answer(self.number, envelope)
+            self._shared.throttle.take_answer(self.number, envelope, account)
 
-    def _settle_late(self, request_id: RequestId, envelope: Envelope) -> None:
-        """The count in a late answer has its call in it, which the ledger still holds to be open."""
-        charge = self._waiting.owed.take_charge(request_id)
-        cause = self._waiting.doubt(request_id) if charge is None else "late"
+    def _drop_reply(self, request_id: RequestId, envelope: Envelope) -> Account:
+        """Count an answer that nobody waits for. Returns whom it is for."""
+        self._shared.counters.dropped_replies += 1
         number = self._shared.counters.dropped_replies
+        account, cause = self._waiting.settle_late(request_id, envelope, self.heard_at)
         self.teller.tell(facts.AnswerDropped, number=number, id=request_id, status=envelope.status, cause=cause)
-        # It may be about calls of others on the same address.
-        if charge is None:
-            self._shared.ledger.record(envelope.rate_limits, ticks())
-        else:
-            self._shared.ledger.settle(charge, envelope.rate_limits, self.heard_at)
+        return account
 
     def _take_verdict(self, envelope: Envelope, payload: bytes) -> None:
         """An answer with id null is about the connection: it belongs to no call, and ends them all."""
-        self._shared.throttle.take_answer(self.number, envelope)
+        self._shared.throttle.take_answer(self.number, envelope, self._shared.own)
         # No status, so it is no reply. Events of the exchange itself come without an envelope.
         if envelope.status == 0:
             told = bare_event(payload)
@@ -488,9 +483,10 @@ class Connection:
             self.teller.heard(message)
             with suppress(ProtocolViolation):
                 envelope = read_envelope(message.payload)
-                self._waiting.owed.take(envelope, self._shared.now())
+                debt = self._waiting.owed.take(envelope, self._shared.now())
                 if not envelope.event and envelope.status != 200:
-                    self._shared.throttle.take_answer(self.number, envelope)
+                    account = self._shared.own if debt is None else debt.account
+                    self._shared.throttle.take_answer(self.number, envelope, account)
 
     def _logged_on(self, _envelope: Envelope) -> None:
         self.is_logged_on = True

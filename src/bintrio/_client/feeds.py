@@ -135,7 +135,7 @@ class Feeds:
         if is_sent:
             error: NotSent | OutcomeUnknown = OutcomeUnknown(_SUBSCRIBE, f"no answer came within {timeout:g} s")
         # The limits left no room: that is more telling than "no connection".
-        elif (delay := self._shared.ledger.delay(OWN_CALL, ticks())) > 0:
+        elif (delay := self._shared.own.ledger.delay(OWN_CALL, ticks())) > 0:
             error = self._shared.throttle.no_room(_SUBSCRIBE, delay)
         else:
             why = "" if failure is None else f": {said(failure)}"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 import trio
@@ -24,6 +24,7 @@ from .._text import shown
 from ..api._base import Api, Json
 from ..api._values import Timestamp
 from ..errors import InvalidRequest, ProtocolViolation
+from .accounts import Account
 
 DEFAULT_RECV_WINDOW: Final = 5000
 """Milliseconds for which a signed request stays valid if it does not say ("Timing security")."""
@@ -68,6 +69,7 @@ class Call(msgspec.Struct, eq=False):
         api: what is known of the method.
         params: the parameters, without those of signing.
         cost: what it takes of the budgets.
+        account: whom it is for, and whose orders it counts to.
         id: the id that its user chose; None for one of the session's.
         key: the key to sign with, even on a connection that is logged on; None for the session's, if need be.
         accept: called by the reader with a successful answer, before anything that came after it is looked at.
@@ -93,6 +95,7 @@ class Call(msgspec.Struct, eq=False):
     api: Api
     params: dict[str, Json]
     cost: Cost
+    account: Account
     id: RequestId | None = None
     key: Key | None = None
     accept: Accept | None = None
@@ -188,27 +191,42 @@ Answer: TypeAlias = Envelope | Lost | Overdue
 Channel: TypeAlias = tuple[trio.MemorySendChannel[Answer], trio.MemoryReceiveChannel[Answer]]
 
 
+class Debt(NamedTuple):
+    """What is left of a call that nobody waits for any more.
+
+    Attributes:
+        account: whom it is for.
+        charge: what its ledger holds for it.
+    """
+
+    account: Account
+    charge: Any
+
+
 class Owed:
     """Calls that have left, whose callers wait no more, and whose answers may come yet."""
 
     def __init__(self) -> None:
         self._calls: dict[RequestId, Call] = {}
-        self._charges: dict[RequestId, Any] = {}
+        self._debts: dict[RequestId, Debt] = {}
 
     def add(self, call: Call) -> None:
         """Remember a call that nobody waits for any more, if it has left: its charge, and all of it if it trades."""
         if call.is_sent:
-            remember(self._charges, call.wire_id, call.charge, OWED_ANSWERS)
+            remember(self._debts, call.wire_id, Debt(call.account, call.charge), OWED_ANSWERS)
             # A read changes nothing, so nobody will ask what became of it.
             if not call.api.repeatable:
                 remember(self._calls, call.wire_id, call, OWED_ANSWERS)
 
-    def take(self, envelope: Envelope, now: Timestamp) -> None:
-        """Tell the call that an answer belongs to, if it is one of these."""
-        call = None if envelope.id is None else self._calls.pop(envelope.id, None)
+    def take(self, envelope: Envelope, now: Timestamp) -> Debt | None:
+        """Tell the call that an answer belongs to, if it is one of these that trades.
+
+        Returns:
+            What was left of it; None if it is none of these.
+        """
+        if envelope.id is None:
+            return None
+        call = self._calls.pop(envelope.id, None)
         if call is not None:
             call.take_late(envelope, now)
-
-    def take_charge(self, request_id: RequestId) -> Any:
-        """What the ledger holds for one of these, which is answered now; None if it is none of these."""
-        return self._charges.pop(request_id, None)
+        return self._debts.pop(envelope.id, None)

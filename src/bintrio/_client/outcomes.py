@@ -123,6 +123,7 @@ class Outcomes:
             clock_error=self._clock_error(call),
             seen_order_id=call.seen_order_id or None,
             is_id_fresh=bool(names) and _is_fresh(call, request),
+            signed_by=call.account.digest,
         )
         call.answered_late = partial(self._tell, error, call)
         if call.late_answer is not None:

@@ -64,7 +64,7 @@ class OwnCalls:
     def prepare(self, request: Request[Any], *, key: Key | None, accept: Accept | None) -> Call:
         """A request as a call whose answer `result` waits for."""
         cost = cost_of(request.weight, request.api.orders, "own")
-        return Call(request.api, request.params(), cost, key=key, accept=accept)
+        return Call(request.api, request.params(), cost, self._shared.own, key=key, accept=accept)
 
     async def result(self, call: Call, request: Request[Any]) -> Any:
         """Send a call as soon as the budget allows, and give its result."""
@@ -126,7 +126,7 @@ class OwnCalls:
         Raises:
             InvalidRequest: others could read it on the way; said here, and not only when a call is to be signed.
         """
-        key = self._shared.key
+        key = self._shared.own.key
         check_privacy(self._connection.address, key, is_private=self._connection.is_private)
         if key is not None and key.can_log_on:
             await self.ask(SessionLogon(), key=key)

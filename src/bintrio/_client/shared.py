@@ -1,4 +1,4 @@
-"""What the connections of one session have in common: its key, clock, budgets, counters and settings."""
+"""What the connections of one session have in common: its accounts, clock, budgets, counters and settings."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .._protocol.ledger import Ledger
 from .._protocol.settings import Settings
 from .._protocol.signing import Key
 from .._protocol.succession import LONGEST_LAG
+from .accounts import Account, Accounts
 from .in_flight import Answer, Channel
 from .observation import Counters, Observation
 from .throttle import Throttle
@@ -24,9 +25,8 @@ from .throttle import Throttle
 class Shared(msgspec.Struct, frozen=True):
     """What the connections of one session have in common."""
 
-    key: Key | None
+    accounts: Accounts
     clock: Clock
-    ledger: Ledger
     throttle: Throttle
     counters: Counters
     settings: Settings
@@ -38,12 +38,11 @@ class Shared(msgspec.Struct, frozen=True):
     @classmethod
     def of_session(cls, key: Key | None, ledger: Ledger, settings: Settings, observation: Observation) -> Shared:
         """For a session that begins."""
-        clock = Clock()
+        clock, own = Clock(), Account(key, ledger)
         return cls(
-            key=key,
+            accounts=Accounts(own),
             clock=clock,
-            ledger=ledger,
-            throttle=Throttle(ledger, clock, settings, observation),
+            throttle=Throttle(own, clock, settings, observation),
             counters=observation.counters,
             settings=settings,
             ids=itertools.count(FIRST_ID),
@@ -51,6 +50,11 @@ class Shared(msgspec.Struct, frozen=True):
             observation=observation,
             chance=chance_in_use(),
         )
+
+    @property
+    def own(self) -> Account:
+        """The account of the session's own key."""
+        return self.accounts.own
 
     def take_channel(self) -> Channel:
         """A channel for one answer. One that has delivered its answer is as good as new, and opening one costs more

@@ -36,6 +36,7 @@ from ..errors import (
     ProtocolViolation,
     Rejected,
 )
+from .accounts import Account
 from .connection import Connect, Connection
 from .feeds import Feeds
 from .in_flight import Lost
@@ -121,7 +122,8 @@ class Supervisor:
             ConnectionFailed, Rejected, InvalidRequest: the first connection could not be had.
         """
         begun_at = trio.current_time()
-        with self._supervision, self._watching_holds():
+        # What waits to leave on any connection is taken back the moment that a hold is known (G8).
+        with self._supervision, self._shared.accounts.watched(self._hear):
             self._swap(await self._open_any(), "start", since=begun_at)
             async with trio.open_nursery() as self._chores:
                 self._chores.start_soon(protected, self._keep_time)
@@ -202,7 +204,7 @@ class Supervisor:
         raise ConnectionFailed(attempts) from attempts[-1][1]
 
     async def _open(self, address: Address) -> Connection:
-        ledger = self._shared.ledger
+        ledger = self._shared.own.ledger
         await self._room_to_connect()
         charge = ledger.charge(CONNECT_COST, ticks())
         connection = Connection(self._shared, address, next(self._numbers))
@@ -242,16 +244,7 @@ class Supervisor:
         with trio.fail_after(timeout):
             await self._shared.throttle.room_for(CONNECT_COST)
 
-    @contextmanager
-    def _watching_holds(self) -> Generator[None]:
-        """What waits to leave on any connection is taken back the moment that a hold is known (G8)."""
-        self._shared.ledger.watch(self._hear)
-        try:
-            yield
-        finally:
-            self._shared.ledger.unwatch(self._hear)
-
-    def _hear(self, hold: Hold | None) -> None:
+    def _hear(self, account: Account, hold: Hold | None) -> None:
         """See `Ledger.watch`."""
         # A hold is over, or limits are new: who waits for room asks again.
         if hold is None:
@@ -259,8 +252,8 @@ class Supervisor:
             return
         # Also those that retire or are being opened: what is queued there has not left yet.
         for connection in list(self._connections):
-            connection.hold_back(hold)
-        self._shared.throttle.note(hold)
+            connection.hold_back(hold, account)
+        self._shared.throttle.note(hold, account)
 
     @trio.lowlevel.enable_ki_protection
     async def _run(self, connection: Connection, *, task_status: trio.TaskStatus[None]) -> None:
@@ -284,7 +277,7 @@ class Supervisor:
             await connection.own.log_on()
 
     def _knows(self, limit_type: str) -> bool:
-        return bool(self._shared.ledger.used(limit_type, ticks()))
+        return bool(self._shared.own.ledger.used(limit_type, ticks()))
 
     async def _learn_limits(self, connection: Connection) -> None:
         """Ask for the limits. They come with every exchangeInfo; the fewest symbols come with those that are halted."""
@@ -295,7 +288,7 @@ class Supervisor:
             self._shared.observation.tell(LimitsUnknown, cause=said(error))
         else:
             self._has_asked_for_limits = True
-            self._shared.ledger.record(limits, ticks())
+            self._shared.own.ledger.record(limits, ticks())
 
     def _swap(self, connection: Connection, cause: SwapCause, *, since: float) -> None:
         before = self._current

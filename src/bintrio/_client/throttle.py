@@ -22,10 +22,10 @@ from .._protocol.clock import Clock
 from .._protocol.envelope import Envelope
 from .._protocol.facts import HoldBegan, HoldDoubted
 from .._protocol.holds import BANNED, DOUBTED_CLOCK, Hold, Reading, Refusal, Scope, Wait, wait_by_answer, wait_by_header
-from .._protocol.ledger import Ledger
 from .._protocol.results import read_error, refused_halves
 from .._protocol.settings import Settings
 from ..errors import Banned, HandshakeRejected, NotSent, ProtocolViolation, RateLimited, Rejected
+from .accounts import Account
 from .observation import Observation
 
 LIMITED: Final = frozenset({BANNED, 429})
@@ -48,18 +48,20 @@ class Throttle:
     """One session's view of its ledger, which other sessions may share.
 
     Args:
-        ledger: keeps the budgets and holds, in local milliseconds.
+        own: the account of the session's key, whose ledger keeps the budgets and holds, in local milliseconds.
         clock: the exchange's time.
         settings: of the session.
         observation: is told of holds.
     """
 
-    def __init__(self, ledger: Ledger, clock: Clock, settings: Settings, observation: Observation) -> None:
-        self._ledger = ledger
+    def __init__(self, own: Account, clock: Clock, settings: Settings, observation: Observation) -> None:
+        self._own = own
+        self._ledger = own.ledger
         self._clock = clock
         self._in_unit = settings.in_unit
         self._observation = observation
-        self._told: dict[Scope, int] = {}  # until when, by what was told last
+        # Until when, by what was told last: of everything, and of the orders of each account, by its ledger.
+        self._told: dict[tuple[Scope, int], int] = {}
         self._source: int | None = None  # the connection that is learning of a hold
         self._waiting = trio.lowlevel.ParkingLot()
 
@@ -94,17 +96,17 @@ class Throttle:
 
     # Holds
 
-    def held(self, cost: Cost) -> Hold | None:
-        """What holds back a cost now."""
-        return self._ledger.held(cost, ticks())
+    def held(self, cost: Cost, account: Account | None = None) -> Hold | None:
+        """What holds back a cost of an account now: of the session's own, if None."""
+        return (account or self._own).ledger.held(cost, ticks())
 
-    def take_answer(self, connection: int, envelope: Envelope) -> None:
-        """Look for a 429 or 418 in an answer that is no plain success."""
+    def take_answer(self, connection: int, envelope: Envelope, account: Account) -> None:
+        """Look for a 429 or 418 in an answer to a call for an account that is no plain success."""
         found = [(refusal, wait_by_answer(refusal, self._reading())) for refusal in _refusals(envelope)]
         is_said = any(wait.milliseconds is not None for _, wait in found)
         for refusal, wait in found:
             if wait.milliseconds is not None or wait.doubt or not is_said:  # a half may say what the whole does not
-                self._hold(connection, refusal, wait)
+                self._hold(connection, refusal, wait, account)
 
     def take_rejection(self, connection: int, rejection: HandshakeRejected) -> Hold | None:
         """Look for a 429 or 418 in a refused handshake: when its head is there, and again when its body is."""
@@ -114,7 +116,7 @@ class Throttle:
         wait = wait_by_header(rejection.headers, rejection.status, self._reading())
         if wait.milliseconds is None and rejection.body:
             wait = wait_by_answer(refusal, self._reading())
-        return self._hold(connection, refusal, wait)
+        return self._hold(connection, refusal, wait, self._own)
 
     def refusal(self, method: str, hold: Hold) -> RateLimited:
         """A hold as the error that users get."""
@@ -122,18 +124,18 @@ class Throttle:
         until = self.retry_at(hold.until)
         return kind(method, status=hold.status, code=hold.code, message=hold.message, retry_at=until)
 
-    def no_room(self, method: str, delay: float) -> NotSent:
+    def no_room(self, method: str, delay: float, account: Account | None = None) -> NotSent:
         """A call that was not sent, since the limits leave no room for it for so many seconds."""
         now = ticks()
-        hold = self._ledger.held(ANYTHING, now)
+        hold = self.held(ANYTHING, account)
         said = f"the exchange's limits leave no room for it for another {delay:.3f} s"
         if hold is not None and hold.until - now >= delay * 1000 - _NEWS:
             said += f", since it refused another call: {hold.status} {hold.code} {hold.message:.200}"
         return NotSent(method, said, retry_at=self.retry_at(now + math.ceil(delay * 1000)))
 
-    def date(self, error: RateLimited, cost: Cost) -> None:
+    def date(self, error: RateLimited, cost: Cost, account: Account | None = None) -> None:
         """See that an error says when the session will go on."""
-        hold = self.held(cost)
+        hold = self.held(cost, account)
         if error.retry_at is None and hold is not None:
             error.retry_at = self.retry_at(hold.until)
 
@@ -141,26 +143,29 @@ class Throttle:
         """A local time in milliseconds as the exchange's, in the session's unit."""
         return self._in_unit(self._reading().now + until - ticks())
 
-    def _hold(self, connection: int, refusal: RateLimited, wait: Wait) -> Hold:
+    def _hold(self, connection: int, refusal: RateLimited, wait: Wait, account: Account) -> Hold:
         now = ticks() + 1  # rounded up, so that no hold ends early
         told = self._told.copy()
         self._source = connection
         try:
-            hold = self._ledger.hold(Refusal(refusal.status, refusal.code, refusal.message, wait.milliseconds), now)
-            self.note(hold)
+            said = Refusal(refusal.status, refusal.code, refusal.message, wait.milliseconds)
+            hold = account.ledger.hold(said, now)
+            self.note(hold, account)
         finally:
             self._source = None
         if wait.doubt and self._told != told:
             self._observation.tell(HoldDoubted, connection=connection, cause=wait.doubt)
         return hold
 
-    def note(self, hold: Hold) -> None:
+    def note(self, hold: Hold, account: Account) -> None:
         """Tell of a hold, whichever session has learned of it; unless it says hardly more than one before it."""
         now = ticks() + 1
-        before = self._told.get(hold.scope, 0)
+        is_of_all = hold.scope == "everything"
+        about = hold.scope, 0 if is_of_all else id(account.ledger)
+        before = self._told.get(about, 0)
         if before > now and hold.until <= before + _NEWS:
             return
-        self._told[hold.scope] = hold.until
+        self._told[about] = hold.until
         self._observation.tell(
             HoldBegan,
             connection=self._source,
@@ -168,6 +173,7 @@ class Throttle:
             code=hold.code,
             reason=hold.message,
             scope=hold.scope,
+            account=None if is_of_all else account.shown,
             seconds=(hold.until - now) / 1000,
             until=hold.until / 1000,
         )

@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 from .._net.wire import Wire
+from .._protocol.envelope import Envelope
 from .._protocol.facts import Doubt
 from .._protocol.holds import Hold
 from .._protocol.ids import Ids
 from .._protocol.requests import RequestId
 from ..api._values import Timestamp
 from ..errors import InvalidRequest
+from .accounts import Account
 from .deadlines import Deadlines
 from .in_flight import Call, Lost, Owed
 from .shared import Shared
@@ -67,7 +69,7 @@ class Waiting:
         if call.wire_id == call.id:
             self._ids.note(call.wire_id)
         call.arrived_before = self.wire.arrived
-        call.charge = self._shared.ledger.charge(call.cost, int(local * 1000))
+        call.charge = call.account.ledger.charge(call.cost, int(local * 1000))
         call.answer = self._shared.take_channel()
         self.calls[call.wire_id] = call
         # Most calls have the same timeout, so a later one is due later, and the timer stays.
@@ -88,14 +90,31 @@ class Waiting:
         call.is_sent = True
         self.owed.add(call)
 
-    def doubt(self, request_id: RequestId) -> Doubt:
-        """What an answer is that belongs to no call in flight, and to none whose caller is gone."""
-        return "repeated" if self._ids.was_used(request_id) else "unknown"
+    def settle_late(self, request_id: RequestId, envelope: Envelope, heard: int) -> tuple[Account, Doubt]:
+        """Take in an answer to no call in flight. Returns whom it is for, as far as that is known, and what it is.
 
-    def hold_back(self, hold: Hold) -> None:
-        """Take back what has not left and is held back from now on (G8). It waits for its turn again, as others do."""
+        The count in a late answer has its call in it, which the ledger still holds to be open.
+        """
+        # A trading call whose caller is gone may learn what became of it.
+        debt = self.owed.take(envelope, self._shared.now())
+        if debt is not None:
+            debt.account.ledger.settle(debt.charge, envelope.rate_limits, heard)
+            return debt.account, "late"
+        own = self._shared.own
+        # It may be about calls of others on the same address.
+        own.ledger.record(envelope.rate_limits, ticks())
+        return own, "repeated" if self._ids.was_used(request_id) else "unknown"
+
+    def hold_back(self, hold: Hold, account: Account) -> None:
+        """Take back what has not left and is held back from now on (G8). It waits for its turn again, as others do.
+
+        Args:
+            hold: what was learned.
+            account: whose orders it is about, if it is about orders.
+        """
         for call in list(self.calls.values()):
-            if (hold.scope == "everything" or call.cost.orders) and self.wire.withdraw(call.outgoing):
+            is_held = call.cost.orders and call.account.ledger is account.ledger
+            if (hold.scope == "everything" or is_held) and self.wire.withdraw(call.outgoing):
                 del self.calls[call.wire_id]
                 self._write_off(call, is_sent=False)
                 call.answer[0].send_nowait(Lost(HeldBack(hold.message), is_sent=False))
@@ -112,7 +131,7 @@ class Waiting:
         self.calls.clear()
 
     def _write_off(self, call: Call, *, is_sent: bool) -> None:
-        ledger = self._shared.ledger
+        ledger = call.account.ledger
         # The exchange may have counted it, so it counts here, until an answer says more.
         if is_sent:
             ledger.settle(call.charge, (), ticks())

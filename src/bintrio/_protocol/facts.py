@@ -338,6 +338,7 @@ class HoldBegan(Fact, frozen=True, kw_only=True):
         code: the exchange's code.
         reason: its message.
         scope: what is held back.
+        account: the beginning of the API key whose orders are held back; None if everything is, or without a key.
         seconds: how long.
         until: local time at which it ends.
     """
@@ -347,6 +348,7 @@ class HoldBegan(Fact, frozen=True, kw_only=True):
     code: int
     reason: str
     scope: Scope
+    account: str | None
     seconds: float
     until: float
 

@@ -91,11 +91,11 @@ def check_options(*, ssl_context: Any, connect: Any, ledger: Any) -> None:
         raise InvalidRequest(f"ledger must be a Ledger, not {shown(ledger)}{hint}", field="ledger")
 
 
-def check_name(what: str, name: Any) -> None:
+def check_name(what: str, name: Any, *, field: str = "name") -> None:
     """Raise `InvalidRequest` unless the name is short text that can be shown."""
     if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
         said = f"{what} must be 1 to {LONGEST_NAME} printable characters, not {shown(name)}"
-        raise InvalidRequest(said, field="name")
+        raise InvalidRequest(said, field=field)
 
 
 def check_observation(*, name: Any, observer: Any, observe_params: Any) -> None:
@@ -119,9 +119,9 @@ def is_async(function: object) -> bool:
     return any(map(inspect.iscoroutinefunction, (function, type(function).__call__)))
 
 
-def check_key(key: Any) -> None:
-    """Raise `InvalidRequest` unless the key is one, or None."""
-    if key is not None and not isinstance(key, Key):
+def check_key(key: Any, *, or_none: bool = True) -> None:
+    """Raise `InvalidRequest` unless the key is one, or None where that will do."""
+    if not isinstance(key, Key) and not (or_none and key is None):
         kind = type(key).__name__
         raise InvalidRequest(f"key must be an Ed25519Key, HmacKey or RsaKey, not {kind}", field="key")
 

@@ -19,6 +19,7 @@ import base64
 import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from hashlib import blake2b
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
@@ -69,6 +70,11 @@ def _template(names: tuple[str, ...]) -> tuple[Callable[[Mapping[str, Json]], ob
 def shown_key(api_key: str) -> str:
     """As much of an API key as tells it from others, and opens nothing."""
     return f"{api_key[:4]}…"
+
+
+def digest_of(api_key: str) -> str:
+    """What tells an API key from all others, and cannot be turned back into it: 32 hex digits."""
+    return blake2b(api_key.encode(), digest_size=16).hexdigest()
 
 
 class Key:
