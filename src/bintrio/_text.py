@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from errno import errorcode
 from typing import Any, Final, cast
 
@@ -112,19 +112,24 @@ def said(error: BaseException) -> str:
 
 
 def _words(error: BaseException, depth: int) -> str:
-    text = _own_words(error)
-    reasons = [error.__cause__] if error.__cause__ is not None else []
-    # A group has no words of its own but a count.
-    if isinstance(error, BaseExceptionGroup):
-        text, reasons = "", list(cast("BaseExceptionGroup[BaseException]", error).exceptions)
-    words = "; ".join(dict.fromkeys(filter(None, (_words(reason, depth - 1) for reason in reasons if depth))))
+    text, reasons = _own_words(error), _reasons(error) if depth else ()
+    words = "; ".join(dict.fromkeys(filter(None, (_words(reason, depth - 1) for reason in reasons))))
     # Many libraries repeat the cause's words in their own.
     if not text or not words or words in text:
         return text or words
     return f"{text}: {words}"
 
 
+def _reasons(error: BaseException) -> Sequence[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).exceptions
+    return () if error.__cause__ is None else (error.__cause__,)
+
+
 def _own_words(error: BaseException) -> str:
+    # A group has no words of its own but a count.
+    if isinstance(error, BaseExceptionGroup):
+        return ""
     number, words = getattr(error, "errno", None), getattr(error, "strerror", None)
     if isinstance(error, OSError) and isinstance(number, int) and number in errorcode and isinstance(words, str):
         # Without "[Errno 104]", and in lower case, since it stands within a sentence.

@@ -149,16 +149,20 @@ def _checked(url: Any) -> SplitResult:
     parts, host, port = _split(url)
     if parts is None:
         raise InvalidRequest("endpoint is not a URL: its host or port cannot be read", field="endpoint")
-    if parts.scheme not in _DEFAULT_PORTS:
-        scheme = parts.scheme if parts.scheme in {"http", "https"} else "anything else"
-        raise InvalidRequest(f"endpoint must start with ws:// or wss://, not {scheme}", field="endpoint")
+    _check_parts(url, parts.scheme, host, port)
+    return parts
+
+
+def _check_parts(url: str, scheme: str, host: str | None, port: int | None) -> None:
+    if scheme not in _DEFAULT_PORTS:
+        shown = scheme if scheme in {"http", "https"} else "anything else"
+        raise InvalidRequest(f"endpoint must start with ws:// or wss://, not {shown}", field="endpoint")
     # `wss:///path`, or `:0`, which no server listens at.
     if not host or port == 0:
         raise InvalidRequest("endpoint names no host or no usable port", field="endpoint")
     # urllib drops line breaks and tabs without a word.
     if not url.isprintable() or " " in url:
         raise InvalidRequest("endpoint holds a blank or a control character", field="endpoint")
-    return parts
 
 
 def _split(url: str) -> tuple[SplitResult | None, str | None, int | None]:

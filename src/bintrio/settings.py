@@ -146,15 +146,18 @@ def _content(path: str, name: str) -> str:
 def _key(environ: Mapping[str, str]) -> Key | None:
     api_key, secret, passphrase = (_text(environ, name) for name in ("api_key", "hmac_secret", "passphrase"))
     pem, path = _either(environ, "private_key")
-    is_private = bool(pem or path)
-    if secret and is_private:
-        raise InvalidRequest("a private key and an HMAC secret exclude each other", field="key")
-    # One without the other signs nothing.
-    if bool(api_key) != bool(secret or is_private):
-        raise InvalidRequest(_TOGETHER, field="key")
+    _check_parts(is_named=bool(api_key), has_secret=bool(secret), is_private=bool(pem or path))
     if not api_key:
         return None
     return HmacKey(api_key, secret) if secret else _private_key(pem, path, api_key, passphrase)
+
+
+def _check_parts(*, is_named: bool, has_secret: bool, is_private: bool) -> None:
+    if has_secret and is_private:
+        raise InvalidRequest("a private key and an HMAC secret exclude each other", field="key")
+    # One without the other signs nothing.
+    if is_named != (has_secret or is_private):
+        raise InvalidRequest(_TOGETHER, field="key")
 
 
 _TOGETHER: Final = (

@@ -169,13 +169,17 @@ class Feeds:
             self._supervisor.start_soon(self._judge, feed)
         if feed.is_carried_by(connection.number):
             # Not before the connection in use brings it, so nothing is lost in between.
-            for other in self._connections:
-                if other is not connection and feed.is_carried_by(other.number):
-                    self._supervisor.start_soon(other.carrier.give_up, feed, partial(self._is_carried_in_use, feed))
+            self._have_given_up(feed, connection)
         # One task for each feed, however often this is called.
         elif feed.is_heard and not feed.is_moving:
             feed.is_moving = True
             self._supervisor.start_soon(self._move, feed)
+
+    def _have_given_up(self, feed: Feed, connection: Connection) -> None:
+        """Have every connection but one give a feed up."""
+        for other in self._connections:
+            if other is not connection and feed.is_carried_by(other.number):
+                self._supervisor.start_soon(other.carrier.give_up, feed, partial(self._is_carried_in_use, feed))
 
     def _is_carried_in_use(self, feed: Feed) -> bool:
         connection = self._supervisor.connection

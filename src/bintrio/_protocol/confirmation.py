@@ -98,14 +98,18 @@ def _told_of(sent: Sent, number: int) -> Inquiry[Order]:
         # order.status should show it by now. Perhaps it looks in another place than allOrders does, so that one is
         # asked too.
         if order is None and asked_at >= sent.settled_at:
-            page: tuple[Order, ...] = (
-                yield Question(AllOrders(symbol=symbol, order_id=number, limit=1), 0, why)
-            ).result or ()
-            order = next((each for each in page if each.order_id == number), None)
+            order = yield from _listed(symbol, number, why)
         if order is not None:
             return order
         not_before = asked_at + next(pause)
         why = f"the answer to the call named order {number}, and order.status says that there is none"
+
+
+def _listed(symbol: str, number: int, why: str) -> Inquiry[Order | None]:
+    """The order of that number, by allOrders."""
+    question = Question(AllOrders(symbol=symbol, order_id=number, limit=1), 0, why)
+    page: tuple[Order, ...] = (yield question).result or ()
+    return next((each for each in page if each.order_id == number), None)
 
 
 def _placed_beside(sent: Sent, leg: Leg, other: Order | None) -> Inquiry[Order | None]:
@@ -211,12 +215,9 @@ def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
 
 def _amended(sent: Sent) -> Inquiry[Order | None]:
     """The order as it stands once it was amended, is closed, or can no longer be amended; None if there is none."""
-    # An amend gives the order a new name unless it asks for the old one, so both are asked for.
     request: OrderAmendKeepPriority = sent.request
     number, not_before = request.order_id, 0
-    names = (
-        (None,) if number is not None else dict.fromkeys((request.new_client_order_id, request.orig_client_order_id))
-    )
+    names = _names_of(request)
     while True:
         known: list[Order] = []
         asked_at = 0
@@ -231,6 +232,14 @@ def _amended(sent: Sent) -> Inquiry[Order | None]:
             # By name, the order that is shown may be an earlier one with the same name.
             return (yield from _amended_if_any(sent, known)) if number is None else next(iter(known), None)
         not_before = sent.settled_at
+
+
+def _names_of(request: OrderAmendKeepPriority) -> tuple[str | None, ...]:
+    """The names to ask for."""
+    if request.order_id is not None:
+        return (None,)
+    # An amend gives the order a new name unless it asks for the old one, so both are asked for.
+    return tuple(dict.fromkeys((request.new_client_order_id, request.orig_client_order_id)))
 
 
 def _amended_if_any(sent: Sent, known: list[Order]) -> Inquiry[Order | None]:

@@ -5,7 +5,7 @@ Source: "Place new Order list", "Cancel Order list" and "Query Order list" of th
 
 from __future__ import annotations
 
-from ..api.account import AllOrderLists, OrderListStatus, OrderStatus
+from ..api.account import AllOrderLists, Order, OrderListStatus, OrderStatus
 from ..api.order_lists import OrderListCancel
 from ..api.orders import OrderList
 from .evidence import LEGS, PAGE, Inquiry, Question, Sent, Undecided, is_placed, pauses
@@ -49,14 +49,20 @@ def _is_list_placed(sent: Sent, shown: OrderList) -> Inquiry[bool]:
     # The session made the names of its orders, so no earlier list can have them.
     if sent.is_id_fresh:
         return True
-    number, order = named[0].order_id, None
+    # One order is enough: the exchange takes all orders of a list or none.
+    order = yield from _listed(shown, named[0].order_id)
+    return (yield from is_placed(sent, legs[named[0].client_order_id], order))
+
+
+def _listed(shown: OrderList, number: int) -> Inquiry[Order]:
+    """An order that a list names: so it is there, and is asked for until a query shows it."""
+    order: Order | None = None
     question, pause = Question(OrderStatus(symbol=shown.symbol, order_id=number)), pauses()
-    while order is None:  # the list names it, so it is there
+    while order is None:
         order, asked_at = yield question
         why = f"order list {shown.order_list_id} names order {number}, and order.status says that there is none"
         question = question._replace(not_before=asked_at + next(pause), why=why)
-    # One order is enough: the exchange takes all orders of a list or none.
-    return (yield from is_placed(sent, legs[named[0].client_order_id], order))
+    return order
 
 
 def _list_placed_beside(sent: Sent) -> Inquiry[OrderList | None]:

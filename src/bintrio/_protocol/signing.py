@@ -267,15 +267,22 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
         raise InvalidRequest("path holds the text of a key, not its place: use from_pem()", field="path")
     try:
         return Path(name).read_bytes()
-    except FileNotFoundError:
-        reason = "there is no such file"
-    except IsADirectoryError:
-        reason = "it is a directory"
-    except PermissionError:
-        reason = "permission denied"
     except (OSError, ValueError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "not a path"
+        reason = _why_unread(error)
     raise InvalidRequest(f"cannot read the private key {shown_path(name)}: {reason}", field="path")
+
+
+_UNREAD: Final[dict[type[Exception], str]] = {
+    FileNotFoundError: "there is no such file",
+    IsADirectoryError: "it is a directory",
+    PermissionError: "permission denied",
+}
+
+
+def _why_unread(error: Exception) -> str:
+    """Without the words of the error, which hold the path: it may be the key itself by mistake."""
+    number = getattr(error, "errno", None)
+    return _UNREAD.get(type(error)) or (os.strerror(number) if number else "not a path")
 
 
 def _path(path: str | os.PathLike[str]) -> str:

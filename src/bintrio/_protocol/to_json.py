@@ -98,10 +98,8 @@ def _values(value: Any, verbatim: _Verbatim) -> Any:
         return _of_struct(value, verbatim)
     if isinstance(value, Decimal):
         return plain(value)
-    if isinstance(value, Mapping):
-        return {name: _values(item, verbatim) for name, item in cast("Mapping[str, Any]", value).items()}
-    if isinstance(value, _SEVERAL):
-        return [_values(item, verbatim) for item in cast("Sequence[Any]", value)]
+    if isinstance(value, _CONTAINERS):
+        return _of_container(value, verbatim)
     if isinstance(value, BaseException):
         return _of_error(value, verbatim)
     # What came and was kept as it came.
@@ -112,8 +110,14 @@ def _values(value: Any, verbatim: _Verbatim) -> Any:
     raise TypeError(f"there is no JSON for {type(value).__name__}")
 
 
+def _of_container(value: Any, verbatim: _Verbatim) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _values(item, verbatim) for name, item in cast("Mapping[str, Any]", value).items()}
+    return [_values(item, verbatim) for item in value]
+
+
 # Made once: a union that stands in a function is made anew by each call.
-_SEVERAL: Final[tuple[type, ...]] = (list, tuple, set, frozenset)
+_CONTAINERS: Final[tuple[type, ...]] = (Mapping, list, tuple, set, frozenset)
 _PLAIN: Final[tuple[type, ...]] = (str, int, float, NoneType)
 
 

@@ -64,12 +64,15 @@ class OrderContext(msgspec.Struct, frozen=True, kw_only=True):
             if value is not None:
                 msgspec.structs.force_setattr(self, name, number(name, value))
         for name in ("open_order_lists", "open_order_lists_of_all", "amendments"):
-            value = getattr(self, name)
-            # The very type: True would count as 1.
-            if value is not None and (type(value) is not int or value < 0):
-                raise InvalidRequest(f"{name} must be an int that is not negative", field=name)
+            _check_count(name, getattr(self, name))
         if self.open_orders is not None:
             _check_orders(self.open_orders)
+
+
+def _check_count(name: str, count: Any) -> None:
+    # The very type: True would count as 1.
+    if count is not None and (type(count) is not int or count < 0):
+        raise InvalidRequest(f"{name} must be an int that is not negative", field=name)
 
 
 def _check_orders(orders: Any) -> None:
@@ -185,14 +188,19 @@ def _trailing_delta(one: TrailingDeltaFilter, order: Judged) -> Found:
 
 
 def _max_position(one: MaxPositionFilter, order: Judged) -> Found:
+    # Only what is bought adds to the position.
+    if order.leg.side == "BUY":
+        for message in outside(_position(order), high=one.max_position):
+            yield "quantity", f"position: {message}"
+
+
+def _position(order: Judged) -> Decimal | None:
+    """What the account would have of the base asset if all its bids were filled; None if that is not known."""
     known, quantity = order.known, order.leg.quantity
-    # Only what is bought adds to the position, and without the holding it is not known.
-    if order.leg.side != "BUY" or known.holding is None or known.open_orders is None or quantity is None:
-        return
+    if known.holding is None or known.open_orders is None or quantity is None:
+        return None
     bids = (each for each in known.open_orders if each.symbol == order.symbol.symbol and each.side == "BUY")
-    position = sum((each.orig_qty for each in bids), known.holding) + quantity
-    for message in outside(position, high=one.max_position):
-        yield "quantity", f"position: {message}"
+    return sum((each.orig_qty for each in bids), known.holding) + quantity
 
 
 def _max_asset(one: MaxAssetFilter, order: Judged) -> Found:

@@ -160,16 +160,8 @@ class SymbolRules:
             InvalidRequest: the request places and amends no order, or is for another symbol.
         """
         # Else it would find nothing wrong with what it has not looked at.
-        if not isinstance(order, get_args(CheckedRequest)):
-            said = f"check judges new orders, order lists and amendments, not {type(order).__name__}"
-            raise InvalidRequest(said, field="order")
-        # The limits of one symbol say nothing of another one's orders.
-        if order.symbol != self.symbol.symbol:
-            said = f"the rules are those of {self.symbol.symbol}, the order is for {order.symbol!r:.80}"
-            raise InvalidRequest(said, field="symbol")
         known = OrderContext() if known is None else known
-        if not isinstance(known, OrderContext):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvalidRequest(f"known must be an OrderContext, not {shown(known)}", field="known")
+        _check_arguments(self.symbol.symbol, order, known)
         found = [*self._check_request(order)]
         if isinstance(order, OrderAmendKeepPriority):
             return [*found, *self._check_amendment(order, known)]
@@ -216,9 +208,8 @@ class SymbolRules:
             added = sum(map(is_counted, legs))
             # What is not known is not judged: the exchange will.
             if one and added and known.open_orders is not None:
-                there = [each for each in known.open_orders if not of_symbol or each.symbol == order.symbol]
-                count = sum(is_counted(each) for each in there if not _is_replaced(each, order))
-                yield from _used_up(one, count, added, getattr(one, limit), words)
+                there = _that_stay(known.open_orders, order, of_symbol=of_symbol)
+                yield from _used_up(one, sum(map(is_counted, there)), added, getattr(one, limit), words)
 
     def _check_lists(self, known: OrderContext) -> Iterator[Violation]:
         here, everywhere = self._find(MaxNumOrderListsFilter), self._find(ExchangeMaxNumOrderListsFilter)
@@ -235,6 +226,19 @@ class SymbolRules:
         if lot:
             for message in outside(Decimal(order.new_qty), lot.min_qty, lot.max_qty, lot.step_size):
                 yield Violation(_name(lot), "new_qty", message)
+
+
+def _check_arguments(symbol: str, order: Any, known: Any) -> None:
+    # What is no order would have nothing wrong with it.
+    if not isinstance(order, get_args(CheckedRequest)):
+        said = f"check judges new orders, order lists and amendments, not {type(order).__name__}"
+        raise InvalidRequest(said, field="order")
+    # The limits of one symbol say nothing of another one's orders.
+    if order.symbol != symbol:
+        said = f"the rules are those of {symbol}, the order is for {order.symbol!r:.80}"
+        raise InvalidRequest(said, field="symbol")
+    if not isinstance(known, OrderContext):
+        raise InvalidRequest(f"known must be an OrderContext, not {shown(known)}", field="known")
 
 
 def _filters(given: Any) -> Iterator[Filter]:
@@ -268,15 +272,23 @@ def _not_allowed(leg: Leg, symbol: SymbolInfo) -> Iterator[tuple[str, str, str]]
         yield "orderTypes", "type", f"the symbol takes no orders of type {leg.type}"
     if leg.iceberg_qty and not symbol.iceberg_allowed:
         yield "icebergAllowed", "iceberg_qty", "the symbol takes no icebergs"
-    if leg.trailing_delta is not None and not symbol.allow_trailing_stop:
-        yield "allowTrailingStop", "trailing_delta", "the symbol takes no trailing stops"
-    if leg.peg_price_type is not None and not symbol.peg_instructions_allowed:
-        yield "pegInstructionsAllowed", "peg_price_type", "the symbol takes no pegged orders"
-    if leg.quote_order_qty is not None and not symbol.quote_order_qty_market_allowed:
-        yield "quoteOrderQtyMarketAllowed", "quote_order_qty", "its MARKET orders are not sized by the quote asset"
+    for allowed_by, name, term, words in _FEATURES:
+        if getattr(leg, term) is not None and not getattr(symbol, allowed_by):
+            yield name, term, words
     quote, base = symbol.quote_asset_precision, symbol.base_asset_precision
     yield from _too_precise("quoteAssetPrecision", quote, leg, ("price", "stop_price", "quote_order_qty"))
     yield from _too_precise("baseAssetPrecision", base, leg, ("quantity", "iceberg_qty"))
+
+
+_FEATURES: Final = (
+    ("allow_trailing_stop", "allowTrailingStop", "trailing_delta", "the symbol takes no trailing stops"),
+    ("peg_instructions_allowed", "pegInstructionsAllowed", "peg_price_type", "the symbol takes no pegged orders"),
+    (
+        *("quote_order_qty_market_allowed", "quoteOrderQtyMarketAllowed", "quote_order_qty"),
+        "its MARKET orders are not sized by the quote asset",
+    ),
+)
+"""What few orders ask for: the field that must be true, its name, the value that asks for it, and what to say."""
 
 
 def _too_precise(name: str, places: int, leg: Leg, terms: Iterable[str]) -> Iterator[tuple[str, str, str]]:
@@ -315,6 +327,12 @@ _COUNTS: Final[dict[Any, tuple[str, _IsCounted, str, bool]]] = {
 """By the filter: the field that has its limit, what it counts, in words, and whether on the symbol only."""
 
 _JUDGED_HERE: Final = {*_COUNTS, MaxNumOrderListsFilter, ExchangeMaxNumOrderListsFilter, MaxNumOrderAmendsFilter}
+
+
+def _that_stay(open_orders: Iterable[Order], order: PlacingRequest, *, of_symbol: bool) -> list[Order]:
+    """The open orders, all or of the symbol, but for one that the request cancels first."""
+    there = (each for each in open_orders if not of_symbol or each.symbol == order.symbol)
+    return [each for each in there if not _is_replaced(each, order)]
 
 
 def _is_replaced(there: Order, order: PlacingRequest) -> bool:

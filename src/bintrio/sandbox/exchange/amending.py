@@ -56,14 +56,7 @@ def _check(
         raise amend_refused("Order amend is not supported for this symbol.")
     if not order.is_open:
         raise amend_refused("Unknown order sent.")
-    # Its quantity is what the working order buys.
-    if order.group is not None and order.group.pays and order.status == "PENDING_NEW":
-        raise amend_refused("Order amend (pending OPO order) is not supported.")
-    if quantity == order.quantity:
-        raise amend_refused("The requested action would change no state; rejecting")
-    # More would have to go to the end of its level, and this keeps the place.
-    if quantity > order.quantity:
-        raise amend_refused("Order amend (quantity increase) is not supported.")
+    _check_quantity(order, quantity)
     # To keep its name is no conflict with itself.
     if client_order_id != order.client_order_id and account.is_taken(order.symbol, client_order_id):
         raise amend_refused("Duplicate order sent.")
@@ -73,6 +66,17 @@ def _check(
     reduced.resize(quantity)
     reduced.updated_at = now
     listing.filter(account, reduced)
+
+
+def _check_quantity(order: Order, quantity: Decimal) -> None:
+    # What the working order buys decides the quantity of the pending ones.
+    if order.group is not None and order.group.pays and order.status == "PENDING_NEW":
+        raise amend_refused("Order amend (pending OPO order) is not supported.")
+    if quantity == order.quantity:
+        raise amend_refused("The requested action would change no state; rejecting")
+    # More would have to go to the end of its level, and this keeps the place.
+    if quantity > order.quantity:
+        raise amend_refused("Order amend (quantity increase) is not supported.")
 
 
 def _check_count(listing: Listing, order: Order) -> None:

@@ -57,10 +57,14 @@ def checked(field: str, value: Any, kind: Any) -> Any:
 def check_seconds(*, may_be_zero: bool = False, **durations: Any) -> None:
     """Raise `InvalidRequest` unless each is a positive number, or zero if it may be."""
     for field, value in durations.items():
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        # NaN is neither below 0 nor above.
-        if not is_number or math.isnan(value) or value < 0 or (value == 0 and not may_be_zero):
+        if not _is_duration(value, may_be_zero=may_be_zero):
             _refuse(field, f"a {'number of seconds from 0 on' if may_be_zero else 'positive number of seconds'}", value)
+
+
+def _is_duration(value: Any, *, may_be_zero: bool) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return value > 0 or (may_be_zero and value == 0)  # NaN is neither
 
 
 def check_int(field: str, value: Any, low: int, high: int) -> None:

@@ -139,12 +139,7 @@ class Settlement:
         account.note(execution)
         if not order.is_open:
             account.retire(order)
-        unfilled: Unfilled | None = None
-        # Only the first fill counts ("Unfilled order count").
-        if order.is_counted:
-            order.is_counted = False
-            unfilled = "made" if is_maker else "taken"
-        self._reports.of_order(order, "TRADE", execution=execution, unfilled=unfilled)
+        self._reports.of_order(order, "TRADE", execution=execution, unfilled=_first_fill(order, is_maker=is_maker))
         # The asset of the discount has changed too.
         assets = (base, quote) if paid_in in {base, quote} else (base, quote, paid_in)
         self._reports.of_balances(account, assets, now)
@@ -206,6 +201,14 @@ class Settlement:
         except Refusal:
             return False
         return True
+
+
+def _first_fill(order: Order, *, is_maker: bool) -> Unfilled | None:
+    """What a fill means to the number of unfilled orders: only the first one counts ("Unfilled order count")."""
+    if not order.is_counted:
+        return None
+    order.is_counted = False
+    return "made" if is_maker else "taken"
 
 
 def needed_by(order: Order) -> Decimal:

@@ -163,18 +163,20 @@ class Symbol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 def _check_peg(order: Order) -> None:
     """Refuse a peg that does not go with the order (pegged_orders.md)."""
-    peg = order.peg_price_type
-    if peg is None:
+    if order.peg_price_type is None:
         return
     if not order.kind.has_limit:
         raise order_refused("This order type may not use pegged price.")
-    if order.kind.is_maker and peg == "MARKET_PEG":
+    if order.kind.is_maker and order.peg_price_type == "MARKET_PEG":
         raise order_refused("This price peg cannot be used with this order type.")
+    if _waits(order) or (order.peg_offset_value or 0) > _PEG_DEPTH:
+        raise order_refused("Unsupported order combination")
+
+
+def _waits(order: Order) -> bool:
+    """Whether it could only wait, which it is not to."""
     # It stands on its own side of the book, so it can only wait there.
-    if order.type == "LIMIT" and peg == "PRIMARY_PEG" and order.time_in_force != "GTC":
-        raise order_refused("Unsupported order combination")
-    if order.peg_offset_value is not None and order.peg_offset_value > _PEG_DEPTH:
-        raise order_refused("Unsupported order combination")
+    return order.type == "LIMIT" and order.peg_price_type == "PRIMARY_PEG" and order.time_in_force != "GTC"
 
 
 def _check_iceberg(order: Order) -> None:

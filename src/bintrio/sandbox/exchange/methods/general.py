@@ -5,7 +5,7 @@ Source: "General requests" of the WebSocket API document.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bintrio.api.filters import MaxAssetFilter
@@ -20,6 +20,7 @@ from bintrio.api.general import (
     Time,
 )
 
+from ..matching import MatchingEngine
 from ..symbols import Symbol
 from ..units import MILLISECOND
 from .calls import RequestContext, answers
@@ -70,28 +71,30 @@ def _without_count(rule: Any) -> dict[str, Any]:
 
 def _symbols(call: RequestContext) -> Sequence[Symbol]:
     request: ExchangeInfo = call.request
-    engine = call.engine
-    if request.symbol is not None:
-        return [engine.symbol(request.symbol)]
-    if request.symbols is not None:
-        return [engine.symbol(name) for name in request.symbols]
+    if request.symbol is not None or request.symbols is not None:
+        return _named(call.engine, request)
     # Every symbol of a sandbox has the permission SPOT, and no other.
     if request.permissions is not None and "SPOT" not in request.permissions:
         return []
-    wanted = request.symbol_status
-    return [symbol for symbol in engine.symbols.values() if wanted is None or symbol.status == wanted]
+    return _of_status(call.engine.symbols.values(), request.symbol_status)
+
+
+def _named(engine: MatchingEngine, request: ExchangeInfo | ExecutionRules) -> list[Symbol]:
+    names = request.symbols or (request.symbol,)
+    return [engine.symbol(name) for name in names if name is not None]
+
+
+def _of_status(symbols: Iterable[Symbol], wanted: str | None) -> list[Symbol]:
+    return [symbol for symbol in symbols if wanted in {None, symbol.status}]
 
 
 @answers(ExecutionRules)
 def execution_rules(call: RequestContext) -> ExecutionRuleBook:
     """The rules of the symbols asked for."""
     request: ExecutionRules = call.request
-    engine = call.engine
-    symbols = list(engine.symbols.values())
-    if request.symbol is not None or request.symbols is not None:
-        symbols = [engine.symbol(name) for name in request.symbols or (request.symbol,) if name is not None]
-    wanted = request.symbol_status
-    shown = (symbol for symbol in symbols if wanted in {None, symbol.status})
+    is_named = request.symbol is not None or request.symbols is not None
+    symbols = _named(call.engine, request) if is_named else call.engine.symbols.values()
+    shown = _of_status(symbols, request.symbol_status)
     return ExecutionRuleBook(
         symbol_rules=tuple(SymbolExecutionRules(symbol=one.name, rules=one.execution_rules) for one in shown)
     )

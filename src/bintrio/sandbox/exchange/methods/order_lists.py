@@ -19,9 +19,11 @@ from bintrio.api.order_lists import (
     OrderListPlaceOto,
     OrderListPlaceOtoco,
 )
+from bintrio.api.orders import OrderList
 from bintrio.api.trading import CanceledOrder, CanceledOrderList, PlacedOrderList
 
 from .. import refusals, shapes
+from ..accounts import Account
 from ..orders import Order
 from .calls import RequestContext, answers
 from .trading import UNKNOWN, cancel
@@ -52,16 +54,19 @@ def order_list_place(call: RequestContext) -> PlacedOrderList[Any]:
 def order_list_cancel(call: RequestContext) -> CanceledOrder | CanceledOrderList:
     """Cancel an order list, found by its id, else by its name; with both, they must agree."""
     request: OrderListCancel = call.request
-    account, symbol = call.account, call.symbol
-    name = request.list_client_order_id
-    # The id goes first; a name beside it has to agree.
-    if request.order_list_id is not None:
-        record = account.lists.get(request.order_list_id)
-    else:
-        record = account.list_named(name or "")
-    if record is None or record.symbol != symbol.name or name not in {None, record.list_client_order_id}:
+    symbol = call.symbol  # one that does not exist is refused first
+    record = _asked_for(call.account, request.order_list_id, request.list_client_order_id)
+    if record is None or record.symbol != symbol.name:
         raise refusals.cancel_refused(UNKNOWN)
-    orders = [account.orders[listed.order_id] for listed in record.orders]
+    orders = [call.account.orders[listed.order_id] for listed in record.orders]
     # To cancel any open order cancels the list. Of a list without one, the refusal is the same for each.
     opened = next((order for order in orders if order.is_open), orders[0])
     return cancel(call, opened, request.new_client_order_id or f"cancel-list-{record.order_list_id}")
+
+
+def _asked_for(account: Account, list_id: int | None, name: str | None) -> OrderList | None:
+    # The id goes first; a name beside it has to agree.
+    if list_id is None:
+        return account.list_named(name or "")
+    record = account.lists.get(list_id)
+    return None if record is not None and name not in {None, record.list_client_order_id} else record
