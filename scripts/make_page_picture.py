@@ -8,6 +8,7 @@ chromedriver and `pip install '.[browser,ui]'`.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -53,7 +54,9 @@ def browser(look: Look) -> Generator[Any]:
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--force-device-scale-factor=1"):
         options.add_argument(argument)
-    driver = webdriver.Chrome(options=options)
+    options.binary_location = shutil.which("chromium")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
     try:
         size = {"width": look.width, "height": look.height, "deviceScaleFactor": 1, "mobile": False}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
