@@ -23,9 +23,11 @@ from bintrio.sandbox import (
     Commissions,
     Fault,
     Limits,
+    Link,
     MeanOfTrades,
     Rates,
     Symbol,
+    Way,
     World,
     WorldAccount,
     WorldKey,
@@ -34,9 +36,9 @@ from bintrio.sandbox import (
     WorldWalk,
 )
 from bintrio.sandbox.commands import COMMANDS, Command
+from bintrio.sandbox.server.faults import AnyFault
 from bintrio.sandbox.views import VIEWS, View
 from bintrio.sandbox.words import documented, summary
-from bintrio.sandbox.world import AnyFault
 
 TARGET: Final = Path(__file__).parent.parent / "docs" / "world.md"
 HEAD: Final = """\
@@ -87,13 +89,27 @@ PARTS: Final = (
     WorldReplay,
     Limits,
     MeanOfTrades,
+    Link,
+    Way,
 )
 FAULTS: Final = """\
 
 ## Faults
 
 Each has a `type`, and what all have: `method`, the method that it waits for, or none for any; `times`, how often it
-strikes (1; null for always); `skip`, how many fitting requests it lets pass first (0).
+strikes (1; null for always); `skip`, how many fitting requests it lets pass first (0). A request is struck by the first
+that fits; what is to strike one request together is one fault, `Together`, with `faults` in the order in which they
+change what becomes of it:
+
+```toml
+[[faults]]
+type = "Together"
+method = "order.place"
+faults = [{ type = "Delay", seconds = 1 }, { type = "DuplicateReply" }, { type = "Disconnect", executed = true }]
+```
+
+What strikes a whole connection (`MutePings`, `LateEvents`, `HalfOpen` without a method) strikes all that are open, or
+else the next to open. What a [link](#link) does to bytes comes on top of all that.
 
 | type | what it does | fields |
 | --- | --- | --- |
@@ -140,7 +156,7 @@ KINDS: Final[Mapping[Any, str]] = {
 def text() -> str:
     """The whole page."""
     parts = "".join(part(record) for record in PARTS)
-    faults = "".join(map(fault, Fault.__subclasses__()))
+    faults = "".join(map(fault, get_args(AnyFault)))
     views = "".join(view(name, one) for name, one in VIEWS.items())
     commands = "".join(command(name, one) for name, one in COMMANDS.items())
     printed = "".join(part(record).replace("\n## ", "\n### ") for record in (Made, MadeAccount, MadeKey))

@@ -29,7 +29,8 @@ CHANGES: Final = {
     "sandbox.exchange.orders.SandboxOrder",
     "sandbox.exchange.summary.Summary",
     "sandbox.server.connection.Call",
-    "sandbox.server.faults._Waiting",
+    "sandbox.server.course.Course",
+    "sandbox.server.script._Waiting",
 }
 
 

@@ -24,7 +24,7 @@ from bintrio.sandbox import Commissions, Limits, Rates, SandboxAccount, Symbol
 from bintrio.sandbox.exchange.exchange import Exchange, payload
 from bintrio.sandbox.exchange.reference import External, MeanOfTrades
 from bintrio.sandbox.server.connection import Connections, Timings
-from bintrio.sandbox.server.faults import Script
+from bintrio.sandbox.server.script import Script
 from bintrio.sandbox.server.server import Server
 
 from .shapes import differences

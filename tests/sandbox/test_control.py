@@ -20,7 +20,7 @@ from trio.testing import MockClock
 from trio_websocket import wrap_client_stream
 
 import bintrio
-from bintrio.sandbox import IpBan, Sandbox, SandboxAccount, open_sandbox
+from bintrio.sandbox import IpBan, Link, Sandbox, SandboxAccount, Way, open_sandbox
 from bintrio.sandbox.commands import COMMANDS
 from bintrio.sandbox.control import control, serve_control
 from bintrio.sandbox.views import VIEWS
@@ -144,6 +144,24 @@ async def test_faults_strike_and_can_be_forgotten() -> None:
                 await session.send(limit())
         await told.tell("clear-faults")
         assert (await session.send(limit())).order_id
+
+
+async def test_links_clock_events_and_ends_are_told(autojump_clock: MockClock) -> None:
+    async with controlled() as told, told.session() as session, session.user_data() as events:
+        await told.tell("link", down={"latency": 2}, seed=1)
+        assert told.sandbox.link == Link(down=Way(latency=2), seed=1)
+        assert (await told.refused("link", down={"latency": -1}))["field"] == "down.latency"
+        await told.tell("link")
+        await told.tell("end-events")
+        while not isinstance(await anext(events), bintrio.Gap):
+            pass
+        await told.tell("set-back", seconds=3)
+        before = told.sandbox.now()
+        await trio.sleep(2)
+        assert told.sandbox.now() == before
+        await told.tell("disconnect", code=1012, reason="restart")
+        await trio.sleep(1)
+        assert session.counters.losses == 1
 
 
 async def test_the_clock_is_set_forward() -> None:

@@ -33,7 +33,7 @@ from .exchange.arguments import (
     checked,
     checked_each,
     checked_routes,
-    lag_of,
+    microseconds,
 )
 from .exchange.auth import Credential, KeyType, SandboxAccount, SandboxKey
 from .exchange.commissions import Commissions, Rates
@@ -57,27 +57,33 @@ from .server.faults import (
     Disconnect,
     DropReply,
     DuplicateReply,
+    ErrorReply,
     EventsFirst,
     Fault,
     Garbage,
     HalfOpen,
     HandshakeStatus,
     IpBan,
+    LateEvents,
     LateReply,
     MutePings,
     NullIdReply,
+    RefuseConnection,
     Reorder,
-    Script,
     ServerError,
+    SlowHandshake,
     Timeout,
+    Together,
     TooManyRequests,
     UnknownIdReply,
+    WrongReply,
 )
 from .server.handshake import PATH
 from .server.links import IDEAL, Link, Way
 from .server.network import Network
 from .server.pulse import Clock, Pulse
 from .server.replay import RecordedExchange
+from .server.script import Script
 from .server.server import Server
 from .world import World, WorldAccount, WorldKey, WorldQuote, WorldReplay, WorldWalk, read_world, trader
 
@@ -90,6 +96,7 @@ __all__ = [
     "Disconnect",
     "DropReply",
     "DuplicateReply",
+    "ErrorReply",
     "EventsFirst",
     "Execution",
     "Fault",
@@ -98,6 +105,7 @@ __all__ = [
     "HandshakeStatus",
     "KeyType",
     "Kind",
+    "LateEvents",
     "LateReply",
     "Limits",
     "Link",
@@ -112,6 +120,7 @@ __all__ = [
     "RecordedExchange",
     "TooManyRequests",
     "Rates",
+    "RefuseConnection",
     "Reorder",
     "Replay",
     "Sandbox",
@@ -121,9 +130,11 @@ __all__ = [
     "SandboxConnection",
     "SandboxKey",
     "ServerError",
+    "SlowHandshake",
     "Symbol",
     "Tick",
     "Timeout",
+    "Together",
     "UnknownIdReply",
     "Way",
     "World",
@@ -132,6 +143,7 @@ __all__ = [
     "WorldQuote",
     "WorldReplay",
     "WorldWalk",
+    "WrongReply",
     "open_recording",
     "open_sandbox",
     "open_world",
@@ -214,8 +226,8 @@ async def open_sandbox(
             know of it as long as they know its minute. None keeps all.
         start_time_ms: the exchange's time at the start; None takes this machine's clock.
         faults: to be injected at once.
-        link: what lies between the sandbox and those that `Sandbox.connect` in memory: latency, bandwidth, pieces,
-            where bytes are lost. `Sandbox.link` changes it.
+        link: what lies between the sandbox and who connects: latency, bandwidth, pieces, where bytes are lost. Over
+            TCP, this comes on top of what lies there in truth. `Sandbox.link` changes it.
 
     Raises:
         OSError: the host or port cannot be had, or the market's file cannot be read.
@@ -234,21 +246,20 @@ async def open_sandbox(
     owners = checked_each("accounts", accounts or (), SandboxAccount) or (trader(),)
     faults = checked_each("faults", faults, Fault)
     exchange = _exchange(symbols, limits, exchange_filters, routes, keep)
-    exchange.replicas.lag = lag_of(query_lag)
+    exchange.replicas.lag = microseconds(query_lag=query_lag)
     for account in (_market_maker(exchange), *owners):
         exchange.open_account(account)
     timings = Timings(ping_interval, pong_window, lifetime)
     clock = Clock(start_time_ms)
     pulse = Pulse(exchange, clock, None if market is None else Crowd(exchange, market, MARKET_MAKER_UID, clock()))
     connections = Connections(exchange, Script(faults), timings, pulse.now, pulse.notice)
-    server = Server(connections)
     async with bare_nursery() as nursery:
         endpoint, client_context = MEMORY_ENDPOINT, None
+        network = Network(Server(connections), connections.script, nursery, link)
         if market is not None:
             nursery.start_soon(protected, pulse.beat, connections.deliver)
         if listen:
-            endpoint, client_context = await _listen(server, nursery, host, port, tls=tls)
-        network = Network(server, nursery, link)
+            endpoint, client_context = await _listen(network, nursery, host, port, tls=tls)
         yield Sandbox(network, connections, pulse, nursery, owners, endpoint=endpoint, ssl_context=client_context)
 
 
@@ -292,7 +303,7 @@ def _market_maker(exchange: Exchange) -> SandboxAccount:
 
 
 async def _listen(
-    server: Server, nursery: trio.Nursery, host: str, port: int, *, tls: bool
+    network: Network, nursery: trio.Nursery, host: str, port: int, *, tls: bool
 ) -> tuple[Endpoint, ssl.SSLContext | None]:
     listeners: list[trio.SocketListener] = await trio.open_tcp_listeners(port, host=host)
     while len(listeners) > 1:  # a name with several addresses, each with a port of its own
@@ -301,11 +312,11 @@ async def _listen(
     # Where all addresses are listened on, a client on this machine takes the loopback one.
     named = _ALL_ADDRESSES.get(host, f"[{host}]" if ":" in host else host)
     if not tls:
-        nursery.start_soon(protected, trio.serve_listeners, partial(protected, server.serve), listeners)
+        nursery.start_soon(protected, trio.serve_listeners, partial(protected, network.accept), listeners)
         return Endpoint((f"ws://{named}:{bound_port}{PATH}",), "sandbox"), None
     server_context, client_context = _certificates(named.strip("[]"), *await _own_names(host))
     secured = [trio.SSLListener(listener, server_context, https_compatible=True) for listener in listeners]
-    nursery.start_soon(protected, trio.serve_listeners, partial(protected, server.serve), secured)
+    nursery.start_soon(protected, trio.serve_listeners, partial(protected, network.accept), secured)
     return Endpoint((f"wss://{named}:{bound_port}{PATH}",), "sandbox"), client_context
 
 

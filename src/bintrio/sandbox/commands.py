@@ -16,8 +16,10 @@ from bintrio.errors import InvalidRequest
 
 from .exchange.reference import MeanOfTrades
 from .running import Sandbox
+from .server.faults import AnyFault
+from .server.links import Link
 from .views import Nothing, balances, of_order
-from .world import AnyFault, WorldAccount, WorldPart, WorldQuote
+from .world import WorldAccount, WorldPart, WorldQuote
 
 
 class Quote(WorldQuote, frozen=True, kw_only=True):
@@ -91,6 +93,38 @@ class Advance(WorldPart, frozen=True, kw_only=True):
     """
 
     seconds: float
+
+
+class SetBack(WorldPart, frozen=True, kw_only=True):
+    """Sets the exchange's clock back: it stands still until it is later than it was.
+
+    Attributes:
+        seconds: by how much.
+    """
+
+    seconds: float
+
+
+class Ending(WorldPart, frozen=True, kw_only=True):
+    """The end of every connection, without warning.
+
+    Attributes:
+        code: of a close frame; without one, if it is not given.
+        reason: in the close frame.
+    """
+
+    code: int | None = None
+    reason: str = ""
+
+
+class OfAccount(WorldPart, frozen=True, kw_only=True):
+    """An account.
+
+    Attributes:
+        uid: its number; the first one, if it is not given.
+    """
+
+    uid: int | None = None
 
 
 class Lag(WorldPart, frozen=True, kw_only=True):
@@ -169,6 +203,10 @@ def _lag(sandbox: Sandbox, asked: Lag) -> None:
     sandbox.query_lag = asked.seconds
 
 
+def _link(sandbox: Sandbox, asked: Link) -> None:
+    sandbox.link = asked
+
+
 def _revoke(sandbox: Sandbox, asked: Revocation) -> None:
     try:
         sandbox.revoke(asked.api_key)
@@ -188,8 +226,16 @@ def _shut_down(sandbox: Sandbox, asked: Shutdown) -> None:
     sandbox.announce_shutdown(asked.after)
 
 
-def _disconnect(sandbox: Sandbox, _asked: Nothing) -> None:
-    sandbox.disconnect()
+def _set_back(sandbox: Sandbox, asked: SetBack) -> None:
+    sandbox.set_back(asked.seconds)
+
+
+def _disconnect(sandbox: Sandbox, asked: Ending) -> None:
+    sandbox.disconnect(asked.code, asked.reason)
+
+
+def _end_events(sandbox: Sandbox, asked: OfAccount) -> None:
+    sandbox.end_events(asked.uid)
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
@@ -202,9 +248,12 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "account": Command(WorldAccount, _account, "another account, as in a world's file"),
     "revoke": Command(Revocation, _revoke, "an API key is accepted no more"),
     "fault": Command(AnyFault, Sandbox.inject, "a fault waits for its request, as in a world's file"),
+    "link": Command(Link, _link, "another link, for what is sent from then on; as in a world's file"),
     "clear-faults": Command(Nothing, _clear_faults, "faults that still wait are forgotten"),
     "advance": Command(Advance, _advance, "the exchange's clock is set forward; its time is answered"),
+    "set-back": Command(SetBack, _set_back, "the exchange's clock stands still, until it is so much behind"),
     "lag": Command(Lag, _lag, "queries are behind the matching engine"),
     "shutdown": Command(Shutdown, _shut_down, "serverShutdown to every connection, and later its end"),
-    "disconnect": Command(Nothing, _disconnect, "every connection is cut"),
+    "disconnect": Command(Ending, _disconnect, "every connection is cut, or closed by a frame"),
+    "end-events": Command(OfAccount, _end_events, "eventStreamTerminated to all who follow an account"),
 }

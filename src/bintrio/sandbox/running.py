@@ -22,7 +22,16 @@ from bintrio.api.trading import OrderPlace
 from bintrio.endpoints import Address, Endpoint
 from bintrio.errors import InvalidRequest
 
-from .exchange.arguments import check_kind, check_seconds, check_side, checked, checked_amount, checked_interval, lag_of
+from .exchange.arguments import (
+    check_close,
+    check_kind,
+    check_seconds,
+    check_side,
+    checked,
+    checked_amount,
+    checked_interval,
+    microseconds,
+)
 from .exchange.auth import SandboxAccount
 from .exchange.candles import candles, interval
 from .exchange.listing import Listing
@@ -94,15 +103,17 @@ class Sandbox:
 
         Raises:
             InvalidRequest: the link is none.
+            ConnectionRefusedError: `RefuseConnection` has struck.
         """
         return self._network.connect(link)
 
     @property
     def link(self) -> Link:
-        """What lies between the sandbox and those that `connect` in memory.
+        """What lies between the sandbox and who connects.
 
         It may be set at any time. It then counts for what is sent from now on over every connection that is open, and
-        for those to come; ``cut_at`` and ``silent_at`` count the bytes from then on, and 0 strikes at once.
+        for those to come; ``cut_at`` and ``silent_at`` count the bytes from then on, and 0 strikes at once. Connections
+        over TCP that opened while there was no link keep none.
         """
         return self._network.link
 
@@ -262,7 +273,7 @@ class Sandbox:
 
     @query_lag.setter
     def query_lag(self, seconds: float) -> None:
-        self._exchange.replicas.lag = lag_of(seconds)
+        self._exchange.replicas.lag = microseconds(query_lag=seconds)
 
     # What it does
 
@@ -303,10 +314,37 @@ class Sandbox:
         self._pulse.advance(round(seconds * SECOND))
         self._connections.deliver()
 
-    def disconnect(self) -> None:
-        """Cut every connection, without a close frame."""
-        for connection in tuple(self._connections.open.values()):
-            connection.cut()
+    def set_back(self, seconds: float) -> None:
+        """Set the exchange's clock back. Its time never goes back, so it stands still until it is later than it was.
+
+        Raises:
+            InvalidRequest: it is no finite number of seconds from 0 on.
+        """
+        self._pulse.set_back(microseconds(seconds=seconds))
+
+    def disconnect(self, code: int | None = None, reason: str = "") -> None:
+        """End every connection, without warning: cut it, or close it with a frame.
+
+        Args:
+            code: of the close frame; None cuts without one.
+            reason: in the close frame; 123 bytes at most.
+
+        Raises:
+            InvalidRequest: the code is none that may be sent, or the reason too long.
+        """
+        check_close(code, reason)
+        self._connections.end_all(code, reason)
+
+    def end_events(self, uid: int | None = None) -> None:
+        """End all subscriptions to the events of an account, the first one unless told otherwise.
+
+        Each is told by eventStreamTerminated, as when a key loses its permission. Who likes may subscribe again.
+
+        Raises:
+            InvalidRequest: there is no such account.
+        """
+        self._exchange.end_events(self._known(uid), self._connections.now())
+        self._connections.deliver()
 
     def deposit(self, asset: str, amount: Decimal, *, uid: int | None = None) -> None:
         """Add to an account, the first one unless told otherwise; with a negative amount, withdraw.

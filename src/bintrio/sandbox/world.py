@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, TypeAlias, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
@@ -32,29 +32,8 @@ from .exchange.reference import MeanOfTrades
 from .exchange.refusals import Refusal
 from .exchange.symbols import SYMBOLS, Symbol
 from .running import Sandbox
-from .server import faults
-
-AnyFault: TypeAlias = (
-    faults.Delay
-    | faults.LateReply
-    | faults.DropReply
-    | faults.DuplicateReply
-    | faults.EventsFirst
-    | faults.Reorder
-    | faults.NullIdReply
-    | faults.UnknownIdReply
-    | faults.Garbage
-    | faults.ServerError
-    | faults.Timeout
-    | faults.Disconnect
-    | faults.CutReplyAt
-    | faults.TooManyRequests
-    | faults.IpBan
-    | faults.HalfOpen
-    | faults.MutePings
-    | faults.HandshakeStatus
-)
-"""Every fault; its ``type`` is the name of its class."""
+from .server.faults import AnyFault
+from .server.links import IDEAL, Link
 
 Part = TypeVar("Part")
 Made = TypeVar("Made")
@@ -253,6 +232,7 @@ class World(WorldPart, frozen=True, kw_only=True):
         exchange_filters: filters on all orders of an account, and on assets.
         routes: groups of symbols of one base asset among whose books sor.order.place may take.
         faults: what goes wrong, in order.
+        link: what lies between the sandbox and who connects; over TCP, on top of what lies there in truth.
         query_lag: seconds by which queries of orders, trades and balances are behind the matching engine.
         ping_interval: seconds between pings.
         pong_window: seconds after which an unanswered ping ends the connection.
@@ -273,6 +253,7 @@ class World(WorldPart, frozen=True, kw_only=True):
     exchange_filters: tuple[Filter, ...] = ()
     routes: tuple[tuple[str, ...], ...] = ()
     faults: tuple[AnyFault, ...] = ()
+    link: Link = IDEAL
     query_lag: float = 0.0
     ping_interval: float = 20.0
     pong_window: float = 60.0

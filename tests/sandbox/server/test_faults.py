@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from bintrio.sandbox.server.faults import Delay, DropReply, Fault, HalfOpen, HandshakeStatus, MutePings, Reorder, Script
+from bintrio.sandbox.server.faults import (
+    Delay,
+    DropReply,
+    Fault,
+    HalfOpen,
+    HandshakeStatus,
+    LateEvents,
+    MutePings,
+    RefuseConnection,
+    Reorder,
+    SlowHandshake,
+)
+from bintrio.sandbox.server.script import Script
 
 DROP = DropReply("order.place")
 
@@ -41,15 +53,30 @@ def test_a_reordering_strikes_as_many_requests_as_it_reorders() -> None:
     assert [script.for_request("ping") is not None for _ in range(4)] == [True, True, True, False]
 
 
-@pytest.mark.parametrize("fault", [MutePings(), HalfOpen(), HandshakeStatus(status=503)])
+@pytest.mark.parametrize("fault", [MutePings(), HalfOpen(), LateEvents(seconds=1)])
 def test_those_of_a_connection_leave_requests_alone(fault: Fault) -> None:
     script = Script([fault])
     assert script.for_request("ping") is None
-    assert fault in {script.for_connection(), script.for_handshake()}
-    assert (script.for_connection(), script.for_handshake()) == (None, None)
+    assert script.for_connection() == [fault]
+    assert script.for_connection() == []
+
+
+def test_of_each_kind_one_strikes_a_connection_that_opens() -> None:
+    script = Script([MutePings(), LateEvents(seconds=1), MutePings(times=None)])
+    assert script.for_connection() == [MutePings(), LateEvents(seconds=1)]
+    assert script.for_connection() == [MutePings(times=None)]
+
+
+@pytest.mark.parametrize("fault", [HandshakeStatus(status=503), SlowHandshake(seconds=1), RefuseConnection()])
+def test_those_of_an_opening_leave_all_else_alone(fault: Fault) -> None:
+    script = Script([fault])
+    assert script.for_request("ping") is None
+    assert script.for_connection() == []
+    assert script.for_opening(type(fault)) == fault
+    assert script.for_opening(type(fault)) is None
 
 
 def test_a_half_open_with_a_method_waits_for_it() -> None:
     script = Script([HalfOpen("time")])
-    assert script.for_connection() is None
+    assert script.for_connection() == []
     assert script.for_request("time") == HalfOpen("time")

@@ -30,7 +30,7 @@ from bintrio.sandbox.exchange.symbols import SYMBOLS
 from bintrio.sandbox.exchange.validation import fields
 from bintrio.sandbox.server import connection, outbox, server, wire
 from bintrio.sandbox.server.connection import Connections, Timings
-from bintrio.sandbox.server.faults import Script
+from bintrio.sandbox.server.script import Script
 from bintrio.sandbox.server.server import Server
 
 from .test_server import HANDSHAKE, PATH, Peer, peer_of

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
 from random import Random
@@ -15,11 +16,12 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
-from bintrio.sandbox import Disconnect, Link, Way, open_sandbox
+from bintrio.sandbox import Disconnect, Link, Sandbox, Way, open_sandbox
 from bintrio.sandbox.server.links import PACKET, Passage
 from bintrio.sandbox.server.memory import Line, memory_stream_pair
 
 from .test_hostile import ADDRESS
+from .test_server import HANDSHAKE
 
 Arrival = tuple[float, bytes]
 LATE = Way(latency=0.5)
@@ -332,3 +334,111 @@ async def test_what_is_no_link_is_refused(autojump_clock: MockClock) -> None:
             sandbox.link = wrong
         with pytest.raises(bintrio.InvalidRequest, match=r"^link must be a Link"):
             await sandbox.connect(ADDRESS, link=wrong)
+
+
+# TCP
+
+
+class Plain(trio.abc.Stream):
+    """A stream that cannot be half-closed, as one over TLS."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+Kind = Callable[[trio.abc.Stream], trio.abc.Stream]
+
+
+def as_it_is(stream: trio.abc.Stream) -> trio.abc.Stream:
+    return stream
+
+
+KINDS = pytest.mark.parametrize("kind", [as_it_is, Plain])
+
+
+@asynccontextmanager
+async def relayed(link: Link, kind: Kind) -> AsyncGenerator[tuple[Sandbox, trio.abc.Stream, trio.Event]]:
+    """A sandbox, a client's stream as over TCP after its handshake, and whether the sandbox is through with it."""
+    async with open_sandbox(listen=False, link=link) as sandbox, trio.open_nursery() as nursery:
+        ours, theirs = trio.testing.memory_stream_pair()
+        is_over = trio.Event()
+
+        async def accept() -> None:
+            await sandbox._network.accept(kind(theirs))
+            is_over.set()
+
+        nursery.start_soon(accept)
+        await ours.send_all(HANDSHAKE)
+        yield sandbox, ours, is_over
+        nursery.cancel_scope.cancel()
+
+
+async def head_of(stream: trio.abc.Stream) -> bytes:
+    """The answer to a handshake."""
+    received = b""
+    while not received.endswith(b"\r\n\r\n"):
+        received += await stream.receive_some()
+    return received
+
+
+@KINDS
+async def test_over_tcp_a_link_comes_on_top(autojump_clock: MockClock, kind: Kind) -> None:
+    async with relayed(Link(up=LATE, down=Way(latency=1, segment=1)), kind) as (sandbox, client, is_over):
+        assert b"101" in await head_of(client)
+        assert trio.current_time() == pytest.approx(1.5)
+        await client.aclose()
+        await is_over.wait()
+        assert sandbox.connections == 0
+
+
+@KINDS
+async def test_over_tcp_the_client_is_told_of_the_sandboxs_end(autojump_clock: MockClock, kind: Kind) -> None:
+    async with relayed(Link(down=LATE), kind) as (sandbox, client, is_over):
+        await head_of(client)
+        sandbox.disconnect()
+        assert await client.receive_some() == b""
+        await client.aclose()
+        await is_over.wait()
+
+
+@KINDS
+async def test_over_tcp_a_reset_ends_both(autojump_clock: MockClock, kind: Kind) -> None:
+    async with relayed(Link(down=LATE), kind) as (sandbox, client, is_over):
+        await head_of(client)
+        sandbox.link = Link(down=Way(cut_at=0))
+        assert await client.receive_some() == b""
+        await is_over.wait()
+        assert sandbox.connections == 0
+
+
+@KINDS
+async def test_over_tcp_a_silent_way_ends_with_the_client(autojump_clock: MockClock, kind: Kind) -> None:
+    async with relayed(Link(down=LATE), kind) as (sandbox, client, is_over):
+        await head_of(client)
+        sandbox.link = Link(down=Way(silent_at=0))
+        await trio.sleep(1)
+        assert not is_over.is_set()
+        await client.aclose()
+        await is_over.wait()
+        assert sandbox.connections == 0
+
+
+async def test_a_real_socket_goes_through_a_link() -> None:
+    async with (
+        open_sandbox(link=Link(up=Way(segment=1))) as sandbox,
+        bintrio.open_session(sandbox.endpoint, key=sandbox.key) as session,
+    ):
+        await session.ping()
+        assert sandbox.budgets[0].address == "127.0.0.1"

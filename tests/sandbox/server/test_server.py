@@ -44,7 +44,7 @@ from bintrio.sandbox.exchange.exchange import Exchange, payload
 from bintrio.sandbox.exchange.sessions import Session
 from bintrio.sandbox.exchange.symbols import SYMBOLS
 from bintrio.sandbox.server.connection import Connections, Timings
-from bintrio.sandbox.server.faults import Script
+from bintrio.sandbox.server.script import Script
 from bintrio.sandbox.server.server import Server
 
 PATH = "/ws-api/v3"

@@ -20,6 +20,12 @@ Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
 
+_CLOSE_CODES: Final = frozenset({*range(1_000, 1_004), *range(1_007, 1_015), *range(3_000, 5_000)})
+"""RFC 6455, section 7.4."""
+
+_LONGEST_REASON: Final = 123
+"""Bytes; RFC 6455, section 5.5."""
+
 _IN_PYTHON: Final = {"`array`": "a tuple", "`object`": "a record", "`null`": "None"}
 """What msgspec calls by its name in JSON."""
 
@@ -112,16 +118,29 @@ def checked_amount(amount: Any) -> Decimal:
     return exact
 
 
-def lag_of(seconds: float) -> int:
-    """Microseconds of ``query_lag``.
+def microseconds(**duration: float) -> int:
+    """Microseconds of a duration.
+
+    Args:
+        duration: its name, and seconds.
 
     Raises:
         InvalidRequest: it is no finite number of seconds from 0 on.
     """
-    check_seconds(may_be_zero=True, query_lag=seconds)
+    check_seconds(may_be_zero=True, **duration)
+    ((field, seconds),) = duration.items()
     if seconds == math.inf:
-        raise InvalidRequest("query_lag must be finite", field="query_lag")
+        raise InvalidRequest(f"{field} must be finite", field=field)
     return round(seconds * SECOND)
+
+
+def check_close(code: Any, reason: Any) -> None:
+    """Raise `InvalidRequest` unless a close frame may have that code and reason; None is no code and no frame."""
+    if code is not None and code not in _CLOSE_CODES:
+        _refuse("code", "one that a close frame may have", code)
+    check_kind(str, reason=reason)
+    if len(reason.encode()) > _LONGEST_REASON:
+        _refuse("reason", f"at most {_LONGEST_REASON} bytes of text", reason)
 
 
 def check_side(side: Any) -> None:

@@ -294,6 +294,13 @@ class Exchange:
             self.engine.cancel(account, order, now, cancel_id=f"cancel-{order.order_id}")
         self._distribute(now)
 
+    @in_exact
+    def end_events(self, uid: int, now: int) -> None:
+        """End all subscriptions to an account."""
+        for session in self.sessions:
+            session.end_events(uid)
+            self._tell_ended(session, now)
+
     def _tell_ended(self, session: Session, now: int) -> None:
         for number in session.take_ended():
             self._deliver(session, number, EventStreamTerminated(event_time=now))

@@ -232,13 +232,13 @@ def timestamp_ahead() -> Refusal:
 # How often
 
 
-def too_much_weight(limit: int, interval: str, *, now: int, retry_after: int) -> Refusal:
-    """-1003 with status 429. Times are milliseconds."""
+def too_much_weight(limit: int, interval: str, *, now: int, retry_after: int | None) -> Refusal:
+    """-1003 with status 429. Times are milliseconds; without ``retry_after``, nothing is said of it."""
     message = (
         f"Too much request weight used; current limit is {limit} request weight per {interval}."
         " Please use WebSocket Streams for live updates to avoid polling the API."
     )
-    return Refusal(-1003, message, status=429, data={"serverTime": now, "retryAfter": retry_after})
+    return Refusal(-1003, message, status=429, data=_wait(now, retry_after))
 
 
 def too_many_orders(limit: int, interval: str, *, now: int, retry_after: int) -> Refusal:
@@ -247,13 +247,18 @@ def too_many_orders(limit: int, interval: str, *, now: int, retry_after: int) ->
     return Refusal(-1015, message, status=429, data={"serverTime": now, "retryAfter": retry_after})
 
 
-def banned(*, now: int, retry_after: int) -> Refusal:
-    """-1003 with status 418. Times are milliseconds."""
+def banned(*, now: int, retry_after: int | None) -> Refusal:
+    """-1003 with status 418. Times are milliseconds; without ``retry_after``, nothing is said of it."""
+    until = "" if retry_after is None else f" until {retry_after}"
     message = (
-        f"Way too much request weight used; IP banned until {retry_after}."
+        f"Way too much request weight used; IP banned{until}."
         " Please use WebSocket Streams for live updates to avoid bans."
     )
-    return Refusal(-1003, message, status=418, data={"serverTime": now, "retryAfter": retry_after})
+    return Refusal(-1003, message, status=418, data=_wait(now, retry_after))
+
+
+def _wait(now: int, retry_after: int | None) -> dict[str, Any]:
+    return {"serverTime": now} if retry_after is None else {"serverTime": now, "retryAfter": retry_after}
 
 
 def too_many_connections(limit: int, interval: str) -> Refusal:

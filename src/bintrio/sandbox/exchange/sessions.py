@@ -105,6 +105,10 @@ class Session:
             raise refusals.not_subscribed()
         self._end([*self.subscriptions] if number is None else [number])
 
+    def end_events(self, uid: int) -> None:
+        """Follow an account no more (see `take_ended`)."""
+        self._end([number for number, subscription in self.subscriptions.items() if subscription.uid == uid])
+
     def status(self, now: int) -> ConnectionStatus:
         """The answer to session.status."""
         return ConnectionStatus(

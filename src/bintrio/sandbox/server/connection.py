@@ -19,7 +19,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial, singledispatchmethod
+from functools import partial
 from itertools import count
 from typing import Final, NamedTuple
 
@@ -33,16 +33,17 @@ from bintrio._protocol.frames import Opcode, encode_frame
 from bintrio.api._base import catalogue
 from bintrio.api.events import ServerShutdown
 
-from ..exchange import refusals
 from ..exchange.exchange import Answer, Exchange
 from ..exchange.limits import AddressBudget
 from ..exchange.messages import Incoming, read_message
 from ..exchange.refusals import Refusal
 from ..exchange.sessions import Session
-from ..exchange.units import MILLISECOND, SECOND
+from ..exchange.units import SECOND
 from . import faults
-from .faults import Fault, Script
-from .outbox import Outbox
+from .course import Course, alter
+from .faults import Fault
+from .outbox import Outbox, Postponed
+from .script import Script
 from .wire import Wire
 
 CLOSE_TIMEOUT: Final = 2.0
@@ -137,9 +138,8 @@ class Connections:
         """A connection has opened."""
         self.open[session] = connection
         self.exchange.sessions[session] = None
-        fault = self.script.for_connection()
         # Faults of connections wait for the next one if none is open.
-        if fault is not None:
+        for fault in self.script.for_connection():
             connection.strike(fault)
 
     def forget(self, session: Session) -> None:
@@ -149,7 +149,7 @@ class Connections:
 
     def inject(self, fault: Fault) -> None:
         """Let a fault strike: the open connections at once, or what is to come."""
-        if faults.is_of_connection(fault) and self.open:
+        if fault.strikes_at_once and self.open:
             for connection in tuple(self.open.values()):
                 connection.strike(fault)
         else:
@@ -160,8 +160,16 @@ class Connections:
         for session, message in self.exchange.take_deliveries():
             connection = self.open.get(session)
             if connection is not None:
-                connection.send(message)
+                connection.tell(message)
         self._delivered()
+
+    def end_all(self, code: int | None, reason: str) -> None:
+        """End every connection that is open: with a close frame, or cut it if there is no code."""
+        for connection in tuple(self.open.values()):
+            if code is None:
+                connection.cut()
+            else:
+                connection.close_soon(code, reason)
 
     async def shut_down(self, after: float) -> None:
         """Announce the shutdown on every connection that is open, and end them ``after`` seconds."""
@@ -210,6 +218,7 @@ class Connection:
         self._is_cut = False  # the stream ends as soon as what is waiting is sent
         self._is_mute = False
         self._kept_back: list[bytes] = []
+        self._late_events: Postponed | None = None
 
     async def run(self) -> None:
         """Until the connection is over."""
@@ -232,6 +241,13 @@ class Connection:
     def send(self, message: bytes) -> None:
         """Send a message as soon as those before it are gone."""
         self._send_raw(encode_frame(Opcode.TEXT, message))
+
+    def tell(self, event: bytes) -> None:
+        """Send an event, late if a fault says so."""
+        if self._late_events is None:
+            self.send(event)
+        else:
+            self._late_events.put(event)
 
     def cut(self) -> None:
         """End the connection without a word, once what is waiting is sent."""
@@ -309,29 +325,58 @@ class Connection:
             self.send(call.answer.as_bytes())
             return
         self._connections.received[incoming.method if incoming.method in catalogue else UNKNOWN_METHOD] += 1
+        course = Course(self._connections.exchange.limits)
         fault = self._connections.script.for_request(incoming.method)
-        if fault is None:
-            self._answer(call)
-        else:
-            self._strike(fault, call)
+        if fault is not None:
+            alter(fault, course)
+        self._after(course.delay, partial(self._follow, course, call))
+
+    def _follow(self, course: Course, call: Call) -> None:
+        call.answer = answer = self._answer(course, call)
+        if course.ban is not None:
+            self._budget.ban_until(self._connections.now() + int(course.ban * SECOND))
+        if course.events_first:
             self._connections.deliver()
-
-    def _execute(self, call: Call) -> Answer:
-        now = self._connections.now()
-        call.answer = self._connections.exchange.execute(self.session, self._budget, call.incoming, now)
-        return call.answer
-
-    def _answer(self, call: Call) -> None:
-        answer = self._execute(call)
-        self.send(answer.as_bytes())
+        self._after(course.reply_delay, partial(self._reply, course, answer))
         self._connections.deliver()
-        # The exchange closes the connection of an address that it bans.
-        if answer.status == 418:
+
+    def _answer(self, course: Course, call: Call) -> Answer | None:
+        """What the exchange says, or a fault in its place; None if neither says anything."""
+        exchange, now, answer = self._connections.exchange, self._connections.now(), None
+        if course.is_executed:
+            answer = exchange.execute(self.session, self._budget, call.incoming, now)
+        if course.refuse is not None:  # the client is told of a failure, and it may have been done all the same
+            answer = exchange.refuse(self.session, self._budget, course.refuse(now), now)
+            answer = replace(answer, request_id=call.incoming.request_id)
+        return answer
+
+    def _reply(self, course: Course, answer: Answer | None) -> None:
+        for frame in self._due(course, course.frames(answer)):
+            self._send_raw(frame)
+        if course.is_half_open:
+            self.fall_silent()
+        elif course.cuts_after(answer):
             self.cut()
+
+    def _due(self, course: Course, frames: list[bytes]) -> list[bytes]:
+        """What is sent now: the frames, unless they are to be kept back until there are enough of them."""
+        if not course.kept_until:
+            return frames
+        self._kept_back += frames
+        if len(self._kept_back) < course.kept_until:
+            return []
+        due, self._kept_back = self._kept_back[::-1], []
+        return due
 
     def _send_raw(self, data: bytes) -> None:
         if not self._is_ending:
             self._outbox.put(data)
+
+    def _after(self, seconds: float, action: Callable[[], None]) -> None:
+        if seconds:
+            self._nursery.start_soon(protected, _do_later, seconds, action)
+        else:
+            action()
 
     # Faults
 
@@ -339,114 +384,22 @@ class Connection:
         """Let a fault have its way with the connection as a whole."""
         if isinstance(fault, faults.MutePings):
             self._is_mute = True
+        elif isinstance(fault, faults.LateEvents):
+            self._postpone_events(fault.seconds)
         else:
-            self._wire.is_half_open = True
-            self._connections.forget(self.session)
-            self._scope.cancel()
+            self.fall_silent()
 
-    @singledispatchmethod
-    def _strike(self, fault: Fault, call: Call) -> None:
-        """Let a fault have its way with a request."""
-        raise NotImplementedError
+    def _postpone_events(self, seconds: float) -> None:
+        if self._late_events is None:
+            self._late_events = Postponed(self.send, overflow=self._overflow)
+            self._nursery.start_soon(protected, self._late_events.bring)
+        self._late_events.seconds = seconds
 
-    @_strike.register
-    def _(self, fault: faults.HalfOpen, call: Call) -> None:
-        self.strike(fault)
-
-    @_strike.register
-    def _(self, fault: faults.Delay, call: Call) -> None:
-        self._later(fault.seconds, partial(self._answer, call))
-
-    @_strike.register
-    def _(self, fault: faults.LateReply, call: Call) -> None:
-        self._later(fault.seconds, partial(self.send, self._execute(call).as_bytes()))
-
-    @_strike.register
-    def _(self, fault: faults.DropReply, call: Call) -> None:
-        self._execute(call)
-
-    @_strike.register
-    def _(self, fault: faults.DuplicateReply, call: Call) -> None:
-        message = self._execute(call).as_bytes()
-        self.send(message)
-        self.send(message)
-
-    @_strike.register
-    def _(self, fault: faults.EventsFirst, call: Call) -> None:
-        message = self._execute(call).as_bytes()
-        self._connections.deliver()
-        self.send(message)
-
-    @_strike.register
-    def _(self, fault: faults.Reorder, call: Call) -> None:
-        self._kept_back.append(self._execute(call).as_bytes())
-        # As many as the fault keeps back, then all in reverse.
-        if len(self._kept_back) >= fault.count:
-            for message in reversed(self._kept_back):
-                self.send(message)
-            self._kept_back.clear()
-
-    @_strike.register
-    def _(self, fault: faults.NullIdReply, call: Call) -> None:
-        self.send(replace(self._execute(call), request_id=None).as_bytes())
-
-    @_strike.register
-    def _(self, fault: faults.UnknownIdReply, call: Call) -> None:
-        self.send(replace(self._execute(call), request_id="nobody-asked").as_bytes())
-
-    @_strike.register
-    def _(self, fault: faults.Garbage, call: Call) -> None:
-        if isinstance(fault.data, str):
-            self.send(fault.data.encode())
-        else:
-            self._send_raw(fault.data if fault.is_raw else encode_frame(Opcode.BINARY, fault.data))
-
-    @_strike.register
-    def _(self, fault: faults.ServerError, call: Call) -> None:
-        self._fail(Refusal(fault.code, fault.message, status=fault.status), call, executed=fault.executed)
-
-    @_strike.register
-    def _(self, fault: faults.Timeout, call: Call) -> None:
-        self._fail(refusals.timed_out(), call, executed=fault.executed)
-
-    @_strike.register
-    def _(self, fault: faults.Disconnect, call: Call) -> None:
-        if fault.executed:
-            self._execute(call)
-        self.cut()
-
-    @_strike.register
-    def _(self, fault: faults.CutReplyAt, call: Call) -> None:
-        frame = encode_frame(Opcode.TEXT, self._execute(call).as_bytes())
-        self._send_raw(frame[: fault.position])
-        self.cut()
-
-    @_strike.register
-    def _(self, fault: faults.TooManyRequests, call: Call) -> None:
-        now = self._connections.now()
-        refusal = refusals.too_much_weight(
-            self._connections.exchange.limits.weight,
-            "1 MINUTE",
-            now=now // MILLISECOND,
-            retry_after=(now + int(fault.retry_after * SECOND)) // MILLISECOND,
-        )
-        self._fail(refusal, call, executed=False)
-
-    @_strike.register
-    def _(self, fault: faults.IpBan, call: Call) -> None:
-        self._budget.ban_until(self._connections.now() + int(fault.retry_after * SECOND))
-        self._answer(call)
-
-    def _fail(self, refusal: Refusal, call: Call, *, executed: bool) -> None:
-        # The client is told of a failure, and it was done all the same.
-        if executed:
-            self._execute(call)
-        answer = self._connections.exchange.refuse(self.session, self._budget, refusal, self._connections.now())
-        call.answer = answer
-        self.send(replace(answer, request_id=call.incoming.request_id).as_bytes())
-
-    def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        self._nursery.start_soon(protected, _do_later, seconds, action)
+    def fall_silent(self) -> None:
+        """Be half-open from now on."""
+        self._wire.is_half_open = True
+        self._connections.forget(self.session)
+        self._scope.cancel()
 
 
 async def _do_later(seconds: float, action: Callable[[], None]) -> None:

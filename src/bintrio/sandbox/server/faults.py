@@ -2,26 +2,34 @@
 
 ``sandbox.inject(DropReply("order.place"))`` loses the answer to the next order. A fault waits until its request comes:
 ``method`` None means any; ``skip`` lets so many pass first; ``times`` is how many are hit, None for all. Faults are
-looked up in the order in which they were injected, and a request is hit by the first that fits.
+looked up in the order in which they were injected, and a request is hit by the first that fits. What is to strike one
+request together is injected as one, `Together`.
 
-`MutePings`, and `HalfOpen` without a method, strike a whole connection: every one that is open when they are injected;
-if none is open, the next to open. `HandshakeStatus` strikes the next handshake.
+`MutePings`, `LateEvents`, and `HalfOpen` without a method, strike a whole connection: every one that is open when they
+are injected; if none is open, or with ``is_for_next``, the next to open. `RefuseConnection`, `SlowHandshake` and
+`HandshakeStatus` strike the next that connects, each at its time. What links do to bytes is in `links`.
+
+What they do to a request is in `course`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
-from msgspec.structs import replace
 
-from bintrio.sandbox.exchange.arguments import NotNegative, Positive, Seconds, check_fields, checked
+from bintrio._text import shown
+from bintrio.errors import InvalidRequest
+
+from ..exchange.arguments import NotNegative, Positive, Seconds, check_fields, checked
 
 if TYPE_CHECKING:
     Payload: TypeAlias = str | bytes
 else:
     Payload = Any  # msgspec reads no union of the two; `Garbage` looks at it by itself
+
+RetryAfter: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e10, le=1e10)]
+"""Seconds from now, in the past as well: a time in seconds that is taken for milliseconds lies in 1970."""
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=True):
@@ -42,6 +50,21 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+    @property
+    def strikes(self) -> int:
+        """How many requests it takes for it to have its way once."""
+        return 1
+
+    @property
+    def is_of_connection(self) -> bool:
+        """Whether it strikes a connection as a whole, not a request."""
+        return False
+
+    @property
+    def strikes_at_once(self) -> bool:
+        """Whether it strikes the connections that are open."""
+        return self.is_of_connection
 
 
 class Delay(Fault, frozen=True, kw_only=True):
@@ -85,6 +108,11 @@ class Reorder(Fault, frozen=True, kw_only=True):
 
     count: Positive = 2
 
+    @property
+    def strikes(self) -> int:
+        """See `Fault`."""
+        return self.count
+
 
 class NullIdReply(Fault, frozen=True, kw_only=True):
     """The answer comes with ``id: null``."""
@@ -94,20 +122,54 @@ class UnknownIdReply(Fault, frozen=True, kw_only=True):
     """The answer comes with an id that nobody asked under."""
 
 
+class WrongReply(Fault, frozen=True, kw_only=True):
+    """The request is executed, and a success is answered with another result.
+
+    Attributes:
+        result: JSON.
+    """
+
+    result: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            msgspec.json.decode(self.result)
+        except msgspec.DecodeError as error:
+            said = f"result must be JSON, not {shown(self.result)}: {error}"
+            raise InvalidRequest(said, field="result") from None
+
+
 class Garbage(Fault, frozen=True, kw_only=True):
     """Something else comes instead of the answer.
 
     Attributes:
         data: str for a text frame, bytes for a binary frame, or with ``is_raw`` for the bare connection.
         is_raw: whether to send the bytes as they are, without a frame around them.
+        executed: whether the request was executed.
     """
 
     data: Payload
     is_raw: bool = False
+    executed: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         checked("data", self.data, str | bytes)
+
+
+class ErrorReply(Fault, frozen=True, kw_only=True):
+    """The exchange says no, and executes nothing.
+
+    Attributes:
+        code: of the error.
+        message: of the error.
+        status: of the answer.
+    """
+
+    code: int
+    message: str = "Said by a fault."
+    status: int = 400
 
 
 class ServerError(Fault, frozen=True, kw_only=True):
@@ -157,31 +219,99 @@ class TooManyRequests(Fault, frozen=True, kw_only=True):
     """429, not executed.
 
     Attributes:
-        retry_after: seconds from now.
+        retry_after: seconds from now, also below 0; None says nothing of it.
     """
 
-    retry_after: float = 10.0
+    retry_after: RetryAfter | None = 10.0
 
 
 class IpBan(Fault, frozen=True, kw_only=True):
     """418, not executed; the connection is cut, and no other is let in before the time is over.
 
     Attributes:
-        retry_after: seconds from now.
+        retry_after: seconds from now, as the answer says, also below 0; None says nothing of it.
+        lasts: seconds for which nobody is let in; as long as the answer says, if it is not given.
     """
 
-    retry_after: float = 120.0
+    retry_after: RetryAfter | None = 120.0
+    lasts: Seconds | None = None
 
 
 class HalfOpen(Fault, frozen=True, kw_only=True):
-    """The connection is neither read nor written any more, and stays open."""
+    """The connection is neither read nor written any more, and stays open.
+
+    Attributes:
+        executed: whether the request that it waited for was executed.
+        is_for_next: without a method, whether it waits for the next connection to open even if others are open.
+    """
+
+    executed: bool = False
+    is_for_next: bool = False
+
+    @property
+    def is_of_connection(self) -> bool:
+        """See `Fault`."""
+        return self.method is None
+
+    @property
+    def strikes_at_once(self) -> bool:
+        """See `Fault`."""
+        return self.is_of_connection and not self.is_for_next
 
 
-class MutePings(Fault, frozen=True, kw_only=True):
+class OfConnection(Fault, frozen=True, kw_only=True):
+    """What faults of whole connections have.
+
+    Attributes:
+        is_for_next: whether it waits for the next connection to open even if others are open.
+    """
+
+    is_for_next: bool = False
+
+    @property
+    def is_of_connection(self) -> bool:
+        """See `Fault`."""
+        return True
+
+    @property
+    def strikes_at_once(self) -> bool:
+        """See `Fault`."""
+        return not self.is_for_next
+
+
+class MutePings(OfConnection, frozen=True, kw_only=True):
     """No more pings are sent on the connection; all else works."""
 
 
-class HandshakeStatus(Fault, frozen=True, kw_only=True):
+class LateEvents(OfConnection, frozen=True, kw_only=True):
+    """Events come late on the connection, in their order; all else works.
+
+    Attributes:
+        seconds: how late.
+    """
+
+    seconds: Seconds
+
+
+class OfOpening(Fault, frozen=True, kw_only=True):
+    """What faults have that strike before a connection is open. They wait for no method."""
+
+
+class RefuseConnection(OfOpening, frozen=True, kw_only=True):
+    """Who connects is refused before there is a stream; over TCP, the stream ends at once."""
+
+
+class SlowHandshake(OfOpening, frozen=True, kw_only=True):
+    """A handshake is answered late.
+
+    Attributes:
+        seconds: how late.
+    """
+
+    seconds: Seconds
+
+
+class HandshakeStatus(OfOpening, frozen=True, kw_only=True):
     """A handshake is answered with an HTTP status.
 
     Attributes:
@@ -195,74 +325,49 @@ class HandshakeStatus(Fault, frozen=True, kw_only=True):
     body: bytes = b""
 
 
-class Script:
-    """The faults that are still to strike."""
+OfRequest: TypeAlias = (
+    Delay
+    | LateReply
+    | DropReply
+    | DuplicateReply
+    | EventsFirst
+    | Reorder
+    | NullIdReply
+    | UnknownIdReply
+    | WrongReply
+    | Garbage
+    | ErrorReply
+    | ServerError
+    | Timeout
+    | Disconnect
+    | CutReplyAt
+    | TooManyRequests
+    | IpBan
+    | HalfOpen
+)
+"""Every fault that strikes a request, alone or together with others."""
 
-    def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        self._waiting: list[_Waiting] = []
-        for fault in faults:
-            self.add(fault)
 
-    def __len__(self) -> int:
-        return len(self._waiting)
+class Together(Fault, frozen=True, kw_only=True):
+    """Several faults strike one request, in their order: each changes what it is about, and leaves the rest.
+
+    Attributes:
+        faults: what strikes; the request is the one that this fault waits for, so they have no method of their own.
+    """
+
+    faults: tuple[OfRequest, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if any((fault.method, fault.times, fault.skip) != (None, 1, 0) for fault in self.faults):
+            said = "faults must be several that have no method, times and skip of their own"
+            raise InvalidRequest(said, field="faults")
 
     @property
-    def waiting(self) -> tuple[Fault, ...]:
-        """Those that are still to strike, each with the times that are left of it."""
-        return tuple(replace(each.fault, times=each.times, skip=each.skip) for each in self._waiting)
-
-    def add(self, fault: Fault) -> None:
-        """Let a fault wait behind the others."""
-        times = fault.count if isinstance(fault, Reorder) and fault.times == 1 else fault.times
-        self._waiting.append(_Waiting(fault=fault, times=times, skip=fault.skip))
-
-    def clear(self) -> None:
-        """Forget those that have not struck."""
-        self._waiting.clear()
-
-    def for_request(self, method: str) -> Fault | None:
-        """The fault that strikes a request, if any does."""
-        return self._take(
-            lambda fault: (
-                not isinstance(fault, HandshakeStatus)
-                and not is_of_connection(fault)
-                and fault.method in {None, method}
-            )
-        )
-
-    def for_handshake(self) -> HandshakeStatus | None:
-        """The fault that strikes a handshake, if any does."""
-        fault = self._take(lambda fault: isinstance(fault, HandshakeStatus))
-        return fault if isinstance(fault, HandshakeStatus) else None
-
-    def for_connection(self) -> Fault | None:
-        """The fault that strikes a connection as it opens, if any does."""
-        return self._take(is_of_connection)
-
-    def _take(self, fits: Callable[[Fault], bool]) -> Fault | None:
-        for waiting in self._waiting:
-            if fits(waiting.fault) and waiting.is_due():
-                if waiting.times == 0:
-                    self._waiting.remove(waiting)
-                return waiting.fault
-        return None
+    def strikes(self) -> int:
+        """See `Fault`."""
+        return max((fault.strikes for fault in self.faults), default=1)
 
 
-def is_of_connection(fault: Fault) -> bool:
-    """Whether a fault strikes a connection as a whole, not a request."""
-    return isinstance(fault, MutePings) or (isinstance(fault, HalfOpen) and fault.method is None)
-
-
-class _Waiting(msgspec.Struct, eq=False):
-    fault: Fault
-    times: int | None
-    skip: int
-
-    def is_due(self) -> bool:
-        """Whether it strikes this time; counts the time."""
-        if self.skip:
-            self.skip -= 1
-            return False
-        if self.times is not None:
-            self.times -= 1
-        return True
+AnyFault: TypeAlias = OfRequest | Together | MutePings | LateEvents | RefuseConnection | SlowHandshake | HandshakeStatus
+"""Every fault; its ``type`` is the name of its class."""

@@ -1,7 +1,9 @@
-"""What lies between a sandbox and those that connect to it in memory."""
+"""The ways to a sandbox: in memory, over links, and over TCP."""
 
 from __future__ import annotations
 
+import errno
+import os
 from itertools import count
 from typing import Final
 
@@ -10,16 +12,22 @@ import trio
 from bintrio._net.tasks import protected
 
 from ..exchange.arguments import check_kind
-from .links import Link
+from .faults import RefuseConnection
+from .links import IDEAL, Link
 from .memory import Line
+from .script import Script
 from .server import Server
+from .wire import address_of
+
+_BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class Network:
-    """The lines in memory.
+    """The ways to a sandbox.
 
     Args:
         server: where they lead.
+        script: the faults.
         nursery: for their ends there.
         link: what lies between, unless told otherwise.
 
@@ -27,8 +35,9 @@ class Network:
         InvalidRequest: the link is none.
     """
 
-    def __init__(self, server: Server, nursery: trio.Nursery, link: Link) -> None:
+    def __init__(self, server: Server, script: Script, nursery: trio.Nursery, link: Link) -> None:
         self._server = server
+        self._script = script
         self._nursery = nursery
         self._lines: dict[Line, None] = {}
         self._numbers: Final = count(1)
@@ -36,7 +45,7 @@ class Network:
 
     @property
     def link(self) -> Link:
-        """What lies between; it may be set at any time, for the lines that there are and those to come."""
+        """What lies between. It may be set at any time, for the lines that there are and whatever connects later."""
         return self._link
 
     @link.setter
@@ -47,16 +56,64 @@ class Network:
             line.change(link)
 
     def connect(self, link: Link | None) -> trio.abc.Stream:
-        """The client's end of another line."""
+        """The client's end of another line.
+
+        Raises:
+            ConnectionRefusedError: a fault says so.
+        """
         link = self._link if link is None else link
         check_kind(Link, link=link)
+        if self._is_refused():
+            raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         line = Line(link, next(self._numbers))
-        self._nursery.start_soon(protected, self._serve, line)
+        self._nursery.start_soon(protected, self._serve, line, None)
         return line.client
 
-    async def _serve(self, line: Line) -> None:
+    async def accept(self, stream: trio.abc.Stream) -> None:
+        """Serve who connects over TCP, through a line if the link is not ideal. Never raises but for cancellation."""
+        try:
+            if self._is_refused():
+                return
+            if self._link == IDEAL:
+                await self._server.serve(stream)
+            else:
+                await self._relay(stream, Line(self._link, next(self._numbers)))
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    def _is_refused(self) -> bool:
+        return self._script.for_opening(RefuseConnection) is not None
+
+    async def _serve(self, line: Line, address: str | None) -> None:
         self._lines[line] = None
         try:
-            await self._server.serve(line.server)
+            await self._server.serve(line.server, address)
         finally:
             del self._lines[line]
+
+    async def _relay(self, stream: trio.abc.Stream, line: Line) -> None:
+        async with trio.open_nursery() as down:
+            down.start_soon(protected, _carry, line.client, stream)
+            async with trio.open_nursery() as up:
+                up.start_soon(protected, self._serve, line, address_of(stream))
+                up.start_soon(protected, _carry, stream, line.client)
+            # Both ends have gone. On a way that fell silent nothing would tell so.
+            down.cancel_scope.cancel()
+
+
+async def _carry(source: trio.abc.Stream, sink: trio.abc.Stream) -> None:
+    """Pass on what comes and its end; a reset ends both streams."""
+    try:
+        async for data in source:
+            await sink.send_all(data)
+        await _end(sink)
+    except _BROKEN:
+        await trio.aclose_forcefully(source)
+        await trio.aclose_forcefully(sink)
+
+
+async def _end(sink: trio.abc.Stream) -> None:
+    if isinstance(sink, trio.abc.HalfCloseableStream):
+        await sink.send_eof()
+    else:
+        await sink.aclose()

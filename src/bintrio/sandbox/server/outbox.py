@@ -6,6 +6,7 @@ whether it reads or not, so there is an end to that too: who lets `MAX_BACKLOG` 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -18,6 +19,9 @@ MAX_UNREAD: Final = 2**20
 
 MAX_BACKLOG: Final = 2**24
 """Bytes that may wait when another frame comes; ours."""
+
+MAX_POSTPONED: Final = 10_000
+"""Messages that may be postponed at a time; ours."""
 
 
 class Outbox:
@@ -68,3 +72,41 @@ class Outbox:
             self._emptied.set()
             self._emptied = trio.Event()
             self._drained()
+
+
+class Postponed:
+    """Messages that leave some time after they were put here, in their order.
+
+    Args:
+        send: where they go.
+        overflow: called when too many wait.
+
+    Attributes:
+        seconds: how long the next one waits, and longer if one before it has to.
+    """
+
+    def __init__(self, send: Callable[[bytes], object], *, overflow: Callable[[], object]) -> None:
+        self.seconds = 0.0
+        self._send = send
+        self._overflow = overflow
+        self._waiting: deque[tuple[float, bytes]] = deque()
+        self._filled = trio.Event()
+
+    def put(self, message: bytes) -> None:
+        """Let a message follow the others."""
+        if len(self._waiting) >= MAX_POSTPONED:
+            self._overflow()
+            return
+        self._waiting.append((trio.current_time() + self.seconds, message))
+        self._filled.set()
+
+    async def bring(self) -> None:
+        """Send each at its time, for ever."""
+        while True:
+            await self._filled.wait()
+            due, message = self._waiting[0]
+            await trio.sleep_until(due)
+            del self._waiting[0]
+            if not self._waiting:
+                self._filled = trio.Event()
+            self._send(message)

@@ -23,7 +23,7 @@ LONGEST: Final = 600.0
 
 
 class Clock:
-    """Microseconds, which pass as trio's do; and the clock may be set forward.
+    """Microseconds, which pass as trio's do; and the clock may be set forward and back.
 
     Args:
         start_time_ms: what it shows when it is made, in milliseconds; None takes this machine's clock.
@@ -32,14 +32,20 @@ class Clock:
     def __init__(self, start_time_ms: int | None = None) -> None:
         self._start = time.time_ns() // 1_000 if start_time_ms is None else start_time_ms * MILLISECOND
         self._origin = trio.current_time()
+        self._least = self._start
 
     def __call__(self) -> int:
         """What it shows."""
-        return self._start + math.floor((trio.current_time() - self._origin) * SECOND)
+        return max(self._least, self._start + math.floor((trio.current_time() - self._origin) * SECOND))
 
     def advance(self, microseconds: int) -> None:
         """Set it forward."""
         self._start += microseconds
+
+    def set_back(self, microseconds: int) -> None:
+        """Set it back: it stands still for so long, since all who keep what happened by its time rely on its order."""
+        self._least = self()
+        self._start -= microseconds
 
 
 class Pulse:
@@ -64,6 +70,10 @@ class Pulse:
         self._was_advanced.set()
         self._was_advanced = trio.Event()
         self.now()
+
+    def set_back(self, microseconds: int) -> None:
+        """Set the clock back: it stands still for so long."""
+        self._clock.set_back(microseconds)
 
     def now(self) -> int:
         """The time in microseconds, to which the market was brought."""

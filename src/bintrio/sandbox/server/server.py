@@ -22,6 +22,7 @@ from bintrio._net.tasks import protecting
 from ..exchange.refusals import Refusal
 from ..exchange.sessions import Session
 from .connection import CLOSE_TIMEOUT, Connection, Connections
+from .faults import HandshakeStatus, SlowHandshake
 from .handshake import Rejection, open_session, reject, retry_after, without_words
 from .wire import HeadTooLarge, Wire
 
@@ -60,10 +61,15 @@ class Server:
         self._exchange = connections.exchange
         self._opening: dict[trio.CancelScope, None] = {}
 
-    async def serve(self, stream: trio.abc.Stream) -> None:
-        """The life of one connection, from its handshake to its end. Never raises but for cancellation."""
+    async def serve(self, stream: trio.abc.Stream, address: str | None = None) -> None:
+        """The life of one connection, from its handshake to its end. Never raises but for cancellation.
+
+        Args:
+            stream: what carries its bytes.
+            address: of the peer, if the stream does not lead to it.
+        """
         try:
-            wire = Wire(stream)
+            wire = Wire(stream, address)
             try:
                 await self._converse(wire)
             except* _BROKEN:
@@ -139,6 +145,10 @@ class Server:
         wire.at_close = scope.cancel
         request = await wrap_server_stream(protecting(nursery), wire, _QUEUE, _MAX_MESSAGE_SIZE, _RECEIVE_SIZE)
         wire.at_close = None
+        slow = self._connections.script.for_opening(SlowHandshake)
+        if slow is not None:
+            scope.deadline += slow.seconds
+            await trio.sleep(slow.seconds)
         return await self._decide(request, wire)
 
     async def _decide(self, request: WebSocketRequest, wire: Wire) -> tuple[Session, WebSocketConnection] | None:
@@ -154,7 +164,7 @@ class Server:
 
     def _admit(self, resource: str, address: str) -> Session:
         # Before any limit: a fault is there to be seen.
-        fault = self._connections.script.for_handshake()
+        fault = self._connections.script.for_opening(HandshakeStatus)
         if fault is not None:
             raise _TurnedAway(Rejection(fault.status, retry_after(fault.retry_after), fault.body))
         now = self._connections.now()

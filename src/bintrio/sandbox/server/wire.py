@@ -37,6 +37,7 @@ class Wire(trio.abc.Stream):
 
     Args:
         stream: what carries the bytes.
+        address: of the peer, if the stream does not lead to it.
 
     Attributes:
         address: what the limits go by: the IP address of the peer.
@@ -46,8 +47,8 @@ class Wire(trio.abc.Stream):
         received: bytes since the last whole request; for the connection to set back.
     """
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self.address: Final = _peer(stream)
+    def __init__(self, stream: trio.abc.Stream, address: str | None = None) -> None:
+        self.address: Final = address_of(stream) if address is None else address
         self.at_close: Callable[[], object] | None = None
         self.is_half_open = False
         self.has_closed = False
@@ -174,7 +175,8 @@ class Wire(trio.abc.Stream):
             return b""
 
 
-def _peer(stream: trio.abc.Stream) -> str:
+def address_of(stream: trio.abc.Stream) -> str:
+    """The IP address of the peer; ``memory`` of one that is none, ``gone`` of one that was faster."""
     inner = cast("Any", stream).transport_stream if isinstance(stream, trio.SSLStream) else stream
     if not isinstance(inner, trio.SocketStream):
         return "memory"
