@@ -163,17 +163,24 @@ async def test_a_newcomer_while_the_feed_is_given_up_hears_of_no_gap(autojump_cl
         assert outcome.value == [1]
 
 
+async def subscribe_while_it_rotates(
+    session: bintrio.Session, exchange: Exchange, nursery: trio.Nursery
+) -> tuple[list[Any], Peer, Json, Peer]:
+    """What a subscriber receives; the old connection, and what it was asked, unanswered; the new connection."""
+    exchange.script["userDataStream.subscribe"] = None
+    received: list[Any] = []
+    nursery.start_soon(listen, session, received)
+    old = exchange.peers[0]
+    on_old = await old.next()
+    nursery.start_soon(session.rotate)
+    return received, old, on_old, await exchange.peer(1)
+
+
 async def test_g5_two_connections_that_subscribe_at_the_same_time_bring_each_event_once(
     autojump_clock: MockClock,
 ) -> None:
     async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
-        exchange.script["userDataStream.subscribe"] = None
-        received: list[Any] = []
-        nursery.start_soon(listen, session, received)
-        old = exchange.peers[0]
-        on_old = await old.next()
-        nursery.start_soon(session.rotate)
-        new = await exchange.peer(1)
+        received, old, on_old, new = await subscribe_while_it_rotates(session, exchange, nursery)
         on_new = await new.next()
         exchange.script["userDataStream.unsubscribe"] = None
         for peer, request in ((old, on_old), (new, on_new)):
@@ -190,13 +197,7 @@ async def test_g5_a_subscription_that_comes_while_its_connection_retires_leaves_
     autojump_clock: MockClock,
 ) -> None:
     async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
-        exchange.script["userDataStream.subscribe"] = None
-        received: list[Any] = []
-        nursery.start_soon(listen, session, received)
-        old = exchange.peers[0]
-        on_old = await old.next()
-        nursery.start_soon(session.rotate)
-        new = await exchange.peer(1)
+        received, old, on_old, new = await subscribe_while_it_rotates(session, exchange, nursery)
         await new.answer(await new.next(), {"subscriptionId": 0})
         await wait_all_tasks_blocked()
         await old.answer(on_old, {"subscriptionId": 0})
