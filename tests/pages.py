@@ -109,9 +109,9 @@ def run_program(block: Block) -> None:
 
 @pytest.fixture
 def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every sandbox is one in memory, every session leads to the latest of them, and time is virtual."""
+    """Every sandbox is one in memory, and every session leads to the latest of them."""
     latest: list[Sandbox] = []
-    open_session, run = bintrio.open_session, trio.run
+    open_session = bintrio.open_session
 
     @asynccontextmanager
     async def open_here(**options: Any) -> AsyncGenerator[Sandbox]:
@@ -131,4 +131,9 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandboxes, "open_sandbox", open_here)
     monkeypatch.setattr(bintrio, "open_session", lead_here)
     monkeypatch.setattr(bintrio.Ed25519Key, "from_pem_file", key_of_the_sandbox)
-    monkeypatch.setattr(trio, "run", partial(run, clock=MockClock(autojump_threshold=0)))
+
+
+@pytest.fixture
+def in_virtual_time(in_memory: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a program runs by ``trio.run`` is in memory, and jumps over the time in which nothing happens."""
+    monkeypatch.setattr(trio, "run", partial(trio.run, clock=MockClock(autojump_threshold=0)))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from trio.testing import MockClock
 
-from tests.pages import DOCS, Block, blocks, in_memory, named, page, run_fragment, run_program
+from tests.pages import DOCS, Block, blocks, in_memory, in_virtual_time, named, page, run_fragment, run_program
 
-__all__ = ["in_memory"]
+__all__ = ["in_memory", "in_virtual_time"]
 
 pytest_plugins = ["pytester"]
 
@@ -28,7 +28,7 @@ async def test_a_fragment_does_what_the_page_says(
     block.check(capsys.readouterr().out)
 
 
-@pytest.mark.usefixtures("in_memory")
+@pytest.mark.usefixtures("in_virtual_time")
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.is_program], ids=named)
 def test_a_program_does_what_the_page_says(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
     run_program(block)
@@ -50,5 +50,5 @@ def test_a_page_with_python_is_named_by_a_test(one: Path) -> None:
     """Whose blocks would not be run otherwise."""
     tests = "".join(test.read_text("utf-8") for test in DOCS.parent.glob("tests/test_*.py"))
     name = one.relative_to(DOCS).as_posix()
-    is_run = name in PAGES or one.parent.name == "tutorial" or f'"{one.name}"' in tests
+    is_run = name in PAGES or one.parent.name == "tutorial" or f'{one.name}"' in tests
     assert is_run or "```python" not in page(name)

@@ -8,9 +8,9 @@ from textwrap import indent
 
 import pytest
 
-from tests.pages import DOCS, Block, blocks, in_memory, named, page, run_program
+from tests.pages import DOCS, Block, blocks, in_memory, in_virtual_time, named, page, run_program
 
-__all__ = ["in_memory"]
+__all__ = ["in_memory", "in_virtual_time"]
 
 pytest_plugins = ["pytester"]
 
@@ -20,7 +20,7 @@ FILES = {block.name: block for block in BLOCKS if block.name}
 TEMPLATE = FILES.pop("try_it.py").source
 
 
-@pytest.mark.usefixtures("in_memory")
+@pytest.mark.usefixtures("in_virtual_time")
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.is_program or block.name == "bot.py"], ids=named)
 def test_a_program_prints_what_the_page_says(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
     run_program(block)
@@ -28,7 +28,7 @@ def test_a_program_prints_what_the_page_says(block: Block, capsys: pytest.Captur
     block.check(capsys.readouterr().out)
 
 
-@pytest.mark.usefixtures("in_memory")
+@pytest.mark.usefixtures("in_virtual_time")
 @pytest.mark.parametrize("block", [block for block in BLOCKS if not block.is_program and not block.name], ids=named)
 def test_a_fragment_prints_what_the_page_says(block: Block, capsys: pytest.CaptureFixture[str]) -> None:
     """In the place of the dots, as its reader is told to put it."""
