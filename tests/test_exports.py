@@ -20,7 +20,7 @@ import msgspec
 import pytest
 
 import bintrio
-from bintrio import _former_names, _ledger, account, errors, requests, sandbox
+from bintrio import _former_names, _ledger, account, errors, history, requests, sandbox
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio._protocol.reading import reader
 from bintrio.api import events, filters
@@ -46,6 +46,7 @@ CLIENT: Final = (
     "requests",
     "typing",
     "account",
+    "history",
     "rules",
     "columns",
     "times",
@@ -63,6 +64,8 @@ MADE_FOR_USERS: Final = {
     account.LiveAccount,
     account.LiveOrder,
     account.LiveOrderList,
+    history.History,
+    history.Pages,
     sandbox.Sandbox,
     sandbox.RecordedExchange,
 }

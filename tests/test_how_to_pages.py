@@ -14,7 +14,18 @@ __all__ = ["in_memory", "in_virtual_time"]
 
 pytest_plugins = ["pytester"]
 
-HOW_TOS = ("errors", "keys", "testnet", "orders", "order-lists", "user-data", "timeouts", "rotation", "testing")
+HOW_TOS = (
+    "errors",
+    "keys",
+    "testnet",
+    "orders",
+    "order-lists",
+    "user-data",
+    "timeouts",
+    "rotation",
+    "testing",
+    "history",
+)
 PAGES = ("index.md", *(f"how-to/{name}.md" for name in HOW_TOS))
 BLOCKS = [*chain.from_iterable(map(blocks, PAGES))]
 

@@ -47,11 +47,20 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "requests",
     ),
     # Rules without I/O
-    ("_protocol.*", "times", "columns", "rules.*", "account.changes", "account.orders", "account.state"),
+    (
+        "_protocol.*",
+        "times",
+        "columns",
+        "rules.*",
+        "account.changes",
+        "account.orders",
+        "account.state",
+        "history.walks",
+    ),
     # Bytes over trio
     ("_net.*",),
     # The client
-    ("_client.*", "account.*", "session", "observing", "recording", "opening", "settings", "_ledger"),
+    ("_client.*", "account.*", "history.*", "session", "observing", "recording", "opening", "settings", "_ledger"),
     # The exchange
     ("sandbox.exchange.*", "sandbox.server.*", "sandbox.*", "sandbox.control", "sandbox.page.*"),
     # What puts them together, free to import anything

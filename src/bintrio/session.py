@@ -51,6 +51,7 @@ from .api._base import Request, catalogue, unknown_api
 from .api._values import RateLimit
 from .endpoints import Endpoint, TimeUnit
 from .errors import InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
+from .history.reading import History
 
 R = TypeVar("R")
 
@@ -297,6 +298,11 @@ class Session(Following):
         An order that has none is given such a one. `confirm` trusts that one more: it cannot have been used before.
         """
         return self._shared.chance.client_order_id()
+
+    @property
+    def history(self) -> History:
+        """Klines, trades and orders of any span of time: ``async for kline in session.history.klines(...)``."""
+        return History(self)
 
     # Live state
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 
 from .._text import did_you_mean
 from ..api._base import Request, fields, parameters
@@ -66,8 +66,6 @@ def function_of(
 ) -> Callable[..., Coro[H]]:
     """The coroutine function of a class that makes a request of its arguments and has it carried out.
 
-    It is dressed so that `help` shows the request's parameters.
-
     Args:
         owner: the class.
         name: of the function.
@@ -79,16 +77,20 @@ def function_of(
         try:
             request = request_type(*args, **kwargs)
         except TypeError:
-            _complain(request_type, args, kwargs)
-            raise
+            complain(request_type, args, kwargs)
         return await carry_out(self, request)
 
-    call.__name__ = name
-    call.__qualname__ = f"{owner.__name__}.{name}"
-    call.__module__ = owner.__module__
-    call.__doc__ = help_of(request_type)
-    call.__signature__ = _signature(request_type)  # type: ignore[attr-defined]  # inspect's own protocol
+    dress(call, owner, name, request_type)
     return call
+
+
+def dress(function: Any, owner: type, name: str, request_type: type[Request[Any]]) -> None:
+    """Let `help` show the parameters of a request as those of a function that makes it."""
+    function.__name__ = name
+    function.__qualname__ = f"{owner.__name__}.{name}"
+    function.__module__ = owner.__module__
+    function.__doc__ = help_of(request_type)
+    function.__signature__ = _signature(request_type)
 
 
 def _signature(request_type: type[Request[Any]]) -> inspect.Signature:
@@ -108,8 +110,8 @@ def _signature(request_type: type[Request[Any]]) -> inspect.Signature:
     return inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *shown])
 
 
-def _complain(request_type: type[Request[Any]], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """Say in our words why a request could not be built from these arguments, if that is the reason."""
+def complain(request_type: type[Request[Any]], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> NoReturn:
+    """Say in our words why a request could not be built from these arguments; else raise the error that it ended in."""
     method = request_type.api.name
     known = [parameter.name for parameter in parameters(request_type)]
     if args:
@@ -120,6 +122,7 @@ def _complain(request_type: type[Request[Any]], args: tuple[Any, ...], kwargs: M
     for parameter in parameters(request_type):
         if parameter.required and parameter.name not in kwargs:
             raise InvalidRequest(f"{method}: {parameter.name} is missing", field=parameter.name) from None
+    raise
 
 
 if TYPE_CHECKING:
