@@ -17,8 +17,8 @@ PACKAGE: Final = Path("src/bintrio")
 LEFT_OUT: Final = ("sandbox", "cli", "_version", "__main__", "pytest_plugin")
 """What is not the client: modules, and packages with all in them."""
 
-BY_CHANCE: Final = re.compile(r"core/ReplaceComparisonOperator_(Eq_Is|NotEq_IsNot|Is_Eq|IsNot_NotEq)")
-"""Identity for equality: whether it is the same depends on what Python interns, and proves nothing about a test."""
+BY_CHANCE: Final = re.compile(r"core/ReplaceComparisonOperator_((Eq|NotEq|Lt|LtE|Gt|GtE)_(Is|IsNot)|Is_Eq|IsNot_NotEq)")
+"""Identity for values: whether two are the same depends on what Python interns, and proves nothing about a test."""
 
 FOR_TYPE_CHECKERS: Final = re.compile(r"\bTYPE_CHECKING\b|@(typing\.)?(overload|override|final)\b")
 

@@ -831,7 +831,8 @@ async def test_a_question_that_fails_is_asked_again_and_a_ban_is_waited_for(
         until = bent.now() + 600_000
         ban = refusal(bintrio.Banned, -1003, data={"retryAfter": until})
         unknown = refusal(bintrio.RateLimited, -1003)
-        fails = [refusal(Rejected), unknown, ban]
+        over = refusal(bintrio.RateLimited, -1003, data={"retryAfter": bent.now() - 5_000})
+        fails = [refusal(Rejected), unknown, over, ban]
 
         def bend(answer: Any) -> Any:
             if fails:
@@ -841,14 +842,17 @@ async def test_a_question_that_fails_is_asked_again_and_a_ban_is_waited_for(
         bent.bends[requests.AccountStatus] = bend
         await settled(account)
         assert bent.now() >= until
-        assert [line for line in caplog.text.splitlines() if "asking again in 1 s" in line]
+        assert len([line for line in caplog.text.splitlines() if "asking again in 1 s" in line]) == 2
         assert [line for line in caplog.text.splitlines() if "asking again in 60 s" in line]
 
 
-async def test_an_account_that_is_not_read_for_long_begins_anew(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(("unit", "second"), [("ms", 1_000), ("us", 1_000_000)])
+async def test_an_account_that_is_not_read_for_long_begins_anew(
+    autojump_clock: MockClock, unit: TimeUnit, second: int
+) -> None:
     async with (
         open_sandbox(listen=False) as sandbox,
-        bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
+        bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect, time_unit=unit) as session,
     ):
         bent = Bent(session)
         bent.buffer = 3
@@ -859,6 +863,7 @@ async def test_an_account_that_is_not_read_for_long_begins_anew(autojump_clock: 
                 sandbox.deposit("BTC", D(1))
             await wait_all_tasks_blocked()
             assert not account.is_current
+            assert account.as_of == pytest.approx(sandbox.now() * second // 1_000 - second, rel=0, abs=second // 100)
             await settled(account)
             assert account.balances["BTC"].free == 108
             reasons = [c.reason for c in account._state.changes_after(before) if isinstance(c, Certainty)]
