@@ -296,7 +296,11 @@ async def test_faults_that_wait_are_shown_with_what_is_left_of_them() -> None:
     async with controlled() as told, told.session() as session:
         await told.tell("fault", type="DropReply", method="ping", times=3, skip=1)
         await session.ping()
-        assert await told.ask("faults") == [{"type": "DropReply", "method": "ping", "times": 3, "skip": 0}]
+        await told.tell("fault", type="Together", times=None, faults=[{"type": "EventsFirst"}, {"type": "DropReply"}])
+        assert await told.ask("faults") == [
+            {"type": "DropReply", "method": "ping", "times": 3, "skip": 0},
+            {"type": "EventsFirst and DropReply", "method": None, "times": None, "skip": 0},
+        ]
 
 
 async def test_a_book_and_its_candles_are_shown() -> None:

@@ -23,7 +23,7 @@ from .exchange.units import MILLISECOND
 from .running import Sandbox
 from .seen import SandboxBudget, SandboxConnection
 from .server.connection import CALLS_KEPT
-from .server.faults import Fault
+from .server.faults import Fault, Together
 from .world import WorldPart
 
 _KEY_SHOWN: Final = 8
@@ -175,7 +175,9 @@ def _faults(sandbox: Sandbox, _asked: Nothing) -> object:
 
 
 def _of_fault(fault: Fault) -> object:
-    return {"type": type(fault).__name__, "method": fault.method, "times": fault.times, "skip": fault.skip}
+    parts = fault.faults if isinstance(fault, Together) else (fault,)
+    names = " and ".join(type(part).__name__ for part in parts)
+    return {"type": names, "method": fault.method, "times": fault.times, "skip": fault.skip}
 
 
 def _book(sandbox: Sandbox, asked: OfSymbol) -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from bintrio.sandbox.commands import COMMANDS
 from bintrio.sandbox.page.forms import Entry, Form, forms
 from bintrio.sandbox.world import convert
 
-SAMPLES: dict[str, Any] = {"decimal": "1.5", "number": 2.5, "integer": 210, "text": "X", "switch": True}
+SAMPLES: dict[str, Any] = {"decimal": "1.5", "number": 2.5, "integer": 210, "text": "7", "switch": True}
 
 
 def form(command: str, kind: str = "") -> Form:
@@ -25,6 +27,15 @@ def entry(command: str, name: str, kind: str = "") -> Entry:
     return found
 
 
+def nested(given: dict[str, Any]) -> dict[str, Any]:
+    """As the page sends it: what is within another field has both names."""
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        *outer, last = name.split(".")
+        reduce(lambda fields, key: fields.setdefault(key, {}), outer, found)[last] = value
+    return found
+
+
 def test_every_command_has_a_form() -> None:
     assert {one.command for one in forms()} == COMMANDS.keys()
 
@@ -34,8 +45,8 @@ def test_what_is_filled_in_is_read(one: Form) -> None:
     takes = COMMANDS[one.command].takes
     given = {entry.name: SAMPLES.get(entry.kind, entry.choices and entry.choices[0]) for entry in one.entries}
     tag = {"type": one.type} if one.type else {}
-    record: Any = convert(tag | given, takes, Path())
-    assert {name: str(getattr(record, name)) for name in given} == {name: str(given[name]) for name in given}
+    record: Any = convert(tag | nested(given), takes, Path())
+    assert {name: str(attrgetter(name)(record)) for name in given} == {name: str(given[name]) for name in given}
     required = {entry.name: given[entry.name] for entry in one.entries if entry.required}
     convert(tag | required, takes, Path())
     for name in required:
@@ -62,6 +73,12 @@ def test_an_entry_says_what_it_takes() -> None:
     assert entry("fault", "times", "Delay").words == "how often it strikes; empty for always."
 
 
+def test_what_is_within_another_field_has_both_names() -> None:
+    assert entry("link", "up.latency").words == "seconds from one end to the other."
+    assert (entry("link", "down.bandwidth").nullable, entry("link", "down.bandwidth").default) == (True, None)
+
+
 def test_what_no_field_can_hold_is_left_to_the_command() -> None:
     assert "keys" not in {entry.name for entry in form("account").entries}
+    assert "Together" not in {one.type for one in forms()}
     assert "body" not in {entry.name for entry in form("fault", "HandshakeStatus").entries}

@@ -1,6 +1,7 @@
 """The forms of the page, read off the records of the commands: what each takes, in which kind of field, in which words.
 
 A field that is neither a number, a text, a choice nor a switch is left out if it has a default; a command then has it.
+What cannot do without such a field has no form: `Together`, which takes other faults.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A field of a form.
 
     Attributes:
+        name: with the names of the fields that it is within, as ``up.latency``.
         kind: a ``decimal`` is sent as text, so that every digit is kept.
         choices: of a ``choice``.
         required: whether a command cannot be without it.
@@ -73,17 +75,30 @@ def forms() -> list[Form]:
 def _forms_of(name: str, command: Command) -> Iterator[Form]:
     kinds = get_args(command.takes)
     if not kinds:
-        yield Form(command=name, type="", words=command.words, entries=_entries(command.takes))
-    for kind in kinds:
-        yield Form(command=name, type=kind.__name__, words=_plain(summary(kind)), entries=_entries(kind))
+        yield Form(command=name, type="", words=command.words, entries=tuple(_entries(command.takes)))
+    for kind in filter(_can_be_written, kinds):
+        yield Form(command=name, type=kind.__name__, words=_plain(summary(kind)), entries=tuple(_entries(kind)))
 
 
-def _entries(record: type[msgspec.Struct]) -> tuple[Entry, ...]:
-    words, described = documented(record), inspect.type_info(record)
+def _can_be_written(record: type[msgspec.Struct]) -> bool:
+    return all(_kind(field) is not None for field in _fields(record) if field.required)
+
+
+def _fields(record: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
+    described = inspect.type_info(record)
     assert isinstance(described, inspect.StructType)
+    return described.fields
+
+
+def _entries(record: type[msgspec.Struct], before: str = "") -> Iterator[Entry]:
+    words = documented(record)
     choices = {field.name: known_values(field.type) for field in msgspec.structs.fields(record)}
-    kinds: Iterator[tuple[inspect.Field, Kind | None]] = ((field, _kind(field)) for field in described.fields)
-    return tuple(_entry(field, kind, choices[field.name], words) for field, kind in kinds if kind is not None)
+    for field in _fields(record):
+        kind = _kind(field)
+        if isinstance(field.type, inspect.StructType):
+            yield from _entries(field.type.cls, f"{before}{field.name}.")
+        elif kind is not None:
+            yield _entry(field, kind, before, choices[field.name], words)
 
 
 def _kind(field: inspect.Field) -> Kind | None:
@@ -97,9 +112,9 @@ def _members(kind: inspect.Type) -> tuple[inspect.Type, ...]:
     return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
 
 
-def _entry(field: inspect.Field, kind: Kind, choices: tuple[str, ...], words: Mapping[str, str]) -> Entry:
+def _entry(field: inspect.Field, kind: Kind, before: str, choices: tuple[str, ...], words: Mapping[str, str]) -> Entry:
     return Entry(
-        name=field.name,
+        name=f"{before}{field.name}",
         kind="choice" if choices else kind,
         choices=choices,
         required=field.required,

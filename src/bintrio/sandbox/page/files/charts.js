@@ -101,7 +101,7 @@ export function drawDepth(svg, { bids, asks }) {
       part("text", { x: right + 6, y: y(quantity) + 4 }, label(quantity)),
     ]),
     ...sides.map(([name, levels, way]) => part("path", { class: name, d: steps(levels, x, y, x(middle + way * half * 1.1)) })),
-    ...ticks(middle - half, middle + half, Math.max(2, Math.floor(right / 110))).map((price) =>
+    ...ticks(middle - half, middle + half, Math.max(2, Math.floor(right / 75))).map((price) =>
       part("text", { x: x(price), y: height - 5, "text-anchor": "middle" }, label(price))),
   );
   return bids.length + asks.length - sides.reduce((sum, [, levels]) => sum + levels.length, 0);

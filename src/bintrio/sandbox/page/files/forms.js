@@ -5,8 +5,8 @@ import { byId, clock, element } from "./tables.js";
 const GROUPS = [
   ["Faults", ["fault", "clear-faults"]],
   ["Market", ["quote", "trade", "fill", "block-trade", "reference-price"]],
-  ["Connections", ["shutdown", "disconnect"]],
-  ["Time", ["advance", "lag"]],
+  ["Connections", ["shutdown", "disconnect", "end-events", "link"]],
+  ["Time", ["advance", "set-back", "lag"]],
   ["Accounts", ["deposit", "account", "revoke"]],
 ];
 const BUTTONS = { fault: "Inject the fault" };
@@ -64,7 +64,7 @@ const capital = (text) => text[0].toUpperCase() + text.slice(1);
 const sentence = (words) => `${capital(words).replace(/\.$/, "")}.`;
 
 function fieldOf(entry, about, symbol) {
-  const name = entry.name.replaceAll("_", " ");
+  const name = entry.name.replaceAll(/[._]/g, " ");
   const input = inputOf(entry, about, symbol);
   Object.assign(input, { name: entry.name, title: entry.words, required: entry.required && !entry.nullable });
   return element("label", {}, name, input);
@@ -83,14 +83,14 @@ function inputOf(entry, about, symbol) {
 const choiceOf = (values, chosen) =>
   element("select", {}, ...values.map((value) => element("option", { selected: value === chosen }, value)));
 
-const hint = (entry) => (entry.words.length && entry.words.length < 34 ? entry.words.replace(/\.$/, "") : "");
+const hint = (entry) => (entry.words.length && entry.words.length < 28 ? entry.words.replace(/\.$/, "") : "");
 
 async function submit(form, command, { type, entries }, said) {
   for (const input of form.elements) input.removeAttribute("aria-invalid");
   const fields = type ? { type } : {};
   for (const entry of entries) {
     const value = valueOf(form.elements[entry.name], entry);
-    if (value !== undefined) fields[entry.name] = value;
+    if (value !== undefined) put(fields, entry.name.split("."), value);
   }
   const refused = await send(command, fields);
   said.className = refused ? "bad" : "good";
@@ -100,6 +100,12 @@ async function submit(form, command, { type, entries }, said) {
     wrong.setAttribute("aria-invalid", "true");
     wrong.focus();
   }
+}
+
+/** Set a field, within others if it has several names. */
+function put(fields, [name, ...rest], value) {
+  if (rest.length) put((fields[name] ??= {}), rest, value);
+  else fields[name] = value;
 }
 
 /** As JSON has it; undefined if it is to be left out. What is no number is sent as it is, for the sandbox to refuse. */

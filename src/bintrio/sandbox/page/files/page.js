@@ -144,8 +144,8 @@ const CONNECTIONS = [
   { title: "Age", text: (one) => (one.endedAt ? `ended after ${lasting(one.endedAt - one.since)}` : lasting(views.state.time - one.since)) },
   { title: "Account", text: ({ uid, api_key }) => (uid === null ? "none" : `${uid} (${api_key})`) },
   { title: "Pings", number: true, text: ({ pings }) => String(pings) },
-  { title: "Pong after", number: true, text: ({ round_trip }) => (round_trip === null ? "" : `${(round_trip * 1000).toFixed(1)} ms`) },
-  { title: "Events of", text: ({ accounts }) => accounts.join(", ") },
+  { title: "Pong", number: true, text: ({ round_trip }) => (round_trip === null ? "" : `${(round_trip * 1000).toFixed(1)} ms`) },
+  { title: "Events", text: ({ accounts }) => accounts.join(", ") },
   { title: "From", text: ({ address }) => address },
 ];
 
