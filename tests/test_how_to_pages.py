@@ -25,6 +25,7 @@ HOW_TOS = (
     "rotation",
     "testing",
     "history",
+    "dataframes",
 )
 PAGES = ("index.md", *(f"how-to/{name}.md" for name in HOW_TOS))
 BLOCKS = [*chain.from_iterable(map(blocks, PAGES))]
