@@ -127,10 +127,12 @@ class _Calls:
         now = time_ns()
         alike = fact.session, fact.method, fact.status, fact.code, fact.error, fact.connection, fact.address
         described = self._described.get(alike)
+        # Built once for calls that went alike: most of the cost of a span is in its attributes.
         if described is None:
             described = self._describe(alike, fact)
         seconds = fact.at - fact.started_at
         self._duration.record(seconds, described.of_metric)
+        # No provider was installed: metrics only.
         if self._tracer is None:
             return
         # What a session does by itself is no part of what its user was doing when it was opened.
@@ -143,6 +145,7 @@ class _Calls:
         span.end(now)
 
     def _describe(self, alike: tuple[Any, ...], fact: facts.CallEnded) -> _Described:
+        # Begun anew: an exchange that makes up codes must not fill the memory.
         if len(self._described) >= _MOST:
             self._described.clear()
         of_metric = _outcome(fact)
@@ -220,6 +223,7 @@ class _Connections:
 
     def _end(self, fact: facts.AboutConnection, error: str | None, cause: str) -> None:
         span = self._spans.pop((fact.session, fact.connection), None)
+        # It was opened before this observer was there.
         if span is None:
             return
         span.set_attribute("bintrio.cause", cause)
@@ -249,6 +253,7 @@ class _Limits:
             meter.create_observable_gauge(name, [see], unit, said)
 
     def _count(self, fact: facts.CallEnded) -> None:
+        # Answers may come without counts; the last known ones stay.
         if fact.limits:
             self._limits[fact.session] = fact
 

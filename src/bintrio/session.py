@@ -361,17 +361,21 @@ class Session(Following):
         name = call.api.name
         try:
             error = read_error(name, envelope)
+            # Decoded here, in the caller's task: one that does not fit its type hurts nobody else.
             if error is None:
                 result = read_result(name, Any, envelope) if request is None else read_answer(request, envelope)
+                # `confirm` will know by them which orders were there before a later call.
                 if name in TELL_ORDERS:
                     self._outcomes.order_ids.note(result)
                 return result
         except ProtocolViolation as violation:
+            # A read changes nothing, so its caller learns what is wrong with the answer.
             if call.api.repeatable:
                 raise
             raise self._outcomes.unknown(call, request, f"its answer cannot be read: {violation}") from violation
         if isinstance(error, RateLimited):
             self._shared.throttle.date(error, call.cost, call.account)
+        # The timestamp was ours, so the estimate of the exchange's time is wrong.
         if isinstance(error, InvalidTimestamp):
             self._supervisor.clock_is_doubted.set()
         if isinstance(error, OutcomeUnknown):
@@ -382,10 +386,12 @@ class Session(Following):
         """Get a call answered, by one connection after the other, as far as it may be repeated (G7)."""
         now = trio.current_time()
         call.deadline = now + self._timeout
+        # While a long message is arriving, reads wait for it.
         if call.api.repeatable:
             call.patience = self._patience
         while True:
             connection = self._supervisor.connection
+            # One loop for all three waits: while a call waits for one thing, another may change.
             if connection is None or connection.is_full:
                 await self._wait_for_way(call, request)
             elif (delay := call.account.ledger.delay(call.cost, int(now * 1000))) > 0:
@@ -415,6 +421,7 @@ class Session(Following):
     def _check_loss(self, call: Call, request: Request[Any] | None, lost: Lost) -> None:
         """Raise, unless the call may go to another connection."""
         has_time = call.api.repeatable and trio.current_time() < call.deadline
+        # It may have happened. A refusal of the whole connection, as of a revoked key, would come again.
         if lost.is_sent and (not has_time or isinstance(lost.cause, Rejected)):
             raise self._outcomes.unknown(call, request, f"the connection ended: {said(lost.cause)}") from lost.cause
         violation = lost.violation
@@ -431,6 +438,7 @@ class Session(Following):
             The local time.
         """
         now = trio.current_time()
+        # Its answer would come after its deadline, so sending it would only leave its outcome unknown.
         if now >= call.deadline - self._shared.clock.least_round_trip:
             raise self._overdue(call, request)
         return now
@@ -456,6 +464,7 @@ class Session(Following):
 
     def _check_delay(self, call: Call, request: Request[Any] | None, delay: float) -> None:
         """Let a call that would wait beyond its deadline end at once, with the time when there may be room."""
+        # It is told now: to wait for the deadline would change nothing.
         if trio.current_time() + delay > call.deadline - self._shared.clock.least_round_trip:
             not_sent = self._shared.throttle.no_room(call.api.name, delay, call.account)
             raise self._outcomes.unknown(call, request, not_sent.reason) if call.is_sent else not_sent

@@ -99,6 +99,7 @@ class Outcomes:
         Raises:
             NotSent: there are too many calls of which nobody asked what became.
         """
+        # Else one would have to be forgotten, and nobody could ever ask about it.
         if self._is_full:
             said = f"{MOST_UNRESOLVED:,} calls whose callers were cancelled wait in session.unresolved to be confirmed"
             raise NotSent(call.api.name, said)
@@ -110,6 +111,7 @@ class Outcomes:
 
     def unknown(self, call: Call, request: Request[Any] | None, reason: str) -> OutcomeUnknown:
         """The error for a call whose outcome is not known. A late answer will be told to it."""
+        # A call by wire names: `confirm` needs to know what was asked for.
         if request is None:
             request = _as_request(call)
         names = [name for name in call.api.client_ids if request is not None]
@@ -126,6 +128,7 @@ class Outcomes:
             signed_by=call.account.digest,
         )
         call.answered_late = partial(self._tell, error, call)
+        # The answer came together with the end of the wait.
         if call.late_answer is not None:
             call.answered_late()
         return error
@@ -145,6 +148,7 @@ class Outcomes:
     def _settle(self, error: object) -> None:
         """It is known what became of a call."""
         for position, known in enumerate(self.unresolved):
+            # By identity: two calls may have ended in equal errors.
             if known is error:
                 del self.unresolved[position]
                 self._is_full = False
@@ -157,6 +161,7 @@ class Outcomes:
         except InvalidRequest:
             self._settle(call)  # there is nothing more to be learned of it
             raise
+        # Whichever is over first: what the user allows, or what there is any hope for.
         longest = min(longest, self._patience(sent))
         open_ = _Open()
         try:
@@ -186,8 +191,10 @@ class Outcomes:
                 return outcome
             open_.question = Question(Time())
             await self._measure_clock()
+            # The clock was not set while questions were asked, so what times proved holds.
             if clock.steps == steps:
                 return outcome
+            # Everything is asked again, with more doubt about when the call left.
             sent = msgspec.structs.replace(sent, clock_error=max(sent.clock_error, self._error_of(since)))
 
     async def _inquire(self, session: Sender, sent: Sent, open_: _Open) -> Any:
@@ -216,6 +223,7 @@ class Outcomes:
             OutcomeUnknown: another call was told that it placed that order.
         """
         order = outcome.new_order if isinstance(outcome, HalfReplaced) else outcome
+        # Only what places an order can have placed this one.
         if isinstance(call, Request) or not isinstance(order, Order) or not call.request.api.orders:
             return
         claimed = order.symbol, order.order_id
@@ -233,6 +241,7 @@ class Outcomes:
             asked_at = self._now_at_least()
             try:
                 return Reply(await session.send(question.request), asked_at)
+            # That it does not exist is an answer too; whether it counts, the inquiry knows.
             except UnknownOrder:
                 return Reply(None, asked_at)
             except ProtocolViolation as violation:
@@ -244,6 +253,7 @@ class Outcomes:
             except (RateLimited, InvalidTimestamp):
                 pass  # it is asked again
             except (NotSent, OutcomeUnknown):
+                # Nobody will answer any more. Otherwise the next connection may.
                 if self._supervisor.is_closed:
                     raise
             await trio.sleep(backoff(next(attempts), self._shared.chance.fraction()))
@@ -288,6 +298,7 @@ class Outcomes:
             is_id_fresh=call.is_id_fresh,
             units=units,
         )
+        # No late answer has come.
         if call.answered_at is None:
             return sent
         return msgspec.structs.replace(
@@ -321,6 +332,7 @@ class Outcomes:
             if answer is None:
                 request = error.request
                 answer = read_answer(request, envelope) if request else read_result(call.api.name, Any, envelope)
+            # An answer that itself does not know tells nothing new.
             if not isinstance(answer, OutcomeUnknown):
                 error.answer, error.answered_at = answer, self._shared.in_unit(heard_at)
 
@@ -405,6 +417,7 @@ def _is_a(kind: type[Any], value: Any) -> bool:
 
 def _told(answer: Any) -> int | None:
     """The id of the order, or order list, that a late answer says was placed."""
+    # One half was done: if that is the new order, its id is in there.
     if isinstance(answer, PartlyDone):
         answer = answer.done.get("newOrderResponse")
     elif isinstance(answer, ReplacedOrder):

@@ -114,6 +114,7 @@ class Throttle:
             return None
         refusal = _in_body(rejection)
         wait = wait_by_header(rejection.headers, rejection.status, self._reading())
+        # The head names no time; the body may.
         if wait.milliseconds is None and rejection.body:
             wait = wait_by_answer(refusal, self._reading())
         return self._hold(connection, refusal, wait, self._own)
@@ -136,6 +137,7 @@ class Throttle:
     def date(self, error: RateLimited, cost: Cost, account: Account | None = None) -> None:
         """See that an error says when the session will go on."""
         hold = self.held(cost, account)
+        # The exchange gave no time, so the one that the session keeps to is told.
         if error.retry_at is None and hold is not None:
             error.retry_at = self.retry_at(hold.until)
 
@@ -153,6 +155,7 @@ class Throttle:
             self.note(hold, account)
         finally:
             self._source = None
+        # Once for each hold, as with the hold itself.
         if wait.doubt and self._told != told:
             self._observation.tell(HoldDoubted, connection=connection, cause=wait.doubt)
         return hold
@@ -163,6 +166,7 @@ class Throttle:
         is_of_all = hold.scope == "everything"
         about = hold.scope, 0 if is_of_all else id(account.ledger)
         before = self._told.get(about, 0)
+        # Many calls in flight are refused at once, each with nearly the same time.
         if before > now and hold.until <= before + _NEWS:
             return
         self._told[about] = hold.until

@@ -35,6 +35,7 @@ def texts_of(arguments: Iterable[str]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for argument in arguments:
         name, equals, text = _in_utf8(argument).partition("=")
+        # Mostly blanks around the equals sign.
         if not name or not equals:
             raise InvalidRequest(f"{argument!r} is not NAME=VALUE; there are no blanks around the =")
         if name in texts:
@@ -98,6 +99,7 @@ def raw_value(text: str) -> Any:
         value = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return text
+    # A float would have lost digits; null means nothing to the exchange.
     return text if value is None or isinstance(value, float) else value
 
 

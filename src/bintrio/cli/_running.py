@@ -49,6 +49,7 @@ def run(function: Callable[[], Awaitable[int]]) -> NoReturn:
     except (BintrioError, OSError, KeyboardInterrupt, BaseExceptionGroup) as error:
         errors = list(leaves(error))
         codes = [_exit_code(each) for each in errors]
+        # Ctrl-C may come together with errors that it has caused.
         if INTERRUPTED in codes:
             sys.exit(INTERRUPTED)
         if None in codes:

@@ -71,10 +71,12 @@ def _check_call(
     yes: bool,
 ) -> None:
     """Refuse, before anything is sent, a method that is unknown, needs a key, or costs money without a yes."""
+    # Mostly a misspelt name.
     if request_type is None and not raw:
         raise InvalidRequest(f"{no_method(method)}; --raw sends it anyway")
     if key is None and (signed or _needs_key(request_type)):
         raise InvalidRequest(f"{method} needs a key: --api-key with --private-key or --hmac-secret-file")
+    # A command that is repeated from the shell's history must not trade by mistake.
     if _may_trade(request_type, signed=signed) and not yes and _costs_money(where):
         raise InvalidRequest(
             f"{method} may trade on {where.name or shown_url(where.urls[0])}: add --yes if that is what you want"
@@ -102,6 +104,7 @@ def _print_json(result: Any) -> int:
     written = to_json(result)
     console = Console()
     try:
+        # Colours and line breaks are for people.
         if console.is_terminal:
             console.print_json(written.decode(), ensure_ascii=not console.encoding.startswith("utf"))
         else:

@@ -89,6 +89,7 @@ def sandbox(file: str | None, market: str | None, seed: int | None, **options: o
         need("hypercorn", "ui")
     if not asked.page and (asked.page_host, asked.page_port) != (_LOOPBACK, 0):
         raise click.UsageError("--page-host and --page-port go with --page")
+    # Recorded prices do not depend on chance.
     if seed is not None and market != _RANDOM_WALK:
         raise click.UsageError(f"--seed goes with --market {_RANDOM_WALK}")
 

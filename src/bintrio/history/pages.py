@@ -125,6 +125,7 @@ class Pages(Generic[Row]):
         """Hand an answer to the walk, up to what it asks next."""
         self._ask = None
         step = next(self._walk, None) if rows is None else self._after(rows)
+        # All that an answer holds, up to the next question.
         while isinstance(step, Found):
             self._take(step)
             step = next(self._walk, None)
@@ -149,15 +150,18 @@ class Pages(Generic[Row]):
             await self._wait_for_share()
             try:
                 return await self._session.send(ask.request)
+            # It lasts for minutes or days, so the user decides whether to wait.
             except Banned:
                 raise
             except (NotSent, RateLimited) as error:
+                # Not the limits, so waiting would not help.
                 if error.retry_at is None:
                     raise
                 await self._wait_until(error.retry_at)
 
     async def _wait_for_share(self) -> None:
         weight = self._session.request_weight
+        # The rest of this window belongs to whoever trades.
         if weight is not None and (weight.count or 0) >= SHARE * weight.limit:
             window = _SECONDS.get(weight.interval, 60) * weight.interval_num * self._ticks
             await self._wait_until((self._session.now() // window + 1) * window)

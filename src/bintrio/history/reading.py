@@ -78,6 +78,7 @@ class Reading(Generic[P, Row]):
             end = self._made(args, {name: value for name, value in kwargs.items() if name != "start_time"}).end_time
         source: Source[Row] = self._make_source(request=request, page_size=_page_size(request))
         first = self._first(source, start, end)
+        # Without a time, ids lead from page to page.
         if start is None or self._by_time is None:
             return Pages(session, by_id(source, first, None), None)
         span = _span(request.api.name, start, session.now() if end is None else end)
@@ -93,6 +94,7 @@ class Reading(Generic[P, Row]):
     def _first(self, source: Source[Row], start: int | None, end: int | None) -> int:
         """The id to begin with, if it is not read by time."""
         method, given = source.request.api.name, getattr(source.request, source.id_name, None)
+        # An end alone does not say where to begin.
         if end is not None and start is None:
             raise InvalidRequest(f"{method}: end_time goes with start_time", field="end_time")
         if start is not None and given is not None:

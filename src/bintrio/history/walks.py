@@ -126,6 +126,7 @@ def by_opening(source: Source[Kline], span: Span, _day: int) -> Walk[Kline]:
     while closing < span.last:
         rows = yield source.in_span(Span(first, span.last))
         new = [row for row in rows if row.open_time >= first]
+        # The last candle was there already: no more open in the span.
         if not new:
             return
         first, closing = new[-1].open_time + 1, new[-1].close_time
@@ -175,6 +176,7 @@ def by_spans(source: Source[Row], span: Span, day: int) -> Walk[Row]:
 
 def _since_oldest(source: Source[Row], span: Span) -> Generator[Ask | Found[Row], Sequence[Row], Span]:
     """As much of a span as may have rows."""
+    # Nothing tells when the first one was made, so the whole span is walked.
     if source.made_at is None:
         return span
     rows = yield source.from_id(source.least_id, 1)
@@ -189,10 +191,12 @@ def _whole(source: Source[Row], span: Span, open_ids: set[int]) -> Walk[Row]:
     """
     ask = source.in_span(span)
     rows = yield ask
+    # Not full, so nothing was left out.
     if len(rows) < source.page_size:
         new = [row for row in rows if source.id_of(row) not in open_ids]
         open_ids.update(source.id_of(row) for row in new if source.is_open(row))
         yield Found(sorted(new, key=lambda row: (source.time_of(row), source.id_of(row))), span.last)
+    # A moment cannot be halved.
     elif span.first == span.last:
         said = f"{ask.request.api.name}: {len(rows)} rows have the time {span.first}, and there may be more"
         raise ProtocolViolation(said)
