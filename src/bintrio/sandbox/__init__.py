@@ -12,19 +12,13 @@ It answers every method of the catalogue.
 
 from __future__ import annotations
 
-import re
-import ssl
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from decimal import Decimal
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-
-import trio
 
 from bintrio._net.tasks import bare_nursery, check_trio, protected
 from bintrio.api.filters import Filter
-from bintrio.endpoints import Endpoint
 
 from .exchange.arguments import (
     check_int,
@@ -78,8 +72,8 @@ from .server.faults import (
     UnknownIdReply,
     WrongReply,
 )
-from .server.handshake import PATH
 from .server.links import IDEAL, Link, Way
+from .server.listening import listen_on
 from .server.network import Network
 from .server.pulse import Clock, Pulse
 from .server.replay import RecordedExchange
@@ -171,12 +165,6 @@ _MOST_KEPT: Final = 10**12
 _PLENTY: Final = Decimal(1_000_000_000)
 
 
-_ALL_ADDRESSES: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
-"""What a client on this machine takes for the host that stands for all of its addresses."""
-
-_HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")  # that a certificate can name
-
-
 @asynccontextmanager
 async def open_sandbox(
     *,
@@ -259,7 +247,7 @@ async def open_sandbox(
         if market is not None:
             nursery.start_soon(protected, pulse.beat, connections.deliver)
         if listen:
-            endpoint, client_context = await _listen(network, nursery, host, port, tls=tls)
+            endpoint, client_context = await listen_on(network, nursery, host, port, tls=tls)
         yield Sandbox(network, connections, pulse, nursery, owners, endpoint=endpoint, ssl_context=client_context)
 
 
@@ -300,46 +288,3 @@ def _exchange(symbols: Any, limits: Limits | None, filters: Any, routes: Any, ke
 def _market_maker(exchange: Exchange) -> SandboxAccount:
     assets = {asset for symbol in exchange.engine.symbols.values() for asset in (symbol.base, symbol.quote)}
     return SandboxAccount(MARKET_MAKER_UID, dict.fromkeys(sorted(assets), _PLENTY))
-
-
-async def _listen(
-    network: Network, nursery: trio.Nursery, host: str, port: int, *, tls: bool
-) -> tuple[Endpoint, ssl.SSLContext | None]:
-    listeners: list[trio.SocketListener] = await trio.open_tcp_listeners(port, host=host)
-    while len(listeners) > 1:  # a name with several addresses, each with a port of its own
-        await listeners.pop().aclose()
-    bound_port = listeners[0].socket.getsockname()[1]
-    # Where all addresses are listened on, a client on this machine takes the loopback one.
-    named = _ALL_ADDRESSES.get(host, f"[{host}]" if ":" in host else host)
-    if not tls:
-        nursery.start_soon(protected, trio.serve_listeners, partial(protected, network.accept), listeners)
-        return Endpoint((f"ws://{named}:{bound_port}{PATH}",), "sandbox"), None
-    server_context, client_context = _certificates(named.strip("[]"), *await _own_names(host))
-    secured = [trio.SSLListener(listener, server_context, https_compatible=True) for listener in listeners]
-    nursery.start_soon(protected, trio.serve_listeners, partial(protected, network.accept), secured)
-    return Endpoint((f"wss://{named}:{bound_port}{PATH}",), "sandbox"), client_context
-
-
-async def _own_names(host: str) -> Sequence[str]:
-    """By what clients elsewhere know this machine, where all of its addresses are listened on."""
-    if host not in _ALL_ADDRESSES:
-        return ()
-    name = trio.socket.gethostname()
-    if not _HOST_NAME.fullmatch(name):
-        return ()
-    found: Sequence[Any] = ()
-    with suppress(OSError):  # nobody knows it by that name
-        found = await trio.socket.getaddrinfo(name, None)
-    return name, *(str(address[0]).partition("%")[0] for *_, address in found)
-
-
-def _certificates(*names: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context with a fresh certificate, and a client's that trusts it."""
-    import trustme
-
-    authority: Any = trustme.CA()
-    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(*dict.fromkeys(("localhost", "127.0.0.1", "::1", *names))).configure_cert(server_context)
-    client_context = ssl.create_default_context()
-    authority.configure_trust(client_context)
-    return server_context, client_context

@@ -37,6 +37,7 @@ from bintrio.errors import InvalidRequest
 from .commands import COMMANDS, Command
 from .exchange.refusals import Refusal
 from .running import Sandbox
+from .server.listening import host_in_url
 from .views import VIEWS, View, as_json
 from .world import convert, parse_json
 
@@ -187,7 +188,7 @@ async def serve(
         OSError: the host or port cannot be had.
     """
     listener = _listen(host, port)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}{path}"
+    url = f"http://{host_in_url(host)}:{listener.getsockname()[1]}{path}"
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.errorlog = logger

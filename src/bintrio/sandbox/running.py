@@ -34,6 +34,7 @@ from .exchange.arguments import (
 )
 from .exchange.auth import SandboxAccount
 from .exchange.candles import candles, interval
+from .exchange.filling import makers_before, quantity_to_fill, resting_order
 from .exchange.listing import Listing
 from .exchange.orders import Execution, SandboxOrder, eight_decimals
 from .exchange.reference import External, MeanOfTrades
@@ -421,44 +422,12 @@ class Sandbox:
             InvalidRequest: there is no such order, it is not on the book or for less than that, orders of clients stand
                 before it, or an execution rule lets nothing trade at its price.
         """
-        resting = self._resting(order)
-        quantity = resting.remaining if quantity is None else number("quantity", quantity)
-        if not 0 < quantity <= resting.remaining:
-            said = f"quantity must be above 0 and at most {resting.remaining}, which is left, not {shown(quantity)}"
-            raise InvalidRequest(said, field="quantity")
-        before = self._before(resting, quantity)
-        clients = [str(one.order_id) for one in before if one.owner != MARKET_MAKER_UID]
-        # A fill must not trade with others' orders on its way.
-        if clients:
-            said = f"order {resting.order_id} cannot be filled: of clients, {', '.join(clients)} stand before it"
-            raise InvalidRequest(said, field="order")
-        self._check_rule(resting)
-        self._exchange.cancel_each(before, self._connections.now())
+        resting = resting_order(self.orders, order)
+        quantity = quantity_to_fill(resting, quantity)
+        now = self._connections.now()
+        before = makers_before(self._exchange.engine, resting, quantity, now, maker=MARKET_MAKER_UID)
+        self._exchange.cancel_each(before, now)
         return self.trade(resting.symbol, "SELL" if resting.is_buy else "BUY", resting.limit, quantity)
-
-    def _resting(self, order: SandboxOrder | int) -> SandboxOrder:
-        found = next((one for one in self.orders if one is order or one.order_id == order), None)
-        if found is None:
-            raise InvalidRequest(f"order must be one of sandbox.orders or its id, not {shown(order)}", field="order")
-        if found.place != "book" or not found.is_open:
-            state = "waits for its price" if found.place == "waiting" and found.is_open else f"is {found.status}"
-            raise InvalidRequest(f"order {found.order_id} is not on the book: it {state}", field="order")
-        return found
-
-    def _check_rule(self, resting: SandboxOrder) -> None:
-        """Refuse a trade that an execution rule keeps from happening: the market maker's order would expire instead."""
-        listing = self._exchange.engine.listing(resting.symbol)
-        bounds = listing.bounds(self._connections.now(), is_buy=not resting.is_buy)
-        if bounds is not None and not bounds.admit(resting.limit):
-            said = f"order {resting.order_id} cannot be filled: an execution rule lets nothing trade at {resting.limit}"
-            raise InvalidRequest(said, field="order")
-
-    def _before(self, resting: SandboxOrder, quantity: Decimal) -> Sequence[SandboxOrder]:
-        """The orders that trade before so much of an order has traded."""
-        side = self._exchange.engine.listing(resting.symbol).book.up_to(resting)
-        if quantity > resting.visible:  # the next part of an iceberg order goes to the end of its level
-            return [one for one in side if one is not resting]
-        return side[: side.index(resting)]
 
     def set_reference_price(self, symbol: str, price: Decimal | MeanOfTrades | None) -> None:
         """Set what execution rules measure prices by.

@@ -145,6 +145,15 @@ async def test_the_library_may_begin_and_end() -> None:
         assert [message["type"] for message in told] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
+async def test_a_page_for_all_addresses_is_named_as_this_machine_reaches_it() -> None:
+    async with open_sandbox(listen=False) as sandbox, trio.open_nursery() as nursery:
+        url: str = await nursery.start(serve_page, sandbox, "0.0.0.0")
+        assert url.startswith("http://127.0.0.1:")
+        async with httpx.AsyncClient(trust_env=False, headers={"host": "that-machine:1"}) as client:
+            assert (await client.get(url)).status_code == 303
+        nursery.cancel_scope.cancel()
+
+
 async def test_it_is_served_with_a_token_of_its_own() -> None:
     async with open_sandbox(listen=False) as sandbox, trio.open_nursery() as nursery:
         urls = [await nursery.start(serve_page, sandbox) for _ in range(2)]
