@@ -203,6 +203,19 @@ def test_orders_that_ended_are_kept_by_number_with_their_fills_and_names() -> No
     assert state.named("BTCUSDT", "order-3") == state.order(("BTCUSDT", 3))
 
 
+def test_what_ended_before_a_time_is_forgotten_and_what_is_open_is_not() -> None:
+    state = fresh()
+    for number in (1, 2, 3):
+        state.take_order(an_order(number, status="CANCELED", update_time=number), "event")
+        state.take_list(a_list(number, "ALL_DONE", number), "event")
+    state.take_order(an_order(4, update_time=1), "event")
+    state.take_list(a_list(1, number=4), "event")
+    state.forget_older(3)
+    assert list(state.closed_orders) == [("BTCUSDT", 3)]
+    assert list(state.open_orders) == [("BTCUSDT", 4)]
+    assert list(state.lists) == [3, 4]
+
+
 def test_a_client_order_id_that_was_used_again_is_that_of_the_later_order() -> None:
     state = fresh(keep=1)
     state.take_order(an_order(1, status="CANCELED", client_order_id="mine"), "event")

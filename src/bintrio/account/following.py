@@ -12,7 +12,9 @@ from .live import LiveAccount, open_account
 class Following(Confirming):
     """A session as far as it tells what became of calls, and follows its account."""
 
-    def account(self: Trading, *, keep: int = 1000, history: int = 10_000) -> AbstractAsyncContextManager[LiveAccount]:
+    def account(
+        self: Trading, *, keep: int = 1000, keep_for: float = 86_400, history: int = 10_000
+    ) -> AbstractAsyncContextManager[LiveAccount]:
         """Follow the account of the session's key: ``async with session.account() as account: ...``.
 
         Entering returns once it has been asked for what there is. Two seconds later, when queries must show it, it is
@@ -22,10 +24,11 @@ class Following(Confirming):
 
         Args:
             keep: how many orders that have ended are kept, and how many order lists.
+            keep_for: seconds for which they are kept at most. Older ones are gone with the next change.
             history: how many changes are kept for those who read them.
 
         Raises:
             InvalidRequest: there is no key, or a number is no positive int.
             Rejected, NotSent, OutcomeUnknown: as `user_data` does, or the exchange refuses a question.
         """
-        return open_account(self, keep=keep, history=history)
+        return open_account(self, keep=keep, keep_for=keep_for, history=history)

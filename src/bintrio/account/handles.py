@@ -1,39 +1,32 @@
 """Orders and order lists that were placed through an account, as objects to wait for.
 
 A handle is there before its call is sent. So whatever becomes of the call, and whoever is cancelled, there is something
-that knows what was asked for, and that learns what became of it.
+that knows what was asked for, and that learns what became of it. What it shows is its course (`courses`).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any, Final, Protocol
-
-import trio
 
 from ..api._base import Request
 from ..api.account import Order
 from ..api.orders import OrderList
 from ..api.trading import Fill
 from ..errors import BintrioError, InvalidRequest
+from .courses import ListCourse, OrderCourse
 from .orders import OrderKey, is_open
-from .state import State
 
 
 class Acting(Protocol):
     """What carries out what a handle is asked for."""
 
-    @property
-    def state(self) -> State:
-        """What is known of the account."""
-        ...
-
     async def cancel_order(self, key: OrderKey) -> None:
         """Cancel an order, and take in what it is then."""
         ...
 
-    async def cancel_list(self, symbol: str, list_id: int) -> None:
+    async def cancel_list(self, course: ListCourse) -> None:
         """Cancel an order list, and take in what it is then."""
         ...
 
@@ -43,56 +36,55 @@ class Acting(Protocol):
 
 
 class _Handle:
-    """What an order and an order list have in common.
+    """What those of an order and of an order list have in common. Two of the same order are equal."""
 
-    Attributes:
-        request: what was asked for, with its client order ids.
-        symbol: of the order.
-        error: why it was not placed, or is not known to have been; None if it is known to have been placed.
-        was_refused: whether it was not placed, and never will be.
-    """
-
-    def __init__(self, desk: Acting, request: Request[Any] | None, symbol: str) -> None:
-        self.request: Final = request
-        self.symbol: Final = symbol
-        self.error: BintrioError | None = None
-        self.was_refused = False
+    def __init__(self, desk: Acting, course: OrderCourse | ListCourse) -> None:
         self._desk: Final = desk
-        self._moved = trio.Event()
+        self._known: Final = course
 
-    def move(self) -> None:
-        """Wake whoever waits: something of it has changed."""
-        self._moved.set()
-        self._moved = trio.Event()
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Handle) and self._known is other._known
 
-    def refuse(self, error: BintrioError | None) -> None:
-        """It was not placed, and never will be."""
-        self.error, self.was_refused = error, True
-        self.move()
+    def __hash__(self) -> int:
+        return hash(self._known)
 
-    async def _until(self, is_so: Callable[[], bool]) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()
-        while not is_so():
-            await self._moved.wait()
-        await trio.lowlevel.cancel_shielded_checkpoint()
+    @property
+    def request(self) -> Request[Any] | None:
+        """What was asked for, with its client order ids; None for an order of a list."""
+        return self._known.request
+
+    @property
+    def symbol(self) -> str:
+        """Of the order."""
+        return self._known.symbol
+
+    @property
+    def error(self) -> BintrioError | None:
+        """Why it was not placed, or is not known to have been; None if it is known to have been placed."""
+        return self._known.error
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether it was not placed, and never will be."""
+        return self._known.was_refused
+
+    @property
+    def status(self) -> str:
+        """The exchange's status of it; ``UNKNOWN`` as long as it has none, ``NOT_PLACED`` if it never will."""
+        return self._known.status
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing will become of it any more: of a list, whether all of its orders have ended."""
+        return self._known.is_closed
 
 
 class LiveOrder(_Handle):
-    """An order that was placed through an account.
+    """An order that was placed through an account."""
 
-    Attributes:
-        client_order_id: that it was sent with.
-        order_id: the exchange's; None as long as it is not known whether it was placed.
-        group: the order list that it belongs to; None without one.
-    """
-
-    def __init__(
-        self, desk: Acting, request: Request[Any] | None, symbol: str, client_order_id: str, order_id: int | None = None
-    ) -> None:
-        super().__init__(desk, request, symbol)
-        self.client_order_id: Final = client_order_id
-        self.order_id = order_id
-        self.group: LiveOrderList | None = None
+    def __init__(self, desk: Acting, course: OrderCourse) -> None:
+        super().__init__(desk, course)
+        self._course: Final = course
 
     def __repr__(self) -> str:
         return f"<LiveOrder {self.client_order_id} of {self.symbol}, {self.status}>"
@@ -100,35 +92,35 @@ class LiveOrder(_Handle):
     # As it stands
 
     @property
+    def client_order_id(self) -> str:
+        """That it was sent with."""
+        return self._course.client_id
+
+    @property
+    def order_id(self) -> int | None:
+        """The exchange's; None as long as it is not known whether it was placed."""
+        return self._course.number
+
+    @property
+    def group(self) -> LiveOrderList | None:
+        """The order list that it belongs to; None without one."""
+        group = self._course.group
+        return None if group is None else LiveOrderList(self._desk, group)
+
+    @property
     def key(self) -> OrderKey | None:
         """Symbol and order id; None as long as the latter is not known."""
-        return None if self.order_id is None else (self.symbol, self.order_id)
+        return self._course.key
 
     @property
     def state(self) -> Order | None:
         """The latest that is known of it; None if it was not placed, or that is not known yet."""
-        key = self.key
-        return None if key is None else self._desk.state.order(key)
-
-    @property
-    def status(self) -> str:
-        """The exchange's status of it; ``UNKNOWN`` as long as it has none, ``NOT_PLACED`` if it never will."""
-        if self.was_refused:
-            return "NOT_PLACED"
-        state = self.state
-        return "UNKNOWN" if state is None else state.status
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether nothing will become of it any more."""
-        state = self.state
-        return self.was_refused or (state is not None and not is_open(state))
+        return self._course.order
 
     @property
     def fills(self) -> tuple[Fill, ...]:
         """Its trades that are known, in the order in which they became known."""
-        key = self.key
-        return () if key is None else tuple(self._desk.state.fills.get(key, {}).values())
+        return tuple(self._course.fills.values())
 
     @property
     def remaining(self) -> Decimal | None:
@@ -142,12 +134,12 @@ class LiveOrder(_Handle):
 
     async def placed(self) -> Order | None:
         """Wait until it is known whether it was placed. Returns the order, or None if it was not."""
-        await self._until(lambda: self.was_refused or self.state is not None)
+        await self._course.until(lambda: self.was_refused or self.state is not None)
         return self.state
 
     async def closed(self) -> Order | None:
         """Wait until it has ended. Returns the order, or None if it was not placed."""
-        await self._until(lambda: self.is_closed)
+        await self._course.until(lambda: self.is_closed)
         return self.state
 
     async def filled(self) -> bool:
@@ -159,20 +151,13 @@ class LiveOrder(_Handle):
         """Its trades from the first one on, as they come, until it has ended and all of them are known."""
         seen: list[Fill] = []
         while True:
-            await self._until(lambda: len(self.fills) > len(seen) or self._is_told())
+            await self._course.until(lambda: len(self._course.fills) > len(seen) or self._course.is_told)
             fresh = self.fills[len(seen) :]
             if not fresh:
                 return
             for fill in fresh:
                 seen.append(fill)
                 yield fill
-
-    def _is_told(self) -> bool:
-        """Whether it has ended and its fills add up."""
-        if not self.is_closed:
-            return False
-        state, key = self.state, self.key
-        return state is None or key is None or self._desk.state.executed(key) >= state.executed_qty
 
     # Acting
 
@@ -211,50 +196,44 @@ class LiveOrder(_Handle):
 
 
 class LiveOrderList(_Handle):
-    """An order list that was placed through an account.
+    """An order list that was placed through an account."""
 
-    Attributes:
-        list_client_order_id: that it was sent with.
-        list_id: the exchange's; None as long as it is not known whether it was placed.
-        orders: its orders, as the exchange lists them; empty as long as it is not known whether it was placed.
-    """
-
-    def __init__(self, desk: Acting, request: Request[Any], symbol: str, list_client_order_id: str) -> None:
-        super().__init__(desk, request, symbol)
-        self.list_client_order_id: Final = list_client_order_id
-        self.list_id: int | None = None
-        self.orders: tuple[LiveOrder, ...] = ()
+    def __init__(self, desk: Acting, course: ListCourse) -> None:
+        super().__init__(desk, course)
+        self._course: Final = course
 
     def __repr__(self) -> str:
         return f"<LiveOrderList {self.list_client_order_id} of {self.symbol}, {self.status}>"
 
     @property
+    def list_client_order_id(self) -> str:
+        """That it was sent with."""
+        return self._course.client_id
+
+    @property
+    def list_id(self) -> int | None:
+        """The exchange's; None as long as it is not known whether it was placed."""
+        return self._course.number
+
+    @property
+    def orders(self) -> tuple[LiveOrder, ...]:
+        """Its orders, as the exchange lists them; empty as long as it is not known whether it was placed."""
+        return tuple(LiveOrder(self._desk, order) for order in self._course.orders)
+
+    @property
     def state(self) -> OrderList | None:
         """The latest that is known of it; None if it was not placed, or that is not known yet."""
-        return None if self.list_id is None else self._desk.state.lists.get(self.list_id)
-
-    @property
-    def status(self) -> str:
-        """The exchange's status of it; ``UNKNOWN`` as long as it has none, ``NOT_PLACED`` if it never will."""
-        if self.was_refused:
-            return "NOT_PLACED"
-        state = self.state
-        return "UNKNOWN" if state is None else state.list_order_status
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether all of its orders have ended, or it was not placed."""
-        return self.was_refused or (bool(self.orders) and all(order.is_closed for order in self.orders))
+        return self._course.order_list
 
     async def placed(self) -> OrderList | None:
         """Wait until it is known whether it was placed. Returns the list, or None if it was not."""
-        await self._until(lambda: self.was_refused or self.state is not None)
+        await self._course.until(lambda: self.was_refused or self.state is not None)
         return self.state
 
     async def closed(self) -> tuple[Order, ...]:
         """Wait until all of its orders have ended. Returns them; none if it was not placed."""
-        await self._until(lambda: self.is_closed)
-        return tuple(order.state for order in self.orders if order.state is not None)
+        await self._course.until(lambda: self.is_closed)
+        return self._orders_known()
 
     async def cancel(self) -> tuple[Order, ...]:
         """Cancel all of it. Returns its orders as they stand then.
@@ -264,5 +243,8 @@ class LiveOrderList(_Handle):
         """
         await self.placed()
         if self.list_id is not None and not self.is_closed:
-            await self._desk.cancel_list(self.symbol, self.list_id)
-        return tuple(order.state for order in self.orders if order.state is not None)
+            await self._desk.cancel_list(self._course)
+        return self._orders_known()
+
+    def _orders_known(self) -> tuple[Order, ...]:
+        return tuple(course.order for course in self._course.orders if course.order is not None)

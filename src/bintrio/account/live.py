@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
@@ -12,7 +13,7 @@ import trio
 from .. import requests
 from .._client.calls import Coro
 from .._net.tasks import bare_nursery, protected, start
-from .._protocol.settings import check_positive_int
+from .._protocol.settings import check_duration, check_positive_int
 from .._protocol.succession import SLACK, Gap, Interrupted, UserDataEvent
 from ..api._base import Request
 from ..api.account import Order
@@ -29,12 +30,15 @@ from .stock import Stock
 
 
 @asynccontextmanager
-async def open_account(session: Trading, *, keep: int = 1000, history: int = 10_000) -> AsyncGenerator[LiveAccount]:
+async def open_account(
+    session: Trading, *, keep: int = 1000, keep_for: float = 86_400, history: int = 10_000
+) -> AsyncGenerator[LiveAccount]:
     """See `Session.account`."""
     check_positive_int("keep", keep)
+    check_duration("keep_for", keep_for)
     check_positive_int("history", history)
     async with bare_nursery() as nursery:
-        account = LiveAccount(session, nursery, keep, history)
+        account = LiveAccount(session, nursery, keep, keep_for, history)
         await start(nursery, account.follow)
         yield account
 
@@ -47,12 +51,12 @@ class LiveAccount:
 
     Attributes:
         orders: the open orders, by symbol and order id.
-        closed_orders: the latest ``keep`` that have ended, by symbol and order id.
+        closed_orders: the latest ``keep`` that have ended within ``keep_for`` seconds, by symbol and order id.
         balances: what there is of each asset.
-        lists: order lists, by their id: those that are open, and the latest ``keep`` others.
+        lists: order lists, by their id: those that are open, and as many others as there may be closed orders.
     """
 
-    def __init__(self, session: Trading, nursery: trio.Nursery, keep: int, history: int) -> None:
+    def __init__(self, session: Trading, nursery: trio.Nursery, keep: int, keep_for: float, history: int) -> None:
         self._session = session
         self._state = State(keep=keep, history=history)
         self.orders: Final[Mapping[OrderKey, Order]] = MappingProxyType(self._state.open_orders)
@@ -61,6 +65,7 @@ class LiveAccount:
         self.lists: Final[Mapping[int, OrderList]] = MappingProxyType(self._state.lists)
         self._nursery = nursery
         ticks = 1_000_000 if session.time_unit == "us" else 1_000
+        self._kept = math.ceil(keep_for * ticks)
         self._slack = SLACK * ticks // 1_000
         self._stock = Stock(session, self._state, ticks, self._publish)
         self._desk = Desk(session, self._state, self._stock, self._publish, nursery)
@@ -133,12 +138,13 @@ class LiveAccount:
                 yield change
 
     def _publish(self) -> None:
-        """Wake whoever waits for what has changed."""
+        """Wake whoever waits for what has changed, and forget what is too old."""
+        self._state.forget_older(self._session.now() - self._kept)
         changes = self._state.take_changes()
         if not changes:
             return
         for change in changes:
-            self._desk.move(change)
+            self._desk.register.move(change)
         self._moved.set()
         self._moved = trio.Event()
 

@@ -36,6 +36,11 @@ def is_open(order: Order) -> bool:
     return order.status not in CLOSED
 
 
+def is_done_list(order_list: OrderList) -> bool:
+    """Whether nothing will become of an order list any more."""
+    return order_list.list_order_status not in {"EXECUTING", "UNKNOWN"}
+
+
 def key_of(order: Order | ExecutionReport | ListedOrder) -> OrderKey:
     """What an order is known by."""
     return order.symbol, order.order_id

@@ -37,6 +37,7 @@ from .orders import (
     OrderKey,
     fill_of_event,
     fill_of_trade,
+    is_done_list,
     is_later,
     is_open,
     key_of,
@@ -180,18 +181,26 @@ class State:
         else:
             self.open_orders.pop(key, None)
             self.closed_orders[key] = order
-            self._forget_oldest(self.closed_orders)
+            if len(self.closed_orders) > self._keep:
+                self._forget_oldest()
         self._by_client_id[order.symbol, order.client_order_id] = key
         self._tell(OrderChanged(version=self.version + 1, source=source, before=known, after=order))
         return True
 
-    def _forget_oldest(self, orders: dict[OrderKey, Order]) -> None:
-        while len(orders) > self._keep:
-            key = next(iter(orders))
-            order = orders.pop(key)
-            self.fills.pop(key, None)
-            if self._by_client_id.get((order.symbol, order.client_order_id)) == key:
-                del self._by_client_id[order.symbol, order.client_order_id]
+    def forget_older(self, time: int) -> None:
+        """Keep no order, and no list, that ended before a time."""
+        while self.closed_orders and next(iter(self.closed_orders.values())).update_time < time:
+            self._forget_oldest()
+        for number in [number for number, each in self.lists.items() if each.transaction_time < time]:
+            if is_done_list(self.lists[number]):  # one that is open may have been placed long ago
+                del self.lists[number]
+
+    def _forget_oldest(self) -> None:
+        key = next(iter(self.closed_orders))
+        order = self.closed_orders.pop(key)
+        self.fills.pop(key, None)
+        if self._by_client_id.get((order.symbol, order.client_order_id)) == key:
+            del self._by_client_id[order.symbol, order.client_order_id]
 
     def take_fill(self, key: OrderKey, fill: Fill, source: Source) -> None:
         """Take in a fill of an order, if it is not known."""
@@ -221,13 +230,13 @@ class State:
             return
         self.lists[order_list.order_list_id] = order_list
         self._tell(ListChanged(version=self.version + 1, source=source, before=known, after=order_list))
-        done = [number for number, each in self.lists.items() if _is_done(each)]
+        done = [number for number, each in self.lists.items() if is_done_list(each)]
         for number in done[: max(0, len(done) - self._keep)]:
             del self.lists[number]
 
     def open_lists(self) -> list[OrderList]:
         """Those that are not done."""
-        return [each for each in self.lists.values() if not _is_done(each)]
+        return [each for each in self.lists.values() if not is_done_list(each)]
 
     # Balances
 
@@ -292,11 +301,7 @@ def _value(holding: Holding) -> tuple[Decimal, Decimal, bool]:
     return holding.free, holding.locked, holding.is_certain
 
 
-def _is_done(order_list: OrderList) -> bool:
-    return order_list.list_order_status not in {"EXECUTING", "UNKNOWN"}
-
-
 def _is_later_list(order_list: OrderList, known: OrderList) -> bool:
-    if _is_done(order_list) is not _is_done(known):
-        return _is_done(order_list)
+    if is_done_list(order_list) is not is_done_list(known):
+        return is_done_list(order_list)
     return order_list.transaction_time > known.transaction_time

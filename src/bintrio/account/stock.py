@@ -11,6 +11,7 @@ of 1,000 and of a day (20 each). The trades of each order whose fills do not add
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Final, Protocol
@@ -18,6 +19,8 @@ from typing import Any, Final, Protocol
 import trio
 
 from .._protocol import evidence
+from .._protocol.chance import chance_in_use
+from .._protocol.rotation import backoff
 from ..api._base import Request
 from ..api.account import (
     AccountStatus,
@@ -43,9 +46,11 @@ QUERY_DELAY: Final = evidence.QUERY_DELAY / 1000
 
 _PAGE: Final = 1000
 _DAY: Final = 86_400.0
-_FIRST_PAUSE: Final = 1.0
-_LONGEST_PAUSE: Final = 60.0
-"""Seconds between attempts, when the exchange does not answer."""
+_AFTER_HOLD: Final = 1.0
+"""Seconds after the end of a hold, so that the calls that it held back go first."""
+
+_UNSTATED_HOLD: Final = 60.0
+"""Seconds to wait where the exchange does not say how long a hold lasts."""
 
 
 class Asking(Protocol):
@@ -79,6 +84,7 @@ class Stock:
         self._state = state
         self._ticks = ticks
         self._publish = publish
+        self._chance = chance_in_use()
 
     async def take_at_once(self) -> None:
         """What the exchange shows now: it may be behind the events."""
@@ -94,7 +100,7 @@ class Stock:
 
         What goes wrong is logged, and it is tried again after a pause, or once the exchange takes questions again.
         """
-        pause = _FIRST_PAUSE
+        failures = itertools.count()
         state = self._state
         while state.as_of is not None and not state.is_interrupted:
             since, losses = state.as_of, state.losses
@@ -102,17 +108,19 @@ class Stock:
             try:
                 await self._ask_for_all(since)
             except (BintrioError, ExceptionGroup) as error:
-                seconds = self._seconds_until(error.retry_at) if isinstance(error, RateLimited) else pause
+                if isinstance(error, RateLimited):
+                    seconds = self._seconds_until(error.retry_at)
+                else:
+                    seconds = backoff(next(failures), self._chance.fraction())
                 logger.warning("the account stands as of %s: %s; asking again in %.4g s", since, error, seconds)
                 await trio.sleep(seconds)
-                pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
             if state.losses == losses:  # nothing was missed meanwhile
                 state.settle()
                 self._publish()
 
     def _seconds_until(self, time: int | None) -> float:
-        return _LONGEST_PAUSE if time is None else max((time - self._session.now()) / self._ticks, 0) + _FIRST_PAUSE
+        return _UNSTATED_HOLD if time is None else max((time - self._session.now()) / self._ticks, 0) + _AFTER_HOLD
 
     async def _sleep_until(self, time: float) -> None:
         await trio.sleep(max((time - self._session.now()) / self._ticks, 0))

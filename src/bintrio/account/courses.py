@@ -1,0 +1,136 @@
+"""How it goes with what was placed: kept by the desk alone. Users see it through a handle (`handles`), and wait by it.
+
+A course is there before its call is sent. It keeps the latest that is known of its order, also when the account has
+forgotten an order that has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final
+
+import trio
+
+from ..api._base import Request
+from ..api.account import Order
+from ..api.orders import OrderList
+from ..api.trading import Fill
+from ..errors import BintrioError
+from .orders import FillKey, OrderKey, is_done_list, is_open, key_of_fill
+
+_NOTHING: Final = Decimal(0)
+
+
+class _Course:
+    """What those of an order and of an order list have in common.
+
+    Attributes:
+        request: what was asked for, with its client order ids.
+        symbol: of the order.
+        client_id: the client order id that it was sent with, of a list its own.
+        number: the exchange's id; None as long as it is not known whether it was placed.
+        error: why it was not placed, or is not known to have been; None if it is known to have been placed.
+        was_refused: whether it was not placed, and never will be.
+    """
+
+    def __init__(self, request: Request[Any] | None, symbol: str, client_id: str) -> None:
+        self.request: Final = request
+        self.symbol: Final = symbol
+        self.client_id: Final = client_id
+        self.number: int | None = None
+        self.error: BintrioError | None = None
+        self.was_refused = False
+        self._moved = trio.Event()
+
+    def move(self) -> None:
+        """Wake whoever waits: something of it has changed."""
+        self._moved.set()
+        self._moved = trio.Event()
+
+    def refuse(self, error: BintrioError | None) -> None:
+        """It was not placed, and never will be."""
+        self.error, self.was_refused = error, True
+        self.move()
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while not is_so():
+            await self._moved.wait()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+
+class OrderCourse(_Course):
+    """How it goes with an order.
+
+    Attributes:
+        order: the latest that is known of it.
+        fills: its trades that are known, in the order in which they became known.
+        group: that of the order list that it belongs to; None without one.
+    """
+
+    def __init__(self, request: Request[Any] | None, symbol: str, client_id: str) -> None:
+        super().__init__(request, symbol, client_id)
+        self.order: Order | None = None
+        self.fills: Final[dict[FillKey, Fill]] = {}
+        self.group: ListCourse | None = None
+
+    def take_fill(self, fill: Fill) -> None:
+        """It has traded."""
+        self.fills[key_of_fill(fill)] = fill
+
+    @property
+    def key(self) -> OrderKey | None:
+        """Symbol and order id; None as long as the latter is not known."""
+        return None if self.number is None else (self.symbol, self.number)
+
+    @property
+    def status(self) -> str:
+        """See `LiveOrder.status`."""
+        if self.was_refused:
+            return "NOT_PLACED"
+        return "UNKNOWN" if self.order is None else self.order.status
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing will become of it any more."""
+        return self.was_refused or (self.order is not None and not is_open(self.order))
+
+    @property
+    def is_told(self) -> bool:
+        """Whether it has ended and its fills add up, so that there is nothing more to be learned."""
+        executed = sum((fill.qty for fill in self.fills.values()), _NOTHING)
+        return self.is_closed and (self.order is None or executed >= self.order.executed_qty)
+
+
+class ListCourse(_Course):
+    """How it goes with an order list.
+
+    Attributes:
+        order_list: the latest that is known of it.
+        orders: those of its orders, as the exchange lists them; empty as long as it is not known whether it was placed.
+    """
+
+    def __init__(self, request: Request[Any], symbol: str, client_id: str) -> None:
+        super().__init__(request, symbol, client_id)
+        self.order_list: OrderList | None = None
+        self.orders: tuple[OrderCourse, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """See `LiveOrderList.status`."""
+        if self.was_refused:
+            return "NOT_PLACED"
+        return "UNKNOWN" if self.order_list is None else self.order_list.list_order_status
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether all of its orders have ended, or it was not placed."""
+        return self.was_refused or (bool(self.orders) and all(order.is_closed for order in self.orders))
+
+    @property
+    def is_told(self) -> bool:
+        """Whether there is nothing more to be learned of it and its orders."""
+        is_done = self.order_list is not None and is_done_list(self.order_list)
+        return is_done and self.is_closed and all(order.is_told for order in self.orders)

@@ -1,0 +1,145 @@
+"""Which order is whose: the courses of what was placed and has not ended. Synchronous; it asks for nothing.
+
+A course is entered before its call is sent. It is bound to an order by the answer, by what was found out later, or by
+an event that names a client order id which no earlier order can have had. From then on each change of the account that
+is about its order moves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+from ..api.orders import ListedOrder, OrderList
+from ..errors import BintrioError
+from .changes import Change, FillAdded, ListChanged, OrderChanged
+from .courses import ListCourse, OrderCourse
+from .orders import OrderKey, key_of
+from .state import State
+
+Course: TypeAlias = OrderCourse | ListCourse
+
+
+class Register:
+    """The courses of one account.
+
+    Args:
+        state: what is known of the account.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._unknown: dict[int, Course] = {}
+        self._by_fresh_id: dict[tuple[str, str], Course] = {}
+        self._orders: dict[OrderKey, OrderCourse] = {}
+        self._lists: dict[int, ListCourse] = {}
+
+    def open(self) -> Iterator[Course]:
+        """Those that have not ended, first of which nothing is known yet."""
+        courses = (*self._unknown.values(), *self._lists.values(), *self._orders.values())
+        return (course for course in courses if not course.is_closed)
+
+    # Before its order is known
+
+    def enter(self, course: Course, fresh_id: str | None) -> None:
+        """Something is about to be placed.
+
+        Args:
+            course: of it.
+            fresh_id: its client order id, if no order has had it before.
+        """
+        self._unknown[id(course)] = course
+        if fresh_id is not None:
+            self._by_fresh_id[course.symbol, fresh_id] = course
+
+    def doubt(self, course: Course, error: BintrioError) -> None:
+        """Whether it was placed is not known."""
+        if id(course) in self._unknown:  # else an event has told already
+            course.error = error
+
+    def refuse(self, course: Course, error: BintrioError | None) -> None:
+        """It was not placed, and never will be; unless an event has told of it."""
+        if id(course) in self._unknown:
+            self._leave(course)
+            course.refuse(error)
+
+    def _leave(self, course: Course) -> None:
+        """It is not unknown any more."""
+        self._unknown.pop(id(course), None)
+        for name in [name for name, each in self._by_fresh_id.items() if each is course]:
+            del self._by_fresh_id[name]
+
+    # Once it is known
+
+    def bind(self, course: OrderCourse, order_id: int) -> None:
+        """It is known which order it is about."""
+        if course.number is None:
+            self._leave(course)
+            self._follow(course, order_id)
+
+    def bind_list(self, course: ListCourse, list_id: int, listed: Iterable[ListedOrder]) -> None:
+        """It is known which order list it is about, and what orders that has."""
+        if course.number is not None:
+            return
+        self._leave(course)
+        course.number, course.error = list_id, None
+        course.order_list = self._state.lists.get(list_id)
+        course.orders = tuple(OrderCourse(None, each.symbol, each.client_order_id) for each in listed)
+        self._lists[list_id] = course
+        for leg, each in zip(course.orders, listed, strict=True):
+            leg.group = course
+            self._follow(leg, each.order_id)
+        self._moved_list(course)
+
+    def _follow(self, course: OrderCourse, order_id: int) -> None:
+        key = course.symbol, order_id
+        course.number, course.error = order_id, None
+        course.order = self._state.order(key)
+        course.fills.update(self._state.fills.get(key, {}))
+        self._orders[key] = course
+        self._moved(course)
+
+    # Changes
+
+    def move(self, change: Change) -> None:
+        """Let the course that a change is about take it in, and wake whoever waits for that."""
+        match change:
+            case OrderChanged(after=order):
+                unbound = self._by_fresh_id.get((order.symbol, order.client_order_id))
+                if isinstance(unbound, OrderCourse):
+                    self.bind(unbound, order.order_id)
+                course = self._orders.get(key_of(order))
+                if course is not None:
+                    course.order = order
+                    self._moved(course)
+            case FillAdded():
+                course = self._orders.get((change.symbol, change.order_id))
+                if course is not None:
+                    course.take_fill(change.fill)
+                    self._moved(course)
+            case ListChanged(after=order_list):
+                self._move_list(order_list)
+            case _:
+                pass
+
+    def _move_list(self, order_list: OrderList) -> None:
+        unbound = self._by_fresh_id.get((order_list.symbol, order_list.list_client_order_id))
+        if isinstance(unbound, ListCourse):
+            self.bind_list(unbound, order_list.order_list_id, order_list.orders)
+        course = self._lists.get(order_list.order_list_id)
+        if course is not None:
+            course.order_list = order_list
+            self._moved_list(course)
+
+    def _moved(self, course: OrderCourse) -> None:
+        """Wake whoever waits. What has ended, and whose fills are known, is followed no more."""
+        course.move()
+        if course.is_told and course.key is not None:
+            self._orders.pop(course.key, None)
+        if course.group is not None:
+            self._moved_list(course.group)
+
+    def _moved_list(self, course: ListCourse) -> None:
+        course.move()
+        if course.is_told and course.number is not None:
+            self._lists.pop(course.number, None)

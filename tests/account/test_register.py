@@ -1,0 +1,70 @@
+"""Which order is whose, out of changes in any order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bintrio.account.courses import OrderCourse
+from bintrio.account.register import Register
+from bintrio.account.state import State
+from bintrio.errors import NotSent
+
+from .test_state import KEY, a_fill, an_order, fresh
+
+
+def entered(state: State, fresh_id: str | None = None) -> tuple[Register, OrderCourse]:
+    register, course = Register(state), OrderCourse(None, "BTCUSDT", "order-1")
+    register.enter(course, fresh_id)
+    return register, course
+
+
+def tell(state: State, register: Register) -> None:
+    for change in state.take_changes():
+        register.move(change)
+
+
+def test_an_event_binds_by_an_id_that_no_order_has_had() -> None:
+    state = fresh()
+    register, course = entered(state, "order-1")
+    state.take_order(an_order(2, client_order_id="order-1", symbol="ETHUSDT"), "event")
+    tell(state, register)
+    assert course.number is None
+    state.take_order(an_order(1), "event")
+    tell(state, register)
+    assert (course.key, course.status, list(register.open())) == (KEY, "NEW", [course])
+
+
+def test_an_id_that_may_have_been_used_binds_nothing() -> None:
+    state = fresh()
+    register, course = entered(state)
+    state.take_order(an_order(1), "event")
+    tell(state, register)
+    assert (course.key, course.status) == (None, "UNKNOWN")
+    register.bind(course, 1)
+    register.bind(course, 2)  # it is known already
+    assert (course.key, course.status) == (KEY, "NEW")
+
+
+def test_what_an_event_has_told_of_is_neither_refused_nor_doubted() -> None:
+    state = fresh()
+    register, course = entered(state, "order-1")
+    state.take_order(an_order(1), "event")
+    tell(state, register)
+    error = NotSent("order.place", "the test says so")
+    register.doubt(course, error)
+    register.refuse(course, error)
+    assert (course.error, course.was_refused, course.status) == (None, False, "NEW")
+
+
+def test_fills_that_come_before_and_after_the_end_are_its() -> None:
+    state = fresh()
+    register, course = entered(state, "order-1")
+    state.take_fill(KEY, a_fill(1), "event")
+    state.take_order(an_order(1, status="FILLED", executed_qty=a_fill().qty * 2), "query")
+    state.take_fill(("BTCUSDT", 9), a_fill(8), "query")
+    tell(state, register)
+    assert (course.is_closed, course.is_told, list(register.open())) == (True, False, [])
+    state.take_fill(KEY, a_fill(2), "query")
+    tell(state, register)
+    told: Any = [fill.trade_id for fill in course.fills.values()]
+    assert (course.is_told, told) == (True, [1, 2])
