@@ -15,7 +15,7 @@ author = "the bintrio project"
 copyright = author
 version = release = bintrio.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "from_the_code"]
+extensions = ["myst_parser", "sphinx_copybutton", "from_the_code"]
 exclude_patterns = ["_build", "_ext"]
 nitpicky = False
 
@@ -23,15 +23,6 @@ nitpicky = False
 myst_enable_extensions = ["deflist", "fieldlist"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
-
-# Docstrings name things in single backticks, which is no role of reStructuredText.
-default_role = "py:obj"
-autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
-autodoc_class_signature = "mixed"
-napoleon_google_docstring = True
-napoleon_numpy_docstring = False
-napoleon_use_ivar = True
 
 html_theme = "furo"
 html_title = f"bintrio {version}"

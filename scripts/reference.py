@@ -30,9 +30,9 @@ from bintrio.errors import EXECUTION_UNKNOWN_CODES, BintrioError
 from bintrio.sandbox.words import documented, summary
 
 PLACES: Final = (
-    *("typing", "account", "rules", "columns", "times", "observing", "recording", "settings", "otel", "sandbox"),
-    *("api.enums", "api.general", "api.market", "api.authentication", "api.trading", "api.order_lists", "api.orders"),
-    *("api.account", "api.user_data", "api.events", "api.filters"),
+    *("typing", "account", "limits", "rules", "columns", "times", "history", "observing", "recording", "settings"),
+    *("otel", "sandbox", "api.enums", "api.general", "api.market", "api.authentication", "api.trading"),
+    *("api.order_lists", "api.orders", "api.account", "api.user_data", "api.events", "api.filters"),
 )
 """The modules with public names, beside the package itself."""
 
@@ -57,9 +57,15 @@ def exported(place: str) -> list[str]:
 
 
 @cache
+def homes() -> Mapping[str, str]:
+    """By each public name the place that describes it: the last one that exports it."""
+    return {name: place for place in ("", *PLACES) for name in exported(place)}
+
+
+@cache
 def described() -> Mapping[str, str]:
     """By each public name what it is described as: with the shortest path that leads to it."""
-    longer = {name: f"bintrio.{place}.{name}" for place in PLACES for name in exported(place)}
+    longer = {name: f"bintrio.{place}.{name}" for name, place in homes().items()}
     requests = {name: f"bintrio.requests.{name}" for name in exported("requests")}
     return longer | requests | {name: f"bintrio.{name}" for name in exported("")}
 
@@ -188,9 +194,8 @@ def _cell(words: str) -> str:
 
 
 def names(place: str = "") -> str:
-    """What a module exports, but for what is described elsewhere: errors, requests, and shorter paths."""
-    elsewhere = {name for other in PLACES for name in exported(other)} if not place else set[str]()
-    shown = [name for name in exported(place) if name not in elsewhere and not is_error(vars(module(place))[name])]
+    """What a module exports, but for errors, and what is described elsewhere."""
+    shown = [name for name in exported(place) if homes()[name] == place and not is_error(vars(module(place))[name])]
     return "".join(one_name(place, name) for name in shown)
 
 

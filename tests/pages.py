@@ -7,6 +7,7 @@ between at most, it is what is printed; an ellipsis stands for what differs from
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -81,6 +82,20 @@ def compiled(block: Block) -> Callable[..., Any]:
     fragment: Callable[..., Any] = namespace["fragment"]
     return fragment
 
+
+def unknown_names(source: str) -> list[str]:
+    """What a block looks up in the library and is not there, also in branches that are not taken."""
+    owners: dict[str, Any] = {"bintrio": bintrio, "session": bintrio.Session, "sandbox": Sandbox}
+    return [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(f"async def fragment():\n{indent(source, '    ')}"))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in owners
+        if not hasattr(owners[node.value.id], node.attr) and node.attr not in SET_WHEN_MADE
+    ]
+
+
+SET_WHEN_MADE: Final = {"counters", "endpoint", "account"}
+"""Attributes that an object has and its class has not."""
 
 NAMES: Final = ("bintrio", "trio", "Decimal", "sandbox", "session", "key")
 

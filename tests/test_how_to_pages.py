@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from itertools import chain
 from pathlib import Path
 
 import pytest
 from trio.testing import MockClock
 
-from tests.pages import DOCS, Block, blocks, in_memory, in_virtual_time, named, page, run_fragment, run_program
+import bintrio
+from tests.pages import (
+    DOCS,
+    Block,
+    blocks,
+    in_memory,
+    in_virtual_time,
+    named,
+    page,
+    run_fragment,
+    run_program,
+    unknown_names,
+)
 
 __all__ = ["in_memory", "in_virtual_time"]
 
 pytest_plugins = ["pytester"]
 
-HOW_TOS = (
-    "errors",
-    "keys",
-    "testnet",
-    "orders",
-    "order-lists",
-    "user-data",
-    "timeouts",
-    "rotation",
-    "testing",
-    "history",
-    "dataframes",
-)
-PAGES = ("index.md", *(f"how-to/{name}.md" for name in HOW_TOS))
+TESTS = "".join(test.read_text("utf-8") for test in DOCS.parent.glob("tests/test_*.py"))
+HOW_TOS = [page for page in sorted(DOCS.glob("how-to/*.md")) if f'{page.name}"' not in TESTS]
+"""Those that no other test names, since it runs them with what they need."""
+PAGES = ("index.md", *(page.relative_to(DOCS).as_posix() for page in HOW_TOS))
 BLOCKS = [*chain.from_iterable(map(blocks, PAGES))]
 
 
@@ -58,9 +61,17 @@ def test_the_files_of_a_suite_pass(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("one", sorted(DOCS.rglob("*.md")), ids=lambda one: one.stem)
-def test_a_page_with_python_is_named_by_a_test(one: Path) -> None:
-    """Whose blocks would not be run otherwise."""
-    tests = "".join(test.read_text("utf-8") for test in DOCS.parent.glob("tests/test_*.py"))
+def test_no_block_of_python_is_left_out(one: Path) -> None:
     name = one.relative_to(DOCS).as_posix()
-    is_run = name in PAGES or one.parent.name == "tutorial" or f'{one.name}"' in tests
+    is_run = name in PAGES or one.parent.name == "tutorial" or f'{one.name}"' in TESTS
     assert is_run or "```python" not in page(name)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=named)
+def test_every_name_of_the_library_exists(block: Block) -> None:
+    assert not unknown_names(block.source)
+
+
+def test_every_error_is_told_what_to_do_with() -> None:
+    kinds = {name for name, one in vars(bintrio).items() if isinstance(one, type) and issubclass(one, Exception)}
+    assert kinds <= set(re.findall(r"\w+", page("how-to/errors.md")))

@@ -7,8 +7,6 @@ write it: in a coroutine, with a session at hand. There, what leads to the excha
 
 from __future__ import annotations
 
-import ast
-import inspect
 import re
 import signal
 import subprocess
@@ -16,6 +14,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from textwrap import indent
 from types import CodeType
@@ -27,6 +26,7 @@ import trio.testing
 
 import bintrio
 from bintrio.sandbox import Disconnect, Fault, RandomWalk, Sandbox, TooManyRequests, open_sandbox
+from tests.pages import unknown_names
 
 pytest_plugins = ["pytester"]
 
@@ -71,7 +71,7 @@ def test_ctrl_c_ends_a_program_at_once(tmp_path: Path) -> None:
 
 
 def test_the_files_of_a_test_suite_pass(pytester: pytest.Pytester) -> None:
-    assert set(FILES) == {"conftest.py", "test_bot.py", "test_market.py"}
+    assert set(FILES) == {"conftest.py", "test_bot.py"}
     for name, text in FILES.items():
         (pytester.path / name).write_text(text)
     pytester.makeini("[pytest]\ntrio_mode = true\nfilterwarnings = error")
@@ -166,26 +166,7 @@ async def test_a_fragment_says_why_its_order_was_refused(
 
 
 def test_every_name_of_the_library_exists() -> None:
-    """Also in those branches of a fragment that are not taken."""
-    for block in BLOCKS:
-        for node in ast.walk(
-            ast.parse(block) if block not in FRAGMENTS else ast.parse(f"async def f():\n{indent(block, ' ')}")
-        ):
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                owner: Any = {"bintrio": bintrio, "session": bintrio.Session, "sandbox": Sandbox}.get(node.value.id)
-                assert owner is None or hasattr(owner, node.attr) or node.attr in FIELDS, ast.unparse(node)
-
-
-FIELDS: Final = {"counters", "endpoint"}
-"""Attributes that are set when an object is made."""
-
-
-def test_the_error_tree_is_complete() -> None:
-    (tree,) = re.findall(r"^```\n(BintrioError\n.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    kinds = {
-        name for name, each in inspect.getmembers(bintrio, inspect.isclass) if issubclass(each, bintrio.BintrioError)
-    }
-    assert kinds == set(re.findall(r"\b[A-Z]\w+", tree))
+    assert not [*chain.from_iterable(map(unknown_names, BLOCKS))]
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)", README))

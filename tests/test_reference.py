@@ -14,6 +14,7 @@ from scripts import reference
 import bintrio
 from bintrio.api._base import Request, catalogue, python_name
 from bintrio.cli import main
+from tests.test_exports import PLACES
 
 SECTIONS = ("general", "market", "authentication", "trading", "account", "user_data")
 NAMED = r"^`{3,}\{py:(?:class|exception|function|data)\} bintrio\.([\w.]+)"
@@ -23,10 +24,13 @@ def everything() -> str:
     return reference.errors() + "".join(map(reference.names, ("", *reference.PLACES)))
 
 
+def test_every_place_with_public_names_is_known() -> None:
+    assert set(PLACES) <= {"bintrio", "requests", *reference.PLACES}
+
+
 def test_every_public_name_is_described_once() -> None:
     described = re.findall(NAMED, everything(), re.MULTILINE)
-    names = {name for place in ("", *reference.PLACES) for name in reference.exported(place)}
-    assert sorted(path.rpartition(".")[2] for path in described) == sorted(names)
+    assert sorted(path.rpartition(".")[2] for path in described) == sorted(reference.homes())
 
 
 @pytest.mark.parametrize("request_type", catalogue.values(), ids=lambda one: one.__name__)
