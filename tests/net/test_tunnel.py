@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio._net import tunnel
@@ -23,6 +23,7 @@ from bintrio._protocol.proxies import routes_of
 from bintrio.endpoints import Address
 from bintrio.errors import ConnectionFailed, InvalidRequest, ProxyFailed
 from bintrio.sandbox import Disconnect, Sandbox, open_sandbox
+from tests.net.raw import prompt_pair
 from tests.proxies import Network, Serve, client_context, open_network, over_tls
 
 EXCHANGE: Final = Address("exchange.test", 443, True, "/")
@@ -445,3 +446,18 @@ async def test_without_its_package_a_proxy_is_refused_by_its_extra(monkeypatch: 
         async with open_session(proxy="http://proxy.test"):
             raise AssertionError
     assert caught.value.field == "proxy"
+
+
+async def test_an_answer_in_pieces_takes_nothing_of_what_comes_behind_it() -> None:
+    ours, theirs = prompt_pair()
+    line = tunnel._Line(ours)
+    async with trio.open_nursery() as nursery:
+        await theirs.send_all(b"an")
+
+        async def go_on() -> None:
+            await wait_all_tasks_blocked()
+            await theirs.send_all(b"swer, and TLS")
+
+        nursery.start_soon(go_on)
+        assert await line.read_exactly(6) == b"answer"
+    assert await ours.receive_some() == b", and TLS"

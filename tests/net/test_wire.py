@@ -20,13 +20,13 @@ from bintrio._net.wire import WireClosed, open_wire
 from bintrio._protocol.frames import Message, Opcode, close_payload, encode_frame
 from bintrio.endpoints import Address
 from bintrio.errors import HandshakeRejected, ProtocolViolation
+from tests.net.raw import Server, closed_with, frames, opened, receive_for_ever, text
 from tests.streams import PartialStream, partial_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trio.testing import MockClock
-from tests.net.raw import Server, closed_with, frames, opened, receive_for_ever, text
 
 # Opening
 

@@ -11,12 +11,12 @@ import trio.testing
 
 from bintrio._net.wire import WireClosed, open_wire
 from bintrio._protocol.frames import Message, Opcode, close_payload, encode_frame
+from tests.net.raw import CLOSE_1000, Server, closed_with, frames, opened, prompt_pair, receive_for_ever, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trio.testing import MockClock
-from tests.net.raw import CLOSE_1000, Server, closed_with, frames, opened, prompt_pair, receive_for_ever, text
 
 CLOSE_1001 = encode_frame(Opcode.CLOSE, close_payload(1001, ""))
 

@@ -18,10 +18,10 @@ from bintrio._net.wire import Wire, WireClosed, open_wire
 from bintrio._net.writer import Outgoing
 from bintrio._protocol.frames import Message, Opcode, close_payload, encode_frame
 from bintrio.endpoints import Address
+from tests.net.raw import Prompt, Server, closed_with, frames, opened, prompt_pair, receive_for_ever, text
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
-from tests.net.raw import Prompt, Server, closed_with, frames, opened, prompt_pair, receive_for_ever, text
 
 # Sending
 

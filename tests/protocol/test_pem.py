@@ -133,6 +133,8 @@ def refusal(data: str | bytes, password: bytes | None = None) -> str:
     [
         (PUBLIC_PEM, "a private key is needed, this is a public key"),
         (base64.b64encode(DER), "it is base64 without the lines -----BEGIN PRIVATE KEY-----"),
+        (base64.b64encode(b"0" * 41), "it is base64 without the lines -----BEGIN PRIVATE KEY-----"),
+        (base64.b64encode(b"0" * 40), "there is no line that starts with -----BEGIN"),  # too short for any key
         (base64.b64encode(pem_of(ED25519).encode()), "it is PEM in base64 once more"),
         (SEED.hex(), "the bare bytes of a key in hex"),
         (DER, "it is DER, the binary form"),
