@@ -314,7 +314,7 @@ async def test_g11_ten_thousand_orders_are_no_more_to_draw_than_fifty(driver: An
         connections = sandbox._connections
         connections.calls.extend(Call(next(connections.call_numbers), 1, connections.now()) for _ in range(300))
         await page.see("document.getElementById('orders-title').innerText === 'Open orders (10000)'")
-        assert await page.text("#orders-said") == "The newest 50; 9950 more are open."
+        assert await page.text("#orders-more") == "The newest 50; 9950 more are open."
         assert await page.run("return document.querySelectorAll('*').length") < 5_000
         await page.see("document.getElementById('calls-said').innerText === '250 calls passed too fast to be shown.'")
         assert len(sandbox.open_orders) == 10_000

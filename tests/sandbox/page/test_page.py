@@ -17,6 +17,7 @@ from bintrio.api._base import catalogue
 from bintrio.sandbox import Sandbox, open_sandbox
 from bintrio.sandbox.page import page, serve_page
 from bintrio.sandbox.page.guard import HEADERS
+from bintrio.sandbox.page.stream import Watched, looked_at
 
 TOKEN = "a-token"
 PATHS = ["/", "/page.css", "/page.js", "/charts.js", "/forms.js", "/tables.js", "/icon.svg", "/about", "/control/state"]
@@ -88,6 +89,13 @@ async def test_the_page_has_neither_script_nor_style_of_its_own_nor_anything_fro
         for path in PATHS[2:6]:
             script = (await client.get(path)).text
             assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", script)
+
+
+async def test_every_view_that_is_sent_is_drawn() -> None:
+    async with let_in() as (_, client):
+        _, _, drawings = (await client.get("/page.js")).text.partition("const DRAWINGS = {")
+        drawn = re.findall(r"^  (\w+): \(\) =>", drawings.partition("\n};")[0], re.MULTILINE)
+        assert sorted(drawn) == sorted(looked_at(Watched(symbol="BTCUSDT")))
 
 
 async def test_about_says_what_there_is_to_choose_from() -> None:

@@ -135,7 +135,7 @@ async function fill(order) {
 function drawOrders() {
   const more = views.state.open_orders - views.orders.length;
   byId("orders-title").textContent = `Open orders (${views.state.open_orders})`;
-  if (more > 0) say("orders-said", `The newest ${views.orders.length}; ${more} more are open.`);
+  say("orders-more", more > 0 ? `The newest ${views.orders.length}; ${more} more are open.` : "");
   show(byId("orders"), ORDERS, views.orders.toReversed(), ({ order_id }) => order_id);
 }
 
