@@ -7,6 +7,7 @@
 #   make lint    style only, and whether the generated tables are current; takes seconds
 #   make docs    the documentation as a site, into build/docs; a warning is an error, and links inside are checked
 #   make bench   speed beside every other client, as ratios within one run
+#   make bench-faults   what becomes of orders and events under the same faults, beside other clients; some 20 minutes
 #   make bench-guard   steps that Python takes for a call, held against what was recorded; no other client, some seconds
 #   make dist    what a release consists of, checked; see RELEASING.md
 #   make mutants   small changes of the source, and how many of them the tests notice; about an hour, goes on where it was
@@ -15,7 +16,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-extra test-all check lint docs bench bench-guard mutants dist clean
+.PHONY: demo test test-extra test-all check lint docs bench bench-faults bench-guard mutants dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/bintrio demo
@@ -47,6 +48,9 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run
 	$(BIN)/python benchmarks/wire.py
 	$(BIN)/python benchmarks/codec.py
+
+bench-faults: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.faults
 
 bench-guard: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.guard

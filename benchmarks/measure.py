@@ -247,7 +247,8 @@ async def memory_in_flight(run: Run, client: Client) -> Row:
         after = resident_megabytes()
         run.tell_server("release")
 
-    tasks = iter([watch, *[client.order] * MANY])
+    work: list[Work] = [watch, *[client.order] * MANY]
+    tasks = iter(work)
     await run.loop.together(lambda: next(tasks)(), MANY + 1)
     return {"megabytes": after - before}
 

@@ -8,6 +8,7 @@ the server is silent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 API_KEY: Final = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
@@ -32,11 +33,28 @@ CLIENTS: Final = {
 """The modules by the names that are shown."""
 
 
+Tell = Callable[[str, object], None]
+"""Is told ``"following"`` once a client follows its user data, ``"filled"`` with how much of an order is filled by
+then, and ``"sign"`` with the words of whatever says that events may be missing."""
+
+
+class Refused(Exception):
+    """What a client gives as a value when the exchange said no."""
+
+
 class Client:
     """What is asked of a client."""
 
-    async def order(self) -> object:
+    async def order(self, client_order_id: str | None = None) -> object:
         """Place a signed limit order; return its answer as a Python object."""
+        raise NotImplementedError
+
+    def id_in(self, answer: object) -> object:
+        """The client order id in the answer to an order."""
+        raise NotImplementedError
+
+    async def follow(self, tell: Tell) -> None:
+        """Follow the account's user data, for ever or until the client gives up."""
         raise NotImplementedError
 
     async def depth(self) -> object:

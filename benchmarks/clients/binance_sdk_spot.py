@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from . import API_KEY, API_SECRET, PRICE, QUANTITY, SYMBOL, Client, Events
+from . import API_KEY, API_SECRET, PRICE, QUANTITY, SYMBOL, Client, Events, Refused, Tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -21,7 +22,7 @@ class OfficialClient(Client):
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    async def order(self) -> object:
+    async def order(self, client_order_id: str | None = None) -> object:
         response = await self._connection.order_place(
             symbol=SYMBOL,
             side=enums.OrderPlaceSideEnum["SELL"].value,
@@ -29,9 +30,20 @@ class OfficialClient(Client):
             time_in_force=enums.OrderPlaceTimeInForceEnum["GTC"].value,
             price=float(PRICE),
             quantity=float(QUANTITY),
+            new_client_order_id=client_order_id,
         )
-        result: object = response.data().result
-        return result
+        return result_of(response.data())
+
+    def id_in(self, answer: Any) -> object:
+        return answer.client_order_id
+
+    async def follow(self, tell: Tell) -> None:
+        response = await self._connection.user_data_stream_subscribe_signature()
+        response.stream.on("message", partial(tell_event, tell))
+        for event in ("close", "reconnect", "error"):
+            self._connection.on_connection(event, partial(tell_of_connection, tell, event))
+        tell("following", "")
+        await asyncio.Event().wait()
 
     async def depth(self) -> object:
         result: object = (await self._connection.depth(symbol=SYMBOL, limit=5000)).data().result
@@ -40,6 +52,28 @@ class OfficialClient(Client):
     async def subscribe(self, subscribers: int) -> Events:
         response = await self._connection.user_data_stream_subscribe_signature()
         return OfficialEvents(response.stream, subscribers)
+
+
+def result_of(data: Any) -> object:
+    """The result of an answer; errors come as values, also that there was no answer."""
+    if not hasattr(data, "result"):
+        error: object = data if isinstance(data, str) else data.get("error")
+        raise (Refused if isinstance(error, dict) else RuntimeError)(f"{error}")
+    result: object = data.result
+    return result
+
+
+def tell_event(tell: Tell, event: Any) -> None:
+    report = getattr(event, "actual_instance", event)
+    kind = getattr(report, "e", None) or type(report).__name__
+    if kind in {"executionReport", "ExecutionReport"}:
+        tell("filled", report.z)
+    elif kind in {"eventStreamTerminated", "EventStreamTerminated"}:
+        tell("sign", kind)
+
+
+def tell_of_connection(tell: Tell, event: str, *_details: object) -> None:
+    tell("sign", event)
 
 
 class OfficialEvents(Events):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 import bintrio
 
-from . import API_KEY, API_SECRET, PRICE, QUANTITY, SYMBOL, Client, Events
+from . import API_KEY, API_SECRET, PRICE, QUANTITY, SYMBOL, Client, Events, Tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -24,7 +24,7 @@ class BintrioClient(Client):
         self._session = session
         self._stack = stack or AsyncExitStack()
 
-    async def order(self) -> object:
+    async def order(self, client_order_id: str | None = None) -> object:
         return await self._session.order_place(
             symbol=SYMBOL,
             side="SELL",
@@ -32,7 +32,20 @@ class BintrioClient(Client):
             time_in_force="GTC",
             price=Decimal(PRICE),
             quantity=Decimal(QUANTITY),
+            new_client_order_id=client_order_id,
         )
+
+    def id_in(self, answer: Any) -> object:
+        return answer.client_order_id
+
+    async def follow(self, tell: Tell) -> None:
+        async with self._session.user_data() as events:
+            tell("following", "")
+            async for event in events:
+                if isinstance(event, bintrio.ExecutionReport):
+                    tell("filled", event.cumulative_filled_quantity)
+                elif isinstance(event, bintrio.Gap | bintrio.Interrupted):
+                    tell("sign", event.reason)
 
     async def depth(self) -> object:
         return await self._session.depth(symbol=SYMBOL, limit=5000)

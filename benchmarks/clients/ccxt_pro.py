@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import os
@@ -9,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from . import API_KEY, API_SECRET, PRICE, QUANTITY, Client
+from . import API_KEY, API_SECRET, PRICE, QUANTITY, Client, Tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -24,11 +25,27 @@ class CcxtClient(Client):
     def __init__(self, exchange: Any) -> None:
         self._exchange = exchange
 
-    async def order(self) -> object:
+    async def order(self, client_order_id: str | None = None) -> object:
+        given = {} if client_order_id is None else {"newClientOrderId": client_order_id}
         answer: object = await self._exchange.create_order_ws(
-            "BTC/USDT", "limit", "sell", float(QUANTITY), float(PRICE)
+            "BTC/USDT", "limit", "sell", float(QUANTITY), float(PRICE), given
         )
         return answer
+
+    def id_in(self, answer: Any) -> object:
+        return answer["clientOrderId"]
+
+    async def follow(self, tell: Tell) -> None:
+        # As its manual has it: ask again and again, whatever comes.
+        while True:
+            try:
+                await self._exchange.authenticate({"type": "spot"})
+                tell("following", "")
+                for order in await self._exchange.watch_orders("BTC/USDT"):
+                    tell("filled", order["filled"])
+            except Exception as error:
+                tell("sign", repr(error))
+                await asyncio.sleep(0.1)
 
 
 def open_client(url: str) -> AbstractAsyncContextManager[Client]:

@@ -51,7 +51,7 @@ class PicowsClient(Client, Events):
         self._listener = listener
         self._number = 0
 
-    async def order(self) -> object:
+    async def order(self, client_order_id: str | None = None) -> object:
         return read_order((await self._call(order_request)).result)
 
     async def depth(self) -> object:

@@ -6,7 +6,7 @@ import importlib
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from . import API_KEY, API_SECRET, PRICE, QUANTITY, SYMBOL, Client, Events
+from . import API_KEY, API_SECRET, PRICE, QUANTITY, SYMBOL, Client, Events, Tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -20,11 +20,27 @@ class PythonBinanceClient(Client):
         self._client = client
         self._stack = stack
 
-    async def order(self) -> object:
+    async def order(self, client_order_id: str | None = None) -> object:
+        given = {} if client_order_id is None else {"newClientOrderId": client_order_id}
         answer: object = await self._client.ws_create_order(
-            symbol=SYMBOL, side="SELL", type="LIMIT", timeInForce="GTC", price=PRICE, quantity=QUANTITY
+            symbol=SYMBOL, side="SELL", type="LIMIT", timeInForce="GTC", price=PRICE, quantity=QUANTITY, **given
         )
         return answer
+
+    def id_in(self, answer: Any) -> object:
+        return answer["clientOrderId"]
+
+    async def follow(self, tell: Tell) -> None:
+        async with binance.BinanceSocketManager(self._client).user_socket() as socket:
+            tell("following", "")
+            while True:
+                event = await socket.recv()
+                if event is None:  # nothing has come for ten seconds
+                    continue
+                if event["e"] == "executionReport":
+                    tell("filled", event["z"])
+                elif event["e"] in {"error", "eventStreamTerminated"}:
+                    tell("sign", event.get("m") or event["e"])
 
     async def depth(self) -> object:
         answer: object = await self._client.ws_get_order_book(symbol=SYMBOL, limit=5000)

@@ -24,7 +24,7 @@ class TcpClient(Client):
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
 
-    async def order(self) -> object:
+    async def order(self, client_order_id: str | None = None) -> object:
         await self._stream.send_all(REQUEST)
         return await self._stream.receive_some()
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from . import API_KEY, API_SECRET, PRICE, QUANTITY, SYMBOL, Client, Events
+from . import API_KEY, API_SECRET, PRICE, QUANTITY, SYMBOL, Client, Events, Refused, Tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -19,15 +19,16 @@ unicorn: Any = importlib.import_module("unicorn_binance_websocket_api")
 
 
 class UnicornClient(Client):
-    def __init__(self, manager: Any) -> None:
+    def __init__(self, manager: Any, signs: list[Callable[[str], None]]) -> None:
         self._manager = manager
         self._spot = manager.api.spot
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
-        self._waiting: dict[str, asyncio.Future[object]] = {}
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self.signs = signs
 
-    async def order(self) -> object:
-        return await self._call(
+    async def order(self, client_order_id: str | None = None) -> object:
+        answer = await self._call(
             partial(
                 self._spot.create_order,
                 symbol=SYMBOL,
@@ -36,8 +37,31 @@ class UnicornClient(Client):
                 time_in_force="GTC",
                 price=float(PRICE),
                 quantity=float(QUANTITY),
+                new_client_order_id=client_order_id,
             )
         )
+        if "error" in answer:
+            raise Refused(answer["error"])
+        return answer
+
+    def id_in(self, answer: Any) -> object:
+        return answer["result"]["clientOrderId"]
+
+    async def follow(self, tell: Tell) -> None:
+        def tell_event(event: dict[str, Any]) -> None:
+            event = event.get("event", event)
+            if event.get("e") == "executionReport":
+                tell("filled", event["z"])
+            elif event.get("e") == "eventStreamTerminated":
+                tell("sign", "eventStreamTerminated")
+
+        self.signs.append(lambda signal: tell("sign", signal))
+        stream = self._manager.create_stream(
+            "arr", "!userData", api_key=API_KEY, api_secret=API_SECRET, process_stream_data=tell_event
+        )
+        await ready(self._manager, stream)
+        tell("following", "")
+        await asyncio.Event().wait()
 
     async def depth(self) -> object:
         return await self._call(partial(self._spot.get_order_book, symbol=SYMBOL, limit=5000))
@@ -54,9 +78,11 @@ class UnicornClient(Client):
 
     def take(self, message: dict[str, Any]) -> None:
         """Called in the library's thread."""
-        self._loop.call_soon_threadsafe(self._waiting.pop(message["id"]).set_result, message)
+        waiting = self._waiting.pop(message.get("id", ""), None)
+        if waiting is not None:
+            self._loop.call_soon_threadsafe(waiting.set_result, message)
 
-    def _call(self, request: Callable[..., object]) -> asyncio.Future[object]:
+    def _call(self, request: Callable[..., object]) -> asyncio.Future[dict[str, Any]]:
         number = f"call-{next(self._numbers)}"
         answer = self._waiting[number] = self._loop.create_future()
         request(request_id=number)
@@ -92,10 +118,21 @@ async def ready(manager: Any, stream: str) -> None:
 async def open_client(url: str) -> AsyncGenerator[Client]:
     # It would ask GitHub for a newer version of itself. Its own waiting for an answer (`return_response`,
     # `process_response`) begins after the request was sent, and so misses answers that are quick.
+    signs: list[Callable[[str], None]] = []
+
+    def take_signal(signal_type: str = "", **_details: object) -> None:
+        if signal_type in {"DISCONNECT", "STREAM_UNREPAIRABLE"}:
+            for tell in signs:
+                tell(signal_type)
+
     with unicorn.BinanceWebSocketApiManager(
-        exchange="binance.com", output_default="dict", websocket_api_base_uri=url, warn_on_update=False
+        exchange="binance.com",
+        output_default="dict",
+        websocket_api_base_uri=url,
+        warn_on_update=False,
+        process_stream_signals=take_signal,
     ) as manager:
-        client = UnicornClient(manager)
+        client = UnicornClient(manager, signs)
         stream = manager.create_stream(
             api=True, api_key=API_KEY, api_secret=API_SECRET, process_stream_data=client.take
         )
