@@ -96,6 +96,7 @@ def dress(function: Any, owner: type, name: str, request_type: type[Request[Any]
 def _signature(request_type: type[Request[Any]]) -> inspect.Signature:
     """``(self, *, symbol: 'str', limit: 'int | None' = None)``, with the annotations as they were written."""
     written: dict[str, Any] = {}
+    # A request may inherit parameters; those of the class itself come last.
     for base in reversed(request_type.__mro__):
         written |= inspect.get_annotations(base)
     shown = [
@@ -114,6 +115,7 @@ def complain(request_type: type[Request[Any]], args: tuple[Any, ...], kwargs: Ma
     """Say in our words why a request could not be built from these arguments; else raise the error that it ended in."""
     method = request_type.api.name
     known = [parameter.name for parameter in parameters(request_type)]
+    # Requests have many parameters of the same type, so an order of them would be guessed.
     if args:
         raise InvalidRequest(f"{method}: arguments are given by name, not by position") from None
     for name in kwargs:
@@ -122,6 +124,7 @@ def complain(request_type: type[Request[Any]], args: tuple[Any, ...], kwargs: Ma
     for parameter in parameters(request_type):
         if parameter.required and parameter.name not in kwargs:
             raise InvalidRequest(f"{method}: {parameter.name} is missing", field=parameter.name) from None
+    # It was not the arguments: an error of the code below comes out as it is.
     raise
 
 

@@ -127,6 +127,7 @@ class Holds:
     def add(self, hold: Hold) -> None:
         """Put a hold in force."""
         known = self._last.get(hold.scope)
+        # Several calls in flight may be refused, each with its own time: the latest end counts.
         if known is None or known.until < hold.until:
             self._last[hold.scope] = hold
 
@@ -145,6 +146,7 @@ def wait_by_answer(error: Rejected, clock: Reading) -> Wait:
     """
     data = cast("dict[str, Any]", error.data) if isinstance(error.data, dict) else {}
     said = data.get("retryAfter")
+    # A ban may name its end in its words only.
     if said is None and (found := _BANNED_UNTIL.search(error.message)):
         said = found[1]
     if said is None:
@@ -159,6 +161,7 @@ def wait_by_header(headers: Sequence[tuple[str, str]], status: int, clock: Readi
     said = _header(headers, "retry-after")
     if said is None:
         return Wait()
+    # The header has seconds or a date (RFC 9110, 10.2.3).
     seconds = _number(said)
     if seconds is not None:
         return _bounded(math.ceil(seconds * 1000), said) if seconds > 0 else _odd(said)
@@ -180,13 +183,17 @@ def milliseconds_of(value: object) -> int | None:
 
 def _until(at: int | None, said: object, status: int, by_server: Reading | None, clock: Reading) -> Wait:
     """The wait until a time, by the first clock by which it can be right."""
+    # It said something that is no time, which is told.
     if at is None:
         return _odd(said)
     wait = 0
+    # The server's own time beside it is the better clock, unless it is as wrong as the time.
     for reading in (clock,) if by_server is None else (by_server, clock):
         wait = at - reading.now + min(reading.error, DOUBTED_CLOCK)
+        # Without the exchange's time, a wrong clock here could make it wait for days or not at all.
         if reading.is_own:
             return _by_own_clock(wait, said, status)
+        # A time that is just over is no mistake: the answer took its time to come.
         if -LATE <= wait <= LONGEST_HOLD:
             return Wait(max(0, wait))
     return _bounded(wait, said) if wait > 0 else _odd(said)
@@ -196,6 +203,7 @@ def _by_own_clock(wait: int, said: object, status: int) -> Wait:
     doubt = (
         f"the wait ends at {said!s:.40}: only this machine's clock tells when that is, the exchange's time is not known"
     )
+    # To send during a ban makes it longer, so it is waited for in any case.
     if status == BANNED:
         return Wait(min(max(wait, SHORTEST_BAN), LONGEST_HOLD), doubt)
     return Wait(min(wait, LONGEST_WINDOW) if wait > 0 else None, doubt)
@@ -214,6 +222,7 @@ def _odd(said: object) -> Wait:
 
 
 def _number(value: object) -> int | float | None:
+    # To Python, True is 1.
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

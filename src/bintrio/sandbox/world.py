@@ -281,6 +281,7 @@ class World(WorldPart, frozen=True, kw_only=True):
         """
         whole = {name: getattr(self, name) for name in self.__struct_fields__ if name not in _PRICES}
         accounts = list(_each("accounts", self.accounts, WorldAccount.account))
+        # Nothing moves the prices.
         if self.market is None:
             return whole | {"accounts": accounts}
         with _said_of("market"):
@@ -302,8 +303,10 @@ class World(WorldPart, frozen=True, kw_only=True):
                 raise InvalidRequest(f"quotes.{symbol}: {refusal}", field=f"quotes.{symbol}") from None
 
     def _quotes(self) -> Mapping[str, WorldQuote]:
+        # None means the usual ones; an empty table means that nobody quotes.
         if self.quotes is not None:
             return self.quotes
+        # It moves every symbol, and quotes by itself.
         if isinstance(self.market, WorldWalk):
             return {}
         moved = self.market.market().symbol if isinstance(self.market, WorldReplay) else None
@@ -374,6 +377,7 @@ def convert(content: Any, kind: type[Made], folder: Path, *, strict: bool = True
     """
 
     def hook(kind: Any, value: Any) -> Any:
+        # msgspec asks here for types of which it knows nothing.
         if kind is not Path or not isinstance(value, str):
             raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
         return folder / value
@@ -387,6 +391,7 @@ def convert(content: Any, kind: type[Made], folder: Path, *, strict: bool = True
 def _named(error: msgspec.ValidationError) -> InvalidRequest:
     """What msgspec says is: what is wrong - at `$.where.it[0].stands`."""
     said, _, where = str(error).rpartition(" - at `$")
+    # What records check by themselves names its field already.
     if not said:
         return InvalidRequest(where)
     field = where.removesuffix("`").removeprefix(".")

@@ -37,6 +37,7 @@ def _conditional(order: Order) -> dict[str, Any]:
     found: dict[str, Any] = {} if order.is_plain else _rare(order)
     if order.prevented_match_id is not None:
         found |= {"prevented_match_id": order.prevented_match_id, "prevented_quantity": order.prevented}
+    # It was routed, be it to its own book.
     if order.floor:
         found |= {"used_sor": True, "working_floor": order.floor}
     if order.expiry_reason is not None:
@@ -183,6 +184,7 @@ def status(order: Order) -> account_api.Order:
 def canceled(order: Order, client_order_id: str) -> CanceledOrder:
     """The answer to order.cancel; ``client_order_id`` is the id of the cancellation."""
     known = _report(order)
+    # The document's cancel reports have none.
     del known["working_time"]
     known["client_order_id"] = client_order_id
     return CanceledOrder(orig_client_order_id=order.client_order_id, orig_qty=order.quantity, **known)
@@ -348,15 +350,26 @@ def execution_report(
 
 def _last_trade(execution: Execution | None) -> dict[str, Any]:
     """What a report says of the trade that it tells of, also if it tells of none."""
+    if execution is None:
+        return _NO_TRADE
     return {
-        "trade_id": execution.trade_id if execution else -1,
-        "last_executed_quantity": execution.quantity if execution else ZERO,
-        "last_executed_price": execution.price if execution else ZERO,
-        "last_quote_quantity": eight_decimals(execution.amount) if execution else ZERO,
-        "commission_amount": execution.commission if execution else NOTHING,
-        "commission_asset": execution.commission_asset if execution else None,
-        "is_maker": bool(execution and execution.is_maker),
+        "trade_id": execution.trade_id,
+        "last_executed_quantity": execution.quantity,
+        "last_executed_price": execution.price,
+        "last_quote_quantity": eight_decimals(execution.amount),
+        "commission_amount": execution.commission,
+        "commission_asset": execution.commission_asset,
+        "is_maker": execution.is_maker,
     }
+
+
+_NO_TRADE: Final[dict[str, Any]] = {
+    "trade_id": -1,
+    **dict.fromkeys(("last_executed_quantity", "last_executed_price", "last_quote_quantity"), ZERO),
+    "commission_amount": NOTHING,
+    "commission_asset": None,
+    "is_maker": False,
+}
 
 
 def _is_on_book(order: Order, kind: ExecutionType) -> bool:
