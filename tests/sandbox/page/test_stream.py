@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -15,7 +16,7 @@ from trio.testing import MockClock
 
 import bintrio
 from bintrio.sandbox import Sandbox, open_sandbox
-from bintrio.sandbox.page import page
+from bintrio.sandbox.page import page, serve_page
 from bintrio.sandbox.page.stream import INTERVAL, MOST, EventStream, Message, Places, Watched, event, look
 
 WATCHED = Watched(symbol="BTCUSDT")
@@ -144,6 +145,44 @@ async def test_g11_a_slow_reader_misses_looks_and_holds_up_nobody(autojump_clock
         seen = [(await quick.next())["skipped"] for _ in range(30)]
         assert seen == [0] * 30
         quick.go()
+
+
+def much(_sandbox: Sandbox, _watched: Watched) -> dict[str, str]:
+    """More than the system keeps for a reader, and new each time."""
+    return {"state": f'"{trio.current_time()}{"x" * 10**7}"'}
+
+
+@pytest.mark.extra
+async def test_g11_a_browser_that_does_not_read_is_cut_off_and_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):
+        pytest.skip("needs TCP_USER_TIMEOUT, which Linux has")
+    left = trio.Event()
+
+    class Noted(EventStream):
+        async def __call__(self, *message: Any) -> None:
+            try:
+                await super().__call__(*message)
+            finally:
+                left.set()
+
+    monkeypatch.setattr("bintrio.sandbox.page.EventStream", Noted)
+    monkeypatch.setattr("bintrio.sandbox.control.UNREAD", 200)
+    monkeypatch.setattr("bintrio.sandbox.page.stream.look", much)
+    async with open_sandbox() as sandbox, trio.open_nursery() as nursery:
+        url: str = await nursery.start(serve_page, sandbox)
+        address, _, token = url.partition("/?token=")
+        port = int(address.rpartition(":")[2])
+        head = (
+            f"GET /events?symbol=BTCUSDT HTTP/1.1\r\nHost: localhost\r\nCookie: bintrio-sandbox-{port}={token}\r\n\r\n"
+        )
+        stream = await trio.open_tcp_stream("127.0.0.1", port)
+        await stream.send_all(head.encode())
+        async with bintrio.open_session(sandbox.endpoint, key=sandbox.key) as session:
+            for _ in range(20):
+                await session.ping()
+            await left.wait()
+        await stream.aclose()
+        nursery.cancel_scope.cancel()
 
 
 async def test_g11_only_so_many_streams_are_served(autojump_clock: MockClock) -> None:
