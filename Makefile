@@ -9,6 +9,7 @@
 #   make bench   speed beside every other client, as ratios within one run
 #   make bench-faults   what becomes of orders and events under the same faults, beside other clients; some 20 minutes
 #   make bench-guard   steps that Python takes for a call, held against what was recorded; no other client, some seconds
+#   make soak   worlds by seed in which everything goes wrong, SEEDS=10000 FROM=0; half an hour on two cores
 #   make dist    what a release consists of, checked; see RELEASING.md
 #   make mutants   small changes of the source, and how many of them the tests notice; about an hour, goes on where it was
 
@@ -16,7 +17,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-extra test-all check lint docs bench bench-faults bench-guard mutants dist clean
+.PHONY: demo test test-extra test-all check lint docs bench bench-faults bench-guard soak mutants dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/bintrio demo
@@ -54,6 +55,9 @@ bench-faults: $(VENV)/.bench
 
 bench-guard: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.guard
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m scripts.soak
 
 mutants: $(VENV)/.mutants
 	$(BIN)/python -m scripts.mutants

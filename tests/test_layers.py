@@ -64,7 +64,18 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     # The exchange
     ("sandbox.exchange.*", "sandbox.server.*", "sandbox.*", "sandbox.control", "sandbox.page.*"),
     # What puts them together, free to import anything
-    ("_version", "_former_names", "bintrio", "typing", "limits", "otel", "cli.*", "pytest_plugin", "__main__"),
+    (
+        "_version",
+        "_former_names",
+        "bintrio",
+        "typing",
+        "limits",
+        "otel",
+        "storm.*",
+        "cli.*",
+        "pytest_plugin",
+        "__main__",
+    ),
 )
 
 FREE: Final = LAYERS[-1]

@@ -28,9 +28,11 @@ CHANGES: Final = {
     "sandbox.exchange.orders.OrderList",
     "sandbox.exchange.orders.SandboxOrder",
     "sandbox.exchange.summary.Summary",
-    "sandbox.server.connection.Call",
+    "sandbox.server.calls.Call",
     "sandbox.server.course.Course",
     "sandbox.server.script._Waiting",
+    "storm.program.Deed",
+    "storm.program.Heard",
 }
 
 

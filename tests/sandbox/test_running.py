@@ -203,3 +203,23 @@ async def test_the_latest_calls_are_kept(autojump_clock: MockClock) -> None:
             connection._receive("not json")
         assert {(call.method, call.status, call.code) for call in sandbox.calls} == {("", 400, -1135)}
         assert len(sandbox.calls) == CALLS_KEPT
+
+
+async def test_a_witness_sees_what_comes_and_hears_what_happens_whatever_goes_wrong(autojump_clock: MockClock) -> None:
+    async with open_sandbox(listen=False) as sandbox:
+        witness = sandbox.witness(time_unit="us")
+        sandbox.inject(Disconnect("order.place", executed=True))
+        async with open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session:
+            with pytest.raises(OutcomeUnknown):
+                await session.order_place(
+                    symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=64_000, quantity=1
+                )
+        sandbox.announce_shutdown()
+        lost = witness.calls[-1]
+        assert (lost.incoming.method, lost.fault) == ("order.place", Disconnect("order.place", executed=True))
+        assert lost.outcome is not None
+        assert lost.outcome.result.order_id == 1
+        assert [told.event["e"] for told in witness.events] == ["executionReport", "outboundAccountPosition"]
+        assert witness.events[0].event["E"] == witness.events[0].time * 1000
+        gone: Any = object()
+        sandbox._connections.witnesses.hear(gone, b"", 0)

@@ -79,6 +79,7 @@ from .server.pulse import Clock, Pulse
 from .server.replay import RecordedExchange
 from .server.script import Script
 from .server.server import Server
+from .witness import Told, Witness
 from .world import World, WorldAccount, WorldKey, WorldQuote, WorldReplay, WorldWalk, read_world, trader
 
 __all__ = [
@@ -129,8 +130,10 @@ __all__ = [
     "Tick",
     "Timeout",
     "Together",
+    "Told",
     "UnknownIdReply",
     "Way",
+    "Witness",
     "World",
     "WorldAccount",
     "WorldKey",

@@ -19,7 +19,7 @@ from bintrio.api.account import Balance
 from bintrio.api.enums import KlineInterval, Side
 from bintrio.api.market import BlockTrade, Kline, OrderBook, PriceLevel
 from bintrio.api.trading import OrderPlace
-from bintrio.endpoints import Address, Endpoint
+from bintrio.endpoints import Address, Endpoint, TimeUnit
 from bintrio.errors import InvalidRequest
 
 from .exchange.arguments import (
@@ -47,6 +47,7 @@ from .server.handshake import PATH
 from .server.links import Link
 from .server.network import Network
 from .server.pulse import Pulse
+from .witness import Witness
 
 LAST_TIME_MS: Final = 253_402_300_799_999
 """The end of the year 9999: a later time has no `datetime`."""
@@ -253,6 +254,23 @@ class Sandbox:
     def calls(self) -> Sequence[SandboxCall]:
         """What came, the latest 1,000 messages in order, and how each was answered."""
         return [call_as_seen(call) for call in self._connections.calls]
+
+    def witness(self, uid: int | None = None, *, time_unit: TimeUnit = "ms") -> Witness:
+        """Have everything noted from now on that comes, and every event of an account, the first unless told otherwise.
+
+        Unlike `calls` it forgets nothing, and it follows the account as a client would that loses nothing.
+
+        Args:
+            uid: of the account.
+            time_unit: of the times in events.
+
+        Raises:
+            InvalidRequest: there is no such account.
+        """
+        witness = Witness()
+        see, hear = witness.calls.append, witness.hear
+        self._connections.witnesses.add(self._known(uid), time_unit, self._connections.now(), see, hear)
+        return witness
 
     def balances(self, uid: int | None = None) -> tuple[Balance, ...]:
         """What an account has, the first one unless told otherwise, by the alphabet; without ``query_lag``.

@@ -15,7 +15,8 @@ from bintrio.api._values import RateLimit
 from .exchange.exchange import Exchange
 from .exchange.limits import Window
 from .exchange.units import MILLISECOND
-from .server.connection import Call, Connection
+from .server.calls import Call
+from .server.connection import Connection
 
 _NOT_SHOWN: Final = {"apiKey", "signature"}
 

@@ -18,7 +18,7 @@ from scripts.make_page_picture import Look, browser
 import bintrio
 from bintrio.sandbox import Sandbox, open_sandbox
 from bintrio.sandbox.page import serve_page
-from bintrio.sandbox.server.connection import Call
+from bintrio.sandbox.server.calls import Call
 
 pytestmark = pytest.mark.extra
 

@@ -23,7 +23,6 @@ from functools import partial
 from itertools import count
 from typing import Final, NamedTuple
 
-import msgspec
 import trio
 from msgspec.structs import replace
 from trio_websocket import ConnectionClosed, WebSocketConnection
@@ -35,16 +34,18 @@ from bintrio.api.events import ServerShutdown
 
 from ..exchange.exchange import Answer, Exchange
 from ..exchange.limits import AddressBudget
-from ..exchange.messages import Incoming, read_message
+from ..exchange.messages import read_message
 from ..exchange.refusals import Refusal
 from ..exchange.sessions import Session
 from ..exchange.units import SECOND
 from . import faults
+from .calls import Call
 from .course import Course, alter
 from .faults import Fault
 from .outbox import Outbox, Postponed
 from .script import Script
 from .wire import Wire
+from .witnesses import Witnesses
 
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds for the closing handshake; ours."""
@@ -54,8 +55,6 @@ UNKNOWN_METHOD: Final = "unknown method"
 
 CALLS_KEPT: Final = 1_000
 """So many of the latest requests are remembered; ours."""
-
-_UNREADABLE: Final = Incoming(None, "", {})
 
 _GOING_AWAY: Final = 1001
 _POLICY_VIOLATION: Final = 1008
@@ -79,24 +78,6 @@ class Timings(NamedTuple):
     lifetime: float = 86_400.0
 
 
-class Call(msgspec.Struct, eq=False):
-    """A message that came, and what the exchange said to it.
-
-    Attributes:
-        number: of the message, from 1 on.
-        connection: its number, from 1 on.
-        time: when it came, in microseconds.
-        incoming: the request in it; without a method if it could not be read.
-        answer: None as long as there is none. A fault may keep it from the client.
-    """
-
-    number: int
-    connection: int
-    time: int
-    incoming: Incoming = _UNREADABLE
-    answer: Answer | None = None
-
-
 class Connections:
     """All open connections of a sandbox.
 
@@ -112,6 +93,7 @@ class Connections:
         received: requests that came, by method, executed or not; `UNKNOWN_METHOD` for those whose method is none.
         calls: the latest messages that came.
         numbers: for the connections.
+        witnesses: of all messages that come, and of events.
         call_numbers: for the messages.
     """
 
@@ -133,6 +115,7 @@ class Connections:
         self.calls: Final[deque[Call]] = deque(maxlen=CALLS_KEPT)
         self.numbers: Final = count(1)
         self.call_numbers: Final = count(1)
+        self.witnesses: Final = Witnesses(exchange)
 
     def add(self, session: Session, connection: Connection) -> None:
         """A connection has opened."""
@@ -161,6 +144,8 @@ class Connections:
             connection = self.open.get(session)
             if connection is not None:
                 connection.tell(message)
+            else:
+                self.witnesses.hear(session, message, self.now())
         self._delivered()
 
     def end_all(self, code: int | None, reason: str) -> None:
@@ -318,6 +303,7 @@ class Connection:
             return
         call = Call(next(self._connections.call_numbers), self.number, self._connections.now())
         self._connections.calls.append(call)
+        self._connections.witnesses.see(call)
         try:
             call.incoming = incoming = read_message(message)
         except Refusal as refusal:
@@ -326,7 +312,7 @@ class Connection:
             return
         self._connections.received[incoming.method if incoming.method in catalogue else UNKNOWN_METHOD] += 1
         course = Course(self._connections.exchange.limits)
-        fault = self._connections.script.for_request(incoming.method)
+        call.fault = fault = self._connections.script.for_request(incoming.method)
         if fault is not None:
             alter(fault, course)
         self._after(course.delay, partial(self._follow, course, call))
@@ -344,7 +330,7 @@ class Connection:
         """What the exchange says, or a fault in its place; None if neither says anything."""
         exchange, now, answer = self._connections.exchange, self._connections.now(), None
         if course.is_executed:
-            answer = exchange.execute(self.session, self._budget, call.incoming, now)
+            call.outcome = answer = exchange.execute(self.session, self._budget, call.incoming, now)
         if course.refuse is not None:  # the client is told of a failure, and it may have been done all the same
             answer = exchange.refuse(self.session, self._budget, course.refuse(now), now)
             answer = replace(answer, request_id=call.incoming.request_id)

@@ -1,0 +1,35 @@
+"""A message that came to a sandbox, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ..exchange.exchange import Answer
+from ..exchange.messages import Incoming
+from .faults import Fault
+
+_UNREADABLE: Final = Incoming(None, "", {})
+
+
+class Call(msgspec.Struct, eq=False):
+    """A message that came, and what the exchange said to it.
+
+    Attributes:
+        number: of the message, from 1 on.
+        connection: its number, from 1 on.
+        time: when it came, in microseconds.
+        incoming: the request in it; without a method if it could not be read.
+        answer: None as long as there is none. A fault may keep it from the client.
+        fault: what struck it; None if nothing did.
+        outcome: what the exchange did: the answer that it would have given. None as long as it was not executed.
+    """
+
+    number: int
+    connection: int
+    time: int
+    incoming: Incoming = _UNREADABLE
+    answer: Answer | None = None
+    fault: Fault | None = None
+    outcome: Answer | None = None

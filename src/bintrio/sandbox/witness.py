@@ -1,0 +1,45 @@
+"""What a sandbox saw, did and told, whole: for who judges what a client says of it (`Sandbox.witness`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from .exchange.units import MILLISECOND
+from .server.calls import Call
+
+_OF_CONNECTIONS: Final = {"serverShutdown", "eventStreamTerminated"}
+"""What is told of a connection or a subscription, not of the account."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """An event of an account, as a subscription without any delay or fault would have brought it.
+
+    Attributes:
+        time: of the exchange, in milliseconds.
+        event: by the names in the exchange's document.
+    """
+
+    time: int
+    event: Mapping[str, Any]
+
+
+class Witness:
+    """Sees everything that reaches the exchange and every event of one account, from the moment that it is made.
+
+    Attributes:
+        calls: every message that came, in order. What was answered is in them once it is known.
+        events: every event of the account, in order.
+    """
+
+    def __init__(self) -> None:
+        self.calls: Final[list[Call]] = []
+        self.events: Final[list[Told]] = []
+
+    def hear(self, message: bytes, now: int) -> None:
+        """An event, at a time in microseconds."""
+        event = msgspec.json.decode(message)["event"]
+        if event["e"] not in _OF_CONNECTIONS:
+            self.events.append(Told(now // MILLISECOND, event))

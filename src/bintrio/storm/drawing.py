@@ -1,0 +1,178 @@
+"""Plans drawn by dice: by a seed, or by a library that makes what it found smaller."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
+
+from ..sandbox import Limits
+from ..sandbox.weather import AnyBlow, Dice, draw_blow, draw_link, draw_mild
+from .plan import (
+    SYMBOLS,
+    Amend,
+    AnyAct,
+    Ask,
+    AskOrder,
+    Cancel,
+    CancelAll,
+    Confirm,
+    Listen,
+    Place,
+    PlaceList,
+    Plan,
+    Reopen,
+    Replace,
+    Rotate,
+    Step,
+    Terms,
+)
+
+PAUSES: Final = (0.0, 0.0, 0.0005, 0.05, 0.3, 1.0, 1.0, 3.0, 7.0, 19.0)
+PATIENCE: Final = (None, None, None, None, 0.0, 0.0005, 0.5, 5.0)
+WITHIN: Final = (None, None, None, None, 0.2, 2.0)
+
+SMALL: Final = 120
+"""Steps of a small world, which takes some six minutes."""
+
+LONG: Final = 1_400
+"""Steps of a world of an hour or more."""
+
+LONG_EVERY: Final = 50
+"""Of so many seeds one gives a long world."""
+
+CALM_EVERY: Final = 5
+"""Of so many seeds one gives a world in which nothing must be lost."""
+
+
+def draw_plan(seed: int) -> Plan:
+    """The world of a seed."""
+    dice = random.Random(f"world {seed}")
+    is_calm = seed % CALM_EVERY == 0
+    steps = LONG if seed % LONG_EVERY == LONG_EVERY - 1 else SMALL
+    terms = draw_terms(dice)
+    return Plan(seed=seed, terms=terms, steps=tuple(draw_step(dice, is_calm) for _ in range(steps)), is_calm=is_calm)
+
+
+def draw_terms(dice: Dice) -> Terms:
+    """On which terms exchange and session meet. Durations differ: a fault can hide behind two that are equal."""
+    return Terms(
+        query_lag=dice.choice((0.0, 0.0, 0.7, 1.9)),
+        ping_interval=dice.choice((20.0, 7.0)),
+        lifetime=dice.choice((86_400.0, 900.0, 240.0)),
+        limits=dice.choice((Limits(), Limits(), Limits(weight=900, orders_per_10_seconds=12))),
+        link=draw_link(dice),
+        walk=dice.choice((None, None, None, 10.0)),
+        key=dice.choice(("ed25519", "ed25519", "hmac", "rsa")),
+        time_unit=dice.choice(("ms", "us")),
+        request_timeout=dice.choice((15.0, 4.0, 11.0)),
+        connect_timeout=dice.choice((10.0, 3.0)),
+        drain_timeout=dice.choice((15.0, 1.5)),
+        window=dice.choice((5000, 1000, 30_000)),
+    )
+
+
+def draw_step(dice: Dice, is_calm: bool = False) -> Step:
+    """Three of four are of the program."""
+    draw: Callable[[Dice], AnyAct | AnyBlow] = _draw_act
+    if dice.randint(0, 3) == 0:
+        draw = draw_mild if is_calm else draw_blow
+    return Step(dice.choice(PAUSES), draw(dice))
+
+
+def _draw_act(dice: Dice) -> AnyAct:
+    return (_reopen if dice.randint(0, 79) == 0 else dice.choice(_ACTS))(dice)
+
+
+def _patience(dice: Dice) -> float | None:
+    return dice.choice(PATIENCE)
+
+
+def draw_place(dice: Dice) -> Place:
+    """An order."""
+    price = dice.choice((90, 105, 95, 110))
+    side: Literal["BUY", "SELL"] = "BUY" if price in {90, 105} else "SELL"
+    return Place(
+        patience=_patience(dice),
+        within=dice.choice(WITHIN),
+        has_own_id=dice.choice((False, True)),
+        symbol=dice.choice(SYMBOLS),
+        side=side,
+        type=dice.choice(("LIMIT", "LIMIT", "LIMIT", "LIMIT_MAKER", "MARKET")),
+        price=price + dice.randint(0, 4),
+        quantity=dice.randint(1, 4),
+        client_order_id=dice.choice((None, None, None, "again", "and-again")),
+        shape=dice.choice((None, "ACK", "RESULT", "FULL")),
+    )
+
+
+def _place_list(dice: Dice) -> PlaceList:
+    return PlaceList(patience=_patience(dice), within=dice.choice(WITHIN), symbol=dice.choice(SYMBOLS))
+
+
+def _cancel(dice: Dice) -> Cancel:
+    return Cancel(
+        patience=_patience(dice),
+        within=dice.choice(WITHIN),
+        which=dice.randint(0, 9),
+        by_name=dice.choice((False, True)),
+    )
+
+
+def _amend(dice: Dice) -> Amend:
+    return Amend(
+        patience=_patience(dice), within=dice.choice(WITHIN), which=dice.randint(0, 9), quantity=dice.randint(1, 3)
+    )
+
+
+def _replace(dice: Dice) -> Replace:
+    return Replace(
+        patience=_patience(dice),
+        within=dice.choice(WITHIN),
+        which=dice.randint(0, 9),
+        price=dice.randint(85, 94),
+        mode=dice.choice(("STOP_ON_FAILURE", "ALLOW_FAILURE")),
+    )
+
+
+def _cancel_all(dice: Dice) -> CancelAll:
+    return CancelAll(patience=_patience(dice), symbol=dice.choice(SYMBOLS))
+
+
+def _ask_order(dice: Dice) -> AskOrder:
+    return AskOrder(patience=_patience(dice), which=dice.randint(0, 9), has_own_id=dice.choice((False, True)))
+
+
+def _ask(dice: Dice) -> Ask:
+    return Ask(
+        patience=_patience(dice),
+        within=dice.choice(WITHIN),
+        what=dice.choice(("ping", "depth", "account.status", "openOrders.status", "allOrders", "myTrades")),
+        symbol=dice.choice(SYMBOLS),
+    )
+
+
+def _confirm(dice: Dice) -> Confirm:
+    return Confirm(patience=_patience(dice))
+
+
+def _rotate(dice: Dice) -> Rotate:
+    return Rotate(patience=_patience(dice))
+
+
+def _listen(dice: Dice) -> Listen:
+    return Listen(
+        seconds=dice.choice((0.0, 1.0, 30.0)), buffer=dice.choice((1, 10_000)), is_slow=dice.choice((False, True))
+    )
+
+
+def _reopen(dice: Dice) -> Reopen:
+    return Reopen()
+
+
+_ACTS: Final[Sequence[Callable[[Dice], AnyAct]]] = (
+    *(draw_place, draw_place, draw_place, draw_place, draw_place, draw_place),
+    *(_place_list, _cancel, _cancel, _cancel, _amend, _replace, _cancel_all),
+    *(_ask_order, _ask, _ask, _confirm, _rotate, _listen),
+)
+"""What a program does most comes most often."""

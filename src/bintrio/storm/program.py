@@ -1,0 +1,303 @@
+"""A program in a world: it does what a plan says, and keeps what its calls and its listeners were told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
+from typing import Any, Final, TypeGuard
+
+import msgspec
+import trio
+
+from .._protocol.succession import Gap, Interrupted
+from .._protocol.to_json import to_builtins
+from ..api._base import Request
+from ..api.events import EventStreamTerminated
+from ..errors import BintrioError, OutcomeUnknown, SubscriberTooSlow
+from ..sandbox import Sandbox, Witness
+from ..session import Session
+from .plan import Act, CallAct, Confirm, Listen, Reopen, Rotate
+
+Open = Callable[[], AbstractAsyncContextManager[Session]]
+
+FOREVER: Final = math.inf
+
+
+class Deed(msgspec.Struct, eq=False, kw_only=True):
+    """A call that the program made, and what it was told.
+
+    Attributes:
+        number: of the call, from 1 on; the exchange's side is told it by ``recv_window``.
+        act: what the plan said.
+        request: what was sent.
+        began: when, by trio's clock.
+        timeout: seconds within which it has to end.
+        ended: when it did.
+        result: what came of it, if it was answered.
+        error: what it raised, if it was not canceled.
+        is_canceled: whether its caller was.
+    """
+
+    number: int
+    act: CallAct
+    request: Request[Any]
+    began: float
+    timeout: float
+    ended: float = FOREVER
+    result: Any = None
+    error: Any = None
+    is_canceled: bool = False
+
+    def __str__(self) -> str:
+        return f"call {self.number}, {self.request!r}"
+
+
+class Confirmed(msgspec.Struct, eq=False, frozen=True, kw_only=True):
+    """What `Session.confirm` said of a call.
+
+    Attributes:
+        number: of the call.
+        result: what became of it.
+        error: what it raised instead.
+        at_rest: whether everything had come to rest.
+    """
+
+    number: int
+    result: Any = None
+    error: BintrioError | None = None
+    at_rest: bool = False
+
+
+class Heard(msgspec.Struct, eq=False, kw_only=True):
+    """What one listener was told of the account.
+
+    Attributes:
+        since: how many events the account had had when it began to listen.
+        until: how many when it stopped; None if it listened until everything had come to rest.
+        events: what it was told.
+    """
+
+    since: int
+    until: int | None = None
+    events: list[Any] = []
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """Where some may be missing."""
+        return [event for event in self.events if isinstance(event, Gap)]
+
+    @property
+    def told(self) -> list[Any]:
+        """What happened, in the words of the exchange."""
+        not_of_account = Gap | Interrupted | EventStreamTerminated
+        return [to_builtins(event) for event in self.events if not isinstance(event, not_of_account)]
+
+
+class Program:
+    """Does what a plan says.
+
+    Args:
+        open_session: opens one.
+        sandbox: what its sessions lead to.
+        witness: of that.
+        window: milliseconds for which a signed call is valid.
+        request_timeout: seconds within which a call ends.
+
+    Attributes:
+        deeds: its calls, by number.
+        confirmed: what it was told of calls whose outcome was unknown.
+        unknown: trading calls whose outcome it was not told, by number.
+        heard: what its listeners were told.
+        is_open: set once it has a session.
+        failed: what came out of anything and is no documented error.
+    """
+
+    def __init__(
+        self, open_session: Open, sandbox: Sandbox, witness: Witness, window: int, request_timeout: float
+    ) -> None:
+        self.deeds: Final[dict[int, Deed]] = {}
+        self.confirmed: Final[list[Confirmed]] = []
+        self.heard: Final[list[Heard]] = []
+        self.failed: Final[list[str]] = []
+        self._open_session = open_session
+        self._sandbox = sandbox
+        self._witness = witness
+        self._window = window
+        self._request_timeout = request_timeout
+        self.is_open: Final = trio.Event()
+        self._session: Session | None = None
+        self._is_closing = trio.Event()
+        self._is_over = False
+        self.unknown: Final[dict[int, OutcomeUnknown]] = {}
+        self._at_rest = False
+
+    # Its sessions
+
+    async def live(self) -> None:
+        """Have a session open, and listen to the account, until `leave`."""
+        while not self._is_over:
+            self._is_closing = trio.Event()
+            try:
+                await self._live_once()
+            except BintrioError:
+                await trio.sleep(1)  # the exchange is down, or bans us
+
+    async def _live_once(self) -> None:
+        async with self._open_session() as session:
+            self._session = session
+            try:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._listen_on, session)
+                    self.is_open.set()
+                    await self._is_closing.wait()
+                    nursery.cancel_scope.cancel()
+            finally:
+                self._session = None
+                self._keep_unresolved(session)
+        self._keep_unresolved(session)
+
+    def _keep_unresolved(self, session: Session) -> None:
+        for error in session.unresolved:
+            self._note_unknown(error)
+
+    async def _listen_on(self, session: Session) -> None:
+        while True:
+            try:
+                await self._listen(session, 10_000, FOREVER, is_slow=False)
+            except BintrioError:
+                await trio.sleep(1)
+            else:
+                return
+
+    def close(self) -> None:
+        """Have the session closed; `live` opens another one."""
+        self._is_closing.set()
+
+    def leave(self) -> None:
+        """Have the session closed for good."""
+        self._is_over = True
+        self.close()
+
+    # What it does
+
+    async def do(self, act: Act) -> None:
+        """Do one thing. Whatever is no documented error is noted."""
+        doing: dict[type[Act], Callable[[Any, Session], Awaitable[None]]] = {
+            Confirm: self._confirm_one,
+            Rotate: self._rotate,
+            Listen: self._listen_for,
+            Reopen: self._reopen,
+        }
+        session = self._session
+        if session is None:
+            return
+        with trio.move_on_after(math.inf if act.patience is None else act.patience):
+            try:
+                await doing.get(type(act), self._call)(act, session)
+            except BintrioError:
+                pass
+            except Exception as error:
+                self.failed.append(f"{act!r} came to {error!r}")
+
+    async def _rotate(self, act: Rotate, session: Session) -> None:
+        await session.rotate()
+
+    async def _reopen(self, act: Reopen, session: Session) -> None:
+        self.close()
+
+    async def _call(self, act: CallAct, session: Session) -> None:
+        number = len(self.deeds) + 1
+        request = act.request(self._sandbox.orders, window_of(number, self._window))
+        if request is None:
+            return
+        timeout = self._request_timeout if act.within is None else act.within
+        deed = self.deeds[number] = Deed(
+            number=number, act=act, request=request, began=trio.current_time(), timeout=timeout
+        )
+        hurried = session if act.within is None else session.within(act.within)
+        try:
+            deed.result = await hurried.send(request, id=f"deed-{number}" if act.has_own_id else None)
+        except Exception as error:
+            deed.error = error
+            if is_unknown(error):
+                self._note_unknown(error)
+            raise
+        except trio.Cancelled:
+            deed.is_canceled = True
+            raise
+        finally:
+            deed.ended = trio.current_time()
+
+    async def _listen_for(self, act: Listen, session: Session) -> None:
+        await self._listen(session, act.buffer, act.seconds, is_slow=act.is_slow)
+
+    async def _listen(self, session: Session, buffer: int, seconds: float, *, is_slow: bool) -> None:
+        async with session.user_data(buffer=buffer) as events:
+            heard = Heard(since=len(self._witness.events))
+            self.heard.append(heard)
+            try:
+                with trio.move_on_after(seconds):
+                    if is_slow:
+                        await trio.sleep_forever()
+                    async for event in events:
+                        heard.events.append(event)
+            except SubscriberTooSlow:
+                heard.until = heard.since  # it was told that some are missing
+                raise
+            finally:
+                if heard.until is None and not self._at_rest:
+                    heard.until = len(self._witness.events)
+
+    # What became of its calls
+
+    def _note_unknown(self, error: OutcomeUnknown[Any]) -> None:
+        if not error.request.api.repeatable:
+            self.unknown.setdefault(number_of(error.request.recv_window, self._window), error)
+
+    async def _confirm_one(self, act: Confirm, session: Session) -> None:
+        self._keep_unresolved(session)
+        for number in self._open_questions()[:1]:
+            await self._confirm(number, session)
+
+    async def _confirm(self, number: int, session: Session) -> None:
+        result = await session.confirm(self.unknown[number])
+        self.confirmed.append(Confirmed(number=number, result=result, at_rest=self._at_rest))
+
+    async def come_to_rest(self) -> None:
+        """Nothing goes wrong any more: find out what became of every call."""
+        self._at_rest = True
+        session = self._session
+        if session is None:
+            self.failed.append("there is no session at rest")
+            return
+        self._keep_unresolved(session)
+        for number in self._open_questions():
+            try:
+                await self._confirm(number, session)
+            except BintrioError as error:
+                self.confirmed.append(Confirmed(number=number, error=error, at_rest=True))
+        try:
+            await session.ping()
+        except BintrioError as error:
+            self.failed.append(f"a ping at rest came to {error!r}")
+
+    def _open_questions(self) -> list[int]:
+        told = {confirmed.number for confirmed in self.confirmed}
+        return [number for number in self.unknown if number not in told]
+
+
+def is_unknown(error: Any) -> TypeGuard[OutcomeUnknown[Any]]:
+    """Whether it is an `OutcomeUnknown`, of whatever request."""
+    return isinstance(error, OutcomeUnknown)
+
+
+def window_of(number: int, window: int) -> str:
+    """The ``recvWindow`` by which the exchange's side is told the number of a call: some microseconds more."""
+    return f"{window + Decimal(number) / 1000}"
+
+
+def number_of(given: Any, window: int) -> int:
+    """The number of the call that a ``recvWindow`` is of; 0 if the program did not make it."""
+    return 0 if given is None else int((Decimal(str(given)) - window) * 1000)

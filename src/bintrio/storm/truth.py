@@ -1,0 +1,381 @@
+"""What was untrue in a world: what the program was told, held against what the exchange saw and did.
+
+Each function says what it found in sentences, none if all was true. The truth is the sandbox's (`Witness`): a fault
+changes what the client is told, never what the witness sees.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from .._protocol.confirmation import HalfReplaced
+from .._protocol.succession import Gap
+from .._protocol.to_json import to_builtins
+from ..api.account import Order
+from ..errors import InvalidRequest, NotSent, Rejected
+from ..sandbox import Told, Witness
+from ..sandbox.server.calls import Call
+from ..sandbox.server.links import IDEAL
+from ..sandbox.weather import Fail, Jump, Relink
+from .plan import Place, Plan
+from .program import Confirmed, Deed, Heard, Program, is_unknown, number_of
+
+GRACE: Final = 0.01
+"""Seconds by which a call may end later than it should: a timer is set to whole milliseconds."""
+
+LONGEST_ARRIVAL: Final = 600.0
+"""Seconds for which a read may wait for a long message, besides."""
+
+
+class Evidence:
+    """What is known of a world when it is over.
+
+    Args:
+        plan: of the world.
+        program: which was in it.
+        witness: of its exchange.
+
+    Attributes:
+        refusals: each message with an error that came to the client, and the exchange's time in milliseconds.
+        losses: why connections were lost, each.
+        logged: errors that were logged.
+        said: what the client told its observer of messages.
+    """
+
+    def __init__(self, plan: Plan, program: Program, witness: Witness) -> None:
+        self.plan: Final = plan
+        self.program: Final = program
+        self.witness: Final = witness
+        self.refusals: Final[list[tuple[int, str]]] = []
+        self.losses: Final[list[str]] = []
+        self.logged: Final[list[str]] = []
+        self.said: Final[list[str]] = []
+
+    def arrivals(self) -> Mapping[int, Sequence[Call]]:
+        """What reached the exchange of each of the program's calls, by their numbers."""
+        found: defaultdict[int, list[Call]] = defaultdict(list)
+        for call in self.witness.calls:
+            number = number_of(call.incoming.params.get("recvWindow"), self.plan.terms.window)
+            if number > 0:
+                found[number].append(call)
+        return found
+
+
+def untruths(evidence: Evidence) -> list[str]:
+    """Everything that was untrue in a world."""
+    return [said for judge in _ALL for said in judge(evidence)]
+
+
+def of_failures(evidence: Evidence) -> Iterator[str]:
+    """Nothing came out but documented errors, and none of ours was logged."""
+    yield from evidence.program.failed
+    yield from (f"an error was logged: {said}" for said in evidence.logged)
+
+
+# Calls
+
+
+def of_calls(evidence: Evidence) -> Iterator[str]:
+    """Each call ended in what is true, and in time."""
+    program, arrivals = evidence.program, evidence.arrivals()
+    longest_arrival = may_take_long(evidence.plan)
+    for deed in program.deeds.values():
+        yield from _of_deed(deed, arrivals.get(deed.number, ()))
+        yield from _of_time(deed, longest_arrival)
+        yield from _of_kept(deed, program, arrivals.get(deed.number, ()))
+
+
+def _of_deed(deed: Deed, came: Sequence[Call]) -> Iterator[str]:
+    """How a call ended, and when."""
+    is_trade = not deed.request.api.repeatable
+    if is_trade and len(came) > 1:
+        yield f"{deed} came to the exchange {len(came)} times (G7)"
+    if isinstance(deed.error, NotSent | InvalidRequest) and came:
+        yield f"{deed} was {deed.error!r}, and came to the exchange (G1)"
+    if isinstance(deed.error, Rejected) and deed.request.api.signed:
+        yield from _of_refusal(deed, deed.error, came)
+    if deed.result is not None and deed.request.api.signed:
+        yield from _of_result(deed, came)
+
+
+def _of_time(deed: Deed, longest_arrival: float) -> Iterator[str]:
+    """A call ends within its deadline. A read that is not hurried may wait for a message that is arriving."""
+    took, longest = deed.ended - deed.began, deed.timeout
+    if deed.request.api.repeatable and deed.act.within is None:
+        longest += longest_arrival
+    if deed.act.patience is not None:
+        longest = min(longest, deed.act.patience)
+    if took > longest + GRACE:
+        yield f"{deed} took {took:g} s, and had {longest:g} s (G1)"
+
+
+def _of_refusal(deed: Deed, error: Rejected, came: Sequence[Call]) -> Iterator[str]:
+    if not any(call.answer is not None and call.answer.status == error.status for call in came):
+        yield f"{deed} was {error!r}, which the exchange never said (G1, G2)"
+    if error.status != 409 and any(_was_done(call) for call in came) and not deed.request.api.repeatable:
+        yield f"{deed} was {error!r}, and was done (G1)"
+
+
+def _of_result(deed: Deed, came: Sequence[Call]) -> Iterator[str]:
+    told = _plain(deed.result)
+    done = [_plain(call.outcome.result) for call in came if call.outcome is not None]
+    if told not in done:
+        yield f"{deed} gave {told}, and the exchange {done} (G1, G2)"
+
+
+def _plain(value: Any) -> Any:
+    return to_builtins(value)
+
+
+def _was_done(call: Call) -> bool:
+    return call.outcome is not None and call.outcome.status == 200
+
+
+def _of_kept(deed: Deed, program: Program, came: Sequence[Call]) -> Iterator[str]:
+    """A trading call that was done without its caller knowing can be asked about."""
+    is_told = deed.result is not None or isinstance(deed.error, Rejected)
+    if not (is_told or deed.request.api.repeatable or deed.number in program.unknown) and any(map(_was_done, came)):
+        yield f"{deed} was done, and is not among those that can be asked about (G1)"
+
+
+# What became of calls
+
+
+def of_confirmations(evidence: Evidence) -> Iterator[str]:
+    """What `confirm` said of calls is so."""
+    arrivals = evidence.arrivals()
+    for confirmed in evidence.program.confirmed:
+        deed = evidence.program.deeds[confirmed.number]
+        yield from of_confirmed(confirmed, deed, arrivals.get(deed.number, ()))
+
+
+def of_confirmed(confirmed: Confirmed, deed: Deed, came: Sequence[Call]) -> Iterator[str]:
+    """What `confirm` said of a call, if it is so."""
+    if confirmed.error is not None:
+        yield from _of_undecided(confirmed, deed)
+        return
+    judge = _JUDGES.get(deed.request.api.name, _of_nothing)
+    for said in judge(confirmed.result, _done(came)):
+        yield f"{deed}: confirm gave {confirmed.result!r}, {said} (G1, G7)"
+
+
+def _done(came: Sequence[Call]) -> Any:
+    """What a call did: its result; of one that was half done, the halves; None if it did nothing."""
+    for outcome in (call.outcome for call in came if call.outcome is not None):
+        if outcome.status == 200:
+            return outcome.result
+        if outcome.status == 409:
+            return (outcome.error or {}).get("data")
+    return None
+
+
+def _of_undecided(confirmed: Confirmed, deed: Deed) -> Iterator[str]:
+    # Whose order it was cannot be told of calls that used one id at a time, which is said.
+    is_shared = isinstance(deed.act, Place) and deed.act.client_order_id is not None
+    if not (is_shared and is_unknown(confirmed.error)):
+        yield f"{deed}: confirm came to {confirmed.error!r} at rest"
+
+
+def _of_nothing(told: Any, done: Any) -> Iterator[str]:
+    yield from ()
+
+
+def _of_placed(told: Any, done: Any) -> Iterator[str]:
+    expected = None if done is None else done.order_id
+    given = told.order_id if isinstance(told, Order) else None
+    if given != expected:
+        yield f"and its order is {expected}"
+
+
+def _of_list(told: Any, done: Any) -> Iterator[str]:
+    expected = None if done is None else done.order_list_id
+    given = None if told is None else told.order_list_id
+    if given != expected:
+        yield f"and its list is {expected}"
+
+
+def _of_cancel(told: Any, done: Any) -> Iterator[str]:
+    if done is not None and getattr(told, "status", None) != "CANCELED":
+        yield "and it was canceled"
+
+
+def _of_amend(told: Any, done: Any) -> Iterator[str]:
+    if done is not None and (not isinstance(told, Order) or told.orig_qty > done.amended_order.qty):
+        yield f"and {done.amended_order.qty} were left of it"
+
+
+def _of_replace(told: Any, done: Any) -> Iterator[str]:
+    placed = _placed_by(done)
+    order = told.new_order if isinstance(told, HalfReplaced) else told
+    if (order.order_id if isinstance(order, Order) else None) != placed:
+        yield f"and the new order is {placed}"
+
+
+def _placed_by(done: Any) -> int | None:
+    """The id of the order that an order.cancelReplace placed; a half that was done comes as plain JSON values."""
+    response = _field(done, "newOrderResponse", "new_order_response")
+    number: int | None = _field(response, "orderId", "order_id")
+    return number
+
+
+def _field(record: Any, wire_name: str, name: str) -> Any:
+    return record.get(wire_name) if hasattr(record, "get") else getattr(record, name, None)
+
+
+_JUDGES: Final[Mapping[str, Any]] = {
+    "order.place": _of_placed,
+    "orderList.place.oco": _of_list,
+    "order.cancel": _of_cancel,
+    "order.amend.keepPriority": _of_amend,
+    "order.cancelReplace": _of_replace,
+}
+
+
+# Events
+
+
+def of_events(evidence: Evidence) -> Iterator[str]:
+    """Each event came once and in order to everyone who listened, or a gap says that some may be missing."""
+    for heard in evidence.program.heard:
+        yield from _of_heard(heard, evidence.witness.events)
+
+
+def _of_heard(heard: Heard, journal: Sequence[Told]) -> Iterator[str]:
+    in_gaps = {index for index, event in enumerate(journal) if _is_in(event, heard.gaps)}
+    taken, strays = _matched(heard.told, journal, heard.since)
+    for stray in strays:
+        # What lies in a gap may come all the same, and later than its time.
+        late = next((index for index in in_gaps - taken if journal[index].event == stray), None)
+        if late is None:
+            yield f"an event came twice, late, or never was: {stray} (G5)"
+        taken.add(-1 if late is None else late)
+    missing = set(range(heard.since, _end_of(heard, journal, taken))) - taken - in_gaps
+    for index in sorted(missing):
+        yield f"an event is missing, and in no gap of {heard.gaps}: {journal[index].event} (G5)"
+
+
+def _end_of(heard: Heard, journal: Sequence[Told], taken: set[int]) -> int:
+    """Up to where all must have come: what was on its way when a listener stopped, it could not be told."""
+    return len(journal) if heard.until is None else max(taken, default=heard.since)
+
+
+def _matched(told: Iterable[Any], journal: Sequence[Told], since: int) -> tuple[set[int], list[Any]]:
+    """Which events were told in order, and what was told that has no place in that order."""
+    # Some may have come between the subscription and the moment that the program had it.
+    position, taken, strays = max(0, since - 50), set[int](), list[Any]()
+    for event in told:
+        index = next((index for index in range(position, len(journal)) if journal[index].event == event), None)
+        if index is None:
+            strays.append(event)
+        else:
+            taken.add(index)
+            position = index + 1
+    return taken, strays
+
+
+def _is_in(event: Told, gaps: Sequence[Gap]) -> bool:
+    date = event.event["E"]
+    return any(gap.start <= date <= gap.end for gap in gaps)
+
+
+# Limits
+
+
+def of_limits(evidence: Evidence) -> Iterator[str]:
+    """The exchange has not had to say that a limit is exceeded, unless it was made to."""
+    for call in evidence.witness.calls:
+        if call.fault is None and call.answer is not None and call.answer.status == 429 and not _has_jumped(evidence):
+            yield f"the exchange had to refuse {call.incoming.method} at {call.time}: {call.answer.error} (G8)"
+
+
+def _has_jumped(evidence: Evidence) -> bool:
+    return any(isinstance(step.act, Jump) for step in evidence.plan.steps)
+
+
+def of_holds(evidence: Evidence) -> Iterator[str]:
+    """Nothing left after the client had been told to wait."""
+    if any(isinstance(step.act, Jump) and step.act.seconds < 0 for step in evidence.plan.steps):
+        return  # a hold ends by local time, so by a clock that was set back it seems to end too soon
+    # What had left before may arrive a little later.
+    under_way = max(_latencies(evidence.plan))
+    holds = [hold for now, text in evidence.refusals for hold in _holds(now + under_way, text)]
+    for call in evidence.witness.calls:
+        time = call.time // 1000
+        if any(begin < time < end for begin, end in holds):
+            yield f"{call.incoming.method} came to the exchange at {time} during a hold (G8)"
+
+
+def _holds(now: int, text: str) -> Iterator[tuple[int, int]]:
+    answer = json.loads(text)
+    error = answer.get("error", {})
+    until = error.get("data", {}).get("retryAfter")
+    if answer.get("status") in {418, 429} and until is not None and error.get("code") != _TOO_MANY_ORDERS:
+        yield now + 1, (until // 1000 if until > _MICROSECONDS else until) - 1
+
+
+def _latencies(plan: Plan) -> Iterator[int]:
+    """Milliseconds that the ways to the exchange take, at most."""
+    for link in (plan.terms.link, *(step.act.link for step in plan.steps if isinstance(step.act, Relink))):
+        way = link.up
+        yield math.ceil((way.latency + way.jitter) * 1000) + (0 if way.bandwidth is None else 1_000)
+
+
+_TOO_MANY_ORDERS: Final = -1015
+_MICROSECONDS: Final = 10**14
+
+
+# Connections
+
+
+def may_take_long(plan: Plan) -> float:
+    """Seconds for which a message may be arriving in a world: none, unless something comes in part."""
+    is_whole = plan.terms.link == IDEAL and not any(isinstance(step.act, Relink | Fail) for step in plan.steps)
+    return 0.0 if is_whole else LONGEST_ARRIVAL
+
+
+def _loses_pongs(plan: Plan) -> bool:
+    return any(isinstance(step.act, Relink) and step.act.link.up.silent_at is not None for step in plan.steps)
+
+
+def of_losses(evidence: Evidence) -> Iterator[str]:
+    """No connection ended since the client did not answer pings."""
+    if not _loses_pongs(evidence.plan):
+        yield from (f"a connection was lost: {loss} (G3)" for loss in evidence.losses if "pong timeout" in loss)
+
+
+def of_calm(evidence: Evidence) -> Iterator[str]:
+    """Where nothing goes wrong, nothing is lost and nothing is unknown."""
+    if not evidence.plan.is_calm:
+        return
+    yield from (f"a connection was lost although nothing went wrong: {loss} (G5)" for loss in evidence.losses)
+    for deed in evidence.program.deeds.values():
+        is_hurried = deed.act.within is not None  # a link may take longer than that
+        if is_unknown(deed.error) and not is_hurried and not deed.error.reason.endswith(_CLOSED):
+            yield f"{deed} came to {deed.error!r} although nothing went wrong (G5)"
+    for heard in evidence.program.heard:
+        yield from (f"{event!r} although nothing went wrong (G5)" for event in heard.events if isinstance(event, Gap))
+
+
+_CLOSED: Final = "the session was closed"
+"""By the program itself, while the call was in flight."""
+
+
+# Secrets
+
+
+def of_secrets(evidence: Evidence) -> Iterator[str]:
+    """No signature is in anything that the client said."""
+    said = "\n".join(evidence.said)
+    for call in evidence.witness.calls:
+        signature = call.incoming.params.get("signature")
+        if signature is not None and str(signature) in said:
+            yield f"the signature of {call.incoming.method} at {call.time} was shown (G9)"
+
+
+_ALL: Final[Sequence[Callable[[Evidence], Iterator[str]]]] = (
+    *(of_failures, of_calls, of_confirmations, of_events, of_limits, of_holds, of_losses, of_calm, of_secrets),
+)

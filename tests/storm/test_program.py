@@ -1,0 +1,86 @@
+"""The program in a world: what goes wrong in it, and is no documented error, is told."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+import bintrio
+from bintrio.errors import ConnectionFailed, NotSent, OutcomeUnknown
+from bintrio.sandbox import DropReply
+from bintrio.sandbox.weather import Deposit, Fail
+from bintrio.storm import Plan, Step, run, world
+from bintrio.storm.plan import AnyAct, Listen, Place, Reopen, Rotate
+
+
+def steps(*acts: Any, pause: float = 1.0) -> tuple[Step, ...]:
+    return tuple(Step(pause, act) for act in acts)
+
+
+def untruths(*acts: Any) -> list[str]:
+    return run(Plan(steps=steps(*acts))).untruths
+
+
+async def fail(*args: Any) -> None:
+    raise ZeroDivisionError
+
+
+async def log(*args: Any) -> None:
+    logging.getLogger("bintrio.connection").error("the reader failed")
+
+
+def test_what_is_no_documented_error_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bintrio.Session, "rotate", fail)
+    (said,) = untruths(Rotate())
+    assert said == "Rotate(patience=None) came to ZeroDivisionError()"
+
+
+def test_what_is_logged_as_an_error_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bintrio.Session, "rotate", log)
+    assert untruths(Rotate()) == ["an error was logged: the reader failed"]
+    assert logging.getLogger("bintrio").handlers == []
+
+
+async def not_sent(*args: Any) -> None:
+    raise NotSent("ping", "no connection")
+
+
+async def unknown(*args: Any) -> None:
+    raise OutcomeUnknown("order.place", "nothing told")
+
+
+def test_g1_what_is_not_known_at_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bintrio.Session, "ping", not_sent)
+    monkeypatch.setattr(bintrio.Session, "confirm", unknown)
+    at_rest, confirmed = untruths(Fail(fault=DropReply(method="order.place")), Place())
+    assert "a ping at rest came to NotSent" in at_rest
+    assert "confirm came to OutcomeUnknown" in confirmed
+
+
+@pytest.mark.parametrize("failures", [1, 1_000])
+def test_a_session_that_cannot_be_opened_is_tried_again(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    openings: list[int] = []
+    open_session = bintrio.open_session
+
+    def failing(*args: Any, **options: Any) -> AbstractAsyncContextManager[bintrio.Session]:
+        openings.append(1)
+        if 1 < len(openings) <= failures + 1:
+            raise ConnectionFailed([("localhost", OSError("down"))])
+        return open_session(*args, **options)
+
+    monkeypatch.setattr(world, "open_session", failing)
+    expected = ["there is no session at rest"] if failures == 1_000 else []
+    assert run(Plan(steps=steps(Reopen(), Rotate(), Rotate(), pause=0.3))).untruths == expected
+
+
+def test_a_listener_ends_with_its_session() -> None:
+    assert untruths(Listen(seconds=60.0), Reopen()) == []
+
+
+def test_a_listener_that_reads_nothing_is_told_that_it_was_too_slow() -> None:
+    slow: AnyAct = Listen(seconds=5.0, buffer=1, is_slow=True)
+    deposits = [Deposit(asset="BTC", amount=1)] * 4  # type: ignore[arg-type]  # it is not looked at
+    assert untruths(slow, *deposits, Listen(seconds=2.0), *deposits) == []

@@ -1,0 +1,93 @@
+"""Worlds by seed: nothing in them is untrue, they are the same each time, and an untruth would be found."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import Phase, find, given, settings
+
+import bintrio
+from bintrio.session import Session
+from bintrio.storm import Plan, draw_plan, read_plan, run
+from tests.storm.dice import plans, small_plans
+from tests.storm.transcript import transcript_of
+
+PLANS: Final = sorted((Path(__file__).parent / "plans").glob("*.json"))
+"""What was once untrue in a world, made small. A seed means another world after any change; a plan does not."""
+
+
+@pytest.mark.parametrize("seed", [*range(8), 49])
+def test_g1_to_g9_nothing_is_untrue_in_a_world(seed: int) -> None:
+    report = run(draw_plan(seed))
+    assert report.untruths == []
+    assert report.seconds > 600
+    assert report.calls > 5
+
+
+@pytest.mark.parametrize("file", PLANS, ids=lambda file: file.stem)
+def test_what_was_untrue_once_is_not_any_more(file: Path) -> None:
+    assert run(read_plan(file.read_bytes())).untruths == []
+
+
+@settings(max_examples=10)
+@given(plans())
+def test_nothing_is_untrue_in_a_world_that_hypothesis_draws(plan: Plan) -> None:
+    assert run(plan).untruths == []
+
+
+def test_a_plan_is_data() -> None:
+    for seed in range(20):
+        plan = draw_plan(seed)
+        assert read_plan(plan.to_json()) == plan == draw_plan(seed)
+    assert draw_plan(1) != draw_plan(2)
+
+
+# The same each time
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_a_world_is_the_same_each_time_byte_for_byte(seed: int) -> None:
+    once = transcript_of(draw_plan(seed))
+    assert len(once) > 200
+    assert once == transcript_of(draw_plan(seed))
+    assert once != transcript_of(draw_plan(seed + 1))
+
+
+PROGRAM: Final = """
+import hashlib, sys
+from bintrio.storm import draw_plan
+from tests.storm.transcript import transcript_of
+assert "hypothesis" not in sys.modules  # it sets trio's order of tasks by itself
+print(hashlib.sha256(repr([transcript_of(draw_plan(seed)) for seed in (3, 8)]).encode()).hexdigest())
+"""
+
+
+def test_and_in_another_process_with_other_hashes_and_without_hypothesis() -> None:
+    here = hashlib.sha256(repr([transcript_of(draw_plan(seed)) for seed in (3, 8)]).encode()).hexdigest()
+    environment = {**os.environ, "PYTHONHASHSEED": "77"}
+    root = Path(__file__).parent.parent.parent
+    found = subprocess.run([sys.executable, "-c", PROGRAM], cwd=root, env=environment, capture_output=True, text=True)
+    assert found.stdout.strip() == here, found.stderr
+
+
+# An untruth would be found
+
+
+def test_g7_an_order_that_is_sent_twice_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    def repeat(self: Session, call: Any, request: Any, lost: Any) -> None:
+        """Has every call go to another connection."""
+
+    monkeypatch.setattr(bintrio.Session, "_check_loss", repeat)
+    found = find(
+        small_plans(),
+        lambda plan: any(re.search(r"came to the exchange \d+ times", said) for said in run(plan).untruths),
+        settings=settings(max_examples=1_000, phases=[Phase.generate, Phase.shrink]),
+    )
+    assert len(found.steps) == 2
