@@ -42,7 +42,7 @@ lint: $(VENV)/.dev
 	$(BIN)/python -m scripts.make_world --check
 
 docs: $(VENV)/.docs
-	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html -d build/doctrees docs build/docs
+	$(BIN)/sphinx-build --fresh-env --fail-on-warning --keep-going --quiet -b html -d build/doctrees docs build/docs
 	@echo build/docs/index.html
 
 bench: $(VENV)/.bench
