@@ -39,6 +39,9 @@ PLACES: Final = (
 ALL_CODES: Final = range(-9999, 0)
 """Where the exchange's codes lie."""
 
+FIRST: Final = ("open_session", "Session", "Endpoint", "PRODUCTION", "TESTNET", "DEMO")
+"""What a reader looks for before all else; the rest comes in the order of the source."""
+
 SECTIONS: Final = re.compile(r"^(Args|Attributes|Raises|Returns|Yields):\n\n?((?: {4}.*\n?|\n)+)", re.MULTILINE)
 ITEM: Final = re.compile(r"^ {4}([\w*, `]+): (.+(?:\n {5,}.+)*)", re.MULTILINE)
 
@@ -179,7 +182,7 @@ def parameters(request_type: type[Request[Any]]) -> str:
     if not fields:
         return "It takes no parameters.\n\n"
     rows = (
-        f"| {f'**{field.name}**' if field.required else field.name} | {_cell(_help.kind_of(field.type))} "
+        f"| {f'**{field.name}**' if field.required else field.name} | {_help.kind_of(field.type).replace('|', ', ')} "
         f"| {_cell(linked(_help.words_of(request_type, field.name)))} |"
         for field in fields
     )
@@ -196,6 +199,7 @@ def _cell(words: str) -> str:
 def names(place: str = "") -> str:
     """What a module exports, but for errors, and what is described elsewhere."""
     shown = [name for name in exported(place) if homes()[name] == place and not is_error(vars(module(place))[name])]
+    shown.sort(key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
     return "".join(one_name(place, name) for name in shown)
 
 

@@ -75,7 +75,7 @@ class Inbox:
 
 
 class Subscriber:
-    """The events of one account, in order: ``async for event in events``.
+    """The events of one account, in order: ``async for event in events``. Made by `Session.user_data`.
 
     It ends, without an error, when the session is closed. Each step can be cancelled, and a cancelled one takes no
     event.
