@@ -208,6 +208,22 @@ async def test_g13_an_answered_ping_is_told_with_the_time_it_took(autojump_clock
     assert (answered.connection, answered.seconds) == (1, 0)
 
 
+async def test_g13_pings_that_cannot_be_answered_for_some_time_are_told_with_that_of_the_first(
+    autojump_clock: MockClock,
+) -> None:
+    seen = Notebook()
+    async with open_pair(observer=seen) as (session, exchange), trio.open_nursery() as nursery:
+        until = trio.Event()
+        stall(session, until)
+        nursery.start_soon(exchange.peers[0].websocket.ping, b"1")
+        await trio.sleep(2)
+        nursery.start_soon(exchange.peers[0].websocket.ping, b"2")
+        await trio.sleep(3)
+        until.set()
+        await trio.sleep(1)
+    assert [fact.seconds for fact in seen.of(facts.PingAnswered)] == [5, 5]
+
+
 # Calls
 
 

@@ -505,6 +505,12 @@ def test_a_clock_that_steps_back_does_not_bring_back_a_window() -> None:
     assert charge.at == NOON + MINUTE
 
 
+def test_a_hold_that_was_read_off_the_clock_a_little_earlier_begins_now() -> None:
+    ledger = ledger_of(weight())
+    ledger.charge(Cost(weight=10), NOON + 500)
+    assert ledger.hold(Refusal(429, -1003, "m", 1_000), NOON + 400).until == NOON + 1_500
+
+
 # Holds
 
 
