@@ -21,11 +21,19 @@ from typing import Any, Final, NamedTuple
 import trio
 
 import bintrio
-from bintrio.sandbox import Disconnect, RandomWalk, Sandbox, TooManyRequests, open_sandbox, trader
+from bintrio.sandbox import (
+    Disconnect,
+    RandomWalk,
+    Sandbox,
+    SandboxAccount,
+    TooManyRequests,
+    open_sandbox,
+    trader,
+)
 from bintrio.sandbox.page import serve_page
 
 TARGET: Final = Path(__file__).parent.parent / "docs" / "pictures" / "page.png"
-SETTLED: Final = 3.0
+SETTLED: Final = 2.0
 """Seconds after which the page shows what there is."""
 
 TICK: Final = Decimal("0.01")
@@ -67,35 +75,38 @@ def browser(look: Look) -> Generator[Any]:
         driver.quit()
 
 
-def take(url: str, look: Look, target: Path, *, is_whole: bool) -> None:
-    """One picture."""
+async def take(look: Look, target: Path, *, is_whole: bool) -> None:
+    """One picture, of a sandbox in which something has gone on since the page was opened."""
+    market = RandomWalk(seed=5, interval=3, depth=40)
     with browser(look) as driver:
-        driver.get(url)
-        trio.run(trio.sleep, SETTLED)
-        if is_whole:
-            height = driver.execute_script("return document.documentElement.scrollHeight")
-            size = {"width": look.width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-            driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-            trio.run(trio.sleep, 1)
-        target.write_bytes(driver.get_screenshot_as_png())
+        async with open_sandbox(market=market, accounts=[trader(2), trader(3)]) as sandbox, AsyncExitStack() as stack:
+            sandbox.advance(3 * 3_600)
+            nursery = await stack.enter_async_context(trio.open_nursery())
+            url: str = await nursery.start(serve_page, sandbox)
+            sessions = [await stack.enter_async_context(followed(sandbox, account)) for account in sandbox.accounts]
+            await trio.to_thread.run_sync(driver.get, url)
+            await trio.sleep(SETTLED)
+            await trade(sandbox, sessions)
+            await trio.sleep(SETTLED)
+            await trio.to_thread.run_sync(partial(save, driver, look, target, is_whole=is_whole))
+            nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def lively() -> AsyncGenerator[Sandbox, None]:
-    """A sandbox in which something is going on."""
-    async with (
-        open_sandbox(market=RandomWalk(seed=5, interval=3, depth=40), accounts=[trader(2), trader(3)]) as sandbox,
-        AsyncExitStack() as stack,
-    ):
-        sandbox.advance(3 * 3_600)
-        sessions = [
-            await stack.enter_async_context(bintrio.open_session(sandbox.endpoint, key=account.key))
-            for account in sandbox.accounts
-        ]
-        for session in sessions:
-            await stack.enter_async_context(session.user_data())
-        await trade(sandbox, sessions)
-        yield sandbox
+async def followed(sandbox: Sandbox, account: SandboxAccount) -> AsyncGenerator[bintrio.Session, None]:
+    """A session of an account that gets its events."""
+    async with bintrio.open_session(sandbox.endpoint, key=account.key) as session, session.user_data():
+        yield session
+
+
+def save(driver: Any, look: Look, target: Path, *, is_whole: bool) -> None:
+    """What the browser shows, or the whole page."""
+    if is_whole:
+        height = driver.execute_script("return document.documentElement.scrollHeight")
+        size = {"width": look.width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        driver.execute_async_script("setTimeout(arguments[0], 1000)")  # the charts are drawn in their new size
+    target.write_bytes(driver.get_screenshot_as_png())
 
 
 async def trade(sandbox: Sandbox, sessions: list[bintrio.Session]) -> None:
@@ -121,14 +132,11 @@ async def trade(sandbox: Sandbox, sessions: list[bintrio.Session]) -> None:
 
 async def main(folder: Path | None) -> None:
     """Make the picture, or those of all looks."""
-    async with lively() as sandbox, trio.open_nursery() as nursery:
-        url: str = await nursery.start(serve_page, sandbox)
-        if folder is None:
-            await trio.to_thread.run_sync(partial(take, url, LOOKS[0], TARGET, is_whole=False))
-        else:
-            for look in LOOKS:
-                await trio.to_thread.run_sync(partial(take, url, look, folder / look.name, is_whole=True))
-        nursery.cancel_scope.cancel()
+    if folder is None:
+        await take(Look(1280, 1140, "light"), TARGET, is_whole=False)
+    else:
+        for look in LOOKS:
+            await take(look, folder / look.name, is_whole=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import pytest
 import trio
 from starlette.types import Message
 
+import bintrio
 from bintrio.api._base import catalogue
 from bintrio.sandbox import Sandbox, open_sandbox
 from bintrio.sandbox.page import page, serve_page
@@ -151,6 +153,28 @@ async def test_the_library_may_begin_and_end() -> None:
 
         await page(sandbox, TOKEN)({"type": "lifespan", "app": None}, receive, send)
         assert [message["type"] for message in told] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+async def test_g9_the_token_is_in_no_log_and_no_answer_and_keys_are_cut(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with open_sandbox(listen=False) as sandbox, trio.open_nursery() as nursery:
+        url: str = await nursery.start(serve_page, sandbox)
+        address, _, token = url.partition("/?token=")
+        async with (
+            httpx.AsyncClient(base_url=address, trust_env=False) as client,
+            bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect),
+        ):
+            caplog.clear()
+            assert (await client.get(f"/?token={token}")).headers["set-cookie"].count(token) == 1
+            told = [
+                (await client.get(path)).text for path in (*PATHS, "/none", "/control/connections", "/control/calls")
+            ]
+        nursery.cancel_scope.cancel()
+    ours = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith("http"))
+    assert token not in ours
+    account = sandbox.account
+    for secret in (token, account.key.api_key, account.hmac_secret(), account.ed25519_pem().decode()):
+        assert not any(secret in text for text in told)
 
 
 async def test_a_page_for_all_addresses_is_named_as_this_machine_reaches_it() -> None:
