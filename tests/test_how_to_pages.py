@@ -37,8 +37,13 @@ BLOCKS = [*chain.from_iterable(map(blocks, PAGES))]
 @pytest.mark.usefixtures("in_memory")
 @pytest.mark.parametrize("block", [block for block in BLOCKS if not block.is_program and not block.name], ids=named)
 async def test_a_fragment_does_what_the_page_says(
-    block: Block, capsys: pytest.CaptureFixture[str], autojump_clock: MockClock
+    block: Block,
+    capsys: pytest.CaptureFixture[str],
+    autojump_clock: MockClock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # some write files
     await run_fragment(block)
     block.check(capsys.readouterr().out)
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import sys
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from functools import cache, partial
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from ._text import shown
+from .api._values import times_in
 from .api.market import OrderBook, PriceLevel
 from .endpoints import TimeUnit
 from .errors import InvalidRequest
@@ -113,15 +113,8 @@ class _Making:
 
     def _column(self, rows: Sequence[msgspec.Struct], name: str) -> list[Any]:
         cells = [getattr(row, name) if name in row.__struct_fields__ else None for row in rows]
-        make = self._time if name in _times_of(type(rows[0])) else self._number
+        make = self._time if name in times_in(type(rows[0])) else self._number
         return cells if make is None else [make(cell) for cell in cells]
-
-
-@cache
-def _times_of(kind: type[msgspec.Struct]) -> frozenset[str]:
-    """The fields that are declared as times: at runtime a time is an int like others."""
-    written = {name: note for base in reversed(kind.__mro__) for name, note in inspect.get_annotations(base).items()}
-    return frozenset(name for name, annotation in written.items() if "Timestamp" in str(annotation))
 
 
 def _as_float(cell: Any) -> Any:

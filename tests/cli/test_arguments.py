@@ -90,3 +90,29 @@ def test_arguments_that_the_locale_cannot_decode_are_utf_8() -> None:
     undecoded = "symbol=币安人生USDT".encode().decode("ascii", "surrogateescape")
     assert texts_of([undecoded]) == {"symbol": "币安人生USDT"}
     assert texts_of(["symbol=\ud800"]) == {"symbol": "\ud800"}
+
+
+@pytest.mark.parametrize(
+    ("text", "time_unit", "time"),
+    [
+        ("2026-01-31", "ms", 1769817600000),
+        ("2026-01-31T12:30", "ms", 1769862600000),
+        ("2026-01-31 12:30:00.5+01:00", "us", 1769859000500000),
+        ("2026-01-31T12:30Z", "ms", 1769862600000),
+        ("1769817600000", "ms", 1769817600000),
+    ],
+)
+def test_a_time_may_be_an_iso_date(text: str, time_unit: Any, time: int) -> None:
+    texts = {"symbol": "BTCUSDT", "interval": "1m", "startTime": text}
+    request = request_of(Klines, texts, time_unit=time_unit)
+    assert request.params()["startTime"] == time
+
+
+def test_what_is_no_date_is_refused_as_a_time() -> None:
+    with pytest.raises(bintrio.InvalidRequest, match="start_time must be an int"):
+        request_of(Klines, {"symbol": "BTCUSDT", "interval": "1m", "start_time": "2026-31-01"})
+
+
+def test_only_times_are_read_as_dates() -> None:
+    request = request_of(OrderStatus, {"symbol": "BTCUSDT", "origClientOrderId": "2026-01-31"})
+    assert request.params()["origClientOrderId"] == "2026-01-31"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio.cli._latency import RoundTrips, latency_of
+from bintrio.cli._latency import RoundTrips, bars_of, latency_of
 from bintrio.observing import CallEnded, ConnectionOpening
 
 SECONDS = st.floats(0, 1000)
@@ -43,6 +45,22 @@ def test_percentiles_are_in_order(seconds: list[float]) -> None:
     in_order = [found.best, found.p50, found.p90, found.p99, found.worst]
     assert in_order == sorted(in_order)
     assert set(in_order) <= {round(each * 1000, 3) for each in seconds}
+
+
+@given(st.lists(SECONDS, min_size=1), st.integers(1, 20))
+def test_bars_have_every_round_trip_once(seconds: list[float], number: int) -> None:
+    bars = bars_of(seconds, number)
+    assert len(bars) == number
+    assert sum(bar.calls for bar in bars) == len(seconds)
+    assert bars[0].first == round(min(seconds) * 1000, 3)
+    assert bars[-1].end >= round(max(seconds) * 1000, 3)
+    assert all(one.end == other.first for one, other in pairwise(bars))
+
+
+def test_bars_are_as_wide_as_99_percent_need() -> None:
+    bars = bars_of([*(number / 1000 for number in range(100, 200)), 5], 10)
+    assert all(9 <= bar.calls <= 11 for bar in bars)
+    assert bars[-1].end == 5000
 
 
 def test_only_answered_calls_count_and_only_the_latest_are_kept() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import cache
+from inspect import get_annotations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeAlias, TypeVar, get_args
 
 import msgspec
@@ -114,6 +115,13 @@ class KeepsUnknownFields(
     """
 
     unknown_fields: bytes | None = msgspec.field(default=None, name=UNKNOWN_FIELDS)
+
+
+@cache
+def times_in(struct: type[msgspec.Struct]) -> frozenset[str]:
+    """The fields of a record or request that are declared as times: at runtime a time is an int like others."""
+    written = {name: note for base in reversed(struct.__mro__) for name, note in get_annotations(base).items()}
+    return frozenset(name for name, annotation in written.items() if "Timestamp" in str(annotation))
 
 
 class Row(_Readable, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):

@@ -17,7 +17,7 @@ from bintrio import __version__
 try:
     import click
 
-    from bintrio.cli import call, demo, methods, sandbox, watch
+    from bintrio.cli import call, demo, history, latency, methods, sandbox, watch
 except ModuleNotFoundError as missing:
     print(f"bintrio: the command line needs {missing.name}: pip install 'bintrio[cli]'", file=sys.stderr)
     raise SystemExit(2) from None
@@ -41,6 +41,8 @@ def main() -> None:
 
 
 main.add_command(call.call)
+main.add_command(history.history)
+main.add_command(latency.latency)
 main.add_command(methods.methods)
 main.add_command(sandbox.sandbox)
 main.add_command(demo.demo)

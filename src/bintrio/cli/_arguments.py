@@ -1,9 +1,9 @@
 """Text of a command line to a request: NAME=VALUE, as a shell leaves it.
 
-A list may be JSON, or what is left of it when a shell has taken the quotes; commas or blanks divide it as well. What
-looks like a slip is refused with a hint before it is sent: a known value but for its case, or nearly one with
-lower-case letters, and a symbol that is not written as the exchange writes symbols. All else is sent, since enums are
-open (G10).
+A time may be an ISO date. A list may be JSON, or what is left of it when a shell has taken the quotes; commas or blanks
+divide it as well. What looks like a slip is refused with a hint before it is sent: a known value but for its case, or
+nearly one with lower-case letters, and a symbol that is not written as the exchange writes symbols. All else is sent,
+since enums are open (G10).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -19,7 +20,10 @@ import msgspec
 from bintrio import InvalidRequest, Request
 from bintrio._text import did_you_mean
 from bintrio.api._base import Parameter, parameters
+from bintrio.api._values import times_in
 from bintrio.api.enums import known_values
+from bintrio.endpoints import TimeUnit
+from bintrio.times import from_datetime
 
 # The exchange's own pattern for symbols, ^[\w\-._&&[^a-z]]{1,50}$, says the rest.
 _NOT_IN_SYMBOLS: Final = re.compile(r"[a-z/:,;\s'\"\[\]()]")
@@ -52,27 +56,60 @@ def _in_utf8(argument: str) -> str:
         return argument
 
 
-def request_of(request_type: type[Request[Any]], texts: Mapping[str, str]) -> Request[Any]:
+def request_of(
+    request_type: type[Request[Any]], texts: Mapping[str, str], *, time_unit: TimeUnit = "ms"
+) -> Request[Any]:
     """A request from text.
 
     Raises:
         InvalidRequest: a name is not known, missing or given twice, or a value cannot be right or looks like a slip.
     """
-    method = request_type.api.name
-    known = {name: each for each in parameters(request_type) for name in (each.wire_name, each.name)}
+    return request_type(**values_of(request_type, texts, time_unit=time_unit))
+
+
+def values_of(
+    request_type: type[Request[Any]], texts: Mapping[str, str], *, time_unit: TimeUnit = "ms"
+) -> dict[str, Any]:
+    """The values of a request's parameters from text, by their Python names.
+
+    Raises:
+        InvalidRequest: a name is not known, missing or given twice, or a value looks like a slip.
+    """
     values: dict[str, Any] = {}
     for name, text in texts.items():
-        if name not in known:
-            raise InvalidRequest(f"{method}: no parameter {name!r}{did_you_mean(name, known)}", field=name)
-        parameter = known[name]
+        parameter = _parameter(request_type, name)
         if parameter.name in values:
-            raise InvalidRequest(f"{method}: {parameter.name} is given twice", field=parameter.name)
-        values[parameter.name] = _value(parameter, text)
+            raise InvalidRequest(f"{request_type.api.name}: {parameter.name} is given twice", field=parameter.name)
+        moment = _time(text, time_unit) if parameter.name in times_in(request_type) else None
+        values[parameter.name] = _value(parameter, text) if moment is None else moment
+    _check_whole(request_type, values)
+    _check_slips(request_type, values)
+    return values
+
+
+def _parameter(request_type: type[Request[Any]], name: str) -> Parameter:
+    """The parameter of that name, the exchange's or Python's."""
+    known = {name: each for each in parameters(request_type) for name in (each.wire_name, each.name)}
+    if name not in known:
+        raise InvalidRequest(f"{request_type.api.name}: no parameter {name!r}{did_you_mean(name, known)}", field=name)
+    return known[name]
+
+
+def _check_whole(request_type: type[Request[Any]], values: Mapping[str, Any]) -> None:
     for parameter in parameters(request_type):
         if parameter.required and parameter.name not in values:
-            raise InvalidRequest(f"{method}: {parameter.wire_name} is missing", field=parameter.name)
-    _check_slips(request_type, values)
-    return request_type(**values)
+            raise InvalidRequest(f"{request_type.api.name}: {parameter.wire_name} is missing", field=parameter.name)
+
+
+def _time(text: str, time_unit: TimeUnit) -> int | None:
+    """An ISO date, ``2026-01-31`` or ``2026-01-31T12:30``, which is in UTC unless it says otherwise; else None."""
+    if "-" not in text:  # 20260131 is a date by ISO 8601 too, but here it is a number
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC), time_unit=time_unit)
 
 
 def _value(parameter: Parameter, text: str) -> Any:

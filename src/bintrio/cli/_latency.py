@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -51,6 +51,26 @@ def latency_of(method: str, seconds: Sequence[float]) -> Latency:
 def _at_percentile(ordered: Sequence[float], percent: int) -> float:
     """By nearest rank, so what is told is a round trip that there was."""
     return ordered[math.ceil(len(ordered) * percent / 100) - 1]
+
+
+class Bar(NamedTuple):
+    """How many round trips took so long, in milliseconds: ``first`` or longer, but not ``end``."""
+
+    first: float
+    end: float
+    calls: int
+
+
+def bars_of(seconds: Sequence[float], number: int) -> list[Bar]:
+    """Round trips by their length, in so many bars of equal width up to the 99th percentile; the last has the rest."""
+    found = latency_of("", seconds)
+    width = max((found.p99 - found.best) / number, 0.001)
+    edges = [found.best + width * place for place in range(number)]
+    counts = [0] * number
+    for each in seconds:
+        counts[min(int((each * 1000 - found.best) / width), number - 1)] += 1
+    ends = [*edges[1:], max(found.worst, edges[-1] + width)]
+    return [Bar(*bar) for bar in zip(edges, ends, counts, strict=True)]
 
 
 class RoundTrips:

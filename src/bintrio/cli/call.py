@@ -17,15 +17,16 @@ from bintrio._protocol.to_json import to_json
 from bintrio._text import shown_url
 from bintrio.api._base import python_name
 from bintrio.cli._arguments import raw_value, request_of, texts_of
-from bintrio.cli._catalogue import METHODS, no_method
+from bintrio.cli._catalogue import METHODS, needs_key, no_key, no_method
+from bintrio.cli._completion import complete_argument, complete_method
 from bintrio.cli._running import UNWRITTEN, leave_stdout, run
 from bintrio.cli._target import ENVIRONMENT, Target, with_target
 from bintrio.settings import ENDPOINTS
 
 
 @click.command(epilog=ENVIRONMENT)
-@click.argument("method")
-@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...")
+@click.argument("method", shell_complete=complete_method)
+@click.argument("arguments", nargs=-1, metavar="[NAME=VALUE]...", shell_complete=complete_argument)
 @with_target
 @click.option("--raw", is_flag=True, help="Send names and values as they are, also for a method that is not known.")
 @click.option("--signed", is_flag=True, help="With --raw: sign a method that is not known.")
@@ -34,8 +35,8 @@ def call(method: str, arguments: tuple[str, ...], target: Target, raw: bool, sig
     """Call METHOD and print its result as JSON.
 
     METHOD is the exchange's name (order.place) or its name in Python (order_place); so are the NAMEs. A VALUE that is a
-    list is a JSON array, or items with commas between. "bintrio methods" lists them all. A symbol or known value that
-    is not written as the exchange writes it is refused with a hint.
+    list is a JSON array, or items with commas between; a time may be an ISO date. "bintrio methods" lists them all. A
+    symbol or known value that is not written as the exchange writes it is refused with a hint.
 
     With --raw, numbers without a fraction, true, false, and JSON arrays and strings are sent as what they are, all else
     as a string.
@@ -47,7 +48,7 @@ def call(method: str, arguments: tuple[str, ...], target: Target, raw: bool, sig
         request_type = METHODS.get(python_name(method))
         _check_call(method, request_type, settings.endpoint, settings.key, raw=raw, signed=signed, yes=yes)
         if request_type is not None and not raw:
-            request = request_of(request_type, texts)
+            request = request_of(request_type, texts, time_unit=settings.time_unit)
             async with settings.open_session() as session:
                 result = await session.send(request)
         else:
@@ -74,17 +75,13 @@ def _check_call(
     # Mostly a misspelt name.
     if request_type is None and not raw:
         raise InvalidRequest(f"{no_method(method)}; --raw sends it anyway")
-    if key is None and (signed or _needs_key(request_type)):
-        raise InvalidRequest(f"{method} needs a key: --api-key with --private-key or --hmac-secret-file")
+    if key is None and (signed or needs_key(request_type)):
+        raise InvalidRequest(no_key(method))
     # A command that is repeated from the shell's history must not trade by mistake.
     if _may_trade(request_type, signed=signed) and not yes and _costs_money(where):
         raise InvalidRequest(
             f"{method} may trade on {where.name or shown_url(where.urls[0])}: add --yes if that is what you want"
         )
-
-
-def _needs_key(request_type: type[Request[Any]] | None) -> bool:
-    return request_type is not None and (request_type.api.signed or request_type.api.security == "SESSION")
 
 
 def _may_trade(request_type: type[Request[Any]] | None, *, signed: bool) -> bool:

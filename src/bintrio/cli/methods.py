@@ -12,10 +12,11 @@ from bintrio import Request
 from bintrio.api._base import catalogue, python_name
 from bintrio.api._help import help_of
 from bintrio.cli._catalogue import METHODS, no_method
+from bintrio.cli._completion import complete_method
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_method)
 def methods(name: str | None) -> None:
     """List the methods, or show the help of one."""
     request_type = METHODS.get(python_name(name)) if name else None

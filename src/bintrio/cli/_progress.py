@@ -1,0 +1,29 @@
+"""How far a command is, on the terminal, for what may take longer than a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+Show: TypeAlias = Callable[[float | None, str], None]
+"""Takes how much is done, from 0 to 1 or None if that is not known, and what is done."""
+
+
+@contextmanager
+def progress_bar(what: str) -> Generator[Show]:
+    """A bar on the standard error, so that what is printed stays clean; nothing if that is no terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"), TimeElapsedColumn())
+    bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True, auto_refresh=False)
+    with bar:
+        task = bar.add_task(what, total=None, done="")
+
+        def show(part: float | None, done: str) -> None:
+            total = None if part is None else 1.0
+            bar.update(task, total=total, completed=part or 0.0, done=done, refresh=True)
+
+        yield show
