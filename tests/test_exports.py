@@ -20,7 +20,7 @@ import msgspec
 import pytest
 
 import bintrio
-from bintrio import _former_names, _ledger, account, errors, history, requests, sandbox
+from bintrio import _former_names, _ledger, account, errors, history, redis, requests, sandbox
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio._protocol.reading import reader
 from bintrio.api import events, filters
@@ -54,6 +54,7 @@ CLIENT: Final = (
     "recording",
     "settings",
     "limits",
+    "redis",
     *(f"api.{name}" for name in SECTIONS),
 )
 PLACES: Final = (*CLIENT, "sandbox")
@@ -64,6 +65,7 @@ MADE_FOR_USERS: Final = {
     account.LiveAccount,
     account.LiveOrder,
     account.LiveOrderList,
+    redis.RedisLimits,
     history.History,
     history.Pages,
     sandbox.Sandbox,

@@ -10,8 +10,10 @@ import pytest
 from trio.testing import MockClock
 
 import bintrio
+from bintrio import redis
 from bintrio.sandbox import open_sandbox, trader
 from tests.test_how_to import blocks, run
+from tests.test_redis import Redis
 
 
 @pytest.mark.parametrize("block", blocks("shared-limits.md"))
@@ -20,6 +22,11 @@ async def test_limits_are_shared(
 ) -> None:
     open_session = bintrio.open_session
     other = trader(uid=7)
+
+    def client(_url: str) -> Redis:
+        return Redis()
+
+    monkeypatch.setattr(redis, "_client", client)
     async with open_sandbox(listen=False) as sandbox:
         sandbox.add_account(other)
         sandbox.quote("BTCUSDT", Decimal(50_000), Decimal(50_001), Decimal(10))

@@ -70,6 +70,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "bintrio",
         "typing",
         "limits",
+        "redis",
         "otel",
         "storm.*",
         "cli.*",
@@ -100,6 +101,7 @@ ONLY: Final = {
 }
 
 CLOSED_TO: Final = {
+    "coredis": {room for layer in LAYERS for room in layer} - {"redis"},
     "opentelemetry": {room for layer in LAYERS for room in layer} - {"otel"},
     "trio": {*LAYERS[0], *LAYERS[1], "sandbox.exchange.*"},
     "trio_websocket": {room for layer in LAYERS for room in layer} - {"_net.*", "sandbox.server.*"},

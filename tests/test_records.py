@@ -21,7 +21,7 @@ CHANGES: Final = {
     "_protocol.events._EventType",
     "_protocol.reading._Typed",
     "_protocol.results._Words",
-    "_protocol.rate_limits._Share",
+    "_protocol.rate_limits.Share",
     "_protocol.succession._Dated",
     "sandbox.exchange.accounts.Holding",
     "sandbox.exchange.auth.Credential",

@@ -31,8 +31,8 @@ class Call(NamedTuple):
     account: str = ""
 
 
-def limit_of(limit_type: str, interval: str, number: int, limit: int) -> RateLimit:
-    return RateLimit(rate_limit_type=limit_type, interval=interval, interval_num=number, limit=limit)  # type: ignore[arg-type]
+def limit_of(limit_type: str, interval: str, number: int, limit: int, count: int | None = None) -> RateLimit:
+    return RateLimit(rate_limit_type=limit_type, interval=interval, interval_num=number, limit=limit, count=count)  # type: ignore[arg-type]
 
 
 LIMITS = (

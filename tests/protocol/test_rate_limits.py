@@ -558,8 +558,8 @@ def test_g8_without_any_reason_a_minute_is_waited(known: tuple[RateLimit, ...]) 
 
 def test_g8_a_hold_is_told_at_once_to_all_who_watch() -> None:
     ledger = LocalLedger()
-    told: list[Hold] = []
-    other: list[Hold] = []
+    told: list[Hold | None] = []
+    other: list[Hold | None] = []
     ledger.watch(told.append)
     ledger.watch(other.append)
     first = hold(ledger, MINUTE)
@@ -570,11 +570,11 @@ def test_g8_a_hold_is_told_at_once_to_all_who_watch() -> None:
 
 
 def test_g11_a_watcher_that_fails_keeps_a_hold_from_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    def fail(_hold: Hold) -> None:
+    def fail(_hold: Hold | None) -> None:
         raise ZeroDivisionError
 
     ledger = LocalLedger()
-    told: list[Hold] = []
+    told: list[Hold | None] = []
     ledger.watch(fail)
     ledger.watch(told.append)
     assert told == [hold(ledger, MINUTE)]

@@ -210,7 +210,7 @@ class Budget:
             InvalidRequest: it never does.
         """
         part = self.part(cost)
-        if part == 0 or self._length == 0 or self._is_to_live(cost, part):
+        if part == 0 or self._length == 0 or self.is_to_live(cost, part):
             return 0
         if part > self.limit.limit:
             raise InvalidRequest(f"this takes {part} of {_in_words(self.limit)}, so it can never be sent")
@@ -220,8 +220,8 @@ class Budget:
             reserve = 0
         if part <= room - reserve:
             return 0
-        lapsed = self._reserve(cost.purpose, own_reserve, self._lapses_at)
-        return self._lapses_at if part <= room - lapsed else self.turns_at
+        lapsed = self._reserve(cost.purpose, own_reserve, self.lapses_at)
+        return self.lapses_at if part <= room - lapsed else self.turns_at
 
     def turn(self, charges: Iterable[Charge], now: int) -> None:
         """Enter the window that it is time for."""
@@ -288,7 +288,7 @@ class Budget:
     # What is kept free
 
     @property
-    def _lapses_at(self) -> int:
+    def lapses_at(self) -> int:
         return self.turns_at - self._length // LAPSE
 
     def _reserve(self, purpose: Purpose, own_reserve: int, now: int) -> int:
@@ -296,14 +296,14 @@ class Budget:
         if purpose == "own" or self.limit.rate_limit_type != "REQUEST_WEIGHT" or own_reserve == 0:
             return 0
         cancels = 0 if purpose == "cancel" else max(1, min(CANCEL_RESERVE, self.limit.limit // 10))
-        return cancels + (self._own_left(own_reserve) if now < self._lapses_at else 0)
+        return cancels + (self._own_left(own_reserve) if now < self.lapses_at else 0)
 
     def _own_left(self, own_reserve: int) -> int:
         """What is left of the sessions' own reserve: they may have used it."""
         used = max(0, self._own.charged - self._own_before)
         return max(0, min(own_reserve, self.limit.limit // 2) - used)
 
-    def _is_to_live(self, cost: Cost, part: int) -> bool:
+    def is_to_live(self, cost: Cost, part: int) -> bool:
         """Whether the session could not connect for long if this limited it: then it does not."""
         return cost.purpose == "own" and (part > self.limit.limit or self._length > LONGEST_OWN_WINDOW)
 

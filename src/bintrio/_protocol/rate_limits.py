@@ -139,6 +139,8 @@ class LocalLedger:
         reserve: request weight that is kept for what sessions need themselves; 0 for no reserve, also none for cancels.
     """
 
+    _budget_type: type[Budget] = Budget
+
     def __init__(self, margin: int = MARGIN, *, reserve: int = OWN_RESERVE) -> None:
         self._least_margin = margin
         self._reserve = reserve
@@ -150,7 +152,7 @@ class LocalLedger:
         # Of the weight of what sessions need themselves.
         self._own: Final = Tally()
         # There are few different costs.
-        self._shares: dict[Cost, _Share] = {}
+        self._shares: dict[Cost, Share] = {}
         # In the order of charging.
         self._open: dict[Charge, None] = {}
         self._order = 0
@@ -159,7 +161,7 @@ class LocalLedger:
         self._holds: Final = Holds()
         # What other accounts have used of their orders.
         self._accounts: dict[str, LocalLedger] = {}
-        self._watchers: list[Callable[[Hold], object]] = []
+        self._watchers: list[Callable[[Hold | None], object]] = []
         self._told: set[tuple[str, str, int, int]] = set()
         # What had been settled in all at some times of the last day, at most one a minute.
         self._history: deque[tuple[int, tuple[int, ...]]] = deque()
@@ -176,7 +178,7 @@ class LocalLedger:
         """See `Ledger.of_account`."""
         orders = self._accounts.get(account)
         if orders is None:
-            orders = self._accounts[account] = LocalLedger(self._least_margin, reserve=0)
+            orders = self._accounts[account] = self._add_account(account)
             if self._is_aligned:
                 orders.align(*self._alignment, self._now)
             orders.record([limit for limit, _ in self.used("ORDERS", self._now)], self._now)
@@ -269,23 +271,19 @@ class LocalLedger:
         until = self._end_unstated(status, code) if wait is None else self._now + max(wait, 0)
         hold = Hold(until, status, code, message)
         self._holds.add(hold)
-        for told in list(self._watchers):
-            try:
-                told(hold)
-            except Exception:  # it is nobody else's: the others have to be told
-                logger.exception("a hold was told to %r, which failed", told)
+        self.tell(hold)
         return hold
 
     def held(self, cost: Cost, now: int) -> Hold | None:
         """See `Ledger.held`."""
         return self._holds.of(now, orders=cost.orders > 0)
 
-    def watch(self, told: Callable[[Hold], object]) -> None:
+    def watch(self, told: Callable[[Hold | None], object]) -> None:
         """See `Ledger.watch`."""
         self._watchers.append(told)
         self._room = _UNKNOWN  # there is one more to keep a reserve for
 
-    def unwatch(self, told: Callable[[Hold], object]) -> None:
+    def unwatch(self, told: Callable[[Hold | None], object]) -> None:
         """See `Ledger.unwatch`."""
         with suppress(ValueError):
             self._watchers.remove(told)
@@ -294,6 +292,17 @@ class LocalLedger:
         """See `Ledger.used`."""
         self._come_to(now)
         return [(b.limit, b.used) for b in self._budgets.values() if b.limit.rate_limit_type == limit_type]
+
+    def _add_account(self, name: str) -> LocalLedger:
+        return LocalLedger(self._least_margin, reserve=0)
+
+    def tell(self, hold: Hold | None) -> None:
+        """Tell whoever watches of a hold, or that there may be room."""
+        for told in list(self._watchers):
+            try:
+                told(hold)
+            except Exception:  # it is nobody else's: the others have to be told
+                logger.exception("a hold was told to %r, which failed", told)
 
     @property
     def _own_reserve(self) -> int:
@@ -374,11 +383,11 @@ class LocalLedger:
         self._spills_from = min((budget.spills_from for budget in budgets), default=FOREVER)
         self._room = _UNKNOWN
 
-    def _add_share(self, cost: Cost) -> _Share:
+    def _add_share(self, cost: Cost) -> Share:
         tallies = (*self._tallies, self._own)
         amounts = (*cost[:3], cost.weight if cost.purpose == "own" else 0)
         parts = tuple((tally, part) for tally, part in zip(tallies, amounts, strict=True) if part)
-        share = self._shares[cost] = _Share(max(cost[:3]), parts)
+        share = self._shares[cost] = Share(max(cost[:3]), parts)
         return share
 
     def _close(self, charge: Charge) -> None:
@@ -410,7 +419,7 @@ class LocalLedger:
     def _add_budget(self, limit: RateLimit) -> Budget:
         """Count what is in flight, and what was settled since the window began."""
         item = ITEMS.get(limit.rate_limit_type)
-        budget = Budget(
+        budget = self._budget_type(
             _bare(limit),
             Tally() if item is None else self._tallies[item],
             self._alignment,
@@ -432,7 +441,7 @@ class LocalLedger:
         return max(shortest, max(full, default=self._now + UNSTATED_BACK_OFF))
 
 
-class _Share(msgspec.Struct):
+class Share(msgspec.Struct):
     """A cost, made ready.
 
     Attributes:

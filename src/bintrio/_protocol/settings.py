@@ -67,6 +67,12 @@ def check_duration(name: str, value: Any) -> None:
         raise InvalidRequest(f"{name} must be finite", field=name)
 
 
+def check_fraction(name: str, value: Any) -> None:
+    """Raise `InvalidRequest` unless the value is a number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InvalidRequest(f"{name} must be a number from 0 to 1, not {shown(value)}", field=name)
+
+
 def check_positive_int(name: str, value: Any) -> None:
     """Raise `InvalidRequest` unless the value is a positive int."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**63:

@@ -1,0 +1,335 @@
+"""The ledger of one process of a fleet: it takes its budgets in portions from a centre that all processes share.
+
+**One part of a fleet's limits** is an address, or an account. All processes that use it talk to one centre, which runs
+`leases.lua`, in one step for each message: a process *reports*, and is *granted*. A task of its own does that
+(`bintrio.redis`), so a call never waits for the centre if the process has something left. Here is what a process says
+and makes of the answer; nothing here does I/O.
+
+**A lease is an open charge at the centre.** Of each window of each limit the centre keeps, by process, what it granted,
+and what of that is done. What is free is the limit, less what is known to be used, less what is granted and not done,
+less what is carried over. So whatever a process does with its lease, the limit holds:
+
+    free = limit - (done + beyond) - (granted - done) - carried
+
+    granted   what a process may take of the window in all
+    done      what of that was settled: it is used for certain
+    beyond    by how much the exchange's count differs from what is done: use by others, orders that filled
+    carried   see below
+
+**Messages may be lost, doubled or late.** A report has a number, and says how things stand, not what changed; so does
+its answer. An older report than the last is ignored. A process gives back before it says so, and takes only what an
+answer to its latest report grants; so if any message is lost, the centre holds more to be taken than is, never less.
+
+**A turn.** The processes' clocks differ a little, so some enter a window before others. Until a process has spoken in
+the new window, what it still has of the old one, and what was settled there within the margin around the turn, counts
+in the new one too: it may arrive there. As long as some are in the old window and others in the new one, what is
+granted in the old one must fit into both.
+
+**A process that dies** leaves its lease behind. It counts until the window ends, and what of it may be under way counts
+in the next one too.
+
+**The exchange's count**, which comes with each answer, goes to the centre as well. What is granted and not done
+explains as much of a count; only what is beyond that is use by others. A count that is lower lowers what is known, but
+only by what it cannot have missed: the centre tells with each answer what was done by then, and the process remembers
+which calls left later. That is the rule of `rate_limits`, with the centre's time. What others used in the last window
+is kept free in this one until it shows.
+
+**A centre that was started anew**, or has lost its keys, knows that by the number of its run. It grants nothing before
+all processes have had the time to say what they hold. Of the window that it is in, it does not know what processes
+used that are gone. So it grants one part in a hundred until a count of the exchange tells, or the window is over.
+
+**What is kept free** is kept by the centre, for all processes together: for what sessions need to live (29 of the
+weight of a window, or 7 for each session of the fleet), and for calls that cancel. A process that needs it asks for it
+by purpose.
+
+**The centre is away** when it has not answered for a second. What was granted may still be used. Beyond that it is the
+user's choice: a share that this process may use by itself, or nothing. It is a share of what the centre said to be free
+in this window, or of the whole limit in a window in which it has said nothing. When it is back, it has everybody tell
+what they hold before it grants anything, as one that was started anew. Nothing waits for the centre without an end:
+`delay` tells when to ask again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple, cast
+
+import msgspec
+
+from ..api._values import RateLimit
+from ..errors import ProtocolViolation
+from .budget import FOREVER, Budget, Charge, Cost, Purpose, Tally
+from .holds import Hold, Refusal
+from .lease import BEAT, IDLE, Grant, Lease, LeasedBudget
+from .rate_limits import MARGIN, LocalLedger, Share
+
+AWAY: Final = 1_000
+"""Milliseconds without an answer after which the centre is away."""
+
+SETTLING: Final = IDLE + 200
+"""Milliseconds in which all processes have told what they hold, once the centre is there."""
+
+UNREACHABLE: Final = 600_000
+"""Milliseconds that a call would have to wait that needs the centre while that is away: longer than any call has."""
+
+SCRIPT: Final = Path(__file__).with_name("leases.lua").read_text("ascii")
+"""What the centre runs for each report."""
+
+_ANYTHING: Final = Cost(weight=1, orders=1)
+_NEWS: Final = 1_000
+"""Milliseconds by which a hold must outlast the one that is known to be another."""
+
+
+class LeasedLedger(LocalLedger):
+    """The `Ledger` of one address, or of the orders of one account, in one process of a fleet.
+
+    Args:
+        holder: what the centre calls this process.
+        wake: called when there is something to report at once.
+        types: the types of limits that are kept here.
+        share: which part of each limit this process may use by itself while the centre is away; 0 for none.
+        new_account: makes the ledger of the orders of an account, by its name.
+        margin: as for `LocalLedger`.
+    """
+
+    _budget_type = LeasedBudget
+
+    def __init__(
+        self,
+        holder: str,
+        wake: Callable[[], object],
+        *,
+        types: Sequence[str],
+        share: float = 0,
+        new_account: Callable[[str], LocalLedger] | None = None,
+        margin: int = MARGIN,
+    ) -> None:
+        super().__init__(margin, reserve=0)  # the centre keeps one for all
+        self._holder = holder
+        self._wake = wake
+        self._types = types
+        self._share = share
+        self._new_account = new_account
+        self._prior: Final = Tally()
+        self._leases: dict[str, Lease] = {}
+        self._number = 0
+        self._reported: list[tuple[Lease, int]] = []
+        self._reported_at = self._measured_at = 0
+        self._heard_at = -FOREVER
+        self._run = ""
+        self._news: dict[str, Hold] = {}
+
+    def is_away_at(self, now: int) -> bool:
+        """Whether the centre has not answered for a while."""
+        return now - self._heard_at >= AWAY
+
+    # As a session sees it
+
+    def watch(self, told: Callable[[Hold | None], object]) -> None:
+        """See `Ledger.watch`."""
+        super().watch(told)
+        self._wake()  # the centre has to keep a reserve for one more
+
+    def hold(self, refusal: Refusal, now: int) -> Hold:
+        """See `Ledger.hold`. The other processes are told by the next report."""
+        hold = super().hold(refusal, now)
+        self._news[hold.scope] = hold
+        self._wake()
+        return hold
+
+    def record(self, counts: Sequence[RateLimit], now: int) -> None:
+        """See `Ledger.record`."""
+        super().record(counts, now)
+        for limit in counts:
+            lease = self._leases.get(_name(limit))
+            if lease is not None and limit.count is not None and lease.budget.surely_holds(now, now):
+                lease.observe(limit.count, 0)
+
+    def _take(self, counts: Iterable[RateLimit], charge: Charge) -> None:
+        counts = list(counts)
+        super()._take(counts, charge)
+        for limit in counts:
+            lease = self._leases.get(_name(limit))
+            # Close to a turn, there is no saying of which window a count is.
+            if lease is not None and limit.count is not None and lease.budget.surely_holds(charge.at, self._now):
+                lease.observe(limit.count, charge.order)
+
+    def _look(self, cost: Cost) -> float:
+        delay = super()._look(cost)
+        # As long as the exchange's time is not known, there is no saying which window this is. That is one connection.
+        if delay > 0 or not self._is_aligned:
+            return delay
+        leases = list(self._current())
+        wait = max((self._wait(lease, cost) for lease in leases), default=0)
+        # There is a look at each call from the time on when a lease begins to be low.
+        self._room = min([self._room, *(lease.room("call") - lease.low for lease in leases)])
+        return wait / 1000
+
+    def _wait(self, lease: Lease, cost: Cost) -> int:
+        """Milliseconds until it is worth asking again whether the lease has room for a cost; 0 if it has."""
+        budget = lease.budget
+        part = budget.part(cost)
+        if part == 0 or budget.is_to_live(cost, part):
+            return 0
+        share = self._share if self.is_away_at(self._now) else 0
+        if part <= lease.room(cost.purpose, share):
+            if lease.room("call") < lease.low // 2:  # so that it need not run out before there is more
+                self._ask(lease, cost.purpose)
+            return 0
+        lease.wish(cost.purpose, part)
+        if self.is_away_at(self._now):
+            return budget.turns_at - self._now if part <= share * budget.limit.limit else UNREACHABLE
+        self._ask(lease, cost.purpose)
+        # Whoever waits is told if there is room sooner.
+        return budget.turns_at - self._now if cost.purpose in lease.exhausted else BEAT
+
+    def _ask(self, lease: Lease, purpose: Purpose) -> None:
+        if purpose not in lease.exhausted:  # else each beat asks
+            self._wake()
+
+    def _current(self) -> Iterator[Lease]:
+        for lease in self._leases.values():
+            lease.catch_up()
+            yield lease
+
+    def _add_share(self, cost: Cost) -> Share:
+        share = super()._add_share(cost)
+        if cost.purpose != "call" and cost.weight:
+            share.parts = (*share.parts, (self._prior, cost.weight))
+        return share
+
+    def _add_budget(self, limit: RateLimit) -> Budget:
+        budget = cast(LeasedBudget, super()._add_budget(limit))
+        if limit.rate_limit_type in self._types and budget.length:
+            # Only weight is kept free for what comes before users' calls.
+            prior = self._prior if limit.rate_limit_type == "REQUEST_WEIGHT" else Tally()
+            self._leases[_name(limit)] = Lease(budget, prior)
+            self._wake()
+        return budget
+
+    def _add_account(self, name: str) -> LocalLedger:
+        return super()._add_account(name) if self._new_account is None else self._new_account(name)
+
+    # As the centre sees it
+
+    @property
+    def pause(self) -> int:
+        """Milliseconds until the next report, if nothing asks for one sooner."""
+        return IDLE if all(lease.is_idle for lease in self._leases.values()) else BEAT
+
+    def report(self, now: int) -> list[str]:
+        """How things stand, as the arguments of `leases.lua`."""
+        self._come_to(now)
+        self._room = -FOREVER  # what is left over is given back
+        leases = list(self._current()) if self._is_aligned else []
+        self._measure(leases, now)
+        self._number += 1
+        self._reported, self._reported_at = [(lease, lease.window) for lease in leases], now
+        return [
+            *self._heading(now),
+            *(part for lease in leases for part in (_name(lease.budget.limit), *map(str, lease.report(now)))),
+        ]
+
+    def _measure(self, leases: Sequence[Lease], now: int) -> None:
+        if now - self._measured_at >= BEAT:
+            self._measured_at = now
+            for lease in leases:
+                lease.measure()
+
+    def _heading(self, now: int) -> Iterator[str]:
+        reading = self.reading(now)
+        holds = [hold for hold in self._news.values() if hold.until > now]
+        yield from (self._holder, str(self._number), str(len(self._watchers)))
+        yield from ("", "") if reading is None else (str(reading.now), str(reading.error))
+        yield from (str(SETTLING), str(len(holds)))
+        for hold in holds:
+            yield from (hold.scope, str(hold.until - now), str(hold.status), str(hold.code), hold.message)
+
+    def give_back(self) -> None:
+        """Keep nothing that is not taken: this process sends no more."""
+        for lease in self._leases.values():
+            lease.give_back()
+
+    def take(self, answer: Sequence[str], now: int) -> None:
+        """Take what the centre answers to the last report.
+
+        Raises:
+            ProtocolViolation: the centre does not speak as `leases.lua` does.
+        """
+        said = read_answer(answer, len(self._reported))
+        self._come_to(now)
+        was_away, self._heard_at = self.is_away_at(now), now
+        self._news = {}
+        if said.run != self._run:
+            self._run = said.run
+            for lease in self._leases.values():
+                lease.forget()
+        for (lease, window), grant in zip(self._reported, said.grants, strict=True):
+            if window == lease.budget.window:  # else it is of the last one
+                lease.take(grant, self._order)
+        self._learn_from(said, now)
+        self._room = -FOREVER
+        if was_away or any(grant.given for grant in said.grants):
+            self.tell(None)
+
+    def _learn_from(self, said: Answer, now: int) -> None:
+        """The exchange's time and limits, if this process has not asked for them yet, and what holds all back."""
+        if not self._is_aligned and said.time is not None:
+            time, error = said.time
+            self.align(time - now, error + now - self._reported_at, now)
+        self.record([limit for limit in said.limits if _name(limit) not in self._leases], now)
+        for refusal in said.holds:
+            known = self.held(_ANYTHING, now)
+            if known is None or known.until + _NEWS < now + (refusal.wait or 0):
+                super().hold(refusal, now)
+
+
+class Answer(NamedTuple):
+    """What the centre said.
+
+    Attributes:
+        run: a name for what it knows: another one, if it has lost something.
+        time: the exchange's time in milliseconds, and by what it may be wrong; None if nobody has told it.
+        holds: what holds all back.
+        grants: for each limit of the report.
+        limits: which there are.
+    """
+
+    run: str
+    time: tuple[int, int] | None
+    holds: Sequence[Refusal]
+    grants: Sequence[Grant]
+    limits: Sequence[RateLimit]
+
+
+def read_answer(answer: Sequence[str], count: int) -> Answer:
+    """An answer of `leases.lua` to a report of so many limits.
+
+    Raises:
+        ProtocolViolation: it is none.
+    """
+    try:
+        run, time, error, number, *rest = answer
+        ends = 4 * int(number)
+        holds = [_refusal(*rest[at : at + 4]) for at in range(0, ends, 4)]
+        begins, ends = ends, ends + 6 * count
+        grants = [Grant(*map(int, rest[at : at + 6])) for at in range(begins, ends, 6)]
+        limits = [_limit(*rest[at : at + 2]) for at in range(ends, len(rest), 2)]
+        return Answer(run, (int(time), int(error)) if time else None, holds, grants, limits)
+    except (TypeError, ValueError, msgspec.ValidationError) as error_:
+        raise ProtocolViolation(f"the centre of shared limits answers in another way: {error_}") from error_
+
+
+def _name(limit: RateLimit) -> str:
+    return f"{limit.rate_limit_type}:{limit.interval}:{limit.interval_num}"
+
+
+def _limit(name: str, limit: str) -> RateLimit:
+    limit_type, interval, number = name.split(":")
+    fields = {"rateLimitType": limit_type, "interval": interval, "intervalNum": int(number), "limit": int(limit)}
+    return msgspec.convert(fields, RateLimit)
+
+
+def _refusal(wait: str, status: str, code: str, message: str) -> Refusal:
+    return Refusal(int(status), int(code), message, int(wait))

@@ -1,0 +1,228 @@
+-- What the processes of a fleet may still use of the exchange's limits, decided in Redis in one step.
+-- `leases` has the theory, and writes the arguments.
+--
+-- KEYS[1]: the address or account, without which no other key is named.
+-- ARGV: the holder, the number of its report, its sessions, the exchange's time and by what that may be wrong (or ''),
+--   in how many milliseconds each holder has spoken, and how many holds follow;
+--   of each hold: its scope, the milliseconds that are left, status, code, message;
+--   of each limit: what READ lists.
+
+local root, holder, number = KEYS[1], ARGV[1], tonumber(ARGV[2])
+
+local GONE = 10000             -- milliseconds without a report after which a holder no longer counts among the holders
+local AWAY = 1000              -- milliseconds without an answer after which a process may go on by itself
+local PROBE = 100              -- of a window of which not all is known, one part in so many may be used to learn the rest, or one call
+local CANCEL, CANCEL_PART = 50, 10
+local READ = {                 -- the fields of a limit, in their order
+  'limit', 'window', 'length', 'age', 'counted', 'is_weight', 'reserve',
+  'keep', 'prior', 'taken', 'done', 'spilt', 'own',
+  'want_own', 'need_own', 'want_cancel', 'need_cancel', 'want_call', 'need_call',
+  'count', 'seen', 'seen_done',
+}
+
+local function text(value) return string.format('%.0f', value) end
+
+local function split(line)
+  local parts = {}
+  for part in string.gmatch(line, '%S+') do parts[#parts + 1] = tonumber(part) end
+  return parts
+end
+
+local function each(key, visit)
+  local flat = redis.call('HGETALL', key)
+  for i = 1, #flat, 2 do visit(flat[i], flat[i + 1]) end
+end
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- Since when this server knows all that is used. It begins anew if it was started anew, if its keys are gone, or if
+-- nobody was heard for so long that processes may have gone on by themselves.
+
+local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local boot = {}
+each(root .. ':boot', function(field, value) boot[field] = value end)
+if boot.server ~= server or now - tonumber(boot.heard) >= AWAY then boot.since = text(now) end
+redis.call('HSET', root .. ':boot', 'server', server, 'since', boot.since, 'heard', text(now))
+local since = tonumber(boot.since)
+local run = server .. '-' .. boot.since
+local have_all_spoken = now - since >= tonumber(ARGV[6])
+
+-- Who is there
+
+redis.call('HSET', root .. ':holders', holder, ARGV[3] .. ' ' .. text(now))
+local holders, sessions = 0, 0
+each(root .. ':holders', function(id, line)
+  local there = split(line)
+  if now - there[2] > GONE then
+    redis.call('HDEL', root .. ':holders', id)
+  else
+    holders, sessions = holders + 1, sessions + there[1]
+  end
+end)
+
+-- The exchange's time, for those who begin
+
+if ARGV[4] ~= '' then
+  redis.call('SET', root .. ':clock', text(ARGV[4] - now) .. ' ' .. ARGV[5], 'PX', 600000)
+end
+local known = split(redis.call('GET', root .. ':clock') or '')
+local reply = { run, known[1] and text(known[1] + now) or '', known[2] and text(known[2]) or '' }
+
+-- Holds: each by the end that is the latest
+
+local position = 8
+for _ = 1, tonumber(ARGV[7]) do
+  local scope, ends = ARGV[position], now + tonumber(ARGV[position + 1])
+  local last = redis.call('HGET', root .. ':holds', scope)
+  if not last or tonumber(string.match(last, '^%d+')) < ends then
+    local words = table.concat({ text(ends), ARGV[position + 2], ARGV[position + 3], ARGV[position + 4] }, ' ')
+    redis.call('HSET', root .. ':holds', scope, words)
+    redis.call('PUBLISH', root .. ':told', scope)
+  end
+  position = position + 5
+end
+local holds = {}
+each(root .. ':holds', function(scope, line)
+  local ends, status, code, message = string.match(line, '^(%d+) (%d+) (-?%d+) (.*)$')
+  if tonumber(ends) > now then
+    for _, part in ipairs({ text(ends - now), status, code, message }) do holds[#holds + 1] = part end
+  end
+end)
+reply[#reply + 1] = text(#holds / 4)
+for _, part in ipairs(holds) do reply[#reply + 1] = part end
+
+-- One window of one limit
+
+local function window_of(key)
+  local window = { beyond = 0, calls = 0, foreign = -1, alien = 0, granted = 0, done = 0, own = 0, holders = {}, there = false }
+  each(key, function(field, value)
+    window.there = true
+    local id = string.match(field, '^h:(.*)$')
+    if id then
+      local at = split(value)
+      local held = { number = at[1], granted = at[2], prior = at[3], done = at[4], spilt = at[5], own = at[6] }
+      window.holders[id] = held
+      window.granted, window.done, window.own = window.granted + held.granted, window.done + held.done, window.own + held.own
+    else
+      window[field] = field == 'sure' and value or tonumber(value)
+    end
+  end)
+  return window
+end
+
+-- What those still have from the window before who have not spoken in this one: it may be used in this one
+local function carried(before, window)
+  local sum = 0
+  for id, held in pairs(before.holders) do
+    if not window.holders[id] then sum = sum + held.granted - held.done + held.spilt end
+  end
+  return sum
+end
+
+local function free_in(before, window, limit)
+  local foreign = math.max(0, before.alien - window.alien)  -- others use the address too, about as much as they did
+  return limit - window.beyond - window.granted - carried(before, window) - foreign
+end
+
+local function declare(window, field)
+  local held = window.holders[holder] or { granted = 0, done = 0, own = 0 }
+  local granted = math.max(field.keep, field.taken)
+  window.granted = window.granted + granted - held.granted
+  window.done = window.done + field.done - held.done
+  window.own = window.own + field.own - held.own
+  held = { number = number, granted = granted, prior = field.prior, done = field.done, spilt = field.spilt, own = field.own }
+  window.holders[holder] = held
+  window.calls = window.calls + 1
+  return held
+end
+
+-- The exchange's count. What is granted and not done explains as much of it as there is of that.
+local function correct(window, before, field)
+  if field.count < 0 then return end
+  local more = field.count - window.done - window.beyond
+  -- Of a window of which not all is known, what is granted explains nothing: it may not be used yet.
+  local open = window.sure == run and window.granted - window.done + carried(before, window) or 0
+  if more > open then
+    window.beyond, window.foreign = window.beyond + more - open, window.calls
+    if window.sure == run then window.alien = window.alien + more - open end
+  elseif more < 0 and field.seen > window.foreign then
+    window.beyond = window.beyond + math.min(0, more + window.done - field.seen_done)
+  end
+  if field.seen >= 0 and have_all_spoken then window.sure = run end
+end
+
+local function kept_for_cancels(field)
+  return field.is_weight == 1 and math.max(1, math.min(CANCEL, math.floor(field.limit / CANCEL_PART))) or 0
+end
+
+local function grant(window, held, field, free, most)
+  local own, cancels = 0, kept_for_cancels(field)
+  if field.reserve > 0 then
+    own = math.max(0, math.min(math.max(field.reserve, 7 * sessions), math.floor(field.limit / 2)) - window.own)
+  end
+  local function give(want, need, reserve)
+    if need > field.limit - reserve then reserve = 0 end  -- beside the reserve it would never fit
+    local room = math.min(free - reserve, most)
+    if want <= 0 or room < need then return 0 end
+    local given = math.min(want, room, math.max(need, math.floor(room / (2 * holders))))
+    free, most = free - given, most - given
+    held.granted, window.granted = held.granted + given, window.granted + given
+    return given
+  end
+  local given = give(field.want_own, field.need_own, 0)
+  own = math.max(0, own - given)
+  given = given + give(field.want_cancel, field.need_cancel, own)
+  held.prior = held.prior + given
+  given = given + give(field.want_call, field.need_call, own + cancels)
+  return given
+end
+
+local function serve(name, field)
+  local function key(window) return root .. ':' .. name .. ':' .. text(window) end
+  local window, before, after = window_of(key(field.window)), window_of(key(field.window - 1)), window_of(key(field.window + 1))
+  local held = window.holders[holder]
+  if held and held.number >= number then return { text(held.granted), text(held.prior), '0', '0', '0', '0' } end
+  -- Of a window that had begun before this server knew anything, nobody knows what was used.
+  if not window.there and since <= now - field.age then window.sure = run end
+  held = declare(window, field)
+  correct(window, before, field)
+  local free = free_in(before, window, field.limit)
+  if after.there then  -- for some the next window has begun, and what is granted here may be used there
+    free = math.min(free, free_in(window, after, field.limit))
+  end
+  local most = free
+  if window.sure ~= run then
+    if not have_all_spoken then
+      most = 0
+    elseif field.counted == 1 then
+      local open = window.granted - window.done
+      most = math.max(math.floor(field.limit / PROBE), kept_for_cancels(field)) - open
+      if open <= 0 then most = math.max(most, field.need_own, field.need_cancel, field.need_call) end
+    end
+  end
+  local given = grant(window, held, field, free, most)
+  local line = { number, held.granted, held.prior, held.done, held.spilt, held.own }
+  for i, value in ipairs(line) do line[i] = text(value) end
+  redis.call('HSET', key(field.window), 'h:' .. holder, table.concat(line, ' '), 'beyond', text(window.beyond),
+    'calls', text(window.calls), 'foreign', text(window.foreign), 'alien', text(window.alien), 'sure', window.sure or '')
+  redis.call('PEXPIRE', key(field.window), text(2 * field.length + 60000))
+  redis.call('HSET', root .. ':limits', name, text(field.limit))
+  return { text(held.granted), text(held.prior), text(window.calls), text(window.done), text(given), text(math.max(0, free - given)) }
+end
+
+while position <= #ARGV do
+  local name, field = ARGV[position], {}
+  for i, what in ipairs(READ) do field[what] = tonumber(ARGV[position + i]) end
+  position = position + 1 + #READ
+  for _, part in ipairs(serve(name, field)) do reply[#reply + 1] = part end
+end
+
+-- The limits, for those who begin
+
+each(root .. ':limits', function(name, limit)
+  reply[#reply + 1] = name
+  reply[#reply + 1] = limit
+end)
+redis.call('PEXPIRE', root .. ':limits', 86400000)
+return reply
