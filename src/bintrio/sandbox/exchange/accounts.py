@@ -210,7 +210,8 @@ class Account:
 
     def open_orders(self, symbol: str | None = None) -> Iterator[Order]:
         """Orders that can still trade, oldest first."""
-        return (order for order in self._open.values() if symbol in {None, order.symbol})
+        orders = self._open.values()
+        return iter(orders) if symbol is None else (order for order in orders if order.symbol == symbol)
 
     def note(self, execution: Execution) -> None:
         """Take note of its side of a trade, or of an allocation."""
