@@ -213,6 +213,7 @@ async def test_g13_pings_that_cannot_be_answered_for_some_time_are_told_with_tha
 ) -> None:
     seen = Notebook()
     async with open_pair(observer=seen) as (session, exchange), trio.open_nursery() as nursery:
+        await trio.sleep(7)
         until = trio.Event()
         stall(session, until)
         nursery.start_soon(exchange.peers[0].websocket.ping, b"1")
