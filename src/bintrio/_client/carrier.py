@@ -211,11 +211,7 @@ class Carrier:
                         feed.transferred(self._connection.number, self._connection.heard_at, ticks())
 
     async def _subscribe(self, feed: Feed) -> None:
-        api_key = feed.key.api_key
-        request: Request[Subscription] = UserDataStreamSubscribeSignature()
-        # The account that is logged on needs no signature. Any other account does.
-        if feed.key is self._shared.own.key and self._connection.is_logged_on:
-            request = UserDataStreamSubscribe()
+        api_key, request = feed.key.api_key, self._request_for(feed)
 
         def accept(envelope: Envelope) -> None:
             # By the reader, since the first event may come in the very same read.
@@ -243,6 +239,12 @@ class Carrier:
             if call.is_sent or isinstance(error, OutcomeUnknown):
                 self._unsure.add(api_key)
             raise
+
+    def _request_for(self, feed: Feed) -> Request[Subscription]:
+        # The account that is logged on needs no signature. Any other account does.
+        if feed.key is self._shared.own.key and self._connection.is_logged_on:
+            return UserDataStreamSubscribe()
+        return UserDataStreamSubscribeSignature()
 
     def may_carry(self, feed: Feed) -> bool:
         """Whether the exchange may have been asked to bring a feed, although no answer has said so."""

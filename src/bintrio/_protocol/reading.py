@@ -349,14 +349,18 @@ class _Shape(NamedTuple):
     required: frozenset[str]
     read: Read
 
+    def may_be(self, names: frozenset[str], documented: frozenset[str]) -> bool:
+        """Whether it knows every documented name of an object, and at least half of it is there."""
+        return documented <= self.names and 2 * len(self.required & names) >= len(self.required)
+
 
 def _by_shape(members: Sequence[Any], asked: Any, method: str) -> Read:
     """Objects are read as one of the records, the items of arrays as one of those that come in arrays."""
     asked = None if _members(asked) else _record(asked)
     arrays = [member for member in members if get_origin(member) is tuple]
-    objects = [member for member in members if get_origin(member) is not tuple]
     if not arrays:
-        return _one_of(objects, asked, method)
+        return _one_of(members, asked, method)
+    objects = [member for member in members if member not in arrays]
     items = _each(_one_of([get_args(array)[0] for array in arrays], asked, method))
     read_array = _first_that_fits([*_wholes(arrays, asked, method), items])
     read_object = _one_of(objects, asked, method) if objects else read_array
@@ -381,8 +385,7 @@ def _shape(member: Any, method: str) -> _Shape:
 def _likeliest(names: frozenset[str], shapes: Sequence[_Shape], asked: Any) -> _Shape:
     """The shape that an object with these names has: the rule at the top of this module."""
     documented = names & frozenset[str]().union(*(shape.names for shape in shapes))
-    # Able to be the answer: it knows every documented name that came, and at least half of it is there.
-    able = [s for s in shapes if documented <= s.names and 2 * len(s.required & names) >= len(s.required)]
+    able = [shape for shape in shapes if shape.may_be(names, documented)]
     if able:
         return min(able, key=lambda shape: (shape.record is not asked, len(shape.required - names)))
     whole = [shape for shape in shapes if shape.required <= names and asked in {None, shape.record}]
