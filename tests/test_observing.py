@@ -161,6 +161,16 @@ async def test_what_cannot_be_right_is_refused(field: str, value: Any) -> None:
     assert caught.value.field == field
 
 
+async def test_g11_a_slow_observer_has_two_seconds_at_the_end(autojump_clock: MockClock) -> None:
+    async def sleep(_fact: Fact) -> None:
+        await trio.sleep_forever()
+
+    async with buffered(sleep) as quick:
+        quick(fact(1))
+        quick(fact(2))
+    assert (trio.current_time(), quick.dropped) == (2, 1)
+
+
 def test_buffering_runs_under_trio_only() -> None:
     with pytest.raises(InvalidRequest, match="buffered runs under trio only"):
         buffered(print).__aenter__().send(None)

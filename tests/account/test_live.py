@@ -230,6 +230,14 @@ async def test_the_account_stays_as_it_was_when_the_session_is_closed(autojump_c
 # Orders
 
 
+async def test_what_remains_of_an_order_that_was_filled_in_part(autojump_clock: MockClock) -> None:
+    async with following() as (sandbox, _, account):
+        order = await account.place(**BUY)
+        sandbox.trade("BTCUSDT", "SELL", D(100), D("0.5"))
+        await wait_all_tasks_blocked()
+        assert (order.status, order.remaining) == ("PARTIALLY_FILLED", D("1.5"))
+
+
 async def test_an_order_is_followed_to_its_end(autojump_clock: MockClock) -> None:
     async with following() as (sandbox, _, account):
         order = await account.place(**BUY)

@@ -644,6 +644,15 @@ def test_a_window_that_was_moved_turns_when_it_is_over() -> None:
     assert weight_used(ledger, NOON + 100 * SECOND) == 0
 
 
+def test_a_window_that_was_moved_is_left_with_what_was_used_in_it() -> None:
+    ledger = ledger_of(weight())
+    ledger.align(0, 0, NOON)
+    ledger.settle(ledger.charge(Cost(weight=10), NOON + SECOND), (), NOON + SECOND)
+    ledger.align(20 * SECOND, 0, NOON + SECOND)
+    assert weight_used(ledger, NOON + 39 * SECOND) == 10
+    assert weight_used(ledger, NOON + 40 * SECOND) == 0
+
+
 def test_g8_what_is_settled_in_the_moment_in_which_windows_move_counts_on_both_sides() -> None:
     ledger = ledger_of(weight())
     now = NOON + 59 * SECOND
