@@ -4,6 +4,9 @@
 
 OpenTelemetry is the SDK with spans and metrics on and no exporter, so what is counted is making them. Sessions take
 turns for a tenth of a second each, so that a busy machine slows all; ratios are of the medians.
+
+"The SDK alone" is the floor: nobody observes, and after each call a program records a duration by itself, or makes a
+span as well, with the attributes that the conventions ask for.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import trio
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
-from opentelemetry.trace import NoOpTracerProvider
+from opentelemetry.trace import NoOpTracerProvider, SpanKind
 
 import bintrio
 from bintrio.otel import OpenTelemetry
@@ -33,6 +36,15 @@ if TYPE_CHECKING:
 
 TURN: Final = 0.1
 NOBODY: Final = "nobody observes"
+FLOORS: Final = {"the SDK alone: metrics": False, "the SDK alone: metrics and spans": True}
+ATTRIBUTES: Final[dict[str, Any]] = {
+    "rpc.system.name": "binance",
+    "rpc.method": "order.place",
+    "server.address": "127.0.0.1",
+    "server.port": 443,
+    "rpc.status_code": "200",
+}
+ATTRIBUTES_OF_SPAN: Final = {**ATTRIBUTES, "bintrio.session": "bench", "bintrio.connection": 1}
 
 
 def observers() -> dict[str, Callable[[Any], object] | None]:
@@ -45,6 +57,23 @@ def observers() -> dict[str, Callable[[Any], object] | None]:
         ),
         "metrics and spans": OpenTelemetry(tracer_provider=TracerProvider(), meter_provider=MeterProvider()),
     }
+
+
+class SdkAlone(BintrioClient):
+    """Records each call by hand, with nothing but the SDK's own work."""
+
+    def __init__(self, session: bintrio.Session, *, makes_spans: bool) -> None:
+        super().__init__(session)
+        meter, tracer = MeterProvider().get_meter("bench"), TracerProvider().get_tracer("bench")
+        self._histogram = meter.create_histogram("rpc.client.call.duration", "s")
+        self._tracer = tracer if makes_spans else None
+
+    async def order(self, client_order_id: str | None = None) -> object:
+        answer = await super().order(client_order_id)
+        self._histogram.record(0.001, ATTRIBUTES)
+        if self._tracer is not None:
+            self._tracer.start_span("order.place", None, SpanKind.CLIENT, ATTRIBUTES_OF_SPAN, start_time=1).end(2)
+        return answer
 
 
 async def per_call(client: BintrioClient, in_flight: int) -> float:
@@ -74,6 +103,9 @@ async def main(url: str, seconds: float) -> None:
             )
             for name, observer in observers().items()
         }
+        for name, makes_spans in FLOORS.items():
+            session = await stack.enter_async_context(bintrio.open_session(url, key=key, name=name))
+            clients[name] = SdkAlone(session, makes_spans=makes_spans)
         for in_flight in (1, 32):
             figures: defaultdict[str, list[float]] = defaultdict(list)
             for _ in range(round(seconds / TURN)):
@@ -81,7 +113,7 @@ async def main(url: str, seconds: float) -> None:
                     figures[name].append(await per_call(client, in_flight))
             alone = median(figures[NOBODY])
             for name, found in figures.items():
-                print(f"{in_flight:2} in flight  {name:30} {median(found):7.1f} us  {median(found) / alone:.3f}")
+                print(f"{in_flight:2} in flight  {name:32} {median(found):7.1f} us  {median(found) / alone:.3f}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import bintrio
 CHANGES: Final = {
     "_client.in_flight.Call",
     "_client.observation.Counters",
+    "_client.observation.Trace",
     "_net.writer.Outgoing",
     "_protocol.budget.Charge",
     "_protocol.events._EventType",

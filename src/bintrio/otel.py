@@ -62,10 +62,9 @@ class OpenTelemetry:
         tracer = get_tracer("bintrio", __version__, tracer_provider, _SCHEMA)
         meter = get_meter("bintrio", __version__, meter_provider, _SCHEMA)
         self._subscribers: WeakKeyDictionary[Subscriber, str] = WeakKeyDictionary()
-        self._seen: dict[type[Fact], list[Callable[[Any], object]]] = {}
-        for part in (_Calls(tracer, meter), _Connections(tracer, meter), _Limits(meter), _Counts(meter)):
-            for kind, see in part.seen.items():
-                self._seen.setdefault(kind, []).append(see)
+        limits = _Limits(meter)
+        parts = (_Calls(tracer, meter, limits), _Connections(tracer, meter), limits, _Counts(meter))
+        self._seen = {kind: see for part in parts for kind, see in part.seen.items()}
         self.fact_kinds: Final[Set[type[Fact]]] = self._seen.keys()
         meter.create_observable_gauge(
             "bintrio.subscriber.buffer.used",
@@ -82,7 +81,8 @@ class OpenTelemetry:
 
     def __call__(self, fact: Fact) -> None:
         """Make of a fact what there is to make of it."""
-        for see in self._seen.get(type(fact), ()):
+        see = self._seen.get(type(fact))
+        if see is not None:
             see(fact)
 
     def watch(self, events: Subscriber, name: str) -> None:
@@ -113,11 +113,12 @@ class _Calls:
     the call went, and its parent is the same, since that is found by the caller's task.
     """
 
-    def __init__(self, tracer: Tracer, meter: Meter) -> None:
+    def __init__(self, tracer: Tracer, meter: Meter, limits: _Limits) -> None:
         self.seen: Mapping[type[Fact], Callable[[Any], object]] = {
             facts.CallEnded: self._end,
             facts.CallWaited: self._wait,
         }
+        self._limits = limits
         self._tracer = None if isinstance(tracer, NoOpTracer) else tracer
         self._described: dict[tuple[Any, ...], _Described] = {}
         self._duration = _seconds(meter, "rpc.client.call.duration", "How long calls take.")
@@ -125,6 +126,8 @@ class _Calls:
 
     def _end(self, fact: facts.CallEnded) -> None:
         now = time_ns()
+        if fact.limits:  # answers may come without counts; the last known ones stay
+            self._limits.latest[fact.session] = fact
         alike = fact.session, fact.method, fact.status, fact.code, fact.error, fact.connection, fact.address
         described = self._described.get(alike)
         # Built once for calls that went alike: most of the cost of a span is in its attributes.
@@ -234,15 +237,18 @@ class _Connections:
 
 
 class _Limits:
-    """What is used of the exchange's limits, as answers count it, and the clock: as they were last told."""
+    """What is used of the exchange's limits, as answers count it, and the clock: as they were last told.
+
+    Attributes:
+        latest: the latest call of each session whose answer had counts.
+    """
 
     def __init__(self, meter: Meter) -> None:
         self.seen: Mapping[type[Fact], Callable[[Any], object]] = {
-            facts.CallEnded: self._count,
             facts.ClockMeasured: self._measure,
             facts.SessionEnded: self._forget,
         }
-        self._limits: dict[str, facts.CallEnded] = {}
+        self.latest: dict[str, facts.CallEnded] = {}
         self._clocks: dict[str, facts.ClockMeasured] = {}
         for name, unit, see, said in (
             ("bintrio.limit.used", "1", self._used, "What is used of a limit, in its window."),
@@ -252,16 +258,11 @@ class _Limits:
         ):
             meter.create_observable_gauge(name, [see], unit, said)
 
-    def _count(self, fact: facts.CallEnded) -> None:
-        # Answers may come without counts; the last known ones stay.
-        if fact.limits:
-            self._limits[fact.session] = fact
-
     def _measure(self, fact: facts.ClockMeasured) -> None:
         self._clocks[fact.session] = fact
 
     def _forget(self, fact: facts.SessionEnded) -> None:
-        self._limits.pop(fact.session, None)
+        self.latest.pop(fact.session, None)
         self._clocks.pop(fact.session, None)
 
     def _used(self, _: CallbackOptions) -> Iterable[Observation]:
@@ -272,7 +273,7 @@ class _Limits:
 
     def _all(self) -> Iterable[tuple[Any, Attributes]]:
         # Another thread collects: what is looked at is a copy.
-        for session, fact in list(self._limits.items()):
+        for session, fact in list(self.latest.items()):
             for limit in fact.limits:
                 window = f"{limit.interval_num} {limit.interval}"
                 named = {"bintrio.session": session, "bintrio.limit": str(limit.rate_limit_type)}
