@@ -29,6 +29,9 @@ METHODS: Final = (
     "order.cancel",
     "order.amend.keepPriority",
     "orderList.place.oco",
+    "orderList.place.opo",
+    "order.cancelReplace",
+    "orderList.cancel",
     "openOrders.status",
     "account.status",
     "order.status",
@@ -113,6 +116,38 @@ class Bot:
         }
         self.handles.append(await self.account.place_oco(symbol=symbol, side="SELL", quantity=1, **params))
 
+    async def place_market(self) -> None:
+        order: dict[str, Any] = {key: value for key, value in self._order().items() if key in {"symbol", "side"}}
+        amount: dict[str, Any] = self.chance.choice(
+            ({"quantity": self.chance.randrange(1, 5)}, {"quote_order_qty": 250})
+        )
+        self.handles.append(await self.account.place(**order, **amount, type="MARKET"))
+
+    async def place_pair(self) -> None:
+        """A buy, and a sell of what it brings."""
+        params: Any = {
+            "symbol": self.chance.choice(SYMBOLS),
+            "working_type": "LIMIT",
+            "working_side": "BUY",
+            "working_time_in_force": self.chance.choice(("GTC", "IOC", "FOK")),
+            "working_price": self.chance.choice((90, 105)),
+            "working_quantity": self.chance.randrange(1, 5),
+            "pending_type": "LIMIT",
+            "pending_side": "SELL",
+            "pending_time_in_force": "GTC",
+            "pending_price": self.chance.choice((95, 120)),
+        }
+        self.handles.append(await self.account.place_opo(**params))
+
+    async def replace(self) -> None:
+        """Cancel an order and place another, past the account."""
+        orders = [each for each in self.handles if isinstance(each, LiveOrder) and each.order_id is not None]
+        if orders:
+            old = self.chance.choice(orders)
+            params: dict[str, Any] = {**self._order(), "symbol": old.symbol}
+            mode: Any = self.chance.choice(("STOP_ON_FAILURE", "ALLOW_FAILURE"))
+            await self.session.order_cancel_replace(**params, cancel_replace_mode=mode, cancel_order_id=old.order_id)
+
     async def cancel(self) -> None:
         if self.handles:
             await self.chance.choice(self.handles).cancel()
@@ -153,7 +188,7 @@ class Bot:
         await self.session.rotate()
 
     ACTS: Final = (
-        *(place, place, place, place_elsewhere, place_list, cancel, cancel, amend),
+        *(place, place, place, place_elsewhere, place_list, place_market, place_pair, replace, cancel, cancel, amend),
         *(fill, fill, deposit, go_wrong, go_wrong, cut, rotate),
     )
 
