@@ -16,6 +16,7 @@ import trio
 from scripts.make_page_picture import Look, browser
 
 import bintrio
+from bintrio.api.enums import Side
 from bintrio.sandbox import Sandbox, open_sandbox
 from bintrio.sandbox.page import serve_page
 from bintrio.sandbox.server.calls import Call
@@ -275,6 +276,37 @@ async def test_what_clients_write_is_text_and_no_markup(driver: Any) -> None:
         refused = "try { document.body.innerHTML = '<b>x</b>'; return false } catch { return true }"
         assert await page.run(refused)
         await trio.to_thread.run_sync(driver.get_log, "browser")  # which says so
+
+
+async def test_books_of_all_shapes_are_drawn(driver: Any) -> None:
+    async with visited(driver) as (sandbox, page):
+        await page.see("document.getElementById('book-said').innerText === 'Best no bid, no ask'")
+        assert await page.run("return document.getElementById('depth').children.length") == 0
+        sandbox.trade("BTCUSDT", "BUY", Decimal(100), Decimal(1))
+        await page.see("document.getElementById('book-said').innerText === 'Best bid 100, no ask'")
+        levels: list[tuple[Side, int]] = [("BUY", 99), ("SELL", 101), ("SELL", 102), ("BUY", 1)]
+        for side, price in levels:
+            sandbox.trade("BTCUSDT", side, Decimal(price), Decimal(10))
+        said = "Best bid 100, ask 101; 1 level is too far out to be drawn"
+        await page.see("document.getElementById('book-said').innerText === arguments[0]", said)
+        paths = "[...document.querySelectorAll('#depth path')].map((one) => one.classList[0])"
+        assert await page.run(f"return {paths}") == ["bids", "asks"]
+        assert (await page.rows("levels"))[0] == ["1", "100", "101", "10"]
+
+
+async def test_numbers_keep_every_digit(driver: Any) -> None:
+    texts = {
+        "64000.00000000": "64,000",
+        "0.00000001": "0.00000001",
+        "123456789012345678901234.50000000": "123,456,789,012,345,678,901,234.5",
+        "-1234.10": "-1,234.1",
+        "100": "100",
+        "0": "0",
+    }
+    script = "const [texts, done] = arguments; import('./tables.js').then(({ short }) => done(texts.map(short)))"
+    async with visited(driver):
+        shown = await trio.to_thread.run_sync(partial(driver.execute_async_script, script, [*texts]))
+        assert shown == [*texts.values()]
 
 
 async def test_it_can_be_paused(driver: Any) -> None:

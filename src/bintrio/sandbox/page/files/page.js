@@ -88,11 +88,13 @@ function drawBook() {
   const { bids, asks } = views.book;
   const far = drawDepth(byId("depth"), views.book);
   const sides = [["bid", bids[0]], ["ask", asks[0]]].map(([name, best]) => (best ? `${name} ${short(best[0])}` : `no ${name}`));
-  say("book-said", `Best ${sides.join(", ")}${far ? `; ${far} levels farther out are not drawn` : ""}`);
+  say("book-said", `Best ${sides.join(", ")}${farOut(far)}`);
   const deep = Math.min(LEVELS_SHOWN, Math.max(bids.length, asks.length));
   const rows = Array.from({ length: deep }, (_, depth) => ({ depth, bid: bids[depth] ?? [], ask: asks[depth] ?? [] }));
   show(byId("levels"), LEVELS, rows, ({ depth }) => depth);
 }
+
+const farOut = (count) => (count ? `; ${count} ${count === 1 ? "level is" : "levels are"} too far out to be drawn` : "");
 
 const LEVELS = [
   { title: "Quantity", number: true, text: ({ bid }) => short(bid[1]) },
