@@ -88,6 +88,7 @@ class OrderCourse(_Course):
     @property
     def status(self) -> str:
         """See `LiveOrder.status`."""
+        # There is no order whose status could be told.
         if self.was_refused:
             return "NOT_PLACED"
         return "UNKNOWN" if self.order is None else self.order.status

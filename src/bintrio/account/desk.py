@@ -123,12 +123,14 @@ class Desk:
         return LiveOrderList(self, course)
 
     async def _place(self, course: Course, sent: Request[Any], *, is_fresh: bool) -> None:
+        # Also if the answer never comes: after a loss the orders of this symbol are asked for.
         self._stock.symbols.add(course.symbol)
         # An event that names an id that was never used can be of nothing else.
         self.register.enter(course, course.client_id if is_fresh else None)
         try:
             answer = await self._session.send(sent)
         except OutcomeUnknown as error:
+            # The account is followed no more, so nobody would find out: the caller has to know.
             if not self._find_out_later(error, course):
                 raise
         except BintrioError as error:
@@ -162,6 +164,7 @@ class Desk:
 
     def _take_placed(self, report: Any) -> None:
         """A new order, in whatever shape. An ACK tells no more than the ids: the rest comes with the event."""
+        # An ACK. The event tells the rest.
         if not isinstance(report, OrderReport):
             return
         try:
@@ -171,6 +174,7 @@ class Desk:
             logger.warning("asking for the order: %s", violation)
             self._nursery.start_soon(protected, self._ask_for, (report.symbol, report.order_id))
             return
+        # Before the order, so that its fills add up when it is told of.
         for fill in fills:
             self._state.take_fill(key_of(order), fill, "answer")
         self._state.take_order(order, "answer")
@@ -193,6 +197,7 @@ class Desk:
         keys = [order.key for order in course.orders if order.key is not None]
         request = OrderListCancel(symbol=course.symbol, order_list_id=course.number)
         await self._change(request, keys[0], self._take_canceled)
+        # An answer to canceling a list names only those orders that it has canceled itself.
         for key in keys:
             if self._seems_open(key):
                 await self._stock.ask_for_order(key)
@@ -236,6 +241,7 @@ class Desk:
 
     async def _learn_end(self, key: OrderKey) -> None:
         """What an order has ended as: queries may be behind the matching engine."""
+        # At once, and once more when the answer must show it.
         for delay in (0.0, QUERY_DELAY):
             await trio.sleep(delay)
             if self._seems_open(key):
@@ -252,6 +258,7 @@ class Desk:
                 self._take_canceled(report)
             return
         known = self._state.order((answer.symbol, answer.order_id))
+        # Of an order that is not known, this answer says too little to make one of it.
         if known is not None:
             self._state.take_order(after_cancel(known, answer), "answer")
 
@@ -273,6 +280,7 @@ class Desk:
     def _leave_behind(self, sent: Request[Any], course: Course | None) -> bool:
         """The caller of a call was cancelled: if it has left, find out what became of it. Whether it has."""
         left = (error for error in self._session.unresolved if error.request == sent)
+        # By identity, since a program may send equal requests.
         error = next((error for error in left if not any(error is asked for asked in self._asked)), None)
         if error is not None:
             self._find_out_later(error, course)
@@ -282,6 +290,7 @@ class Desk:
         """Have it found out what became of a call. False if the account is followed no more, so that nobody does."""
         if course is not None:
             self.register.doubt(course, error)
+        # No task can be started any more.
         if self._nursery.cancel_scope.cancel_called:
             return False
         self._asked.append(error)
@@ -298,6 +307,7 @@ class Desk:
                 logger.warning("asking again in %g s what became of it: %s", _PAUSE, reason)
                 await trio.sleep(_PAUSE)
         self._asked = [asked for asked in self._asked if asked is not error]
+        # `confirm` has proved that there is none.
         if course is not None and outcome is None:
             self.register.refuse(course, error)
         elif course is not None:

@@ -55,6 +55,7 @@ def is_later(order: Order, known: Order) -> bool:
 
 def _progress(order: Order) -> tuple[int, Decimal, Decimal, Decimal]:
     """How far an order has come. Every part only ever grows, once those before it have stopped."""
+    # Nothing comes after the end.
     if order.status in CLOSED:
         stage = 3
     elif order.status == "PENDING_NEW":
@@ -194,6 +195,7 @@ def after_amend(known: Order, amended: AmendedOrder, transact_time: int) -> Orde
 def fill_of_trade(trade: AccountTrade | Allocation) -> Fill:
     """The fill that an item of myTrades or myAllocations tells of."""
     routed: dict[str, Any] = {"trade_id": -1}
+    # An allocation has no trade of its own.
     if isinstance(trade, AccountTrade):
         routed = {"trade_id": trade.id}
     else:

@@ -49,6 +49,7 @@ class Register:
             fresh_id: its client order id, if no order has had it before.
         """
         self._unknown[id(course)] = course
+        # Then an event that names the id may bind the order before the answer comes.
         if fresh_id is not None:
             self._by_fresh_id[course.symbol, fresh_id] = course
 
@@ -73,12 +74,14 @@ class Register:
 
     def bind(self, course: OrderCourse, order_id: int) -> None:
         """It is known which order it is about."""
+        # An event was quicker.
         if course.number is None:
             self._leave(course)
             self._follow(course, order_id)
 
     def bind_list(self, course: ListCourse, list_id: int, listed: Iterable[ListedOrder]) -> None:
         """It is known which order list it is about, and what orders that has."""
+        # An event was quicker.
         if course.number is not None:
             return
         self._leave(course)
@@ -95,6 +98,7 @@ class Register:
         key = course.symbol, order_id
         course.number, course.error = order_id, None
         course.order = self._state.order(key)
+        # Fills may have come before it was known whose they are.
         course.fills.update(self._state.fills.get(key, {}))
         self._orders[key] = course
         self._moved(course)
@@ -134,6 +138,7 @@ class Register:
     def _moved(self, course: OrderCourse) -> None:
         """Wake whoever waits. What has ended, and whose fills are known, is followed no more."""
         course.move()
+        # Nothing more can come. The handle keeps what it has.
         if course.is_told and course.key is not None:
             self._orders.pop(course.key, None)
         if course.group is not None:

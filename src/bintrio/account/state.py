@@ -113,6 +113,7 @@ class State:
             SubscriberTooSlow: some of them are not kept any more.
         """
         count = self.version - version
+        # The oldest were dropped for want of room.
         if count > len(self.changes):
             raise SubscriberTooSlow(len(self.changes))
         return [self.changes[-distance] for distance in range(count, 0, -1)]
@@ -154,8 +155,10 @@ class State:
     def _shift(self, asset: str, free: Decimal, locked: Decimal, time: int) -> None:
         """Add to a balance until the exchange tells what it is. What it told since then has this in it already."""
         known = self.holdings.get(asset)
+        # The first that is heard of this asset.
         if known is None:
             known = Holding(asset=asset, free=_NOTHING, locked=_NOTHING, as_of=0)
+        # Else the balance that is known has this in it already.
         if time > known.as_of:
             self._put(
                 Holding(
@@ -174,6 +177,7 @@ class State:
         """Take in an order as it stood at some time. Whether that is news."""
         key = key_of(order)
         known = self.order(key)
+        # Old news: a late event, an answer that was overtaken, or a query that lags.
         if known is not None and not is_later(order, known):
             return False
         if is_open(order):
@@ -181,6 +185,7 @@ class State:
         else:
             self.open_orders.pop(key, None)
             self.closed_orders[key] = order
+            # The first that has ended: a dict keeps the order in which keys came.
             if len(self.closed_orders) > self._keep:
                 self._forget_oldest()
         self._by_client_id[order.symbol, order.client_order_id] = key
@@ -199,6 +204,7 @@ class State:
         key = next(iter(self.closed_orders))
         order = self.closed_orders.pop(key)
         self.fills.pop(key, None)
+        # Another order may have the name by now.
         if self._by_client_id.get((order.symbol, order.client_order_id)) == key:
             del self._by_client_id[order.symbol, order.client_order_id]
 
@@ -206,6 +212,7 @@ class State:
         """Take in a fill of an order, if it is not known."""
         fills = self.fills.setdefault(key, {})
         name = key_of_fill(fill)
+        # The same trade is told by an event, an answer and queries.
         if name not in fills:
             fills[name] = fill
             self._tell(FillAdded(version=self.version + 1, source=source, symbol=key[0], order_id=key[1], fill=fill))
@@ -213,6 +220,7 @@ class State:
     def take_trade(self, trade: AccountTrade | Allocation) -> None:
         """Take in an item of myTrades or myAllocations, of an order that is kept."""
         key = (trade.symbol, trade.order_id)
+        # Of an order that was forgotten, fills are forgotten too.
         if self.order(key) is not None:
             self.take_fill(key, fill_of_trade(trade), "query")
 
@@ -245,6 +253,7 @@ class State:
         listed = {balance.asset for balance in account.balances}
         for balance in account.balances:
             self._take_balance(balance.asset, balance.free, balance.locked, account.update_time)
+        # Zero balances may be left out.
         for asset in [asset for asset in self.holdings if asset not in listed]:
             self._take_balance(asset, _NOTHING, _NOTHING, account.update_time)
 
@@ -256,6 +265,7 @@ class State:
 
     def _hold(self, asset: str, free: Decimal, locked: Decimal, time: int, source: Source) -> None:
         known = self.holdings.get(asset)
+        # Of one time, the later event counts.
         if known is None or time >= known.as_of:
             self._put(Holding(asset=asset, free=free, locked=locked, as_of=time), source)
 
@@ -276,6 +286,7 @@ class State:
     def lose(self, time: int, reason: str) -> None:
         """Something may have happened since then that is not known."""
         self.losses += 1
+        # An earlier loss that was not made up for yet covers this one.
         if self.as_of is None or time < self.as_of:
             self.as_of = time
             self._tell(Certainty(version=self.version + 1, source="event", as_of=time, reason=reason))

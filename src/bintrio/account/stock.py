@@ -108,6 +108,7 @@ class Stock:
             try:
                 await self._ask_for_all(since)
             except (BintrioError, ExceptionGroup) as error:
+                # The exchange has said when it takes questions again.
                 if isinstance(error, RateLimited):
                     seconds = self._seconds_until(error.retry_at)
                 else:
@@ -136,6 +137,7 @@ class Stock:
         listed: tuple[Order, ...] = await session.send(OpenOrdersStatus())
         for order in listed:
             state.take_order(order, "query")
+        # They have ended meanwhile; the list does not say as what.
         for key in state.unlisted(listed):
             await self.ask_for_order(key)
         await self._ask_for_lists()
@@ -183,6 +185,7 @@ class Stock:
         """The trades of an order, and its allocations, if it was routed."""
         symbol, order_id = key
         order = self._state.order(key)
+        # Routed orders trade by allocations, which myTrades does not show.
         if order is not None and order.used_sor:
             allocations: tuple[Allocation, ...] = await self._session.send(
                 MyAllocations(symbol=symbol, order_id=order_id, limit=_PAGE)
