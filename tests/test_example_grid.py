@@ -80,6 +80,17 @@ async def test_each_buy_is_sold_above_the_grid_and_bought_again(autojump_clock: 
         assert resting(sandbox) == sorted(("BUY", level) for level in levels)
 
 
+async def test_after_a_lost_answer_no_more_is_sold_than_was_bought(autojump_clock: MockClock) -> None:
+    async with trading() as (sandbox, _):
+        for order in [order for order in sandbox.orders if order.is_open]:
+            sandbox.disconnect()
+            sandbox.fill(order)
+            await trio.sleep(60)
+        await trio.sleep(60)
+        sales = [order.quantity for order in sandbox.orders if order.side == "SELL"]
+    assert set(sales) == {D("0.00099")}
+
+
 async def test_what_is_refused_is_tried_again(autojump_clock: MockClock) -> None:
     async with trading() as (sandbox, _):
         sandbox.withdraw("USDT", D(10**6) - 200)
