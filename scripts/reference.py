@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
 from textwrap import dedent
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -30,9 +31,9 @@ from bintrio.errors import EXECUTION_UNKNOWN_CODES, BintrioError
 from bintrio.sandbox.words import documented, summary
 
 PLACES: Final = (
-    *("typing", "account", "limits", "rules", "columns", "times", "history", "observing", "recording", "settings"),
-    *("otel", "sandbox", "api.enums", "api.general", "api.market", "api.authentication", "api.trading"),
-    *("api.order_lists", "api.orders", "api.account", "api.user_data", "api.events", "api.filters"),
+    *("typing", "account", "limits", "redis", "rules", "columns", "times", "history", "observing", "recording"),
+    *("settings", "otel", "storm", "sandbox", "api.enums", "api.general", "api.market", "api.authentication"),
+    *("api.trading", "api.order_lists", "api.orders", "api.account", "api.user_data", "api.events", "api.filters"),
 )
 """The modules with public names, beside the package itself."""
 
@@ -368,7 +369,19 @@ def commands() -> str:
     )
 
 
+# Fixtures
+
+
+def fixtures() -> str:
+    """The fixtures for the tests of a program. Read, not imported: pytest wants to import its plugins first."""
+    source = Path(inspect.getfile(bintrio)).with_name("pytest_plugin.py").read_text("utf-8")
+    found = (one for one in ast.parse(source).body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
+    public = (one for one in found if not one.name.startswith("_"))
+    return "".join(fenced("py:data", one.name, linked(ast.get_docstring(one) or ""), ":noindex:") for one in public)
+
+
 PARTS: Final[Mapping[str, Callable[..., str]]] = {
+    "fixtures": fixtures,
     "methods": methods,
     "names": names,
     "errors": errors,

@@ -10,6 +10,7 @@ import pytest
 from trio.testing import MockClock
 
 import bintrio
+from bintrio.cli import main
 from tests.pages import (
     DOCS,
     Block,
@@ -80,3 +81,18 @@ def test_every_name_of_the_library_exists(block: Block) -> None:
 def test_every_error_is_told_what_to_do_with() -> None:
     kinds = {name for name, one in vars(bintrio).items() if isinstance(one, type) and issubclass(one, Exception)}
     assert kinds <= set(re.findall(r"\w+", page("how-to/errors.md")))
+
+
+@pytest.mark.parametrize("one", [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))], ids=lambda one: one.stem)
+def test_every_command_that_is_shown_exists(one: Path) -> None:
+    text = one.read_text("utf-8")
+    blocks = "".join(re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    commands = re.findall(r"^(?:\$ )?bintrio (.*)$", blocks, re.MULTILINE) + re.findall(
+        r"(?<!`)`bintrio ([^`]+)`", text
+    )
+    for shown in commands:
+        words = re.split(r" {2,}|\s#", shown)[0].replace("[", "").replace("]", "").split()
+        command = main.commands.get(words[0])
+        assert command or words[0].startswith("-"), shown
+        known = {option for each in (command or main).params for option in each.opts} | {"--help", "--version"}
+        assert {word.partition("=")[0] for word in words if word.startswith("--")} <= known, shown

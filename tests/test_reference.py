@@ -89,6 +89,12 @@ def test_every_option_of_every_command_is_there() -> None:
                 assert all(option in told for option in parameter.opts)
 
 
+def test_every_fixture_is_told_of() -> None:
+    told = dict(re.findall(r"^```\{py:data\} (\w+)\n:noindex:\n\n(.*)$", reference.fixtures(), re.MULTILINE))
+    assert {"sandbox", "session", "sessions", "sandbox_market", "sandbox_accounts", "sandbox_world"} <= set(told)
+    assert all(told.values())
+
+
 def test_docstrings_are_told_as_lists_and_links() -> None:
     told = reference.words_of(bintrio.open_session)
     assert "* **request_timeout**: seconds within which a call ends, waiting" in told
