@@ -129,6 +129,8 @@ CONTROL: Final = """\
 lists what there is. What is asked for comes by `GET` with a query; what is told comes by `POST` as a JSON object, with
 the header `Content-Type: application/json`. Paths begin at the folder in which the sandbox was started. What is wrong
 is answered with status 400 and `error`, and with `field`, or with `code` if a book of the sandbox refuses it.
+`POST /advance` moves the clock that timestamps, limits, candles and a market go by. Pings, the lifetime of connections
+and faults that delay take their time all the same: a client at the other end has a clock of its own.
 
 ```
 curl --json '{"symbol": "BTCUSDT", "bid": 64000, "ask": 64001, "quantity": 2}' http://127.0.0.1:PORT/quote
