@@ -47,6 +47,8 @@ def say(*what: object) -> None:
 
 
 def word_of(error: Exception) -> str:
+    if "-1007" in str(error):  # the exchange's own words: "execution status unknown"
+        return "unknown"
     return next((WORDS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in WORDS), SILENT)
 
 
@@ -55,7 +57,8 @@ async def order(client: Client, client_order_id: str) -> None:
     try:
         answer = await client.order(client_order_id)
         answered = client.id_in(answer)
-        # An answer in which the order does not stand is none.
+        if not answered:
+            raise ValueError(f"a result in which no order stands: {answer}")
         word, words = ("done" if answered == client_order_id else "another order's answer"), str(answered)
     except Exception as error:
         word, words = word_of(error), f"{type(error).__name__}: {error}"

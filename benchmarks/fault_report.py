@@ -25,6 +25,7 @@ class Seen(msgspec.Struct):
         silent: calls that ended in an error which does not say whether the order may have been executed.
         forbidden: requests that came during the time for which the exchange had asked for none.
         noticed_after: seconds until a call over a dead connection ended; None if it did not, or if there was none.
+        through_after: seconds from the death of a connection until an order went through; None if none did.
         goes_on: whether an order went through afterwards; None if it was not tried.
         follows: whether user data came before anything happened.
         lost: events that did not come.
@@ -40,6 +41,7 @@ class Seen(msgspec.Struct):
     silent: int = 0
     forbidden: int = 0
     noticed_after: float | None = None
+    through_after: float | None = None
     goes_on: bool | None = None
     follows: bool | None = None
     lost: int = 0
@@ -79,9 +81,14 @@ def share(field: str) -> Callable[[Mapping[str, Seen]], object]:
     return text
 
 
-def seconds_to_notice(seen: Mapping[str, Seen]) -> str:
-    dead = [each for name, each in seen.items() if name.startswith("dead")]
-    return ", ".join("never" if each.noticed_after is None else f"{each.noticed_after:.0f}" for each in dead)
+def seconds(field: str) -> Callable[[Mapping[str, Seen]], object]:
+    """In each of the scenarios in which a connection dies under orders."""
+
+    def text(seen: Mapping[str, Seen]) -> str:
+        found = [getattr(each, field) for name, each in seen.items() if name.startswith("dead")]
+        return ", ".join("never" if each is None else f"{each:.0f}" for each in found)
+
+    return text
 
 
 COLUMNS: Final = (
@@ -91,7 +98,8 @@ COLUMNS: Final = (
     Column("errors that do not say whether it happened", total("silent")),
     Column("requests while forbidden", total("forbidden")),
     Column("events lost without a sign", total("lost_silently")),
-    Column("s until a call over a dead connection ended", seconds_to_notice),
+    Column("s until a call over a dead connection ended", seconds("noticed_after")),
+    Column("s until orders went through after it had died", seconds("through_after")),
     Column("went on afterwards", share("goes_on")),
     Column("user data came back", share("is_back")),
 )
@@ -115,7 +123,7 @@ def verdict(seen: Seen) -> tuple[str, list[str]]:
     bad += ["no user data at all"] * (seen.follows is False) + [seen.failure] * bool(seen.failure)
     if bad:
         return WORSE, bad
-    vague = ["does not say whether it happened"] * bool(seen.silent) + ["lost, and said so"] * bool(seen.lost)
+    vague = ["does not say what happened"] * bool(seen.silent) + ["lost, and said so"] * bool(seen.lost)
     return (VAGUE, vague) if vague else (GOOD, ["as it should be"])
 
 
@@ -159,7 +167,9 @@ def write(results: Results, words: Mapping[str, str], folder: Path) -> None:
 
 def draw(results: Results, file: Path) -> None:
     """A field for each client and scenario."""
-    importlib.import_module("matplotlib").use("svg")
+    matplotlib: Any = importlib.import_module("matplotlib")
+    matplotlib.use("svg")
+    matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "faults"}  # text as text, the same each time
     pyplot: Any = importlib.import_module("matplotlib.pyplot")
     names = list(next(iter(results.values())))
     figure, axes = pyplot.subplots(figsize=(3 + 1.9 * len(results), 0.8 + 0.3 * len(names)))
@@ -168,7 +178,7 @@ def draw(results: Results, file: Path) -> None:
             colour, said = verdict(seen[name])
             axes.add_patch(pyplot.Rectangle((column, line), 0.96, 0.9, color=COLOURS[colour]))
             short = said[0] if len(said) == 1 else f"{said[0]} +{len(said) - 1}"
-            axes.text(column + 0.48, line + 0.45, short[:30], ha="center", va="center", size=6, color=COLOURS["text"])
+            axes.text(column + 0.48, line + 0.45, short[:34], ha="center", va="center", size=6, color=COLOURS["text"])
     axes.set(xlim=(0, len(results)), ylim=(len(names), 0))
     axes.set_xticks([column + 0.48 for column in range(len(results))], list(results), size=7)
     axes.set_yticks([line + 0.45 for line in range(len(names))], names, size=7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -56,6 +56,8 @@ class Stage:
         self._heard = trio.Event()
         self._outcomes: dict[str, Outcome] = {}
         self._asked: list[str] = []
+        self._retries: set[str] = set()
+        self._died_at: float | None = None
         self._marks: set[str] = set()
         self._filled: set[Decimal] = set()
         self._fills = 0
@@ -67,7 +69,8 @@ class Stage:
         async for data in self._process.stdout:
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
-                self._take(*json.loads(line))
+                with suppress(ValueError):  # a client may print something of its own
+                    self._take(*json.loads(line))
             self._heard.set()
             self._heard = trio.Event()
 
@@ -114,30 +117,39 @@ class Stage:
         return self._outcomes.get(name)
 
     async def notice(self, limit: float) -> None:
-        """Have an order placed over a dead connection, and note how long it takes to end."""
+        """Have an order placed over a connection that has just died, and note how long it takes to end."""
+        self._died_at = trio.current_time()
         outcome = await self.order(limit)
         self.seen.noticed_after = None if outcome is None else outcome.seconds
 
     async def go_on(self, seconds: float = 30.0) -> None:
-        """Note whether an order goes through, which is asked for every second as long as others end without."""
-        self.seen.goes_on = False
-        with trio.move_on_after(seconds):
-            while not self.seen.goes_on:
-                outcome = await self.order(seconds)
-                self.seen.goes_on = outcome is not None and outcome.word == "done"
-                await trio.sleep(0 if self.seen.goes_on else 1)
+        """Note whether an order goes through, and when; every second another one is placed if the last one ended."""
+        self.seen.goes_on, end = False, trio.current_time() + seconds
+        while not self.seen.goes_on and trio.current_time() < end:
+            name = await self.begin_order()
+            outcome = await self.end_of(name)
+            self.seen.goes_on = outcome is not None and outcome.word == "done"
+            self._retries.add(name)
+            await trio.sleep(0 if self.seen.goes_on else 1)
+        if self.seen.goes_on and self._died_at is not None:
+            self.seen.through_after = trio.current_time() - self._died_at
 
     # User data
 
     async def follow(self) -> None:
         """Have the client follow its user data, and fill a part of an order: an event."""
-        await self._tell(do="follow")
-        await self._until(lambda: "following" in self._marks, OPENING)
+        await self.ask_to_follow()
         await self.order()
         self.fill()
         await self._until(lambda: bool(self._filled), 5)
         self.seen.follows = bool(self._filled)
-        self.seen.signs.clear()
+
+    async def ask_to_follow(self) -> bool:
+        """Have the client follow its user data. False if it says that it cannot."""
+        self._marks -= {"following", "sign"}
+        await self._tell(do="follow")
+        await self._until(lambda: bool(self._marks & {"following", "sign"}), OPENING)
+        return "sign" not in self._marks
 
     def fill(self) -> None:
         """Fill a part of the first order: an event that the client is to tell of."""
@@ -160,12 +172,13 @@ class Stage:
         placed = [call.params.get("newClientOrderId") for call in self.sandbox.calls if call.method == "order.place"]
         self.seen.doubled = sum(count - 1 for count in Counter(placed).values())
         for name in self._asked:
-            self._judge(self._outcomes.get(name), is_executed=name in executed)
+            self._judge(name, is_executed=name in executed)
         events = [PART * number for number in range(1, self._fills + 1)]
         self.seen.lost = sum(event not in self._filled for event in events) if self.seen.follows else 0
         return self.seen
 
-    def _judge(self, outcome: Outcome | None, *, is_executed: bool) -> None:
+    def _judge(self, name: str, *, is_executed: bool) -> None:
+        outcome = self._outcomes.get(name)
         if outcome is None:
             self.seen.never_ended += 1
             return
@@ -173,7 +186,8 @@ class Stage:
         self.seen.said.append(f"{outcome.word}, {happened}, {outcome.seconds:.1f} s: {outcome.words}")
         is_true = outcome.word != "another order's answer" and TRUE.get(outcome.word, is_executed) == is_executed
         self.seen.wrong += not is_true
-        self.seen.silent += outcome.word == "says nothing"
+        # Of retries there are the more, the sooner they end: what they do not say is not counted again.
+        self.seen.silent += outcome.word == "says nothing" and name not in self._retries
 
 
 @asynccontextmanager

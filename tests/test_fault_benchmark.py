@@ -112,6 +112,7 @@ class RequestTimeout(type("OperationFailed", (Exception,), {})):  # type: ignore
         (BinanceAPIException(), "refused"),
         (RequestTimeout(), "unknown"),
         (TimeoutError(), SILENT),
+        (BinanceAPIException("APIError(code=-1007)"), "unknown"),
         (bintrio.NotSent("ping", "it was not sent"), "not sent"),
     ],
 )
@@ -123,7 +124,7 @@ def test_errors_are_words_by_their_classes(error: Exception, word: str) -> None:
     ("seen", "colour", "words"),
     [
         (Seen(goes_on=True), "good", "as it should be"),
-        (Seen(silent=1), "vague", "does not say whether it happened"),
+        (Seen(silent=1), "vague", "does not say what happened"),
         (Seen(lost=2, signs=["gap"]), "vague", "lost, and said so"),
         (Seen(lost=2), "bad", "lost without a sign"),
         (Seen(doubled=1), "bad", "sent twice"),
@@ -139,12 +140,15 @@ def test_a_scenario_has_a_verdict(seen: Seen, colour: str, words: str) -> None:
 
 def test_what_was_seen_is_written(tmp_path: Path) -> None:
     results: Results = {
-        "ours": {"dead": Seen(noticed_after=60.2, goes_on=True), "cut": Seen(goes_on=False, doubled=2)},
+        "ours": {
+            "dead": Seen(noticed_after=15.2, through_after=60.2, goes_on=True),
+            "cut": Seen(goes_on=False, doubled=2),
+        },
         "theirs": {"dead": Seen(), "cut": Seen(is_back=True)},
     }
     words = {"dead": "half-open", "cut": "the end"}
-    assert "| ours | 2 | 0 | 0 | 0 | 0 | 0 | 60 | 1 of 2 | 0 of 0 |" in markdown(results, words)
-    assert "| theirs | 0 | 0 | 0 | 0 | 0 | 0 | never | 0 of 0 | 1 of 1 |" in markdown(results, words)
+    assert "| ours | 2 | 0 | 0 | 0 | 0 | 0 | 15 | 60 | 1 of 2 | 0 of 0 |" in markdown(results, words)
+    assert "| theirs | 0 | 0 | 0 | 0 | 0 | 0 | never | never | 0 of 0 | 1 of 1 |" in markdown(results, words)
     assert "| cut | the end | sent twice, did not go on | as it should be |" in markdown(results, words)
     write(results, words, tmp_path)
     assert (tmp_path / "faults.json").read_bytes().startswith(b"{")
