@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from benchmarks import fleet as benchmark
 
 import bintrio
 from bintrio import redis
@@ -151,9 +152,17 @@ async def test_g12_sessions_of_two_processes_share_a_real_redis() -> None:
             sandbox.inject(TooManyRequests(method="ping", retry_after=30))
             with pytest.raises(bintrio.RateLimited):
                 await one.ping()
-            await trio.sleep(0.5)
+            await trio.sleep(0.1)
             assert two.hold is not None
             assert sum(call.status == 429 for call in sandbox.calls) == 1
+
+
+async def test_what_a_fleet_costs_is_measured() -> None:
+    if shutil.which("redis-server") is None:
+        pytest.skip("needs redis-server, which Debian has")
+    figures = await benchmark.cost(20)
+    assert figures.keys() == {"by itself", "through Redis"}
+    gc.collect()
 
 
 async def test_without_a_server_there_is_a_clear_error(tmp_path: Path) -> None:

@@ -75,6 +75,18 @@ class RedisLimits:
         """Wait until Redis has answered."""
         await self._address.has_answered.wait()
 
+    async def listen(self, client: Any) -> None:
+        """Report at once when another process has told Redis of a hold: the answer has it, as each answer does."""
+        while True:
+            try:
+                async with client.pubsub(patterns=["bintrio:*:told"], ignore_subscribe_messages=True) as told:
+                    async for message in told:
+                        for part in self._parts:
+                            part.hear(message["channel"])
+            except* Exception:  # also beside our cancellation, in one group
+                logger.debug("shared limits: Redis does not tell of holds, but answers may", exc_info=True)
+            await trio.sleep(1)
+
     async def leave(self) -> None:
         """Give back what is left over, so that the others can use it; if Redis does not answer, they have to wait."""
         with trio.move_on_after(ANSWER_TIMEOUT):
@@ -117,6 +129,11 @@ class _Part:
         """There is something to report before the next beat."""
         self._wanted.set()
 
+    def hear(self, channel: str) -> None:
+        """Something was told on that channel."""
+        if channel == f"{self._root}:told":
+            self.wake()
+
     async def run(self) -> None:
         """Report, again and again."""
         while True:
@@ -139,6 +156,8 @@ class _Part:
             self.has_answered.set()
 
     def _note(self, failure: Exception | None) -> None:
+        if isinstance(failure, trio.TooSlowError):  # it has no words
+            failure = TimeoutError(f"nothing came within {ANSWER_TIMEOUT:g} s")
         if failure is not None and self.failure is None:
             logger.warning("shared limits: %s: Redis does not answer: %s", self._root, said(failure))
         elif failure is None and self.failure is not None:
@@ -184,6 +203,7 @@ async def open_limits(
         # In a task of its own: what leaves the block does not pass through the client, which would wrap it.
         ask = await nursery.start(_asking, client)
         limits = RedisLimits(ask, address, share, nursery)
+        nursery.start_soon(protected, limits.listen, client)
         with trio.move_on_after(connect_timeout):
             await limits.heard()
         if limits.is_away and share == 0:

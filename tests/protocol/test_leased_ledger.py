@@ -251,6 +251,19 @@ def test_g12_every_process_learns_of_a_hold() -> None:
     assert late.held(Cost(1), one.now) is None
 
 
+def test_g12_a_hold_that_began_while_a_report_was_under_way_is_told_by_the_next() -> None:
+    one = One()
+    report = one.ledger.report(one.now)
+    hold = one.ledger.hold(Refusal(418, -1003, "banned", 200_000), one.now)
+    one.ledger.take(one.centre.ask(ROOT, report), one.now)
+    other = one.process("b")
+    one.beat(other)
+    assert other.held(Cost(1), one.now) is None
+    one.beat()
+    one.beat(other)
+    assert other.held(Cost(1), one.now) == hold
+
+
 def test_g1_while_the_centre_is_away_the_delay_is_long_and_finite() -> None:
     one = One()
     one.fill(20)

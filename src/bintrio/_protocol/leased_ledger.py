@@ -118,7 +118,9 @@ class LeasedLedger(LocalLedger):
         self._reported_at = self._measured_at = 0
         self._heard_at = -FOREVER
         self._run = ""
+        # What the centre has not been told yet, and what it was told by the last report.
         self._news: dict[str, Hold] = {}
+        self._told_holds: list[Hold] = []
 
     def is_away_at(self, now: int) -> bool:
         """Whether the centre has not answered for a while."""
@@ -239,7 +241,7 @@ class LeasedLedger(LocalLedger):
 
     def _heading(self, now: int) -> Iterator[str]:
         reading = self.reading(now)
-        holds = [hold for hold in self._news.values() if hold.until > now]
+        holds = self._told_holds = [hold for hold in self._news.values() if hold.until > now]
         yield from (self._holder, str(self._number), str(len(self._watchers)))
         yield from ("", "") if reading is None else (str(reading.now), str(reading.error))
         yield from (str(SETTLING), str(len(holds)))
@@ -260,7 +262,9 @@ class LeasedLedger(LocalLedger):
         said = read_answer(answer, len(self._reported))
         self._come_to(now)
         was_away, self._heard_at = self.is_away_at(now), now
-        self._news = {}
+        for hold in self._told_holds:  # but not what came since
+            if self._news.get(hold.scope) == hold:
+                del self._news[hold.scope]
         if said.run != self._run:
             self._run = said.run
             for lease in self._leases.values():
