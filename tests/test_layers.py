@@ -83,11 +83,13 @@ FREE: Final = LAYERS[-1]
 
 SHARED: Final = {
     *LAYERS[0],
+    "_protocol.chance",
     "_protocol.exact",
     "_protocol.frames",
     "_protocol.requests",
     "_protocol.signing",
     "_protocol.to_json",
+    "_net.scheduling",
     "_net.tasks",
 }
 """Client and sandbox meet in the last layer alone, so of the client the sandbox sees only what both ends share."""

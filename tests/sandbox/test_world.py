@@ -321,7 +321,7 @@ def test_a_world_can_have_every_fault() -> None:
 async def test_the_default_world_is_that_of_open_sandbox() -> None:
     settings = World().settings()
     parameters = inspect.signature(open_sandbox).parameters
-    assert parameters.keys() - settings.keys() == {"host", "port", "tls", "listen"}
+    assert parameters.keys() - settings.keys() == {"host", "port", "tls", "listen", "storm"}
     async with open_sandbox(listen=False) as usual, open_sandbox(listen=False, **settings) as ours:
         assert [account.uid for account in usual.accounts] == [account.uid for account in ours.accounts]
         assert usual.account.key.api_key == ours.account.key.api_key

@@ -17,7 +17,11 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+import trio
+
+from bintrio._net.scheduling import scheduled
 from bintrio._net.tasks import bare_nursery, check_trio, protected
+from bintrio._protocol.chance import seeded, using
 from bintrio.api.filters import Filter
 
 from .exchange.arguments import (
@@ -79,6 +83,8 @@ from .server.pulse import Clock, Pulse
 from .server.replay import RecordedExchange
 from .server.script import Script
 from .server.server import Server
+from .storm import Storm
+from .struck import StormReport
 from .witness import Told, Witness
 from .world import World, WorldAccount, WorldKey, WorldQuote, WorldReplay, WorldWalk, read_world, trader
 
@@ -126,6 +132,7 @@ __all__ = [
     "SandboxKey",
     "ServerError",
     "SlowHandshake",
+    "StormReport",
     "Symbol",
     "Tick",
     "Timeout",
@@ -189,6 +196,7 @@ async def open_sandbox(
     start_time_ms: int | None = START_TIME_MS,
     faults: Iterable[Fault] = (),
     link: Link = IDEAL,
+    storm: int | None = None,
 ) -> AsyncGenerator[Sandbox, None]:
     """Run a sandbox until the block is left.
 
@@ -219,6 +227,9 @@ async def open_sandbox(
         faults: to be injected at once.
         link: what lies between the sandbox and who connects: latency, bandwidth, pieces, where bytes are lost. Over
             TCP, this comes on top of what lies there in truth. `Sandbox.link` changes it.
+        storm: a seed. Then everything goes wrong that can, again and again, the same way for the same seed; the order
+            of tasks and what sessions leave to chance follow from it as well. For streams in memory (`Sandbox.connect`)
+            and virtual time. `Sandbox.storm` tells what happened.
 
     Raises:
         OSError: the host or port cannot be had, or the market's file cannot be read.
@@ -231,8 +242,6 @@ async def open_sandbox(
     check_seconds(ping_interval=ping_interval, pong_window=pong_window, lifetime=lifetime)
     if start_time_ms is not None:
         check_int("start_time_ms", start_time_ms, 0, LAST_TIME_MS)
-    if market is not None:
-        check_kind(Market, market=market)
     check_kind(Link, link=link)
     owners = checked_each("accounts", accounts or (), SandboxAccount) or (trader(),)
     faults = checked_each("faults", faults, Fault)
@@ -240,23 +249,55 @@ async def open_sandbox(
     exchange.replicas.lag = microseconds(query_lag=query_lag)
     for account in (_market_maker(exchange), *owners):
         exchange.open_account(account)
-    timings = Timings(ping_interval, pong_window, lifetime)
-    clock = Clock(start_time_ms)
-    pulse = Pulse(exchange, clock, None if market is None else Crowd(exchange, market, MARKET_MAKER_UID, clock()))
-    connections = Connections(exchange, Script(faults), timings, pulse.now, pulse.notice)
-    async with bare_nursery() as nursery:
+    pulse = _pulse(exchange, Clock(start_time_ms), market)
+    connections = Connections(
+        exchange, Script(faults), Timings(ping_interval, pong_window, lifetime), pulse.now, pulse.notice
+    )
+    async with _left_to(storm), bare_nursery() as nursery:
         endpoint, client_context = MEMORY_ENDPOINT, None
         network = Network(Server(connections), connections.script, nursery, link)
         if market is not None:
             nursery.start_soon(protected, pulse.beat, connections.deliver)
         if listen:
             endpoint, client_context = await listen_on(network, nursery, host, port, tls=tls)
-        yield Sandbox(network, connections, pulse, nursery, owners, endpoint=endpoint, ssl_context=client_context)
+        sandbox = Sandbox(network, connections, pulse, nursery, owners, endpoint=endpoint, ssl_context=client_context)
+        yield _struck(sandbox, storm, nursery)
+
+
+def _pulse(exchange: Exchange, clock: Clock, market: Market | None) -> Pulse:
+    if market is None:
+        return Pulse(exchange, clock)
+    check_kind(Market, market=market)
+    return Pulse(exchange, clock, Crowd(exchange, market, MARKET_MAKER_UID, clock()))
+
+
+def _struck(sandbox: Sandbox, storm: int | None, nursery: trio.Nursery) -> Sandbox:
+    if storm is not None:
+        sandbox.storm = raging = Storm(storm, sandbox)
+        nursery.start_soon(protected, raging.rage)
+    return sandbox
+
+
+@asynccontextmanager
+async def _left_to(storm: int | None) -> AsyncGenerator[None]:
+    """Have everything that is left to chance follow from a storm's seed, in this block and in the tasks begun in it."""
+    if storm is None:
+        yield
+        return
+    check_int("storm", storm, -_MOST_KEPT, _MOST_KEPT)
+    with using(seeded(storm)), scheduled(storm):
+        yield
 
 
 @asynccontextmanager
 async def open_world(
-    world: World, *, host: str = "127.0.0.1", port: int = 0, tls: bool = False, listen: bool = True
+    world: World,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    tls: bool = False,
+    listen: bool = True,
+    storm: int | None = None,
 ) -> AsyncGenerator[Sandbox, None]:
     """Run a sandbox of a world until the block is left; there are quotes from the start.
 
@@ -266,13 +307,14 @@ async def open_world(
         port: see `open_sandbox`.
         tls: see `open_sandbox`.
         listen: see `open_sandbox`.
+        storm: see `open_sandbox`.
 
     Raises:
         OSError: the host or port cannot be had, or a file that the world names cannot be read.
         InvalidRequest: a value of the world cannot be right.
     """
     check_kind(World, world=world)
-    async with open_sandbox(host=host, port=port, tls=tls, listen=listen, **world.settings()) as sandbox:
+    async with open_sandbox(host=host, port=port, tls=tls, listen=listen, storm=storm, **world.settings()) as sandbox:
         world.set_prices(sandbox)
         yield sandbox
 

@@ -47,6 +47,7 @@ from .server.handshake import PATH
 from .server.links import Link
 from .server.network import Network
 from .server.pulse import Pulse
+from .struck import StormReport
 from .witness import Witness
 
 LAST_TIME_MS: Final = 253_402_300_799_999
@@ -66,7 +67,10 @@ class Sandbox:
         memory_endpoint: an endpoint to go with `connect`.
         ssl_context: for a client, trusts the sandbox's certificate; None without TLS.
         account: the first account.
+        storm: what strikes it; None unless a seed was given.
     """
+
+    storm: StormReport | None = None
 
     def __init__(
         self,
