@@ -59,27 +59,6 @@ class Fail(Blow, frozen=True, kw_only=True):
         sandbox.inject(self.fault)
 
 
-class Laggard(Blow, frozen=True, kw_only=True):
-    """Events come late on a connection, and so do all answers to unsubscribing from now on.
-
-    An answer that overtook events would end a subscription with no sign that some of it is still to come. That the
-    exchange does not do so is taken for true (`_protocol.succession`).
-
-    Attributes:
-        seconds: how late.
-        is_for_next: whether it is the next connection to open; else those that are open.
-    """
-
-    seconds: float
-    is_for_next: bool = False
-
-    def strike(self, sandbox: Sandbox) -> None:
-        """Do it."""
-        answers = faults.LateReply(method="userDataStream.unsubscribe", seconds=self.seconds + 0.001, times=None)
-        sandbox.inject(answers)
-        sandbox.inject(faults.LateEvents(seconds=self.seconds, is_for_next=self.is_for_next))
-
-
 class Noise(Blow, frozen=True, kw_only=True):
     """Bytes come instead of an answer.
 
@@ -211,7 +190,7 @@ class Relink(Blow, frozen=True, kw_only=True):
         sandbox.link = self.link
 
 
-AnyBlow: TypeAlias = Fail | Laggard | Noise | Cut | EndEvents | ShutDown | Jump | Lag | Fill | Deposit | Relink
+AnyBlow: TypeAlias = Fail | Noise | Cut | EndEvents | ShutDown | Jump | Lag | Fill | Deposit | Relink
 
 METHODS: Final = (
     *("order.place", "order.place", "order.cancel", "order.cancelReplace", "order.amend.keepPriority"),
@@ -246,6 +225,7 @@ _FAULTS: Final[Sequence[Callable[[Dice, str | None], AnyFault]]] = (
     lambda dice, method: faults.ErrorReply(method=method, code=dice.choice((-1021, -2035, -1013, -2011, -9999))),
     lambda dice, method: faults.TooManyRequests(method=method, retry_after=dice.choice(_UNTIL)),
     lambda dice, method: faults.IpBan(method=method, retry_after=dice.choice(_UNTIL), lasts=5.0),
+    lambda dice, method: faults.LateEvents(seconds=dice.choice(_SECONDS), is_for_next=dice.choice((False, True))),
     lambda dice, method: faults.RefuseConnection(times=dice.randint(1, 3)),
     lambda dice, method: faults.SlowHandshake(seconds=dice.choice(_SECONDS)),
     lambda dice, method: faults.HalfOpen(method=method),
@@ -272,7 +252,6 @@ _MILD: Final[Sequence[Callable[[Dice], AnyBlow]]] = (
 
 _HARD: Final[Sequence[Callable[[Dice], AnyBlow]]] = (
     lambda dice: Cut(),
-    lambda dice: Laggard(seconds=dice.choice(_SECONDS), is_for_next=dice.choice((False, True))),
     lambda dice: EndEvents(),
     lambda dice: Relink(link=_draw_broken(dice)),
     lambda dice: Noise(method=dice.choice(METHODS), data="fffefd", is_raw=dice.choice((False, True))),

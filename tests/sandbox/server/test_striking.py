@@ -217,6 +217,23 @@ async def test_late_events_keep_their_order(autojump_clock: MockClock, sandbox: 
     assert trio.current_time() - begin == pytest.approx(5)
 
 
+async def test_the_answer_to_unsubscribing_does_not_overtake_late_events(
+    autojump_clock: MockClock, sandbox: Sandbox, peer: Peer
+) -> None:
+    await follow(peer)
+    sandbox.inject(LateEvents(seconds=5))
+    begin = trio.current_time()
+    await peer.buy()
+    await peer.send(10, "userDataStream.unsubscribe")
+    told = ["executionReport", "outboundAccountPosition", "eventStreamTerminated"]
+    assert await kinds(peer, 5) == [9, *told, 10]
+    assert trio.current_time() - begin == pytest.approx(5, abs=0.01)
+    await peer.call("userDataStream.subscribe")
+    begin = trio.current_time()
+    await peer.call("userDataStream.unsubscribe")
+    assert trio.current_time() == begin
+
+
 async def test_events_may_be_late_on_either_connection(autojump_clock: MockClock, sandbox: Sandbox, peer: Peer) -> None:
     await follow(peer)
     sandbox.inject(LateEvents(seconds=5, is_for_next=True))

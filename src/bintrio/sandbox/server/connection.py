@@ -31,6 +31,7 @@ from bintrio._net.tasks import protected
 from bintrio._protocol.frames import Opcode, encode_frame
 from bintrio.api._base import catalogue
 from bintrio.api.events import ServerShutdown
+from bintrio.api.user_data import UserDataStreamUnsubscribe
 
 from ..exchange.exchange import Answer, Exchange
 from ..exchange.limits import AddressBudget
@@ -323,8 +324,14 @@ class Connection:
             self._budget.ban_until(self._connections.now() + int(course.ban * SECOND))
         if course.events_first:
             self._connections.deliver()
-        self._after(course.reply_delay, partial(self._reply, course, answer))
+        delay = max(course.reply_delay, self._held_up(call))
+        self._after(delay, partial(self._reply, course, answer))
         self._connections.deliver()
+
+    def _held_up(self, call: Call) -> float:
+        """Seconds until the events that are late have left, if it is an answer that must not overtake them."""
+        is_last_word = call.incoming.method == UserDataStreamUnsubscribe.api.name
+        return self._late_events.remaining if is_last_word and self._late_events is not None else 0.0
 
     def _answer(self, course: Course, call: Call) -> Answer | None:
         """What the exchange says, or a fault in its place; None if neither says anything."""

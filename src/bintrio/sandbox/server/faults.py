@@ -286,6 +286,8 @@ class MutePings(OfConnection, frozen=True, kw_only=True):
 class LateEvents(OfConnection, frozen=True, kw_only=True):
     """Events come late on the connection, in their order; all else works.
 
+    The answer to userDataStream.unsubscribe still comes after the events before it: it says that there are no more.
+
     Attributes:
         seconds: how late.
     """

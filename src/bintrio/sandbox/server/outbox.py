@@ -20,6 +20,9 @@ MAX_UNREAD: Final = 2**20
 MAX_BACKLOG: Final = 2**24
 """Bytes that may wait when another frame comes; ours."""
 
+_AFTER: Final = 0.001
+"""Seconds by which what must not overtake comes later."""
+
 MAX_POSTPONED: Final = 10_000
 """Messages that may be postponed at a time; ours."""
 
@@ -91,6 +94,11 @@ class Postponed:
         self._overflow = overflow
         self._waiting: deque[tuple[float, bytes]] = deque()
         self._filled = trio.Event()
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until all that waits has left, and a little more."""
+        return self._waiting[-1][0] - trio.current_time() + _AFTER if self._waiting else 0.0
 
     def put(self, message: bytes) -> None:
         """Let a message follow the others."""
