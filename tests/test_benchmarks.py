@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 import trio.testing
-from benchmarks import codec, guard, report, soak
+from benchmarks import codec, engine, guard, report, soak
 from benchmarks.clients import CLIENTS
 from benchmarks.run import measure_all
 from benchmarks.server import CLOSE, Connection, Exchange, frame
@@ -278,3 +278,14 @@ def test_tables_show_medians_spread_and_ratios() -> None:
     text = report.markdown(measured, report.Conditions(3, 1))
     assert "| bintrio | 2 (1 to 3) | 1.00 |" in text
     assert "| ccxt.pro | 8 (8 to 8) | 4.00 |" in text
+
+
+@pytest.mark.parametrize("row", [name for name in engine.ROWS if name not in engine.REUSED])
+def test_the_engine_s_commands_are_carried_out(row: str) -> None:
+    assert engine.ROWS[row]()() > 0
+
+
+def test_the_engine_s_requests_are_answered() -> None:
+    desk = engine._Desk()
+    desk.answer('{"id": 1, "method": "time"}', 3)
+    assert desk._budget.weight.count(engine._NOW) == 3
