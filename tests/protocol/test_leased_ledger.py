@@ -259,9 +259,14 @@ def test_g12_a_hold_that_began_while_a_report_was_under_way_is_told_by_the_next(
     other = one.process("b")
     one.beat(other)
     assert other.held(Cost(1), one.now) is None
-    one.beat()
+    report = one.ledger.report(one.now)
+    longer = one.ledger.hold(Refusal(418, -1003, "banned", 300_000), one.now)
+    one.ledger.take(one.centre.ask(ROOT, report), one.now)
     one.beat(other)
     assert other.held(Cost(1), one.now) == hold
+    one.beat()
+    one.beat(other)
+    assert other.held(Cost(1), one.now) == longer
 
 
 def test_g1_while_the_centre_is_away_the_delay_is_long_and_finite() -> None:
