@@ -26,7 +26,7 @@ THEIRS: Final = {
     "how-to/from-python-binance.md": ("binance", {"client": "AsyncClient"}),
     "how-to/from-binance-sdk-spot.md": (
         "binance_sdk_spot.websocket_api.websocket_api",
-        {"connection": "SpotWebSocketConnection"},
+        {"connection": "SpotWebSocketAPI"},
     ),
     "how-to/from-ccxt.md": ("ccxt.pro", {"exchange": "binance"}),
 }
@@ -104,6 +104,7 @@ def test_the_official_client_has_our_names() -> None:
 
 
 @pytest.mark.extra
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # theirs, on being imported
 @pytest.mark.parametrize("name", PAGES)
 def test_what_is_called_theirs_exists(name: str) -> None:
     module, owners = THEIRS[name]
