@@ -20,6 +20,8 @@ from bintrio.account import LiveAccount
 from bintrio.rules import SymbolRules
 from bintrio.sandbox import Delay, Disconnect, RandomWalk, Sandbox, ServerError, open_sandbox
 
+pytest_plugins = ["pytester"]
+
 FOLDER: Final = Path(__file__).parent.parent / "examples"
 D = Decimal
 
@@ -226,6 +228,17 @@ async def test_a_chart_has_prices_and_own_trades(
 async def test_the_chart_is_a_program(autojump_clock: MockClock, tmp_path: Path) -> None:
     await example("chart").main(tmp_path / "chart.png")
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+# A storm
+
+
+def test_the_bot_withstands_storms(pytester: pytest.Pytester) -> None:
+    name = "test_in_a_storm.py"
+    (pytester.path / name).write_text((FOLDER / name).read_text("utf-8"))
+    pytester.makeconftest('pytest_plugins = ["bintrio.pytest_plugin"]')
+    pytester.makeini("[pytest]\ntrio_mode = true\nfilterwarnings = error")
+    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=10)
 
 
 # All of them
