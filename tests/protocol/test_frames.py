@@ -212,6 +212,13 @@ def test_an_opcode_that_is_not_known_is_told(head: bytes, opcode: str) -> None:
     assert fed.violation.reason == f"unknown opcode {opcode}"
 
 
+def test_control_frames_of_a_client_have_at_most_125_bytes_too() -> None:
+    fed = decoder(masked=True)
+    fed.feed(bytes([0x80 | Opcode.PING, 0x80 | 126, 0, 126]))
+    assert fed.violation is not None
+    assert fed.violation.reason == "control frame over 125 bytes"
+
+
 def test_a_client_must_mask() -> None:
     assert decode(frame(Opcode.TEXT, b"a"), masked=True) == ([], CloseCode.PROTOCOL_ERROR)
 

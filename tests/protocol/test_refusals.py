@@ -229,6 +229,17 @@ def test_g1_a_refusal_in_halves_tells_which_was_done_or_is_none(
         assert not done
 
 
+def test_g1_a_half_way_refusal_of_what_was_done_whole_is_none() -> None:
+    halves = {
+        "cancelResponse": CANCELED,
+        "newOrderResponse": ACK,
+        "cancelResult": "SUCCESS",
+        "newOrderResult": "SUCCESS",
+    }
+    with pytest.raises(ProtocolViolation, match="it cannot be told which half was done"):
+        read_error("order.cancelReplace", answer(409, error={"code": -2021, "msg": "No.", "data": halves}))
+
+
 @pytest.mark.parametrize("word", ["FAILURE", "NOT_ATTEMPTED"])
 @pytest.mark.parametrize("name", ["cancelResult", "newOrderResult"])
 def test_g1_a_success_that_says_that_a_half_was_not_done_is_none(name: str, word: str) -> None:
