@@ -49,10 +49,11 @@ def test_a_plan_is_data() -> None:
     assert draw_plan(1) != draw_plan(2)
 
 
-# The same each time
+# The same each time. In these worlds no link loses bytes and goes on: past such a hole frames cannot be told apart,
+# and so not what is different each time in those that the library masks.
 
 
-@pytest.mark.parametrize("seed", [3, 8])
+@pytest.mark.parametrize("seed", [1, 5])
 def test_a_world_is_the_same_each_time_byte_for_byte(seed: int) -> None:
     once = transcript_of(draw_plan(seed))
     assert len(once) > 200
@@ -65,12 +66,12 @@ import hashlib, sys
 from bintrio.storm import draw_plan
 from tests.storm.transcript import transcript_of
 assert "hypothesis" not in sys.modules  # it sets trio's order of tasks by itself
-print(hashlib.sha256(repr([transcript_of(draw_plan(seed)) for seed in (3, 8)]).encode()).hexdigest())
+print(hashlib.sha256(repr([transcript_of(draw_plan(seed)) for seed in (1, 5)]).encode()).hexdigest())
 """
 
 
 def test_and_in_another_process_with_other_hashes_and_without_hypothesis() -> None:
-    here = hashlib.sha256(repr([transcript_of(draw_plan(seed)) for seed in (3, 8)]).encode()).hexdigest()
+    here = hashlib.sha256(repr([transcript_of(draw_plan(seed)) for seed in (1, 5)]).encode()).hexdigest()
     environment = {**os.environ, "PYTHONHASHSEED": "77"}
     root = Path(__file__).parent.parent.parent
     found = subprocess.run([sys.executable, "-c", PROGRAM], cwd=root, env=environment, capture_output=True, text=True)
