@@ -85,7 +85,6 @@ class Session(Following):
         self._supervisor = supervisor
         self._account = shared.own
         # A key to sign with where the connection's logon is not enough: of another account.
-        self._key: Key | None = None
         self._outcomes_of = defaultdict[str | None, Outcomes](partial(Outcomes, shared, supervisor))
         self._outcomes = self._outcomes_of[self._account.digest]
         self._timeout = shared.settings.request_timeout
@@ -94,7 +93,7 @@ class Session(Following):
 
     def __repr__(self) -> str:
         where = self.endpoint.name or self.endpoint.urls[0]
-        if self._key is not None:
+        if self._account is not self._shared.own:
             where += f" for {self._account.shown}"
         if self._supervisor.is_closed:
             return f"<Session on {where}, closed>"
@@ -127,8 +126,8 @@ class Session(Following):
             raise InvalidRequest(f"send takes a request, not {shown(request)}", field="request")
         api = request.api
         cost = cost_of(request.weight, api.orders, api.purpose)
-        params, chosen = identified(request, self._shared.chance), None if id is None else checked_id(id)
-        call = Call(api, params, cost, self._account, chosen, self._key)
+        chosen = None if id is None else checked_id(id)
+        call = Call(api, identified(request, self._shared.chance), cost, self._account, chosen)
         result: R = await self._watched(call, self._perform(call, request))
         return result
 
@@ -179,7 +178,6 @@ class Session(Following):
             cost_of(weight or (api.weight if isinstance(api.weight, int) else 1), api.orders, api.purpose),
             self._account,
             checked_id(id),
-            self._key,
         )
         return await self._watched(call, self._perform(call, None))
 
@@ -226,7 +224,6 @@ class Session(Following):
     def _as(self, account: Account) -> Session:
         other = copy(self)
         other._account = account
-        other._key = None if account is self._shared.own else account.key
         other._outcomes = self._outcomes_of[account.digest]
         return other
 

@@ -112,10 +112,13 @@ async def test_g1_a_logout_whose_answer_is_lost_leaves_calls_signed(autojump_clo
         assert "signature" in exchange.log[-1]["params"]
 
 
+@pytest.mark.parametrize(("method", "instead"), by_hand.DONE_BY_SESSION.items())
 async def test_g1_what_the_session_does_by_itself_is_refused_with_what_to_do(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, method: str, instead: str
 ) -> None:
-    monkeypatch.setitem(by_hand.DONE_BY_SESSION, "ping", "the session does")
-    async with open_pair() as (session, _):
-        with pytest.raises(InvalidRequest, match="ping: the session does"):
-            await session.ping()
+    async with open_pair() as (session, exchange):
+        before = len(exchange.log)
+        with pytest.raises(InvalidRequest) as caught:
+            await session.request(method)
+        assert str(caught.value) == f"{method}: {instead}"
+        assert len(exchange.log) == before

@@ -381,8 +381,9 @@ class Connection:
         timestamp = self._shared.clock.now(local)
         call.signed_at = timestamp
         params = {**call.params, "timestamp": timestamp}
-        # A connection that is logged on needs no signature, unless the call goes by another key.
-        key = call.key or (None if self.is_logged_on else self._shared.own.key)
+        # On a connection that is logged on, calls of that account need no signature.
+        is_known = self.is_logged_on and call.account is self._shared.own
+        key = call.key or (None if is_known else call.account.key)
         # Asked each time: neither another address nor another key may find a way around it.
         if key is not None:
             check_privacy(self.address, key, is_private=self.is_private)

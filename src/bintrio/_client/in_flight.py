@@ -71,7 +71,7 @@ class Call(msgspec.Struct, eq=False):
         cost: what it takes of the budgets.
         account: whom it is for, and whose orders it counts to.
         id: the id that its user chose; None for one of the session's.
-        key: the key to sign with, even on a connection that is logged on; None for the session's, if need be.
+        key: the key to sign with, even on a connection that is logged on; None for the account's, if need be.
         accept: called by the reader with a successful answer, before anything that came after it is looked at.
         deadline: local time at which it is overdue.
         patience: seconds by which it may be answered later than that, if a message was under way for as long.

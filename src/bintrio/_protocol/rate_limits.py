@@ -217,15 +217,16 @@ class LocalLedger:
             return
         if not counts:  # the counts that came before tell nothing of this charge, and no count of its own does
             self._read()
+            self._close(charge)
+            return
         self._close(charge)
-        if counts:
-            charge.counts = counts
-            if charge.at < self._began_at:  # it tells of some windows only, so it is read by itself
-                self._read()
-                self._unread.append(charge)
-                self._read()
-            else:
-                self._unread.append(charge)
+        charge.counts = counts
+        if charge.at < self._began_at:  # it tells of some windows only, so it is read by itself
+            self._read()
+            self._unread.append(charge)
+            self._read()
+        else:
+            self._unread.append(charge)
 
     def cancel(self, charge: Charge) -> None:
         """See `Ledger.cancel`. To cancel what was settled or cancelled changes nothing."""
