@@ -48,6 +48,7 @@ class RedisLimits:
         self._ask = ask
         self._share = share
         self._nursery = nursery
+        # The centre tells the processes apart by this, so each run needs a name of its own.
         self._holder = chance_in_use().octets(8).hex()
         self._parts: list[_Part] = []
         self._address = self._begin(f"bintrio:{{address {address}}}", ("REQUEST_WEIGHT", "CONNECTIONS"))
@@ -89,6 +90,7 @@ class RedisLimits:
 
     async def leave(self) -> None:
         """Give back what is left over, so that the others can use it; if Redis does not answer, they have to wait."""
+        # Nobody waits long at the end of a block: what is not given back is free again after the window.
         with trio.move_on_after(ANSWER_TIMEOUT):
             for part in self._parts:
                 part.ledger.give_back()
@@ -158,6 +160,7 @@ class _Part:
     def _note(self, failure: Exception | None) -> None:
         if isinstance(failure, trio.TooSlowError):  # it has no words
             failure = TimeoutError(f"nothing came within {ANSWER_TIMEOUT:g} s")
+        # Only the change is logged: a Redis that is away fails again with each report.
         if failure is not None and self.failure is None:
             logger.warning("shared limits: %s: Redis does not answer: %s", self._root, said(failure))
         elif failure is None and self.failure is not None:
@@ -206,6 +209,7 @@ async def open_limits(
         nursery.start_soon(protected, limits.listen, client)
         with trio.move_on_after(connect_timeout):
             await limits.heard()
+        # With a share this process may go on without Redis.
         if limits.is_away and share == 0:
             failure = limits.failure
             raise ConnectionFailed([(shown_url(url), failure)]) from failure

@@ -112,10 +112,12 @@ class Pages(Generic[Row]):
         return self
 
     async def __anext__(self) -> Row:
+        # Rows that are there already are given without a wait, so a loop over them must be cancelled here.
         await trio.lowlevel.checkpoint_if_cancelled()
         while not self._rows:
             if self._ask is None:
                 raise StopAsyncIteration
+            # Nothing changes before the answer is there, so after a cancellation the same question is asked again.
             rows = await self._answer(self._ask)
             self._asked += 1
             self._go_on(rows)
@@ -123,6 +125,7 @@ class Pages(Generic[Row]):
 
     def _go_on(self, rows: Any) -> None:
         """Hand an answer to the walk, up to what it asks next."""
+        # While the walk is run there is no question; if the callback raises here, the iteration is over.
         self._ask = None
         step = next(self._walk, None) if rows is None else self._after(rows)
         # All that an answer holds, up to the next question.
@@ -163,6 +166,7 @@ class Pages(Generic[Row]):
         weight = self._session.request_weight
         # The rest of this window belongs to whoever trades.
         if weight is not None and (weight.count or 0) >= SHARE * weight.limit:
+            # Windows are aligned to the exchange's clock, so the next one begins at a multiple.
             window = _SECONDS.get(weight.interval, 60) * weight.interval_num * self._ticks
             await self._wait_until((self._session.now() // window + 1) * window)
 

@@ -58,6 +58,7 @@ class Reading(Generic[P, Row]):
         def read(history: History, *args: Any, **kwargs: Any) -> Pages[Row]:
             return self._read(history.session, args, kwargs)
 
+        # The same signature and help as the session's method of that name.
         dress(read, owner, name, self._request_type)
         self._function: Callable[..., Pages[Row]] = read
 
@@ -88,6 +89,7 @@ class Reading(Generic[P, Row]):
     def _made(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
             return self._request_type(*args, **kwargs)
+        # Python's own words name `__init__`; these name the method and its parameters.
         except TypeError:
             complain(self._request_type, args, kwargs)
 
@@ -105,6 +107,7 @@ class Reading(Generic[P, Row]):
 
 
 def _page_size(request: Any) -> int:
+    # A page that is not full has all rows of its span. With a higher limit no page would be full, and rows be lost.
     limit: int = PAGE_SIZE if request.limit is None else request.limit
     if not 1 <= limit <= PAGE_SIZE:
         said = f"{request.api.name}: limit, the rows of a page, must be from 1 to {PAGE_SIZE}, not {limit}"

@@ -163,6 +163,7 @@ def by_time_then_id(source: Source[Row], span: Span, day: int) -> Walk[Row]:
         rows = yield source.in_span(part)
         yield Found(rows, source.time_of(rows[-1]) if rows else part.last)
         if rows:
+            # From here on ids lead through, so the days that are left need no question each.
             yield from by_id(source, source.id_of(rows[-1]) + 1, span.last)
             return
 
@@ -194,7 +195,9 @@ def _whole(source: Source[Row], span: Span, open_ids: set[int]) -> Walk[Row]:
     # Not full, so nothing was left out.
     if len(rows) < source.page_size:
         new = [row for row in rows if source.id_of(row) not in open_ids]
+        # Only what is open may be updated again, so only these ids are kept, however long the history is.
         open_ids.update(source.id_of(row) for row in new if source.is_open(row))
+        # The exchange has an order of its own; a history is in the order of time.
         yield Found(sorted(new, key=lambda row: (source.time_of(row), source.id_of(row))), span.last)
     # A moment cannot be halved.
     elif span.first == span.last:

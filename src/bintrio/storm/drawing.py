@@ -28,6 +28,7 @@ from .plan import (
     Terms,
 )
 
+# What stands here several times is drawn as much more often.
 PAUSES: Final = (0.0, 0.0, 0.0005, 0.05, 0.3, 1.0, 1.0, 3.0, 7.0, 19.0)
 PATIENCE: Final = (None, None, None, None, 0.0, 0.0005, 0.5, 5.0)
 WITHIN: Final = (None, None, None, None, 0.2, 2.0)
@@ -90,6 +91,7 @@ def _patience(dice: Dice) -> float | None:
 
 def draw_place(dice: Dice) -> Place:
     """An order."""
+    # Buys from 90 and sells from 110 rest in the book; buys from 105 and sells from 95 trade with each other.
     price = dice.choice((90, 105, 95, 110))
     side: Literal["BUY", "SELL"] = "BUY" if price in {90, 105} else "SELL"
     return Place(
@@ -101,6 +103,7 @@ def draw_place(dice: Dice) -> Place:
         type=dice.choice(("LIMIT", "LIMIT", "LIMIT", "LIMIT_MAKER", "MARKET")),
         price=price + dice.randint(0, 4),
         quantity=dice.randint(1, 4),
+        # Some ids are used again and again: whose order it is cannot always be told then (see `truth`).
         client_order_id=dice.choice((None, None, None, "again", "and-again")),
         shape=dice.choice((None, "ACK", "RESULT", "FULL")),
     )

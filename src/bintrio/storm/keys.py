@@ -10,6 +10,7 @@ from ..sandbox import SandboxAccount, SandboxKey
 
 RSA_API_KEY: Final = "stormrsa"
 
+# Made once: a key that is made anew would be another one in each run.
 _PEM: Final = """\
 -----BEGIN PRIVATE KEY-----
 MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQDSijzcwoA5rXDc

@@ -119,6 +119,7 @@ class AboutOrder(CallAct, frozen=True, kw_only=True):
         """See `CallAct.request`."""
         if not orders:
             return None
+        # Modulo, so that a plan fits however many orders its world comes to have.
         return self._about(orders[-1 - self.which % len(orders)], window)
 
     def _about(self, order: SandboxOrder, window: str) -> Request[Any]:

@@ -152,6 +152,7 @@ class Program:
                     nursery.start_soon(self._listen_on, session)
                     self.is_open.set()
                     await self._is_closing.wait()
+                    # The listener has no end of its own.
                     nursery.cancel_scope.cancel()
             finally:
                 self._session = None
@@ -213,6 +214,7 @@ class Program:
         if request is None:
             return
         timeout = self._request_timeout if act.within is None else act.within
+        # It is noted before it is sent, so that a call that is cancelled is known as well.
         deed = self.deeds[number] = Deed(
             number=number, act=act, request=request, began=trio.current_time(), timeout=timeout
         )
@@ -224,6 +226,7 @@ class Program:
             if is_unknown(error):
                 self._note_unknown(error)
             raise
+        # It is no `Exception`, and what is cancelled has neither result nor error.
         except trio.Cancelled:
             deed.is_canceled = True
             raise
@@ -239,6 +242,7 @@ class Program:
             self.heard.append(heard)
             try:
                 with trio.move_on_after(seconds):
+                    # It reads nothing, so its buffer fills up.
                     if is_slow:
                         await trio.sleep_forever()
                     async for event in events:
@@ -247,13 +251,16 @@ class Program:
                 heard.until = heard.since  # it was told that some are missing
                 raise
             finally:
+                # At rest nothing is on its way, so whoever listens until then must have been told everything.
                 if heard.until is None and not self._at_rest:
                     heard.until = len(self._witness.events)
 
     # What became of its calls
 
     def _note_unknown(self, error: OutcomeUnknown[Any]) -> None:
+        # A read has changed nothing, so there is nothing to ask about.
         if not error.request.api.repeatable:
+            # Its caller notes it, and so does each look at `unresolved`: the first stays.
             self.unknown.setdefault(number_of(error.request.recv_window, self._window), error)
 
     async def _confirm_one(self, act: Confirm, session: Session) -> None:
@@ -279,6 +286,7 @@ class Program:
             except BintrioError as error:
                 self.confirmed.append(Confirmed(number=number, error=error, at_rest=True))
         try:
+            # Whatever happened, the session must be of use again in the end.
             await session.ping()
         except BintrioError as error:
             self.failed.append(f"a ping at rest came to {error!r}")

@@ -91,6 +91,7 @@ def of_calls(evidence: Evidence) -> Iterator[str]:
 
 def _of_deed(deed: Deed, came: Sequence[Call]) -> Iterator[str]:
     """How a call ended, and when."""
+    # A read may be sent again after a lost connection, a trading call never.
     is_trade = not deed.request.api.repeatable
     if is_trade and len(came) > 1:
         yield f"{deed} came to the exchange {len(came)} times (G7)"
@@ -116,11 +117,13 @@ def _of_time(deed: Deed, longest_arrival: float) -> Iterator[str]:
 def _of_refusal(deed: Deed, error: Rejected, came: Sequence[Call]) -> Iterator[str]:
     if not any(call.answer is not None and call.answer.status == error.status for call in came):
         yield f"{deed} was {error!r}, which the exchange never said (G1, G2)"
+    # 409 says that a half of order.cancelReplace was done, so it is no untruth.
     if error.status != 409 and any(_was_done(call) for call in came) and not deed.request.api.repeatable:
         yield f"{deed} was {error!r}, and was done (G1)"
 
 
 def _of_result(deed: Deed, came: Sequence[Call]) -> Iterator[str]:
+    # Compared in the words of the exchange, which both records can be written in.
     told = _plain(deed.result)
     done = [_plain(call.outcome.result) for call in came if call.outcome is not None]
     if told not in done:
@@ -199,11 +202,13 @@ def _of_list(told: Any, done: Any) -> Iterator[str]:
 
 
 def _of_cancel(told: Any, done: Any) -> Iterator[str]:
+    # If it was not done, the order may have been canceled or filled by another call: nothing can be said.
     if done is not None and getattr(told, "status", None) != "CANCELED":
         yield "and it was canceled"
 
 
 def _of_amend(told: Any, done: Any) -> Iterator[str]:
+    # A later call may have reduced it further, so less than that is true as well.
     if done is not None and (not isinstance(told, Order) or told.orig_qty > done.amended_order.qty):
         yield f"and {done.amended_order.qty} were left of it"
 
@@ -223,6 +228,7 @@ def _placed_by(done: Any) -> int | None:
 
 
 def _field(record: Any, wire_name: str, name: str) -> Any:
+    # A mapping is a plain JSON value, by wire names; a record has Python names.
     return record.get(wire_name) if hasattr(record, "get") else getattr(record, name, None)
 
 
@@ -245,6 +251,7 @@ def of_events(evidence: Evidence) -> Iterator[str]:
 
 
 def _of_heard(heard: Heard, journal: Sequence[Told]) -> Iterator[str]:
+    # What lies in a gap may be missing, and may come.
     in_gaps = {index for index, event in enumerate(journal) if _is_in(event, heard.gaps)}
     taken, strays = _matched(heard.told, journal, heard.since)
     for stray in strays:
@@ -288,6 +295,7 @@ def _is_in(event: Told, gaps: Sequence[Gap]) -> bool:
 def of_limits(evidence: Evidence) -> Iterator[str]:
     """The exchange has not had to say that a limit is exceeded, unless it was made to."""
     for call in evidence.witness.calls:
+        # A fault may say 429 without any limit exceeded; a clock that jumps moves the windows under the client.
         if call.fault is None and call.answer is not None and call.answer.status == 429 and not _has_jumped(evidence):
             yield f"the exchange had to refuse {call.incoming.method} at {call.time}: {call.answer.error} (G8)"
 
@@ -313,7 +321,9 @@ def _holds(now: int, text: str) -> Iterator[tuple[int, int]]:
     answer = json.loads(text)
     error = answer.get("error", {})
     until = error.get("data", {}).get("retryAfter")
+    # -1015 holds back only what costs orders.
     if answer.get("status") in {418, 429} and until is not None and error.get("code") != _TOO_MANY_ORDERS:
+        # One millisecond less at each end, since both are rounded.
         yield now + 1, (until // 1000 if until > _MICROSECONDS else until) - 1
 
 
@@ -333,6 +343,7 @@ _MICROSECONDS: Final = 10**14
 
 def may_take_long(plan: Plan) -> float:
     """Seconds for which a message may be arriving in a world: none, unless something comes in part."""
+    # Only a link that is not ideal, or a fault, makes a message come in part.
     is_whole = plan.terms.link == IDEAL and not any(isinstance(step.act, Relink | Fail) for step in plan.steps)
     return 0.0 if is_whole else LONGEST_ARRIVAL
 
@@ -343,6 +354,7 @@ def _loses_pongs(plan: Plan) -> bool:
 
 def of_losses(evidence: Evidence) -> Iterator[str]:
     """No connection ended since the client did not answer pings."""
+    # Where the way to the exchange falls silent, pongs are lost with all else.
     if not _loses_pongs(evidence.plan):
         yield from (f"a connection was lost: {loss} (G3)" for loss in evidence.losses if "pong timeout" in loss)
 

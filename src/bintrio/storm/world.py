@@ -59,6 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(plan: Plan) -> Report:
     """Live through a world, in virtual time. The same plan gives the same, byte for byte."""
+    # Both the order of tasks and the client's own chance, else the same plan would run in another way each time.
     with scheduled(plan.seed), using(seeded(plan.seed)):
         return trio.run(_live, plan, clock=MockClock(autojump_threshold=0))
 
@@ -87,8 +88,10 @@ async def _live(plan: Plan) -> Report:
             connect_timeout=terms.connect_timeout,
             drain_timeout=terms.drain_timeout,
             lifetime=terms.lifetime,
+            # One for all sessions of the program: a session that is opened again keeps to what the one before used up.
             ledger=LocalLedger(),
         )
+        # The observer is bound late: it needs the evidence, which needs the program.
         program = Program(lambda: opening(observer=observer), sandbox, witness, terms.window, terms.request_timeout)
         evidence = Evidence(plan, program, witness)
         observer = observing(evidence, sandbox)
@@ -101,6 +104,7 @@ async def _play(plan: Plan, sandbox: Sandbox, program: Program) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(program.live)
         await program.is_open.wait()
+        # The steps end before the rest begins, so that nothing is done any more when all is asked about.
         async with trio.open_nursery() as acts:
             for step in plan.steps:
                 await trio.sleep(step.pause)
@@ -108,6 +112,7 @@ async def _play(plan: Plan, sandbox: Sandbox, program: Program) -> None:
                     step.act.strike(sandbox)
                 else:
                     acts.start_soon(program.do, step.act)
+        # From here on nothing goes wrong, so every outcome must become known.
         sandbox.clear_faults()
         sandbox.link = Link()
         await trio.sleep(REST)
@@ -128,9 +133,11 @@ def observing(evidence: Evidence, sandbox: Sandbox) -> Callable[[Fact], None]:
             evidence.losses.append(fact.cause)
         elif isinstance(fact, MessageSent):
             evidence.said.append(fact.text)
+        # Only refusals can bring a hold; the text is read later, for these alone.
         elif isinstance(fact, MessageReceived) and '"status":4' in fact.text:
             evidence.refusals.append((sandbox.now(), fact.text))
 
+    # Of the other facts there are many, and nobody asks for them.
     observe.fact_kinds = {ConnectionLost, MessageSent, MessageReceived}  # type: ignore[attr-defined]
     return observe
 
