@@ -10,7 +10,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -259,14 +259,20 @@ def members(kind: type[Any], path: str) -> str:
 def is_member(kind: type[Any], name: str, value: Any) -> bool:
     """Whether it is a method or a property."""
     fields: tuple[str, ...] = getattr(kind, "__struct_fields__", ())
-    return name not in fields and (callable(getattr(value, "__func__", value)) or isinstance(value, property))
+    return name not in fields and (callable(getattr(value, "__func__", value)) or getter(value) is not None)
+
+
+def getter(value: Any) -> Any:
+    """The function behind a property; None if it is none."""
+    return value.fget if isinstance(value, property) else value.func if isinstance(value, cached_property) else None
 
 
 def one_member(name: str, value: Any, path: str) -> str:
     """A method or a property."""
     owner = path.rpartition(".")[2]
-    if isinstance(value, property):
-        kind = str(inspect.signature(value.fget).return_annotation) if value.fget else ""
+    get = getter(value)
+    if get is not None:
+        kind = str(inspect.signature(get).return_annotation)
         return fenced("py:property", f"{path}.{name}", words_of(value, owner), f":type: {kind}")
     function = getattr(value, "__func__", value)
     options = [":classmethod:"] if function is not value else []

@@ -83,7 +83,7 @@ async def test_a_handler_finds_the_fields_of_a_fact(
 ) -> None:
     (block,) = blocks("logs.md")
     logger = logging.getLogger("bintrio.connection")
-    await run(block, logging=logging)
+    await run(block)
     try:
         await account("loss")
     finally:

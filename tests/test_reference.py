@@ -14,6 +14,7 @@ from scripts import reference
 import bintrio
 from bintrio.api._base import Request, catalogue, python_name
 from bintrio.cli import main
+from bintrio.sandbox import SandboxAccount
 from tests.test_exports import PLACES
 
 SECTIONS = ("general", "market", "authentication", "trading", "account", "user_data")
@@ -105,3 +106,8 @@ def test_docstrings_are_told_as_lists_and_links() -> None:
 def test_an_enum_shows_its_values_and_a_constant_its_words() -> None:
     assert "`BUY` `SELL`" in reference.one_name("api.enums", "Side")
     assert "The exchange itself. Money moves." in reference.one_name("", "PRODUCTION")
+
+
+def test_properties_that_are_made_once_are_told_of_too() -> None:
+    told = reference.plain_class(SandboxAccount, "bintrio.sandbox.SandboxAccount")
+    assert "```{py:property} bintrio.sandbox.SandboxAccount.hmac_key\n:type: HmacKey\n" in told
