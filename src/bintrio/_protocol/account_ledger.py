@@ -51,6 +51,7 @@ class AccountLedger:
         """See `Ledger.delay`."""
         common, orders = _parts(cost)
         delay = self._common.delay(common, now)
+        # A call without orders does not wait for the account, so that it can still cancel.
         return max(delay, self._orders.delay(orders, now)) if orders.orders else delay
 
     def charge(self, cost: Cost, now: int) -> _Charge:
@@ -62,6 +63,7 @@ class AccountLedger:
         """See `Ledger.settle`."""
         common, orders = _sorted(counts)
         self._common.settle(charge.common, common, now)
+        # Its answer has the counts of orders all the same.
         if charge.orders is None:
             self._orders.record(orders, now)
         else:
@@ -92,6 +94,7 @@ class AccountLedger:
 
     def hold(self, refusal: Refusal, now: int) -> Hold:
         """See `Ledger.hold`."""
+        # -1015 is about this account; all other refusals are about the address.
         ledger = self._orders if scope_of(refusal.code) == "orders" else self._common
         return ledger.hold(refusal, now)
 
@@ -108,6 +111,7 @@ class AccountLedger:
             if hold is None or hold.scope == "everything":  # else it is about the orders of another account
                 told(hold)
 
+        # Kept, since `unwatch` has to name to the common ledger the very function that watches.
         self._watchers[told] = told_by_common
         self._common.watch(told_by_common)
         self._orders.watch(told)

@@ -212,6 +212,7 @@ class Budget:
         part = self.part(cost)
         if part == 0 or self._length == 0 or self.is_to_live(cost, part):
             return 0
+        # It fits no window, so waiting would have no end.
         if part > self.limit.limit:
             raise InvalidRequest(f"this takes {part} of {_in_words(self.limit)}, so it can never be sent")
         room = self.limit.limit - self.used
@@ -220,6 +221,7 @@ class Budget:
             reserve = 0
         if part <= room - reserve:
             return 0
+        # What only the reserve keeps out fits once that lapses, which is before the turn.
         lapsed = self._reserve(cost.purpose, own_reserve, self.lapses_at)
         return self.lapses_at if part <= room - lapsed else self.turns_at
 
@@ -227,6 +229,7 @@ class Budget:
         """Enter the window that it is time for."""
         if now < self.turns_at:
             return
+        # If a whole window has passed meanwhile, what may have spilt over is past as well.
         is_next = now < self.turns_at + self._length
         self.known_beyond = (self._spilt if is_next else 0) - self.tally.settled
         self._spilt = 0
@@ -237,6 +240,7 @@ class Budget:
     def align(self, alignment: Alignment, charges: Iterable[Charge], now: int) -> None:
         """Move the window to where the exchange's clock has it. What is used up stays used until the next turn."""
         known, self._alignment = self._alignment, alignment
+        # Here a window begins at its time on the exchange's clock, less the offset, plus the margin.
         shift = (known.offset - alignment.offset) + (alignment.margin - known.margin)
         if abs(shift) > max(known.margin, alignment.margin):
             self._enter(now)  # a clock was set: the window that it is now may be another one
@@ -269,10 +273,12 @@ class Budget:
             How much more is known to be used.
         """
         if more > 0:
+            # More than what is under way explains: others use the limit, from this charge on.
             if more > self.open:
                 self._foreign_since = order
             self.known_beyond += more
             return more
+        # A call that left before that use showed may not have counted it, so its count lowers nothing.
         if charge.order > self._foreign_since:
             settled_since = self.tally.settled - self.part(charge.settled_before) - self.part(charge.cost)
             if more + settled_since < 0:
@@ -293,8 +299,10 @@ class Budget:
 
     def _reserve(self, purpose: Purpose, own_reserve: int, now: int) -> int:
         """What a cost for that purpose must leave free."""
+        # The reserve is for the sessions themselves, and only weight is kept free.
         if purpose == "own" or self.limit.rate_limit_type != "REQUEST_WEIGHT" or own_reserve == 0:
             return 0
+        # Of a small limit a tenth, so that enough is left for the other calls.
         cancels = 0 if purpose == "cancel" else max(1, min(CANCEL_RESERVE, self.limit.limit // 10))
         return cancels + (self._own_left(own_reserve) if now < self.lapses_at else 0)
 
@@ -311,6 +319,7 @@ class Budget:
 
     def _counts(self, at: int) -> bool:
         """Whether a charge of that time counts in this window still."""
+        # A charge of the window before may have arrived in this one; an earlier one cannot.
         return at >= self.began_at - self._length
 
     def _sort(self, charges: Iterable[Charge]) -> None:

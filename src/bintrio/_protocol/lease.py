@@ -76,6 +76,7 @@ class LeasedBudget(Budget):
 
     def turn(self, charges: Iterable[Charge], now: int) -> None:
         """See `Budget.turn`."""
+        # The correction was about the window that ends here.
         if now >= self.turns_at:
             self.corrected = 0
         super().turn(charges, now)
@@ -160,6 +161,7 @@ class Lease:
 
     def catch_up(self) -> None:
         """Begin anew if the window has turned."""
+        # The centre numbers windows by the exchange's clock, so the number says that it is another one.
         if self.window != self.budget.window:
             self._enter()
 
@@ -178,6 +180,7 @@ class Lease:
             purpose: of the call.
             share: which part of what is free this process may take by itself, since the centre is away.
         """
+        # As long as the centre has said nothing of this window, all of it may be free.
         free = self.budget.limit.limit if self._free is None else self._free
         by_itself = int(share * free)
         # Of that it keeps a tenth for own calls and for such that cancel, as the centre does.
@@ -220,6 +223,7 @@ class Lease:
 
     def give_back(self) -> None:
         """Keep nothing that is not taken."""
+        # What is taken cannot be given back: it may have arrived.
         self._granted = min(self._granted, self.budget.taken)
         self._wishes, self._told, self._pace = {}, {}, 0.0
 
@@ -231,10 +235,13 @@ class Lease:
         self._wishes = {}
         room = self.room("call")
         calls = self._told.get("call", Wish())
+        # It asks before it has run out, so that no call waits for the answer.
         if room < low:
             calls = max(calls, Wish(low - max(0, room), 1))
+        # What is under way is not done: it may yet fail or be lost.
         done = taken - budget.open
         is_weight = budget.limit.rate_limit_type == "REQUEST_WEIGHT"
+        # The centre keeps one reserve for all, which lapses as a single session's does.
         reserve = OWN_RESERVE if is_weight and now < budget.lapses_at else 0
         return [
             *(budget.limit.limit, self.window, budget.length, budget.age(now)),
@@ -255,6 +262,7 @@ class Lease:
         """The count of the exchange, and what the centre had told when its call left; -1 and 0 for nothing."""
         count, order = self._count, self._count_order
         self._count, self._count_order = -1, 0
+        # The latest reply that came before the call left: what others had done by then is in the count.
         calls, done = next(((calls, done) for at, calls, done in reversed(self._replies) if at < order), (-1, 0))
         return count, calls, done
 
@@ -265,4 +273,5 @@ class Lease:
         if grant.given:
             self._told = {}
             self._is_fresh = True
+        # What is still wished for, the centre could not give.
         self.exhausted = frozenset(self._told)

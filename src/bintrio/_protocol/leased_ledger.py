@@ -172,13 +172,16 @@ class LeasedLedger(LocalLedger):
         """Milliseconds until it is worth asking again whether the lease has room for a cost; 0 if it has."""
         budget = lease.budget
         part = budget.part(cost)
+        # What keeps a session alive does not wait for the centre, as it does not wait for a limit.
         if part == 0 or budget.is_to_live(cost, part):
             return 0
+        # Only while the centre is away: else each process would take a share on top of what it is granted.
         share = self._share if self.is_away_at(self._now) else 0
         if part <= lease.room(cost.purpose, share):
             if lease.room("call") < lease.low // 2:  # so that it need not run out before there is more
                 self._ask(lease, cost.purpose)
             return 0
+        # The next report asks for it.
         lease.wish(cost.purpose, part)
         if self.is_away_at(self._now):
             return budget.turns_at - self._now if part <= share * budget.limit.limit else UNREACHABLE
@@ -197,6 +200,7 @@ class LeasedLedger(LocalLedger):
 
     def _add_share(self, cost: Cost) -> Share:
         share = super()._add_share(cost)
+        # The centre keeps weight free for these, so what they take of it is counted apart.
         if cost.purpose != "call" and cost.weight:
             share.parts = (*share.parts, (self._prior, cost.weight))
         return share
@@ -218,14 +222,17 @@ class LeasedLedger(LocalLedger):
     @property
     def pause(self) -> int:
         """Milliseconds until the next report, if nothing asks for one sooner."""
+        # While nothing is under way there is little to tell, and Redis has less to do.
         return IDLE if all(lease.is_idle for lease in self._leases.values()) else BEAT
 
     def report(self, now: int) -> list[str]:
         """How things stand, as the arguments of `leases.lua`."""
         self._come_to(now)
         self._room = -FOREVER  # what is left over is given back
+        # Without the exchange's time there is no number of a window to report.
         leases = list(self._current()) if self._is_aligned else []
         self._measure(leases, now)
+        # The centre ignores a report with a lower number: it comes late.
         self._number += 1
         self._reported, self._reported_at = [(lease, lease.window) for lease in leases], now
         return [
@@ -234,6 +241,7 @@ class LeasedLedger(LocalLedger):
         ]
 
     def _measure(self, leases: Sequence[Lease], now: int) -> None:
+        # A report may come sooner than a beat; the pace is what is taken in a whole one.
         if now - self._measured_at >= BEAT:
             self._measured_at = now
             for lease in leases:
@@ -265,6 +273,7 @@ class LeasedLedger(LocalLedger):
         for hold in self._told_holds:  # but not what came since
             if self._news.get(hold.scope) == hold:
                 del self._news[hold.scope]
+        # Another run has counted anew, so what the old one told explains no count any more.
         if said.run != self._run:
             self._run = said.run
             for lease in self._leases.values():
@@ -274,17 +283,21 @@ class LeasedLedger(LocalLedger):
                 lease.take(grant, self._order)
         self._learn_from(said, now)
         self._room = -FOREVER
+        # Whoever waits may go on: there is more to take, or the centre is there to ask.
         if was_away or any(grant.given for grant in said.grants):
             self.tell(None)
 
     def _learn_from(self, said: Answer, now: int) -> None:
         """The exchange's time and limits, if this process has not asked for them yet, and what holds all back."""
+        # A process that has asked the exchange itself needs no word of the others.
         if not self._is_aligned and said.time is not None:
             time, error = said.time
+            # The answer took that long at most, so the time in it may be wrong by as much more.
             self.align(time - now, error + now - self._reported_at, now)
         self.record([limit for limit in said.limits if _name(limit) not in self._leases], now)
         for refusal in said.holds:
             known = self.held(_ANYTHING, now)
+            # `super`, since it is no news to the centre.
             if known is None or known.until + _NEWS < now + (refusal.wait or 0):
                 super().hold(refusal, now)
 

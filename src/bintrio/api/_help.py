@@ -104,6 +104,7 @@ def _one_of(values: Sequence[str]) -> str:
 
 
 def _parameter_lines(request_type: type[Request[Any]]) -> Iterator[str]:
+    # Sorting is stable: the required ones come first, each group in the order of its declaration.
     for field in sorted(fields(request_type), key=lambda field: not field.required):
         need = ", required" if field.required else ""
         yield f"{field.name} ({kind_of(field.type)}{need}): {words_of(request_type, field.name)}"

@@ -54,6 +54,7 @@ def incomplete_type(record: Any, method: str) -> type[msgspec.Struct]:
         came = _came(self)
         return tuple(name for name in names_in_json if name not in came)
 
+    # Pickle finds no class that is made on demand, so it gets what makes one.
     def reduce(self: Any) -> tuple[Any, ...]:
         return incomplete, (record, method, _came(self))
 

@@ -48,9 +48,11 @@ if TYPE_CHECKING:
     class _Several(msgspec.Struct, frozen=True, kw_only=True):
         symbols: Sequence[str]
 
+    # Without a symbol these methods answer for all of them.
     class _SeveralOrAll(msgspec.Struct, frozen=True, kw_only=True):
         symbols: Sequence[str] | None = None
 
+    # FULL is what the exchange gives if the type is left out.
     class _Full(msgspec.Struct, frozen=True, kw_only=True):
         type: Literal["FULL"] | None = None
 
@@ -99,6 +101,7 @@ if TYPE_CHECKING:
     class _AnyType(msgspec.Struct, frozen=True, kw_only=True):
         type: OrderType
 
+    # The exchange answers these two types with FULL, and all others with ACK.
     class _FullByDefault(msgspec.Struct, frozen=True, kw_only=True):
         type: Literal["LIMIT", "MARKET"]
         new_order_resp_type: None = None

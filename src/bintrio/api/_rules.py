@@ -83,6 +83,7 @@ def requires_by(name: str, cases: Mapping[str, Sequence[str]]) -> Rule:
     alternatives = {value: (f"{name}={value!r}", _alternatives(needed)) for value, needed in cases.items()}
 
     def rule(request: Any) -> str | None:
+        # A value that is not known requires nothing: enums are open (G10).
         found = alternatives.get(getattr(request, name))
         return None if found is None else _complain_of_missing(request, *found)
 
@@ -140,6 +141,7 @@ def fixed_value(name: str, value: str) -> Rule:
 
 def only_with(names: Sequence[str], *rules: Rule) -> Rule:
     """Rules that cannot be broken as long as none of the names is given: one look instead of one for each."""
+    # One comparison of tuples, since most requests have none of these names.
     values, absent, rule = attrgetter(*names), (None,) * len(names), all_of(*rules)
     return in_words(rule.__doc__, lambda request: None if values(request) == absent else rule(request))
 

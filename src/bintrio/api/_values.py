@@ -121,6 +121,7 @@ class KeepsUnknownFields(
 def times_in(struct: type[msgspec.Struct]) -> frozenset[str]:
     """The fields of a record or request that are declared as times: at runtime a time is an int like others."""
     written = {name: note for base in reversed(struct.__mro__) for name, note in get_annotations(base).items()}
+    # By its text, since the alias is gone once an annotation is resolved.
     return frozenset(name for name, annotation in written.items() if "Timestamp" in str(annotation))
 
 

@@ -64,6 +64,7 @@ def _known_values(value: Any) -> Any:
     """The values of an event, and of its parts, in the order of the fields; without what is unknown of them."""
     if isinstance(value, tuple):
         return tuple(map(_known_values, value))  # pyright: ignore[reportUnknownArgumentType]
+    # The first value is `unknown_fields`, which all items inherit.
     return _known_values(msgspec.structs.astuple(value)[1:]) if isinstance(value, _Item) else value
 
 
@@ -77,6 +78,7 @@ class _Event(_Item, frozen=True, kw_only=True, tag_field="e"):
 
         What is unknown may differ, since servers are not all upgraded at once.
         """
+        # The first one left is `event_time`: each connection sends the same event at its own time.
         return type(self), _known_values(self)[1:]
 
 

@@ -254,6 +254,7 @@ _PEG = ("peg_price_type", "peg_offset_type", "peg_offset_value")
 def _resp_type(request: Any) -> str:
     """``new_order_resp_type`` decides: if left out, FULL for LIMIT and MARKET orders and ACK for the others."""
     chosen: str | None = request.new_order_resp_type
+    # What the exchange takes if the shape is left out ("Place new order").
     return chosen or ("FULL" if request.type in {"LIMIT", "MARKET"} else "ACK")
 
 

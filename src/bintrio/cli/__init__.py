@@ -18,6 +18,7 @@ try:
     import click
 
     from bintrio.cli import call, demo, history, latency, methods, sandbox, watch
+# The base package has no click: who installed only that is told what to install.
 except ModuleNotFoundError as missing:
     print(f"bintrio: the command line needs {missing.name}: pip install 'bintrio[cli]'", file=sys.stderr)
     raise SystemExit(2) from None

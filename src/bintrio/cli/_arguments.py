@@ -78,8 +78,10 @@ def values_of(
     values: dict[str, Any] = {}
     for name, text in texts.items():
         parameter = _parameter(request_type, name)
+        # One parameter has two names, and both may be given.
         if parameter.name in values:
             raise InvalidRequest(f"{request_type.api.name}: {parameter.name} is given twice", field=parameter.name)
+        # Only a parameter that is a time: a symbol or an id may look like a date.
         moment = _time(text, time_unit) if parameter.name in times_in(request_type) else None
         values[parameter.name] = _value(parameter, text) if moment is None else moment
     _check_whole(request_type, values)
@@ -122,6 +124,7 @@ def _readings(text: str) -> Iterator[Any]:
     if text in {"true", "false"}:
         yield text == "true"
     value = raw_value(text)
+    # Where the shell took the quotes of a JSON array, the items are still told apart.
     yield value if isinstance(value, list) else _items(text)
 
 

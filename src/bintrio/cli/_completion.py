@@ -30,6 +30,7 @@ _DAY: Final = 86_400.0
 
 def complete_method(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """The exchange's names of methods; Python's, where one is begun."""
+    # The exchange's names have no underscore.
     names: Iterable[str] = METHODS if "_" in begun else catalogue
     return [name for name in names if name.startswith(begun)]
 
@@ -92,6 +93,7 @@ def known_symbols() -> Iterable[str]:
     """Those of the endpoint that the environment names, asked for once a day; else those of a sandbox."""
     try:
         return _symbols(Settings.from_env())
+    # Completion is silent: whatever goes wrong, there are the symbols of a sandbox.
     except (BintrioError, BaseExceptionGroup, OSError, msgspec.DecodeError):
         return [symbol.name for symbol in World().symbols]
 
@@ -109,6 +111,7 @@ def _symbols(settings: Settings) -> list[str]:
 
 async def _ask(settings: Settings) -> list[str]:
     """The symbols that are traded: of all that tells them, prices are the shortest answer."""
+    # Prices are public, so no logging on is waited for.
     async with settings.open_session(key=None, connect_timeout=_PATIENCE, request_timeout=_PATIENCE) as session:
         prices: Any = await session.ticker_price()
     return sorted(price.symbol for price in prices)

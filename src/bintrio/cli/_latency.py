@@ -64,6 +64,7 @@ class Bar(NamedTuple):
 def bars_of(seconds: Sequence[float], number: int) -> list[Bar]:
     """Round trips by their length, in so many bars of equal width up to the 99th percentile; the last has the rest."""
     found = latency_of("", seconds)
+    # Up to the 99th percentile, so that one slow call does not press all others into the first bar.
     width = max((found.p99 - found.best) / number, 0.001)
     edges = [found.best + width * place for place in range(number)]
     counts = [0] * number

@@ -63,6 +63,7 @@ def made(
     running: Sandbox, world: World, folder: Path, certificate: Path | None, control: str | None, page: str | None
 ) -> Made:
     """What there is to tell of a sandbox; the private keys are written to a folder."""
+    # The keys of bots may have secrets in the file: those are never printed.
     bare = tuple(replace(account, keys=()) for account in world.accounts)
     return Made(
         endpoint=running.endpoint.urls[0],
@@ -80,6 +81,7 @@ def _keys(account: SandboxAccount, folder: Path) -> Iterator[MadeKey]:
     rsa = write(folder / f"{account.uid}-rsa.pem", account.rsa_pem())
     yield MadeKey(type="RSA", api_key=account.rsa_key.api_key, private_key_file=rsa)
     yield MadeKey(type="HMAC", api_key=account.hmac_key.api_key, secret=account.hmac_secret())
+    # Without secret and file: the bot has those.
     yield from (MadeKey(type=given.type, api_key=given.api_key) for given in account.keys)
 
 
@@ -106,6 +108,7 @@ def directions(told: Made) -> Iterator[str]:
     if told.page:
         yield f"page          {told.page}"
     for account in told.accounts:
+        # With one account there is nothing to tell apart.
         if told.accounts[1:]:
             yield f"account       {account.uid}"
         yield from _of_keys(account.keys)

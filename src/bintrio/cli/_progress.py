@@ -18,6 +18,7 @@ def progress_bar(what: str) -> Generator[Show]:
     """A bar on the standard error, so that what is printed stays clean; nothing if that is no terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[done]}"), TimeElapsedColumn())
+    # No thread draws it: it is drawn when something is told.
     bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True, auto_refresh=False)
     with bar:
         task = bar.add_task(what, total=None, done="")

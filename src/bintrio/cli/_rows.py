@@ -85,6 +85,7 @@ def open_csv(path: Path, kind: type[msgspec.Struct], time_unit: TimeUnit) -> Gen
     Raises:
         OSError: it cannot be written.
     """
+    # The csv module ends lines by itself, so Python must not change them.
     with path.open("w", newline="", encoding="utf-8") as file:
         yield Csv(file, kind, time_unit)
 
@@ -97,6 +98,7 @@ def table_of(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], time_un
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", caption=caption)
     newest = rows[-SHOWN:]
     for name in names:
+        # A field may be None in some rows, so one number is enough.
         is_number = any(isinstance(getattr(row, name, None), int | Decimal) for row in newest)
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for cells in _cells(newest, names, time_unit):
@@ -106,6 +108,7 @@ def table_of(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], time_un
 
 def _cells(rows: Sequence[msgspec.Struct], names: Sequence[str], time_unit: TimeUnit) -> Iterator[Sequence[Any]]:
     """What stands in each row, in the order of the names."""
+    # A column that no row has is not there: its cells are empty.
     columns = to_columns(rows, times="datetime", time_unit=time_unit)
     return zip(*(columns.get(name, [None] * len(rows)) for name in names), strict=True)
 
@@ -119,6 +122,7 @@ def _text(cell: Any) -> str:
     """A cell in words: times as ISO dates, numbers without zeros at their ends, nothing for what is not there."""
     if cell is None:
         return ""
+    # Written as in JSON.
     if isinstance(cell, bool):
         return str(cell).lower()
     if isinstance(cell, datetime):

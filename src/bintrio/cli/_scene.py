@@ -181,6 +181,7 @@ class Memory:
     def __call__(self, fact: Fact) -> None:
         """Take in a fact of the session."""
         self.round_trips(fact)
+        # What is logged at INFO or above gets a line here as well; calls are only counted.
         if type(fact) in _TOLD:
             self.lines.appendleft((fact.at, LINES[type(fact)].words.format(fact)))
 
@@ -207,6 +208,7 @@ def _words(change: Change) -> str | None:
 
 def scene_of(session: Session, account: LiveAccount | None, memory: Memory) -> Scene:
     """All of it as it stands."""
+    # One look at the clock for all of it, so that its times fit each other.
     moments = _Moments(session)
     return Scene(
         endpoint=session.endpoint.name or shown_url(session.endpoint.urls[0]),
@@ -239,6 +241,7 @@ class _Moments:
 
     def of_local(self, at: float) -> datetime:
         """A local time, as `trio.current_time` has it."""
+        # From the local clock to the exchange's: by how long ago it was.
         return self.now - timedelta(milliseconds=round((self._local - at) * 1000))
 
 
@@ -320,4 +323,5 @@ def _fill(at: float, change: FillAdded, account: LiveAccount, moments: _Moments)
 
 def scene_as_json(scene: Scene) -> str:
     """In one line; times are ISO dates, prices strings with every digit."""
+    # Decimals stay what they are until `to_json` writes them with every digit.
     return to_json(msgspec.to_builtins(scene, builtin_types=(Decimal,))).decode()

@@ -121,6 +121,7 @@ def _bar(limit: SeenLimit) -> ProgressBar:
 
 def _calls(scene: Scene, rows: int) -> RenderableType:
     table = _table("ms", "calls", "p50", "p90", "p99", "worst", numbers=("calls", "p50", "p90", "p99", "worst"))
+    # The methods called most are of most interest where not all find room.
     for each in sorted(scene.latencies, key=lambda each: -each.count)[:rows]:
         times = (f"{milliseconds:.1f}" for milliseconds in (each.p50, each.p90, each.p99, each.worst))
         table.add_row(each.method, str(each.count), *times)
@@ -189,6 +190,7 @@ def _news(scene: Scene, rows: int) -> RenderableType:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for each in scene.news[:rows]:
+        # As `Text`, so that brackets in the exchange's words are no markup.
         table.add_row(f"{each.time:%H:%M:%S}", Text(each.words))
     return table if scene.news else Text("nothing yet", "dim")
 

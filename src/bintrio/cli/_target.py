@@ -56,6 +56,7 @@ class Target(NamedTuple):
         if any("@" in url for url in self.proxy):
             said = "--proxy would show its password to other users of this machine: set BINTRIO_PROXY instead"
             raise InvalidRequest(said, field="proxy")
+        # A copy: the environment of this process, and of what it starts, stays as it is.
         environ, secret_file = dict(os.environ), self.hmac_secret_file
         if secret_file == "-":  # noqa: S105 - the standard input
             environ.pop("BINTRIO_HMAC_SECRET_FILE", None)
@@ -70,6 +71,7 @@ class Target(NamedTuple):
         ):
             if value is not None:
                 plain = f"BINTRIO_{name.removesuffix('_FILE')}"
+                # The variable and its `_FILE` exclude each other, so what the option replaces goes whole.
                 environ.pop(plain, None)
                 environ.pop(f"{plain}_FILE", None)
                 environ[f"BINTRIO_{name}"] = value
@@ -104,4 +106,5 @@ def with_target(command: Callable[..., None]) -> Callable[..., None]:
         target = Target(*(options.pop(name) for name in Target._fields))
         command(target=target, **options)
 
+    # From the last to the first, as decorators that stand above each other are applied.
     return reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), targeted)

@@ -40,6 +40,8 @@ async def _place(session: Session, account: LiveAccount, chance: random.Random) 
     await account.place(
         symbol=_SYMBOL, side=side, type="LIMIT", time_in_force="GTC", price=price.quantize(_CENT), quantity=quantity
     )
+    # Orders that prices have walked away from would pile up.
     if len(account.orders) > _MOST_OPEN:
+        # Ids ascend, so the least is the oldest.
         symbol, order_id = min(account.orders)
         await session.order_cancel(symbol=symbol, order_id=order_id)

@@ -48,11 +48,13 @@ def call(method: str, arguments: tuple[str, ...], target: Target, raw: bool, sig
         request_type = METHODS.get(python_name(method))
         _check_call(method, request_type, settings.endpoint, settings.key, raw=raw, signed=signed, yes=yes)
         if request_type is not None and not raw:
+            # Before the session is opened: bad input is refused without a connection.
             request = request_of(request_type, texts, time_unit=settings.time_unit)
             async with settings.open_session() as session:
                 result = await session.send(request)
         else:
             params = {name: raw_value(text) for name, text in texts.items()}
+            # A known method may be named as in Python, an unknown one only as the exchange names it.
             name = method if request_type is None else request_type.api.name
             async with settings.open_session() as session:
                 result = await session.request(name, params, signed=signed or None)
@@ -75,6 +77,7 @@ def _check_call(
     # Mostly a misspelt name.
     if request_type is None and not raw:
         raise InvalidRequest(f"{no_method(method)}; --raw sends it anyway")
+    # Said before a connection is opened for nothing.
     if key is None and (signed or needs_key(request_type)):
         raise InvalidRequest(no_key(method))
     # A command that is repeated from the shell's history must not trade by mistake.
@@ -93,6 +96,7 @@ def _costs_money(where: Endpoint) -> bool:
     """Whether an endpoint is neither a test network nor on this machine."""
     harmless = {address.host for name in ("testnet", "demo") for address in ENDPOINTS[name].addresses(time_unit="ms")}
     addresses = where.addresses(time_unit="ms")
+    # One address that costs money is enough: the session may use any of them.
     return not all(address.is_loopback or address.host in harmless for address in addresses)
 
 

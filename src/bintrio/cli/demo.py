@@ -94,6 +94,7 @@ async def _tell_story() -> int:
         try:
             await _over_tcp(story)
             await _over_tls(story)
+        # A bug of ours is not caught, so it is seen whole.
         except* BintrioError as group:
             for error in leaves(group):
                 story.fail(in_a_line(error))
@@ -201,6 +202,7 @@ class _Load:
             try:
                 await (self._place() if number % 8 == 0 and number // 8 <= MOST_ORDERS else self._session.ping())
             except BintrioError as error:
+                # One call that fails must not end the others: the demo tells how many did.
                 self.failures.append(in_a_line(error))
             self.calls.append((began, time.perf_counter()))
             if len(self.calls) >= CALLS // 3:
@@ -223,6 +225,7 @@ async def _rotate_under_load(story: _Story, session: Session) -> _Load:
         in_flight = old.in_flight
         await session.rotate()
         after, owed, new = time.perf_counter(), old.in_flight, session.connection
+        # Not before: the rotation is to happen under load.
         load.stop_soon()
     assert new is not None
     for failure in load.failures:
@@ -247,6 +250,7 @@ async def _compare_events(story: _Story, running: Sandbox, events: Subscriber, o
         while not is_over:
             await trio.sleep(0.001)  # the sandbox tells nobody when a connection closes
             is_over = running.connections == 1
+        # Also what still waits: a doubled event may come after the last that was missing.
         while missing or events.waiting:
             event = await anext(events)
             if isinstance(event, ExecutionReport) and event.order_id in orders:

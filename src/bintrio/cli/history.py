@@ -74,6 +74,7 @@ def history(method: str, arguments: tuple[str, ...], target: Target, csv: Path |
         return 0
 
     if plot is not None:
+        # Before anything is read: a long history would be read for nothing.
         need("matplotlib", "plot")
     run(read)
 
@@ -93,11 +94,13 @@ def _with_symbol(arguments: Sequence[str]) -> list[str]:
 
 async def _read(asked: _Asked, target: Target) -> None:
     settings, method = target.settings(), asked.request_type.api.name
+    # Said before a session is opened for nothing.
     if settings.key is None and needs_key(asked.request_type):
         raise InvalidRequest(no_key(method))
     values = values_of(asked.request_type, asked.texts, time_unit=settings.time_unit)
     async with settings.open_session() as session:
         pages = getattr(session.history, python_name(method))(**values)
+        # Files are closed before the table is printed, also where reading ends in an error.
         with progress_bar(method) as show, ExitStack() as files:
 
             def tell(progress: Progress) -> None:
@@ -115,6 +118,7 @@ def _sinks(asked: _Asked, files: ExitStack, time_unit: TimeUnit) -> tuple[Kept, 
     sinks: list[Sink] = []
     if asked.csv is not None:
         sinks.append(files.enter_context(open_csv(asked.csv, asked.kind, time_unit)))
+    # A chart and a table show all rows at once; CSV and JSON go out as they come.
     if asked.plot is not None or (asked.csv is None and Console().is_terminal):
         sinks.append(kept)
     return kept, sinks or [JsonLines()]

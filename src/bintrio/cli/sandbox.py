@@ -87,6 +87,7 @@ def sandbox(file: str | None, market: str | None, seed: int | None, **options: o
     if asked.control is not None or asked.page:
         need("starlette", "ui")
         need("hypercorn", "ui")
+    # Whoever names a port expects a page there.
     if not asked.page and (asked.page_host, asked.page_port) != (_LOOPBACK, 0):
         raise click.UsageError("--page-host and --page-port go with --page")
     # Recorded prices do not depend on chance.
@@ -134,6 +135,7 @@ async def _controlled(running: Sandbox, nursery: trio.Nursery, port: int | None)
     """The URL of the control."""
     if port is None:
         return None
+    # The extra `ui` is imported only by who asks for it.
     from bintrio.sandbox.control import serve_control
 
     url: str = await nursery.start(serve_control, running, port)
@@ -144,6 +146,7 @@ async def _shown(running: Sandbox, nursery: trio.Nursery, asked: _Options) -> st
     """The URL of the page."""
     if not asked.page:
         return None
+    # Of the extra `ui` as well.
     from bintrio.sandbox.page import serve_page
 
     url: str = await nursery.start(serve_page, running, asked.page_host, asked.page_port)

@@ -64,12 +64,14 @@ def _shown(*, as_json: bool) -> Generator[Show]:
     if as_json or not console.is_terminal:
         yield lambda scene: click.echo(scene_as_json(scene))
         return
+    # It is drawn when there is a new scene; rich's own refreshing would need a thread.
     with Live(console=console, screen=True, auto_refresh=False) as live:
         yield lambda scene: live.update(view(scene, rows=rows_for(console.height)), refresh=True)
 
 
 async def _look(target: Target, rhythm: Rhythm, show: Show) -> None:
     memory = Memory()
+    # Without a word of the user nothing leaves this machine.
     opened = _on_target(target, memory) if target.is_named else on_a_sandbox(memory)
     async with opened as (session, has_key), AsyncExitStack() as stack:
         account = await stack.enter_async_context(session.account()) if has_key else None
@@ -107,6 +109,7 @@ async def look_at(session: Session, account: LiveAccount | None, memory: Memory,
             nursery.start_soon(_note_changes, account, memory)
         looks = 0
         while rhythm.times is None or looks < rhythm.times:
+            # A pause between two looks, and none after the last.
             if looks:
                 await trio.sleep(rhythm.interval)
             show(scene_of(session, account, memory))

@@ -210,6 +210,7 @@ def _link(sandbox: Sandbox, asked: Link) -> None:
 def _revoke(sandbox: Sandbox, asked: Revocation) -> None:
     try:
         sandbox.revoke(asked.api_key)
+    # The answer names the field that is wrong, as it does for every command.
     except KeyError:
         raise InvalidRequest("api_key is none of the sandbox's", field="api_key") from None
 

@@ -89,10 +89,12 @@ def asked_for(request: Request, takes: type[Asked]) -> Asked:
     Raises:
         InvalidRequest: it is none; the message names the field.
     """
+    # A query has only text, so text that says a number must count as one.
     return convert({**request.query_params}, takes, Path(), strict=False)
 
 
 async def _tell(sandbox: Sandbox, command: Command, request: Request) -> Response:
+    # A page of another site can send a form without asking the browser first, but no JSON.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise HTTPException(415, "the body must be JSON, with the header Content-Type: application/json")
     done = command.does(sandbox, convert(_read(await _body(request)), command.takes, Path()))
@@ -111,6 +113,7 @@ async def _body(request: Request) -> bytes:
 def _read(body: bytes) -> Any:
     try:
         return parse_json(body.decode())
+    # Arrays within arrays, deep enough, end in a RecursionError.
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"the body is no JSON: {error}") from None
 
@@ -190,6 +193,7 @@ async def serve(
     listener = _listen(host, port)
     url = f"http://{host_in_url(host)}:{listener.getsockname()[1]}{path}"
     config = Config()
+    # The socket is ours: so its port is known before it is served, and it can have options.
     config.bind = [f"fd://{listener.detach()}"]
     config.errorlog = logger
     # The two libraries describe the same interface by other types.

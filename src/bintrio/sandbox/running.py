@@ -332,6 +332,7 @@ class Sandbox:
             InvalidRequest: it is no number of seconds from 0 on, or leads beyond the year 9999.
         """
         check_seconds(may_be_zero=True, seconds=seconds)
+        # Clients read times as dates, which end there.
         if self.now() + seconds * 1_000 > LAST_TIME_MS:
             raise InvalidRequest("seconds lead beyond the year 9999", field="seconds")
         self._pulse.advance(round(seconds * SECOND))
@@ -407,6 +408,7 @@ class Sandbox:
             InvalidRequest: a value cannot be right.
         """
         now = self._connections.now()
+        # First, so that the new orders do not meet the old ones.
         self._exchange.cancel_all(MARKET_MAKER_UID, symbol, now)
         self.trade(symbol, "BUY", bid, quantity)
         self.trade(symbol, "SELL", ask, quantity)
@@ -447,6 +449,7 @@ class Sandbox:
         resting = resting_order(self.orders, order)
         quantity = quantity_to_fill(resting, quantity)
         now = self._connections.now()
+        # Those stand first at the price, so they would trade instead of the order that was named.
         before = makers_before(self._exchange.engine, resting, quantity, now, maker=MARKET_MAKER_UID)
         self._exchange.cancel_each(before, now)
         return self.trade(resting.symbol, "SELL" if resting.is_buy else "BUY", resting.limit, quantity)

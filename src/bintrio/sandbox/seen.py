@@ -92,6 +92,7 @@ def call_as_seen(call: Call) -> SandboxCall:
     return SandboxCall(
         number=call.number,
         method=incoming.method,
+        # They prove who sent it, and a view may be on a screen that others see.
         params={name: value for name, value in incoming.params.items() if name not in _NOT_SHOWN},
         time=call.time // MILLISECOND,
         connection=call.connection,

@@ -244,4 +244,5 @@ def as_json(answer: object) -> str:
 
 
 def _plain(value: Any) -> object:
+    # What is no Decimal here is a mapping that is no dict.
     return plain(value) if isinstance(value, Decimal) else dict(value)

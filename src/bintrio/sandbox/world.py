@@ -85,6 +85,7 @@ class WorldKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise InvalidRequest("a key has one of secret, pem and pem_file", field="secret")
 
     def __repr__(self) -> str:
+        # The usual `repr` would show the secret.
         return f"WorldKey(api_key={self.api_key!r})"
 
     def key(self) -> SandboxKey:
@@ -268,6 +269,7 @@ class World(WorldPart, frozen=True, kw_only=True):
                 raise InvalidRequest(f"{field} must not be empty", field=field)
         known = {symbol.name for symbol in self.symbols}
         for field, names in (("quotes", self.quotes or {}), ("reference_prices", self.reference_prices)):
+            # Mostly a misspelt symbol, which would silently have no price.
             stranger = next((name for name in names if name not in known), None)
             if stranger is not None:
                 raise InvalidRequest(f"{field} has {stranger!r}, which is not among the symbols", field=field)
@@ -299,6 +301,7 @@ class World(WorldPart, frozen=True, kw_only=True):
         for symbol, quote in self._quotes().items():
             try:
                 sandbox.quote(symbol, quote.bid, quote.ask, quote.quantity)
+            # The caller reads a file and placed no order, so it is told of the field, not of the exchange's refusal.
             except Refusal as refusal:
                 raise InvalidRequest(f"quotes.{symbol}: {refusal}", field=f"quotes.{symbol}") from None
 
@@ -309,6 +312,7 @@ class World(WorldPart, frozen=True, kw_only=True):
         # It moves every symbol, and quotes by itself.
         if isinstance(self.market, WorldWalk):
             return {}
+        # A replay quotes its own symbol.
         moved = self.market.market().symbol if isinstance(self.market, WorldReplay) else None
         usual = [symbol.name for symbol in self.symbols if symbol in SYMBOLS and symbol.name != moved]
         return {name: QUOTES[name] for name in usual}
@@ -360,6 +364,7 @@ def parse_json(text: str) -> Any:
     Raises:
         ValueError: it is none.
     """
+    # As floats, numbers with a fraction would lose digits.
     return json.loads(text, parse_float=Decimal, parse_constant=_no_number)
 
 
@@ -380,6 +385,7 @@ def convert(content: Any, kind: type[Made], folder: Path, *, strict: bool = True
         # msgspec asks here for types of which it knows nothing.
         if kind is not Path or not isinstance(value, str):
             raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+        # An absolute path stays as it is.
         return folder / value
 
     try:
@@ -390,6 +396,7 @@ def convert(content: Any, kind: type[Made], folder: Path, *, strict: bool = True
 
 def _named(error: msgspec.ValidationError) -> InvalidRequest:
     """What msgspec says is: what is wrong - at `$.where.it[0].stands`."""
+    # msgspec gives the place of the error in its words only.
     said, _, where = str(error).rpartition(" - at `$")
     # What records check by themselves names its field already.
     if not said:

@@ -57,6 +57,7 @@ def page(sandbox: Sandbox, token: str, *, is_local: bool = True) -> Starlette:
         token: who opens ``/?token=...`` is let in.
         is_local: whether it is for browsers of this machine only.
     """
+    # Read once: they do not change while the page is served.
     files = [Route(path, partial(_send, _read(name))) for path, name in _FILES.items()]
     return Starlette(
         routes=[
@@ -93,6 +94,7 @@ async def _about(sandbox: Sandbox, _request: Request) -> Response:
 
 
 async def _events(sandbox: Sandbox, places: Places, request: Request) -> Any:
+    # Each page costs two looks a second, so there may be only so many.
     if not places.free:
         raise HTTPException(503, "too many pages are open")
     watched = asked_for(request, Watched)

@@ -74,6 +74,7 @@ def forms() -> list[Form]:
 
 def _forms_of(name: str, command: Command) -> Iterator[Form]:
     kinds = get_args(command.takes)
+    # One record, not a union of several.
     if not kinds:
         yield Form(command=name, type="", words=command.words, entries=tuple(_entries(command.takes)))
     for kind in filter(_can_be_written, kinds):
@@ -95,6 +96,7 @@ def _entries(record: type[msgspec.Struct], before: str = "") -> Iterator[Entry]:
     choices = {field.name: known_values(field.type) for field in msgspec.structs.fields(record)}
     for field in _fields(record):
         kind = _kind(field)
+        # A form is flat, so the fields of a record within are entries of their own.
         if isinstance(field.type, inspect.StructType):
             yield from _entries(field.type.cls, f"{before}{field.name}.")
         elif kind is not None:
@@ -128,6 +130,7 @@ def _default(value: Any) -> bool | int | float | str | None:
     """As a form shows it."""
     if value is None or value is msgspec.NODEFAULT:
         return None
+    # A Decimal as text, so that every digit is kept.
     return value if isinstance(value, bool | int | float | str) else str(value)
 
 

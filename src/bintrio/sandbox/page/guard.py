@@ -66,7 +66,9 @@ class Guard:
     def _entry(self, request: Request) -> Response:
         if not self._is_token(request.query_params.get("token")):
             return PlainTextResponse(_NO_ENTRY, 403)
+        # Away from the URL with the token, which else stays in the address line and the history.
         response = RedirectResponse("/", 303)
+        # No script reads it, and no other site's request carries it.
         response.set_cookie(_cookie(request), self._token, httponly=True, samesite="strict")
         return response
 

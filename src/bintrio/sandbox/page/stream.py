@@ -117,6 +117,7 @@ class EventStream:
         due = trio.current_time()
         while True:
             await send({"type": "http.response.body", "body": self._next(), "more_body": True})
+            # Sending waits for a slow reader; what it missed meanwhile is counted, not sent later.
             missed = int((trio.current_time() - due) / INTERVAL)
             self._skipped += missed
             due += (1 + missed) * INTERVAL
