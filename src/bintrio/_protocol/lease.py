@@ -111,7 +111,7 @@ class Grant(NamedTuple):
 
     Attributes:
         granted: what this process may take of the window in all.
-        prior: what of that is kept for sessions' own calls and for such that cancel, with what they have taken.
+        prior: the part of it for sessions' own calls and for calls that cancel, what they have taken included.
         calls: how many reports of this window the centre had had.
         done: what was settled in all by then, of all processes.
         given: how much of what was granted is new.
@@ -131,7 +131,7 @@ class Lease:
 
     Args:
         budget: of the limit.
-        prior: of the weight of own calls and of such that cancel; it stays 0 for other limits.
+        prior: sums up the weight of sessions' own calls and of calls that cancel; it stays 0 for other limits.
 
     Attributes:
         budget: of the limit.
@@ -211,7 +211,7 @@ class Lease:
     def measure(self) -> None:
         """Note how much was taken in one beat, and give back what is left over.
 
-        The pace fades slowly, so that who calls now and then has something left.
+        The pace fades slowly, so that a process that calls only now and then has something left.
         """
         taken = self.budget.taken
         self._pace = max(taken - self._marked, self._pace * 0.95)

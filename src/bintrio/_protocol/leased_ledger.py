@@ -178,7 +178,8 @@ class LeasedLedger(LocalLedger):
         # Only while the centre is away: else each process would take a share on top of what it is granted.
         share = self._share if self.is_away_at(self._now) else 0
         if part <= lease.room(cost.purpose, share):
-            if lease.room("call") < lease.low // 2:  # so that it need not run out before there is more
+            # Before it runs out, so that the next calls need not wait.
+            if lease.room("call") < lease.low // 2:
                 self._ask(lease, cost.purpose)
             return 0
         # The next report asks for it.

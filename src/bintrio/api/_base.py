@@ -150,6 +150,7 @@ def unknown_api(method: Any) -> Api:
     if not isinstance(method, str) or not 0 < len(method) <= _LONGEST_METHOD:
         raise InvalidRequest(f"method must be a str that is not empty, not {shown(method)}", field="method")
     return Api(
+        # A member of an enum becomes its value.
         name=str.__str__(method),
         security="NONE",
         weight=1,
@@ -198,6 +199,7 @@ class Request(
         # The message names the field, the type of the value and what was expected.
         if exact is None:
             raise InvalidRequest(_complaint(self.api.name, parameter, value), field=parameter.name)
+        # The request is frozen for its users, who do not have it yet.
         msgspec.structs.force_setattr(self, parameter.name, exact)
 
     @property
@@ -210,6 +212,7 @@ class Request(
         """The parameters as they go out, by their wire names; None is left out."""
         params: dict[str, Any] = msgspec.to_builtins(self)
         in_plain_json = _unlike_json(type(self))
+        # msgspec writes a Decimal as `str` does, which may be with an exponent.
         for name in in_plain_json.keys() & params.keys():
             params[name] = in_plain_json[name](params[name])
         return params

@@ -173,6 +173,7 @@ else:
             return cls
 
     def __getattr__(name: str) -> type[_Absent]:
+        # Python itself looks for such names in a module, and must find none.
         if name.startswith("_"):
             raise AttributeError(name)
         return _Absent

@@ -40,6 +40,7 @@ else:
         @classmethod
         @cache
         def __class_getitem__(cls, union: Any) -> type[OneOf]:
+            # Made once, so that the same union is the same type wherever it is written.
             return type(cls)(cls.__name__, (cls,), {"members": get_args(union)})
 
     class MaybeInArray:

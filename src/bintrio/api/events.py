@@ -249,8 +249,11 @@ class UnknownEvent(msgspec.Struct, frozen=True, kw_only=True):
         try:
             event: Any = msgspec.json.decode(self.raw)
             if isinstance(event, dict):
+                # As of a known event: each connection sends it at its own time.
                 cast("dict[str, Any]", event).pop("E", None)
+            # Two servers may write the same fields in another order.
             return msgspec.json.encode(event, order="sorted")
+        # What cannot be read is the same only if every byte is.
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self.raw
 

@@ -272,6 +272,7 @@ def _day_weight(request: _OfSymbols) -> int:
 
 def _window_weight(request: _OfSymbols) -> int:
     """4 a symbol, at most 200."""
+    # From 50 symbols on it weighs no more.
     return min(4 * (_count(request) or 50), 200)
 
 

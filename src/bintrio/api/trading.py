@@ -332,6 +332,7 @@ class OrderTestRequest(NewOrder[R_co], Generic[R_co], frozen=True, kw_only=True)
     "order.test",
     security="TRADE",
     weight=_test_weight,
+    # It places nothing, so it may be sent again.
     repeatable=True,
     section="test-new-order-trade",
     rules=ORDER_RULES,
@@ -482,6 +483,7 @@ class SorOrderTestRequest(RoutedOrder[R_co], Generic[R_co], frozen=True, kw_only
     "sor.order.test",
     security="TRADE",
     weight=_test_weight,
+    # It places nothing, so it may be sent again.
     repeatable=True,
     section="test-new-order-using-sor-trade",
     rules=_SOR_RULES,

@@ -33,6 +33,7 @@ class SessionSubscriptions(Request[tuple[Subscription, ...]], frozen=True, kw_on
     "userDataStream.subscribe",
     security="SESSION",
     weight=2,
+    # A subscription is of one connection, so another one must not make it by itself.
     repeatable=False,
     section="subscribe-to-user-data-stream-user_stream",
 )
@@ -45,6 +46,7 @@ class UserDataStreamSubscribe(Request[Subscription], frozen=True, kw_only=True):
     security="USER_STREAM",
     signed=True,
     weight=2,
+    # A subscription is of one connection, so another one must not make it by itself.
     repeatable=False,
     section="subscribe-to-user-data-stream-through-signature-subscription-user_stream",
 )

@@ -1,9 +1,8 @@
 """Text of a command line to a request: NAME=VALUE, as a shell leaves it.
 
-A time may be an ISO date. A list may be JSON, or what is left of it when a shell has taken the quotes; commas or blanks
-divide it as well. What looks like a slip is refused with a hint before it is sent: a known value but for its case, or
-nearly one with lower-case letters, and a symbol that is not written as the exchange writes symbols. All else is sent,
-since enums are open (G10).
+A time may be an ISO date. A list may be JSON, or items with commas or blanks between. What looks like a slip is refused
+with a hint before it is sent: a known value in another case, a value that is nearly a known one, and a symbol that is
+not written as the exchange writes symbols. All else is sent, since enums are open (G10).
 """
 
 from __future__ import annotations

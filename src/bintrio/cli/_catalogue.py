@@ -17,6 +17,7 @@ def no_method(name: str) -> str:
 
 def needs_key(request_type: type[Request[Any]] | None) -> bool:
     """Whether a method is known to be for those with a key only."""
+    # SESSION needs a connection that is logged on, which takes a key too.
     return request_type is not None and (request_type.api.signed or request_type.api.security == "SESSION")
 
 

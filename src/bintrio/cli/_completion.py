@@ -100,6 +100,7 @@ def known_symbols() -> Iterable[str]:
 
 def _symbols(settings: Settings) -> list[str]:
     address = settings.endpoint.addresses(time_unit="ms")[0]
+    # A file for each endpoint: their symbols differ.
     cache = Path(click.get_app_dir("bintrio"), f"symbols-{address.host}-{address.port}.json")
     if cache.exists() and time.time() - cache.stat().st_mtime < _DAY:
         return msgspec.json.decode(cache.read_bytes(), type=list[str])

@@ -47,6 +47,7 @@ def run(function: Callable[[], Awaitable[int]]) -> NoReturn:
     try:
         sys.exit(trio.run(function))
     except (BintrioError, OSError, KeyboardInterrupt, BaseExceptionGroup) as error:
+        # A nursery wraps the errors of its tasks into a group.
         errors = list(leaves(error))
         codes = [_exit_code(each) for each in errors]
         # Ctrl-C may come together with errors that it has caused.

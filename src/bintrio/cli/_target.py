@@ -60,6 +60,7 @@ class Target(NamedTuple):
         environ, secret_file = dict(os.environ), self.hmac_secret_file
         if secret_file == "-":  # noqa: S105 - the standard input
             environ.pop("BINTRIO_HMAC_SECRET_FILE", None)
+            # The line break at the end is not a part of the secret.
             environ["BINTRIO_HMAC_SECRET"] = sys.stdin.read().strip()
             secret_file = None
         for name, value in (

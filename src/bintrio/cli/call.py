@@ -107,6 +107,7 @@ def _print_json(result: Any) -> int:
     try:
         # Colours and line breaks are for people.
         if console.is_terminal:
+            # What the terminal's encoding has no character for is escaped.
             console.print_json(written.decode(), ensure_ascii=not console.encoding.startswith("utf"))
         else:
             click.echo(written)

@@ -20,6 +20,7 @@ from bintrio.cli._made import as_json, directions, made, write
 from bintrio.cli._running import need, run
 from bintrio.sandbox import Sandbox, World, WorldReplay, WorldWalk, open_world, read_world
 
+# Windows has no SIGHUP.
 _ENDS: Final = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _RANDOM_WALK: Final = "random-walk"
 _LOOPBACK: Final = "127.0.0.1"
@@ -83,6 +84,7 @@ def sandbox(file: str | None, market: str | None, seed: int | None, **options: o
     if asked.tls:
         need("trustme", "tls")
     elif asked.cert_out:
+        # Somebody would wait for a file that is never written.
         raise click.UsageError("--cert-out goes with --tls")
     if asked.control is not None or asked.page:
         need("starlette", "ui")
@@ -127,6 +129,7 @@ async def _serve(world: World, asked: _Options) -> None:
                 control = await _controlled(running, nursery, asked.control)
                 page = await _shown(running, nursery, asked)
                 told = made(running, world, Path(folder), certificate, control, page)
+                # Only now, since a program that reads this connects at once.
                 click.echo(as_json(told) if asked.json else "\n".join(directions(told)))
                 await trio.sleep_forever()
 

@@ -1,4 +1,4 @@
-"""`Pages`: a history as something to iterate over, which asks for a page when it has none left."""
+"""`Pages`: a history to iterate over. It asks for the next page when all rows of the last one were taken."""
 
 from __future__ import annotations
 

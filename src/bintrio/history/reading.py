@@ -38,7 +38,8 @@ class Reading(Generic[P, Row]):
         request_type: what is asked.
         make_source: says what tells its rows apart.
         by_time: the walk through a span of time; None if the exchange finds them by id only.
-        needs: what has to say where to begin; if it is empty, all of it is read where nothing does.
+        needs: which parameters say where to begin, of which one must be given; if it is empty, none needs to be, and
+            all of it is read then.
     """
 
     def __init__(

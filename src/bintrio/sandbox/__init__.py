@@ -156,7 +156,7 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-
+    # Hidden from type checkers, which would take any name to be there.
     def __getattr__(name: str) -> object:
         if name not in _FORMER_NAMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
@@ -253,6 +253,7 @@ async def open_sandbox(
     connections = Connections(
         exchange, Script(faults), Timings(ping_interval, pong_window, lifetime), pulse.now, pulse.notice
     )
+    # The chance comes first, so that the nursery's tasks have it as well.
     async with _left_to(storm), bare_nursery() as nursery:
         endpoint, client_context = MEMORY_ENDPOINT, None
         network = Network(Server(connections), connections.script, nursery, link)
@@ -315,6 +316,7 @@ async def open_world(
     """
     check_kind(World, world=world)
     async with open_sandbox(host=host, port=port, tls=tls, listen=listen, storm=storm, **world.settings()) as sandbox:
+        # The market maker's quotes are orders like others, so they need an exchange that runs.
         world.set_prices(sandbox)
         yield sandbox
 
@@ -332,4 +334,5 @@ def _exchange(symbols: Any, limits: Limits | None, filters: Any, routes: Any, ke
 
 def _market_maker(exchange: Exchange) -> SandboxAccount:
     assets = {asset for symbol in exchange.engine.symbols.values() for asset in (symbol.base, symbol.quote)}
+    # Sorted, since the order of a set may differ from run to run.
     return SandboxAccount(MARKET_MAKER_UID, dict.fromkeys(sorted(assets), _PLENTY))

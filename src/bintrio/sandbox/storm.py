@@ -75,6 +75,7 @@ class Storm:
 
     def story(self) -> Sequence[str]:
         """What happened, a line for each blow, each call that one struck, and each that trades, in order of time."""
+        # By time alone: sorting is stable, so a blow stands before a call of the same moment.
         told = sorted([*self._told_blows(), *self._told_calls()], key=lambda line: line[0])
         return [f"storm {self.seed}", *(f"{seconds:9.3f} s  {words}" for seconds, words in told)]
 
@@ -85,6 +86,7 @@ class Storm:
     def _told_calls(self) -> Iterator[_Line]:
         for call in self._witness.calls:
             if call.fault is not None or _trades(call.incoming.method):
+                # The witness has microseconds, `Sandbox.now` milliseconds.
                 yield call.time / 1_000_000 - self._began_ms / 1_000, _told(call)
 
 

@@ -154,6 +154,7 @@ class Fill(Blow, frozen=True, kw_only=True):
         resting = [order for order in sandbox.orders if order.is_open and order.place == "book"]
         if not resting:
             return
+        # Modulo, so that it fits however many orders there are.
         order = resting[self.which % len(resting)]
         # Other orders of clients may stand before it, or a filter forbid so small a trade.
         with suppress(Refusal, InvalidRequest):
@@ -244,6 +245,7 @@ _MILD: Final[Sequence[Callable[[Dice], AnyBlow]]] = (
     lambda dice: Fill(which=dice.randint(0, 9), parts=dice.randint(1, 3)),
     lambda dice: Fill(which=dice.randint(0, 9)),
     lambda dice: Deposit(asset=dice.choice(("BTC", "ETH", "USDT")), amount=Decimal(dice.randint(1, 9))),
+    # A client has the time to move to another connection.
     lambda dice: ShutDown(after=dice.choice((10.0, 60.0, 600.0))),
     lambda dice: Lag(seconds=dice.choice((0.0, 0.5, 1.9))),
     lambda dice: Relink(link=draw_link(dice)),
@@ -255,6 +257,7 @@ _HARD: Final[Sequence[Callable[[Dice], AnyBlow]]] = (
     lambda dice: EndEvents(),
     lambda dice: Relink(link=_draw_broken(dice)),
     lambda dice: Noise(method=dice.choice(METHODS), data="fffefd", is_raw=dice.choice((False, True))),
+    # So soon that calls may be cut off.
     lambda dice: ShutDown(after=dice.choice((0.0, 0.1, 2.0))),
     lambda dice: Jump(seconds=dice.choice((0.3, 5.0, 90.0, 3600.0, -0.4, -20.0))),
 )

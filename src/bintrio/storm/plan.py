@@ -219,7 +219,7 @@ class Ask(CallAct, frozen=True, kw_only=True):
 
 
 class Confirm(Act, frozen=True, kw_only=True):
-    """Find out what became of the call that has been of unknown outcome for longest."""
+    """Find out what became of a call of unknown outcome: the oldest one that nobody has asked about yet."""
 
 
 class Rotate(Act, frozen=True, kw_only=True):

@@ -266,7 +266,7 @@ def _of_heard(heard: Heard, journal: Sequence[Told]) -> Iterator[str]:
 
 
 def _end_of(heard: Heard, journal: Sequence[Told], taken: set[int]) -> int:
-    """Up to where all must have come: what was on its way when a listener stopped, it could not be told."""
+    """Up to which event all must have come. What was still on its way when the listener stopped is not expected."""
     return len(journal) if heard.until is None else max(taken, default=heard.since)
 
 

@@ -1,8 +1,7 @@
 """Who may see the page, and what a browser lets it do.
 
 The URL that is printed has a token. Who opens it gets the token as a cookie, and is led to the same page without it in
-the address: so it is not on a screen that others see, nor in a history. The cookie goes with no request that another
-site makes, and no script reads it. Its name has the port, since browsers send cookies to all ports of a host.
+the address. Everybody else is refused.
 """
 
 from __future__ import annotations
@@ -66,9 +65,9 @@ class Guard:
     def _entry(self, request: Request) -> Response:
         if not self._is_token(request.query_params.get("token")):
             return PlainTextResponse(_NO_ENTRY, 403)
-        # Away from the URL with the token, which else stays in the address line and the history.
+        # The token must not stay in the address, which others may see on the screen, nor in the browser's history.
         response = RedirectResponse("/", 303)
-        # No script reads it, and no other site's request carries it.
+        # No script reads it, and it goes with no request that another site makes.
         response.set_cookie(_cookie(request), self._token, httponly=True, samesite="strict")
         return response
 
@@ -78,6 +77,7 @@ class Guard:
 
 
 def _cookie(request: Request) -> str:
+    # The name has the port, since browsers send cookies to all ports of a host.
     return f"bintrio-sandbox-{request.scope['server'][1]}"
 
 

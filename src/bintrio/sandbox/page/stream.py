@@ -1,9 +1,8 @@
 """What the page is told as things happen: server-sent events, each with the views that have changed.
 
 **Nothing is queued.** The sandbox does not tell the page anything; the stream looks at it twice a second and sends what
-differs from what it sent last. While a reader is slow, the stream waits for it and looks no more; the times that it
-would have looked are counted, and the next event says so. So a reader that stops costs one event's bytes in memory,
-and delays neither the sandbox nor another reader. In time the connection is cut (see `control.UNREAD`).
+differs from what it sent last. So a reader that stops costs one event's bytes in memory, and delays neither the
+sandbox nor another reader. In time the connection is cut (see `control.UNREAD`).
 """
 
 from __future__ import annotations
@@ -77,6 +76,7 @@ def look(sandbox: Sandbox, watched: Watched) -> dict[str, str]:
 
 def event(views: Mapping[str, str], before: Mapping[str, str], skipped: int) -> bytes:
     """A server-sent event with the views that differ from those before."""
+    # Put together as text, since each view is JSON already.
     changed = ",".join(f'"{name}":{text}' for name, text in views.items() if text != before.get(name))
     return f'data: {{"skipped":{skipped},"views":{{{changed}}}}}\n\n'.encode()
 
@@ -117,7 +117,7 @@ class EventStream:
         due = trio.current_time()
         while True:
             await send({"type": "http.response.body", "body": self._next(), "more_body": True})
-            # Sending waits for a slow reader; what it missed meanwhile is counted, not sent later.
+            # Sending waits for a slow reader; the looks that it missed are counted, and the next event says so.
             missed = int((trio.current_time() - due) / INTERVAL)
             self._skipped += missed
             due += (1 + missed) * INTERVAL
