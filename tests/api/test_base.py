@@ -320,6 +320,11 @@ def test_rules_say_what_is_wrong(rule: Any, given: dict[str, Any], said: str | N
     assert rule(made(**given)) == said
 
 
+def test_a_rule_tells_in_words_when_a_value_may_be_left_out() -> None:
+    rule = requires_value("price", "side", "BUY", unless=("symbol", "X"))
+    assert rule.__doc__ == "price requires side='BUY', which may be left out with symbol='X'"
+
+
 @api("made.up.rules", security="TRADE", weight=1, section="made-up", rules=(at_least_one("price", "limit"),))
 class Ruled(MadeUp, frozen=True, kw_only=True):
     """A request with a rule, and without a result of its own."""

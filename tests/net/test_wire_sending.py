@@ -67,6 +67,16 @@ async def test_g6_a_server_that_stops_reading_makes_senders_wait_where_they_can_
         assert [await server.next(), await server.next()] == [text(b"t" * 400), text(b"after")]
 
 
+async def test_a_wire_is_full_with_just_as_much_as_may_wait() -> None:
+    async with opened(trio.testing.lockstep_stream_pair(), max_backlog=106) as (wire, server):
+        first = wire.send_nowait(b"f" * 100)
+        assert first.size == wire.backlog == 106
+        assert wire.is_full
+        assert await server.next() == text(b"f" * 100)
+        await trio.testing.wait_all_tasks_blocked()
+        assert not wire.is_full
+
+
 async def test_room_is_no_checkpoint_while_there_is_some() -> None:
     async with opened() as (wire, _):
         assert not wire.is_full

@@ -134,6 +134,16 @@ def test_fragments_become_one_message_and_control_frames_may_come_between() -> N
     assert decode(stream) == (expected, None)
 
 
+def test_a_short_beginning_of_a_message_is_no_short_message() -> None:
+    # All bytes are ASCII, those of the headers too: they could be taken for text.
+    stream = (
+        frame(Opcode.TEXT, b"ab", fin=False)
+        + frame(Opcode.CONTINUATION, b"c" * 256, fin=False)
+        + frame(Opcode.CONTINUATION, b"d")
+    )
+    assert decode(stream) == ([text(b"ab" + b"c" * 256 + b"d")], None)
+
+
 @pytest.mark.parametrize("code", [1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 4999])
 def test_close_codes_that_may_be_sent(code: int) -> None:
     payload = code.to_bytes(2, "big") + "grüße".encode()

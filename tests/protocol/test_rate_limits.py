@@ -514,6 +514,10 @@ def test_a_hold_that_was_read_off_the_clock_a_little_earlier_begins_now() -> Non
 # Holds
 
 
+def test_a_hold_whose_end_is_past_ends_now() -> None:
+    assert hold(ledger_of(weight()), -1).until == NOON
+
+
 def test_g8_after_418_nothing_goes_out_before_its_time() -> None:
     ledger = LocalLedger()
     held = hold(ledger, 3 * MINUTE)
