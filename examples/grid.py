@@ -101,10 +101,9 @@ class Grid:
         if order is None or closed is None:
             await trio.sleep(PAUSE)
             return Decimal(0)
-        base, paid = self._rules.symbol.base_asset, Decimal(0)
-        async for fill in order.new_fills():  # after a lost answer, they are known later than the end
-            paid += fill.commission if fill.commission_asset == base else 0
-        return closed.executed_qty - paid
+        base = self._rules.symbol.base_asset
+        # The fills are known with the end, whatever was lost on the way.
+        return closed.executed_qty - sum(fill.commission for fill in order.fills if fill.commission_asset == base)
 
     async def _placed(self, side: Side, price: Decimal, quantity: Decimal) -> LiveOrder | None:
         try:

@@ -52,18 +52,18 @@ async def trade_protected(account: LiveAccount, rules: SymbolRules, plan: Plan) 
     order = await bought.closed()
     if order is None or not order.executed_qty:
         return None
-    paid, quantity = order.cummulative_quote_qty, rules.round_quantity(await _received(bought, rules))
+    paid, quantity = order.cummulative_quote_qty, rules.round_quantity(_received(bought, rules))
     got, how = await _sell(account, rules, plan, quantity, paid / order.executed_qty)
     logging.info("paid %s, got %s: %s", paid, got, how)
     return Result(paid, got, how)
 
 
-async def _received(order: LiveOrder, rules: SymbolRules) -> Decimal:
-    """What was bought, less what went off for commission. After a lost answer, trades are known later than the end."""
-    received, base = Decimal(0), rules.symbol.base_asset
-    async for fill in order.new_fills():
-        received += fill.qty - (fill.commission if fill.commission_asset == base else 0)
-    return received
+def _received(order: LiveOrder, rules: SymbolRules) -> Decimal:
+    """What was bought, less what went off for commission, of an order that has ended."""
+    base = rules.symbol.base_asset
+    return sum(
+        (fill.qty - (fill.commission if fill.commission_asset == base else 0) for fill in order.fills), Decimal(0)
+    )
 
 
 async def _sell(

@@ -82,7 +82,8 @@ async def test_each_buy_is_sold_above_the_grid_and_bought_again(autojump_clock: 
 
 async def test_after_a_lost_answer_no_more_is_sold_than_was_bought(autojump_clock: MockClock) -> None:
     async with trading() as (sandbox, _):
-        for order in [order for order in sandbox.orders if order.is_open]:
+        # The highest first: no order of the bot may stand before one that is filled.
+        for order in sorted(sandbox.orders, key=lambda order: order.limit, reverse=True):
             sandbox.disconnect()
             sandbox.fill(order)
             await trio.sleep(60)

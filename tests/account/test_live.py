@@ -778,8 +778,8 @@ async def test_the_trades_of_an_order_are_asked_for_page_by_page(
         await wait_all_tasks_blocked()
         fills = order.fills
         account._state.fills.clear()
-        assert order.key is not None
-        await account._stock.ask_for_fills(order.key)
+        assert order.state is not None
+        await account._stock.ask_for_fills(order.state)
         assert order.fills == fills
         assert len(fills) == 3
         assert bent.sent.count("myTrades") == 2
@@ -890,8 +890,8 @@ async def test_a_routed_order_has_allocations_for_fills(autojump_clock: MockCloc
         sandbox.quote("BTCUSDT", D(99), D(100), D(50))
         order = await account.place_routed(symbol="BTCUSDT", side="BUY", type="MARKET", quantity=2)
         assert await order.filled()
-        assert order.key is not None
+        assert order.state is not None
         assert [(fill.qty, fill.alloc_id) for fill in order.fills] == [(D(2), 0)]
         account._state.fills.clear()
-        await account._stock.ask_for_fills(order.key)
+        await account._stock.ask_for_fills(order.state)
         assert [(fill.qty, fill.alloc_id) for fill in order.fills] == [(D(2), 0)]

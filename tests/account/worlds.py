@@ -78,6 +78,7 @@ class Bot:
         self.sandbox, self.session, self.account = sandbox, session, account
         self.handles: list[LiveOrder | LiveOrderList] = []
         self.said: list[str] = []
+        self.untrue: list[str] = []
 
     async def trade(self, steps: int) -> None:
         async with trio.open_nursery() as nursery:
@@ -157,6 +158,16 @@ class Bot:
         if orders:
             await self.chance.choice(orders).amend(1)
 
+    async def wait(self) -> None:
+        """Whoever has waited for the end adds up the fills at once."""
+        orders = [each for each in self.handles if isinstance(each, LiveOrder)]
+        if orders:
+            order = self.chance.choice(orders)
+            closed = await order.closed()
+            executed = Decimal(0) if closed is None else closed.executed_qty
+            if sum((fill.qty for fill in order.fills), Decimal(0)) != executed:
+                self.untrue.append(f"{order} has ended, and its fills are not known: {order.fills}")
+
     async def fill(self) -> None:
         resting = [order for order in self.sandbox.orders if order.is_open and order.place == "book"]
         if resting:
@@ -189,7 +200,7 @@ class Bot:
 
     ACTS: Final = (
         *(place, place, place, place_elsewhere, place_list, place_market, place_pair, replace, cancel, cancel, amend),
-        *(fill, fill, deposit, go_wrong, go_wrong, cut, rotate),
+        *(wait, wait, fill, fill, deposit, go_wrong, go_wrong, cut, rotate),
     )
 
 
@@ -216,7 +227,7 @@ async def run(seed: int, steps: int = 60) -> list[str]:
         await trio.sleep(QUIET)
         if not account.is_current:
             found.append(f"the account is not certain at rest: {account!r}")
-        found += complaints_at_rest(sandbox, account, bot)
+        found += bot.untrue + complaints_at_rest(sandbox, account, bot)
         found += complaints_of_changes(account, witness)
     return found
 

@@ -68,6 +68,7 @@ class OrderCourse(_Course):
         order: the latest that is known of it.
         fills: its trades that are known, in the order in which they became known.
         group: that of the order list that it belongs to; None without one.
+        is_given_up: whether the exchange was asked for its fills, and could not tell all of them.
     """
 
     def __init__(self, request: Request[Any] | None, symbol: str, client_id: str) -> None:
@@ -75,6 +76,7 @@ class OrderCourse(_Course):
         self.order: Order | None = None
         self.fills: Final[dict[FillKey, Fill]] = {}
         self.group: ListCourse | None = None
+        self.is_given_up = False
 
     def take_fill(self, fill: Fill) -> None:
         """It has traded."""
@@ -99,10 +101,24 @@ class OrderCourse(_Course):
         return self.was_refused or (self.order is not None and not is_open(self.order))
 
     @property
+    def has_all_fills(self) -> bool:
+        """Whether the fills that are known make up what was executed."""
+        executed = sum((fill.qty for fill in self.fills.values()), _NOTHING)
+        return self.order is None or executed >= self.order.executed_qty
+
+    @property
     def is_told(self) -> bool:
         """Whether it has ended and its fills add up, so that there is nothing more to be learned."""
-        executed = sum((fill.qty for fill in self.fills.values()), _NOTHING)
-        return self.is_closed and (self.order is None or executed >= self.order.executed_qty)
+        return self.is_closed and self.has_all_fills
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has ended, and its fills are known as far as they can be."""
+        return self.is_closed and (self.is_given_up or self.has_all_fills)
+
+    def give_up(self) -> None:
+        """The exchange cannot tell its fills: nobody has to wait for them."""
+        self.is_given_up = True
 
 
 class ListCourse(_Course):
@@ -129,6 +145,11 @@ class ListCourse(_Course):
     def is_closed(self) -> bool:
         """Whether all of its orders have ended, or it was not placed."""
         return self.was_refused or (bool(self.orders) and all(order.is_closed for order in self.orders))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all of its orders have ended, and their fills are known as far as they can be."""
+        return self.is_closed and all(order.is_settled for order in self.orders)
 
     @property
     def is_told(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
@@ -29,6 +29,7 @@ from ..api.trading import (
 )
 from ..endpoints import TimeUnit
 from ..errors import BintrioError, OutcomeUnknown, ProtocolViolation, UnknownOrder
+from .changes import Change
 from .courses import ListCourse, OrderCourse
 from .handles import LiveOrder, LiveOrderList
 from .orders import OrderKey, after_amend, after_cancel, is_open, key_of, order_of_answer
@@ -98,6 +99,9 @@ class Desk:
         self._nursery = nursery
         # Errors of cancelled callers that are being asked about: equal requests may have left equal ones.
         self._asked: list[OutcomeUnknown] = []
+        # Orders whose fills are being asked for.
+        self._sought: set[OrderCourse] = set()
+        self._is_over = False
 
     def handles(self) -> tuple[LiveOrder | LiveOrderList, ...]:
         """What has not ended."""
@@ -314,6 +318,38 @@ class Desk:
             self._bind(course, outcome)
         self._take_outcome(outcome)
         self._publish()
+
+    # Fills that nobody has told of
+
+    def take_in(self, changes: Iterable[Change]) -> None:
+        """Tell the handles what has changed, and have it found out what they lack."""
+        for change in changes:
+            self.register.move(change)
+        # Also without a change: an order may only now be known to be one of a handle.
+        for course in self.register.lacking():
+            self._seek_fills(course)
+
+    def _seek_fills(self, course: OrderCourse) -> None:
+        if self._is_over:
+            self.register.settle(course)
+        elif course not in self._sought and course.order is not None:
+            self._sought.add(course)
+            self._nursery.start_soon(protected, self._learn_fills, course, course.order)
+
+    async def _learn_fills(self, course: OrderCourse, order: Order) -> None:
+        try:
+            await self._stock.learn_fills(course, order)
+        except BintrioError as error:
+            logger.warning("the exchange does not tell the fills of order %d: %s", order.order_id, error)
+        self._publish()
+        self.register.settle(course)
+        self._sought.discard(course)
+
+    def end(self) -> None:
+        """The account is followed no more: nobody has to wait for fills that nobody will ask for."""
+        self._is_over = True
+        for course in self.register.lacking():
+            self.register.settle(course)
 
 
 def _identified(request: Any, new_id: Callable[[], str]) -> tuple[Any, bool]:

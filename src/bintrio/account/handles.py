@@ -119,8 +119,21 @@ class LiveOrder(_Handle):
 
     @property
     def fills(self) -> tuple[Fill, ...]:
-        """Its trades that are known, in the order in which they became known."""
+        """Its trades that are known, in the order in which they became known: after `closed` and `filled`, all of them.
+
+        Before, one may be missing: the exchange tells of an order and of its trades one after the other, and what was
+        lost is asked for later. `has_all_fills` says whether that is so.
+        """
         return tuple(self._course.fills.values())
+
+    @property
+    def has_all_fills(self) -> bool:
+        """Whether the quantities of `fills` make up what is known to be executed.
+
+        False after `closed` or `filled` if the exchange was asked and does not tell all trades, or if the account was
+        left before they were known.
+        """
+        return self._course.has_all_fills
 
     @property
     def remaining(self) -> Decimal | None:
@@ -138,20 +151,25 @@ class LiveOrder(_Handle):
         return self.state
 
     async def closed(self) -> Order | None:
-        """Wait until it has ended. Returns the order, or None if it was not placed."""
-        await self._course.until(lambda: self.is_closed)
+        """Wait until it has ended, and its `fills` are known. Returns the order, or None if it was not placed.
+
+        Fills that no event has told of are asked for, two seconds after the end is known, and again for as long as the
+        exchange gives no answer. Where it refuses to tell them, or tells less than what was executed, or the account is
+        left meanwhile, this returns without them: `has_all_fills` is False then.
+        """
+        await self._course.until(lambda: self._course.is_settled)
         return self.state
 
     async def filled(self) -> bool:
-        """Wait until it has ended. Whether all of it was filled."""
+        """Wait as `closed` does. Whether all of it was filled."""
         order = await self.closed()
         return order is not None and order.status == "FILLED"
 
     async def new_fills(self) -> AsyncIterator[Fill]:
-        """Its trades from the first one on, as they come, until it has ended and all of them are known."""
+        """Its trades from the first one on, as they come, until it has ended and they are known as `closed` says."""
         seen: list[Fill] = []
         while True:
-            await self._course.until(lambda: len(self._course.fills) > len(seen) or self._course.is_told)
+            await self._course.until(lambda: len(self._course.fills) > len(seen) or self._course.is_settled)
             fresh = self.fills[len(seen) :]
             if not fresh:
                 return
@@ -164,6 +182,7 @@ class LiveOrder(_Handle):
     async def cancel(self) -> Order | None:
         """Cancel it. Returns the order as it stands then; its status tells whether that, or a trade, came first.
 
+        What it has traded before may be known a little later: ``await order.closed()`` before `fills` are summed up.
         While it is not known whether it was placed, this waits until it is.
 
         Raises:
@@ -231,8 +250,11 @@ class LiveOrderList(_Handle):
         return self.state
 
     async def closed(self) -> tuple[Order, ...]:
-        """Wait until all of its orders have ended. Returns them; none if it was not placed."""
-        await self._course.until(lambda: self.is_closed)
+        """Wait until all of its orders have ended, and their fills are known. Returns them; none if it was not placed.
+
+        Of fills that the exchange does not tell, see `LiveOrder.closed`.
+        """
+        await self._course.until(lambda: self._course.is_settled)
         return self._orders_known()
 
     async def cancel(self) -> tuple[Order, ...]:

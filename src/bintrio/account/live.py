@@ -141,12 +141,10 @@ class LiveAccount:
         """Wake whoever waits for what has changed, and forget what is too old."""
         self._state.forget_older(self._session.now() - self._kept)
         changes = self._state.take_changes()
-        if not changes:
-            return
-        for change in changes:
-            self._desk.register.move(change)
-        self._moved.set()
-        self._moved = trio.Event()
+        self._desk.take_in(changes)
+        if changes:
+            self._moved.set()
+            self._moved = trio.Event()
 
     # Placing
 
@@ -168,6 +166,12 @@ class LiveAccount:
 
     async def follow(self, task_status: trio.TaskStatus[None]) -> None:
         """Take in events until the session is closed. It has started once there is something to see."""
+        try:
+            await self._follow(task_status)
+        finally:
+            self._desk.end()
+
+    async def _follow(self, task_status: trio.TaskStatus[None]) -> None:
         since: int | None = None
         while True:
             async with self._session.user_data() as events:

@@ -33,6 +33,7 @@ class Register:
         self._by_fresh_id: dict[tuple[str, str], Course] = {}
         self._orders: dict[OrderKey, OrderCourse] = {}
         self._lists: dict[int, ListCourse] = {}
+        self._lacking: dict[OrderKey, OrderCourse] = {}
 
     def open(self) -> Iterator[Course]:
         """Those that have not ended, first of which nothing is known yet."""
@@ -138,11 +139,30 @@ class Register:
     def _moved(self, course: OrderCourse) -> None:
         """Wake whoever waits. What has ended, and whose fills are known, is followed no more."""
         course.move()
-        # Nothing more can come. The handle keeps what it has.
-        if course.is_told and course.key is not None:
-            self._orders.pop(course.key, None)
+        if course.is_closed and course.key is not None:
+            self._ended(course, course.key)
         if course.group is not None:
             self._moved_list(course.group)
+
+    def _ended(self, course: OrderCourse, key: OrderKey) -> None:
+        # Nothing more can come. The handle keeps what it has.
+        if course.is_told:
+            self._orders.pop(key, None)
+            self._lacking.pop(key, None)
+        # Once only: what the exchange could not tell is not asked for again, but a late event still counts.
+        elif not course.is_given_up:
+            self._lacking[key] = course
+
+    def lacking(self) -> tuple[OrderCourse, ...]:
+        """The orders that have ended, and of which not all fills are known yet."""
+        return tuple(self._lacking.values())
+
+    def settle(self, course: OrderCourse) -> None:
+        """Nobody asks for its fills any more: those that are not known stay so, unless an event tells of them."""
+        if not course.is_told:
+            course.give_up()
+            self._lacking = {key: each for key, each in self._lacking.items() if each is not course}
+        self._moved(course)
 
     def _moved_list(self, course: ListCourse) -> None:
         course.move()

@@ -35,8 +35,10 @@ from ..api.account import (
     OrderListStatus,
     OrderStatus,
 )
-from ..errors import BintrioError, RateLimited, UnknownOrder
-from .orders import OrderKey
+from ..api.trading import Fill
+from ..errors import BintrioError, NotSent, OutcomeUnknown, RateLimited, UnknownOrder
+from .courses import OrderCourse
+from .orders import OrderKey, fill_of_trade
 from .state import State
 
 logger: Final = logging.getLogger("bintrio.account")
@@ -108,17 +110,20 @@ class Stock:
             try:
                 await self._ask_for_all(since)
             except (BintrioError, ExceptionGroup) as error:
-                # The exchange has said when it takes questions again.
-                if isinstance(error, RateLimited):
-                    seconds = self._seconds_until(error.retry_at)
-                else:
-                    seconds = backoff(next(failures), self._chance.fraction())
+                seconds = self._pause_after(error, next(failures))
                 logger.warning("the account stands as of %s: %s; asking again in %.4g s", since, error, seconds)
                 await trio.sleep(seconds)
                 continue
             if state.losses == losses:  # nothing was missed meanwhile
                 state.settle()
                 self._publish()
+
+    def _pause_after(self, error: Exception, failures: int) -> float:
+        """Seconds until a question is worth another try."""
+        # The exchange has said when it takes questions again.
+        if isinstance(error, RateLimited):
+            return self._seconds_until(error.retry_at)
+        return backoff(failures, self._chance.fraction())
 
     def _seconds_until(self, time: int | None) -> float:
         return _UNSTATED_HOLD if time is None else max((time - self._session.now()) / self._ticks, 0) + _AFTER_HOLD
@@ -141,8 +146,10 @@ class Stock:
         for key in state.unlisted(listed):
             await self.ask_for_order(key)
         await self._ask_for_lists()
-        for key in self._lacking_fills():
-            await self.ask_for_fills(key)
+        # Whoever waits learns now how orders stand, also if the exchange refuses to tell their trades.
+        self._publish()
+        for order in self._lacking_fills():
+            await self.ask_for_fills(order)
         state.take_account(await session.send(AccountStatus()))
         self._publish()
 
@@ -175,29 +182,47 @@ class Stock:
         except UnknownOrder as error:
             logger.warning("the exchange shows no order %d of %s any more: %s", key[1], key[0], error)
 
-    def _lacking_fills(self) -> list[OrderKey]:
+    def _lacking_fills(self) -> list[Order]:
         """The orders whose fills do not add up."""
         state = self._state
         known = (*state.open_orders.items(), *state.closed_orders.items())
-        return [key for key, order in known if state.executed(key) < order.executed_qty]
+        return [order for key, order in known if state.executed(key) < order.executed_qty]
 
-    async def ask_for_fills(self, key: OrderKey) -> None:
-        """The trades of an order, and its allocations, if it was routed."""
-        symbol, order_id = key
-        order = self._state.order(key)
-        # Routed orders trade by allocations, which myTrades does not show.
-        if order is not None and order.used_sor:
-            allocations: tuple[Allocation, ...] = await self._session.send(
-                MyAllocations(symbol=symbol, order_id=order_id, limit=_PAGE)
-            )
-            for allocation in allocations:
-                self._state.take_trade(allocation)
-        first = 0
-        while True:
-            request = MyTrades(symbol=symbol, order_id=order_id, from_id=first, limit=_PAGE)
-            page: tuple[AccountTrade, ...] = await self._session.send(request)
-            for trade in page:
-                self._state.take_trade(trade)
-            if len(page) < _PAGE:
+    async def learn_fills(self, course: OrderCourse, order: Order) -> None:
+        """The fills of an order that has ended, unless events bring them first. Returns once the exchange was asked.
+
+        A question that has no answer is asked again after a pause, one that is held back once the hold is over.
+
+        Raises:
+            Rejected: the exchange refuses to tell.
+            ProtocolViolation: an answer lacks what a fill has.
+        """
+        # Events mostly come within that time, and after it an answer shows every trade that there was.
+        await trio.sleep(QUERY_DELAY)
+        failures = itertools.count()
+        while not course.is_settled:
+            try:
+                for fill in await self.ask_for_fills(order):
+                    course.take_fill(fill)  # by now the account itself may have forgotten the order
+            except (RateLimited, NotSent, OutcomeUnknown, ExceptionGroup) as error:
+                seconds = self._pause_after(error, next(failures))
+                logger.warning("asking again in %.4g s for the fills of order %d: %s", seconds, order.order_id, error)
+                await trio.sleep(seconds)
+            else:
                 return
-            first = page[-1].id + 1
+
+    async def ask_for_fills(self, order: Order) -> list[Fill]:
+        """The trades of an order, and its allocations, if it was routed: all that the exchange tells."""
+        trades: list[AccountTrade | Allocation] = []
+        # Routed orders trade by allocations, which myTrades does not show.
+        if order.used_sor:
+            trades += await self._session.send(MyAllocations(symbol=order.symbol, order_id=order.order_id, limit=_PAGE))
+        first: int | None = 0
+        while first is not None:
+            request = MyTrades(symbol=order.symbol, order_id=order.order_id, from_id=first, limit=_PAGE)
+            page: tuple[AccountTrade, ...] = await self._session.send(request)
+            trades += page
+            first = page[-1].id + 1 if len(page) == _PAGE else None
+        for trade in trades:
+            self._state.take_trade(trade)
+        return [fill_of_trade(trade) for trade in trades]
