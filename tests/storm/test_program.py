@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
 import bintrio
 from bintrio.errors import ConnectionFailed, NotSent, OutcomeUnknown
-from bintrio.sandbox import DropReply
+from bintrio.sandbox import DropReply, Witness
 from bintrio.sandbox.weather import Deposit, Fail
 from bintrio.storm import Plan, Step, run, world
 from bintrio.storm.plan import AnyAct, Listen, Place, Reopen, Rotate
+from bintrio.storm.program import Program
 
 
 def steps(*acts: Any, pause: float = 1.0) -> tuple[Step, ...]:
@@ -84,3 +88,52 @@ def test_a_listener_that_reads_nothing_is_told_that_it_was_too_slow() -> None:
     slow: AnyAct = Listen(seconds=5.0, buffer=1, is_slow=True)
     deposits = [Deposit(asset="BTC", amount=1)] * 4  # type: ignore[arg-type]  # it is not looked at
     assert untruths(slow, *deposits, Listen(seconds=2.0), *deposits) == []
+
+
+class Listened:
+    """A session that can be listened to at the second attempt only, and until it ends."""
+
+    unresolved = ()
+
+    def __init__(self) -> None:
+        self.attempts: list[float] = []
+        self.end = trio.Event()
+
+    async def ping(self) -> None:
+        """There is an answer."""
+
+    @asynccontextmanager
+    async def user_data(self, *, buffer: int) -> AsyncGenerator[AsyncIterator[str]]:
+        self.attempts.append(trio.current_time())
+        if len(self.attempts) == 1:
+            raise NotSent("userDataStream.subscribe.signature", "no connection")
+        yield self._events()
+
+    async def _events(self) -> AsyncGenerator[str]:
+        yield "an event"
+        await self.end.wait()
+
+
+async def test_a_listener_that_is_refused_tries_again_and_listens_until_all_has_come_to_rest(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    session: Any = Listened()
+    nobody: Any = None
+
+    @asynccontextmanager
+    async def open_session() -> AsyncGenerator[bintrio.Session]:
+        yield session
+
+    program = Program(open_session, nobody, Witness(), 5000, 15.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(program.live)
+        await trio.sleep(2)
+        await program.come_to_rest()
+        session.end.set()
+        await trio.testing.wait_all_tasks_blocked()
+        program.leave()
+    first, second = session.attempts
+    assert second - first == 1
+    (heard,) = program.heard
+    assert (heard.events, heard.until) == (["an event"], None)
+    assert program.failed == []

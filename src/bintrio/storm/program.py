@@ -251,9 +251,12 @@ class Program:
                 heard.until = heard.since  # it was told that some are missing
                 raise
             finally:
-                # At rest nothing is on its way, so whoever listens until then must have been told everything.
-                if heard.until is None and not self._at_rest:
-                    heard.until = len(self._witness.events)
+                heard.until = self._end_of(heard)
+
+    def _end_of(self, heard: Heard) -> int | None:
+        """How much a listener that stops now was to hear; None for everything, once all has come to rest."""
+        is_settled = heard.until is not None or self._at_rest
+        return heard.until if is_settled else len(self._witness.events)
 
     # What became of its calls
 
