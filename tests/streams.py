@@ -22,6 +22,25 @@ from bintrio.sandbox.server.memory import Line
 Pair = tuple[trio.abc.Stream, Any]
 
 
+class WholeStream(trio.abc.Stream):
+    """A stream that cannot end in one direction only, as TLS cannot."""
+
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 class PartialStream(PromptStream):
     """One end of a pair in memory that takes what is sent at once in part: all of it, some, or nothing.
 

@@ -19,6 +19,7 @@ import bintrio
 from bintrio.sandbox import Disconnect, Link, Sandbox, Way, open_sandbox
 from bintrio.sandbox.server.links import PACKET, Passage
 from bintrio.sandbox.server.memory import Line, memory_stream_pair
+from tests.streams import WholeStream
 
 from .test_hostile import ADDRESS
 from .test_server import HANDSHAKE
@@ -339,25 +340,6 @@ async def test_what_is_no_link_is_refused(autojump_clock: MockClock) -> None:
 # TCP
 
 
-class Plain(trio.abc.Stream):
-    """A stream that cannot be half-closed, as one over TLS."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(max_bytes)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
 Kind = Callable[[trio.abc.Stream], trio.abc.Stream]
 
 
@@ -365,7 +347,7 @@ def as_it_is(stream: trio.abc.Stream) -> trio.abc.Stream:
     return stream
 
 
-KINDS = pytest.mark.parametrize("kind", [as_it_is, Plain])
+KINDS = pytest.mark.parametrize("kind", [as_it_is, WholeStream])
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from trio.testing import MockClock, memory_stream_pair, memory_stream_pump, wait
 
 from bintrio._protocol.frames import Opcode, encode_frame
 from bintrio.sandbox.server.wire import Wire
+from tests.streams import WholeStream
 
 
 async def test_writers_take_turns() -> None:
@@ -58,7 +59,7 @@ async def test_no_close_frame_goes_into_the_middle_of_another(autojump_clock: Mo
 
 async def test_last_words_are_read_in_peace_over_a_stream_that_has_one_end(autojump_clock: MockClock) -> None:
     ours, theirs = memory_stream_pair()
-    wire = Wire(_Whole(ours))
+    wire = Wire(WholeStream(ours))
     async with trio.open_nursery() as nursery:
         await wire.send_last(b"HTTP/1.1 400", is_close=False)
         nursery.start_soon(wire.linger)
@@ -71,22 +72,3 @@ async def test_last_words_are_read_in_peace_over_a_stream_that_has_one_end(autoj
 async def test_without_last_words_there_is_no_waiting() -> None:
     ours, _theirs = memory_stream_pair()
     await Wire(ours).linger()
-
-
-class _Whole(trio.abc.Stream):
-    """A stream that cannot end in one direction only, as TLS cannot."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(max_bytes)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
