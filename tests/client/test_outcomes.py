@@ -583,6 +583,26 @@ async def test_g7_the_error_of_the_clock_that_an_error_tells_of_counts(
         assert (found is not None and found.order_id == placed.order_id) is is_found
 
 
+async def test_g7_a_session_that_began_after_the_clock_was_set_back_does_not_deny_an_order(
+    autojump_clock: MockClock,
+) -> None:
+    """It cannot know that the clock was set, and so not that the order is no older than the call."""
+    async with open_market() as (session, sandbox):
+        await trio.sleep(1)
+        sandbox.set_back(0.4)
+        await trio.sleep(1)
+        sandbox.inject(faults.DropReply("order.place"))
+        with pytest.raises(OutcomeUnknown) as caught:
+            await session.within(1).send(limit(new_client_order_id="grid-7"))
+        async with bintrio.open_session(sandbox.memory_endpoint, connect=sandbox.connect, key=sandbox.key) as other:
+            with pytest.raises(OutcomeUnknown, match="may have been set before this session began"):
+                await other.confirm(caught.value)
+        # The session that sent it measures once more, and sees that it was set.
+        found: bintrio.Order | None = await session.confirm(caught.value)
+        assert found is not None
+        assert found.client_order_id == "grid-7"
+
+
 @pytest.mark.parametrize("odd", [None, 5, "order.place", ValueError("no")])
 async def test_what_is_neither_error_nor_request_is_refused(autojump_clock: MockClock, odd: Any) -> None:
     async with open_pair(key=HMAC) as (session, _):

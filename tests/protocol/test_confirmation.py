@@ -546,6 +546,41 @@ def test_g7_no_order_is_older_than_its_call_by_more_than_the_exchange_lets_a_tim
         assert (told(sent, engine) == placed) is is_found
 
 
+@pytest.mark.parametrize("age", [21, LARGEST_LEAD])
+def test_g7_what_a_session_that_began_later_cannot_date_proves_nothing(age: int) -> None:
+    """The exchange's clock may have been set before that, so the order may be older or younger than the call."""
+    engine = Engine()
+    engine.place("a")
+    engine.now += age
+    sent = sent_now(order(), engine, is_clock_known=False, seen_order_id=None)
+    with pytest.raises(Undecided, match=r"order 2 is dated .* may have been set before this session began"):
+        told(sent, engine)
+
+
+@pytest.mark.parametrize(
+    ("age", "seen", "is_found"), [(20, None, True), (21, 2, False), (LARGEST_LEAD + 1, None, False)]
+)
+def test_g7_what_is_plain_needs_no_clock(age: int, seen: int | None, is_found: bool) -> None:
+    engine = Engine()
+    placed = engine.place("a")
+    engine.now += age
+    sent = sent_now(order(), engine, is_clock_known=False, seen_order_id=seen)
+    assert (told(sent, engine) == placed) is is_found
+
+
+def test_g7_an_order_that_another_one_hides_is_looked_for_from_before_the_clock_was_set() -> None:
+    engine = Engine()
+    placed = engine.place("a")
+    assert placed is not None
+    engine.end(placed, "CANCELED")
+    engine.now += 400
+    sent = sent_now(order(), engine, is_clock_known=False, seen_order_id=None)
+    engine.now += 100
+    engine.place("a", side="SELL")
+    with pytest.raises(Undecided, match="order 2 is dated"):
+        told(sent, engine)
+
+
 class ShowsTheFirst(Engine):
     """Of several orders under one id, the first is shown."""
 

@@ -275,6 +275,10 @@ class Outcomes:
         """By how many milliseconds a time that was taken from our clock may be wrong, as far as is known now."""
         return math.ceil(self._shared.clock.error_of(time, trio.current_time()) * 1000)
 
+    def _measured_since(self, time: int | None) -> bool:
+        """Whether this session has measured the exchange's clock since then, so that it knows if it was set."""
+        return time is None or time >= self._shared.clock.known_since
+
     def _sent(self, call: Any, sent_at: int | None) -> Sent:
         """What is known of a call that is to be confirmed.
 
@@ -294,6 +298,7 @@ class Outcomes:
             final_at=(call.final_at or 0) // units,
             sent_at=left_at,
             clock_error=error if left_at is None else max(error, self._error_of(left_at)),
+            is_clock_known=self._measured_since(left_at),
             seen_order_id=call.seen_order_id,
             is_id_fresh=call.is_id_fresh,
             units=units,
@@ -321,6 +326,7 @@ class Outcomes:
             final_at=now + _window(request),
             sent_at=left_at,
             clock_error=self._error_of(now if left_at is None else left_at),
+            is_clock_known=self._measured_since(left_at),
             units=units,
         )
 

@@ -116,11 +116,14 @@ class Clock:
     Attributes:
         round_trip: seconds between question and answer of the latest sample; NaN before the first.
         steps: how many samples showed that a clock had been set since the one before.
+        known_since: the exchange's time in milliseconds by the first sample; 0 before it. Whether its clock was set
+            before that is not known here.
     """
 
     def __init__(self) -> None:
         self.round_trip = math.nan
         self.steps = 0
+        self.known_since = 0
         self._round_trips: deque[float] = deque(maxlen=RECENT)
         self._known: _Interval | None = None
         # What was known before it was forgotten, until the next sample.
@@ -173,6 +176,7 @@ class Clock:
             self.steps += is_refuted
         # A step that is smaller than a round trip lies within both intervals, so no later sample shows it.
         self._asked_at, self._unseen = sent_at, math.ceil(max(self._round_trips) * 1e6)
+        self.known_since = self.known_since or earliest // 1000
         self._known = fresh if self._known is None else _meet(self._known, fresh)
         self._doubted = None
         self._offset = self._known.middle

@@ -139,7 +139,7 @@ def _orders_from(sent: Sent, last: int | None, *, is_vital: bool = True) -> Inqu
     symbol = sent.request.symbol
     # No older order limits the search, so the time does. allOrders with a start time shows what changed since.
     if last is None:
-        since = None if sent.earliest is None else sent.earliest * sent.units
+        since = None if sent.searched_from is None else sent.searched_from * sent.units
         question = AllOrders(symbol=symbol, start_time=since, limit=PAGE)
     else:
         question = AllOrders(symbol=symbol, order_id=last + 1, limit=PAGE)

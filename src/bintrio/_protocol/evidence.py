@@ -74,6 +74,8 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         request: with all its client order ids.
         sent_at: when it left, by our estimate; None if that is not known. Then every order that fits is taken for its.
         clock_error: by how much that may be wrong, by all that was measured before and since.
+        is_clock_known: whether it was measured since the call left. Not by a session that began later: the exchange's
+            clock may have been set between the last measurement of the session that sent it, and the call.
         final_at: from when on it can no longer be executed, by the exchange's own clock.
         seen_order_id: the highest order id of its symbol that was seen before it left; None if none was.
         is_id_fresh: whether no earlier order can have its client order ids.
@@ -86,6 +88,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     final_at: int
     sent_at: int | None = None
     clock_error: int = 0
+    is_clock_known: bool = True
     seen_order_id: int | None = None
     is_id_fresh: bool = False
     is_refused: bool = False
@@ -103,6 +106,17 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         # The exchange refuses a timestamp that is further ahead than this, so a larger error of the clock does not
         # count.
         return None if self.sent_at is None else self.sent_at - min(self.clock_error, LARGEST_LEAD)
+
+    @property
+    def searched_from(self) -> int | None:
+        """Nothing that the call did is older, whatever clock was set without this session's seeing it."""
+        return self.earliest if self.is_clock_known or self.sent_at is None else self.sent_at - LARGEST_LEAD
+
+    def is_doubtful(self, time: int | None) -> bool:
+        """Whether a time is a little before the call left, by a clock that may have been set."""
+        if time is None or self.earliest is None or self.searched_from is None:
+            return False
+        return self.searched_from <= time < self.earliest
 
     def is_later(self, record: Any, field: str) -> bool:
         """Whether a time in an answer may be of what the call did."""
@@ -161,7 +175,8 @@ def is_younger(sent: Sent, order: Order) -> bool:
     """Whether an order came into being by the call, or after it; not by an earlier call with the same id.
 
     Raises:
-        Undecided: its time says so, and its order id says that it was there before.
+        Undecided: its time says so, and its order id says that it was there before; or its id says so, and its time
+            does not, which may be due to a clock that was set.
     """
     if sent.is_id_fresh or sent.sent_at is None:
         return True
@@ -171,6 +186,9 @@ def is_younger(sent: Sent, order: Order) -> bool:
     if time is not None and time > sent.sent_at + sent.clock_error and not is_above:
         said = f"order {order.order_id} is dated {time}, after the call left, but there was one with a higher id before"
         raise Undecided(f"{said}: {sent.seen_order_id}")
+    if is_above and sent.is_doubtful(time):
+        said = f"order {order.order_id} is dated {time}, a little before the call left"
+        raise Undecided(f"{said}, but the exchange's clock may have been set before this session began")
     return is_above and sent.is_later(order, "time")
 
 
