@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import engine
 
 from . import streams
+from .order_of_tasks import pytest_addoption as pytest_addoption
+from .order_of_tasks import pytest_runtest_call as pytest_runtest_call
 from .time_limit import pytest_runtest_protocol as pytest_runtest_protocol
 
 # The same examples each time, and no clock that a busy machine could trip: a failure is the code's own.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -13,7 +14,7 @@ from trio.testing import MockClock
 
 import bintrio
 from bintrio.requests import OrderPlace
-from bintrio.sandbox import Limits, Sandbox, TooManyRequests, open_sandbox, trader
+from bintrio.sandbox import LateReply, Limits, Sandbox, TooManyRequests, open_sandbox, trader
 from bintrio.typing import Ledger
 from tests.refusing import quietly
 
@@ -76,9 +77,15 @@ async def test_g12_sessions_of_two_accounts_keep_all_limits_and_use_them(autojum
 
 
 async def test_what_is_not_shared_is_refused(autojump_clock: MockClock) -> None:
-    """So the exchange counts by address and account."""
-    refused, _ = await strain(lambda owner: bintrio.SharedLimits().account(owner), 100)
-    assert refused > 0
+    """So the exchange counts by account, and five orders each, sent before an answer came, are too many."""
+    async with fleet(lambda owner: bintrio.SharedLimits().account(owner)) as (sandbox, (first, second, _)):
+        for _ in range(10):
+            sandbox.inject(LateReply(seconds=1, method="order.place"))
+        async with trio.open_nursery() as nursery:
+            for session in (first, second) * 5:
+                nursery.start_soon(quietly, partial(session.send, ORDER))
+        placed = [call.status for call in sandbox.calls if call.method == "order.place"]
+        assert (placed.count(200), placed.count(429)) == (5, 5)
 
 
 async def test_g12_a_ban_that_one_session_learns_of_holds_all(autojump_clock: MockClock) -> None:
