@@ -25,7 +25,7 @@ demo: $(VENV)/.demo
 test: check
 	$(BIN)/python -m pytest -m "not extra" --numprocesses auto --cov --cov-report term-missing:skip-covered
 
-test-extra: $(VENV)/.dev $(VENV)/.bench $(VENV)/.mutants $(VENV)/.containers $(VENV)/.docs $(VENV)/.browser
+test-extra: $(VENV)/.dev $(VENV)/.bench $(VENV)/.mutants $(VENV)/.containers $(VENV)/.docs $(VENV)/.browser $(VENV)/.notebook
 	$(BIN)/python -m pytest -m extra
 
 test-all: $(VENV)/.dev
@@ -89,6 +89,10 @@ $(VENV)/.containers: pyproject.toml | $(BIN)/python
 
 $(VENV)/.browser: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	touch $@
+
+$(VENV)/.notebook: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[notebook]'
 	touch $@
 
 $(VENV)/.mutants: pyproject.toml | $(BIN)/python
