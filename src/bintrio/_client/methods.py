@@ -30,7 +30,8 @@ class Methods(ABC):
     if not TYPE_CHECKING:
         # Hidden from type checkers, which would otherwise believe that every name exists.
         def __getattr__(self, name: str) -> NoReturn:
-            known = [known for known in dir(self) if not known.startswith("_")]
+            # `copy` and its like ask for names with underscores: nobody mistyped those, and a search takes long.
+            known = [] if name.startswith("_") else [known for known in dir(self) if not known.startswith("_")]
             said = f"{type(self).__name__!r} has no method or attribute {name!r}{did_you_mean(name, known)}"
             raise AttributeError(said, name=name, obj=self)
 

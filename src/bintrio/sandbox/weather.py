@@ -263,8 +263,8 @@ _HARD: Final[Sequence[Callable[[Dice], AnyBlow]]] = (
 )
 
 
-_SEGMENTS: Final = (*(None,) * 14, 1, 100)
-"""One byte at a time costs much, and finds its mistakes soon."""
+_SEGMENTS: Final = (*(None,) * 30, 1, 100)
+"""One byte at a time costs a world half as much again, and finds its mistakes soon: so it is drawn seldom."""
 
 
 def draw_link(dice: Dice) -> Link:

@@ -252,7 +252,8 @@ def of_events(evidence: Evidence) -> Iterator[str]:
 
 def _of_heard(heard: Heard, journal: Sequence[Told]) -> Iterator[str]:
     # What lies in a gap may be missing, and may come.
-    in_gaps = {index for index, event in enumerate(journal) if _is_in(event, heard.gaps)}
+    gaps = heard.gaps
+    in_gaps = {index for index, event in enumerate(journal) if _is_in(event, gaps)}
     taken, strays = _matched(heard.told, journal, heard.since)
     for stray in strays:
         # What lies in a gap may come all the same, and later than its time.
@@ -262,7 +263,7 @@ def _of_heard(heard: Heard, journal: Sequence[Told]) -> Iterator[str]:
         taken.add(-1 if late is None else late)
     missing = set(range(heard.since, _end_of(heard, journal, taken))) - taken - in_gaps
     for index in sorted(missing):
-        yield f"an event is missing, and in no gap of {heard.gaps}: {journal[index].event} (G5)"
+        yield f"an event is missing, and in no gap of {gaps}: {journal[index].event} (G5)"
 
 
 def _end_of(heard: Heard, journal: Sequence[Told], taken: set[int]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, Final, NoReturn, TypeAlias
 
 import msgspec
@@ -36,11 +37,17 @@ def check_fields(record: msgspec.Struct) -> None:
     What is given by those who do not check types is made to fit where that is exact: an int for a Decimal, a list for a
     tuple.
     """
-    for field in msgspec.structs.fields(record):
+    for field in _fields_of(type(record)):
         value = getattr(record, field.name)
         fitting = number(field.name, value) if field.type is Decimal else checked(field.name, value, field.type)
         if fitting is not value:
             msgspec.structs.force_setattr(record, field.name, fitting)
+
+
+@cache
+def _fields_of(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    # Their types are written as text, so that reading them compiles each: once will do.
+    return msgspec.structs.fields(kind)
 
 
 def checked(field: str, value: Any, kind: Any) -> Any:
