@@ -595,7 +595,7 @@ async def test_g7_a_session_that_began_after_the_clock_was_set_back_does_not_den
         with pytest.raises(OutcomeUnknown) as caught:
             await session.within(1).send(limit(new_client_order_id="grid-7"))
         async with bintrio.open_session(sandbox.memory_endpoint, connect=sandbox.connect, key=sandbox.key) as other:
-            with pytest.raises(OutcomeUnknown, match="may have been set before this session began"):
+            with pytest.raises(OutcomeUnknown, match="was set back before this session began"):
                 await other.confirm(caught.value)
         # The session that sent it measures once more, and sees that it was set.
         found: bintrio.Order | None = await session.confirm(caught.value)

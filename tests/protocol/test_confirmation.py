@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from decimal import Decimal
 from itertools import islice
 from random import Random
@@ -22,7 +21,6 @@ from bintrio._protocol.evidence import (
     OrderIds,
     Question,
     Reply,
-    Sent,
     Undecided,
     pauses,
 )
@@ -30,8 +28,6 @@ from bintrio.api._base import Request
 from bintrio.api.account import (
     AllOrderLists,
     AllOrders,
-    Amendment,
-    OpenOrdersStatus,
     Order,
     OrderAmendments,
     OrderListStatus,
@@ -44,217 +40,24 @@ from bintrio.api.trading import (
     OrderAmendKeepPriority,
     OrderCancel,
     OrderCancelReplace,
-    OrderPlace,
     SorOrderPlace,
 )
-
-START = 1_700_000_000_023
-WINDOW = 5000
-
-
-class Engine:
-    """Orders of one symbol, and what queries have shown of them at each time.
-
-    Attributes:
-        now: the exchange's time in milliseconds.
-        orders: as they stand, by order id.
-        lag: milliseconds by which queries are behind.
-        asked: the questions.
-    """
-
-    def __init__(self, lag: int = 0) -> None:
-        self.now = START
-        self.orders: dict[int, Order] = {}
-        self.amendments: list[Amendment] = []
-        self.lists: dict[int, OrderList] = {}
-        self.lag = lag
-        self.next_id = 1
-        self.asked: list[Request[Any]] = []
-        self._past: list[tuple[int, dict[int, Order]]] = [(0, {})]
-
-    def _put(self, order: Order) -> Order:
-        self.orders[order.order_id] = order
-        self._past.append((self.now, dict(self.orders)))
-        return order
-
-    def _update(self, order: Order, **changes: Any) -> Order:
-        return self._put(msgspec.structs.replace(order, update_time=self.now, **changes))
-
-    def open_named(self, name: str) -> Order | None:
-        return next((o for o in self.orders.values() if o.client_order_id == name and o.status == "NEW"), None)
-
-    def place(self, name: str, **fields: Any) -> Order | None:
-        """None if an open order has the name."""
-        if self.open_named(name):
-            return None
-        self.next_id += 1
-        return self._put(made(self.next_id, name, time=self.now, update_time=self.now, **fields))
-
-    def end(self, order: Order, status: Any) -> Order:
-        return self._update(order, status=status)
-
-    def amend(self, order: Order, quantity: Decimal, name: str) -> Order:
-        self.amendments.append(
-            Amendment(
-                symbol="X",
-                order_id=order.order_id,
-                execution_id=len(self.amendments),
-                orig_client_order_id=order.client_order_id,
-                new_client_order_id=name,
-                orig_qty=order.orig_qty,
-                new_qty=quantity,
-                time=self.now,
-            )
-        )
-        return self._update(order, orig_qty=quantity, client_order_id=name)
-
-    # Queries
-
-    def shown(self) -> dict[int, Order]:
-        return next(orders for at, orders in reversed(self._past) if at <= self.now - self.lag)
-
-    def answer(self, request: Request[Any]) -> Any:
-        self.asked.append(request)
-        orders = list(self.shown().values())
-        match request:
-            case OrderStatus(order_id=int(number)):
-                return self.shown().get(number)
-            case OrderStatus(orig_client_order_id=name):
-                # Which of several it shows is not said: here it is the latest.
-                return max((o for o in orders if o.client_order_id == name), key=_number, default=None)
-            case AllOrders(order_id=int(first)):
-                return tuple(o for o in orders if o.order_id >= first)[: request.limit]
-            case AllOrders(start_time=since):
-                return tuple(o for o in orders if o.update_time >= (since or 0))[: request.limit]
-            case OpenOrdersStatus():
-                return tuple(o for o in orders if o.status == "NEW")
-            case OrderAmendments(order_id=number):
-                return tuple(a for a in self.amendments if a.order_id == number)
-            case OrderListStatus(order_list_id=int(number)):
-                return self.lists.get(number)
-            case OrderListStatus(orig_client_order_id=name):
-                return next((each for each in reversed(self.lists.values()) if each.list_client_order_id == name), None)
-            case AllOrderLists(start_time=since):
-                return tuple(each for each in self.lists.values() if each.transaction_time >= (since or 0))
-            case _:
-                raise AssertionError(request)
-
-
-def _number(order: Order) -> int:
-    return order.order_id
-
-
-def made(number: int, name: str, **fields: Any) -> Order:
-    values: dict[str, Any] = {
-        "symbol": "X",
-        "order_id": number,
-        "order_list_id": -1,
-        "client_order_id": name,
-        "price": Decimal(5),
-        "orig_qty": Decimal(3),
-        "executed_qty": Decimal(0),
-        "orig_quote_order_qty": Decimal(0),
-        "cummulative_quote_qty": Decimal(0),
-        "status": "NEW",
-        "time_in_force": "GTC",
-        "type": "LIMIT",
-        "side": "BUY",
-        "stop_price": Decimal(0),
-        "iceberg_qty": Decimal(0),
-        "time": START,
-        "update_time": START,
-        "is_working": True,
-        "working_time": START,
-        "self_trade_prevention_mode": "NONE",
-    }
-    return Order(**values | fields)
-
-
-def told(
-    sent: Sent, engine: Engine, meanwhile: Iterable[tuple[int, Callable[[], object]]] = (), clock_error: int = 0
-) -> Any:
-    """What an inquiry comes to. ``meanwhile``: what happens at which time, whether or not it is being asked then."""
-    events = sorted(meanwhile, key=lambda each: each[0])
-    inquiry = inquire(sent)
-    try:
-        question: Question = next(inquiry)
-    except StopIteration as end:
-        return end.value
-    while True:
-        at = max(engine.now, question.not_before + clock_error)
-        while events and events[0][0] <= at:
-            engine.now, event = events.pop(0)
-            event()
-        engine.now = at
-        try:
-            question = inquiry.send(Reply(engine.answer(question.request), engine.now - clock_error))
-        except StopIteration as end:
-            return end.value
-        engine.now += 1
-
-
-def order(name: str = "a", **fields: Any) -> OrderPlace:
-    given: dict[str, Any] = {
-        "side": "BUY",
-        "type": "LIMIT",
-        "time_in_force": "GTC",
-        "price": 5,
-        "quantity": 3,
-        **fields,
-    }
-    return OrderPlace(symbol="X", new_client_order_id=name, **given)
-
-
-def sent_now(request: Request[Any], engine: Engine, **fields: Any) -> Sent:
-    values: dict[str, Any] = {
-        "sent_at": engine.now,
-        "final_at": engine.now + WINDOW,
-        "clock_error": 20,
-        "seen_order_id": max(engine.orders, default=None),
-    }
-    return Sent(request=request, **values | fields)
-
+from tests.protocol.engine import (
+    NAMES,
+    PRICES,
+    START,
+    Engine,
+    history,
+    leaving,
+    made,
+    number_of,
+    order,
+    rename,
+    sent_now,
+    told,
+)
 
 # Histories
-
-
-NAMES = ("a", "b")
-PRICES = (Decimal(5), Decimal(6))
-
-
-def history(chance: Random, engine: Engine) -> None:
-    """Orders under few names, one after the other, some of them closed again."""
-    for _ in range(chance.randrange(8)):
-        engine.now += chance.choice((0, 1, 15, 30, 60_000))
-        name = chance.choice(NAMES)
-        known = engine.open_named(name)
-        if known is None:
-            engine.place(name, price=chance.choice(PRICES), side=chance.choice(("BUY", "SELL")))
-        elif chance.random() < 0.3:
-            rename(chance, engine, known)
-        else:
-            engine.end(known, chance.choice(("FILLED", "CANCELED", "EXPIRED")))
-    engine.now += chance.choice((0, 1, 15, 30, 60_000))
-
-
-def rename(chance: Random, engine: Engine, order: Order) -> Order:
-    """An order is amended, under its own id, an id that calls use as well, or another; not at once, for within the
-    error of the clock nothing tells which of two orders with one id a call by that id has hit.
-    """
-    free = [name for name in NAMES if engine.open_named(name) is None]
-    name = chance.choice([order.client_order_id, f"renamed {engine.now}", *free])
-    engine.now += 60
-    return engine.amend(order, order.orig_qty - Decimal("0.1"), name)
-
-
-def leaving(chance: Random, request: Request[Any], engine: Engine, *, is_fresh: bool) -> tuple[Sent, int | None]:
-    """A call that leaves now, by a clock that is wrong, and when it reaches the engine, if ever."""
-    error = chance.randrange(-20, 21)
-    sent = sent_now(
-        request, engine, sent_at=engine.now + error, final_at=engine.now + error + WINDOW, is_id_fresh=is_fresh
-    )
-    is_lost = chance.random() < 0.4
-    return sent, None if is_lost else chance.choice((engine.now, engine.now + 40, sent.final_at))
 
 
 histories = given(chance=st.randoms(use_true_random=False), lag=st.sampled_from((0, 500, QUERY_DELAY - 50)))
@@ -546,48 +349,13 @@ def test_g7_no_order_is_older_than_its_call_by_more_than_the_exchange_lets_a_tim
         assert (told(sent, engine) == placed) is is_found
 
 
-@pytest.mark.parametrize("age", [21, LARGEST_LEAD])
-def test_g7_what_a_session_that_began_later_cannot_date_proves_nothing(age: int) -> None:
-    """The exchange's clock may have been set before that, so the order may be older or younger than the call."""
-    engine = Engine()
-    engine.place("a")
-    engine.now += age
-    sent = sent_now(order(), engine, is_clock_known=False, seen_order_id=None)
-    with pytest.raises(Undecided, match=r"order 2 is dated .* may have been set before this session began"):
-        told(sent, engine)
-
-
-@pytest.mark.parametrize(
-    ("age", "seen", "is_found"), [(20, None, True), (21, 2, False), (LARGEST_LEAD + 1, None, False)]
-)
-def test_g7_what_is_plain_needs_no_clock(age: int, seen: int | None, is_found: bool) -> None:
-    engine = Engine()
-    placed = engine.place("a")
-    engine.now += age
-    sent = sent_now(order(), engine, is_clock_known=False, seen_order_id=seen)
-    assert (told(sent, engine) == placed) is is_found
-
-
-def test_g7_an_order_that_another_one_hides_is_looked_for_from_before_the_clock_was_set() -> None:
-    engine = Engine()
-    placed = engine.place("a")
-    assert placed is not None
-    engine.end(placed, "CANCELED")
-    engine.now += 400
-    sent = sent_now(order(), engine, is_clock_known=False, seen_order_id=None)
-    engine.now += 100
-    engine.place("a", side="SELL")
-    with pytest.raises(Undecided, match="order 2 is dated"):
-        told(sent, engine)
-
-
 class ShowsTheFirst(Engine):
     """Of several orders under one id, the first is shown."""
 
     def answer(self, request: Request[Any]) -> Any:
         if isinstance(request, OrderStatus) and request.orig_client_order_id:
             named = (o for o in self.shown().values() if o.client_order_id == request.orig_client_order_id)
-            return min(named, key=_number, default=None)
+            return min(named, key=number_of, default=None)
         return super().answer(request)
 
 

@@ -19,7 +19,7 @@ import msgspec
 import trio
 
 from .._protocol.chance import Chance
-from .._protocol.confirmation import RULES, HalfReplaced, inquire
+from .._protocol.confirmation import RULES, HalfReplaced, inquire, is_known_by_name
 from .._protocol.evidence import PATIENCE, QUERY_DELAY, OrderIds, Question, Reply, Sent, Undecided, found
 from .._protocol.facts_of_calls import OutcomeKept, QuestionPassedOver
 from .._protocol.ids import remember
@@ -186,8 +186,7 @@ class Outcomes:
         while True:
             steps = clock.steps
             outcome = await self._inquire(session, sent, open_)
-            is_named = isinstance(outcome, Order | OrderList) and (sent.is_id_fresh or sent.told is not None)
-            if is_named or sent.is_refused:  # times had no part in it
+            if is_known_by_name(sent, outcome) or sent.is_refused:  # times had no part in it
                 return outcome
             open_.question = Question(Time())
             await self._measure_clock()

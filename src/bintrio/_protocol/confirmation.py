@@ -22,6 +22,7 @@ from ..api._base import Request
 from ..api.account import AllOrders, OpenOrdersStatus, Order, OrderStatus
 from ..api.enums import OPEN_STATES
 from ..api.order_lists import OrderListCancel
+from ..api.orders import OrderList
 from ..api.trading import (
     OpenOrdersCancelAll,
     OrderAmendKeepPriority,
@@ -60,7 +61,35 @@ def inquire(sent: Sent) -> Inquiry[Any]:
     Raises:
         Undecided: neither can be shown.
     """
-    return RULES[type(sent.request)](sent)
+    rule = RULES[type(sent.request)]
+    outcome = yield from rule(sent)
+    trusting = msgspec.structs.replace(sent, is_clock_known=True)
+    if trusting.earliest == sent.earliest or is_known_by_name(sent, outcome):
+        return outcome
+    # A clock that may have been set makes some times doubtful. What is said must not depend on how they are read.
+    by_trust = yield from rule(trusting)
+    if _named(by_trust) != _named(outcome):
+        said = f"it came to {_named(by_trust)}, or to {_named(outcome)} if the exchange's clock was set back"
+        raise Undecided(f"{said} before this session began")
+    return by_trust
+
+
+def is_known_by_name(sent: Sent, outcome: Any) -> bool:
+    """Whether times had no part in what was found: only the call can have named it, or the exchange's answer did."""
+    # What the old order was canceled by is told by times.
+    if isinstance(sent.request, OrderCancelReplace):
+        return False
+    return isinstance(outcome, Order | OrderList) and (sent.is_id_fresh or sent.told is not None)
+
+
+def _named(outcome: Any) -> str:
+    """Which orders an outcome is about, in words."""
+    if isinstance(outcome, HalfReplaced):
+        half = f"the cancel of {_named(outcome.old_order)}" if outcome.is_canceled else _named(outcome.new_order)
+        return f"{half} alone"
+    if isinstance(outcome, OrderList):
+        return f"order list {outcome.order_list_id}"
+    return f"order {outcome.order_id}" if isinstance(outcome, Order) else "no order"
 
 
 # One order that was placed
@@ -139,7 +168,7 @@ def _orders_from(sent: Sent, last: int | None, *, is_vital: bool = True) -> Inqu
     symbol = sent.request.symbol
     # No older order limits the search, so the time does. allOrders with a start time shows what changed since.
     if last is None:
-        since = None if sent.searched_from is None else sent.searched_from * sent.units
+        since = None if sent.earliest is None else sent.earliest * sent.units
         question = AllOrders(symbol=symbol, start_time=since, limit=PAGE)
     else:
         question = AllOrders(symbol=symbol, order_id=last + 1, limit=PAGE)

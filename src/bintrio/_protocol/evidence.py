@@ -103,20 +103,11 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def earliest(self) -> int | None:
         """Nothing that the call did is older."""
+        if self.sent_at is None:
+            return None
         # The exchange refuses a timestamp that is further ahead than this, so a larger error of the clock does not
-        # count.
-        return None if self.sent_at is None else self.sent_at - min(self.clock_error, LARGEST_LEAD)
-
-    @property
-    def searched_from(self) -> int | None:
-        """Nothing that the call did is older, whatever clock was set without this session's seeing it."""
-        return self.earliest if self.is_clock_known or self.sent_at is None else self.sent_at - LARGEST_LEAD
-
-    def is_doubtful(self, time: int | None) -> bool:
-        """Whether a time is a little before the call left, by a clock that may have been set."""
-        if time is None or self.earliest is None or self.searched_from is None:
-            return False
-        return self.searched_from <= time < self.earliest
+        # count. If its clock may have been set without our seeing it, the error may be as large.
+        return self.sent_at - (min(self.clock_error, LARGEST_LEAD) if self.is_clock_known else LARGEST_LEAD)
 
     def is_later(self, record: Any, field: str) -> bool:
         """Whether a time in an answer may be of what the call did."""
@@ -175,8 +166,7 @@ def is_younger(sent: Sent, order: Order) -> bool:
     """Whether an order came into being by the call, or after it; not by an earlier call with the same id.
 
     Raises:
-        Undecided: its time says so, and its order id says that it was there before; or its id says so, and its time
-            does not, which may be due to a clock that was set.
+        Undecided: its time says so, and its order id says that it was there before.
     """
     if sent.is_id_fresh or sent.sent_at is None:
         return True
@@ -186,9 +176,6 @@ def is_younger(sent: Sent, order: Order) -> bool:
     if time is not None and time > sent.sent_at + sent.clock_error and not is_above:
         said = f"order {order.order_id} is dated {time}, after the call left, but there was one with a higher id before"
         raise Undecided(f"{said}: {sent.seen_order_id}")
-    if is_above and sent.is_doubtful(time):
-        said = f"order {order.order_id} is dated {time}, a little before the call left"
-        raise Undecided(f"{said}, but the exchange's clock may have been set before this session began")
     return is_above and sent.is_later(order, "time")
 
 
