@@ -103,6 +103,16 @@ async def test_a_subscription_whose_end_is_unknown_can_be_made_again(autojump_cl
             assert await deltas(events, 1) == [1]
 
 
+@pytest.mark.parametrize("at", [20.0005, 20.0015], ids=["an even millisecond", "an odd one"])
+async def test_g5_a_feed_is_not_said_to_be_carried_before_it_is(autojump_clock: MockClock, at: float) -> None:
+    """Times are whole milliseconds, and one that is rounded down would end a gap before the loss was over."""
+    async with open_pair(key=ed25519_key()) as (session, _exchange):
+        await trio.sleep(at)
+        async with session.user_data():
+            (feed,) = session._supervisor.feeds.by_key.values()
+            assert trio.current_time() * 1000 <= feed.subscribed_at <= trio.current_time() * 1000 + 1
+
+
 @pytest.mark.parametrize(("status", "code"), [(504, -1007), (400, -2036)])
 async def test_an_unsubscription_that_went_wrong_leaves_no_dead_feed(
     autojump_clock: MockClock, status: int, code: int

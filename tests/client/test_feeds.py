@@ -304,6 +304,19 @@ async def test_g5_a_feed_is_given_up_at_once_although_calls_are_unanswered(autoj
         await exchange.peers[0].answer(request, ACK)
 
 
+async def test_g5_a_feed_that_has_changed_its_connection_often_is_made_again_at_once_after_a_loss(
+    autojump_clock: MockClock,
+) -> None:
+    """What was given up in an orderly way is no failure, so no pause grows by it."""
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data():
+        for _ in range(8):
+            await session.rotate()
+            await trio.sleep(1)
+        await exchange.peers[8].event(0, e="eventStreamTerminated", E=now())
+        await trio.sleep(1)
+        assert len(exchange.sent(SUBSCRIBE)) == 10
+
+
 async def test_g5_a_feed_that_is_not_said_to_be_over_is_lost_in_time_and_a_held_one_is_not(
     autojump_clock: MockClock,
 ) -> None:

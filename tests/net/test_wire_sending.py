@@ -77,6 +77,15 @@ async def test_a_wire_is_full_with_just_as_much_as_may_wait() -> None:
         assert not wire.is_full
 
 
+async def test_a_mebibyte_may_wait_if_nobody_says_how_much() -> None:
+    async with opened(trio.testing.lockstep_stream_pair()) as (wire, _):
+        almost = wire.send_nowait(b"a" * (2**20 - 100))
+        assert not wire.is_full
+        wire.send_nowait(b"b" * (2**20 - almost.size - 6))
+        assert wire.backlog == 2**20
+        assert wire.is_full
+
+
 async def test_room_is_no_checkpoint_while_there_is_some() -> None:
     async with opened() as (wire, _):
         assert not wire.is_full
