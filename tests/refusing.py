@@ -11,9 +11,11 @@ from trio.testing import memory_stream_pair
 
 import bintrio
 from bintrio.errors import BintrioError
+from bintrio.requests import OrderPlace
 from tests.peer import START, URL, Exchange, Json
 
 SLOW_DOWN: Json = {"code": -1003, "msg": "slow down"}
+BUY = OrderPlace(symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1)
 
 
 class Stamped(list[Any]):
@@ -88,3 +90,13 @@ async def quietly(call: Callable[[], Any]) -> Any:
         return await call()
     except BintrioError as error:
         return error
+
+
+async def held_for(session: bintrio.Session, world: World, most: float) -> float:
+    """Seconds until something reaches the exchange, while somebody asks every half second."""
+    begun, known = trio.current_time(), len(world.arrivals())
+    while len(world.arrivals()) == known and trio.current_time() - begun < most:
+        with trio.move_on_after(0.25):
+            await quietly(session.ping)
+        await trio.sleep(0.25)
+    return world.arrivals()[known] - begun if len(world.arrivals()) > known else most
