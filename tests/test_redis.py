@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -196,10 +197,11 @@ async def test_g12_while_redis_is_away_nothing_is_sent_beyond_what_was_granted(
         await trio.sleep(70)
         before = len(sandbox.calls)
         began = trio.current_time()
-        with pytest.raises(bintrio.NotSent, match="no room"):
-            await session.depth(symbol="BTCUSDT")
-        with pytest.raises(bintrio.NotSent):
-            await other.send(ORDER)
+        reason = r"was not sent: the Redis that shares the limits has not answered for \d\d\.\d s, and too little"
+        for call in (partial(session.depth, symbol="BTCUSDT"), partial(other.send, ORDER)):
+            with pytest.raises(bintrio.NotSent, match=reason) as caught:
+                await call()
+            assert caught.value.retry_at is None  # nobody knows
         assert trio.current_time() == began
         assert len(sandbox.calls) == before
         assert caplog.text.count("Redis does not answer: gone") == 4  # of an address and an account, in two processes
@@ -241,6 +243,20 @@ async def test_g12_while_redis_is_away_each_goes_on_with_its_share(server: Redis
             for session in sessions:
                 nursery.start_soon(work, session, 60)
         assert refused(sandbox) == 0
+
+
+async def test_a_call_that_a_redis_keeps_waiting_which_was_started_anew_says_so(
+    server: Redis, autojump_clock: MockClock
+) -> None:
+    async with fleet(1) as (_, (session,)):
+        await trio.sleep(70)
+        server.centre.restart()
+        reason = "the Redis that shares the limits does not know yet what was used of this window"
+        with pytest.raises(bintrio.NotSent, match=reason):
+            await session.within(0.3).depth(symbol="BTCUSDT", limit=5000)
+        began = trio.current_time()
+        await session.depth(symbol="BTCUSDT", limit=5000)
+        assert trio.current_time() - began < 2  # once the processes have told what they hold
 
 
 @pytest.mark.plain_streams("its time goes into what Redis does")

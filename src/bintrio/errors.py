@@ -218,7 +218,7 @@ class NotSent(BintrioError):
         method: the exchange's name of the method.
         reason: why it was not sent.
         retry_at: the exchange's time, in the unit of the session, before which the exchange's limits leave no room for
-            it; None if it is not them.
+            it; None if it is something else, as a Redis that shares them and does not answer.
     """
 
     def __init__(self, method: str, reason: str, *, retry_at: int | None = None) -> None:

@@ -99,7 +99,12 @@ class RedisLimits:
     def _begin(self, root: str, types: Sequence[str]) -> _Part:
         part = _Part(self._ask, root)
         part.ledger = LeasedLedger(
-            self._holder, part.wake, types=types, share=self._share, new_account=self._begin_account
+            self._holder,
+            part.wake,
+            types=types,
+            centre="the Redis that shares the limits",
+            share=self._share,
+            new_account=self._begin_account,
         )
         self._parts.append(part)
         self._nursery.start_soon(protected, part.run)

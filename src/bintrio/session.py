@@ -463,7 +463,7 @@ class Session(Following):
         """Let a call that would wait beyond its deadline end at once, with the time when there may be room."""
         # It is told now: to wait for the deadline would change nothing.
         if trio.current_time() + delay > call.deadline - self._shared.clock.least_round_trip:
-            not_sent = self._shared.throttle.no_room(call.api.name, delay, call.account)
+            not_sent = self._shared.throttle.no_room(call.api.name, call.cost, delay, call.account)
             raise self._outcomes.unknown(call, request, not_sent.reason) if call.is_sent else not_sent
 
     def _overdue(self, call: Call, request: Request[Any] | None) -> NotSent | OutcomeUnknown:

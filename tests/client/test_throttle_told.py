@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
+from bintrio._client.throttle import ANYTHING
 from bintrio.errors import Banned, NotSent, RateLimited
 from tests.peer import LIMITS, START, ed25519_key
 from tests.refusing import BUY, SLOW_DOWN, open_world, quietly
@@ -24,7 +25,7 @@ async def test_g8_only_a_hold_that_lasts_as_long_is_why_there_is_no_room(autojum
         await world.peers[0].refuse({"id": 1}, 429, -1003, "slow down", data={"retryAfter": world.now() + 5_000})
         await wait_all_tasks_blocked()
         throttle = session._shared.throttle
-        assert [("slow down" in str(throttle.no_room("m", delay))) for delay in (4.0, 5.5, 7.0, 50.0)] == [
+        assert [("slow down" in str(throttle.no_room("m", ANYTHING, delay))) for delay in (4.0, 5.5, 7.0, 50.0)] == [
             True,
             True,
             False,

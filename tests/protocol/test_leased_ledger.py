@@ -17,6 +17,7 @@ from tests.protocol.metering import MINUTE, NOON, SECOND, limit_of
 
 ROUGH = Weather(lost=0.1, late=40, unanswered=0.02, succeeds=0.3)
 LIMIT = 600
+_CALL = Cost(5)
 
 
 def used(world: World) -> list[int]:
@@ -275,6 +276,52 @@ def test_g1_while_the_centre_is_away_the_delay_is_long_and_finite() -> None:
     one.now += AWAY
     assert one.ledger.is_away_at(one.now)
     assert one.ledger.delay(Cost(500), one.now) == UNREACHABLE / 1000
+
+
+def test_what_keeps_a_cost_waiting_is_said_unless_it_is_the_limits() -> None:
+    one = One(centre="Redis")
+
+    def why() -> str | None:
+        return one.ledger.shortage(_CALL, one.now)
+
+    assert one.ledger.delay(_CALL, one.now) == 0.1
+    assert why() == "Redis has not granted it yet"
+    one.beat()
+    assert one.ledger.delay(_CALL, one.now) == 0
+    assert why() is None
+    one.fill(LIMIT - 50 - 29)
+    assert one.ledger.delay(_CALL, one.now) == 0.1
+    one.beat()
+    assert one.ledger.delay(_CALL, one.now) == (MINUTE - one.now % MINUTE) / 1000
+    assert why() is None  # it is the limit, which all processes have used
+    one.now += AWAY + 500
+    assert one.ledger.delay(_CALL, one.now) == UNREACHABLE / 1000
+    assert why() == "Redis has not answered for 1.5 s, and too little is left of what it granted"
+
+
+def test_a_centre_that_was_started_anew_may_know_all_long_before_the_window_turns() -> None:
+    one = One(centre="Redis")
+    one.fill(LIMIT // 2)
+    one.centre.restart()
+    assert one.ledger.delay(Cost(100), one.now) == 0.1
+    one.beat()  # it waits for what other processes hold
+    assert one.ledger.delay(Cost(100), one.now) == 0.1
+    why = one.ledger.shortage(Cost(100), one.now)
+    assert why == "Redis does not know yet what was used of this window before it was started, or lost its keys"
+    one.wait(SECOND)
+    while one.ledger.delay(Cost(100), one.now):  # one call is let go, so that its answer tells
+        one.beat(pause=IDLE)
+    assert one.now % MINUTE < 20 * SECOND
+
+
+def test_what_keeps_a_cost_waiting_is_a_centre_that_was_never_there() -> None:
+    ledger = LeasedLedger("a", lambda: None, types=("REQUEST_WEIGHT",))
+    ledger.record([limit_of("REQUEST_WEIGHT", "MINUTE", 1, LIMIT)], NOON)
+    assert ledger.shortage(_CALL, NOON) is None  # as long as the exchange's time is not known, nothing waits
+    ledger.align(0, 0, NOON)
+    assert ledger.shortage(_CALL, NOON) == "the centre has not answered yet"
+    ledger.hold(Refusal(418, -1003, "banned", 200_000), NOON)
+    assert ledger.shortage(_CALL, NOON) is None  # it is the hold
 
 
 def test_while_the_centre_is_away_a_share_of_what_was_free_may_be_used() -> None:

@@ -136,7 +136,7 @@ class Feeds:
             error: NotSent | OutcomeUnknown = OutcomeUnknown(_SUBSCRIBE, f"no answer came within {timeout:g} s")
         # The limits left no room: that is more telling than "no connection".
         elif (delay := self._shared.own.ledger.delay(OWN_CALL, ticks())) > 0:
-            error = self._shared.throttle.no_room(_SUBSCRIBE, delay)
+            error = self._shared.throttle.no_room(_SUBSCRIBE, OWN_CALL, delay)
         else:
             why = "" if failure is None else f": {said(failure)}"
             error = NotSent(_SUBSCRIBE, f"there was no connection to send it on within {timeout:g} s{why}")

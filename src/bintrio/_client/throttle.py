@@ -125,9 +125,13 @@ class Throttle:
         until = self.retry_at(hold.until)
         return kind(method, status=hold.status, code=hold.code, message=hold.message, retry_at=until)
 
-    def no_room(self, method: str, delay: float, account: Account | None = None) -> NotSent:
-        """A call that was not sent, since the limits leave no room for it for so many seconds."""
+    def no_room(self, method: str, cost: Cost, delay: float, account: Account | None = None) -> NotSent:
+        """A call that was not sent, since the ledger has no room for its cost for so many seconds."""
         now = ticks()
+        shortage = (account or self._own).ledger.shortage(cost, now)
+        # Nobody knows when it will be over, and whoever has to mend it is told where.
+        if shortage is not None:
+            return NotSent(method, shortage)
         hold = self.held(ANYTHING, account)
         said = f"the exchange's limits leave no room for it for another {delay:.3f} s"
         if hold is not None and hold.until - now >= delay * 1000 - _NEWS:

@@ -54,6 +54,11 @@ class AccountLedger:
         # A call without orders does not wait for the account, so that it can still cancel.
         return max(delay, self._orders.delay(orders, now)) if orders.orders else delay
 
+    def shortage(self, cost: Cost, now: int) -> str | None:
+        """See `Ledger.shortage`."""
+        common, orders = _parts(cost)
+        return self._common.shortage(common, now) or self._orders.shortage(orders, now)
+
     def charge(self, cost: Cost, now: int) -> _Charge:
         """See `Ledger.charge`."""
         common, orders = _parts(cost)

@@ -116,6 +116,7 @@ class Grant(NamedTuple):
         done: what was settled in all by then, of all processes.
         given: how much of what was granted is new.
         free: what is left for all processes.
+        is_known: 0 as long as the centre does not know all that was used of the window.
     """
 
     granted: int
@@ -124,6 +125,7 @@ class Grant(NamedTuple):
     done: int
     given: int
     free: int
+    is_known: int
 
 
 class Lease:
@@ -137,6 +139,7 @@ class Lease:
         budget: of the limit.
         window: the number of the window that this is about.
         exhausted: for which purposes the centre had nothing left.
+        is_known: whether the centre knows all that was used of the window.
     """
 
     def __init__(self, budget: LeasedBudget, prior: Tally) -> None:
@@ -149,6 +152,7 @@ class Lease:
     def _enter(self) -> None:
         self.window = self.budget.window
         self._is_fresh = False
+        self.is_known = True
         self.exhausted: frozenset[Purpose] = frozenset()
         self._granted = self._prior_granted = 0
         self._prior_before = self._prior.charged
@@ -269,6 +273,7 @@ class Lease:
     def take(self, grant: Grant, order: int) -> None:
         """Take what is granted. Order: how many charges there have been."""
         self._granted, self._prior_granted, self._free = grant.granted, grant.prior, grant.free
+        self.is_known = grant.is_known != 0
         self._replies.append((order, grant.calls, grant.done))
         if grant.given:
             self._told = {}

@@ -88,6 +88,7 @@ class LeasedLedger(LocalLedger):
         holder: what the centre calls this process.
         wake: called when there is something to report at once.
         types: the types of limits that are kept here.
+        centre: what users know the centre as.
         share: which part of each limit this process may use by itself while the centre is away; 0 for none.
         new_account: makes the ledger of the orders of an account, by its name.
         margin: as for `LocalLedger`.
@@ -101,6 +102,7 @@ class LeasedLedger(LocalLedger):
         wake: Callable[[], object],
         *,
         types: Sequence[str],
+        centre: str = "the centre",
         share: float = 0,
         new_account: Callable[[str], LocalLedger] | None = None,
         margin: int = MARGIN,
@@ -109,6 +111,7 @@ class LeasedLedger(LocalLedger):
         self._holder = holder
         self._wake = wake
         self._types = types
+        self._centre = centre
         self._share = share
         self._new_account = new_account
         self._prior: Final = Tally()
@@ -148,6 +151,30 @@ class LeasedLedger(LocalLedger):
             if lease is not None and limit.count is not None and lease.budget.surely_holds(now, now):
                 lease.observe(limit.count, 0)
 
+    def shortage(self, cost: Cost, now: int) -> str | None:
+        """See `Ledger.shortage`."""
+        self._come_to(now)
+        is_by_limits = super()._look(cost) > 0
+        self._room = -FOREVER  # it was looked up without the leases
+        # As in `_look`: without the exchange's time there are no leases.
+        if is_by_limits or not self._is_aligned:
+            return None
+        lacking = [lease for lease in self._current() if self._lacks(lease, cost)]
+        return self._shortage_of(lacking, cost) if lacking else None
+
+    def _shortage_of(self, leases: Sequence[Lease], cost: Cost) -> str | None:
+        centre = self._centre
+        if self._heard_at == -FOREVER:
+            return f"{centre} has not answered yet"
+        if self.is_away_at(self._now):
+            seconds = (self._now - self._heard_at) / 1000
+            return f"{centre} has not answered for {seconds:.1f} s, and too little is left of what it granted"
+        if not all(lease.is_known for lease in leases):
+            return f"{centre} does not know yet what was used of this window before it was started, or lost its keys"
+        if any(cost.purpose not in lease.exhausted for lease in leases):
+            return f"{centre} has not granted it yet"
+        return None  # all processes together have used what the exchange allows
+
     def _take(self, counts: Iterable[RateLimit], charge: Charge) -> None:
         counts = list(counts)
         super()._take(counts, charge)
@@ -172,23 +199,28 @@ class LeasedLedger(LocalLedger):
         """Milliseconds until it is worth asking again whether the lease has room for a cost; 0 if it has."""
         budget = lease.budget
         part = budget.part(cost)
-        # What keeps a session alive does not wait for the centre, as it does not wait for a limit.
-        if part == 0 or budget.is_to_live(cost, part):
-            return 0
-        # Only while the centre is away: else each process would take a share on top of what it is granted.
-        share = self._share if self.is_away_at(self._now) else 0
-        if part <= lease.room(cost.purpose, share):
+        if not self._lacks(lease, cost):
             # Before it runs out, so that the next calls need not wait.
-            if lease.room("call") < lease.low // 2:
+            if part and lease.room("call") < lease.low // 2:
                 self._ask(lease, cost.purpose)
             return 0
         # The next report asks for it.
         lease.wish(cost.purpose, part)
         if self.is_away_at(self._now):
-            return budget.turns_at - self._now if part <= share * budget.limit.limit else UNREACHABLE
+            return budget.turns_at - self._now if part <= self._share * budget.limit.limit else UNREACHABLE
         self._ask(lease, cost.purpose)
-        # Whoever waits is told if there is room sooner.
-        return budget.turns_at - self._now if cost.purpose in lease.exhausted else BEAT
+        # Whoever waits is told if there is room sooner. A centre that does not know all may do so long before the turn.
+        return budget.turns_at - self._now if cost.purpose in lease.exhausted and lease.is_known else BEAT
+
+    def _lacks(self, lease: Lease, cost: Cost) -> bool:
+        """Whether a lease has no room for a cost."""
+        part = lease.budget.part(cost)
+        # What keeps a session alive does not wait for the centre, as it does not wait for a limit.
+        if part == 0 or lease.budget.is_to_live(cost, part):
+            return False
+        # Only while the centre is away: else each process would take a share on top of what it is granted.
+        share = self._share if self.is_away_at(self._now) else 0
+        return part > lease.room(cost.purpose, share)
 
     def _ask(self, lease: Lease, purpose: Purpose) -> None:
         if purpose not in lease.exhausted:  # else each beat asks
@@ -331,8 +363,9 @@ def read_answer(answer: Sequence[str], count: int) -> Answer:
         run, time, error, number, *rest = answer
         ends = 4 * int(number)
         holds = [_refusal(*rest[at : at + 4]) for at in range(0, ends, 4)]
-        begins, ends = ends, ends + 6 * count
-        grants = [Grant(*map(int, rest[at : at + 6])) for at in range(begins, ends, 6)]
+        size = len(Grant._fields)
+        begins, ends = ends, ends + size * count
+        grants = [Grant(*map(int, rest[at : at + size])) for at in range(begins, ends, size)]
         limits = [_limit(*rest[at : at + 2]) for at in range(ends, len(rest), 2)]
         return Answer(run, (int(time), int(error)) if time else None, holds, grants, limits)
     except (TypeError, ValueError, msgspec.ValidationError) as error_:

@@ -182,7 +182,7 @@ local function serve(name, field)
   local function key(window) return root .. ':' .. name .. ':' .. text(window) end
   local window, before, after = window_of(key(field.window)), window_of(key(field.window - 1)), window_of(key(field.window + 1))
   local held = window.holders[holder]
-  if held and held.number >= number then return { text(held.granted), text(held.prior), '0', '0', '0', '0' } end
+  if held and held.number >= number then return { text(held.granted), text(held.prior), '0', '0', '0', '0', '1' } end
   -- Of a window that had begun before this server knew anything, nobody knows what was used.
   if not window.there and since <= now - field.age then window.sure = run end
   held = declare(window, field)
@@ -208,7 +208,10 @@ local function serve(name, field)
     'calls', text(window.calls), 'foreign', text(window.foreign), 'alien', text(window.alien), 'sure', window.sure or '')
   redis.call('PEXPIRE', key(field.window), text(2 * field.length + 60000))
   redis.call('HSET', root .. ':limits', name, text(field.limit))
-  return { text(held.granted), text(held.prior), text(window.calls), text(window.done), text(given), text(math.max(0, free - given)) }
+  return {
+    text(held.granted), text(held.prior), text(window.calls), text(window.done), text(given),
+    text(math.max(0, free - given)), window.sure == run and '1' or '0',
+  }
 end
 
 while position <= #ARGV do

@@ -48,6 +48,14 @@ class Ledger(Protocol):
         """
         ...
 
+    def shortage(self, cost: Cost, now: int) -> str | None:
+        """Why a cost has to wait that `delay` has no room for, in words, as "Redis has not answered for 3 s".
+
+        None if it is the exchange's limits, or a hold: then `delay` tells when it will be over. It is asked for calls
+        that are given up, whose error says it.
+        """
+        ...
+
     def charge(self, cost: Cost, now: int) -> Any:
         """Count a cost from now on, whether or not it fits."""
         ...

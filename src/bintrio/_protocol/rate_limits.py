@@ -193,6 +193,10 @@ class LocalLedger:
         share = self._shares.get(cost) or self._add_share(cost)
         return 0 if share.most <= self._room else self._look(cost)
 
+    def shortage(self, cost: Cost, now: int) -> str | None:
+        """See `Ledger.shortage`. Here nothing but the exchange's limits keeps a cost waiting."""
+        return None
+
     def charge(self, cost: Cost, now: int) -> Charge:
         """See `Ledger.charge`."""
         if now > self._now:
