@@ -15,6 +15,7 @@ import trio
 from bintrio import errors
 from bintrio.api._values import RateLimit
 from bintrio.errors import (
+    AccountNotFollowed,
     Banned,
     BintrioError,
     ConnectionFailed,
@@ -81,6 +82,7 @@ def test_what_each_error_says() -> None:
     assert str(OutcomeUnknown("depth", "lost")) == "depth was sent, its outcome is unknown: lost"
     assert ProtocolViolation("odd", raw=b"{").raw == b"{"
     assert SubscriberTooSlow(10).buffer == 10
+    assert str(AccountNotFollowed("x")) == "nobody follows the account any more, so there is no news of x"
 
 
 # Copies
@@ -104,6 +106,7 @@ def _of_all_kinds() -> Iterator[BintrioError]:
     yield unknown
     yield ProtocolViolation("bad", raw=b"x")
     yield SubscriberTooSlow(10)
+    yield AccountNotFollowed("an order")
     for kind in _rejections(Rejected):
         error = kind(
             "order.place", status=400, code=-1, message="no", data={"retryAfter": [5, "x"]}, rate_limits=[limit]

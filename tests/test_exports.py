@@ -141,7 +141,7 @@ def test_every_error_is_at_the_root() -> None:
     found = [
         value for value in vars(errors).values() if inspect.isclass(value) and issubclass(value, errors.BintrioError)
     ]
-    assert len(found) == 27
+    assert len(found) == 28
     assert all(getattr(bintrio, error.__name__) is error for error in found)
 
 

@@ -25,6 +25,7 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
         "api.enums",
         "api._values",
         "_text",
+        "_root_error",
         "errors",
         "endpoints",
         "api._missing",

@@ -56,6 +56,7 @@ from .endpoints import DEMO as DEMO
 from .endpoints import PRODUCTION as PRODUCTION
 from .endpoints import TESTNET as TESTNET
 from .endpoints import Endpoint as Endpoint
+from .errors import AccountNotFollowed as AccountNotFollowed
 from .errors import Banned as Banned
 from .errors import BintrioError as BintrioError
 from .errors import CancelReplaceFailed as CancelReplaceFailed

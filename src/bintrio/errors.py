@@ -28,6 +28,7 @@
     │       ├── UnknownOrder       no order, or no open order, goes by that id
     │       └── SubscriptionError  a user data subscription is there already, or is not
     ├── ProtocolViolation          the server broke the format; report it
+    ├── AccountNotFollowed         the account was left, or its session closed; ask the session
     └── SubscriberTooSlow          a bounded event buffer overflowed; subscribe again and re-query
 
 Which class a refusal becomes, `_protocol/rejections` says: codes and messages that are unknown there are carried by a
@@ -43,6 +44,8 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
+from ._root_error import BintrioError as BintrioError
+from ._root_error import ForeignError as ForeignError
 from ._text import excerpt, in_words, one_line, shown_url
 
 if TYPE_CHECKING:
@@ -71,63 +74,6 @@ _LAST_TIME: Final = 253_402_300_799_999_999
 
 FIRST_MICROSECONDS: Final = 10**14
 """From here on a time is in microseconds: as milliseconds it would be the year 5138."""
-
-
-class BintrioError(Exception):
-    """The root of every error that bintrio raises on purpose.
-
-    Two are equal if type, message and attributes are; what stands in `__notes__` and `__cause__` does not matter. Each
-    can be copied and pickled, with both: a subclass need not do anything for it.
-    """
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, BintrioError) or type(self) is not type(other):
-            return NotImplemented
-        return self.args == other.args and _comparable(vars(self)) == _comparable(vars(other))
-
-    def __hash__(self) -> int:
-        return hash((type(self), str(self)))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Python would call the class with `args`, which is the message, whatever the parameters of `__init__` are.
-        state = {name: _portable(value) for name, value in vars(self).items()}
-        if self.__cause__ is not None:
-            state["__cause__"] = _portable(self.__cause__)
-        return _without_init, (type(self), self.args), state
-
-
-class ForeignError(Exception):
-    """Stands for another library's error in a copy, where that one cannot be copied: its type and its words."""
-
-
-def _without_init(kind: type[BintrioError], args: tuple[Any, ...]) -> BintrioError:
-    return kind.__new__(kind, *args)
-
-
-def _portable(value: Any) -> Any:
-    """The same, with a `ForeignError` for each error that pickle cannot carry. One such would break a process pool."""
-    if isinstance(value, tuple):
-        return tuple(map(_portable, value))  # pyright: ignore[reportUnknownArgumentType]
-    if not isinstance(value, BaseException) or isinstance(value, BintrioError):
-        return value
-    import pickle  # for those who copy errors only
-
-    try:
-        pickle.loads(pickle.dumps(value))  # noqa: S301 - our own bytes
-    except Exception:  # whatever the methods of a foreign class raise
-        return ForeignError(_type_and_text(value))
-    return value
-
-
-def _comparable(value: Any) -> Any:
-    """The same without notes, and with foreign errors as words: two of them are equal only if they are the same."""
-    if isinstance(value, dict):
-        fields = cast("dict[str, Any]", value)
-        return {name: _comparable(item) for name, item in fields.items() if name != "__notes__"}
-    if isinstance(value, tuple):
-        return tuple(map(_comparable, value))  # pyright: ignore[reportUnknownArgumentType]
-    is_foreign = isinstance(value, BaseException) and not isinstance(value, BintrioError)
-    return _type_and_text(value) if is_foreign else value
 
 
 class InvalidRequest(BintrioError, ValueError):
@@ -465,6 +411,20 @@ class ProtocolViolation(BintrioError):
         self.raw = raw
 
 
+class AccountNotFollowed(BintrioError):
+    """What was waited for will not be told: the account was left, or its session closed. It may still happen.
+
+    What is known by then stays readable. To learn the rest, ask a session, or follow the account anew.
+
+    Attributes:
+        awaited: what somebody waited for, as text.
+    """
+
+    def __init__(self, awaited: str) -> None:
+        super().__init__(f"nobody follows the account any more, so there is no news of {awaited}")
+        self.awaited = awaited
+
+
 class SubscriberTooSlow(BintrioError):
     """More events came than the subscriber's buffer holds. Everything before the overflow was delivered.
 
@@ -479,13 +439,6 @@ class SubscriberTooSlow(BintrioError):
 
 _HINTS: Final[dict[int, str]] = {-2028: "the exchange does not take this kind of key here: use an Ed25519 key"}
 """Hints for single codes, in place of their class's."""
-
-
-def _type_and_text(error: BaseException) -> str:
-    """Without its causes, which a copy loses."""
-    if isinstance(error, ForeignError):
-        return str(error)
-    return f"{type(error).__name__}: {error}"
 
 
 def _retry_after(data: Any) -> int | None:

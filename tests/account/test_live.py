@@ -23,7 +23,17 @@ from bintrio.account.stock import QUERY_DELAY
 from bintrio.api._base import Request
 from bintrio.api._missing import incomplete
 from bintrio.endpoints import TimeUnit
-from bintrio.errors import InvalidRequest, NotSent, OutcomeUnknown, Rejected, SubscriberTooSlow, UnknownOrder
+from bintrio.errors import (
+    BintrioError,
+    InvalidRequest,
+    NotSent,
+    OutcomeUnknown,
+    Rejected,
+    SubscriberTooSlow,
+    Unauthorized,
+    UnknownOrder,
+    UnknownSymbol,
+)
 from bintrio.sandbox import Disconnect, DropReply, EventsFirst, LateReply, Sandbox, ServerError, open_sandbox
 
 D = Decimal
@@ -59,7 +69,7 @@ class Bent:
     def __init__(self, session: bintrio.Session) -> None:
         self.session: Final = session
         self.bends: dict[type[Request[Any]], Callable[[Any], Any]] = {}
-        self.refuses: dict[type[Request[Any]], Rejected] = {}
+        self.refuses: dict[type[Request[Any]], BintrioError] = {}
         self.sent: list[str] = []
         self.buffer = 10_000
         self.confirms: list[Callable[[], Any]] = []
@@ -222,9 +232,13 @@ async def test_the_account_stays_as_it_was_when_the_session_is_closed(autojump_c
             is_over.set()
             await wait_all_tasks_blocked()
             assert account.balances["BTC"].free == 100
+            assert not account.is_current
+            assert account.as_of == session.now() - 1000
             with pytest.raises(NotSent):
                 await account.place(**BUY)
             assert not account.handles
+            await trio.sleep(3600)
+            assert account.as_of < session.now() - 3_600_000
 
 
 # Orders
@@ -832,6 +846,25 @@ async def test_an_outage_that_begins_while_the_last_is_asked_about_is_asked_abou
         assert [c.as_of is None async for c in _until(account, before) if isinstance(c, Certainty)] == [False]
         bent.bends.clear()
         await settled(account)
+
+
+@pytest.mark.parametrize("refused", [refusal(UnknownSymbol, -1121), refusal(Unauthorized, -2015)])
+async def test_an_account_is_current_also_without_trades_that_the_exchange_refuses_to_tell(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, refused: Rejected
+) -> None:
+    async with following() as (sandbox, bent, account):
+        order = await account.place(**BUY)
+        bent.refuses[requests.MyTrades] = refused
+        await outage(sandbox, account, lambda: sandbox.fill(order.order_id or 0, D(2)))
+        assert account.is_current
+        assert account.balances["BTC"].free == D("101.998")
+        (closed,) = account.closed_orders.values()
+        assert (closed.executed_qty, account.fills(closed.symbol, closed.order_id)) == (D(2), ())
+        assert f"does not tell the fills of order {closed.order_id}" in caplog.text
+        # After the next loss it is asked again.
+        bent.refuses.clear()
+        await outage(sandbox, account, lambda: None)
+        assert [fill.qty for fill in account.fills(closed.symbol, closed.order_id)] == [2]
 
 
 async def test_a_question_that_fails_is_asked_again_and_a_ban_is_waited_for(

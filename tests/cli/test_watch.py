@@ -97,6 +97,18 @@ async def test_changes_that_come_too_fast_are_passed_over(autojump_clock: MockCl
     assert memory.lines
 
 
+async def test_changes_of_an_account_that_was_left_are_noted_to_the_last(autojump_clock: MockClock) -> None:
+    memory = Memory()
+    async with (
+        open_sandbox(listen=False) as sandbox,
+        bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
+    ):
+        async with session.account() as account:
+            pass
+        with trio.fail_after(1):
+            await watch._note_changes(account, memory)
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_the_trader_keeps_a_few_orders_and_trades(seed: int, autojump_clock: MockClock) -> None:
     async with open_sandbox(listen=False, market=RandomWalk(seed, interval=1)) as sandbox:

@@ -6,7 +6,6 @@ forgotten an order that has ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
@@ -53,12 +52,9 @@ class _Course:
         self.error, self.was_refused = error, True
         self.move()
 
-    async def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until something is so."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        while not is_so():
-            await self._moved.wait()
-        await trio.lowlevel.cancel_shielded_checkpoint()
+    async def moved(self) -> None:
+        """Wait until something of it changes."""
+        await self._moved.wait()
 
 
 class OrderCourse(_Course):

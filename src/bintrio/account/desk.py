@@ -101,7 +101,11 @@ class Desk:
         self._asked: list[OutcomeUnknown] = []
         # Orders whose fills are being asked for.
         self._sought: set[OrderCourse] = set()
-        self._is_over = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody follows the account any more."""
+        return self._state.is_over
 
     def handles(self) -> tuple[LiveOrder | LiveOrderList, ...]:
         """What has not ended."""
@@ -294,8 +298,8 @@ class Desk:
         """Have it found out what became of a call. False if the account is followed no more, so that nobody does."""
         if course is not None:
             self.register.doubt(course, error)
-        # No task can be started any more.
-        if self._nursery.cancel_scope.cancel_called:
+        # No task can be started any more, or none could find out anything, since the session is closed.
+        if self.is_over or self._nursery.cancel_scope.cancel_called:
             return False
         self._asked.append(error)
         self._nursery.start_soon(protected, self._find_out, error, course)
@@ -308,6 +312,9 @@ class Desk:
                 outcome = await self._session.confirm(error)
                 break
             except (BintrioError, ExceptionGroup) as reason:
+                # The session is closed, so no answer will ever come. The error stays with the handle.
+                if self.is_over:
+                    return
                 logger.warning("asking again in %g s what became of it: %s", _PAUSE, reason)
                 await trio.sleep(_PAUSE)
         self._asked = [asked for asked in self._asked if asked is not error]
@@ -330,7 +337,7 @@ class Desk:
             self._seek_fills(course)
 
     def _seek_fills(self, course: OrderCourse) -> None:
-        if self._is_over:
+        if self.is_over:
             self.register.settle(course)
         elif course not in self._sought and course.order is not None:
             self._sought.add(course)
@@ -344,12 +351,6 @@ class Desk:
         self._publish()
         self.register.settle(course)
         self._sought.discard(course)
-
-    def end(self) -> None:
-        """The account is followed no more: nobody has to wait for fills that nobody will ask for."""
-        self._is_over = True
-        for course in self.register.lacking():
-            self.register.settle(course)
 
 
 def _identified(request: Any, new_id: Callable[[], str]) -> tuple[Any, bool]:

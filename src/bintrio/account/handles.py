@@ -6,21 +6,28 @@ that knows what was asked for, and that learns what became of it. What it shows 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any, Final, Protocol
+
+import trio
 
 from ..api._base import Request
 from ..api.account import Order
 from ..api.orders import OrderList
 from ..api.trading import Fill
-from ..errors import BintrioError, InvalidRequest
+from ..errors import AccountNotFollowed, BintrioError, InvalidRequest
 from .courses import ListCourse, OrderCourse
 from .orders import OrderKey, is_open
 
 
 class Acting(Protocol):
     """What carries out what a handle is asked for."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody follows the account any more."""
+        ...
 
     async def cancel_order(self, key: OrderKey) -> None:
         """Cancel an order, and take in what it is then."""
@@ -77,6 +84,15 @@ class _Handle:
     def is_closed(self) -> bool:
         """Whether nothing will become of it any more: of a list, whether all of its orders have ended."""
         return self._known.is_closed
+
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so, or raise `AccountNotFollowed` where nobody would learn it."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while not is_so():
+            if self._desk.is_over:
+                raise AccountNotFollowed(repr(self))
+            await self._known.moved()
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
 
 class LiveOrder(_Handle):
@@ -146,8 +162,12 @@ class LiveOrder(_Handle):
     # Waiting
 
     async def placed(self) -> Order | None:
-        """Wait until it is known whether it was placed. Returns the order, or None if it was not."""
-        await self._course.until(lambda: self.was_refused or self.state is not None)
+        """Wait until it is known whether it was placed. Returns the order, or None if it was not.
+
+        Raises:
+            AccountNotFollowed: that is not known, and the account is left, or its session closed.
+        """
+        await self._until(lambda: self.was_refused or self.state is not None)
         return self.state
 
     async def closed(self) -> Order | None:
@@ -156,20 +176,31 @@ class LiveOrder(_Handle):
         Fills that no event has told of are asked for, two seconds after the end is known, and again for as long as the
         exchange gives no answer. Where it refuses to tell them, or tells less than what was executed, or the account is
         left meanwhile, this returns without them: `has_all_fills` is False then.
+
+        Raises:
+            AccountNotFollowed: its end is not known, and the account is left, or its session closed.
         """
-        await self._course.until(lambda: self._course.is_settled)
+        await self._until(lambda: self._course.is_settled)
         return self.state
 
     async def filled(self) -> bool:
-        """Wait as `closed` does. Whether all of it was filled."""
+        """Wait as `closed` does. Whether all of it was filled.
+
+        Raises:
+            AccountNotFollowed: as `closed` does.
+        """
         order = await self.closed()
         return order is not None and order.status == "FILLED"
 
     async def new_fills(self) -> AsyncIterator[Fill]:
-        """Its trades from the first one on, as they come, until it has ended and they are known as `closed` says."""
+        """Its trades from the first one on, as they come, until it has ended and they are known as `closed` says.
+
+        Raises:
+            AccountNotFollowed: as `closed` does, once those that are known were given.
+        """
         seen: list[Fill] = []
         while True:
-            await self._course.until(lambda: len(self._course.fills) > len(seen) or self._course.is_settled)
+            await self._until(lambda: len(self._course.fills) > len(seen) or self._course.is_settled)
             fresh = self.fills[len(seen) :]
             if not fresh:
                 return
@@ -187,6 +218,7 @@ class LiveOrder(_Handle):
 
         Raises:
             Rejected, NotSent: as `Session.order_cancel` does; an order that has ended already is no error.
+            AccountNotFollowed: as `placed` does.
             OutcomeUnknown: whether it was canceled could not be found out.
         """
         await self.placed()
@@ -205,6 +237,7 @@ class LiveOrder(_Handle):
         Raises:
             InvalidRequest: it has ended, or was not placed.
             Rejected, NotSent: as `Session.order_amend_keep_priority` does.
+            AccountNotFollowed: as `placed` does.
             OutcomeUnknown: whether it was reduced could not be found out.
         """
         await self.placed()
@@ -245,16 +278,23 @@ class LiveOrderList(_Handle):
         return self._course.order_list
 
     async def placed(self) -> OrderList | None:
-        """Wait until it is known whether it was placed. Returns the list, or None if it was not."""
-        await self._course.until(lambda: self.was_refused or self.state is not None)
+        """Wait until it is known whether it was placed. Returns the list, or None if it was not.
+
+        Raises:
+            AccountNotFollowed: that is not known, and the account is left, or its session closed.
+        """
+        await self._until(lambda: self.was_refused or self.state is not None)
         return self.state
 
     async def closed(self) -> tuple[Order, ...]:
         """Wait until all of its orders have ended, and their fills are known. Returns them; none if it was not placed.
 
         Of fills that the exchange does not tell, see `LiveOrder.closed`.
+
+        Raises:
+            AccountNotFollowed: as `LiveOrder.closed` does.
         """
-        await self._course.until(lambda: self._course.is_settled)
+        await self._until(lambda: self._course.is_settled)
         return self._orders_known()
 
     async def cancel(self) -> tuple[Order, ...]:

@@ -19,7 +19,7 @@ from ..api._base import Request
 from ..api.account import Order
 from ..api.orders import OrderList
 from ..api.trading import Fill
-from ..errors import SubscriberTooSlow
+from ..errors import AccountNotFollowed, SubscriberTooSlow
 from .changes import Change, Holding
 from .desk import Desk, Trading
 from .handles import LiveOrder, LiveOrderList
@@ -85,12 +85,19 @@ class LiveAccount:
 
     @property
     def as_of(self) -> int:
-        """The exchange's time, in the unit of the session, up to which all of this is known; now, if `is_current`."""
+        """The exchange's time, in the unit of the session, up to which all of this is known; now, if `is_current`.
+
+        Once the account was left, or its session closed, it stays at that time.
+        """
         return self._session.now() if self._state.as_of is None else self._state.as_of
 
     @property
     def is_current(self) -> bool:
-        """Whether everything is known that the exchange has told so far, and nothing may be missing."""
+        """Whether everything is known that the exchange has told so far, and nothing may be missing.
+
+        The one exception: trades of an order that the exchange refuses to tell. Orders and balances are certain without
+        them, and `fills` of that order makes up less than its ``executed_qty``.
+        """
         return self._state.as_of is None
 
     def order(self, symbol: str, order_id: int | None = None, *, client_order_id: str | None = None) -> Order | None:
@@ -114,15 +121,21 @@ class LiveAccount:
     # Changes
 
     async def changed(self, *, after: int) -> int:
-        """Wait until the account has a later version than ``after``. Returns it."""
+        """Wait until the account has a later version than ``after``. Returns it.
+
+        Raises:
+            AccountNotFollowed: it has none, and the account is left, or its session closed.
+        """
         await trio.lowlevel.checkpoint_if_cancelled()
         while self._state.version <= after:
+            if self._state.is_over:
+                raise AccountNotFollowed(f"a version after {after}")
             await self._moved.wait()
         await trio.lowlevel.cancel_shielded_checkpoint()
         return self._state.version
 
     async def changes(self, *, after: int | None = None) -> AsyncIterator[Change]:
-        """The changes, each once and in order.
+        """The changes, each once and in order. They end when the account is left, or its session closed.
 
         Args:
             after: the version from which on; None for the present one.
@@ -132,7 +145,10 @@ class LiveAccount:
         """
         seen = self._state.version if after is None else after
         while True:
-            await self.changed(after=seen)
+            try:
+                await self.changed(after=seen)
+            except AccountNotFollowed:
+                return
             for change in self._state.changes_after(seen):
                 seen = change.version
                 yield change
@@ -143,8 +159,11 @@ class LiveAccount:
         changes = self._state.take_changes()
         self._desk.take_in(changes)
         if changes:
-            self._moved.set()
-            self._moved = trio.Event()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._moved.set()
+        self._moved = trio.Event()
 
     # Placing
 
@@ -169,7 +188,15 @@ class LiveAccount:
         try:
             await self._follow(task_status)
         finally:
-            self._desk.end()
+            self._end()
+
+    def _end(self) -> None:
+        # What happened last may not have been told any more: events come in order but for so much.
+        self._state.end(self._session.now() - self._slack)
+        self._publish()  # orders that lack fills are given up
+        self._desk.register.end()
+        # Also without a change: whoever waits for one learns that none will come.
+        self._wake()
 
     async def _follow(self, task_status: trio.TaskStatus[None]) -> None:
         since: int | None = None

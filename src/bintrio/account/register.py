@@ -164,6 +164,11 @@ class Register:
             self._lacking = {key: each for key, each in self._lacking.items() if each is not course}
         self._moved(course)
 
+    def end(self) -> None:
+        """The account is followed no more: wake whoever waits for what has not ended, to learn that."""
+        for course in tuple(self.open()):
+            course.move()
+
     def _moved_list(self, course: ListCourse) -> None:
         course.move()
         if course.is_told and course.number is not None:

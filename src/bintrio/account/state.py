@@ -68,6 +68,7 @@ class State:
         complete_since: events are complete from then on.
         is_interrupted: whether no events come at present.
         losses: how often something was missed.
+        is_over: whether nobody follows the account any more.
     """
 
     def __init__(self, *, keep: int, history: int) -> None:
@@ -82,6 +83,7 @@ class State:
         self.complete_since = 0
         self.is_interrupted = True
         self.losses = 0
+        self.is_over = False
         self._keep: Final = keep
         self._untold: list[Change] = []
         self._by_client_id: Final[dict[tuple[str, str], OrderKey]] = {}
@@ -295,6 +297,11 @@ class State:
         """Events are complete again from then on."""
         self.is_interrupted = False
         self.complete_since = max(self.complete_since, time)
+
+    def end(self, time: int) -> None:
+        """Nobody follows the account any more: no events come, and nothing is asked for."""
+        self.is_over = True
+        self.interrupt(time, "the account is followed no more")
 
     def settle(self) -> None:
         """Everything that was missed has been asked for."""

@@ -54,6 +54,9 @@ _AFTER_HOLD: Final = 1.0
 _UNSTATED_HOLD: Final = 60.0
 """Seconds to wait where the exchange does not say how long a hold lasts."""
 
+_PASSING: Final = (RateLimited, NotSent, OutcomeUnknown, ExceptionGroup)
+"""After these the same question may be answered. All others are the exchange's last word."""
+
 
 class Asking(Protocol):
     """What questions are sent by."""
@@ -149,7 +152,7 @@ class Stock:
         # Whoever waits learns now how orders stand, also if the exchange refuses to tell their trades.
         self._publish()
         for order in self._lacking_fills():
-            await self.ask_for_fills(order)
+            await self._seek_fills(order)
         state.take_account(await session.send(AccountStatus()))
         self._publish()
 
@@ -188,6 +191,15 @@ class Stock:
         known = (*state.open_orders.items(), *state.closed_orders.items())
         return [order for key, order in known if state.executed(key) < order.executed_qty]
 
+    async def _seek_fills(self, order: Order) -> None:
+        """Ask for the fills of an order. What the exchange refuses to tell is left: orders and balances need it not."""
+        try:
+            await self.ask_for_fills(order)
+        except _PASSING:
+            raise
+        except BintrioError as error:
+            logger.warning("the exchange does not tell the fills of order %d: %s", order.order_id, error)
+
     async def learn_fills(self, course: OrderCourse, order: Order) -> None:
         """The fills of an order that has ended, unless events bring them first. Returns once the exchange was asked.
 
@@ -204,7 +216,7 @@ class Stock:
             try:
                 for fill in await self.ask_for_fills(order):
                     course.take_fill(fill)  # by now the account itself may have forgotten the order
-            except (RateLimited, NotSent, OutcomeUnknown, ExceptionGroup) as error:
+            except _PASSING as error:
                 seconds = self._pause_after(error, next(failures))
                 logger.warning("asking again in %.4g s for the fills of order %d: %s", seconds, order.order_id, error)
                 await trio.sleep(seconds)

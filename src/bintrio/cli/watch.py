@@ -127,7 +127,9 @@ async def _keep_pinging(session: Session) -> None:
 async def _note_changes(account: LiveAccount, memory: Memory) -> None:
     while True:
         try:
-            async for change in account.changes():  # pragma: no branch - it has no end
+            async for change in account.changes():
                 memory.note(change)
         except SubscriberTooSlow:
             continue  # some changes are not told of, but the account has them
+        else:
+            return  # the account is followed no more
