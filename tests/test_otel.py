@@ -105,6 +105,18 @@ async def test_g13_a_call_is_a_client_span_in_that_of_its_caller(autojump_clock:
     assert (span.instrumentation_scope.name, span.instrumentation_scope.version) == ("bintrio", bintrio.__version__)
 
 
+async def test_g13_the_span_of_a_call_says_whom_it_is_for(autojump_clock: MockClock, world: World) -> None:
+    other = bintrio.HmacKey("other-key", "other-secret")
+    async with open_pair(observer=world.telemetry, key=HMAC) as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        await session.ping()
+        await session.using(other).ping()
+    accounts = [dict(span.attributes or {})["bintrio.account"] for span in world.spans("ping")]
+    assert accounts == [f"{HMAC.api_key[:4]}…", "othe…"]
+    # There may be many accounts, and a metric has a series for each set of attributes.
+    assert all("bintrio.account" not in attributes for attributes, _ in world.points("rpc.client.call.duration"))
+
+
 async def test_g13_the_duration_of_calls_goes_by_the_conventions(autojump_clock: MockClock, world: World) -> None:
     async with open_pair(observer=world.telemetry) as (session, exchange), trio.open_nursery() as nursery:
         peer = exchange.peers[0]

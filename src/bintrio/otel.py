@@ -128,7 +128,10 @@ class _Calls:
         now = time_ns()
         if fact.limits:  # answers may come without counts; the last known ones stay
             self._limits.latest[fact.session] = fact
-        alike = fact.session, fact.method, fact.status, fact.code, fact.error, fact.connection, fact.address
+        alike = (
+            *(fact.session, fact.account, fact.method, fact.status, fact.code, fact.error),
+            *(fact.connection, fact.address),
+        )
         described = self._described.get(alike)
         # Built once for calls that went alike: most of the cost of a span is in its attributes.
         if described is None:
@@ -153,6 +156,8 @@ class _Calls:
             self._described.clear()
         of_metric = _outcome(fact)
         of_span = {**of_metric, "bintrio.session": fact.session}
+        if fact.account is not None:
+            of_span["bintrio.account"] = fact.account
         if fact.connection is not None:
             of_span["bintrio.connection"] = fact.connection
         name = fact.method

@@ -16,7 +16,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio import InvalidRequest, OutcomeUnknown, Rejected
-from bintrio._protocol.signing import payload
+from bintrio._protocol.facts_of_calls import AboutCall, CallEnded, OutcomeKept
+from bintrio._protocol.signing import payload, shown_key
 from bintrio.endpoints import Address
 from bintrio.sandbox import Disconnect, DropReply, Limits, Sandbox, SandboxAccount, open_sandbox
 from tests.peer import ACK, ORDER, Json, Peer, ed25519_key, open_pair
@@ -189,6 +190,35 @@ async def test_g9_nothing_that_is_said_of_it_has_a_secret(
     for text in said:
         assert OTHER.api_key not in text
         assert "other-secret" not in text
+
+
+async def test_g13_facts_of_calls_say_whom_these_are_for(autojump_clock: MockClock) -> None:
+    told: list[Any] = []
+    async with open_pair(key=HMAC, observer=told.append) as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        for one in (session, session.using(OTHER), session.using(HMAC)):
+            await one.ping()
+        with trio.move_on_after(1):
+            await session.using(OTHER).send(BUY)
+        async with session.using(OTHER).user_data():
+            await exchange.peers[0].balance(1)
+    mine, others = shown_key(HMAC.api_key), shown_key(OTHER.api_key)
+    about = [fact for fact in told if isinstance(fact, AboutCall)]
+    assert [fact.account for fact in about if fact.method == "ping" and isinstance(fact, CallEnded)] == [
+        *(mine, others, mine),
+    ]
+    assert {fact.account for fact in about if fact.method == "time"} == {mine}
+    # What the session asks for by a key of another account is for that one.
+    assert {fact.account for fact in about if fact.method.startswith("userDataStream")} == {others}
+    assert [fact.account for fact in told if isinstance(fact, OutcomeKept)] == [others]
+
+
+async def test_g13_a_session_without_a_key_has_calls_for_nobody(autojump_clock: MockClock) -> None:
+    told: list[Any] = []
+    async with open_pair(observer=told.append) as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        await session.ping()
+    assert {fact.account for fact in told if isinstance(fact, AboutCall)} == {None}
 
 
 # Who is asked what became of it: G1, G7

@@ -19,7 +19,7 @@ from .._protocol.facts import MessageReceived, MessageSent
 from .._protocol.facts_of_calls import Awaited
 from .._protocol.ids import remember
 from .._protocol.requests import RequestId
-from .._protocol.signing import Key
+from .._protocol.signing import Key, shown_key
 from .._text import shown
 from ..api._base import Api, Json
 from ..api._values import Timestamp
@@ -123,6 +123,11 @@ class Call(msgspec.Struct, eq=False):
     def final_at(self) -> Timestamp | None:
         """The exchange's time in milliseconds from which it is too late to execute it, once it is signed."""
         return None if self.signed_at is None else self.signed_at + self.window
+
+    @property
+    def shown_account(self) -> str | None:
+        """Whom it is for: as much of the API key as may be shown."""
+        return self.account.shown if self.key is None else shown_key(self.key.api_key)
 
     def take_late(self, envelope: Envelope, now: Timestamp) -> None:
         """Its answer came after its caller had gone. It reaches no other call, but may tell what became of this one."""

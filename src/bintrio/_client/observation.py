@@ -138,7 +138,7 @@ class Observation:
 
     async def _watch(self, call: Call, result: Coroutine[Any, Any, T]) -> T:
         is_own = call.cost.purpose == "own"
-        trace = call.trace = Trace(self, next(self._numbers), call.api.name, is_own, self.now())
+        trace = call.trace = Trace(self, next(self._numbers), call.api.name, is_own, call.shown_account, self.now())
         trace.start(redacted(call.params) if self._shows_params else None)
         try:
             value = await result
@@ -203,6 +203,7 @@ class Trace(msgspec.Struct, eq=False, gc=False):
     call: int
     method: str
     is_own: bool
+    account: str | None
     started_at: float
     tries: int = 0
     sent_size: int = 0
@@ -278,6 +279,7 @@ class Trace(msgspec.Struct, eq=False, gc=False):
             call=self.call,
             method=self.method,
             is_own=self.is_own,
+            account=self.account,
             started_at=self.started_at,
             queued_at=self.queued_at,
             written_at=self.written_at,
@@ -297,8 +299,14 @@ class Trace(msgspec.Struct, eq=False, gc=False):
         self.observation.pass_on(ended)
 
     def _here(self, now: float) -> dict[str, Any]:
-        name = self.observation.name
-        return {"session": name, "at": now, "call": self.call, "method": self.method, "is_own": self.is_own}
+        return {
+            "session": self.observation.name,
+            "at": now,
+            "call": self.call,
+            "method": self.method,
+            "is_own": self.is_own,
+            "account": self.account,
+        }
 
 
 @contextmanager

@@ -143,7 +143,7 @@ class Outcomes:
         error = self.unknown(call, request, "its caller was cancelled after it was sent")
         self.unresolved.append(error)
         self._is_full = len(self.unresolved) >= MOST_UNRESOLVED
-        self._shared.observation.tell(OutcomeKept, method=call.api.name, cause=str(error))
+        self._shared.observation.tell(OutcomeKept, method=call.api.name, account=call.shown_account, cause=str(error))
 
     def _settle(self, error: object) -> None:
         """It is known what became of a call."""

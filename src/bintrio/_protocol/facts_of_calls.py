@@ -19,11 +19,14 @@ class AboutCall(Fact, frozen=True, kw_only=True):
         call: its number; no other call of the session has it.
         method: the exchange's name of the method.
         is_own: whether the session makes it by itself: the time, the limits, logging on, subscribing.
+        account: whom it is for: as much of the API key as may be shown, of the session's or of `Session.using`'s key;
+            None without one.
     """
 
     call: int = 0
     method: str = ""
     is_own: bool = False
+    account: str | None = None
 
 
 class CallStarted(AboutCall, frozen=True, kw_only=True):
@@ -108,10 +111,12 @@ class OutcomeKept(Fact, frozen=True, kw_only=True):
 
     Attributes:
         method: the exchange's name of the method.
+        account: as `AboutCall.account`. `Session.unresolved` of that account has it.
         cause: what is known of it, in words.
     """
 
     method: str
+    account: str | None
     cause: str
 
 
