@@ -196,6 +196,21 @@ async def test_a_key_is_revoked() -> None:
         assert (await told.refused("revoke", api_key="x"))["field"] == "api_key"
 
 
+async def test_a_key_is_revoked_for_a_while(autojump_clock: MockClock) -> None:
+    async with controlled() as told, told.session() as session:
+        key = told.sandbox.hmac_key
+        other = session.using(key)
+        for lasts in (60, 30):  # one that is over does not end the other
+            await told.tell("revoke", api_key=key.api_key, lasts=lasts)
+        for pause in (0, 31):
+            await trio.sleep(pause)
+            with pytest.raises(bintrio.Unauthorized):
+                await other.account_status()
+        await trio.sleep(30)
+        assert (await other.account_status()).uid == told.sandbox.account.uid
+        assert (await told.refused("revoke", api_key=key.api_key, lasts=-1))["field"] == "lasts"
+
+
 async def test_another_account_is_opened(tmp_path: Path) -> None:
     file = tmp_path / "mine.pem"
     file.write_bytes(SandboxAccount(99, {}).ed25519_pem())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
-from bintrio.sandbox.weather import draw_blow
+from bintrio.sandbox.weather import Dice, Lag, draw_blow
 from bintrio.storm import Plan, Step
 from bintrio.storm.drawing import PAUSES, draw_place, draw_step, draw_terms
 
@@ -29,20 +29,24 @@ class Drawing:
         return number
 
 
-@st.composite
-def steps(draw: Any) -> Step:
-    return draw_step(Drawing(draw))
+def idle(dice: Dice) -> Step:
+    """A step in which nothing happens. Any other can be made this one by one choice, and what is so short left out."""
+    return Step(0.0, Lag(seconds=0.0))
 
 
-@st.composite
-def orders_and_blows(draw: Any) -> Step:
-    dice = Drawing(draw)
+def order_or_blow(dice: Dice) -> Step:
     return Step(dice.choice(PAUSES), dice.choice((draw_place, draw_blow))(dice))
+
+
+@st.composite
+def steps(draw: Any, draw_one: Callable[[Dice], Step]) -> Step:
+    dice = Drawing(draw)
+    return dice.choice((idle, draw_one, draw_one, draw_one))(dice)
 
 
 def small_plans() -> st.SearchStrategy[Plan]:
     """On the usual terms, nothing but orders and what strikes them."""
-    return st.builds(Plan, steps=st.lists(orders_and_blows(), max_size=6).map(tuple))
+    return st.builds(Plan, steps=st.lists(steps(order_or_blow), max_size=6).map(tuple))
 
 
 @st.composite
@@ -50,5 +54,5 @@ def plans(draw: Any) -> Plan:
     return Plan(
         seed=draw(st.integers(0, 99)),
         terms=draw_terms(Drawing(draw)),
-        steps=tuple(draw(st.lists(steps(), max_size=30))),
+        steps=tuple(draw(st.lists(steps(draw_step), max_size=30))),
     )

@@ -5,6 +5,7 @@ A command is a record, which is read as strictly as a world's file, and a public
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Final, NamedTuple
@@ -138,9 +139,14 @@ class Lag(WorldPart, frozen=True, kw_only=True):
 
 
 class Revocation(WorldPart, frozen=True, kw_only=True):
-    """An API key that is accepted no more."""
+    """An API key that is accepted no more.
+
+    Attributes:
+        lasts: seconds after which it is accepted again; never, if it is not given.
+    """
 
     api_key: str
+    lasts: float | None = None
 
 
 class Shutdown(WorldPart, frozen=True, kw_only=True):
@@ -209,7 +215,7 @@ def _link(sandbox: Sandbox, asked: Link) -> None:
 
 def _revoke(sandbox: Sandbox, asked: Revocation) -> None:
     try:
-        sandbox.revoke(asked.api_key)
+        sandbox.revoke(asked.api_key, lasts=math.inf if asked.lasts is None else asked.lasts)
     # The answer names the field that is wrong, as it does for every command.
     except KeyError:
         raise InvalidRequest("api_key is none of the sandbox's", field="api_key") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -157,13 +158,20 @@ class Sandbox:
         """All accounts but the market maker's, in the order in which they were opened."""
         return tuple(self._accounts)
 
-    def revoke(self, api_key: str) -> None:
-        """Accept an API key no more.
+    def revoke(self, api_key: str, *, lasts: float = math.inf) -> None:
+        """Accept an API key no more, or for so many seconds.
 
         Raises:
             KeyError: there is no such key.
+            InvalidRequest: ``lasts`` is no number of seconds from 0 on.
         """
+        check_seconds(may_be_zero=True, lasts=lasts)
         self._exchange.keyring.revoke(api_key)
+        self._nursery.start_soon(protected, self._restore, api_key, lasts)
+
+    async def _restore(self, api_key: str, after: float) -> None:
+        await trio.sleep(after)
+        self._exchange.keyring.restore(api_key)
 
     # What it has seen
 

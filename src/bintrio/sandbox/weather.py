@@ -19,7 +19,7 @@ from bintrio.errors import InvalidRequest
 from .exchange.refusals import Refusal
 from .running import Sandbox
 from .server import faults
-from .server.faults import AnyFault
+from .server.faults import AnyFault, OfRequest
 from .server.links import IDEAL, Link, Way
 
 T = TypeVar("T")
@@ -124,6 +124,22 @@ class EndEvents(Blow, frozen=True):
         sandbox.end_events()
 
 
+class Revoke(Blow, frozen=True, kw_only=True):
+    """No key is accepted for some time, as when its owner allows it no more, or from other addresses only.
+
+    Attributes:
+        lasts: seconds after which they are accepted again.
+    """
+
+    lasts: float
+
+    def strike(self, sandbox: Sandbox) -> None:
+        """Do it."""
+        for account in sandbox.accounts:
+            for credential in account.credentials():
+                sandbox.revoke(credential.api_key, lasts=self.lasts)
+
+
 class Lag(Blow, frozen=True, kw_only=True):
     """Queries are behind the matching engine from now on.
 
@@ -191,7 +207,7 @@ class Relink(Blow, frozen=True, kw_only=True):
         sandbox.link = self.link
 
 
-AnyBlow: TypeAlias = Fail | Noise | Cut | EndEvents | ShutDown | Jump | Lag | Fill | Deposit | Relink
+AnyBlow: TypeAlias = Fail | Noise | Cut | EndEvents | ShutDown | Jump | Revoke | Lag | Fill | Deposit | Relink
 
 METHODS: Final = (
     *("order.place", "order.place", "order.cancel", "order.cancelReplace", "order.amend.keepPriority"),
@@ -202,12 +218,15 @@ METHODS: Final = (
 """What faults wait for; None stands for any."""
 
 _SECONDS: Final = (0.001, 0.1, 1.0, 3.0, 20.0)
-_UNTIL: Final = (1.0, 5.0, 30.0, 0.0, -5.0, None)
-"""Seconds that a refusal says to wait; it may say nothing, or a time that is over."""
+_UNTIL: Final = (1.0, 5.0, 30.0, 90.0, 0.0004, 0.0, -5.0, -1.7e9, None)
+"""Seconds that a refusal says to wait; it may say nothing, or a time that is over, even one in 1972."""
+
+_WRONG: Final = ("null", "7", "[[]]", '{"odd":true}')
+"""Results that no request has. One that is of the right shape, and not true, nobody could tell from the truth."""
 
 _GARBAGE: Final = ("{", "[]", '{"status":200,"result":{}}', '{"event":{"e":"executionReport"}}', "\u2028")
 
-_FAULTS: Final[Sequence[Callable[[Dice, str | None], AnyFault]]] = (
+_OF_REQUESTS: Final[Sequence[Callable[[Dice, str | None], OfRequest]]] = (
     lambda dice, method: faults.DropReply(method=method),
     lambda dice, method: faults.Disconnect(method=method, executed=dice.choice((False, True))),
     lambda dice, method: faults.CutReplyAt(method=method, position=dice.randint(0, 400)),
@@ -218,6 +237,7 @@ _FAULTS: Final[Sequence[Callable[[Dice, str | None], AnyFault]]] = (
     lambda dice, method: faults.Reorder(method=method, count=dice.randint(2, 4)),
     lambda dice, method: faults.NullIdReply(method=method),
     lambda dice, method: faults.UnknownIdReply(method=method),
+    lambda dice, method: faults.WrongReply(method=method, result=dice.choice(_WRONG)),
     lambda dice, method: faults.Garbage(method=method, data=dice.choice(_GARBAGE)),
     lambda dice, method: faults.ServerError(
         method=method, executed=dice.choice((False, True)), status=dice.choice((500, 502, 503, 504))
@@ -226,18 +246,36 @@ _FAULTS: Final[Sequence[Callable[[Dice, str | None], AnyFault]]] = (
     lambda dice, method: faults.ErrorReply(method=method, code=dice.choice((-1021, -2035, -1013, -2011, -9999))),
     lambda dice, method: faults.TooManyRequests(method=method, retry_after=dice.choice(_UNTIL)),
     lambda dice, method: faults.IpBan(method=method, retry_after=dice.choice(_UNTIL), lasts=5.0),
+    lambda dice, method: faults.HalfOpen(method=method),
+)
+
+_OF_CONNECTIONS: Final[Sequence[Callable[[Dice, str | None], AnyFault]]] = (
     lambda dice, method: faults.LateEvents(seconds=dice.choice(_SECONDS), is_for_next=dice.choice((False, True))),
     lambda dice, method: faults.RefuseConnection(times=dice.randint(1, 3)),
     lambda dice, method: faults.SlowHandshake(seconds=dice.choice(_SECONDS)),
-    lambda dice, method: faults.HalfOpen(method=method),
-    lambda dice, method: faults.MutePings(),
-    lambda dice, method: faults.HandshakeStatus(status=dice.choice((429, 418)), retry_after=dice.randint(1, 60)),
+    lambda dice, method: faults.MutePings(is_for_next=dice.choice((False, True))),
+    lambda dice, method: faults.HalfOpen(is_for_next=dice.choice((False, True))),
+    lambda dice, method: faults.HandshakeStatus(
+        status=dice.choice((429, 418)), retry_after=dice.choice((1, 17, 60, 0, None))
+    ),
     lambda dice, method: faults.HandshakeStatus(status=dice.choice((403, 500, 503))),
+    # The connection is there, and the key is refused on it.
+    lambda dice, method: faults.ErrorReply(
+        method="session.logon", code=dice.choice((-2015, -1022)), times=dice.randint(1, 2)
+    ),
 )
 
 
+def _draw_together(dice: Dice, method: str | None) -> AnyFault:
+    struck = tuple(dice.choice(_OF_REQUESTS)(dice, None) for _ in range(dice.randint(2, 3)))
+    return faults.Together(method=method, faults=struck)
+
+
+_FAULTS: Final = (*_OF_REQUESTS, *_OF_CONNECTIONS, *(_draw_together,) * 3)
+
+
 def draw_fault(dice: Dice) -> AnyFault:
-    """One of all faults."""
+    """One of all faults, or some of them together."""
     return dice.choice(_FAULTS)(dice, dice.choice(METHODS))
 
 
@@ -289,6 +327,11 @@ def _draw_broken(dice: Dice) -> Link:
     position = dice.randint(0, 3_000)
     broken = dice.choice((Way(cut_at=position), Way(silent_at=position)))
     return dice.choice((Link(up=broken), Link(down=broken)))
+
+
+def draw_revoke(dice: Dice) -> Revoke:
+    """The loss of all keys, for a while. `draw_blow` gives none: a bot without a key has to end."""
+    return Revoke(lasts=dice.choice((0.5, 7.0, 60.0)))
 
 
 def draw_mild(dice: Dice) -> AnyBlow:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 from ..sandbox import Limits
-from ..sandbox.weather import AnyBlow, Dice, draw_blow, draw_link, draw_mild
+from ..sandbox.weather import AnyBlow, Dice, draw_blow, draw_link, draw_mild, draw_revoke
 from .plan import (
     SYMBOLS,
     Amend,
@@ -77,8 +77,12 @@ def draw_step(dice: Dice, is_calm: bool = False) -> Step:
     """Three of four are of the program."""
     draw: Callable[[Dice], AnyAct | AnyBlow] = _draw_act
     if dice.randint(0, 3) == 0:
-        draw = draw_mild if is_calm else draw_blow
+        draw = draw_mild if is_calm else _draw_blow
     return Step(dice.choice(PAUSES), draw(dice))
+
+
+def _draw_blow(dice: Dice) -> AnyBlow:
+    return (draw_revoke if dice.randint(0, 39) == 0 else draw_blow)(dice)
 
 
 def _draw_act(dice: Dice) -> AnyAct:

@@ -244,14 +244,19 @@ class Credential(msgspec.Struct, eq=False):
         uid: of its account.
         verify: whether a signature fits a payload.
         can_log_on: whether session.logon takes it.
-        is_revoked: whether it is no longer accepted.
+        revocations: how many of them count at present: one may end, and another one go on.
     """
 
     api_key: str
     uid: int
     verify: Verify
     can_log_on: bool = False
-    is_revoked: bool = False
+    revocations: int = 0
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether it is not accepted."""
+        return self.revocations > 0
 
 
 class Keyring:
@@ -279,7 +284,15 @@ class Keyring:
         Raises:
             KeyError: there is no such key.
         """
-        self._credentials[api_key].is_revoked = True
+        self._credentials[api_key].revocations += 1
+
+    def restore(self, api_key: str) -> None:
+        """Undo one revocation of a key.
+
+        Raises:
+            KeyError: there is no such key.
+        """
+        self._credentials[api_key].revocations -= 1
 
     def authenticate(self, params: Mapping[str, Any], payload: str, now: int) -> Credential:
         """The key that signed a request.

@@ -1,0 +1,43 @@
+"""What is drawn: everything that there is. A new fault, blow or act that nobody draws fails here."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from bintrio.sandbox.server.faults import AnyFault, OfRequest, Together
+from bintrio.sandbox.weather import METHODS, AnyBlow, Fail, Noise, draw_blow, draw_fault
+from bintrio.storm import draw_plan
+from bintrio.storm.plan import AnyAct
+
+WORLDS = range(300)
+
+
+def drawn() -> Iterator[Any]:
+    for seed in WORLDS:
+        yield from (step.act for step in draw_plan(seed).steps)
+
+
+def test_every_act_blow_and_fault_is_drawn() -> None:
+    everything = list(drawn())
+    faults = [act.fault for act in everything if isinstance(act, Fail)]
+    assert {type(act) for act in everything} == {*get_args(AnyAct), *get_args(AnyBlow)}
+    assert {type(fault) for fault in faults} == {*get_args(AnyFault)}
+    together = [part for fault in faults if isinstance(fault, Together) for part in fault.faults]
+    assert {type(part) for part in together} == {*get_args(OfRequest)}
+
+
+def test_faults_wait_for_every_method() -> None:
+    assert {draw_fault(random.Random(seed)).method for seed in range(2_000)} == {*METHODS}
+
+
+def test_users_storms_take_no_key_away() -> None:
+    blows = {type(draw_blow(random.Random(seed))) for seed in range(2_000)}
+    assert {blow.__name__ for blow in {*get_args(AnyBlow)} - blows} == {"Revoke"}
+    assert Noise in blows
+
+
+def test_what_is_calm_draws_nothing_that_may_cost_an_event() -> None:
+    calm = {type(step.act).__name__ for step in draw_plan(0).steps if isinstance(step.act, get_args(AnyBlow))}
+    assert calm <= {"Fill", "Deposit", "ShutDown", "Lag", "Relink"}
