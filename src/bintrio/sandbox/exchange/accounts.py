@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-
-import msgspec
 
 from bintrio.api.account import Balance, PreventedMatch
 from bintrio.api.events import AssetBalance
@@ -23,7 +22,8 @@ from .orders import NOTHING, Execution, Order, eight_decimals, snapshot
 from .refusals import client_order_id_differs, no_such_order, order_refused
 
 
-class Holding(msgspec.Struct):
+@dataclass(slots=True)  # it changes with each order, which a Struct does more slowly
+class Holding:
     """What an account has of one asset."""
 
     free: Decimal = NOTHING

@@ -142,9 +142,10 @@ def _lot_size(rule: api.LotSizeFilter, scene: Scene) -> Passes:
     is_lot = _grid(rule.min_qty, rule.max_qty, rule.step_size)
 
     def passes(order: Order, account: Account, coming: Coming) -> bool:
-        if not order.is_sized:
-            return True
-        return is_lot(order.quantity) and (not order.iceberg_quantity or is_lot(order.iceberg_quantity))
+        # Few orders have no quantity of their own, so that is asked last.
+        if not is_lot(order.quantity):
+            return not order.is_sized
+        return not order.iceberg_quantity or is_lot(order.iceberg_quantity)
 
     return passes
 

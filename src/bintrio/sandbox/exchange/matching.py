@@ -292,7 +292,8 @@ class MatchingEngine:
         if not maker.remaining:
             maker.place = ""
         # Noted, not acted on: what the price triggers happens after this order.
-        self._prices.append((listing, trade.price))
+        if listing.triggers.has_any:
+            self._prices.append((listing, trade.price))
         for one in (order, maker):
             if one.group is not None and not one.is_open:
                 self._ended.append(one)
@@ -433,8 +434,6 @@ class MatchingEngine:
                 self.lists.react(self._ended.popleft(), now)
                 continue
             listing, price = self._prices.popleft()
-            if listing.triggers.are_none:
-                continue
             fired, watching = listing.triggers.fire(price, now)
             for order in watching:
                 self.reports.of_nothing(order)

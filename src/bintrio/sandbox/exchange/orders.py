@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from copy import copy
 from decimal import ROUND_DOWN, Decimal
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -30,18 +30,21 @@ from bintrio.api.enums import (
 
 NOTHING: Final = Decimal(0)
 _EIGHT_DECIMALS: Final = Decimal("1E-8")
+_DOWN: Final = EXACT.copy()
+_DOWN.rounding = ROUND_DOWN
+_cut_off: Final = _DOWN.quantize
 
 
 def eight_decimals(amount: Decimal) -> Decimal:
     """As the exchange writes amounts; what is finer is cut off."""
-    return amount.quantize(_EIGHT_DECIMALS, rounding=ROUND_DOWN, context=EXACT)
+    return _cut_off(amount, _EIGHT_DECIMALS)
 
 
 ZERO: Final = EXACT.quantize(NOTHING, _EIGHT_DECIMALS)
 """As the exchange writes it."""
 
 
-class Kind(NamedTuple):
+class Kind(msgspec.Struct, frozen=True):
     """What an order type comes to.
 
     Attributes:
@@ -138,6 +141,7 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
         prevented: what self-trade prevention took away.
         group: the list that it belongs to.
         place: where it is: on the "book", "waiting" for its price, or nowhere.
+        is_open: whether it can still trade.
         floor: where a routed order was active last; empty for all others.
         is_counted: whether it still counts as unfilled against the account's ORDERS limits.
         amendments: how its quantity was reduced.
@@ -176,6 +180,7 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
     prevented: Decimal = ZERO
     prevented_match_id: int | None = None
     status: OrderState = "NEW"
+    is_open: bool = True
     expiry_reason: ExpiryReason | None = None
     working_time: int = -1
     strategy_id: int | None = None
@@ -183,7 +188,7 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
     group: OrderList | None = None
     floor: str = ""
     place: str = ""
-    executions: list[Execution] = []
+    executions: tuple[Execution, ...] = ()
     preventions: tuple[Prevention, ...] = ()
     is_counted: bool = True
     amendments: tuple[account_api.Amendment, ...] = ()
@@ -197,11 +202,6 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
         self.kind = KINDS[self.type]
         self.limit = self.price
         self.remaining = self.quantity
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it can still trade."""
-        return self.status in _OPEN
 
     @property
     def is_working(self) -> bool:
@@ -248,9 +248,12 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
         self.executed += quantity
         self.remaining -= quantity
         self.quote_executed += amount
-        # An order by quote amount may be without a rest and yet not have spent its amount.
-        self.status = "PARTIALLY_FILLED" if self.remaining or self.is_short else "FILLED"
         self.updated_at = now
+        # An order by quote amount may be without a rest and yet not have spent its amount.
+        if self.remaining or self.is_short:
+            self.status = "PARTIALLY_FILLED"
+        else:
+            self.status, self.is_open = "FILLED", False
 
     def prevent(self, quantity: Decimal, match_id: int, now: int) -> None:
         """Part of it, or all, was taken away by self-trade prevention."""
@@ -261,7 +264,7 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
 
     def end(self, status: OrderState, now: int, reason: ExpiryReason | None = None) -> None:
         """It will not trade any more."""
-        self.status = status
+        self.status, self.is_open = status, False
         self.expiry_reason = reason
         self.updated_at = now
 
@@ -309,12 +312,6 @@ class OrderList(msgspec.Struct, kw_only=True, eq=False):
         return next((one for one in self.pair if one is not order), None) if order in self.pair else None
 
 
-_OPEN: Final = frozenset({"NEW", "PARTIALLY_FILLED", "PENDING_NEW"})
-
-
 def snapshot(order: Order) -> Order:
     """The order as it stands, which later changes leave alone."""
-    twin = copy(order)
-    # The copy is shallow, and the list goes on growing.
-    twin.executions = [*order.executions]
-    return twin
+    return copy(order)

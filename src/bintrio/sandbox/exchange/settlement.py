@@ -135,13 +135,13 @@ class Settlement:
         execution = Execution(
             order, now, trade_id, trade.price, trade.quantity, commission, paid_in, is_maker, allocation_id
         )
-        order.executions.append(execution)
+        order.executions += (execution,)
         account.note(execution)
         if not order.is_open:
             account.retire(order)
         self._reports.of_order(order, "TRADE", execution=execution, unfilled=_first_fill(order, is_maker=is_maker))
         # The asset of the discount has changed too.
-        assets = (base, quote) if paid_in in {base, quote} else (base, quote, paid_in)
+        assets = (base, quote) if paid_in in (base, quote) else (base, quote, paid_in)
         self._reports.of_balances(account, assets, now)
 
     def _charge(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from decimal import Decimal
-
-import msgspec
 
 from bintrio.api.market import Trade as PublicTrade
 
 from .orders import NOTHING, eight_decimals
 
 
-class Summary(msgspec.Struct):
+@dataclass(slots=True)  # it changes with each trade, which a Struct does more slowly
+class Summary:
     """What trades come to: prices, volumes of the base asset, and of the quote asset.
 
     Attributes:
@@ -90,7 +90,7 @@ def together(parts: Iterable[Summary]) -> Summary | None:
     whole: Summary | None = None
     for part in parts:
         if whole is None:
-            whole = msgspec.structs.replace(part)
+            whole = replace(part)
         else:
             whole.merge(part)
     return whole

@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from itertools import count
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
@@ -54,13 +55,15 @@ class Tape:
         self.minutes: Final[Journal[Summary]] = Journal()
         self.block_trades: Final[list[BlockTrade]] = []
         self._keep = keep
+        self._trade_ids = count(1)
+        self._aggregate_ids = count(1)
         self._taker: Order | None = None
         self._minute = -1
 
     def record(self, taker: Order, trade: Trade, now: int) -> int:
         """Note a trade. Returns its id."""
         public = PublicTrade(
-            id=self.trades.length + 1,
+            id=next(self._trade_ids),
             price=trade.price,
             qty=trade.quantity,
             quote_qty=eight_decimals(trade.amount),
@@ -94,7 +97,7 @@ class Tape:
         self._taker = taker
         self.aggregates.append(
             AggregateTrade(
-                id=self.aggregates.length + 1,
+                id=next(self._aggregate_ids),
                 price=trade.price,
                 quantity=trade.qty,
                 first_trade_id=trade.id,

@@ -28,9 +28,9 @@ class Triggers:
         self._trailing: dict[int, Order] = {}
 
     @property
-    def are_none(self) -> bool:
-        """Whether no order waits."""
-        return not (self._orders or self._trailing)
+    def has_any(self) -> bool:
+        """Whether an order waits."""
+        return bool(self._orders or self._trailing)
 
     def add(self, order: Order, last_price: Decimal | None, now: int) -> None:
         """Let an order wait."""
