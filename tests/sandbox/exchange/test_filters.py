@@ -210,7 +210,7 @@ def test_what_has_no_price_or_no_delta_passes_filters_on_those() -> None:
     hall = Hall(symbol(more_filters=(percent, api.TrailingDeltaFilter(**DELTAS), market)))
     hall.place(2, side="SELL", price="10", quantity="3")
     assert hall.place(type="MARKET", quantity="1").status == "FILLED"
-    assert hall.place(type="MARKET", quantity=None, quote_order_qty="5").status == "FILLED"
+    assert hall.place(type="MARKET", quantity=None, quote_order_qty="10").status == "FILLED"
     hall.now = 600_000_000
     with pytest.raises(Refusal, match="PERCENT_PRICE"):
         hall.place(price="21")  # by the last price, since nobody traded of late

@@ -84,7 +84,7 @@ def test_commission_is_taken_from_what_a_side_receives() -> None:
     assert (execution.commission, execution.commission_asset) == (D("0.02"), "BTC")
 
 
-def test_each_change_is_reported_and_then_its_balances() -> None:
+def test_each_change_is_reported_and_then_the_balances_of_all() -> None:
     hall = Hall()
     hall.place(2, side="SELL")
     hall.engine.take_notices()
@@ -92,13 +92,12 @@ def test_each_change_is_reported_and_then_its_balances() -> None:
     notices = hall.engine.take_notices()
     assert [(notice.uid, type(notice.event)) for notice in notices] == [
         (1, ExecutionReport),
-        (1, OutboundAccountPosition),
         (1, ExecutionReport),
-        (1, OutboundAccountPosition),
         (2, ExecutionReport),
+        (1, OutboundAccountPosition),
         (2, OutboundAccountPosition),
     ]
-    taken, filled = notices[0].event, notices[2].event
+    taken, filled = notices[0].event, notices[1].event
     assert isinstance(taken, ExecutionReport)
     assert isinstance(filled, ExecutionReport)
     assert (taken.execution_type, filled.execution_type, filled.order_status) == ("NEW", "TRADE", "FILLED")

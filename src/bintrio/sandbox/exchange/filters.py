@@ -36,10 +36,17 @@ class Scene(NamedTuple):
 
 
 class Coming(NamedTuple):
-    """How many orders, and how many lists, come at once."""
+    """What comes at once.
 
-    orders: int
-    lists: int
+    Attributes:
+        is_new: whether the order that is judged does, and is not among the account's orders already.
+        others: the orders that come with it.
+        lists: how many lists.
+    """
+
+    is_new: bool
+    others: tuple[Order, ...] = ()
+    lists: int = 0
 
 
 Passes: TypeAlias = Callable[[Order, Account, Coming], bool]
@@ -83,9 +90,9 @@ def _price(rule: api.PriceFilter, scene: Scene) -> Passes:
 
 def _prices(order: Order) -> Iterable[Decimal]:
     """Every price that it names or was pegged to."""
-    named: tuple[Decimal, ...] = (order.price,) if order.kind.has_limit else ()
+    named: Iterable[Decimal] = (order.price,) if order.kind.has_limit else ()
     if order.peg_price_type is not None:
-        named = tuple(price for price in (order.price, order.limit) if price)
+        named = _limits(order)
     return (*named, order.stop_price) if order.stop_price else named
 
 
@@ -118,10 +125,13 @@ def _percent_price_by_side(rule: api.PercentPriceBySideFilter, scene: Scene) -> 
 
 
 def _is_near(order: Order, average: Decimal | None, down: Decimal, up: Decimal) -> bool:
-    # Nothing has traded yet, or it takes any price.
-    if average is None or not order.limit:
-        return True
-    return average * down <= order.limit <= average * up
+    # Nothing has traded yet; and an order that takes any price has none.
+    return average is None or all(average * down <= price <= average * up for price in _limits(order))
+
+
+def _limits(order: Order) -> Iterable[Decimal]:
+    """The prices up to which it trades: a pegged order must pass with its own price too (pegged_orders.md)."""
+    return {price for price in (order.limit, order.price) if price}
 
 
 def _trailing_delta(rule: api.TrailingDeltaFilter, scene: Scene) -> Passes:
@@ -213,7 +223,10 @@ def _worth(
             return True
         # The filter says for each bound whether it applies to market orders.
         low, high = with_price if order.kind.has_limit else for_market
-        return low <= value and (high is None or value <= high)
+        if order.pegged_price is None:
+            return low <= value and (high is None or value <= high)
+        values = [price * order.quantity for price in _limits(order)]
+        return low <= min(values) and (high is None or max(values) <= high)
 
     return passes
 
@@ -267,7 +280,7 @@ def _counted(
             if not matters(order):
                 return True
             open_orders = account.open_orders(None if everywhere else order.symbol)
-            return sum(map(matters, open_orders)) + coming.orders <= greatest
+            return sum(map(matters, (*open_orders, *coming.others))) + coming.is_new <= greatest
 
         return passes
 

@@ -5,25 +5,25 @@ What an order must pass is put together once, when the symbol is listed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from itertools import count
 from typing import Final
 
-from bintrio.api.filters import Filter, LotSizeFilter
+from bintrio.api.filters import Filter, LotSizeFilter, MarketLotSizeFilter
 
 from . import filters
 from .accounts import Account
 from .book import Book
 from .filters import Coming, Scene
-from .orders import NOTHING, Order
+from .orders import SMALLEST, Order
 from .reference import Bounds, ReferencePrices
 from .refusals import order_refused
 from .symbols import Symbol
 from .tape import MINUTE, Tape
 from .triggers import Triggers, is_reached
 
-ALONE: Final = Coming(orders=1, lists=0)
+ALONE: Final = Coming(is_new=True)
 """Most orders come so."""
 
 
@@ -61,7 +61,7 @@ class Listing:
         self.routes: tuple[Listing, ...] = ()
         self._references = references
         self._match_ids = count()
-        self._least_lot = next((one.min_qty for one in self.filters if isinstance(one, LotSizeFilter)), NOTHING)
+        self._least_lots = tuple(_least_lots(self.filters))
 
     # What an order must be like
 
@@ -88,7 +88,7 @@ class Listing:
         Raises:
             Refusal: -1013.
         """
-        filters.check(self.checks, order, account, Coming(orders=0, lists=0))
+        filters.check(self.checks, order, account, Coming(is_new=False))
 
     def peg(self, order: Order) -> None:
         """Take an order's limit from the book.
@@ -106,15 +106,17 @@ class Listing:
             price = min(price, order.price) if order.is_buy else max(price, order.price)
         order.limit = order.pegged_price = price
 
-    def check_amount(self, quantity: Decimal) -> None:
+    def check_amount(self, order: Order, quantity: Decimal) -> None:
         """Refuse an order by quote amount for which the book has too little.
 
         Raises:
             Refusal: -2010.
         """
+        is_empty = self.book.price_level(of_bids=not order.is_buy, depth=0) is None
         # An order by quote amount has no quantity of its own that a filter could judge.
-        if not quantity or quantity < self._least_lot:
-            raise order_refused("Order book liquidity is less than LOT_SIZE filter minimum quantity.")
+        too_great = "symbol" if is_empty else next((name for name, lot in self._least_lots if quantity < lot), None)
+        if too_great is not None:
+            raise order_refused(f"Order book liquidity is less than {too_great} minimum quantity.")
 
     def check_waiting(self, order: Order) -> None:
         """Refuse an order that is to wait for a price that is there already.
@@ -172,6 +174,14 @@ class Listing:
         """What a routed order can trade with, best first."""
         found = [offer for listing in self.routes for offer in listing.book.offers(order)]
         return iter(sorted(found, key=lambda offer: offer[0], reverse=not order.is_buy))
+
+
+def _least_lots(rules: Iterable[Filter]) -> Iterator[tuple[str, Decimal]]:
+    """The least quantities that can be bought by a quote amount, and what sets them."""
+    for rule in rules:
+        if isinstance(rule, LotSizeFilter | MarketLotSizeFilter):
+            yield f"{type(rule).__struct_config__.tag} filter", rule.min_qty
+    yield "symbol", SMALLEST
 
 
 def _is_better(order: Order, price: Decimal, than: Decimal) -> bool:

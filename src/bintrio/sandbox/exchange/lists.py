@@ -122,7 +122,8 @@ class Lists:
         if (named is not None and named.list_order_status != "ALL_DONE") or len(set(names)) < len(names):
             raise order_refused("Duplicate order sent.")
         for order in group.orders:
-            listing.judge(account, order, Coming(orders=len(group.orders), lists=1))
+            others = tuple(one for one in group.orders if one is not order)
+            listing.judge(account, order, Coming(is_new=True, others=others, lists=1))
             account.check_client_order_id(order)
         # The pair of an OTOCO is checked when it is placed, against the price of that moment.
         if group.working is None:
@@ -200,7 +201,7 @@ class Lists:
             order.status, order.updated_at = "NEW", now
         try:
             for order in group.pending:
-                listing.judge(account, order, Coming(orders=0, lists=0))
+                listing.judge(account, order, Coming(is_new=False))
             if group.pair:
                 _check_prices(group.pair, listing.book.last_price)
                 self._lock_pair(group)

@@ -7,8 +7,8 @@ It trades with the book by price and time, and what is left goes on the book or 
 What that sets off happens once it is done, in the order in which it was set off: orders whose price was reached become
 active, and lists react to orders of theirs that ended (`lists`).
 
-**Order of events.** For each change: its executionReport, then the balances it moved. The taker's side of a trade
-comes before the maker's.
+**Order of events.** An executionReport for each change, and a listStatus where a list has changed; behind all that a
+command has changed, the balances, once for each account. The taker's side of a trade comes before the maker's.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .lists import Lists
 from .orders import Order, OrderList, Prevention, eight_decimals
 from .placements import Placement, as_order
 from .reference import ReferencePrices
-from .refusals import Refusal, cancel_refused, invalid_symbol, order_refused
+from .refusals import Refusal, cancel_refused, invalid_symbol, order_refused, reject_reason
 from .reports import Notice, Reports
 from .settlement import Settlement, needed_by
 from .symbols import Symbol
@@ -154,11 +154,17 @@ class MatchingEngine:
             self.react(now)
         return order
 
+    def reject(self, account: Account, request: Placement, refusal: Refusal, now: int) -> None:
+        """Tell of an order that was refused; it has an id, and nobody can ask for it."""
+        order = as_order(request, self.symbol(request.symbol), next(self._order_ids), account.uid, now)
+        order.end("REJECTED", now)
+        self.reports.of_rejection(order, reject_reason(refusal))
+
     def price_of_entry(self, order: Order) -> Decimal:
         """What an order has to lock, if the book lets it in.
 
         Raises:
-            Refusal: -2010, it would trigger or match at once, or there is nothing to match.
+            Refusal: -2010, it would trigger or match at once, is worth nothing, or there is nothing to match.
         """
         listing, kind = self.listings[order.symbol], order.kind
         # It waits for its price, so the book is not looked at yet.
@@ -168,11 +174,14 @@ class MatchingEngine:
         if kind.is_maker and listing.book.meet(order) is not None:
             raise order_refused("Order would immediately match and take.")
         if kind.has_limit:
+            # Only where no filter of the symbol has refused it already.
+            if not (order.limit and order.remaining):
+                raise order_refused("Price * QTY is zero or less.")
             return needed_by(order)
         quantity, amount, is_short = listing.book.preview_of(self._offers(order), order)
         # By quote amount: the book says how much of the base asset that is.
         if order.quote_quantity:
-            listing.check_amount(quantity)
+            listing.check_amount(order, quantity)
             order.resize(quantity)
             order.is_short = is_short
         return amount if order.is_buy else order.remaining

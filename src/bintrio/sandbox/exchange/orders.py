@@ -29,7 +29,9 @@ from bintrio.api.enums import (
 )
 
 NOTHING: Final = Decimal(0)
-_EIGHT_DECIMALS: Final = Decimal("1E-8")
+SMALLEST: Final = Decimal("1E-8")
+"""Amount of any asset."""
+
 _DOWN: Final = EXACT.copy()
 _DOWN.rounding = ROUND_DOWN
 _cut_off: Final = _DOWN.quantize
@@ -37,10 +39,10 @@ _cut_off: Final = _DOWN.quantize
 
 def eight_decimals(amount: Decimal) -> Decimal:
     """As the exchange writes amounts; what is finer is cut off."""
-    return _cut_off(amount, _EIGHT_DECIMALS)
+    return _cut_off(amount, SMALLEST)
 
 
-ZERO: Final = EXACT.quantize(NOTHING, _EIGHT_DECIMALS)
+ZERO: Final = EXACT.quantize(NOTHING, SMALLEST)
 """As the exchange writes it."""
 
 

@@ -18,19 +18,18 @@ from bintrio._protocol.exact import EXACT
 from bintrio.api.enums import SelfTradePreventionMode, Side
 from bintrio.api.trading import OrderCancelReplace, OrderPlace, OrderTest, SorOrderPlace, SorOrderTest
 
-from .orders import ZERO, Order
+from .orders import SMALLEST, ZERO, Order
 from .symbols import Symbol
 
 Placement: TypeAlias = OrderPlace | OrderTest | OrderCancelReplace | SorOrderPlace | SorOrderTest
 """What asks for an order."""
 
-_STEP: Final = Decimal("1E-8")
 _quantize: Final = EXACT.quantize
 
 
 def exact(number: Any) -> Decimal:
     """A Decimal with eight decimals; 0 for None. A request's type says what it accepts; it holds Decimals."""
-    return ZERO if number is None else _quantize(number, _STEP)
+    return ZERO if number is None else _quantize(number, SMALLEST)
 
 
 def as_order(request: Placement, symbol: Symbol, order_id: int, owner: int, now: int) -> Order:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from bintrio.api.enums import OrderRejectReason
+
 
 class Refusal(Exception):
     """A request was not executed.
@@ -113,6 +115,11 @@ def not_required(name: str) -> Refusal:
     if name == "timeInForce":
         return Refusal(-1114, "TimeInForce parameter sent when not required.")
     return Refusal(-1106, f"Parameter '{name}' sent when not required.")
+
+
+def overflowed(name: str) -> Refusal:
+    """-1108, for a whole number of more than 64 bits."""
+    return Refusal(-1108, f"Parameter '{name}' overflowed.")
 
 
 def too_precise(name: str) -> Refusal:
@@ -283,6 +290,19 @@ def stp_mode_not_allowed() -> Refusal:
 def order_refused(message: str) -> Refusal:
     """-2010: the matching engine does not take the order."""
     return Refusal(-2010, message)
+
+
+def reject_reason(refusal: Refusal) -> OrderRejectReason:
+    """What an event says of it; "Order Reject Reason" of user-data-stream.md has four messages."""
+    return _REJECT_REASONS.get(refusal.message, "NONE")
+
+
+_REJECT_REASONS: Final[dict[str, OrderRejectReason]] = {
+    "Account has insufficient balance for requested action.": "INSUFFICIENT_BALANCES",
+    "Order would trigger immediately.": "STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY",
+    "Order would immediately match and take.": "WOULD_MATCH_IMMEDIATELY",
+}
+"""By message. The fourth is that of order lists, which are taken or refused as a whole."""
 
 
 def cancel_refused(message: str) -> Refusal:

@@ -1,6 +1,7 @@
 """What the engine tells of its changes, to those who follow an account.
 
-Of an account that nobody follows, only the number of unfilled orders is told.
+Of an account that nobody follows, only the number of unfilled orders is told. Balances are told once for all that a
+command has changed, behind it, as in the example of market_orders_faq.md.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from bintrio.api.enums import ExecutionType, ListOrderStatus, ListStatusType
+from bintrio.api.enums import ExecutionType, ListOrderStatus, ListStatusType, OrderRejectReason
 from bintrio.api.events import BalanceUpdate, KnownEvent, OutboundAccountPosition
 from bintrio.api.orders import OrderList as ListRecord
 
@@ -61,10 +62,13 @@ class Reports:
         self._is_followed = _Answers(is_followed)
         self._execution_ids = count(1)
         self._notices: list[Notice] = []
+        self._moved: dict[Account, dict[str, None]] = {}  # assets by account, in the order in which they changed
 
     def take(self) -> list[Notice]:
-        """The changes since the last call, in their order."""
-        notices, self._notices = self._notices, []
+        """The changes since the last call, in their order, and then the balances that they moved."""
+        notices = self._notices
+        notices += [_position(account, tuple(assets)) for account, assets in self._moved.items()]
+        self._notices, self._moved = [], {}
         self._is_followed.clear()
         return notices
 
@@ -96,6 +100,13 @@ class Reports:
             self._notices.append(Notice(order.owner, None, order, unfilled))
         return execution_id
 
+    def of_rejection(self, order: Order, reason: OrderRejectReason) -> None:
+        """An order was not taken. No copy of the account has it."""
+        execution_id = next(self._execution_ids)
+        if self._is_followed[order.owner]:
+            event = shapes.execution_report(order, "REJECTED", execution_id=execution_id, reject_reason=reason)
+            self._notices.append(Notice(order.owner, event, ()))
+
     def of_nothing(self, order: Order) -> None:
         """An order has changed in a way for which there is no event."""
         self._notices.append(Notice(order.owner, None, order))
@@ -104,8 +115,7 @@ class Reports:
         """Balances may have changed."""
         account.updated_at = now
         if self._is_followed[account.uid]:
-            event = OutboundAccountPosition(event_time=now, update_time=now, balances=account.balances_of(assets))
-            self._notices.append(Notice(account.uid, event, assets))
+            self._moved.setdefault(account, {}).update(dict.fromkeys(assets))
 
     def of_transfer(self, account: Account, event: BalanceUpdate) -> None:
         """Something was deposited or withdrawn."""
@@ -119,3 +129,9 @@ class Reports:
         account.note_list(record)
         event = shapes.list_status(group, kind, status, now) if self._is_followed[account.uid] else None
         self._notices.append(Notice(account.uid, event, record))
+
+
+def _position(account: Account, assets: tuple[str, ...]) -> Notice:
+    now = account.updated_at
+    event = OutboundAccountPosition(event_time=now, update_time=now, balances=account.balances_of(assets))
+    return Notice(account.uid, event, assets)

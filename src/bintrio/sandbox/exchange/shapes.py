@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from bintrio.api import account as account_api
-from bintrio.api.enums import ExecutionType, ListOrderStatus, ListStatusType
+from bintrio.api.enums import ExecutionType, ListOrderStatus, ListStatusType, OrderRejectReason
 from bintrio.api.events import ExecutionReport, ListStatus, ListStatusOrder
 from bintrio.api.orders import ListedOrder
 from bintrio.api.orders import OrderList as ListRecord
@@ -304,6 +304,7 @@ def execution_report(
     prevention: Prevention | None = None,
     cancel_id: str | None = None,
     former_id: str = "",
+    reject_reason: OrderRejectReason = "NONE",
 ) -> ExecutionReport:
     """The event that tells of the order's latest change.
 
@@ -315,6 +316,7 @@ def execution_report(
         prevention: the match that did not happen, for kind ``TRADE_PREVENTION``.
         cancel_id: the client order id of the cancellation, for kind ``CANCELED``.
         former_id: the order's client order id until now, for kind ``REPLACED``.
+        reject_reason: why it was not taken, for kind ``REJECTED``.
     """
     return ExecutionReport(
         event_time=order.updated_at,
@@ -331,7 +333,7 @@ def execution_report(
         original_client_order_id=order.client_order_id if cancel_id else former_id,
         execution_type=kind,
         order_status=order.status,
-        reject_reason="NONE",
+        reject_reason=reject_reason,
         order_id=order.order_id,
         cumulative_filled_quantity=order.executed,
         transaction_time=order.updated_at,

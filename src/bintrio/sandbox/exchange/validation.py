@@ -58,6 +58,7 @@ _PLACES_OF_WINDOW: Final = 3
 """Decimals of recvWindow: microseconds."""
 
 _LEAST_STRATEGY_TYPE: Final = 1_000_000
+_GREATEST_LONG: Final = 2**63 - 1
 
 _FIRST_ZONE: Final = -12 * 60
 _LAST_ZONE: Final = 14 * 60
@@ -244,6 +245,8 @@ def _integer(name: str) -> _Reader:
         if matched(str(value)) is None:
             raise refusals.illegal_characters(name, _INTEGER)
         number = int(value)
+        if number > _GREATEST_LONG:
+            raise refusals.overflowed(name)
         if number < least:
             raise refusals.invalid_value(name)
         return number

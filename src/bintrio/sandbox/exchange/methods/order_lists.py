@@ -39,12 +39,14 @@ _REPORTS_OF_PAYING: Final = _REPORTS | {"RESULT": shapes.pending, "FULL": shapes
 @answers(OrderListPlaceOpo)
 @answers(OrderListPlaceOpoco)
 def order_list_place(call: RequestContext) -> PlacedOrderList[Any]:
-    """Place an order list. The document does not say which reports are the default; its examples have RESULT."""
+    """Place an order list. Only of the old OCO the document says which reports are the default."""
     request = call.request
     symbol = call.symbol
     group = call.engine.new_list(request, call.signer.uid, call.now)
     placed = call.engine.lists.place(call.account, group, call.now)
-    report = (_REPORTS_OF_PAYING if group.pays else _REPORTS)[request.new_order_resp_type or "RESULT"]
+    # The examples of all others have RESULT.
+    shown = request.new_order_resp_type or ("FULL" if isinstance(request, OrderListPlace) else "RESULT")
+    report = (_REPORTS_OF_PAYING if group.pays else _REPORTS)[shown]
     record = shapes.order_list(group, "EXEC_STARTED", "EXECUTING", call.now)
     known: dict[str, Any] = msgspec.structs.asdict(record) | {"symbol": symbol.name}
     return PlacedOrderList(**known, order_reports=tuple(call.in_unit(report(order)) for order in placed))

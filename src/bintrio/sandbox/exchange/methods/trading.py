@@ -162,6 +162,9 @@ def order_cancel_replace(call: RequestContext) -> dict[str, Any]:
         raise _nothing_done(canceled, over_limit)
     # Over the limit, only the cancel is done.
     placed = over_limit or _attempt(order_place, call)
+    # "Execution types" (enums.md): told of an order that was rejected although the other one was canceled.
+    if isinstance(placed, Refusal) and not over_limit and not isinstance(canceled, Refusal):
+        call.engine.reject(call.account, request, placed, call.now)
     halves = _half(call, "cancel", canceled) | _half(call, "newOrder", placed)
     failures = [half for half in (canceled, placed) if isinstance(half, Refusal)]
     # One half was done.
