@@ -8,7 +8,7 @@ Source: filters.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -88,12 +88,13 @@ def _price(rule: api.PriceFilter, scene: Scene) -> Passes:
     return passes
 
 
-def _prices(order: Order) -> Iterable[Decimal]:
-    """Every price that it names or was pegged to."""
-    named: Iterable[Decimal] = (order.price,) if order.kind.has_limit else ()
-    if order.peg_price_type is not None:
-        named = _limits(order)
-    return (*named, order.stop_price) if order.stop_price else named
+def _prices(order: Order) -> Iterator[Decimal]:
+    """Its limit and its stop price."""
+    # A pegged order that waits may have no limit so far.
+    if order.limit or (order.kind.has_limit and order.peg_price_type is None):
+        yield order.limit
+    if order.stop_price:
+        yield order.stop_price
 
 
 def _grid(least: Decimal, greatest: Decimal | None, step: Decimal) -> Callable[[Decimal], bool]:
@@ -125,13 +126,10 @@ def _percent_price_by_side(rule: api.PercentPriceBySideFilter, scene: Scene) -> 
 
 
 def _is_near(order: Order, average: Decimal | None, down: Decimal, up: Decimal) -> bool:
-    # Nothing has traded yet; and an order that takes any price has none.
-    return average is None or all(average * down <= price <= average * up for price in _limits(order))
-
-
-def _limits(order: Order) -> Iterable[Decimal]:
-    """The prices up to which it trades: a pegged order must pass with its own price too (pegged_orders.md)."""
-    return {price for price in (order.limit, order.price) if price}
+    # Nothing has traded yet, or it takes any price.
+    if average is None or not order.limit:
+        return True
+    return average * down <= order.limit <= average * up
 
 
 def _trailing_delta(rule: api.TrailingDeltaFilter, scene: Scene) -> Passes:
@@ -223,10 +221,7 @@ def _worth(
             return True
         # The filter says for each bound whether it applies to market orders.
         low, high = with_price if order.kind.has_limit else for_market
-        if order.pegged_price is None:
-            return low <= value and (high is None or value <= high)
-        values = [price * order.quantity for price in _limits(order)]
-        return low <= min(values) and (high is None or max(values) <= high)
+        return low <= value and (high is None or value <= high)
 
     return passes
 

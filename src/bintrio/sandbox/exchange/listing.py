@@ -79,6 +79,9 @@ class Listing:
         self.symbol.check_supported(order)
         # One that waits is pegged when it is triggered.
         if order.peg_price_type is not None and not order.kind.trigger and order.status == "NEW":
+            # It must pass the filters at its own price and at the one that it is pegged to (pegged_orders.md).
+            if order.price:
+                filters.check(self.checks, order, account, coming)
             self.peg(order)
         filters.check(self.checks, order, account, coming)
 

@@ -161,10 +161,7 @@ def order_cancel_replace(call: RequestContext) -> dict[str, Any]:
         call.orders.add(1, call.now)
         raise _nothing_done(canceled, over_limit)
     # Over the limit, only the cancel is done.
-    placed = over_limit or _attempt(order_place, call)
-    # "Execution types" (enums.md): told of an order that was rejected although the other one was canceled.
-    if isinstance(placed, Refusal) and not over_limit and not isinstance(canceled, Refusal):
-        call.engine.reject(call.account, request, placed, call.now)
+    placed = over_limit or _place_instead(call, canceled)
     halves = _half(call, "cancel", canceled) | _half(call, "newOrder", placed)
     failures = [half for half in (canceled, placed) if isinstance(half, Refusal)]
     # One half was done.
@@ -196,6 +193,14 @@ def _cancel_first(call: RequestContext) -> CanceledOrder | CanceledOrderList:
         request.cancel_new_client_order_id,
         request.cancel_restrictions,
     )
+
+
+def _place_instead(call: RequestContext, canceled: Any) -> Any:
+    placed = _attempt(order_place, call)
+    # "Execution types" (enums.md): an order that was rejected is told of where the other one was canceled.
+    if isinstance(placed, Refusal) and not isinstance(canceled, Refusal):
+        call.engine.reject(call.account, call.request, placed, call.now)
+    return placed
 
 
 def _half(call: RequestContext, name: str, outcome: Any) -> dict[str, Any]:
