@@ -1,7 +1,7 @@
 """A scripted exchange in memory: every request is handed to the test, which answers as it likes.
 
-What a session asks of its own accord (time, limits, logon, subscriptions) is answered here unless the test says
-otherwise. The WebSocket is trio-websocket's server, which nobody here wrote.
+What a session asks of its own accord (time, limits, logon, subscriptions, whether there are other orders) is answered
+here unless the test says otherwise. The WebSocket is trio-websocket's server, which nobody here wrote.
 """
 
 from __future__ import annotations
@@ -123,6 +123,7 @@ class Exchange:
                 "exchangeFilters": [],
                 "symbols": [],
             },
+            "allOrders": lambda _peer: [],
             "session.logon": lambda _peer: self._status("key"),
             "session.logout": lambda _peer: self._status(None),
             "userDataStream.subscribe": self._subscribe,

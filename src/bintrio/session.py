@@ -361,9 +361,8 @@ class Session(Following):
             # Decoded here, in the caller's task: one that does not fit its type hurts nobody else.
             if error is None:
                 result = read_result(name, Any, envelope) if request is None else read_answer(request, envelope)
-                # `confirm` will know by them which orders were there before a later call.
                 if name in TELL_ORDERS:
-                    self._outcomes.order_ids.note(result)
+                    self._outcomes.note(call, request, result)
                 return result
         except ProtocolViolation as violation:
             # A read changes nothing, so its caller learns what is wrong with the answer.

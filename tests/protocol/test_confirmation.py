@@ -349,6 +349,57 @@ def test_g7_no_order_is_older_than_its_call_by_more_than_the_exchange_lets_a_tim
         assert (told(sent, engine) == placed) is is_found
 
 
+def test_g7_an_order_of_another_call_hides_none() -> None:
+    engine = Engine()
+    of_others = {3}
+
+    def is_anothers(each: Order) -> bool:
+        return each.order_id in of_others
+
+    sent = sent_now(order(), engine, is_anothers=is_anothers)
+    placed = engine.place("a")
+    assert placed
+    placed = engine.end(placed, "FILLED")
+    engine.now += 100
+    engine.place("a")
+    assert told(sent, engine) == placed
+    of_others.add(2)
+    assert told(sent, engine) is None
+
+
+@pytest.mark.parametrize("lag", [0, QUERY_DELAY])
+def test_g7_of_two_orders_that_may_be_its_none_is_told(lag: int) -> None:
+    """Though order.status shows one of them only."""
+    engine = Engine(lag)
+    sent = sent_now(order(), engine)
+    for _ in range(2):
+        engine.now += 100
+        placed = engine.place("a")
+        assert placed
+        engine.end(placed, "FILLED")
+    with pytest.raises(Undecided, match="2 orders go by 'a', and each may be its"):
+        told(sent, engine)
+
+
+@pytest.mark.parametrize(
+    ("fields", "questions"),
+    [
+        ({}, [OrderStatus, AllOrders]),
+        ({"is_id_fresh": True}, [OrderStatus]),
+        ({"sent_at": None}, [OrderStatus]),
+        ({"told": 2}, [OrderStatus]),
+    ],
+)
+def test_g7_whether_an_order_is_the_only_one_is_asked_if_others_can_have_its_id(
+    fields: dict[str, Any], questions: list[type[Request[Any]]]
+) -> None:
+    engine = Engine()
+    sent = sent_now(order(), engine, **fields)
+    placed = engine.place("a")
+    assert told(sent, engine) == placed
+    assert [type(question) for question in engine.asked] == questions
+
+
 class ShowsTheFirst(Engine):
     """Of several orders under one id, the first is shown."""
 

@@ -83,7 +83,7 @@ class Confirming(Methods):
         ``session.within(seconds).confirm(error)`` if you must; it can be called again.
 
         What existed before the call is no evidence of it, though it has the same client order id: an order must be as
-        the call had it, and younger than the call.
+        the call had it, younger than the call, and not known to be that of another call under the same id.
 
         Args:
             call: the error that it raised, or one of `unresolved`. Or the request, with its client order ids, if there

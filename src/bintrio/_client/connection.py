@@ -9,7 +9,7 @@ answer. Then its frame is withdrawn if the writer has not taken it yet, else a l
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Final, TypeAlias
 
@@ -66,6 +66,7 @@ class Connection:
         teller: tells what happens on it.
         own: the calls that the session makes by itself on it.
         carrier: carries the feeds.
+        calls: those that wait for their answer.
         lost_feed: called with a feed that it carries no longer.
     """
 
@@ -87,6 +88,7 @@ class Connection:
         self.lost_feed: Callable[[Feed], object] = lambda _feed: None
         self._shared = shared
         self._waiting = Waiting(shared)
+        self.calls: Final[Iterable[Call]] = self._waiting.calls.values()
         self._heed = self.teller.hearing(self._take)
         self._idle = trio.Event()
         self._tasks = trio.CancelScope()

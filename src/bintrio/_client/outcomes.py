@@ -20,9 +20,19 @@ import trio
 
 from .._protocol.chance import Chance
 from .._protocol.confirmation import RULES, HalfReplaced, inquire, is_known_by_name
-from .._protocol.evidence import PATIENCE, QUERY_DELAY, OrderIds, Question, Reply, Sent, Undecided, found
+from .._protocol.evidence import (
+    PATIENCE,
+    QUERY_DELAY,
+    OrderIds,
+    Question,
+    Reply,
+    Sent,
+    Undecided,
+    found,
+    legs_of,
+    may_be,
+)
 from .._protocol.facts_of_calls import OutcomeKept, QuestionPassedOver
-from .._protocol.ids import remember
 from .._protocol.results import read_answer, read_error, read_result
 from .._protocol.rotation import backoff
 from .._text import shown
@@ -30,7 +40,7 @@ from ..api._base import Json, Request, catalogue, wire_name
 from ..api.account import Order
 from ..api.general import Time
 from ..api.orders import OrderList
-from ..api.trading import OrderAmendKeepPriority, ReplacedOrder
+from ..api.trading import OrderAmendKeepPriority
 from ..errors import (
     BintrioError,
     InvalidRequest,
@@ -45,6 +55,7 @@ from ..errors import (
 )
 from .calls import Sender
 from .in_flight import DEFAULT_RECV_WINDOW, Call, Lost
+from .namesakes import Namesakes, has_chosen_id, has_id_of, orders_in, placed_by
 from .shared import Shared
 from .supervisor import Supervisor
 
@@ -88,8 +99,7 @@ class Outcomes:
         self.order_ids: Final = OrderIds()
         self.unresolved: Final[list[OutcomeUnknown]] = []
         self._is_full = False
-        # Which call the latest orders that were found were said to be of, by symbol and order id.
-        self._claims: dict[tuple[str, int], OutcomeUnknown] = {}
+        self._namesakes = Namesakes()
         self._shared = shared
         self._supervisor = supervisor
 
@@ -109,6 +119,14 @@ class Outcomes:
         except (KeyError, TypeError):  # a call by wire names may lack it, or have something else in its place
             call.seen_order_id = 0
 
+    def note(self, call: Call, request: Request[Any] | None, result: Any) -> None:
+        """Take note of the orders that an answer names: `confirm` will know by them which were there before a later
+        call, and which are not that call's.
+        """
+        self.order_ids.note(result)
+        if call.api.orders and has_chosen_id(call, request):
+            self._namesakes.own(cast("str", call.params.get("symbol")), placed_by(result), None)
+
     def unknown(self, call: Call, request: Request[Any] | None, reason: str) -> OutcomeUnknown:
         """The error for a call whose outcome is not known. A late answer will be told to it."""
         # A call by wire names: `confirm` needs to know what was asked for.
@@ -127,6 +145,7 @@ class Outcomes:
             is_id_fresh=bool(names) and _is_fresh(call, request),
             signed_by=call.account.digest,
         )
+        self._namesakes.open(error)
         call.answered_late = partial(self._tell, error, call)
         # The answer came together with the end of the wait.
         if call.late_answer is not None:
@@ -145,8 +164,9 @@ class Outcomes:
         self._is_full = len(self.unresolved) >= MOST_UNRESOLVED
         self._shared.observation.tell(OutcomeKept, method=call.api.name, account=call.shown_account, cause=str(error))
 
-    def _settle(self, error: object) -> None:
+    def _settle(self, error: Any) -> None:
         """It is known what became of a call."""
+        self._namesakes.close(error)
         for position, known in enumerate(self.unresolved):
             # By identity: two calls may have ended in equal errors.
             if known is error:
@@ -216,19 +236,40 @@ class Outcomes:
             await trio.sleep(backoff(next(attempts), self._shared.chance.fraction()))
 
     def _claim(self, call: OutcomeUnknown | Request[Any], outcome: Any) -> None:
-        """Give an order to one call only: two calls with the same id, both unresolved, may both have been the one.
+        """Give each order to one call only.
 
         Raises:
-            OutcomeUnknown: another call was told that it placed that order.
+            OutcomeUnknown: another call under the same id may have placed it.
         """
-        order = outcome.new_order if isinstance(outcome, HalfReplaced) else outcome
-        # Only what places an order can have placed this one.
-        if isinstance(call, Request) or not isinstance(order, Order) or not call.request.api.orders:
+        new = outcome.new_order if isinstance(outcome, HalfReplaced) else outcome
+        # Only what places an order can have placed this one. An id that the session made, no other call has.
+        if isinstance(call, Request) or new is None or not call.request.api.orders or call.is_id_fresh:
             return
-        claimed = order.symbol, order.order_id
-        if self._claims.get(claimed, call) is not call:
-            raise _undecided(call, f"order {order.order_id} may be its, and was told to be another call's with that id")
-        remember(self._claims, claimed, call, MOST_UNRESOLVED)
+        symbol, orders = call.request.symbol, placed_by(new)
+        for number in orders:
+            self._check_claim(call, symbol, number, new)
+        self._namesakes.own(symbol, orders, call)
+
+    def _check_claim(self, call: OutcomeUnknown, symbol: str, number: int, new: Any) -> None:
+        said = f"order {number} may be its, and"
+        if self._namesakes.is_anothers(call, symbol, number):
+            raise _undecided(call, f"{said} was told to be another call's with that id")
+        # What a late answer has named is its.
+        if call.answered_at is not None:
+            return
+        if any(self._may_have_placed(other, new) for other in self._namesakes.others(call)):
+            raise _undecided(call, f"{said} that of another call with that id, whose outcome is not known either")
+        if any(has_id_of(other, call) for other in self._supervisor.calls()):
+            raise _undecided(call, f"{said} that of another call with that id, which is not answered yet")
+
+    def _may_have_placed(self, other: OutcomeUnknown, new: Order | OrderList) -> bool:
+        """Whether what was found may be of another call, by all that is known of that."""
+        try:
+            sent = self._sent(other, None)
+            return any(may_be(sent, leg, order) for leg in legs_of(sent.request) for order in orders_in(new))
+        # What cannot be judged may be so.
+        except (Undecided, InvalidRequest):
+            return True
 
     async def _ask(self, session: Sender, question: Question) -> Reply:
         """Ask as soon as it makes sense, and until there is an answer."""
@@ -295,6 +336,7 @@ class Outcomes:
         sent = Sent(
             request=_asked_for(call.request, call.method),
             final_at=(call.final_at or 0) // units,
+            is_anothers=lambda order: self._namesakes.is_anothers(call, order.symbol, order.order_id),
             sent_at=left_at,
             clock_error=error if left_at is None else max(error, self._error_of(left_at)),
             is_clock_known=self._measured_since(left_at),
@@ -340,6 +382,8 @@ class Outcomes:
             # An answer that itself does not know tells nothing new.
             if not isinstance(answer, OutcomeUnknown):
                 error.answer, error.answered_at = answer, self._shared.in_unit(heard_at)
+                self._namesakes.close(error)
+                self._namesakes.own(cast("str", call.params.get("symbol")), placed_by(answer), error)
 
     def _clock_error(self, call: Call) -> float:
         """Seconds by which the timestamp of a call may be wrong."""
@@ -422,11 +466,5 @@ def _is_a(kind: type[Any], value: Any) -> bool:
 
 def _told(answer: Any) -> int | None:
     """The id of the order, or order list, that a late answer says was placed."""
-    # One half was done: if that is the new order, its id is in there.
-    if isinstance(answer, PartlyDone):
-        answer = answer.done.get("newOrderResponse")
-    elif isinstance(answer, ReplacedOrder):
-        answer = found(answer, "new_order_response")
-    is_list = isinstance(answer, OrderList)
-    number: int | None = found(answer, "order_list_id" if is_list else "order_id")
-    return number
+    number = found(answer, "order_list_id") if isinstance(answer, OrderList) else next(iter(placed_by(answer)), None)
+    return cast("int | None", number)

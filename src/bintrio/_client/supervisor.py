@@ -13,7 +13,7 @@ ended only if that could not be foreseen.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ from ..errors import (
 from .accounts import Account
 from .connection import Connect, Connection
 from .feeds import Feeds
-from .in_flight import Lost
+from .in_flight import Call, Lost
 from .observation import words_of
 from .shared import Shared
 from .throttle import CONNECT_COST, ticks
@@ -103,6 +103,10 @@ class Supervisor:
             if connection is not None:
                 return connection
             await self.changed.wait()
+
+    def calls(self) -> Iterator[Call]:
+        """The calls that wait for their answer, on any connection."""
+        return (call for connection in self._connections for call in connection.calls)
 
     def log_on_or_off(self, *, is_wanted: bool) -> None:
         """The user does by hand what `_make_ready` does: connections to come are to be like this one."""

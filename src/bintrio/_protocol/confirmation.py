@@ -4,8 +4,8 @@
 asks and waits (`Session.confirm`).
 
 * **An order that was placed** is asked for by its client order id. order.status does not say which of several orders
-  under one id it shows, and shows none if the order was amended under another id since. So if it does not show the
-  order of the call, allOrders is asked as well.
+  under one id it shows, and shows none if the order was amended under another id since. So allOrders is asked as well:
+  if it does not show the order of the call; and if it does, but others can have the id too, whether it is the only one.
 * **An order that was to be canceled, amended or replaced** is told by the state that it is in. A name alone is not
   enough: an order that was closed before the call left may have had the same.
 Source: "Cancel order", "Cancel and replace order" and "Order Amend Keep Priority" of the WebSocket API document.
@@ -13,7 +13,7 @@ Source: "Cancel order", "Cancel and replace order" and "Order Amend Keep Priorit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import msgspec
@@ -113,7 +113,7 @@ def _placed(sent: Sent, leg: Leg) -> Inquiry[Order | None]:
         question = OrderStatus(symbol=sent.request.symbol, orig_client_order_id=leg.client_order_id)
         order, asked_at = yield Question(question, not_before)
         if order is not None and (yield from is_placed(sent, leg, order)):
-            return order
+            return (yield from _alone(sent, leg, order))
         not_before = sent.settled_at
     return (yield from _placed_beside(sent, leg, order))
 
@@ -141,24 +141,45 @@ def _listed(symbol: str, number: int, why: str) -> Inquiry[Order | None]:
     return next((each for each in page if each.order_id == number), None)
 
 
+def _alone(sent: Sent, leg: Leg, order: Order) -> Inquiry[Order]:
+    """An order that may be the call's, if no other one may."""
+    # Nothing else can have an id that was made for the call, and without its time there is no end to looking.
+    if sent.is_id_fresh or sent.sent_at is None:
+        return order
+    # If the exchange has no list to give, order.status decides.
+    others = yield from _fitting(sent, leg, None, is_vital=False)
+    return _only(leg, {each.order_id: each for each in (*others, order)}.values())
+
+
 def _placed_beside(sent: Sent, leg: Leg, other: Order | None) -> Inquiry[Order | None]:
     """The order that the call placed, if another one is shown under its client order id, or none."""
     # An order under the same id that is older than the call cannot be its; an order of the call comes after it.
     is_older = other is not None and not sent.is_later(other, "time")
     last = other.order_id if other is not None and is_older else None
-    ours: list[Order] = []
     # order.status looks for the latest data, in memory first ("Data sources"), and an id is unique among open orders.
     # So if it shows an older order once the call is settled, the id still belongs to that one, as far as it knows.
     # allOrders would show another that has closed since. If the exchange has no list to give, order.status decides.
-    for order in (yield from _orders_from(sent, last, is_vital=not is_older)):
+    ours = yield from _fitting(sent, leg, last, is_vital=not is_older)
+    return _only(leg, ours) if ours else None
+
+
+def _fitting(sent: Sent, leg: Leg, last: int | None, *, is_vital: bool) -> Inquiry[list[Order]]:
+    """The orders that the call may have placed, of those after an order id, or since it left."""
+    ours: list[Order] = []
+    for order in (yield from _orders_from(sent, last, is_vital=is_vital)):
         # One that was reduced may have been given another id.
         may_be_named = order.client_order_id == leg.client_order_id or leg.is_reduced(order)
         if may_be_named and (yield from is_placed(sent, leg, order)):
             ours.append(order)
+    return ours
+
+
+def _only(leg: Leg, ours: Collection[Order]) -> Order:
+    """The one order that the call may have placed."""
     # Any of them may have been placed by this call or by another one with the same parameters.
     if len(ours) > 1:
         raise Undecided(f"{len(ours)} orders go by {leg.client_order_id!r}, and each may be its")
-    return ours[0] if ours else None
+    return next(iter(ours))
 
 
 def _orders_from(sent: Sent, last: int | None, *, is_vital: bool = True) -> Inquiry[list[Order]]:

@@ -4,6 +4,7 @@
 closed. So an order is the one that a call placed if
 
 * its side, type, price, quantity and whatever else the call fixed are those of the call, and
+* it is not known to be another call's, which an answer may have named, and
 * the session made its client order id, or it is younger than the call: its time is not earlier than the call left, by
   more than the error of the clock, and its order id is above all of its symbol that were seen before the call left. If
   its time is later by more than that error and its id is not above, they contradict each other, and nothing is proved.
@@ -67,6 +68,10 @@ class Undecided(Exception):
     """Nothing proves that the call was executed, and nothing that it was not. The text says why."""
 
 
+def _nobodys(_order: Order) -> bool:
+    return False
+
+
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
     """A call as it left.
 
@@ -81,6 +86,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         is_id_fresh: whether no earlier order can have its client order ids.
         is_refused: whether an answer that came late said no.
         told: the id of the order, or order list, that an answer named that came late.
+        is_anothers: whether an order is known to be another call's.
         units: how many units of the times in answers are a millisecond.
     """
 
@@ -93,6 +99,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     is_id_fresh: bool = False
     is_refused: bool = False
     told: int | None = None
+    is_anothers: Callable[[Order], bool] = _nobodys
     units: int = 1
 
     @property
@@ -181,7 +188,7 @@ def is_younger(sent: Sent, order: Order) -> bool:
 
 def may_be(sent: Sent, leg: Leg, order: Order) -> bool:
     """Whether an order is the one that the call placed, but for a quantity that may have been reduced."""
-    return not sent.is_too_late(order) and leg.fits(order) and is_younger(sent, order)
+    return not (sent.is_too_late(order) or sent.is_anothers(order)) and leg.fits(order) and is_younger(sent, order)
 
 
 class Question(NamedTuple):
@@ -298,6 +305,11 @@ LEGS: Final[dict[type[Request[Any]], Callable[[Any], Iterable[Leg]]]] = {
     OrderListPlaceOpoco: _legs(working={}, pending_above=_PENDING, pending_below=_PENDING),
 }
 """The orders of each kind of order list."""
+
+
+def legs_of(request: Any) -> Iterable[Leg]:
+    """The orders that a request is to place."""
+    return LEGS[type(request)](request) if type(request) in LEGS else (leg_of(request),)
 
 
 class OrderIds:

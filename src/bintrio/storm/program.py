@@ -275,6 +275,11 @@ class Program:
         result = await session.confirm(self.unknown[number])
         self.confirmed.append(Confirmed(number=number, result=result, at_rest=self._at_rest))
 
+    @property
+    def is_held(self) -> bool:
+        """Whether its session has been told to wait."""
+        return self._session is not None and self._session.hold is not None
+
     async def come_to_rest(self) -> None:
         """Nothing goes wrong any more: find out what became of every call."""
         self._at_rest = True

@@ -116,6 +116,9 @@ async def _play(plan: Plan, sandbox: Sandbox, program: Program) -> None:
         sandbox.clear_faults()
         sandbox.link = Link()
         await trio.sleep(REST)
+        # What the exchange has said to wait for may be longer, and until then nothing can be asked.
+        while program.is_held:  # noqa: ASYNC110  # in virtual time, looking costs nothing
+            await trio.sleep(REST)
         await program.come_to_rest()
         program.leave()
 

@@ -1,0 +1,110 @@
+"""Whose an order is, where several calls went out under one client order id.
+
+The exchange takes an id again once the order that had it is closed. So an order that is as a call had it may be that of
+another call. What an answer named is its own call's, and so is what `confirm` has told of a call. Of two calls that
+were not answered, nobody knows whose it is. Ids that the session made are no matter here: none is used twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, cast
+
+from .._protocol.evidence import found
+from .._protocol.ids import remember
+from ..api._base import Request, wire_name
+from ..errors import OutcomeUnknown, PartlyDone
+from .in_flight import Call
+
+MOST_ORDERS: Final = 10_000
+"""Orders whose calls are remembered, the latest ones. What may be another call's was placed within seconds of it."""
+
+MOST_OPEN: Final = 1000
+"""Calls whose outcome is not known that are remembered, the latest ones."""
+
+
+class Namesakes:
+    """Which orders are known to be of which calls, and the calls of which nothing is known."""
+
+    def __init__(self) -> None:
+        # By symbol and order id. A call that was answered has no error.
+        self._owners: dict[tuple[str, int], OutcomeUnknown | None] = {}
+        self._open: dict[int, OutcomeUnknown] = {}
+
+    def own(self, symbol: str, orders: Iterable[int], error: OutcomeUnknown | None) -> None:
+        """These are the orders of one call: of that error, or of one that was answered."""
+        owner = None if error is None else self._original(error)
+        for number in orders:
+            remember(self._owners, (symbol, number), owner, MOST_ORDERS)
+
+    def open(self, error: OutcomeUnknown) -> None:
+        """Nobody knows what became of a call."""
+        request: Request[Any] | None = error.request
+        # Only what places an order can have placed one, and an id that the session made is no other call's.
+        if request is not None and request.api.orders and not error.is_id_fresh:
+            remember(self._open, id(error), error, MOST_OPEN)
+
+    def close(self, error: Any) -> None:
+        """It is known what became of a call."""
+        self._open.pop(id(self._original(error)), None)
+
+    def is_anothers(self, call: OutcomeUnknown, symbol: str, number: int) -> bool:
+        """Whether an order is known to be another call's."""
+        owner = self._owners.get((symbol, number), call)
+        is_own = owner is call or (id(call) not in self._open and owner == call)
+        return not is_own
+
+    def others(self, call: OutcomeUnknown) -> Iterator[OutcomeUnknown]:
+        """The other calls of which nothing is known, and which used one of its ids for an order of its symbol."""
+        symbol, ids = call.request.symbol, order_ids_of(call.request)
+        for error in self._open.values():
+            is_namesake = error.request.symbol == symbol and not ids.isdisjoint(order_ids_of(error.request))
+            if is_namesake and error is not self._original(call):
+                yield error
+
+    def _original(self, error: OutcomeUnknown) -> OutcomeUnknown:
+        """The error itself; or the one that it seems to be a copy of, which is of the same call."""
+        # Two calls may have ended in equal errors: each of them is known.
+        if id(error) in self._open:
+            return error
+        return next((known for known in self._open.values() if known == error), error)
+
+
+def order_ids_of(request: Request[Any]) -> set[str]:
+    """The client order ids that a request has for its orders."""
+    return {getattr(request, name) for name in request.api.client_ids if name != "list_client_order_id"}
+
+
+def has_chosen_id(call: Call, request: Request[Any] | None) -> bool:
+    """Whether the user of a call chose a client order id."""
+    # Every order that is answered comes here, so nothing is built.
+    for name in call.api.client_ids:  # noqa: SIM110
+        if request is None or getattr(request, name) is not None:
+            return True
+    return False
+
+
+def has_id_of(call: Call, error: OutcomeUnknown) -> bool:
+    """Whether a call in flight may place an order of the same account and symbol under the same id."""
+    wanted = order_ids_of(error.request)
+    is_named = any(call.params.get(wire_name(name)) in wanted for name in call.api.client_ids)
+    is_alike = call.account.digest == error.signed_by and call.params.get("symbol") == error.request.symbol
+    return bool(call.api.orders) and is_named and is_alike
+
+
+def orders_in(answer: Any) -> Sequence[Any]:
+    """The orders that an answer says were placed by its call: records, or plain JSON by wire names."""
+    if isinstance(answer, PartlyDone):
+        answer = answer.done.get("newOrderResponse")
+    return _part(answer, "orders") or [_part(answer, "new_order_response") or answer]
+
+
+def placed_by(answer: Any) -> tuple[int, ...]:
+    """Their ids."""
+    numbers = (_part(order, "order_id") for order in orders_in(answer))
+    return tuple(number for number in numbers if isinstance(number, int))
+
+
+def _part(answer: Any, name: str) -> Any:
+    # A call by wire names is answered in plain JSON.
+    return cast("dict[str, Any]", answer).get(wire_name(name)) if isinstance(answer, dict) else found(answer, name)

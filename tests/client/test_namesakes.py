@@ -1,0 +1,254 @@
+"""Whose an order is, where several calls went out under one client order id with the same parameters."""
+
+from __future__ import annotations
+
+import pickle
+from random import Random
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+import bintrio
+from bintrio import OutcomeUnknown, PartlyDone
+from bintrio import sandbox as faults
+from bintrio._client.namesakes import MOST_ORDERS, Namesakes, orders_in, placed_by
+from bintrio.requests import OrderCancelReplace, OrderListPlaceOco, OrderPlace
+from bintrio.sandbox import Sandbox
+from tests.orders import NO_ORDER, late, limit, open_market
+from tests.peer import ACK, ORDER, open_pair
+from tests.sessions import BUY, HMAC
+
+pytestmark = pytest.mark.usefixtures("both_streams")
+
+FATES = {
+    "answered": None,
+    "dropped": faults.DropReply("order.place"),
+    "executed": faults.Disconnect("order.place", executed=True),
+    "lost": faults.Disconnect("order.place"),
+}
+
+
+async def place(session: bintrio.Session, sandbox: Sandbox, fate: str, **fields: Any) -> Any:
+    """An order that is filled at once, so that its id is free again: the error that it came to, or its id if it was
+    answered.
+    """
+    fault = FATES[fate]
+    if fault is not None:
+        sandbox.inject(fault)
+    try:
+        order: Any = await session.within(1).send(limit(60_000, new_client_order_id="grid-7", **fields))
+    except OutcomeUnknown as error:
+        return error
+    return order.order_id
+
+
+@pytest.mark.parametrize("fate", ["dropped", "executed", "lost"])
+@pytest.mark.parametrize("by_wire_names", [False, True])
+async def test_g7_an_order_that_an_answer_named_is_no_other_calls(
+    autojump_clock: MockClock, fate: str, by_wire_names: bool
+) -> None:
+    async with open_market() as (session, sandbox):
+        error: OutcomeUnknown[OrderPlace] = await place(session, sandbox, fate)
+        request = limit(60_000, new_client_order_id="grid-7")
+        if by_wire_names:
+            named = (await session.request("order.place", request.params()))["orderId"]
+        else:
+            named = (await session.send(request)).order_id
+        assert len(sandbox.orders) == (1 if fate == "lost" else 2)
+        found: bintrio.Order | None = await session.confirm(error)
+        if fate == "lost":
+            assert found is None
+        else:
+            assert found is not None
+            assert found.order_id < named
+
+
+async def test_g7_of_two_orders_that_may_be_a_calls_none_is_told(autojump_clock: MockClock) -> None:
+    """Another session, which knows of no answer to the first one, is asked."""
+    async with open_market() as (session, sandbox):
+        error: OutcomeUnknown[OrderPlace] = await place(session, sandbox, "executed")
+        await place(session, sandbox, "answered")
+        async with bintrio.open_session(sandbox.memory_endpoint, connect=sandbox.connect, key=sandbox.key) as other:
+            with pytest.raises(OutcomeUnknown, match="2 orders go by 'grid-7', and each may be its"):
+                await other.confirm(error)
+
+
+@pytest.mark.parametrize("is_other_executed", [False, True])
+async def test_g7_an_order_that_a_copy_of_the_error_was_told_of_is_still_its(
+    autojump_clock: MockClock, is_other_executed: bool
+) -> None:
+    async with open_market() as (session, sandbox):
+        error: OutcomeUnknown[OrderPlace] = await place(session, sandbox, "executed")
+        copied: OutcomeUnknown[OrderPlace] = pickle.loads(pickle.dumps(error))
+        for each in (copied, error, copied):
+            found: bintrio.Order | None = await session.confirm(each)
+            assert found is not None
+            assert found.order_id == sandbox.orders[0].order_id
+        # And no other call's, however alike.
+        await trio.sleep(0.001)
+        second: OutcomeUnknown[OrderPlace] = await place(session, sandbox, "executed" if is_other_executed else "lost")
+        again: bintrio.Order | None = await session.confirm(second)
+        assert (again and again.order_id) == (sandbox.orders[1].order_id if is_other_executed else None)
+
+
+async def test_g7_an_order_may_be_of_a_call_that_is_not_answered_yet(autojump_clock: MockClock) -> None:
+    async with open_market() as (session, sandbox), trio.open_nursery() as nursery:
+        error: OutcomeUnknown[OrderPlace] = await place(session, sandbox, "lost")
+        sandbox.inject(faults.LateReply("order.place", seconds=5.0))
+        nursery.start_soon(session.send, limit(60_000, new_client_order_id="grid-7"))
+        await trio.sleep(1)
+        with pytest.raises(OutcomeUnknown, match="that of another call with that id, which is not answered yet"):
+            await session.confirm(error)
+        await trio.sleep(10)
+        assert await session.confirm(error) is None
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+async def test_g7_a_late_answer_tells_of_the_other_calls_too(autojump_clock: MockClock, is_refused: bool) -> None:
+    """Which order is its own; or that it has none, so that the one that is there may be another's."""
+    async with open_pair(key=HMAC) as (session, exchange):
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        await exchange.peers[0].next()
+        (error,) = session.unresolved
+        refusal = {"status": 400, "error": {"code": -2010, "msg": "Duplicate order sent."}}
+        await late(session, exchange, BUY, refusal if is_refused else {"result": ACK})
+        exchange.script["order.status"] = lambda _peer: ORDER
+        found: Any = await session.confirm(error)
+        assert (found is not None) is is_refused
+
+
+async def test_g7_an_answer_that_comes_while_it_is_being_asked_counts(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        await exchange.peers[0].next()
+        (error,) = session.unresolved
+        nursery.start_soon(session.send, BUY)
+        second = await exchange.peers[0].next()
+        exchange.script["order.status"] = lambda _peer: ORDER
+        exchange.script["time"] = None
+
+        async def answer_both() -> None:
+            time = await exchange.peers[0].next()
+            await exchange.peers[0].answer(second, ACK)
+            await trio.sleep(0.1)
+            await exchange.peers[0].answer(time, {"serverTime": session.now()})
+
+        nursery.start_soon(answer_both)
+        with pytest.raises(OutcomeUnknown, match="order 7 may be its, and was told to be another call's"):
+            await session.confirm(error)
+        exchange.script["order.status"] = lambda _peer: NO_ORDER
+        nursery.cancel_scope.cancel()
+
+
+OCO = OrderListPlaceOco(
+    symbol="BTCUSDT",
+    side="BUY",
+    quantity="0.001",
+    above_type="STOP_LOSS_LIMIT",
+    above_stop_price=60_000,
+    above_price=60_000,
+    above_time_in_force="GTC",
+    below_type="LIMIT_MAKER",
+    below_price=40_000,
+    list_client_order_id="list",
+    above_client_order_id="above",
+    below_client_order_id="below",
+)
+
+
+@pytest.mark.parametrize("second", ["answered", "lost"])
+async def test_g7_an_order_list_is_of_one_call_only(autojump_clock: MockClock, second: str) -> None:
+    async with open_market() as (session, sandbox):
+        sandbox.inject(faults.Disconnect(OCO.api.name))
+        with pytest.raises(OutcomeUnknown) as lost:
+            await session.send(OCO)
+        if second == "answered":
+            await session.send(OCO)
+            assert await session.confirm(lost.value) is None
+            return
+        sandbox.inject(faults.Disconnect(OCO.api.name, executed=True))
+        with pytest.raises(OutcomeUnknown) as executed:
+            await session.send(OCO)
+        for error in (lost.value, executed.value):
+            with pytest.raises(OutcomeUnknown, match="of another call with that id, whose outcome is not known"):
+                await session.confirm(error)
+
+
+async def test_g7_the_order_of_a_replacement_is_of_one_call_only(autojump_clock: MockClock) -> None:
+    async with open_market() as (session, sandbox):
+        error: OutcomeUnknown[OrderPlace] = await place(session, sandbox, "lost")
+        old = await session.send(limit())
+        replace = OrderCancelReplace(
+            symbol="BTCUSDT",
+            side="BUY",
+            type="LIMIT",
+            time_in_force="GTC",
+            price=60_000,
+            quantity="0.001",
+            cancel_replace_mode="STOP_ON_FAILURE",
+            cancel_order_id=old.order_id,
+            new_client_order_id="grid-7",
+        )
+        await session.send(replace)
+        assert await session.confirm(error) is None
+
+
+@pytest.mark.plain_streams  # what is told does not depend on how bytes travel
+@pytest.mark.parametrize("seed", range(12))
+async def test_g7_of_equal_calls_under_one_id_nothing_untrue_is_told(autojump_clock: MockClock, seed: int) -> None:
+    """However many were answered, executed or lost, and in whatever order they are asked about."""
+    chance = Random(seed)
+    async with open_market() as (session, sandbox):
+        sandbox.query_lag = chance.choice([0.0, 1.9])
+        truth: list[tuple[OutcomeUnknown[OrderPlace], int | None]] = []
+        for _ in range(6):
+            await trio.sleep(chance.choice([0.001, 0.5, 3.0, 30.0]))
+            before = len(sandbox.orders)
+            told: OutcomeUnknown[OrderPlace] | int = await place(session, sandbox, chance.choice(list(FATES)))
+            if isinstance(told, OutcomeUnknown):
+                truth.append((told, sandbox.orders[-1].order_id if len(sandbox.orders) > before else None))
+        chance.shuffle(truth)
+        for error, number in truth:
+            try:
+                found: bintrio.Order | None = await session.confirm(error)
+            except OutcomeUnknown:
+                continue
+            assert (found and found.order_id) == number
+
+
+# What is remembered
+
+
+def unknown(number: int) -> OutcomeUnknown[OrderPlace]:
+    return OutcomeUnknown("order.place", "no answer", request=BUY, seen_order_id=number)
+
+
+def test_g7_only_the_latest_orders_are_remembered() -> None:
+    namesakes, call = Namesakes(), unknown(1)
+    for number in range(MOST_ORDERS + 1):
+        namesakes.own("BTCUSDT", [number], None)
+    assert [namesakes.is_anothers(call, "BTCUSDT", number) for number in (0, 1, MOST_ORDERS)] == [False, True, True]
+    assert not namesakes.is_anothers(call, "ETHUSDT", 1)
+
+
+def test_g7_equal_errors_of_two_calls_are_not_one() -> None:
+    namesakes, calls = Namesakes(), [unknown(1), unknown(1)]
+    for call in calls:
+        namesakes.open(call)
+    assert [*namesakes.others(calls[0])] == calls[1:]
+    assert [*namesakes.others(unknown(1))] == calls[1:], "a copy stands for one of them"
+    namesakes.close(calls[1])
+    assert [*namesakes.others(calls[0])] == [*namesakes.others(unknown(1))] == []
+
+
+def test_g7_orders_are_read_off_whatever_an_answer_is() -> None:
+    order = {"orderId": 5}
+    for answer in (order, {"orders": [order]}, {"newOrderResponse": order}):
+        assert placed_by(answer) == (5,)
+        assert list(orders_in(answer)) == [order]
+    half = PartlyDone("order.cancelReplace", status=409, code=-2021, message="")
+    assert placed_by(half) == ()
