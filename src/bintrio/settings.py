@@ -33,7 +33,7 @@ from .errors import InvalidRequest
 from .opening import open_session
 from .session import Session
 
-__all__ = ["ENDPOINTS", "Settings"]
+__all__ = ["ENDPOINTS", "VARIABLES", "Settings"]
 
 logger: Final = logging.getLogger("bintrio")
 
@@ -181,7 +181,16 @@ def _private_key(pem: str, path: str, api_key: str, passphrase: str | None) -> K
         try:
             return made(RsaKey)
         except InvalidRequest:
-            raise error from None  # what is wrong is not the type, and the first said so
+            # What is wrong is not the type, and the first said so.
+            raise _of_variable(error, has_path=bool(path)) from None
+
+
+def _of_variable(error: InvalidRequest, *, has_path: bool) -> InvalidRequest:
+    """What is wrong with a private key, by the names that an operator gave it by."""
+    if error.field == "password":
+        return InvalidRequest(f"{_PREFIX}PASSPHRASE: {error}", field="passphrase")
+    where = f"{_PREFIX}PRIVATE_KEY_FILE, --private-key" if has_path else f"{_PREFIX}PRIVATE_KEY"
+    return InvalidRequest(f"{where}: {error}", field="private_key")
 
 
 def _endpoint(_name: str, text: str) -> Any:
@@ -214,11 +223,12 @@ def _number(name: str, text: str) -> Any:
 
 _READERS: Final = {"endpoint": _endpoint, "proxy": _proxy, "name": _as_it_is, "time_unit": _as_it_is}
 _NAMES: Final = tuple(name for name in Settings.__struct_fields__ if name != "key")
-_VARIABLES: Final = tuple(f"{_PREFIX}{name.upper()}" for name in (*_KEYS, *_NAMES))
+VARIABLES: Final = tuple(f"{_PREFIX}{name.upper()}" for name in (*_KEYS, *_NAMES))
+"""The variables of the environment that are read; the name of each file has ``_FILE`` behind it."""
 
 
 def _warn_of_others(environ: Mapping[str, str]) -> None:
     """Of misspelt names. No error, since others may name theirs so: Kubernetes does for a service called bintrio."""
     for name in sorted(environ):
-        if name.startswith(_PREFIX) and name.removesuffix("_FILE") not in _VARIABLES:
-            logger.warning("%s is not a setting%s", name, did_you_mean(name, _VARIABLES))
+        if name.startswith(_PREFIX) and name.removesuffix("_FILE") not in VARIABLES:
+            logger.warning("%s is not a setting%s", name, did_you_mean(name, VARIABLES))

@@ -108,9 +108,12 @@ def test_a_time_may_be_an_iso_date(text: str, time_unit: Any, time: int) -> None
     assert request.params()["startTime"] == time
 
 
-def test_what_is_no_date_is_refused_as_a_time() -> None:
-    with pytest.raises(bintrio.InvalidRequest, match="start_time must be an int"):
-        request_of(Klines, {"symbol": "BTCUSDT", "interval": "1m", "start_time": "2026-31-01"})
+@pytest.mark.parametrize("text", ["2026-31-01", "yesterday", "1.5", str(2**63)])
+def test_what_is_no_date_is_refused_as_a_time(text: str) -> None:
+    with pytest.raises(bintrio.InvalidRequest) as caught:
+        request_of(Klines, {"symbol": "BTCUSDT", "interval": "1m", "start_time": text})
+    said = f"startTime must be an ISO date, such as 2026-01-31T12:30, or an int of 64 bits in ms, not {text!r}"
+    assert (str(caught.value), caught.value.field) == (f"klines: {said}", "start_time")
 
 
 def test_only_times_are_read_as_dates() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,13 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("call", "order_am"), ["order_amend_keep_priority", "order_amendments"]),
         (("methods", "klin"), ["klines"]),
         (("history", "klin"), ["klines"]),
+        (("history", "ord"), ["order.amendments"]),
+        (("history", "klines", "E"), ["ETHUSDT"]),
+        (("history", "klines", "i"), ["interval="]),
+        (("history", "klines", "BTCUSDT", "in"), ["interval="]),
+        (("history", "klines", "BTCUSDT", "E"), []),
+        (("call", "--endpoint", "t"), ["testnet"]),
+        (("sandbox", "--market", "r"), ["random-walk"]),
         (("call", "depth", ""), ["limit=", "symbol=", "symbolStatus="]),
         (("call", "depth", "limit=5", "s"), ["symbol=", "symbolStatus="]),
         (("call", "order.place", "side="), ["side=BUY", "side=SELL"]),
@@ -56,6 +66,34 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_word_is_completed(words: tuple[str, ...], offered: list[str]) -> None:
     assert sorted(completed(*words)) == sorted(offered)
+
+
+def test_a_market_may_be_a_file() -> None:
+    shell = ShellComplete(main, {}, "bintrio", "_BINTRIO_COMPLETE")
+    assert [item.type for item in shell.get_completions(["sandbox", "--market"], "BTCUSDT-1m")] == ["file"]
+
+
+@pytest.mark.extra
+@pytest.mark.parametrize(("offered", "words"), [("side=", "without"), ("side=BUY", "with"), ("", "with")])
+def test_bash_puts_no_blank_between_a_name_and_its_value(offered: str, words: str, tmp_path: Path) -> None:
+    bash = shutil.which("bash") or pytest.skip("there is no bash")
+    answers = tmp_path / "bintrio"
+    answers.write_text(f"#!/bin/sh\n[ -z '{offered}' ] || echo plain,{offered}\n")
+    answers.chmod(0o755)
+    script = f"""
+        {_completion.Bash(main, {}, "bintrio", "_BINTRIO_COMPLETE").source()}
+        compopt() {{ blank=without; }}
+        blank=with COMP_WORDS=(bintrio call order.place si) COMP_CWORD=3
+        $(complete -p bintrio | sed 's/.*-F \\([^ ]*\\).*/\\1/') {answers}
+        complete -p bintrio | grep -q without_blank && echo "$blank" "${{COMPREPLY[@]}}"
+    """
+    told = subprocess.run([bash, "--norc", "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == [words, *([offered] if offered else [])]
+
+
+def test_the_script_for_bash_is_the_one_that_puts_no_blank() -> None:
+    assert get_completion_class("bash") is _completion.Bash
+    assert _completion.Bash(main, {}, "bintrio", "_BINTRIO_COMPLETE").source().endswith("_without_blank bintrio\n")
 
 
 def test_symbols_are_those_of_the_endpoint_and_are_kept_for_a_day(

@@ -7,15 +7,17 @@ import importlib.util
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
 import bintrio
 from bintrio import settings
-from bintrio.api.account import Order
+from bintrio.api.account import AccountTrade, Order
 from bintrio.cli import history
 from bintrio.cli._rows import table_of
 from bintrio.history import History
@@ -24,6 +26,21 @@ from bintrio.sandbox import RandomWalk, open_sandbox
 from tests.cli.program import refused, run
 
 DAY = ("start_time=2026-01-02", "end_time=2026-01-02T23:59")
+TRADE = AccountTrade(
+    symbol="BTCUSDT",
+    id=1,
+    order_id=7,
+    order_list_id=-1,
+    price=Decimal(64_000),
+    qty=Decimal("0.01"),
+    quote_qty=Decimal(640),
+    commission=Decimal("0.00001"),
+    commission_asset="BTC",
+    time=1_767_312_000_000,
+    is_buyer=True,
+    is_maker=False,
+    is_best_match=True,
+)
 BUY = OrderPlace(symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01")
 
 
@@ -103,10 +120,42 @@ def test_csv_of_the_account(tmp_path: Path, environment: dict[str, str]) -> None
 
 
 def test_a_table_has_what_a_row_has() -> None:
-    console = Console(width=400, record=True, file=None)
+    assert "order_id" in shown([], Order, width=400)
+
+
+def shown(rows: list[Any], kind: type[msgspec.Struct], *, width: int) -> str:
+    console = Console(width=width, record=True, file=None)
     with console.capture() as captured:
-        console.print(table_of([], Order, "ms"))
-    assert "order_id" in captured.get()
+        console.print(table_of(rows, kind, "ms", console))
+    return captured.get()
+
+
+def trade(number: int) -> AccountTrade:
+    return msgspec.structs.replace(TRADE, id=number, time=1_767_312_000_000 + number, price=Decimal(64_000 + number))
+
+
+def test_a_table_has_whole_cells_and_names_the_columns_that_found_no_room() -> None:
+    text = shown([trade(number) for number in range(30)], AccountTrade, width=60)
+    assert text.split()[:3] == ["time", "id", "price"]
+    assert "64029" in text
+    assert "64009" not in text
+    below = " ".join(text.split())
+    assert "the newest 20 of 30" in below
+    assert "in each row: symbol BTCUSDT, order_id 7, order_list_id -1, qty 0.01" in below
+    assert "no room" not in below
+
+
+def test_what_is_the_same_in_each_row_is_a_column_if_there_is_one_row() -> None:
+    text = shown([TRADE], AccountTrade, width=60)
+    assert "in each row" not in text
+    below = " ".join(text.split())
+    assert "no room for" in below
+    assert "is_best_match; --csv FILE has them" in below
+    assert "order_id" in text.partition("no room")[0]
+
+
+def test_the_narrowest_table_has_one_column() -> None:
+    assert " id " not in shown([trade(1), trade(2)], AccountTrade, width=12).partition("no room")[0]
 
 
 # Charts

@@ -299,8 +299,8 @@ def _path(path: str | os.PathLike[str]) -> str:
 def _check_type(private_key: object, key_type: type[Key]) -> None:
     fitting = [known for known, wanted in _private_key_types().items() if isinstance(private_key, wanted)]
     if not fitting:
-        kind = type(private_key).__name__
-        raise InvalidRequest(f"{key_type.__name__} cannot use this type of private key, {kind}", field="data")
+        said = f"{key_type.__name__} cannot use this type of private key, {type(private_key).__name__}"
+        raise InvalidRequest(f"{said}: it must be Ed25519 or RSA", field="data")
     if not issubclass(key_type, fitting[0]):
         raise InvalidRequest(
             f"{key_type.__name__} was given the private key of another type: use {fitting[0].__name__}", field="data"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
+from typing import Final
 
 from bintrio import __version__
 
@@ -24,6 +25,21 @@ except ModuleNotFoundError as missing:
     raise SystemExit(2) from None
 
 
+class _OfSettings(logging.Handler):
+    """Tells of variables of the environment that are none of ours. It has to be seen that a setting does not count."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is of the settings."""
+        return record.module == "settings"
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it where errors go."""
+        click.echo(record.getMessage(), err=True)
+
+
+_SETTINGS: Final = _OfSettings()  # one for the process, since a logger takes each handler once
+
+
 @click.version_option(__version__, prog_name="bintrio")
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -34,7 +50,7 @@ except ModuleNotFoundError as missing:
 def main() -> None:
     """Binance's Spot WebSocket API from the command line, and a sandbox exchange that speaks it."""
     # What went wrong is told once, by the exit and its line on stderr.
-    logging.getLogger("bintrio").addHandler(logging.NullHandler())
+    logging.getLogger("bintrio").addHandler(_SETTINGS)
     for stream in (sys.stdout, sys.stderr):
         # What a terminal has no character for must not end in an error after the call was made.
         if isinstance(stream, io.TextIOWrapper):

@@ -63,13 +63,19 @@ def request_of(
     Raises:
         InvalidRequest: a name is not known, missing or given twice, or a value cannot be right or looks like a slip.
     """
-    return request_type(**values_of(request_type, texts, time_unit=time_unit))
+    return request_type(**values_of(request_type, texts, time_unit=time_unit, anyway="; --raw sends it anyway"))
 
 
 def values_of(
-    request_type: type[Request[Any]], texts: Mapping[str, str], *, time_unit: TimeUnit = "ms"
+    request_type: type[Request[Any]], texts: Mapping[str, str], *, time_unit: TimeUnit = "ms", anyway: str = ""
 ) -> dict[str, Any]:
     """The values of a request's parameters from text, by their Python names.
+
+    Args:
+        request_type: whose parameters they are.
+        texts: the values as they were written, by either name.
+        time_unit: of the times that are given as ISO dates.
+        anyway: what is said behind a hint, of how the value is sent all the same.
 
     Raises:
         InvalidRequest: a name is not known, missing or given twice, or a value looks like a slip.
@@ -81,10 +87,12 @@ def values_of(
         if parameter.name in values:
             raise InvalidRequest(f"{request_type.api.name}: {parameter.name} is given twice", field=parameter.name)
         # Only a parameter that is a time: a symbol or an id may look like a date.
-        moment = _time(text, time_unit) if parameter.name in times_in(request_type) else None
-        values[parameter.name] = _value(parameter, text) if moment is None else moment
+        if parameter.name in times_in(request_type):
+            values[parameter.name] = _time(request_type.api.name, parameter, text, time_unit)
+        else:
+            values[parameter.name] = _value(parameter, text)
     _check_whole(request_type, values)
-    _check_slips(request_type, values)
+    _check_slips(request_type, values, anyway)
     return values
 
 
@@ -102,7 +110,18 @@ def _check_whole(request_type: type[Request[Any]], values: Mapping[str, Any]) ->
             raise InvalidRequest(f"{request_type.api.name}: {parameter.wire_name} is missing", field=parameter.name)
 
 
-def _time(text: str, time_unit: TimeUnit) -> int | None:
+def _time(method: str, parameter: Parameter, text: str, time_unit: TimeUnit) -> Any:
+    moment = _moment(text, time_unit)
+    # What a request says of a number that is none would say nothing of dates.
+    if moment is None and parameter.kind(text) is None:
+        expected = f"an ISO date, such as 2026-01-31T12:30, or an int of 64 bits in {time_unit}"
+        raise InvalidRequest(
+            f"{method}: {parameter.wire_name} must be {expected}, not {text!r:.80}", field=parameter.name
+        )
+    return text if moment is None else moment
+
+
+def _moment(text: str, time_unit: TimeUnit) -> int | None:
     """An ISO date, ``2026-01-31`` or ``2026-01-31T12:30``, which is in UTC unless it says otherwise; else None."""
     if "-" not in text:  # 20260131 is a date by ISO 8601 too, but here it is a number
         return None
@@ -145,14 +164,14 @@ def raw_value(text: str) -> Any:
 # Slips
 
 
-def _check_slips(request_type: type[Request[Any]], values: Mapping[str, Any]) -> None:
+def _check_slips(request_type: type[Request[Any]], values: Mapping[str, Any], anyway: str) -> None:
     annotations = {field.name: field.type for field in msgspec.structs.fields(request_type)}
     for name, value in values.items():
         find = _meant_symbol if name in {"symbol", "symbols"} else _meant_value
         for text in _each(value):
             meant = find(text, known_values(annotations[name])) if isinstance(text, str) else None
             if meant is not None:
-                said = f"{request_type.api.name}: {name} {text!r:.80}: did you mean {meant!r}?; --raw sends it anyway"
+                said = f"{request_type.api.name}: {name} {text!r:.80}: did you mean {meant!r}?{anyway}"
                 raise InvalidRequest(said, field=name)
 
 

@@ -13,13 +13,14 @@ from typing import Any, Final, NamedTuple
 import click
 import msgspec
 import trio
+from click.shell_completion import BashComplete, add_completion_class
 
 from bintrio import BintrioError, Request
 from bintrio.api._base import catalogue, fields, parameters, python_name
 from bintrio.api.enums import known_values
 from bintrio.cli._catalogue import METHODS
 from bintrio.sandbox import World
-from bintrio.settings import Settings
+from bintrio.settings import ENDPOINTS, Settings
 
 _PATIENCE: Final = 2.0
 """Seconds that asking for symbols may take, while somebody waits at the prompt."""
@@ -44,6 +45,39 @@ def complete_argument(context: click.Context, _parameter: click.Parameter, begun
     word = _word(given, begun, _types(request_type))
     offered = _names(request_type, given) if word.name is None else _values(word.name, _types(request_type))
     return [f"{word.before}{each}" for each in offered if each.startswith(word.begun)]
+
+
+def complete_symbol_or_argument(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """As `complete_argument`, for a command whose first argument may be a symbol without its name."""
+    # Names of parameters begin with a small letter, symbols with none, and there are thousands of them.
+    if context.params.get("arguments") or not begun or begun[0].islower():
+        return complete_argument(context, parameter, begun)
+    return [symbol for symbol in known_symbols() if symbol.startswith(begun)]
+
+
+def complete_endpoint(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    """The names of the exchange's own."""
+    return [name for name in ENDPOINTS if name.startswith(begun)]
+
+
+class Bash(BashComplete):
+    """Puts no blank behind ``side=``: the value has to follow at once."""
+
+    def source(self) -> str:
+        """The script that a shell evaluates."""
+        name = self.func_name
+        return f"""{super().source()}
+{name}_without_blank() {{
+    {name} "$@"
+    [[ ${{COMPREPLY[0]-}} == *= ]] && compopt -o nospace
+    return 0
+}}
+
+complete -o nosort -F {name}_without_blank {self.prog_name}
+"""
+
+
+add_completion_class(Bash)
 
 
 def _types(request_type: type[Request[Any]]) -> dict[str, Any]:

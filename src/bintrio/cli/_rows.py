@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Container, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -13,9 +13,11 @@ from typing import Any, Final, Protocol
 import click
 import msgspec
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from bintrio import to_json
+from bintrio.api._values import times_in
 from bintrio.cli._figures import short
 from bintrio.columns import to_columns
 from bintrio.endpoints import TimeUnit
@@ -90,27 +92,74 @@ def open_csv(path: Path, kind: type[msgspec.Struct], time_unit: TimeUnit) -> Gen
         yield Csv(file, kind, time_unit)
 
 
-def table_of(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], time_unit: TimeUnit) -> Table:
-    """The newest rows as a table; numbers stand flush right."""
-    names = list(to_columns((), kind=kind))
-    more = len(rows) - SHOWN
-    caption = f"the newest {SHOWN} of {len(rows)}" if more > 0 else None
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", caption=caption)
+def table_of(
+    rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], time_unit: TimeUnit, console: Console
+) -> Table:
+    """The newest rows as a table with as many columns as the console has room for; numbers stand flush right.
+
+    Below it stands what is the same in each row, and which columns found no room.
+    """
     newest = rows[-SHOWN:]
-    for name in names:
-        # A field may be None in some rows, so one number is enough.
-        is_number = any(isinstance(getattr(row, name, None), int | Decimal) for row in newest)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
-    for cells in _cells(newest, names, time_unit):
-        table.add_row(*map(_shown, cells))
+    columns = _columns(newest, list(to_columns((), kind=kind)), time_unit)
+    cells = {name: list(map(_shown, column)) for name, column in columns.items()}
+    alike = _alike(cells)
+    names = _in_order([name for name in cells if name not in alike], kind)
+    numbers = {name for name in names if any(isinstance(getattr(row, name, None), int | Decimal) for row in newest)}
+    table, shown = _table(cells, names, numbers), list(names)
+    # Cells that are broken in the middle of a number cannot be read, so the last columns go.
+    while len(shown) > 1 and _least_width(table, console) > console.width:
+        shown.pop()
+        table = _table(cells, shown, numbers)
+    table.caption_justify = "left"
+    table.caption = "\n".join(_below(len(rows), alike, names[len(shown) :])) or None
     return table
+
+
+def _least_width(table: Table, console: Console) -> int:
+    """At which no word is broken: a date and its time may stand below each other."""
+    # Beyond the width that it is given, a table is not measured.
+    return console.measure(table, options=console.options.update(width=10_000)).minimum
+
+
+def _alike(cells: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What stands in each of several rows, by the name of its column."""
+    return {name: texts[0] for name, texts in cells.items() if len(texts) > 1 and len(set(texts)) == 1}
+
+
+def _in_order(names: Sequence[str], kind: type[msgspec.Struct]) -> list[str]:
+    """The first time leads: without it the rest says little."""
+    times = [name for name in names if name in times_in(kind)][:1]
+    return times + [name for name in names if name not in times]
+
+
+def _table(cells: Mapping[str, Sequence[str]], names: Sequence[str], numbers: Container[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    for name in names:
+        table.add_column(name, justify="right" if name in numbers else "left", overflow="fold")
+    for row in zip(*(cells[name] for name in names), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _below(count: int, alike: Mapping[str, str], left_out: Sequence[str]) -> Iterator[str]:
+    if count > SHOWN:
+        yield f"the newest {SHOWN} of {count}"
+    same = ", ".join(f"{name} {text}" for name, text in alike.items() if text)
+    if same:
+        yield f"in each row: {same}"
+    if left_out:
+        yield f"no room for {', '.join(left_out)}; --csv FILE has them"
 
 
 def _cells(rows: Sequence[msgspec.Struct], names: Sequence[str], time_unit: TimeUnit) -> Iterator[Sequence[Any]]:
     """What stands in each row, in the order of the names."""
+    return zip(*_columns(rows, names, time_unit).values(), strict=True)
+
+
+def _columns(rows: Sequence[msgspec.Struct], names: Sequence[str], time_unit: TimeUnit) -> dict[str, Sequence[Any]]:
     # A column that no row has is not there: its cells are empty.
-    columns = to_columns(rows, times="datetime", time_unit=time_unit)
-    return zip(*(columns.get(name, [None] * len(rows)) for name in names), strict=True)
+    found = to_columns(rows, times="datetime", time_unit=time_unit)
+    return {name: found.get(name, [None] * len(rows)) for name in names}
 
 
 def _shown(cell: Any) -> str:

@@ -14,12 +14,12 @@ from typing import Any, Final, NamedTuple
 import click
 
 from bintrio import InvalidRequest
-from bintrio.settings import Settings
+from bintrio.cli._completion import complete_endpoint
+from bintrio.settings import VARIABLES, Settings
 
 ENVIRONMENT: Final = (
-    "Environment: BINTRIO_ENDPOINT, BINTRIO_API_KEY, BINTRIO_PRIVATE_KEY, BINTRIO_PASSPHRASE (of the private "
-    "key), BINTRIO_HMAC_SECRET, BINTRIO_PROXY, BINTRIO_REQUEST_TIMEOUT and others, each also with _FILE at its end, "
-    "for the path of a file that holds it; docs/how-to/configuration.md has them all."
+    f"Environment: {', '.join(VARIABLES)}, each also with _FILE at its end, for the path of a file that holds it. "
+    "PASSPHRASE is that of the private key; help(bintrio.settings) in Python tells of the others."
 )
 
 
@@ -83,12 +83,15 @@ _OPTIONS: Final = (
     click.option(
         "--endpoint",
         metavar="production|testnet|demo|URL",
+        shell_complete=complete_endpoint,
         help="Where to; testnet unless the environment says otherwise.",
     ),
     click.option("--api-key", help="As the exchange shows it."),
-    click.option("--private-key", metavar="PATH", help="PEM file, Ed25519 or RSA, encrypted or not."),
+    click.option("--private-key", type=click.Path(), help="PEM file, Ed25519 or RSA, encrypted or not."),
     click.option(
-        "--hmac-secret-file", metavar="PATH", help="File that holds an HMAC secret; - for the standard input."
+        "--hmac-secret-file",
+        type=click.Path(allow_dash=True),
+        help="File that holds an HMAC secret; - for the standard input.",
     ),
     click.option(
         "--proxy",

@@ -17,7 +17,7 @@ from bintrio.api._base import python_name
 from bintrio.cli._arguments import texts_of, values_of
 from bintrio.cli._catalogue import METHODS, needs_key, no_key
 from bintrio.cli._charts import check_chart, draw
-from bintrio.cli._completion import complete_argument, complete_method
+from bintrio.cli._completion import complete_method, complete_symbol_or_argument
 from bintrio.cli._progress import progress_bar
 from bintrio.cli._rows import JsonLines, Kept, Sink, open_csv, table_of
 from bintrio.cli._running import need, run
@@ -30,6 +30,11 @@ READABLE: Final = tuple(name for name in METHODS if hasattr(History, name))
 
 _RUN: Final = 1_000
 """Rows that are written at once."""
+
+
+def _complete_readable(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """The methods that page."""
+    return [name for name in complete_method(context, parameter, begun) if python_name(name) in READABLE]
 
 
 class _Asked(NamedTuple):
@@ -48,8 +53,8 @@ class _Asked(NamedTuple):
 
 
 @click.command(epilog=ENVIRONMENT)
-@click.argument("method", shell_complete=complete_method)
-@click.argument("arguments", nargs=-1, metavar="[SYMBOL] [NAME=VALUE]...", shell_complete=complete_argument)
+@click.argument("method", shell_complete=_complete_readable)
+@click.argument("arguments", nargs=-1, metavar="[SYMBOL] [NAME=VALUE]...", shell_complete=complete_symbol_or_argument)
 @with_target
 @click.option("--csv", type=click.Path(dir_okay=False, path_type=Path), help="Write a CSV file, with ISO dates.")
 @click.option(
@@ -143,4 +148,5 @@ def _show(asked: _Asked, kept: Kept, title: str, time_unit: TimeUnit) -> None:
     if asked.plot is not None:
         draw(kept.rows, asked.kind, asked.plot, title, time_unit)
     elif kept.rows:
-        Console().print(table_of(kept.rows, asked.kind, time_unit))
+        console = Console()
+        console.print(table_of(kept.rows, asked.kind, time_unit, console))

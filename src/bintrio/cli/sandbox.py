@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 import click
 import trio
+from click.shell_completion import CompletionItem
 from msgspec.structs import replace
 
 from bintrio.cli._made import as_json, directions, made, write
@@ -40,8 +41,14 @@ class _Options(NamedTuple):
     page_port: int
 
 
+def _complete_market(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Chance, or else a file."""
+    is_chance = _RANDOM_WALK.startswith(begun)
+    return [CompletionItem(_RANDOM_WALK)] if is_chance else [CompletionItem(begun, type="file")]
+
+
 @click.command()
-@click.argument("file", required=False, metavar="[FILE]")
+@click.argument("file", required=False, metavar="[FILE]", type=click.Path())
 @click.option(
     "--host", default="127.0.0.1", help="Where to listen; 0.0.0.0 for all of this machine.", show_default=True
 )
@@ -51,6 +58,7 @@ class _Options(NamedTuple):
 @click.option(
     "--market",
     metavar="random-walk|CSV",
+    shell_complete=_complete_market,
     help="What moves the prices: chance, or klines or trades as the exchange publishes them (CSV, zipped or not).",
 )
 @click.option("--seed", type=int, help="Of --market random-walk, which is the same for the same seed.")
