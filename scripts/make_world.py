@@ -18,7 +18,7 @@ from msgspec import UNSET, UnsetType
 
 from bintrio.api.filters import Filter
 from bintrio.api.general import ExecutionRule
-from bintrio.cli._made import Made, MadeAccount, MadeKey
+from bintrio.cli._made import EXAMPLE, Made, MadeAccount, MadeKey
 from bintrio.sandbox import (
     Commissions,
     Fault,
@@ -51,30 +51,10 @@ file is TOML or JSON, by the end of its name. An empty one is the world that the
 here is refused, with the name of the field. Numbers may be written as numbers or as text, and keep every digit; a path
 that is not absolute begins at the folder of the file. Fields in bold are required.
 
+`bintrio sandbox --example` prints this one:
+
 ```toml
-[[symbols]]
-base = "BTC"
-quote = "EUR"
-tick_size = 0.1
-more_filters = [{ filterType = "MAX_NUM_ORDERS", maxNumOrders = 200 }]
-
-[[accounts]]
-uid = 10
-balances = { BTC = 2, EUR = 100_000 }
-
-[[accounts.keys]]
-api_key = "mine"
-pem_file = "mine.pem"
-
-[market]
-type = "random-walk"
-seed = 7
-prices = { BTCEUR = 60_000 }
-
-[[faults]]
-type = "DropReply"
-method = "order.place"
-```
+{example}```
 """
 COLUMNS: Final = "| field | kind | default | what it is |\n| --- | --- | --- | --- |\n"
 PARTS: Final = (
@@ -162,7 +142,8 @@ def text() -> str:
     views = "".join(view(name, one) for name, one in VIEWS.items())
     commands = "".join(command(name, one) for name, one in COMMANDS.items())
     printed = "".join(part(record).replace("\n## ", "\n### ") for record in (Made, MadeAccount, MadeKey))
-    return f"{HEAD}{parts}{FAULTS}{faults}{PRINTED}{printed}{CONTROL}{views}{commands}"
+    head = HEAD.replace("{example}", EXAMPLE.read_text("utf-8"))
+    return f"{head}{parts}{FAULTS}{faults}{PRINTED}{printed}{CONTROL}{views}{commands}"
 
 
 def part(record: type[msgspec.Struct]) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 import bintrio
 from bintrio import _version
+from bintrio.cli import main
 from bintrio.cli._running import EXIT_CODES, UNWRITTEN
 from tests.cli.program import run
 
@@ -32,6 +33,19 @@ def test_help_tells_the_exit_codes() -> None:
     said = " ".join(run("--help").stdout.split())
     for code in {*EXIT_CODES.values(), UNWRITTEN, 1}:
         assert f"; {code} " in said
+
+
+def test_help_has_a_whole_sentence_for_each_command() -> None:
+    _, _, commands = run("--help").stdout.partition("Commands:\n")
+    lines = commands.partition("\n\n")[0].splitlines()
+    assert len(lines) == len(main.commands)
+    assert all(line.endswith(".") and "..." not in line for line in lines), lines
+
+
+def test_a_variable_that_is_none_of_ours_is_told_of_once() -> None:
+    for _ in range(2):
+        result = run("call", "no.method", env={"BINTRIO_ENDPONT": "demo"})
+        assert result.stderr.count("BINTRIO_ENDPONT is not a setting; did you mean 'BINTRIO_ENDPOINT'?\n") == 1
 
 
 @pytest.mark.parametrize("package", ["click", "rich.console"])

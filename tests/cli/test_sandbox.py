@@ -11,6 +11,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import tomllib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -213,6 +214,18 @@ def test_sandbox_is_what_a_file_says(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     ]
     assert "symbol=ABCEUR" in result.stdout
     assert "s3cret" not in result.stdout
+
+
+def test_sandbox_prints_a_file_to_begin_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    result = run("sandbox", "--example")
+    assert result.exit_code == 0
+    file = tmp_path / "example.toml"
+    file.write_text(result.stdout)
+    given = set(tomllib.loads(result.stdout))
+    assert given >= {"symbols", "accounts", "market", "limits", "link", "faults"}
+    interrupted(monkeypatch)
+    told, usual = (json.loads(run("sandbox", *args, "--json").stdout)["world"] for args in ((str(file),), ()))
+    assert {name for name in given if told[name] != usual[name]} >= {"symbols", "accounts", "market"}
 
 
 def test_sandbox_prints_what_it_made_for_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from bintrio.sandbox import KeyType, Sandbox, SandboxAccount, World
+
+EXAMPLE: Final = Path(__file__).with_name("example.toml")
+"""A world with something in each of its parts."""
 
 
 class MadeKey(msgspec.Struct, frozen=True, kw_only=True):

@@ -38,9 +38,10 @@ PATIENCE: Final = 60.0
 
 @click.command()
 def demo() -> None:
-    """A story with real figures: sandbox, session, orders, events, and a rotation under load.
+    """Tell a story with real figures.
 
-    Everything runs on this machine, over TCP and once over TLS.
+    It has a sandbox, a session, orders, events, and a rotation under load. Everything runs on this machine, over TCP
+    and once over TLS.
     """
     need("trustme", "tls")
     run(_tell_story)

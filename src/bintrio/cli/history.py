@@ -61,10 +61,10 @@ class _Asked(NamedTuple):
     "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw prices over time into a .png, .svg or .pdf."
 )
 def history(method: str, arguments: tuple[str, ...], target: Target, csv: Path | None, plot: Path | None) -> None:
-    """Read all klines, trades or orders of a span of time, however many pages that takes.
+    """Read all klines, trades or orders of a span of time.
 
-    METHOD is klines, trades.aggregate, myTrades, allOrders or another that pages, and the NAMEs are those of its
-    parameters; start_time and end_time may be ISO dates:
+    It asks for as many pages as it takes. METHOD is klines, trades.aggregate, myTrades, allOrders or another that
+    pages, and the NAMEs are those of its parameters; start_time and end_time may be ISO dates:
 
         bintrio history klines BTCUSDT interval=1h start_time=2026-01-01 --plot january.svg
 

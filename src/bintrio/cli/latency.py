@@ -28,9 +28,10 @@ _WIDTH = 40  # characters of the longest bar
     "--pause", type=click.FloatRange(0, 60), default=0.05, show_default=True, help="Seconds between two calls."
 )
 def latency(target: Target, count: int, pause: float) -> None:
-    """Measure round trips: pings, of weight 1 each, one after the other on a connection that is open.
+    """Measure round trips to the exchange.
 
-    It prints percentiles and a chart, or, where the output is no terminal, the percentiles as JSON, in milliseconds.
+    They are pings, of weight 1 each, one after the other on a connection that is open. It prints percentiles and a
+    chart, or, where the output is no terminal, the percentiles as JSON, in milliseconds.
     """
 
     async def measure() -> int:

@@ -17,7 +17,7 @@ import trio
 from click.shell_completion import CompletionItem
 from msgspec.structs import replace
 
-from bintrio.cli._made import as_json, directions, made, write
+from bintrio.cli._made import EXAMPLE, as_json, directions, made, write
 from bintrio.cli._running import need, run
 from bintrio.sandbox import Sandbox, World, WorldReplay, WorldWalk, open_world, read_world
 
@@ -47,6 +47,13 @@ def _complete_market(_context: click.Context, _parameter: click.Parameter, begun
     return [CompletionItem(_RANDOM_WALK)] if is_chance else [CompletionItem(begun, type="file")]
 
 
+def _print_example(context: click.Context, _parameter: click.Parameter, is_asked: bool) -> None:
+    # click asks while it reads the arguments, and then nothing else is done.
+    if is_asked and not context.resilient_parsing:
+        click.echo(EXAMPLE.read_text("utf-8"), nl=False)
+        context.exit()
+
+
 @click.command()
 @click.argument("file", required=False, metavar="[FILE]", type=click.Path())
 @click.option(
@@ -66,7 +73,8 @@ def _complete_market(_context: click.Context, _parameter: click.Parameter, begun
     "--control",
     type=click.IntRange(0, 65_535),
     metavar="PORT",
-    help="Take commands over HTTP, from this machine only: quotes, deposits, faults, the clock. 0 takes a free port.",
+    help="Take commands over HTTP, from this machine only: quotes, deposits, faults, the clock; GET / lists them. "
+    "0 takes a free port.",
 )
 @click.option(
     "--page", is_flag=True, help="Serve a page to look at it with a browser, and to act on it; prints the URL."
@@ -76,11 +84,21 @@ def _complete_market(_context: click.Context, _parameter: click.Parameter, begun
 )
 @click.option("--page-port", type=click.IntRange(0, 65_535), default=0, help="0 takes a free one.", show_default=True)
 @click.option("--json", is_flag=True, help="Print what was made as one line of JSON.")
+@click.option(
+    "--example",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_example,
+    help="Print a FILE to begin with, and exit.",
+)
 def sandbox(file: str | None, market: str | None, seed: int | None, **options: object) -> None:
-    """Run the sandbox until Ctrl-C or SIGTERM, and print how to connect to it.
+    """Run an exchange on this machine, to try things on.
 
-    FILE is TOML or JSON: symbols, accounts with their keys, quotes, limits, a market, faults; docs/world.md has every
-    field. What it leaves out is as it is without a file.
+    It runs until Ctrl-C or SIGTERM, and prints how to connect to it.
+
+    FILE is TOML or JSON: symbols, accounts with their keys, quotes, limits, a market, faults. --example prints one with
+    comments, --json every field as it is, in "world". What it leaves out is as it is without a file.
 
     Without a file, the books have orders of a market maker on both sides, which stay as they are unless --market moves
     them. A CSV file has its symbol in its name, as BTCUSDT-1m-2026-01.csv.

@@ -43,7 +43,9 @@ class Rhythm(NamedTuple):
 @click.option("--count", type=click.IntRange(1), help="How many looks; without it, until Ctrl-C.")
 @click.option("--json", is_flag=True, help="A line of JSON for each look, as without a terminal.")
 def watch(target: Target, interval: float, count: int | None, json: bool) -> None:
-    """Show a session and its account: connection, clock, budgets, balances, open orders, fills, latency of calls.
+    """Show a session and its account as they are.
+
+    That is: connection, clock, budgets, balances, open orders, fills, latency of calls.
 
     Without --endpoint, and if the environment names none, it is a sandbox within this program: prices move, and
     somebody trades. With a key, it shows the key's account, and changes nothing there; without one, only the session.

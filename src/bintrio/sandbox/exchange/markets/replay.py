@@ -128,10 +128,11 @@ class Replay(Market):
             OSError: the file cannot be read.
             InvalidRequest: the symbol is not among those of the exchange, or a row is none of the three kinds.
         """
+        # First, since a file that is not there is hardly ever of the wrong symbol.
+        later = start - self.start_time_ms * MILLISECOND
         if self.symbol not in symbols:
             said = f"{self.symbol!r} is not among the sandbox's symbols: {', '.join(symbols)}"
             raise InvalidRequest(said, field="symbol")
-        later = start - self.start_time_ms * MILLISECOND
         return self._ticks(symbols[self.symbol], start, later)
 
     def _ticks(self, symbol: Symbol, start: int, later: int) -> Iterator[Tick]:
