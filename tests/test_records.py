@@ -23,7 +23,7 @@ CHANGES: Final = {
     "_protocol.reading._Typed",
     "_protocol.results._Words",
     "_protocol.rate_limits.Share",
-    "_protocol.succession._Dated",
+    "_protocol.repeats._Dated",
     "sandbox.exchange.auth.Credential",
     "sandbox.exchange.orders.OrderList",
     "sandbox.exchange.orders.SandboxOrder",

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bintrio._protocol.events import decode_event
-from bintrio._protocol.succession import LONGEST_LAG, SAME, SLACK, Calendar, Gap, Interrupted, Succession, UserDataEvent
+from bintrio._protocol.repeats import LONGEST_LAG, SAME
+from bintrio._protocol.succession import SLACK, Calendar, Gap, Interrupted, Succession, UserDataEvent
 from bintrio.api.events import BalanceUpdate, Event, EventStreamTerminated, UnknownEvent
 
 NOW = 1_700_000_000_000
@@ -136,6 +137,32 @@ def test_g5_repeats_are_counted_from_before_the_second_connection_carries() -> N
     assert told.numbers == [0, 0, 1, 2]
 
 
+def test_g5_what_is_alike_before_and_after_a_swap_comes_twice() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.give_up(1)
+    told.bring(2, event(1))  # may be a repeat for a while yet
+    told.carry(3)
+    told.give_up(2)
+    told.bring(3, event(2), event(1))
+    assert told.numbers == [1, 2, 1]
+
+
+def test_g5_of_what_is_alike_a_connection_brings_only_what_came_after_it_was_asked() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.bring(1, event(1), event(1))
+    told.carry(3)
+    told.bring(3, event(1), event(1))  # the third and the fourth
+    told.bring(2, event(1), event(1), event(1))  # it was asked before all of them
+    told.bring(1, event(1))
+    told.give_up(1)
+    assert told.numbers == [1, 1, 1]
+    told.give_up(2)
+    told.bring(3, event(1))
+    assert told.numbers == [1, 1, 1, 1, 1]
+
+
 def test_g5_an_event_that_is_said_twice_by_both_comes_twice() -> None:
     told = Told()
     told.carry(1, 2)
@@ -221,6 +248,58 @@ def test_one_that_leaves_before_its_turn_takes_along_what_it_brought() -> None:
     told.bring(1, event(1), event(2))
     assert told.numbers == [1, 2]
     assert told.all == [event(1), event(2)]
+
+
+def test_g5_one_that_leaves_before_its_turn_keeps_its_place_if_it_may_have_stopped_after_the_first() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.succession.unsubscribing(1, NOW)
+    told.bring(2, event(1), event(2))  # the first had stopped by then
+    told.carry(3)
+    told.give_up(2)
+    told.bring(3, event(3))
+    assert (told.all, told.succession.carriers) == ([], [1, 3])
+    told.succession.transferred(1, NOW, NOW)
+    told.bring(3, event(4))
+    assert told.all == [event(1), event(2), event(3), event(4)]
+    assert told.succession.carriers == [3]
+
+
+def test_g5_three_that_leave_in_the_reverse_order_leave_no_gap() -> None:
+    told = Told()
+    told.carry(1)
+    for number in (2, 3, 4):
+        told.carry(number)
+        told.succession.unsubscribing(number - 1, NOW)
+        told.bring(number, event(number))
+    for number in (3, 2, 1):
+        told.succession.transferred(number, NOW, NOW)
+    assert told.all == [event(2), event(3), event(4)]
+
+
+def test_g5_what_one_that_left_early_brought_is_the_last_word_if_nobody_is_left() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.succession.unsubscribing(1, NOW)
+    told.bring(2, event(1))
+    told.give_up(2, now=NOW + 5)
+    told.carry(2, now=NOW + 7)  # the same connection is asked again
+    told.bring(2, event(2))
+    told.succession.lost(2, NOW + 8, NOW + 8, "cut")
+    told.succession.transferred(1, NOW + 9, NOW + 9)
+    assert told.all == [event(1)]
+    assert told.succession.outage == Interrupted(at=NOW + 5, reason="no connection carried the subscription")
+
+
+def test_what_one_that_left_early_brought_is_handed_out_although_nobody_heard_the_first() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.succession.unsubscribing(1, NOW)
+    told.bring(2, event(1))
+    told.carry(3)
+    told.give_up(2)
+    told.succession.unsubscribed(1, NOW)
+    assert (told.all, told.succession.carriers) == ([event(1)], [3])
 
 
 def test_what_waited_for_one_that_nobody_heard_is_handed_out() -> None:
@@ -340,7 +419,8 @@ def test_g5_a_gap_where_the_one_that_the_first_left_to_was_lost_meanwhile() -> N
     told.carry(3, now=NOW + 2_000)
     told.succession.unsubscribing(1, NOW + 2_100)
     told.succession.transferred(1, NOW + 2_500, NOW + 2_500)
-    assert told.gaps == [Gap(start=NOW, end=NOW + 2_000, reason="no connection carried the subscription")]
+    # The first had brought all from before it was asked.
+    assert told.gaps == [Gap(start=NOW + 1_500, end=NOW + 2_000, reason="no connection carried the subscription")]
 
 
 def test_g5_who_was_asked_to_leave_may_be_over_for_that_reason_whatever_the_date_says() -> None:
@@ -543,21 +623,27 @@ def test_g5_in_any_world_each_event_comes_once_and_in_order_or_lies_in_a_gap(see
         assert is_told or at < world.begun_at, f"event {number} is missing without a word"
 
 
-@given(st.integers(0, 10**9), st.sampled_from([0, 3, 40, 700, 9_000]))
-def test_g5_in_a_world_of_hand_overs_alone_nothing_is_missing_and_there_is_no_gap(seed: int, lag: int) -> None:
+@given(st.integers(0, 10**9), st.sampled_from([0, 3, 40, 700, 9_000]), st.booleans())
+def test_g5_in_a_world_of_hand_overs_alone_nothing_is_missing_and_there_is_no_gap(
+    seed: int, lag: int, one_by_one: bool
+) -> None:
     chance = random.Random(seed)
     world = World(chance, lag)
+
+    def go_on() -> None:
+        world.advance(world.now + chance.randint(0, 50))
+        world.happen()
+
     current = world.subscribe()
     world.advance(world.now + lag)
     for _ in range(20):
         following = world.subscribe()
         while following not in world.told.succession.carriers:
-            world.advance(world.now + chance.randint(0, 50))
-            world.happen()
+            go_on()
         world.unsubscribe(current)
-        while current in world.told.succession.carriers:
-            world.advance(world.now + chance.randint(0, 50))
-            world.happen()
+        # Else several leave at a time, in any order.
+        while one_by_one and current in world.told.succession.carriers:
+            go_on()
         current = following
     world.advance(world.now + 10 * lag + 1)
     assert world.told.numbers == list(range(len(world.happened)))

@@ -13,9 +13,9 @@ from .._protocol.chance import Chance, chance_in_use
 from .._protocol.clock import Clock
 from .._protocol.ids import FIRST_ID
 from .._protocol.ledger import Ledger
+from .._protocol.repeats import LONGEST_LAG
 from .._protocol.settings import Settings
 from .._protocol.signing import Key
-from .._protocol.succession import LONGEST_LAG
 from .accounts import Account, Accounts
 from .in_flight import Answer, Channel
 from .observation import Counters, Observation

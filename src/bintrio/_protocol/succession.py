@@ -1,8 +1,9 @@
 """One account's events over several connections, one after the other: each once, in order, and every loss told.
 
-A connection *carries* the events of an account from the exchange's answer to its subscription on. Three things are
+A connection *carries* the events of an account from the exchange's answer to its subscription on. Four things are
 taken for true of the exchange:
 
+* **Beginnings.** A connection brings nothing that had come by another one before it was asked.
 * **Order.** Within a connection, events come in the order in which they happened.
 * **Lag.** An event comes at most `LONGEST_LAG` later than it happened. One connection may be later than another.
 * **Ends.** A connection brings all that happened between its two answers, to subscribing and to unsubscribing.
@@ -13,14 +14,19 @@ well, is dropped, and the rest is handed out. So nothing comes twice, and nothin
 except what lies in a gap: what was taken for missing, and came by a connection that had begun before the first.
 Events are the same if they differ in nothing but the event time, and in that by no more than `SAME` (`SAME_UNKNOWN` for
 those of a type that is not known, which may hold no time of their own). They are counted, so an event that the exchange
-says twice comes twice. Counting goes on until the one that is left cannot be late any more.
+says twice comes twice: a connection goes on counting from what had come before it was asked. Counting goes on until the
+one that is left cannot be late any more.
 
 **Gaps.** A lost carrier is complete up to the last moment of which all must have come (`_Carrier.complete_until`): by
-the order up to its latest event, by the lag up to `LONGEST_LAG` before it was last heard. If the next in the queue had
-subscribed by then, nothing is missing; nor if the next one carried when the first was asked to leave, and has answered.
-Else a `Gap` leads from there to that subscription. If there is no other carrier, that is an outage (`Interrupted`), and
-the `Gap` follows when it is over. A carrier that is not the first may leave at any time: the first brings all that it
-has brought, or ends with a gap that covers it.
+the order up to its latest event, by the lag up to `LONGEST_LAG` before it was last heard. One that left in order is
+complete up to the question. If the next in the queue had subscribed by then, nothing is missing; nor if the next one
+carried when the first was asked to leave, and has answered. Else a `Gap` leads from there to that subscription. If
+there is no other carrier, that is an outage (`Interrupted`), and the `Gap` follows when it is over.
+
+**Leaving before one's turn.** A carrier that is not the first may leave at any time: the first brings all that it has
+brought, or ends with a gap that covers it. But if the first had been asked to leave when the other carried, it may have
+stopped earlier than the other. Then the other keeps its place, if all that it owed has come: its turn still comes, and
+is over at once.
 
 Left out: a carrier that is complete by both rules, but whose node of the exchange had not heard yet of what another's
 had told before. The document promises no more than the answers. And an event of which a documented field comes on one
@@ -39,30 +45,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Hashable
-from typing import Any, Final, NamedTuple, Protocol, TypeAlias
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
 from ..api._values import Timestamp
-from ..api.events import Event, UnknownEvent
-from ..errors import ProtocolViolation
-from .reading import UNREADABLE
-
-LONGEST_LAG: Final = 60_000
-"""Milliseconds after which an event has come, or its connection is dead: the exchange pings every 20 s, and gives a
-connection up after a minute without an answer. An idle account's gap begins so much early, which costs little, since
-there is little to ask for; a busy one's begins at its latest event."""
+from ..api.events import Event
+from .repeats import LONGEST_LAG, Copy, Memory, date_of
 
 SLACK: Final = 1_000
 """Milliseconds by which the time of a transaction may be before the time of an event that came earlier."""
-
-SAME: Final = 5_000
-"""Milliseconds by which two connections may date the same event apart. All known events hold a time or number of their
-own besides, so they are hardly ever alike without being the same."""
-
-SAME_UNKNOWN: Final = 100
-"""The same for an event of a type that is not known: it may be said twice on purpose, a little later, and alike."""
 
 
 class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,26 +143,28 @@ class Succession:
         # Whose turn was the last before the outage.
         self._last: _Carrier
         # Who was asked to carry, and when.
-        self._subscribing: dict[int, int] = {}
+        self._subscribing: dict[int, _Asked] = {}
+        # In the order of their turns, with those that have left before theirs. The first has not.
         self._carriers: list[_Carrier] = []
-        # As long as two may bring the same.
-        self._memory: _Memory | None = None
+        # As long as two may bring the same. How many events have come at such times.
+        self._memory: Memory | None = None
+        self._arrivals = 0
         self._memory_ends: float = math.inf
 
     @property
     def carriers(self) -> list[int]:
         """The connections that carry, by their numbers, in the order of their turns."""
-        return [carrier.number for carrier in self._carriers]
+        return [carrier.number for carrier in self._carriers if not carrier.is_whole]
 
     def subscribing(self, number: int, now: int) -> None:
         """A connection asks to carry, not before ``now``. It may bring events as soon as the exchange has heard."""
-        self._subscribing[number] = now
-        # From now on two may bring the same event.
+        # From now on two may bring the same event, but none that has come already.
+        self._subscribing[number] = _Asked(now, self._arrivals)
         self._mind_overlap(now)
 
     def subscribed(self, number: int, now: int) -> None:
         """A connection carries, from ``now`` on at the latest."""
-        self._carriers.append(_Carrier(number, self._subscribing.pop(number, now), now))
+        self._carriers.append(_Carrier(number, self._subscribing.pop(number, _Asked(now, 0)), now))
         # The outage is over: now it is known until when events may be missing.
         if self.outage is not None:
             outage, self.outage = self.outage, None
@@ -187,11 +182,11 @@ class Succession:
 
     def unsubscribing(self, number: int, now: int) -> None:
         """A connection asks to carry no more, not before ``now``."""
-        for carrier in self._carriers:
-            # Only the first question counts: whoever carried then has brought all since.
-            if carrier.number == number and carrier.heirs is None:
-                carrier.unsubscribing_at = now
-                carrier.heirs = self._carriers.copy()
+        carrier = self._carrying(number)
+        # Only the first question counts: whoever carried then has brought all since.
+        if carrier.heirs is None:
+            carrier.unsubscribing_at = now
+            carrier.heirs = self._carriers.copy()
 
     def ended(self, number: int, end: Event, now: int) -> bool:
         """The exchange says that a subscription is over, so all has come of what it brings.
@@ -199,7 +194,7 @@ class Succession:
         Returns whether its connection has been asked to leave. Which came first, the end or the question, its answer
         tells: dates do not, since the clock may have been set.
         """
-        carrier = next(carrier for carrier in self._carriers if carrier.number == number)
+        carrier = self._carrying(number)
         carrier.latest, carrier.latest_at = end, now
         return carrier.heirs is not None
 
@@ -209,8 +204,8 @@ class Succession:
 
     def unsubscribed(self, number: int, now: int) -> None:
         """A connection has unsubscribed, and nobody was there to miss anything."""
-        self._remove(number, now)
-        self._catch_up()
+        self._drop(self._carrying(number), now)
+        self._catch_up(now)
 
     def lost(self, number: int, heard: int, now: int, reason: str) -> None:
         """A connection, last heard at ``heard``, will bring no more, and may have owed some."""
@@ -227,26 +222,44 @@ class Succession:
         if self.outage is not None and reason not in self.outage.reason:
             self.outage = Interrupted(at=self.outage.at, reason=f"{self.outage.reason}; {reason}")
 
-    def _leave(self, number: int, heard: int, now: int, reason: str | None) -> None:
-        first = self._carriers[0] if self._carriers else None
-        self._remove(number, now)
-        # Others may leave at any time: what they have brought, the first has brought too, or a gap will cover it.
-        if first is not None and first.number == number:
-            first.heard = heard
-            self.losses += 1
-            if self._carriers:
-                self._go_on(first, reason)
-            else:
-                self._last = first
-                at = first.complete_until(self._calendar)
-                self.outage = Interrupted(at=self._calendar.dates(at, at)[0], reason=reason or _NOBODY)
+    def _carrying(self, number: int) -> _Carrier:
+        return next(carrier for carrier in self._carriers if carrier.number == number and not carrier.is_whole)
 
-    def _remove(self, number: int, now: int) -> None:
-        self._subscribing.pop(number, None)
-        self._carriers = [carrier for carrier in self._carriers if carrier.number != number]
+    def _leave(self, number: int, heard: int, now: int, reason: str | None) -> None:
+        # An attempt to subscribe came to nothing.
+        if number not in self.carriers:
+            self._subscribing.pop(number, None)
+            self._mind_overlap(now)
+            return
+        carrier = self._carrying(number)
+        carrier.heard, carrier.is_whole = heard, reason is None
+        if carrier is self._carriers[0]:
+            self._drop(carrier, now)
+            self._end_turn(carrier, now, reason)
+        # What it has brought, the first has brought too, or a gap will cover it: unless it may have stopped later.
+        elif not (carrier.is_whole and self._is_heir(carrier)):
+            self._drop(carrier, now)
+
+    def _is_heir(self, carrier: _Carrier) -> bool:
+        """Whether one whose turn comes earlier was asked to leave when this one carried."""
+        earlier = self._carriers[: self._carriers.index(carrier)]
+        return any(other.heirs is not None and carrier in other.heirs for other in earlier)
+
+    def _drop(self, carrier: _Carrier, now: int) -> None:
+        self._carriers.remove(carrier)
         self._mind_overlap(now)
 
-    def _go_on(self, first: _Carrier, reason: str | None) -> None:
+    def _end_turn(self, first: _Carrier, now: int, reason: str | None) -> None:
+        """The turn of the one that was the first is over."""
+        self.losses += 1
+        if self._carriers:
+            self._go_on(first, now, reason)
+        else:
+            self._last = first
+            at = first.complete_until(self._calendar)
+            self.outage = Interrupted(at=self._calendar.dates(at, at)[0], reason=reason or _NOBODY)
+
+    def _go_on(self, first: _Carrier, now: int, reason: str | None) -> None:
         """It is the next one's turn."""
         successor = self._carriers[0]
         # The next one carried already when the first was asked to leave, and the first has brought all up to its
@@ -254,14 +267,18 @@ class Succession:
         is_heir = reason is None and first.heirs is not None and successor in first.heirs
         if not is_heir:
             self._note_loss(first, successor.begun_at, reason or _NOBODY)
-        self._catch_up()
+        self._catch_up(now)
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, now: int) -> None:
         """Hand out what waited for its turn."""
         # If nobody is left, nothing waits: what others had brought ended with them.
-        waiting = self._carriers[0].waiting if self._carriers else deque[_Copy]()
-        while waiting:
-            self._hand_out(waiting.popleft())
+        first = self._carriers[0] if self._carriers else None
+        while first is not None and first.waiting:
+            self._hand_out(first.waiting.popleft())
+        # It had left before its turn came, and this was all.
+        if first is not None and first.is_whole:
+            self._drop(first, now)
+            self._end_turn(first, now, None)
 
     def _note_loss(self, carrier: _Carrier, end: int, reason: str) -> None:
         loss = _Loss(self.losses, carrier, end, reason)
@@ -284,21 +301,23 @@ class Succession:
     def _mind_overlap(self, now: int) -> None:
         if len(self._carriers) + len(self._subscribing) > 1:
             # What was counted before goes on to count.
-            self._memory = self._memory or _Memory()
+            self._memory = self._memory or Memory()
             self._memory_ends = math.inf
         # One is left. Its events may be late by this much, and repeat what the one before had brought.
         elif self._memory_ends == math.inf:
             self._memory_ends = now + LONGEST_LAG
 
-    def _sort_in(self, memory: _Memory, event: Event, number: int, now: int) -> None:
+    def _sort_in(self, memory: Memory, event: Event, number: int, now: int) -> None:
         # Nothing can be late any more, so nothing has to be remembered.
         if now > self._memory_ends:
             self._memory = None
             self.bring(event, number, now)
             return
-        carrier = next(carrier for carrier in self._carriers if carrier.number == number)
+        carrier = self._carrying(number)
         carrier.latest, carrier.latest_at = event, now
-        copy = memory.count(event, number, now, self._calendar.unit)
+        self._arrivals += 1
+        kind = memory.kind(event, now, self._calendar.unit)
+        copy = Copy(event, kind, kind.count(number, carrier.asked.arrivals, self._arrivals))
         # Its turn: handed out at once. Perhaps others have brought the same before.
         if carrier is self._carriers[0]:
             self._hand_out(copy)
@@ -308,7 +327,7 @@ class Succession:
         else:
             carrier.waiting.append(copy)
 
-    def _hand_out(self, copy: _Copy) -> None:
+    def _hand_out(self, copy: Copy) -> None:
         if copy.is_repeat:
             self.repeats += 1
         else:
@@ -342,134 +361,56 @@ class _Loss:
         self.told: Gap | None = None
 
 
+class _Asked(NamedTuple):
+    """A connection was asked to carry: not before a time, and when so many events had come."""
+
+    at: int
+    arrivals: int
+
+
 class _Carrier:
     """One connection while it carries.
 
     Attributes:
         number: of the connection.
-        asked_at: the time at which it was asked to, at the earliest.
+        asked: when it was asked to.
         begun_at: the time from which it brings everything, at the latest.
         unsubscribing_at: the time at which it was asked to carry no more, at the earliest.
         heirs: who carried at that time.
         latest: the latest event that it brought.
         latest_at: when that came.
-        heard: when the connection was last heard, once its turn is over.
+        heard: when the connection was last heard, once it has left.
+        is_whole: whether it has left, and had brought all that it owed.
         waiting: what it brought before its turn has come.
     """
 
-    def __init__(self, number: int, asked_at: int, begun_at: int) -> None:
+    def __init__(self, number: int, asked: _Asked, begun_at: int) -> None:
         self.number: Final = number
-        self.asked_at: Final = asked_at
+        self.asked: Final = asked
         self.begun_at: Final = begun_at
         self.unsubscribing_at: float = math.inf
         self.heirs: list[_Carrier] | None = None
         self.latest: Event | None = None
         self.latest_at = 0
         self.heard = 0
-        self.waiting: Final[deque[_Copy]] = deque()
+        self.is_whole = False
+        self.waiting: Final[deque[Copy]] = deque()
 
     def complete_until(self, calendar: Calendar) -> int:
         """The last moment of which all must have come, once its turn is over."""
+        # All that happened before it was asked to leave.
+        if self.is_whole:
+            return int(min(self.unsubscribing_at, self.heard))
         # By the lag, by the order of events, and not before it was asked to carry. The latest of these is the least
         # gap.
-        start = max(self.heard - LONGEST_LAG, self._latest_happened(calendar) - SLACK, self.asked_at)
+        start = max(self.heard - LONGEST_LAG, self._latest_happened(calendar) - SLACK, self.asked.at)
         # After the exchange has heard that it shall carry no more, it brings nothing.
         return int(min(start, self.unsubscribing_at))
 
     def _latest_happened(self, calendar: Calendar) -> float:
-        date = None if self.latest is None else _event_date(self.latest, calendar.unit)
+        date = None if self.latest is None else date_of(self.latest, calendar.unit)
         if date is None:
             return -math.inf
         happened = calendar.earliest(date, self.latest_at)
         # One that is far ahead was dated by a clock that was put right, or wrong, since.
         return min(happened, self.latest_at) if happened <= self.latest_at + LONGEST_LAG else -math.inf
-
-
-class _Kind:
-    """Events that are the same but for the connection that brings them, and their number.
-
-    Attributes:
-        time: the event time of the first, in milliseconds; None if it has none.
-        handed_out: how many were handed out.
-        brought: how many each connection has brought.
-    """
-
-    __slots__ = ("brought", "handed_out", "time")
-
-    def __init__(self, time: Timestamp | None) -> None:
-        self.time: Final = time
-        self.handed_out = 0
-        self.brought: Final[dict[int, int]] = {}
-
-    def distance(self, time: Timestamp | None) -> int:
-        """Milliseconds from the first; 0 if that is not known."""
-        return 0 if time is None or self.time is None else abs(time - self.time)
-
-
-class _Copy(NamedTuple):
-    """An event that a connection has brought: the ``number``-th of its kind there."""
-
-    event: Event
-    kind: _Kind
-    number: int
-
-    @property
-    def is_repeat(self) -> bool:
-        return self.number <= self.kind.handed_out
-
-
-class _Memory:
-    """What was brought lately, in two ages: the older one is forgotten as a whole."""
-
-    def __init__(self) -> None:
-        self._young: dict[Hashable, list[_Kind]] = {}
-        self._old: dict[Hashable, list[_Kind]] = {}
-        self._ages_at: float = -math.inf
-
-    def __len__(self) -> int:
-        return len(self._young) + len(self._old)
-
-    def count(self, event: Event, number: int, now: int, unit: int) -> _Copy:
-        """Count an event that a connection has brought."""
-        # Each is kept for the longest lag at least. They are forgotten by halves, so that none has to be looked at by
-        # itself.
-        if now > self._ages_at:
-            self._old = self._young if now <= self._ages_at + LONGEST_LAG else {}
-            self._young = {}
-            self._ages_at = now + LONGEST_LAG
-        identity = event.identity()
-        kinds = self._young.get(identity)
-        if kinds is None:
-            # What comes again is young again.
-            kinds = self._young[identity] = self._old.pop(identity, [])
-        kind = _kind(kinds, event, unit)
-        kind.brought[number] = brought = kind.brought.get(number, 0) + 1
-        return _Copy(event, kind, brought)
-
-
-def _kind(kinds: list[_Kind], event: Event, unit: int) -> _Kind:
-    """The kind of an event, among those that differ from it in the event time only."""
-    time = _event_date(event, unit)
-    # Alike in all but the event time: the nearest in time is the same event, if it is near enough.
-    kind = min(kinds, key=lambda kind: kind.distance(time), default=None)
-    if kind is None or kind.distance(time) > (SAME_UNKNOWN if isinstance(event, UnknownEvent) else SAME):
-        kind = _Kind(time)
-        kinds.append(kind)
-    return kind
-
-
-def _event_date(event: Event, unit: int) -> Timestamp | None:
-    """In milliseconds; None if the event has none that can be read."""
-    try:
-        time: Any = event.event_time if not isinstance(event, UnknownEvent) else _Dated.of(event.raw)
-    except (ProtocolViolation, *UNREADABLE):
-        return None
-    return time if time is None else time // unit
-
-
-class _Dated(msgspec.Struct):
-    E: int | None = None
-
-    @classmethod
-    def of(cls, raw: bytes) -> int | None:
-        return msgspec.json.decode(raw, type=cls).E
