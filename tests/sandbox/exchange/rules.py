@@ -195,7 +195,8 @@ RULES: Final[dict[str, list[Row]]] = {
         ("profit limit", {"stopPrice": ...}, *_either("stopPrice", "trailingDelta")),
         ("pair", {"belowStopPrice": ...}, *_either("belowStopPrice", "belowTrailingDelta")),
         ("old pair", {"stopPrice": ...}, *_either("stopPrice", "trailingDelta")),
-        ("old pair", {"stopLimitPrice": "49"}, *_missing("stopLimitTimeInForce")),
+        ("old pair", {"stopLimitPrice": "49"}, *_both("stopLimitPrice", "stopLimitTimeInForce")),
+        ("old pair", {"stopLimitTimeInForce": "GTC"}, *_both("stopLimitPrice", "stopLimitTimeInForce")),
         ("then pair", {"pendingBelowStopPrice": ...}, *_either("pendingBelowStopPrice", "pendingBelowTrailingDelta")),
         ("pays pair", {"pendingBelowStopPrice": ...}, *_either("pendingBelowStopPrice", "pendingBelowTrailingDelta")),
         *((base, {"pendingBelowType": ...}, *_missing("pendingBelowType")) for base in ("then pair", "pays pair")),
@@ -366,12 +367,12 @@ RULES: Final[dict[str, list[Row]]] = {
         )
         for limit in (0, 1_001)
     ],
-    "web-socket-api.md, at most 200 symbols (no code)": [
+    "web-socket-api.md, at most 200 symbols; CHANGELOG.md, 2022-06-20": [
         (
             "window",
             {"symbol": ..., "symbols": [f"S{number}" for number in range(201)]},
             -1101,
-            "Too many parameters; expected '200' and received '201'.",
+            "Too many values sent for parameter 'symbols', maximum allowed up to 200.",
         ),
     ],
     "errors.md, -1121, -1151, -1220": [

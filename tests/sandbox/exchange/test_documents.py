@@ -140,6 +140,24 @@ def test_a_quote_amount_that_buys_nothing() -> None:
     assert (code, message) == (-2010, "Order book liquidity is less than symbol minimum quantity.")
 
 
+# CHANGELOG.md, 2023-07-11: "rejects reverse market orders that go over the symbol's `maxQty`"
+
+GREATEST: list[tuple[dict[str, Any], str]] = [
+    ({"max_quantity": D("0.5")}, "LOT_SIZE"),
+    ({"more_filters": (MarketLotSizeFilter(min_qty=D(0), max_qty=D("0.5"), step_size=D(0)),)}, "MARKET_LOT_SIZE"),
+]
+
+
+@pytest.mark.parametrize(("rules", "name"), GREATEST)
+def test_a_quote_amount_that_buys_too_much(rules: dict[str, Any], name: str) -> None:
+    client = trading(**rules)
+    for _ in range(2):
+        client.trade("order.place", **BUY | {"side": "SELL", "price": "100", "quantity": "0.5"})
+    market = OF_BTC | {"side": "BUY", "type": "MARKET"}
+    assert refused(client, "order.place", **market, quoteOrderQty="51") == (-1013, f"Filter failure: {name}")
+    assert client.trade("order.place", **market, quoteOrderQty="50")["status"] == "FILLED"
+
+
 @pytest.mark.parametrize("nothing", [{"price": "0"}, {"quantity": "0"}])
 @pytest.mark.parametrize("side", ["BUY", "SELL"])
 def test_an_order_that_is_worth_nothing(side: str, nothing: dict[str, Any]) -> None:
@@ -222,3 +240,32 @@ def test_the_old_oco_answers_in_full() -> None:
     old = {"side": "SELL", "price": "200", "quantity": "0.1", "stopPrice": "50"}
     assert all("fills" in one for one in client.trade("orderList.place", **OF_BTC, **old)["orderReports"])
     assert not any("fills" in one for one in client.trade("orderList.place.oco", **OF_BTC, **PAIR)["orderReports"])
+
+
+# CHANGELOG.md, 2026-04-02: "the request weight only becomes 0 when the order expires because of the amendment"
+
+
+@pytest.mark.parametrize(("quantity", "status", "weight"), [("0.5", "EXPIRED", 0), ("0.6", "PARTIALLY_FILLED", 4)])
+def test_an_amendment_that_ends_its_order_weighs_nothing(quantity: str, status: str, weight: int) -> None:
+    client = trading()
+    order = client.trade("order.place", **BUY | {"price": "100", "quantity": "1"})
+    client.trade("order.place", **BUY | {"side": "SELL", "price": "100", "quantity": "0.5"})
+    before = client.budget.weight.count(client.now)
+    amended = client.trade("order.amend.keepPriority", **OF_BTC, orderId=order["orderId"], newQty=quantity)
+    assert amended["amendedOrder"]["status"] == status
+    assert client.budget.weight.count(client.now) - before == weight
+
+
+# faqs/stp_faq.md, scenarios B and D: the trade group is shown with a match that it prevented
+
+
+@pytest.mark.parametrize(("group", "shown"), [(1, 1), (-1, None)])
+def test_a_trade_group_is_shown_where_it_prevented_a_match(group: int, shown: int | None) -> None:
+    client = trading()
+    client.exchange.engine.accounts[7].trade_group_id = group
+    given = BUY | {"selfTradePreventionMode": "EXPIRE_BOTH", "price": "100", "quantity": "1"}
+    maker = client.trade("order.place", **given)
+    taker = client.trade("order.place", **given | {"side": "SELL", "quantity": "3"})
+    assert "tradeGroupId" not in maker
+    assert (taker["status"], taker.get("tradeGroupId")) == ("EXPIRED_IN_MATCH", shown)
+    assert [one["makerOrderId"] for one in taker["preventedMatches"]] == [maker["orderId"]]

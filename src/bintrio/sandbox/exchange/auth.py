@@ -42,12 +42,12 @@ from .arguments import NotNegative, checked, checked_each
 from .commissions import Commissions, Rates
 from .orders import NOTHING
 from .units import MILLISECOND, SECOND, as_microseconds
+from .validation import read_timestamp
 
 DEFAULT_RECV_WINDOW: Final = 5 * SECOND
 """"Timing security"."""
 
 _API_KEY: Final = re.compile(r"[A-Za-z0-9]{1,128}")
-_TIMESTAMP: Final = re.compile(r"[0-9]{1,20}")
 _WINDOW: Final = re.compile(r"[0-9]{1,20}(\.[0-9]+)?")
 
 KeyType: TypeAlias = Literal["HMAC", "RSA", "Ed25519"]
@@ -325,14 +325,12 @@ def check_timestamp(params: Mapping[str, Any], now: int) -> None:
     """Refuse a request from the past or the future.
 
     Raises:
-        Refusal: -1102, -1100 or -1021.
+        Refusal: -1102, -1100, -1108 or -1021.
     """
     sent = params.get("timestamp")
     if sent is None or sent == "":
         raise refusals.mandatory("timestamp")
-    if not _TIMESTAMP.fullmatch(str(sent)):
-        raise refusals.illegal_characters("timestamp", "^[0-9]{1,20}$")
-    timestamp = as_microseconds(int(sent))
+    timestamp = as_microseconds(read_timestamp(sent))
     # "Timing security": a second of lead is too much, whatever the window.
     if timestamp >= now + SECOND:
         raise refusals.timestamp_ahead()

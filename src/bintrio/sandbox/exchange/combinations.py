@@ -214,7 +214,8 @@ _TYPES_OF_PAIRS: Final = (
 
 
 def _check_old_pair(sent: Params) -> None:
-    if "stopLimitPrice" in sent and "stopLimitTimeInForce" not in sent:
-        raise refusals.mandatory("stopLimitTimeInForce")
+    # -1128 is said in the changelog of 2019-11-13; the words are those of errors.md.
+    if ("stopLimitPrice" in sent) is not ("stopLimitTimeInForce" in sent):
+        raise refusals.go_together("stopLimitPrice", "stopLimitTimeInForce")
     if "stopIcebergQty" in sent and sent.get("stopLimitTimeInForce") != "GTC":
         raise refusals.iceberg_not_good_till_canceled("stopIcebergQty")

@@ -26,7 +26,7 @@ from bintrio.api._values import RateLimit
 from bintrio.api.account import MyPreventedMatches
 from bintrio.api.events import EventStreamTerminated, KnownEvent
 from bintrio.api.filters import Filter
-from bintrio.api.trading import OrderPlace
+from bintrio.api.trading import OrderAmended, OrderPlace
 from bintrio.errors import InvalidRequest
 
 from . import refusals
@@ -215,8 +215,7 @@ class Exchange:
         result = functions[api.name](
             RequestContext(self.engine, self.replicas, self.limits, request, session, credential, order_budget, now)
         )
-        # A success may weigh less than what was asked for ("Trading requests").
-        context.weight = request.weight if api.weight_on_success is None else api.weight_on_success
+        context.weight = _weight_of_success(request, result)
         return result
 
     def _authenticate(self, api: Api, session: Session, params: Mapping[str, Any], now: int) -> Credential | None:
@@ -360,6 +359,15 @@ def _request_type(method: str) -> type[Request[Any]]:
     if method not in functions:
         raise refusals.unknown_method()
     return catalogue[method]
+
+
+def _weight_of_success(request: Request[Any], result: Any) -> int:
+    """A success may weigh less than what was asked for ("Trading requests")."""
+    # Changelog of 2026-04-02: nothing, where the order expires because of the amendment.
+    if isinstance(result, OrderAmended) and result.amended_order.status == "EXPIRED":
+        return 0
+    weight = request.api.weight_on_success
+    return request.weight if weight is None else weight
 
 
 class _Loose:

@@ -5,7 +5,7 @@ What an order must pass is put together once, when the symbol is listed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import count
 from typing import Final
@@ -18,7 +18,7 @@ from .book import Book
 from .filters import Coming, Scene
 from .orders import SMALLEST, Order
 from .reference import Bounds, ReferencePrices
-from .refusals import order_refused
+from .refusals import filter_failure, order_refused
 from .symbols import Symbol
 from .tape import MINUTE, Tape
 from .triggers import Triggers, is_reached
@@ -61,7 +61,9 @@ class Listing:
         self.routes: tuple[Listing, ...] = ()
         self._references = references
         self._match_ids = count()
-        self._least_lots = tuple(_least_lots(self.filters))
+        lots = [(_name(one), one) for one in self.filters if isinstance(one, LotSizeFilter | MarketLotSizeFilter)]
+        self._least_lots = (*((f"{name} filter", lot.min_qty) for name, lot in lots), ("symbol", SMALLEST))
+        self._greatest_lots = tuple((name, lot.max_qty) for name, lot in lots if lot.max_qty)
 
     # What an order must be like
 
@@ -110,16 +112,20 @@ class Listing:
         order.limit = order.pegged_price = price
 
     def check_amount(self, order: Order, quantity: Decimal) -> None:
-        """Refuse an order by quote amount for which the book has too little.
+        """Refuse an order by quote amount that buys or sells too little or too much.
 
         Raises:
-            Refusal: -2010.
+            Refusal: -2010 or -1013.
         """
         is_empty = self.book.price_level(of_bids=not order.is_buy, depth=0) is None
         # An order by quote amount has no quantity of its own that a filter could judge.
         too_great = "symbol" if is_empty else next((name for name, lot in self._least_lots if quantity < lot), None)
         if too_great is not None:
             raise order_refused(f"Order book liquidity is less than {too_great} minimum quantity.")
+        # Changelog of 2023-07-11.
+        for name, lot in self._greatest_lots:
+            if quantity > lot:
+                raise filter_failure(name)
 
     def check_waiting(self, order: Order) -> None:
         """Refuse an order that is to wait for a price that is there already.
@@ -179,12 +185,8 @@ class Listing:
         return iter(sorted(found, key=lambda offer: offer[0], reverse=not order.is_buy))
 
 
-def _least_lots(rules: Iterable[Filter]) -> Iterator[tuple[str, Decimal]]:
-    """The least quantities that can be bought by a quote amount, and what sets them."""
-    for rule in rules:
-        if isinstance(rule, LotSizeFilter | MarketLotSizeFilter):
-            yield f"{type(rule).__struct_config__.tag} filter", rule.min_qty
-    yield "symbol", SMALLEST
+def _name(rule: Filter) -> str:
+    return str(type(rule).__struct_config__.tag)
 
 
 def _is_better(order: Order, price: Decimal, than: Decimal) -> bool:

@@ -80,6 +80,11 @@ def too_many_parameters(expected: int, received: int) -> Refusal:
     return Refusal(-1101, f"Too many parameters; expected '{expected}' and received '{received}'.")
 
 
+def too_many_values(name: str, most: int) -> Refusal:
+    """-1101, for a list; the changelog of 2022-06-20 has the words."""
+    return Refusal(-1101, f"Too many values sent for parameter '{name}', maximum allowed up to {most}.")
+
+
 def duplicate_parameter() -> Refusal:
     """-1101, for one that came twice."""
     return Refusal(-1101, "Duplicate values for a parameter detected.")

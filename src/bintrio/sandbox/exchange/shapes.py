@@ -122,9 +122,19 @@ def result(order: Order) -> OrderResult:
 
 def full(order: Order) -> OrderFull:
     """The answer to order.place with FULL."""
-    prevented = tuple(_as_prevented_fill(one) for one in order.preventions) or None
     fills = tuple(map(_as_fill, order.executions))
-    return OrderFull(orig_qty=order.quantity, fills=fills, prevented_matches=prevented, **_report(order))
+    return OrderFull(orig_qty=order.quantity, fills=fills, **_prevented(order), **_report(order))
+
+
+def _prevented(order: Order) -> dict[str, Any]:
+    """The matches that it would have had as the taker, and the trade group that kept it from those (stp_faq.md)."""
+    if not order.preventions:
+        return {}
+    group = order.preventions[0].match.trade_group_id
+    return {
+        "prevented_matches": tuple(map(_as_prevented_fill, order.preventions)),
+        "trade_group_id": None if group < 0 else group,
+    }
 
 
 def pending(order: Order) -> PendingOrderReport:

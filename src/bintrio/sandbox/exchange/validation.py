@@ -195,10 +195,8 @@ def _surplus(form: _Form, sent: frozenset[str]) -> Refusal:
 
 
 def _check_count(sent: Params) -> None:
-    """The document has the limit, and no code for it."""
-    count = len(sent.get("symbols", ()))
-    if count > _MAX_TICKERS:
-        raise refusals.too_many_parameters(_MAX_TICKERS, count)
+    if len(sent.get("symbols", ())) > _MAX_TICKERS:
+        raise refusals.too_many_values("symbols", _MAX_TICKERS)
 
 
 def _check_span(sent: Params) -> None:
@@ -242,9 +240,13 @@ def _integer(name: str) -> _Reader:
     least = _LEAST_STRATEGY_TYPE if name.lower().endswith("strategytype") else 0
 
     def read(value: Any) -> int:
-        if matched(str(value)) is None:
+        # Nearly all come as JSON numbers, whose characters need no look.
+        if value.__class__ is int and value >= 0:
+            number: int = value
+        elif matched(str(value)) is None:
             raise refusals.illegal_characters(name, _INTEGER)
-        number = int(value)
+        else:
+            number = int(value)
         if number > _GREATEST_LONG:
             raise refusals.overflowed(name)
         if number < least:
@@ -252,6 +254,10 @@ def _integer(name: str) -> _Reader:
         return number
 
     return read
+
+
+read_timestamp: Final = _integer("timestamp")
+"""The value of a parameter that no declaration has."""
 
 
 def _boolean(name: str) -> _Reader:

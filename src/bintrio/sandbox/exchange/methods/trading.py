@@ -5,8 +5,6 @@ anything is canceled. Over that limit ``CANCEL_ONLY`` cancels all the same. If t
 has status 429, else 409; for the latter the document's table has 429 with ``STOP_ON_FAILURE``, its example 409. An
 order that is not attempted counts against the limit.
 
-**order.amend.keepPriority.** An amendment that makes the order expire weighs as much as any; the document has 0.
-
 **order.cancel** of an order of a list cancels the list, and answers with it.
 
 Source: "Trading requests" of the WebSocket API document.
