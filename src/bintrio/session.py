@@ -27,7 +27,7 @@ from ._client.connection import Connection
 from ._client.heart import LONGEST_ARRIVAL
 from ._client.in_flight import Call, Lost, Overdue, cost_of, window_of
 from ._client.observation import waiting
-from ._client.outcomes import TELL_ORDERS, Outcomes, identified
+from ._client.outcomes import TELL_ORDERS, Outcomes, identify
 from ._client.shared import Shared
 from ._client.subscriptions import Inbox, Subscriber
 from ._client.supervisor import Supervisor
@@ -127,7 +127,8 @@ class Session(Following):
         api = request.api
         cost = cost_of(request.weight, api.orders, api.purpose)
         chosen = None if id is None else checked_id(id)
-        call = Call(api, identified(request, self._shared.chance), cost, self._account, chosen)
+        call = Call(api, request.params(), cost, self._account, chosen)
+        identify(call, self._shared.chance)
         result: R = await self._watched(call, self._perform(call, request))
         return result
 
@@ -178,6 +179,7 @@ class Session(Following):
             cost_of(weight or (api.weight if isinstance(api.weight, int) else 1), api.orders, api.purpose),
             self._account,
             checked_id(id),
+            has_chosen_id=True,  # what the catalogue does not know may have one under any name
         )
         return await self._watched(call, self._perform(call, None))
 
@@ -362,7 +364,9 @@ class Session(Following):
             if error is None:
                 result = read_result(name, Any, envelope) if request is None else read_answer(request, envelope)
                 if name in TELL_ORDERS:
-                    self._outcomes.note(call, request, result)
+                    self._outcomes.order_ids.note(result)
+                    if call.has_chosen_id:
+                        self._outcomes.own(call, result)
                 return result
         except ProtocolViolation as violation:
             # A read changes nothing, so its caller learns what is wrong with the answer.

@@ -71,6 +71,7 @@ class Call(msgspec.Struct, eq=False):
         cost: what it takes of the budgets.
         account: whom it is for, and whose orders it counts to.
         id: the id that its user chose; None for one of the session's.
+        has_chosen_id: whether its user chose a client order id in it, or may have.
         key: the key to sign with, even on a connection that is logged on; None for the account's, if need be.
         accept: called by the reader with a successful answer, before anything that came after it is looked at.
         deadline: local time at which it is overdue.
@@ -108,6 +109,7 @@ class Call(msgspec.Struct, eq=False):
     late_answer: tuple[Envelope, Timestamp] | None = None
     answered_late: Callable[[], object] = _nothing
     trace: Traced | None = None
+    has_chosen_id: bool = False
     wire_id: RequestId = _LATER
     charge: Any = _LATER
     outgoing: Outgoing = _LATER

@@ -75,15 +75,6 @@ def order_ids_of(request: Request[Any]) -> set[str]:
     return {getattr(request, name) for name in request.api.client_ids if name != "list_client_order_id"}
 
 
-def has_chosen_id(call: Call, request: Request[Any] | None) -> bool:
-    """Whether the user of a call chose a client order id."""
-    # Every order that is answered comes here, so nothing is built.
-    for name in call.api.client_ids:  # noqa: SIM110
-        if request is None or getattr(request, name) is not None:
-            return True
-    return False
-
-
 def has_id_of(call: Call, error: OutcomeUnknown) -> bool:
     """Whether a call in flight may place an order of the same account and symbol under the same id."""
     wanted = order_ids_of(error.request)

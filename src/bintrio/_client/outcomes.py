@@ -55,7 +55,7 @@ from ..errors import (
 )
 from .calls import Sender
 from .in_flight import DEFAULT_RECV_WINDOW, Call, Lost
-from .namesakes import Namesakes, has_chosen_id, has_id_of, orders_in, placed_by
+from .namesakes import Namesakes, has_id_of, orders_in, placed_by
 from .shared import Shared
 from .supervisor import Supervisor
 
@@ -119,12 +119,9 @@ class Outcomes:
         except (KeyError, TypeError):  # a call by wire names may lack it, or have something else in its place
             call.seen_order_id = 0
 
-    def note(self, call: Call, request: Request[Any] | None, result: Any) -> None:
-        """Take note of the orders that an answer names: `confirm` will know by them which were there before a later
-        call, and which are not that call's.
-        """
-        self.order_ids.note(result)
-        if call.api.orders and has_chosen_id(call, request):
+    def own(self, call: Call, result: Any) -> None:
+        """Take note of the orders that a call placed under an id of its user's choice: they are no other call's."""
+        if call.api.orders:
             self._namesakes.own(cast("str", call.params.get("symbol")), placed_by(result), None)
 
     def unknown(self, call: Call, request: Request[Any] | None, reason: str) -> OutcomeUnknown:
@@ -401,13 +398,14 @@ def _undecided(call: OutcomeUnknown | Request[Any], reason: str) -> OutcomeUnkno
     return OutcomeUnknown(**known)
 
 
-def identified(request: Request[Any], chance: Chance) -> dict[str, Json]:
-    """The parameters of a request, with a new id in the place of every client order id that it lacks."""
-    params = request.params()
-    for name in map(wire_name, request.api.client_ids):
-        if name not in params:
+def identify(call: Call, chance: Chance) -> None:
+    """Give a call a new id in the place of every client order id that it lacks."""
+    params = call.params
+    for name in map(wire_name, call.api.client_ids):
+        if name in params:
+            call.has_chosen_id = True
+        else:
             params[name] = chance.client_order_id()
-    return params
 
 
 def _as_sent(request: Request[R], params: Mapping[str, Json]) -> Request[R]:
