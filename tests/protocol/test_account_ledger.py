@@ -12,7 +12,7 @@ from bintrio._protocol.ledger import Ledger
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio.errors import InvalidRequest
 
-from .metering import NOON, SECOND
+from .metering import NOON, SECOND, limit_of
 from .test_rate_limits import ledger_of, orders, orders_a_day, weight
 
 ORDER = Cost(weight=1, orders=1)
@@ -71,6 +71,13 @@ def test_g8_counts_in_answers_are_put_down_to_whom_they_are_about() -> None:
     assert used(second, "ORDERS") == [5]
     second.record([weight(9), orders(5)], NOON)
     assert (used(first, "REQUEST_WEIGHT"), used(first, "ORDERS")) == ([9], [0])
+
+
+def test_g8_connections_count_for_the_address() -> None:
+    first = ledger_of(weight(), orders())
+    second, third = first.of_account("second"), first.of_account("third")
+    second.record([limit_of("CONNECTIONS", "MINUTE", 5, 300, 7)], NOON)
+    assert used(third, "CONNECTIONS") == [7]
 
 
 @pytest.mark.parametrize("cost", [ORDER, READ])
