@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 from bintrio.account.courses import OrderCourse
@@ -54,6 +56,31 @@ def test_what_an_event_has_told_of_is_neither_refused_nor_doubted() -> None:
     register.doubt(course, error)
     register.refuse(course, error)
     assert (course.error, course.was_refused, course.status) == (None, False, "NEW")
+
+
+def test_what_is_placed_at_the_same_time_is_bound_by_its_own_id() -> None:
+    state = fresh()
+    register, first = entered(state, "order-1")
+    second = OrderCourse(None, "BTCUSDT", "order-2")
+    register.enter(second, "order-2")
+    register.refuse(first, NotSent("order.place", "the test says so"))
+    state.take_order(an_order(1, order_id=2, client_order_id="order-2"), "event")
+    tell(state, register)
+    assert (first.key, second.key) == (None, ("BTCUSDT", 2))
+
+
+def test_what_has_ended_is_kept_no_longer() -> None:
+    state = fresh()
+    register, course = entered(state, "order-1")
+    state.take_order(an_order(1), "event")
+    tell(state, register)
+    held = weakref.ref(course)
+    state.take_order(an_order(1, status="CANCELED"), "event")
+    tell(state, register)
+    assert (course.is_closed, course.is_told) == (True, True)
+    del course
+    gc.collect()
+    assert held() is None
 
 
 def test_fills_that_come_before_and_after_the_end_are_its() -> None:

@@ -15,13 +15,22 @@ from trio.testing import MockClock
 import bintrio
 from bintrio import InvalidRequest
 from bintrio.history import History, Progress
-from bintrio.requests import OrderPlace
+from bintrio.requests import OrderListPlaceOco, OrderPlace
 from bintrio.sandbox import Disconnect, RandomWalk, Sandbox, TooManyRequests, open_sandbox
 
 DAY = 86_400_000
 MARKET: Final = OrderPlace(symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.001")
 RESTING: Final = OrderPlace(
     symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price="60000", quantity="0.005"
+)
+OCO: Final = OrderListPlaceOco(
+    symbol="BTCUSDT",
+    side="SELL",
+    quantity="0.001",
+    above_type="LIMIT_MAKER",
+    above_price="70000",
+    below_type="STOP_LOSS",
+    below_stop_price="50000",
 )
 
 
@@ -169,15 +178,7 @@ async def test_order_lists_and_amendments_are_read(autojump_clock: MockClock) ->
         sandbox.quote("BTCUSDT", Decimal(64000), Decimal(64010), Decimal(1))
         begin = session.now()
         for _ in range(5):
-            await session.order_list_place_oco(
-                symbol="BTCUSDT",
-                side="SELL",
-                quantity="0.001",
-                above_type="LIMIT_MAKER",
-                above_price="70000",
-                below_type="STOP_LOSS",
-                below_stop_price="50000",
-            )
+            await session.send(OCO)
             await trio.sleep(600)
         order = await session.send(RESTING)
         for quantity in ("0.004", "0.003", "0.002"):
@@ -195,6 +196,25 @@ async def test_order_lists_and_amendments_are_read(autojump_clock: MockClock) ->
     assert amendments == [Decimal("0.004"), Decimal("0.003"), Decimal("0.002")]
     assert none == []
     assert matches == []
+
+
+async def test_a_list_that_ends_while_it_is_read_comes_once(autojump_clock: MockClock) -> None:
+    """Its end is a later time, so it is in the next span too."""
+    async with open_sandbox(listen=False) as sandbox:
+        async with session_on(sandbox) as session:
+            sandbox.quote("BTCUSDT", Decimal(64000), Decimal(64010), Decimal(1))
+            begin = session.now()
+            await session.send(OCO)
+        sandbox.advance(2 * 86_400)
+        async with session_on(sandbox) as session:
+            read: list[str] = []
+            async for each in session.history.all_order_lists(start_time=begin, end_time=session.now() + 60_000):
+                read.append(each.list_order_status)
+                await session.order_list_cancel(symbol="BTCUSDT", order_list_id=each.order_list_id)
+            (ended,) = [each async for each in session.history.all_order_lists(start_time=begin)]
+    assert read == ["EXECUTING"]
+    assert ended.list_order_status == "ALL_DONE"
+    assert ended.transaction_time > begin + DAY
 
 
 async def test_g8_a_history_waits_for_its_budget_and_leaves_half(autojump_clock: MockClock) -> None:

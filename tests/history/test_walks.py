@@ -133,6 +133,7 @@ def test_days_before_the_first_trade_are_not_asked_for() -> None:
     source = source_of_trades(10, MyTrades(symbol="X"), made_at=attrgetter("time"))
     walked = Walked(by_time_then_id(source, Span(0, 10**6), 10), exchange_of_trades([Row(7, 999_990)]))
     assert [row.id for row in walked.rows] == [7]
+    assert (walked.asked[0].from_id, walked.asked[0].limit) == (0, 1)
     assert len(walked.asked) == 3  # the oldest, its day, and that there is none after it
 
 
@@ -220,6 +221,18 @@ def test_candles_come_once_although_some_are_missing(gaps: list[int], page: int,
     walked = Walked(by_opening(source, span, 0), answer)
     assert walked.rows == [row for row in rows if within(row.open_time, span)]
     assert all(within(at, span) for at in walked.reached)
+
+
+@pytest.mark.parametrize("moment", [0, 60, 61])
+def test_a_span_of_one_moment_has_the_candle_that_opens_then(moment: int) -> None:
+    source: Source[Kline] = Source(
+        request=Klines(symbol="X", interval="1m"),
+        page_size=10,
+        time_of=attrgetter("open_time"),
+        id_of=attrgetter("open_time"),
+    )
+    walked = Walked(by_opening(source, Span(moment, moment), 0), lambda _request: [candle(moment, moment + 59)])
+    assert [row.open_time for row in walked.rows] == [moment]
 
 
 def candle(opening: int, closing: int) -> Kline:

@@ -28,6 +28,7 @@ class Teller:
     """
 
     def __init__(self, **options: Any) -> None:
+        self.woken = 0
         self.now = 5 * SECOND - MINUTE
         self.centre = Centre(lambda: NOON + self.now)
         self.ledger = self.process("a", **options)
@@ -36,7 +37,10 @@ class Teller:
         self.wait_until(5 * SECOND)
 
     def process(self, name: str, **options: Any) -> LeasedLedger:
-        return LeasedLedger(name, lambda: None, types=("REQUEST_WEIGHT",), margin=0, **options)
+        return LeasedLedger(name, self._wake, types=("REQUEST_WEIGHT",), margin=0, **options)
+
+    def _wake(self) -> None:
+        self.woken += 1
 
     def wait_until(self, then: int) -> None:
         """Let time pass, with reports, since a centre that hears nobody for a second begins anew."""
@@ -54,6 +58,12 @@ class Teller:
         assert self.ledger.delay(cost, self.now) == 0
         return self.ledger.charge(cost, self.now)
 
+    def pass_a_beat(self, *, taken: int, left: int) -> None:
+        """Take so much in one beat, and have so much granted beyond that."""
+        self.ledger.settle(self.charge(Cost(taken)), (), self.now)
+        self.ledger.cancel(self.charge(Cost(left)))
+        self.now += BEAT
+
     def told(self) -> dict[str, int]:
         """What is reported of the one limit."""
         *_, name = (report := self.ledger.report(self.now))[: -len(FIELDS)]
@@ -65,8 +75,10 @@ class Teller:
 def test_the_age_of_a_window_is_told_by_the_exchanges_time(seconds: int) -> None:
     one = Teller()
     one.now = seconds * SECOND
-    assert one.told()["age"] == seconds * SECOND
-    assert one.told()["window"] == NOON // MINUTE
+    told = one.told()
+    assert told["age"] == seconds * SECOND
+    assert (told["window"], told["length"]) == (NOON // MINUTE, MINUTE)
+    assert (told["limit"], told["counted"], told["is_weight"], told["reserve"]) == (LIMIT, 1, 1, 29)
 
 
 def test_a_process_learns_the_exchanges_time_from_the_centre() -> None:
@@ -151,3 +163,108 @@ def test_while_the_centre_is_away_what_is_no_share_waits_for_the_turn() -> None:
     one.ledger.settle(one.charge(Cost(290)), (), one.now)
     one.now += AWAY
     assert one.ledger.delay(Cost(200), one.now) == (MINUTE - one.now % MINUTE) / 1000
+
+
+# How much is asked for, and given back
+
+
+def test_what_is_left_is_asked_up_to_what_two_beats_take() -> None:
+    one = Teller()
+    one.pass_a_beat(taken=10, left=5)
+    told = one.told()
+    assert (told["keep"], told["taken"]) == (15, 10)
+    assert (told["want_call"], told["need_call"]) == (15, 1)
+
+
+def test_of_what_is_left_over_is_kept_what_four_beats_take() -> None:
+    one = Teller()
+    one.pass_a_beat(taken=10, left=100)
+    assert one.told()["keep"] == 110  # it has just come
+    one.now += BEAT
+    assert one.told()["keep"] == 10 + 40
+
+
+def test_a_report_is_hurried_when_less_is_left_than_one_beat_takes() -> None:
+    one = Teller()
+    one.pass_a_beat(taken=10, left=25)
+    one.beat()
+    before = one.woken
+    for part, woken in ((10, 0), (6, 1)):
+        one.ledger.charge(Cost(part), one.now)
+        assert one.ledger.delay(Cost(1), one.now) == 0
+        assert one.woken - before == woken
+
+
+def test_a_call_that_waits_keeps_a_process_reporting() -> None:
+    one = Teller()
+    assert one.ledger.delay(Cost(5), one.now) > 0
+    assert one.ledger.pause == BEAT
+
+
+def test_g12_a_call_for_which_the_centre_has_nothing_waits_for_the_turn() -> None:
+    one = Teller()
+    one.ledger.settle(one.charge(Cost(540)), (), one.now)
+    assert one.ledger.delay(Cost(50), one.now) == BEAT / 1000
+    one.beat()
+    assert one.ledger.delay(Cost(50), one.now) == (MINUTE - one.now) / 1000
+
+
+def test_what_was_granted_for_a_sessions_own_calls_is_kept_until_they_take_it() -> None:
+    one = Teller()
+    own = Cost(2, purpose="own")
+    assert one.ledger.delay(own, one.now) > 0
+    one.beat()
+    assert one.ledger.delay(Cost(1), one.now) > 0
+    one.ledger.charge(own, one.now)
+    one.charge(Cost(5))
+    assert one.told()["prior"] == 2
+    one.wait_until(MINUTE + SECOND)
+    one.charge(own)
+    assert one.told()["prior"] == 2
+    assert one.ledger.delay(Cost(1, purpose="own"), one.now) > 0
+
+
+# Counts of the exchange
+
+
+def counted(one: Teller, charge: Any, count: int) -> dict[str, int]:
+    """What is told after an answer with a count."""
+    one.ledger.settle(charge, [limit_of("REQUEST_WEIGHT", "MINUTE", 1, LIMIT, count)], one.now)
+    return one.told()
+
+
+def test_g12_a_count_is_told_with_the_last_answer_that_its_call_had_seen() -> None:
+    one = Teller()
+    charges, answers = list[Any](), list[int]()
+    for _ in range(3):
+        charges.append(one.charge(Cost(1)))
+        (window,) = (key for key in one.centre.hashes if key.endswith(f":MINUTE:1:{NOON // MINUTE}"))
+        answers.append(int(one.centre.hashes[window]["calls"]))
+        one.beat()
+    assert [counted(one, charge, 10)["seen"] for charge in charges] == answers
+
+
+def test_g12_no_answer_of_the_window_before_was_seen_in_this_one() -> None:
+    one = Teller()
+    one.wait_until(MINUTE - 1)
+    one.now = MINUTE  # no answer has come in this window
+    assert one.ledger.delay(Cost(1), one.now) > 0
+    told = counted(one, one.ledger.charge(Cost(1), one.now), 1)
+    assert (told["count"], told["seen"]) == (1, -1)
+
+
+# Holds of others
+
+
+@pytest.mark.parametrize("longer", [0, 1])
+def test_g12_a_hold_of_others_is_another_one_if_it_lasts_over_a_second_longer(longer: int) -> None:
+    one = Teller()
+    other = one.process("b")
+    report = other.report(one.now)
+    own = other.hold(Refusal(418, -1003, "own", 5_000), one.now)
+    one.ledger.hold(Refusal(418, -1003, "of the other", 6_000 + longer), one.now)
+    one.beat()
+    other.take(one.centre.ask(ROOT, report), one.now)
+    held = other.held(Cost(1), one.now)
+    assert held is not None
+    assert held.until - own.until == (1_001 if longer else 0)

@@ -28,9 +28,10 @@ class LeasedBudget(Budget):
 
     __slots__ = ("corrected", "window")
 
+    window: int
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.corrected = 0
-        self.window = 0
         super().__init__(*args, **kwargs)
 
     @property
