@@ -201,6 +201,10 @@ class OutcomeUnknown(BintrioError, Generic[RequestT_co]):
         answered_at: the exchange's time, in the unit of the session, when that came.
     """
 
+    # What the session knows of the call and its like. No part of the error's value, so no copy has it.
+    __slots__ = ("origin",)
+    origin: Any
+
     def __init__(
         self,
         method: str,
@@ -215,6 +219,7 @@ class OutcomeUnknown(BintrioError, Generic[RequestT_co]):
         is_id_fresh: bool = False,
         signed_by: str | None = None,
     ) -> None:
+        self.origin = None
         self.method = method
         self.reason = reason
         self.request = request

@@ -8,6 +8,7 @@ were not answered, nobody knows whose it is. Ids that the session made are no ma
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 from .._protocol.evidence import found
@@ -23,6 +24,17 @@ MOST_OPEN: Final = 1000
 """Calls whose outcome is not known that are remembered, the latest ones."""
 
 
+class Origin:
+    """One call, for all errors that are of it.
+
+    Attributes:
+        namesakes: what the session that made the call knows of it and its like.
+    """
+
+    def __init__(self, namesakes: Namesakes) -> None:
+        self.namesakes: Final = namesakes
+
+
 class Namesakes:
     """Which orders are known to be of which calls, and the calls of which nothing is known."""
 
@@ -33,41 +45,51 @@ class Namesakes:
 
     def own(self, symbol: str, orders: Iterable[int], error: OutcomeUnknown | None) -> None:
         """These are the orders of one call: of that error, or of one that was answered."""
-        owner = None if error is None else self._original(error)
         for number in orders:
-            remember(self._owners, (symbol, number), owner, MOST_ORDERS)
+            remember(self._owners, (symbol, number), error, MOST_ORDERS)
 
     def open(self, error: OutcomeUnknown) -> None:
         """Nobody knows what became of a call."""
+        error.origin = Origin(self)
         request: Request[Any] | None = error.request
         # Only what places an order can have placed one, and an id that the session made is no other call's.
         if request is not None and request.api.orders and not error.is_id_fresh:
             remember(self._open, id(error), error, MOST_OPEN)
 
-    def close(self, error: Any) -> None:
+    def close(self, error: OutcomeUnknown) -> None:
         """It is known what became of a call."""
-        self._open.pop(id(self._original(error)), None)
+        for known in [*filter(partial(is_same, error), self._open.values())]:
+            del self._open[id(known)]
 
     def is_anothers(self, call: OutcomeUnknown, symbol: str, number: int) -> bool:
         """Whether an order is known to be another call's."""
         owner = self._owners.get((symbol, number), call)
-        is_own = owner is call or (id(call) not in self._open and owner == call)
-        return not is_own
+        return owner is None or not is_same(owner, call)
 
     def others(self, call: OutcomeUnknown) -> Iterator[OutcomeUnknown]:
         """The other calls of which nothing is known, and which used one of its ids for an order of its symbol."""
         symbol, ids = call.request.symbol, order_ids_of(call.request)
         for error in self._open.values():
             is_namesake = error.request.symbol == symbol and not ids.isdisjoint(order_ids_of(error.request))
-            if is_namesake and error is not self._original(call):
+            if is_namesake and not is_same(error, call):
                 yield error
 
-    def _original(self, error: OutcomeUnknown) -> OutcomeUnknown:
-        """The error itself; or the one that it seems to be a copy of, which is of the same call."""
-        # Two calls may have ended in equal errors: each of them is known.
-        if id(error) in self._open:
-            return error
-        return next((known for known in self._open.values() if known == error), error)
+
+def known_of(call: OutcomeUnknown, own: Namesakes) -> Sequence[Namesakes]:
+    """What is known of a call and its like: by this session, and by the one that made it if that is another one."""
+    origin: Origin | None = getattr(call, "origin", None)
+    return (own,) if origin is None or origin.namesakes is own else (own, origin.namesakes)
+
+
+def is_same(one: OutcomeUnknown, other: OutcomeUnknown) -> bool:
+    """Whether two errors are of one call: what `confirm` raises is of the call that it was asked about."""
+    origins: list[Origin | None] = [getattr(error, "origin", None) for error in (one, other)]
+    # An error from another process, or a copy, is known by what was sent.
+    return origins[0] is origins[1] if all(origins) else _sent(one) == _sent(other)
+
+
+def _sent(error: OutcomeUnknown) -> tuple[Any, ...]:
+    return error.request, error.sent_at, error.final_at, error.seen_order_id, error.signed_by
 
 
 def order_ids_of(request: Request[Any]) -> set[str]:

@@ -55,7 +55,7 @@ from ..errors import (
 )
 from .calls import Sender
 from .in_flight import DEFAULT_RECV_WINDOW, Call, Lost
-from .namesakes import Namesakes, has_id_of, orders_in, placed_by
+from .namesakes import Namesakes, has_id_of, known_of, orders_in, placed_by
 from .shared import Shared
 from .supervisor import Supervisor
 
@@ -163,7 +163,9 @@ class Outcomes:
 
     def _settle(self, error: Any) -> None:
         """It is known what became of a call."""
-        self._namesakes.close(error)
+        if _is_a(OutcomeUnknown, error):
+            for namesakes in known_of(error, self._namesakes):
+                namesakes.close(error)
         for position, known in enumerate(self.unresolved):
             # By identity: two calls may have ended in equal errors.
             if known is error:
@@ -245,19 +247,24 @@ class Outcomes:
         symbol, orders = call.request.symbol, placed_by(new)
         for number in orders:
             self._check_claim(call, symbol, number, new)
-        self._namesakes.own(symbol, orders, call)
+        for namesakes in known_of(call, self._namesakes):
+            namesakes.own(symbol, orders, call)
 
     def _check_claim(self, call: OutcomeUnknown, symbol: str, number: int, new: Any) -> None:
         said = f"order {number} may be its, and"
-        if self._namesakes.is_anothers(call, symbol, number):
+        if self._is_anothers(call, symbol, number):
             raise _undecided(call, f"{said} was told to be another call's with that id")
         # What a late answer has named is its.
         if call.answered_at is not None:
             return
-        if any(self._may_have_placed(other, new) for other in self._namesakes.others(call)):
+        others = (other for namesakes in known_of(call, self._namesakes) for other in namesakes.others(call))
+        if any(self._may_have_placed(other, new) for other in others):
             raise _undecided(call, f"{said} that of another call with that id, whose outcome is not known either")
         if any(has_id_of(other, call) for other in self._supervisor.calls()):
             raise _undecided(call, f"{said} that of another call with that id, which is not answered yet")
+
+    def _is_anothers(self, call: OutcomeUnknown, symbol: str, number: int) -> bool:
+        return any(each.is_anothers(call, symbol, number) for each in known_of(call, self._namesakes))
 
     def _may_have_placed(self, other: OutcomeUnknown, new: Order | OrderList) -> bool:
         """Whether what was found may be of another call, by all that is known of that."""
@@ -333,7 +340,7 @@ class Outcomes:
         sent = Sent(
             request=_asked_for(call.request, call.method),
             final_at=(call.final_at or 0) // units,
-            is_anothers=lambda order: self._namesakes.is_anothers(call, order.symbol, order.order_id),
+            is_anothers=lambda order: self._is_anothers(call, order.symbol, order.order_id),
             sent_at=left_at,
             clock_error=error if left_at is None else max(error, self._error_of(left_at)),
             is_clock_known=self._measured_since(left_at),
@@ -380,7 +387,9 @@ class Outcomes:
             if not isinstance(answer, OutcomeUnknown):
                 error.answer, error.answered_at = answer, self._shared.in_unit(heard_at)
                 self._namesakes.close(error)
-                self._namesakes.own(cast("str", call.params.get("symbol")), placed_by(answer), error)
+                # The answer to a cancel names an order as well.
+                if call.api.orders:
+                    self._namesakes.own(cast("str", call.params.get("symbol")), placed_by(answer), error)
 
     def _clock_error(self, call: Call) -> float:
         """Seconds by which the timestamp of a call may be wrong."""
@@ -395,7 +404,9 @@ def _undecided(call: OutcomeUnknown | Request[Any], reason: str) -> OutcomeUnkno
         return OutcomeUnknown(call.api.name, reason, request=call)
     known: dict[str, Any] = {name: value for name, value in vars(call).items() if name not in {"answer", "answered_at"}}
     known["reason"] = reason
-    return OutcomeUnknown(**known)
+    error: OutcomeUnknown = OutcomeUnknown(**known)
+    error.origin = getattr(call, "origin", None)
+    return error
 
 
 def identify(call: Call, chance: Chance) -> None:
