@@ -379,6 +379,7 @@ def server(chain: Path | None = None) -> Generator[Ports]:
     receiver, sender = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(target=_serve_for, args=(sender, chain), daemon=True)
     process.start()
+    sender.close()  # so that `recv` ends if the process does
     try:
         yield receiver.recv()
     finally:

@@ -1,6 +1,7 @@
 """What it costs a call to be observed: CPU time per order on loopback, in one run, beside an unobserved session.
 
-    python -m benchmarks.telemetry [SECONDS]
+    python -m benchmarks.telemetry                    over plain TCP
+    python -m benchmarks.telemetry --tls --seconds 8  over TLS, as on the exchange, and longer
 
 OpenTelemetry is the SDK with spans and metrics on and no exporter, so what is counted is making them. Sessions take
 turns for a tenth of a second each, so that a busy machine slows all; ratios are of the medians.
@@ -11,10 +12,12 @@ span as well, with the attributes that the conventions ask for.
 
 from __future__ import annotations
 
-import sys
+import argparse
+import ssl
 import time
 from collections import defaultdict
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,7 +32,7 @@ from bintrio.otel import OpenTelemetry
 
 from .clients import API_KEY, API_SECRET
 from .clients.bintrio import BintrioClient
-from .server import server
+from .server import certificates, server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +57,11 @@ def observers() -> dict[str, Callable[[Any], object] | None]:
         "metrics": OpenTelemetry(tracer_provider=NoOpTracerProvider(), meter_provider=MeterProvider()),
         "metrics, one span in ten": OpenTelemetry(
             tracer_provider=TracerProvider(sampler=ParentBasedTraceIdRatio(0.1)), meter_provider=MeterProvider()
+        ),
+        "metrics, spans of failures": OpenTelemetry(
+            tracer_provider=TracerProvider(),
+            meter_provider=MeterProvider(),
+            span_for=lambda call: call.error is not None,
         ),
         "metrics and spans": OpenTelemetry(tracer_provider=TracerProvider(), meter_provider=MeterProvider()),
     }
@@ -94,17 +102,15 @@ async def per_call(client: BintrioClient, in_flight: int) -> float:
     return (time.process_time() - began) / calls * 1e6
 
 
-async def main(url: str, seconds: float) -> None:
-    key = bintrio.HmacKey(API_KEY, API_SECRET)
+async def measure(url: str, context: ssl.SSLContext | None, seconds: float) -> None:
+    open_session = partial(bintrio.open_session, url, key=bintrio.HmacKey(API_KEY, API_SECRET), ssl_context=context)
     async with AsyncExitStack() as stack:
         clients = {
-            name: BintrioClient(
-                await stack.enter_async_context(bintrio.open_session(url, key=key, name=name, observer=observer))
-            )
+            name: BintrioClient(await stack.enter_async_context(open_session(name=name, observer=observer)))
             for name, observer in observers().items()
         }
         for name, makes_spans in FLOORS.items():
-            session = await stack.enter_async_context(bintrio.open_session(url, key=key, name=name))
+            session = await stack.enter_async_context(open_session(name=name))
             clients[name] = SdkAlone(session, makes_spans=makes_spans)
         for in_flight in (1, 32):
             figures: defaultdict[str, list[float]] = defaultdict(list)
@@ -116,6 +122,18 @@ async def main(url: str, seconds: float) -> None:
                 print(f"{in_flight:2} in flight  {name:32} {median(found):7.1f} us  {median(found) / alone:.3f}")
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--tls", action="store_true", help="over TLS instead of plain TCP")
+    parser.add_argument("--seconds", type=float, default=4.0, help="for each client and number of calls in flight")
+    options = parser.parse_args()
+    with ExitStack() as stack:
+        authority, chain = stack.enter_context(certificates()) if options.tls else (None, None)
+        ports = stack.enter_context(server(chain))
+        context = None if authority is None else ssl.create_default_context(cafile=authority)
+        scheme = "ws" if context is None else "wss"
+        trio.run(measure, f"{scheme}://127.0.0.1:{ports.api}/ws-api/v3", context, options.seconds)
+
+
 if __name__ == "__main__":
-    with server() as ports:
-        trio.run(main, f"ws://127.0.0.1:{ports.api}/ws-api/v3", float(sys.argv[1]) if len(sys.argv) > 1 else 4.0)
+    main()

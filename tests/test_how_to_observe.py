@@ -17,6 +17,7 @@ import pytest
 import trio
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
 from trio.testing import MockClock
 
 import bintrio
@@ -93,7 +94,7 @@ async def test_a_handler_finds_the_fields_of_a_fact(
 
 async def test_metrics_can_be_scraped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over HTTP, from the server that the page starts: it is another library's thread that answers."""
-    block, _ = blocks("opentelemetry.md")
+    block, *_ = blocks("opentelemetry.md")
     start, servers = prometheus_client.start_http_server, list[Any]()
 
     def start_here(port: int, address: str) -> None:
@@ -126,7 +127,7 @@ async def test_metrics_can_be_scraped(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_call_is_traced_within_its_parent(
     autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, block = blocks("opentelemetry.md")
+    _, block, _ = blocks("opentelemetry.md")
     await run_here(block)
     printed = capsys.readouterr().out
     spans = [json.loads(text) for text in re.findall(r"^{\n.*?^}$", printed, re.MULTILINE | re.DOTALL)]
@@ -134,6 +135,35 @@ async def test_a_call_is_traced_within_its_parent(
     ping = next(span for span in spans if span["name"] == "ping")
     assert ping["parent_id"] == decide["context"]["span_id"]
     assert ping["attributes"]["bintrio.session"] == "bot-1"
+
+
+async def test_calls_that_failed_or_were_slow_have_spans(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, block = blocks("opentelemetry.md")
+    given: list[Any] = []
+
+    def notice(*, span_for: Any, **options: Any) -> OpenTelemetry:
+        given.append(span_for)
+        return OpenTelemetry(span_for=span_for, **options)
+
+    monkeypatch.setattr("bintrio.otel.OpenTelemetry", notice)
+    told: list[Any] = []
+    await run_here(block)
+    async with (
+        open_sandbox(listen=False) as sandbox,
+        bintrio.open_session(
+            sandbox.memory_endpoint, connect=sandbox.connect, key=sandbox.key, observer=told.append
+        ) as session,
+    ):
+        await session.ping()
+    quick = next(fact for fact in told if isinstance(fact, observing.CallEnded) and fact.method == "ping")
+    (is_worth_a_span,) = given
+    assert not is_worth_a_span(quick)
+    assert is_worth_a_span(msgspec.structs.replace(quick, at=quick.started_at + 2))
+    assert is_worth_a_span(msgspec.structs.replace(quick, error="Rejected"))
+    with TracerProvider().get_tracer("test").start_as_current_span("decide"):
+        assert is_worth_a_span(quick)
 
 
 async def test_the_page_names_every_metric(autojump_clock: MockClock) -> None:

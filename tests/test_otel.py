@@ -117,6 +117,32 @@ async def test_g13_the_span_of_a_call_says_whom_it_is_for(autojump_clock: MockCl
     assert all("bintrio.account" not in attributes for attributes, _ in world.points("rpc.client.call.duration"))
 
 
+async def test_g13_a_program_says_which_calls_have_spans_when_it_knows_how_they_went(
+    autojump_clock: MockClock, world: World
+) -> None:
+    spans, meters = TracerProvider(), MeterProvider([reader := InMemoryMetricReader()])
+    spans.add_span_processor(SimpleSpanProcessor(world.exporter))
+    telemetry = OpenTelemetry(
+        tracer_provider=spans, meter_provider=meters, span_for=lambda call: call.error is not None
+    )
+    async with open_pair(observer=telemetry) as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        await session.ping()
+        exchange.script["ping"] = lambda _peer: {"status": 403, "error": {"code": -1, "msg": "WAF"}}
+        with pytest.raises(bintrio.Rejected):
+            await session.ping()
+    assert [dict(span.attributes or {})["error.type"] for span in world.spans("ping")] == ["-1"]
+    metrics = World(telemetry, world.tracer, world.exporter, reader).points("rpc.client.call.duration")
+    assert sum(value[0] for attributes, value in metrics if attributes["rpc.method"] == "ping") == 2
+
+
+def test_what_is_no_function_says_of_no_call_that_it_has_a_span() -> None:
+    wrong: Any = 0.1
+    with pytest.raises(bintrio.InvalidRequest, match="span_for must be a function, not") as caught:
+        OpenTelemetry(span_for=wrong)
+    assert caught.value.field == "span_for"
+
+
 async def test_g13_the_duration_of_calls_goes_by_the_conventions(autojump_clock: MockClock, world: World) -> None:
     async with open_pair(observer=world.telemetry) as (session, exchange), trio.open_nursery() as nursery:
         peer = exchange.peers[0]

@@ -25,8 +25,10 @@ from opentelemetry.trace import NoOpTracer, Span, SpanKind, Status, StatusCode, 
 
 from . import observing as facts
 from ._client.subscriptions import Subscriber
+from ._text import shown
 from ._version import __version__
 from .api._base import catalogue
+from .errors import InvalidRequest
 from .observing import Fact
 
 __all__ = ["OpenTelemetry"]
@@ -51,19 +53,30 @@ class OpenTelemetry:
     Args:
         tracer_provider: makes spans; None for the program's.
         meter_provider: makes metrics; None for the program's.
+        span_for: says of which calls to make spans: it is asked when a call is over, and knows how that went. None for
+            all. A call without a span costs what metrics do, which have every call.
+
+    Raises:
+        InvalidRequest: span_for is no function.
 
     Attributes:
         fact_kinds: the facts that it makes something of.
     """
 
     def __init__(
-        self, *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+        self,
+        *,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        span_for: Callable[[facts.CallEnded], bool] | None = None,
     ) -> None:
+        if span_for is not None and not callable(span_for):
+            raise InvalidRequest(f"span_for must be a function, not {shown(span_for)}", field="span_for")
         tracer = get_tracer("bintrio", __version__, tracer_provider, _SCHEMA)
         meter = get_meter("bintrio", __version__, meter_provider, _SCHEMA)
         self._subscribers: WeakKeyDictionary[Subscriber, str] = WeakKeyDictionary()
         limits = _Limits(meter)
-        parts = (_Calls(tracer, meter, limits), _Connections(tracer, meter), limits, _Counts(meter))
+        parts = (_Calls(tracer, meter, limits, span_for), _Connections(tracer, meter), limits, _Counts(meter))
         self._seen = {kind: see for part in parts for kind, see in part.seen.items()}
         self.fact_kinds: Final[Set[type[Fact]]] = self._seen.keys()
         meter.create_observable_gauge(
@@ -113,13 +126,16 @@ class _Calls:
     the call went, and its parent is the same, since that is found by the caller's task.
     """
 
-    def __init__(self, tracer: Tracer, meter: Meter, limits: _Limits) -> None:
+    def __init__(
+        self, tracer: Tracer, meter: Meter, limits: _Limits, span_for: Callable[[facts.CallEnded], bool] | None
+    ) -> None:
         self.seen: Mapping[type[Fact], Callable[[Any], object]] = {
             facts.CallEnded: self._end,
             facts.CallWaited: self._wait,
         }
         self._limits = limits
         self._tracer = None if isinstance(tracer, NoOpTracer) else tracer
+        self._span_for = span_for
         self._described: dict[tuple[Any, ...], _Described] = {}
         self._duration = _seconds(meter, "rpc.client.call.duration", "How long calls take.")
         self._waited = _seconds(meter, "bintrio.call.wait.duration", "How long calls wait before they are sent.")
@@ -138,8 +154,8 @@ class _Calls:
             described = self._describe(alike, fact)
         seconds = fact.at - fact.started_at
         self._duration.record(seconds, described.of_metric)
-        # No provider was installed: metrics only.
-        if self._tracer is None:
+        # Before the SDK is asked: one that samples has done half of its work by then.
+        if self._tracer is None or not (self._span_for is None or self._span_for(fact)):
             return
         # What a session does by itself is no part of what its user was doing when it was opened.
         context = Context() if fact.is_own else None

@@ -20,20 +20,21 @@ class Account(msgspec.Struct, frozen=True, eq=False):
     Attributes:
         key: signs its calls; None if there is none.
         ledger: keeps its orders, and what it has in common with the other accounts of the session.
+        shown: as much of its API key as may be shown.
     """
 
     key: Key | None
     ledger: Ledger
+    shown: str | None = None
+
+    def __post_init__(self) -> None:
+        # Once: each call that is observed says it.
+        msgspec.structs.force_setattr(self, "shown", None if self.key is None else shown_key(self.key.api_key))
 
     @property
     def digest(self) -> str | None:
         """What tells its API key from others: see `digest_of`."""
         return None if self.key is None else digest_of(self.key.api_key)
-
-    @property
-    def shown(self) -> str | None:
-        """As much of its API key as may be shown."""
-        return None if self.key is None else shown_key(self.key.api_key)
 
 
 Told: TypeAlias = Callable[[Account, Hold | None], object]

@@ -139,13 +139,16 @@ class Observation:
     async def _watch(self, call: Call, result: Coroutine[Any, Any, T]) -> T:
         is_own = call.cost.purpose == "own"
         trace = call.trace = Trace(self, next(self._numbers), call.api.name, is_own, call.shown_account, self.now())
-        trace.start(redacted(call.params) if self._shows_params else None)
+        if self.tells_beginnings:
+            trace.start(redacted(call.params) if self._shows_params else None)
         try:
             value = await result
         except BaseException as error:
-            trace.end(error)
+            if self.tells_ends:
+                trace.end(error)
             raise
-        trace.end(None)
+        if self.tells_ends:
+            trace.end(None)
         return value
 
 
@@ -224,8 +227,7 @@ class Trace(msgspec.Struct, eq=False, gc=False):
 
     def start(self, params: dict[str, Any] | None) -> None:
         """It was made."""
-        if self.observation.tells_beginnings:
-            self.observation.pass_on(CallStarted(**self._here(self.started_at), params=params))
+        self.observation.pass_on(CallStarted(**self._here(self.started_at), params=params))
 
     def begin(self, now: float, teller: Tells, data: bytes) -> Callable[[], None]:
         """It is about to be queued, or written at once. What is given is to be called when it is written."""
@@ -270,8 +272,6 @@ class Trace(msgspec.Struct, eq=False, gc=False):
 
     def end(self, failure: BaseException | None) -> None:
         """It is over."""
-        if not self.observation.tells_ends:
-            return
         envelope = self.envelope
         ended = CallEnded(
             session=self.observation.name,
