@@ -2,11 +2,13 @@
 
     python -m benchmarks.fleet                    eight processes of four sessions each on one sandbox, for each case
     python -m benchmarks.fleet --minutes 2 kill   one of them
+    python -m benchmarks.fleet --orders kill      with orders for two accounts, instead of questions
     python -m benchmarks.fleet cost               a call with limits of its own and with such by Redis, in one run
 
-It needs `redis-server`. The processes ask for as much as they can. Printed is, for each whole minute of the exchange's
-clock, how much of the weight was used, and how many calls were refused. In the second minute nothing happens, one
-process is killed, or Redis is started anew and has lost everything.
+It needs `redis-server`. The processes ask for as much as they can. Printed is, for each limit, how much was used of
+each whole window of the exchange's clock, from the first that began when all sessions were there; and how many calls
+were refused. A second after the second minute began, while the fleet takes most, nothing happens, one process is
+killed, one is stopped for half a minute, or Redis is started anew and has lost everything, or stands still for 2.5 s.
 """
 
 from __future__ import annotations
@@ -19,26 +21,35 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import trio
 
 import bintrio
 from bintrio import redis
-from bintrio.sandbox import Limits, Sandbox, open_sandbox
+from bintrio.requests import Depth, OrderPlace
+from bintrio.sandbox import Limits, Sandbox, open_sandbox, trader
 
 PROCESSES: Final = 8
 SESSIONS: Final = 4
 CALLERS: Final = 2
-WEIGHT: Final = 3_000
-DISTURBANCES: Final = ("nothing", "kill", "restart", "freeze")
+LIMITS: Final = Limits(weight=3_000, orders_per_10_seconds=200)
+DISTURBANCES: Final = ("nothing", "kill", "stop", "restart", "freeze")
 FLEET: Final = "a fleet"
 CALLS: Final = 2_000
+MINUTE: Final = 60_000
+
+DEPTH: Final = Depth(symbol="BTCUSDT")
+# Nobody sells for that little, so it expires at once; as it is not filled, it stays counted.
+ORDER: Final = OrderPlace(
+    symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="IOC", price=40_000, quantity="0.001"
+)
+ACCOUNTS: Final = (trader(uid=11), trader(uid=12))
 
 
 class Server:
@@ -67,6 +78,10 @@ class Server:
         self._process.wait()
         self._socket.unlink(missing_ok=True)
 
+    def restart(self) -> None:
+        self.end()
+        self.start()
+
     def signal(self, number: int) -> None:
         os.kill(self._process.pid, number)
 
@@ -86,23 +101,26 @@ def running() -> Generator[Server]:
 
 @asynccontextmanager
 async def sessions_of(url: str, endpoint: str, count: int) -> AsyncGenerator[list[bintrio.Session]]:
-    """Sessions that share their limits with all processes."""
+    """Sessions of two accounts in turns, that share their limits with all processes."""
     async with AsyncExitStack() as stack:
         limits = await stack.enter_async_context(redis.open_limits(url, address=FLEET))
-        ledger = limits.account("nobody")
         yield [
-            await stack.enter_async_context(bintrio.open_session(endpoint, ledger=ledger, request_timeout=90))
-            for _ in range(count)
+            await stack.enter_async_context(
+                bintrio.open_session(
+                    endpoint, key=account.key, ledger=limits.account(str(account.uid)), request_timeout=90
+                )
+            )
+            for account in (ACCOUNTS[number % len(ACCOUNTS)] for number in range(count))
         ]
 
 
-async def work(url: str, endpoint: str) -> None:
-    """Ask for as much as there is room for, until told to end."""
+async def work(url: str, endpoint: str, request: bintrio.Request[Any]) -> None:
+    """Send a request as often as there is room for it, until told to end."""
 
     async def ask(session: bintrio.Session) -> None:
         while True:
             try:
-                await session.depth(symbol="BTCUSDT")
+                await session.send(request)
             except bintrio.BintrioError:
                 await trio.sleep(0.1)  # refused, or no room: the sandbox counts what was refused
 
@@ -115,68 +133,99 @@ async def work(url: str, endpoint: str) -> None:
 # The fleet
 
 
+class Limit(NamedTuple):
+    """Which limit a figure is about: of an account, if it has a number."""
+
+    type: str
+    window: str
+    uid: int | None
+
+
 class Figures:
-    """What the exchange has seen, minute by minute.
+    """What the exchange has seen of whole windows, from now on; a minute must have just begun.
 
     Attributes:
-        used: the weight that was used of each minute.
-        refused: how many calls were.
+        used: which part was used of each limit, by the time at which its window ended.
     """
 
-    def __init__(self) -> None:
-        self.used: Counter[int] = Counter()
-        self.refused = 0
-        self._first = int(time.time() // 60) + 1
+    def __init__(self, sandbox: Sandbox) -> None:
+        self.used: defaultdict[Limit, dict[int, float]] = defaultdict(dict)
+        self._sandbox = sandbox
+        self._began_at = self._now = sandbox.now()
+        self._seen: Final = sandbox.witness().calls  # all of them: `calls` forgets
 
-    async def watch(self, sandbox: Sandbox) -> None:
+    async def watch(self) -> None:
         while True:
-            for budget in sandbox.budgets:
-                if budget.limit.rate_limit_type == "REQUEST_WEIGHT":
-                    minute = int(time.time() // 60)
-                    self.used[minute] = max(self.used[minute], budget.limit.count or 0)
+            self._now = self._sandbox.now()
+            for budget in self._sandbox.budgets:
+                limit = budget.limit
+                # Of a day and of connections, nobody uses all.
+                if limit.interval != "DAY" and limit.rate_limit_type != "CONNECTIONS":
+                    window = f"{limit.interval_num} {limit.interval}"
+                    used = self.used[Limit(limit.rate_limit_type, window, budget.uid)]
+                    used[budget.ends_at] = max(used.get(budget.ends_at, 0), (limit.count or 0) / limit.limit)
             await trio.sleep(0.02)
 
-    def lines(self) -> list[str]:
-        """Of the minutes that were whole: not the one in which it began, and not the last."""
-        minutes = range(self._first, max(self.used, default=self._first))
-        return [f"{self.used[minute] / WEIGHT:6.1%}" for minute in minutes]
+    @property
+    def refused(self) -> int:
+        return sum(call.answer is not None and call.answer.status in {418, 429} for call in self._seen)
+
+    def lines(self) -> Iterator[str]:
+        """A line for each limit that was used, with its whole windows."""
+        for limit, windows in self.used.items():
+            parts = [used for end, used in sorted(windows.items()) if self._began_at < end < self._now]
+            if any(parts):
+                owner = "" if limit.uid is None else f" of account {limit.uid}"
+                yield f"{limit.type}{owner}, each {limit.window}: {' '.join(f'{part:.1%}' for part in parts)}"
 
 
-async def disturb(what: str, server: Server, processes: list[subprocess.Popen[bytes]]) -> None:
+async def all_connected(sandbox: Sandbox) -> None:
+    while True:
+        if sandbox.connections >= PROCESSES * SESSIONS:
+            return
+        await trio.sleep(0.1)
+
+
+async def disturb(what: str, server: Server, process: subprocess.Popen[bytes]) -> None:
+    """A second after the second minute began."""
+    await trio.sleep(61)
     if what == "kill":
-        processes[0].kill()
+        process.kill()
+    elif what == "stop":
+        process.send_signal(signal.SIGSTOP)
+        await trio.sleep(30)
+        process.send_signal(signal.SIGCONT)
     elif what == "restart":
-        server.end()
-        server.start()
+        server.restart()
     elif what == "freeze":
         server.signal(signal.SIGSTOP)
         await trio.sleep(2.5)
         server.signal(signal.SIGCONT)
 
 
-def processes_of(server: Server, sandbox: Sandbox) -> list[subprocess.Popen[bytes]]:
-    command = (sys.executable, "-m", "benchmarks.fleet", "work", server.url, sandbox.endpoint.urls[0])
+def processes_of(server: Server, sandbox: Sandbox, *options: str) -> list[subprocess.Popen[bytes]]:
+    command = (sys.executable, "-m", "benchmarks.fleet", "work", server.url, sandbox.endpoint.urls[0], *options)
     return [subprocess.Popen(command) for _ in range(PROCESSES)]
 
 
-async def run_fleet(what: str, minutes: int) -> Figures:
+async def run_fleet(what: str, minutes: int, *options: str) -> Figures:
     """A fleet for that many whole minutes, and what happens to it in the second of these."""
-    figures = Figures()
     with running() as server:
-        async with open_sandbox(limits=Limits(weight=WEIGHT)) as sandbox, trio.open_nursery() as nursery:
-            nursery.start_soon(figures.watch, sandbox)
-            processes = processes_of(server, sandbox)
+        async with open_sandbox(limits=LIMITS, accounts=ACCOUNTS) as sandbox:
+            processes = processes_of(server, sandbox, *options)
             try:
-                await trio.sleep(60 - time.time() % 60 + 60)
-                await trio.sleep(5)
-                await disturb(what, server, processes)
-                await trio.sleep(60 * (minutes - 1))
+                await all_connected(sandbox)
+                await trio.sleep((MINUTE - sandbox.now() % MINUTE) / 1000)
+                figures = Figures(sandbox)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(figures.watch)
+                    nursery.start_soon(disturb, what, server, processes[0])
+                    await trio.sleep(60 * minutes + 0.5)
+                    nursery.cancel_scope.cancel()
             finally:
                 for process in processes:
                     process.kill()
                     process.wait()
-                nursery.cancel_scope.cancel()
-            figures.refused = sum(call.status in {418, 429} for call in sandbox.calls)
     return figures
 
 
@@ -195,8 +244,8 @@ async def cost(calls: int = CALLS) -> dict[str, float]:
     shared: list[float] = []
     with running() as server:
         async with (
-            open_sandbox(limits=Limits(weight=10**7)) as sandbox,
-            bintrio.open_session(sandbox.endpoint) as one,
+            open_sandbox(limits=Limits(weight=10**7), accounts=ACCOUNTS) as sandbox,
+            bintrio.open_session(sandbox.endpoint, key=ACCOUNTS[0].key) as one,
             sessions_of(server.url, sandbox.endpoint.urls[0], 1) as (other,),
         ):
             for _ in range(calls):
@@ -209,16 +258,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("what", nargs="*", default=DISTURBANCES, help=f"of {', '.join(DISTURBANCES)}, or cost")
     parser.add_argument("--minutes", type=int, default=3)
+    parser.add_argument("--orders", action="store_const", const="--orders", help="place orders")
     options = parser.parse_args()
     if options.what[0] == "work":
-        trio.run(work, *options.what[1:])
+        url, endpoint = options.what[1:]
+        trio.run(work, url, endpoint, ORDER if options.orders else DEPTH)
     elif options.what == ["cost"]:
         for name, microseconds in trio.run(cost).items():
             print(f"{name:14} {microseconds:6.0f} µs")
     else:
         for what in options.what:
-            figures = trio.run(run_fleet, what, options.minutes)
-            print(f"{what:8} {'  '.join(figures.lines())}   refused: {figures.refused}", flush=True)
+            figures = trio.run(run_fleet, what, options.minutes, *filter(None, [options.orders]))
+            print(f"{what}: {figures.refused} calls refused", *figures.lines(), sep="\n  ", flush=True)
 
 
 if __name__ == "__main__":
