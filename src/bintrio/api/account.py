@@ -81,6 +81,7 @@ class Order(OrderDetails, frozen=True, kw_only=True):
     time: Timestamp
     update_time: Timestamp
     is_working: bool
+    # -1 while the order waits for another one of its list; the SBE schema may leave it out.
     working_time: Timestamp | None = None
     self_trade_prevention_mode: SelfTradePreventionMode
 
@@ -98,6 +99,7 @@ class AccountStatus(Request[Account], frozen=True, kw_only=True):
     security="USER_DATA",
     weight=4,
     section="query-order-user_data",
+    # With both, the exchange looks for the order id and then compares the other ("Query order").
     rules=(at_least_one("order_id", "orig_client_order_id"),),
 )
 class OrderStatus(Request[Order], frozen=True, kw_only=True):
@@ -111,6 +113,7 @@ class OrderStatus(Request[Order], frozen=True, kw_only=True):
 
 def _open_orders_weight(request: OpenOrdersStatus) -> int:
     """6 for one symbol, else 80."""
+    # The exchange has to look through all symbols then ("Current open orders").
     return 6 if request.symbol else 80
 
 
@@ -207,6 +210,7 @@ class AccountTrade(Record, frozen=True, kw_only=True):
 
 def _trades_weight(request: MyTrades) -> int:
     """5 for one order, else 20."""
+    # Trades of one order are few, and found by its id ("Account trade history").
     return 20 if request.order_id is None else 5
 
 
@@ -259,6 +263,7 @@ class PreventedMatch(Record, frozen=True, kw_only=True):
 
 def _prevented_weight(request: MyPreventedMatches) -> int:
     """2 for one match, else 20."""
+    # One match is found by its id ("Account prevented matches").
     return 20 if request.prevented_match_id is None else 2
 
 
@@ -268,6 +273,7 @@ def _prevented_weight(request: MyPreventedMatches) -> int:
     weight=_prevented_weight,
     section="account-prevented-matches-user_data",
     rules=(
+        # The combinations of parameters that the document lists under "Account prevented matches".
         exactly_one("prevented_match_id", "order_id"),
         requires("from_prevented_match_id", (), "order_id"),
         not_with("prevented_match_id", "limit"),
@@ -311,6 +317,7 @@ class Allocation(Record, frozen=True, kw_only=True):
     section="account-allocations-user_data",
     rules=(
         within_a_day("start_time", "end_time"),
+        # The combinations of parameters that the document lists under "Account allocations".
         not_with("from_allocation_id", "start_time", "end_time"),
         not_with("order_id", "start_time", "end_time"),
     ),

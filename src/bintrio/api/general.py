@@ -65,6 +65,7 @@ class SymbolInfo(Record, frozen=True, kw_only=True):
     is_spot_trading_allowed: bool
     is_margin_trading_allowed: bool
     filters: tuple[Filter, ...]
+    # Its removal is announced, so that it may be absent is no fault of the server.
     permissions: tuple[Permission, ...] | None = None
     permission_sets: tuple[tuple[Permission, ...], ...]
     default_self_trade_prevention_mode: SelfTradePreventionMode
@@ -127,6 +128,7 @@ class Time(Request[ServerTime], frozen=True, kw_only=True):
     security="NONE",
     weight=20,
     section="exchange-information",
+    # Only one of the three may be given, and the status not with a symbol ("Exchange information").
     rules=(at_most_one("symbol", "symbols", "permissions"), not_with("symbol_status", "symbol", "symbols")),
     notes={"symbol_status": "Only symbols in this status."},
 )
@@ -142,6 +144,7 @@ class ExchangeInfo(Request[ExchangeInformation], frozen=True, kw_only=True):
 
 def _execution_rules_weight(request: ExecutionRules) -> int:
     """2 a symbol, at most 40."""
+    # 2 for each symbol, as in the table of "Query Execution Rules"; a status may match any number of symbols.
     if request.symbol:
         return 2
     return min(2 * len(request.symbols), 40) if request.symbols else 40

@@ -54,6 +54,7 @@ class OrderBook(Record, frozen=True, kw_only=True):
 
 def _depth_weight(request: Depth) -> int:
     """5, 25, 50 or 250, by limit."""
+    # The table of weights under "Order book".
     limit = request.limit or 100
     return 5 if limit <= 100 else 25 if limit <= 500 else 50 if limit <= 1000 else 250
 
@@ -151,6 +152,7 @@ class AggregateTrade(
     security="NONE",
     weight=4,
     section="aggregate-trades",
+    # "fromId cannot be used together with startTime and endTime" ("Aggregate trades").
     rules=(not_with("from_id", "start_time", "end_time"),),
 )
 class TradesAggregate(Request[tuple[AggregateTrade, ...]], frozen=True, kw_only=True):
@@ -177,6 +179,7 @@ class Kline(Row, frozen=True):
     number_of_trades: int
     taker_buy_base_volume: Decimal
     taker_buy_quote_volume: Decimal
+    # The document says to ignore it. It is kept, so that a candle is what was sent, position by position.
     unused: str
 
 
@@ -267,6 +270,7 @@ def _count(request: _OfSymbols) -> int | None:
 def _day_weight(request: _OfSymbols) -> int:
     """2 for up to 20 symbols, 40 for up to 100, else 80."""
     count = _count(request)
+    # The table of weights under "24hr ticker price change statistics"; all symbols weigh as much as the most.
     return 80 if count is None or count > 100 else 40 if count > 20 else 2
 
 
@@ -278,6 +282,7 @@ def _window_weight(request: _OfSymbols) -> int:
 
 def _price_weight(request: _OfSymbols) -> int:
     """2 for one symbol, else 4."""
+    # "symbols" with a single one weighs as much as all of them ("Symbol price ticker").
     return 2 if request.symbol else 4
 
 
@@ -292,6 +297,7 @@ def _type_and_number(request: Any) -> tuple[str, bool]:
 
 
 def _statistics(one: Any, several: Any) -> Shapes:
+    # A MINI answer is the same for every ticker, so only the FULL ones differ.
     mini = {("MINI", True): MiniStatistics, ("MINI", False): tuple[MiniStatistics, ...]}
     return Shapes(_type_and_number, {("FULL", True): one, ("FULL", False): several, **mini})
 

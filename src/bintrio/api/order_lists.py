@@ -34,6 +34,7 @@ from .trading import (
 
 __all__ = ["NewOrderList"]
 
+# The quantity of a pending order is what the working one buys, so its report may come without one.
 _PENDING_REPORTS = {"ACK": OrderAck, "RESULT": PendingOrderReport, "FULL": PendingOrderReport}
 
 
@@ -60,6 +61,7 @@ def _leg(leg: str, *, conditional: bool = True) -> tuple[Rule, ...]:
     """What the order type of one leg of a list needs. A working leg is never ``conditional``."""
     kind, price, time_in_force = f"{leg}_type", f"{leg}_price|{leg}_peg_price_type", f"{leg}_time_in_force"
     rules = (
+        # What the tables of each list type call additional mandatory parameters; the same for every leg.
         requires(kind, ("LIMIT",), price, time_in_force),
         requires(kind, ("LIMIT_MAKER",), price),
         requires_value(f"{leg}_iceberg_qty", time_in_force, "GTC", unless=(kind, "LIMIT_MAKER")),
@@ -110,6 +112,7 @@ _OF_BOTH = {"quantity": "How much each of the two orders is for, in the base ass
     section="place-new-oco---deprecated-trade",
     client_ids=("list_client_order_id", "limit_client_order_id", "stop_client_order_id"),
     rules=(
+        # What triggers the stop order. Its limit price makes it a STOP_LOSS_LIMIT order.
         at_least_one("stop_price", "trailing_delta"),
         requires_value("stop_iceberg_qty", "stop_limit_time_in_force", "GTC"),
     ),
@@ -155,6 +158,7 @@ class LegsRequest(NewOrderList[R_co], Generic[R_co], frozen=True, kw_only=True):
 
 def _opposite(above: str, below: str) -> Rule:
     """One leg of an OCO list takes the profit, the other one stops the loss."""
+    # Two of one family would lie on the same side of the market.
     families = (("LIMIT_MAKER", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"), ("STOP_LOSS", "STOP_LOSS_LIMIT"))
 
     said = f"one of {above} and {below} must be a STOP_LOSS type and the other must not"
@@ -278,6 +282,7 @@ class OtocoRequest(TwoPendingRequest[R_co], Generic[R_co], frozen=True, kw_only=
     pending_quantity: Number
 
 
+# Each id that is left out is made here, so that a lost answer can be asked about by any of them.
 _TWO_PENDING_IDS = (
     "list_client_order_id",
     "working_client_order_id",
@@ -285,6 +290,7 @@ _TWO_PENDING_IDS = (
     "pending_below_client_order_id",
 )
 _TWO_PENDING_RULES = (*_leg("working", conditional=False), *_leg("pending_above"), *_leg("pending_below"))
+# "Only working orders on the BUY side and pending order(s) on the SELL side are accepted" (opo.md).
 _BUY_THEN_SELL = (fixed_value("working_side", "BUY"), fixed_value("pending_side", "SELL"))
 
 

@@ -279,11 +279,13 @@ ORDER_RULES = (
             "TAKE_PROFIT_LIMIT": ("time_in_force", _PRICE, "quantity", _TRIGGER),
         },
     ),
+    # Few orders use any of these, so these rules are looked at only where one of the parameters is given.
     only_with(
         ("quote_order_qty", "iceberg_qty", *_PEG),
         at_most_one("quantity", "quote_order_qty"),
         together("peg_offset_type", "peg_offset_value"),
         excludes("type", ("MARKET", "STOP_LOSS", "TAKE_PROFIT"), *_PEG),
+        # The hidden part must be able to rest on the book. A LIMIT_MAKER order always is, and needs no time in force.
         requires_value("iceberg_qty", "time_in_force", "GTC", unless=("type", "LIMIT_MAKER")),
     ),
 )
@@ -318,6 +320,7 @@ _TESTED = Shapes(_with_rates, {True: OrderTestedWithRates, False: OrderTested})
 
 def _test_weight(request: Any) -> int:
     """1, with commission rates 20."""
+    # Rates cost as much as asking for them by account.commission.
     return 20 if request.compute_commission_rates else 1
 
 

@@ -79,6 +79,7 @@ def made(
 
 
 def _keys(account: SandboxAccount, folder: Path) -> Iterator[MadeKey]:
+    # A private key goes to a file of its own, since a line of JSON ends up in logs.
     ed25519 = write(folder / f"{account.uid}-ed25519.pem", account.ed25519_pem())
     yield MadeKey(type="Ed25519", api_key=account.key.api_key, private_key_file=ed25519)
     rsa = write(folder / f"{account.uid}-rsa.pem", account.rsa_pem())

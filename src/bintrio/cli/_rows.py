@@ -99,9 +99,11 @@ def table_of(
 
     Below it stands what is the same in each row, and which columns found no room.
     """
+    # What is looked for on a terminal is what happened last; --csv has all.
     newest = rows[-SHOWN:]
     columns = _columns(newest, list(to_columns((), kind=kind)), time_unit)
     cells = {name: list(map(_shown, column)) for name, column in columns.items()}
+    # The symbol, say: in a column of its own it would take the room of one that tells something.
     alike = _alike(cells)
     names = _in_order([name for name in cells if name not in alike], kind)
     numbers = {name for name in names if any(isinstance(getattr(row, name, None), int | Decimal) for row in newest)}

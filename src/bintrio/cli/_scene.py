@@ -216,6 +216,7 @@ def scene_of(session: Session, account: LiveAccount | None, memory: Memory) -> S
         connection=_connection(session),
         connections=session.counters.connections,
         losses=session.counters.losses,
+        # To the microsecond: more digits are noise, and make each scene differ from the last.
         clock_offset=round(session.clock_offset * 1000, 3),
         round_trip=round(session.round_trip * 1000, 3),
         limits=tuple(_limits(session)),
@@ -282,6 +283,7 @@ def _account(account: LiveAccount, memory: Memory, moments: _Moments) -> SeenAcc
         balances=tuple(
             SeenBalance(asset=each.asset, free=each.free, locked=each.locked)
             for each in sorted(account.balances.values(), key=lambda each: each.asset)
+            # An account lists hundreds of assets, of which it has few.
             if each.free or each.locked
         ),
         orders=tuple(_order(order, moments) for order in sorted(account.orders.values(), key=_newest_first)),

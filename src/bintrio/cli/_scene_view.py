@@ -30,6 +30,7 @@ _SIDES: Final = {"BUY": "green", "SELL": "red"}
 
 def rows_for(height: int) -> int:
     """How many rows each table may have so that all of it finds room in so many lines."""
+    # 16 lines are titles, frames and the session; what is left is for the four tables with rows of their own.
     return min(max(2, (height - 16) // 4), 20)
 
 
@@ -51,6 +52,7 @@ class _Beside:
         self._right = right
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        # Asked at each drawing, since the window of a terminal may change its size.
         if options.max_width < _TWO_COLUMNS:
             yield from (self._left, self._right)
         else:
@@ -74,6 +76,7 @@ def _table(*columns: str, numbers: Iterable[str] = (), widest: int = 0) -> Table
     table = Table(box=None, expand=True, pad_edge=False, header_style="dim")
     for place, column in enumerate(columns):
         justify: JustifyMethod = "right" if column in numbers else "left"
+        # One line for a row, so that the height of the whole is known before it is drawn.
         table.add_column(column, justify=justify, no_wrap=True, ratio=1 if place == widest else None)
     return table
 
@@ -115,6 +118,7 @@ def _limits(scene: Scene) -> RenderableType:
 
 
 def _bar(limit: SeenLimit) -> ProgressBar:
+    # Before it is full: from there on calls have to wait.
     style = "red" if limit.used > _ALARMING * limit.limit else "green"
     return ProgressBar(limit.limit, limit.used, width=8, complete_style=style, finished_style=style)
 

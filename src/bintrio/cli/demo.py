@@ -91,6 +91,7 @@ class _Story:
 async def _tell_story() -> int:
     """Tell it on the terminal. Gives 1 if something failed, else 0."""
     story = _Story(Console(highlight=False, soft_wrap=True))
+    # A demo that hangs would tell nothing; one that ends tells how far it came.
     with trio.move_on_after(PATIENCE) as patience:
         try:
             await _over_tcp(story)
@@ -134,6 +135,7 @@ async def _trade(story: _Story, session: Session, events: Subscriber) -> None:
         f"order book of BTCUSDT: {short(bid.quantity)} BTC bid for at {short(bid.price)} USDT, "
         f"{short(ask.quantity)} offered at {short(ask.price)}"
     )
+    # So far from the market that it rests there until it is canceled.
     price, quantity = bid.price - 1_000, Decimal("0.02")
     resting = await session.order_place(
         symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=price, quantity=quantity
@@ -195,12 +197,15 @@ class _Load:
 
     def worst(self, start: float, end: float) -> float:
         """The longest of the calls that were in flight at any time between the two."""
+        # Also those that only began or only ended meanwhile: they are what a rotation could have held up.
         return max(ended - began for began, ended in self.calls if began <= end and ended >= start)
 
     async def _keep_calling(self) -> None:
+        # `_last` may be lowered meanwhile: whoever comes to its next call then stops.
         while (number := next(self._numbers)) <= self._last:
             began = time.perf_counter()
             try:
+                # One in eight is an order, so that events come during the rotation as well.
                 await (self._place() if number % 8 == 0 and number // 8 <= MOST_ORDERS else self._session.ping())
             except BintrioError as error:
                 # One call that fails must not end the others: the demo tells how many did.

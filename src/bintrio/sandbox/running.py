@@ -167,6 +167,7 @@ class Sandbox:
         """
         check_seconds(may_be_zero=True, lasts=lasts)
         self._exchange.keyring.revoke(api_key)
+        # A task of the sandbox: whoever revokes goes on, and it ends with the sandbox at the latest.
         self._nursery.start_soon(protected, self._restore, api_key, lasts)
 
     async def _restore(self, api_key: str, after: float) -> None:

@@ -116,6 +116,7 @@ def balances(sandbox: Sandbox, uid: int | None) -> object:
 
 
 def _orders(sandbox: Sandbox, asked: Orders) -> object:
+    # The open ones are found by account, without a walk over all that ever were.
     orders = sandbox.open_orders if asked.open else sandbox.orders
     return [of_order(order) for order in orders[-(asked.limit or len(orders)) :]]
 

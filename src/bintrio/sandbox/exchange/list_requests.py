@@ -104,6 +104,7 @@ def _old_oco(legs: _Legs) -> _Parts:
     shared = {"quantity": request.quantity}
     limit = legs.of(leg(request, "limit_", shared) | {"type": "LIMIT_MAKER", "price": request.price}, request.side)
     stop = {
+        # The old method has no types: the price of the stop order says which one it is.
         "type": "STOP_LOSS" if request.stop_limit_price is None else "STOP_LOSS_LIMIT",
         "price": request.stop_limit_price,
         "stop_price": request.stop_price,
@@ -126,6 +127,7 @@ def _oto(legs: _Legs) -> _Parts:
 
 
 def _opo(legs: _Legs) -> _Parts:
+    # It has no quantity of its own: it is for what the working order has bought.
     return _working(legs), (), (legs.order("pending_", legs.request.pending_side),), True
 
 

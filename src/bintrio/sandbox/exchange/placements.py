@@ -41,6 +41,7 @@ def as_order(request: Placement, symbol: Symbol, order_id: int, owner: int, now:
         side=request.side,
         type=request.type,
         time_in_force=request.time_in_force or "GTC",
+        # As the exchange makes one, if a raw request has none; ours shows whose it is.
         client_order_id=request.new_client_order_id or f"sandbox-{order_id}",
         created_at=now,
         updated_at=now,
@@ -117,6 +118,7 @@ def order_of_list(
         gives=symbol.quote if side == "BUY" else symbol.base,
         stp_mode=stp_mode,
     )
+    # Most legs have none of them, and are made without a look at each.
     if not given.keys().isdisjoint(_RARE):
         _add_rare(order, given)
     return order

@@ -69,6 +69,7 @@ class Reports:
         notices = self._notices
         notices += [_position(account, tuple(assets)) for account, assets in self._moved.items()]
         self._notices, self._moved = [], {}
+        # Somebody may subscribe or leave between two commands, not during one.
         self._is_followed.clear()
         return notices
 
@@ -96,6 +97,7 @@ class Reports:
                 former_id=former_id,
             )
             self._notices.append(Notice(order.owner, event, order, unfilled))
+        # Limits count for an account whether anybody follows it or not.
         elif unfilled is not None:
             self._notices.append(Notice(order.owner, None, order, unfilled))
         return execution_id
@@ -115,6 +117,7 @@ class Reports:
         """Balances may have changed."""
         account.updated_at = now
         if self._is_followed[account.uid]:
+            # Once for a command, whatever it moved: a market order with many fills is one change of the account.
             self._moved.setdefault(account, {}).update(dict.fromkeys(assets))
 
     def of_transfer(self, account: Account, event: BalanceUpdate) -> None:
@@ -124,6 +127,7 @@ class Reports:
     def of_list(self, account: Account, group: OrderList, kind: ListStatusType, now: int) -> None:
         """An order list has changed."""
         status: ListOrderStatus = "ALL_DONE" if kind == "ALL_DONE" else "EXECUTING"
+        # Only events say UPDATED; a list that is asked for says EXEC_STARTED until it is done.
         known = kind if kind != "UPDATED" else "EXEC_STARTED"
         record = shapes.order_list(group, known, status, now)
         account.note_list(record)

@@ -95,9 +95,11 @@ class Script:
         calls: dict[bytes, tuple[str, float]] = {}
         for message in messages:
             head = _head(message.text)
+            # No JSON, or no object: it belongs to no call, so it came by itself.
             if head is None:
                 self._add_event(message)
             elif message.is_sent:
+                # By the bytes of the id: 1 and "1" are two ids.
                 calls[bytes(head.id)] = head.method, message.at
             else:
                 self._hear(message, calls.pop(bytes(head.id), None))
@@ -113,6 +115,7 @@ class Script:
         self.answers += 1
 
     def _add_event(self, message: Recorded) -> None:
+        # What was sent and is no call has no effect that could be told.
         if not message.is_sent:
             after, at = self._latest
             self.events.append(Event(after=after, delay=message.at - at, text=message.text))
@@ -122,6 +125,7 @@ class Script:
         answers = self._answers.get(method)
         if not answers:
             return None
+        # A program that asks more often than the recorded one still gets an answer.
         number = min(self._given[method], len(answers) - 1)
         self._given[method] += 1
         return answers[number]
@@ -135,6 +139,7 @@ def scripts(messages: Iterable[Recorded], session: str | None) -> list[Script]:
 def _by_connection(messages: Iterable[Recorded], session: str | None) -> Iterator[Sequence[Recorded]]:
     found: dict[int, list[Recorded]] = {}
     for message in messages:
+        # Without a name it is the first session that the recording has.
         session = message.session if session is None else session
         if message.session == session:
             found.setdefault(message.connection, []).append(message)

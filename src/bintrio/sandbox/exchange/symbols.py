@@ -80,6 +80,7 @@ class Symbol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Raises:
             Refusal: -2010, or -1013 for self-trade prevention.
         """
+        # The exchange says the same of every status but TRADING (errors.md, "Market is closed.").
         if self.status != "TRADING":
             raise order_refused("Market is closed.")
         if order.type not in self.order_types:
@@ -167,6 +168,7 @@ def _check_peg(order: Order) -> None:
         return
     if not order.kind.has_limit:
         raise order_refused("This order type may not use pegged price.")
+    # It would stand on the other side of the book, and so trade at once.
     if order.kind.is_maker and order.peg_price_type == "MARKET_PEG":
         raise order_refused("This price peg cannot be used with this order type.")
     if _waits(order) or (order.peg_offset_value or 0) > _PEG_DEPTH:

@@ -74,10 +74,12 @@ class Course(msgspec.Struct, eq=False):
             frame = encode_frame(Opcode.TEXT, answer.as_bytes())
         if frame is None or self.is_half_open:
             return []
+        # Only the last copy is cut: what comes before it was sent whole. Without a copy nothing is.
         return [frame] * (self.copies - 1) + [frame[: self.cut_at]] * min(self.copies, 1)
 
     def cuts_after(self, answer: Answer | None) -> bool:
         """Whether the connection is cut once that was sent."""
+        # Who is banned loses the connection too, whether by a fault or by the limits.
         return self.is_last or self.cut_at is not None or (answer is not None and answer.status == _BANNED)
 
 
@@ -109,6 +111,7 @@ def _(_fault: faults.DropReply, course: Course) -> None:
 
 @alter.register
 def _(_fault: faults.DuplicateReply, course: Course) -> None:
+    # A factor, so that a lost answer that is doubled stays lost, in whatever order the two faults come.
     course.copies *= 2
 
 
@@ -138,12 +141,14 @@ def _(fault: faults.WrongReply, course: Course) -> None:
 
 
 def _with_result(result: Any, answer: Answer) -> Answer:
+    # A refusal has no result that could be another.
     return answer if answer.error else replace(answer, result=result)
 
 
 @alter.register
 def _(fault: faults.Garbage, course: Course) -> None:
     course.is_executed &= fault.executed
+    # Text, binary, or bytes that are no frame at all: each goes wrong at another place of a client.
     if isinstance(fault.data, str):
         course.instead = encode_frame(Opcode.TEXT, fault.data.encode())
     else:
@@ -199,6 +204,7 @@ def _(fault: faults.IpBan, course: Course) -> None:
         return refusals.banned(now=now // MILLISECOND, retry_after=_end(now, fault.retry_after))
 
     course.is_executed, course.refuse = False, refuse
+    # Without a time of its own it lasts as long as the answer says, which may lie in the past.
     course.ban = max(0.0, fault.retry_after or 0.0) if fault.lasts is None else fault.lasts
 
 

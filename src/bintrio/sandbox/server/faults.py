@@ -134,6 +134,7 @@ class WrongReply(Fault, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         try:
+            # Here, since whoever injects it is to hear of it, and not the connection that it strikes much later.
             msgspec.json.decode(self.result)
         except msgspec.DecodeError as error:
             said = f"result must be JSON, not {shown(self.result)}: {error}"
@@ -361,6 +362,7 @@ class Together(Fault, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # They strike the request that this one waits for, so a method or number of their own would mean nothing.
         if any((fault.method, fault.times, fault.skip) != (None, 1, 0) for fault in self.faults):
             said = "faults must be several that have no method, times and skip of their own"
             raise InvalidRequest(said, field="faults")
@@ -368,6 +370,7 @@ class Together(Fault, frozen=True, kw_only=True):
     @property
     def strikes(self) -> int:
         """See `Fault`."""
+        # A fault that gathers several requests, such as `Reorder`, makes all of them wait for as many.
         return max((fault.strikes for fault in self.faults), default=1)
 
 

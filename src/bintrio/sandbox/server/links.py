@@ -140,6 +140,7 @@ class Passage:
     def send(self, data: bytes, now: float) -> None:
         """Bytes leave."""
         self.unread += len(data)
+        # With a bandwidth, the first bytes of a long message come long before its last.
         for piece in _pieces(data, PACKET if self.way.bandwidth else len(data)):
             arriving = self._arriving(piece)
             self._sent += len(piece)
@@ -151,6 +152,7 @@ class Passage:
     def end(self, now: float) -> None:
         """Nothing more can be sent; the other end hears of it after all that is under way."""
         self.refused_at = now
+        # On a way that fell silent the end is lost like everything else.
         if not self.is_silent and self._ends_at == math.inf:
             self._ends_at = self._latest = self._arrival(0, now)
 
@@ -163,6 +165,7 @@ class Passage:
             room = limit - len(taken)
             taken += piece[:room]
             if piece[room:]:
+                # The rest waits for the next read, as in the buffer of a socket.
                 self._under_way.appendleft((arrival, piece[room:]))
         self.unread -= len(taken)
         return bytes(taken) if taken or self._has_ended(now) else None
@@ -180,8 +183,10 @@ class Passage:
 
     def _arrival(self, size: int, now: float) -> float:
         way = self.way
+        # What was sent before has to leave first, or the bandwidth would count for each message by itself.
         self._free_at = max(now, self._free_at) + (size / way.bandwidth if way.bandwidth else 0.0)
         jitter = way.jitter * self._chance.random() if way.jitter else 0.0
+        # Bytes of TCP come in order: a shorter latency overtakes nothing.
         return max(self._latest, self._free_at + way.latency + jitter)
 
     def _break_if_due(self, arrival: float) -> None:

@@ -30,6 +30,7 @@ class Line:
     """
 
     def __init__(self, link: Link = IDEAL, number: int = 0) -> None:
+        # By a text of all three: each way of each connection has its own chance, the same in every run.
         self._up = _Lane(Random(f"{link.seed} {number} up"))
         self._down = _Lane(Random(f"{link.seed} {number} down"))
         self._up.back, self._down.back = self._down, self._up

@@ -64,6 +64,7 @@ class Network:
         link = self._link if link is None else link
         check_kind(Link, link=link)
         if self._is_refused():
+            # As the system says it, so that a client sees the same in memory as over TCP.
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         line = Line(link, next(self._numbers))
         self._nursery.start_soon(protected, self._serve, line, None)
@@ -74,6 +75,7 @@ class Network:
         try:
             if self._is_refused():
                 return
+            # The usual case needs no task that passes bytes on.
             if self._link == IDEAL:
                 await self._server.serve(stream)
             else:
@@ -108,12 +110,14 @@ async def _carry(source: trio.abc.Stream, sink: trio.abc.Stream) -> None:
             await sink.send_all(data)
         await _end(sink)
     except _BROKEN:
+        # The other end learns of a reset by its own stream, so that none of the two waits for the other.
         await trio.aclose_forcefully(source)
         await trio.aclose_forcefully(sink)
 
 
 async def _end(sink: trio.abc.Stream) -> None:
     if isinstance(sink, trio.abc.HalfCloseableStream):
+        # TCP can end in one direction only; what is still to come in the other is not lost by it.
         await sink.send_eof()
     else:
         await sink.aclose()

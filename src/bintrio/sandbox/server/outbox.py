@@ -69,6 +69,7 @@ class Outbox:
         while True:
             await self._filled.wait()
             self._filled = trio.Event()
+            # In one write: a system call for each frame would cost more than all else that a frame takes.
             data, self._frames = b"".join(self._frames), []
             await self._wire.send_frames(data)
             self._size -= len(data)
@@ -102,9 +103,11 @@ class Postponed:
 
     def put(self, message: bytes) -> None:
         """Let a message follow the others."""
+        # They are held by us and not by the peer, so its reading or not reading does not bound them.
         if len(self._waiting) >= MAX_POSTPONED:
             self._overflow()
             return
+        # A later one may be due sooner, if the delay was made shorter; `bring` still takes them in turn.
         self._waiting.append((trio.current_time() + self.seconds, message))
         self._filled.set()
 

@@ -36,6 +36,7 @@ class Clock:
 
     def __call__(self) -> int:
         """What it shows."""
+        # Set back, it stands still until it has caught up.
         return max(self._least, self._start + math.floor((trio.current_time() - self._origin) * SECOND))
 
     def advance(self, microseconds: int) -> None:

@@ -108,6 +108,7 @@ class RequestContext(msgspec.Struct, frozen=True):
     def end(self) -> int | None:
         """``endTime`` in microseconds; all of it, where it is a millisecond."""
         end: int | None = self.request.end_time
+        # The end is included, and a millisecond has a thousand microseconds in which something may have happened.
         return None if end is None else last_microsecond(end)
 
     def limit(self, default: int = _DEFAULT_LIMIT, greatest: int = _MAX_LIMIT) -> int:
@@ -117,6 +118,7 @@ class RequestContext(msgspec.Struct, frozen=True):
             Refusal: -1130. Of what lies outside its range the document says nothing.
         """
         limit: int = default if self.request.limit is None else self.request.limit
+        # Refused, and not cut down to what is allowed, so that a test notices.
         if not 1 <= limit <= greatest:
             raise refusals.invalid_value("limit")
         return limit
