@@ -96,10 +96,10 @@ replacements = st.fixed_dictionaries(
         "cancel_replace_mode": st.sampled_from(["STOP_ON_FAILURE", "ALLOW_FAILURE"]),
         "cancel_order_id": st.sampled_from([None, 10**6]),
         "price": prices,
-        "quantity": quantities,
+        "quantity": quantities | st.just("2000"),
     }
 )
-"""An order id that is not given is that of the order that is chosen."""
+"""An order id that is not given is that of the order that is chosen. Nobody can pay for the largest quantity."""
 
 commands = st.one_of(
     st.tuples(st.just("place"), st.integers(1, 3), orders),
@@ -280,7 +280,9 @@ class World:
                 last[notice.uid, "list", event.order_list_id] = event
         for (uid, *_), event in last.items():
             account = self.hall.account(uid)
-            if isinstance(event, ExecutionReport):
+            if isinstance(event, ExecutionReport) and event.execution_type == "REJECTED":
+                assert event.order_id not in account.orders
+            elif isinstance(event, ExecutionReport):
                 order = account.orders[event.order_id]
                 told = (
                     event.order_status,
@@ -308,6 +310,34 @@ class World:
                 twin = copy.orders[number]
                 for name in ("status", "executed", "prevented", "working_time", "trailing_time", "quantity", "limit"):
                     assert getattr(twin, name) == getattr(order, name), name
+
+
+def test_an_order_that_was_rejected_is_told_and_is_no_order() -> None:
+    world = World()
+    world.obey(
+        (
+            "place",
+            1,
+            {
+                "type": "LIMIT",
+                "symbol": "BTCUSDT",
+                "side": "BUY",
+                "price": "9",
+                "quantity": "1",
+                "time_in_force": "GTC",
+            },
+        )
+    )
+    world.obey(
+        (
+            "replace",
+            0,
+            {"cancel_order_id": None, "cancel_replace_mode": "STOP_ON_FAILURE", "price": "9", "quantity": "2000"},
+        )
+    )
+    world.check()
+    assert b'"x":"REJECTED"' in b"".join(world.sent)
+    world.check_replicas()
 
 
 @settings(max_examples=150, deadline=None)
