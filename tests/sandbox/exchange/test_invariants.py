@@ -255,7 +255,8 @@ class World:
             for order in resting:
                 assert order.is_open
                 levels[order.limit] = levels.get(order.limit, NOTHING) + order.visible
-            assert dict(shown) == levels
+            # The best price comes first.
+            assert shown == sorted(levels.items(), reverse=is_buy)
 
     def check_order(self, order: Order) -> None:
         assert order.remaining == order.quantity - order.executed - order.prevented

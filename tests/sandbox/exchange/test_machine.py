@@ -41,7 +41,7 @@ from bintrio.api.market import (
 )
 from bintrio.sandbox.exchange.orders import NOTHING, Order
 
-from .test_invariants import NAMES, World, limited, lists, orders, quantities, replacements
+from .test_invariants import NAMES, World, limited, lists, orders, prices, quantities, replacements, sides
 
 uids = st.integers(1, 3)
 numbers = st.integers(0, 9)
@@ -79,6 +79,19 @@ class Machine(RuleBasedStateMachine):
     @rule(uid=uids, given=st.fixed_dictionaries({"type": st.just("LIMIT")} | limited))
     def route(self, uid: int, given: dict[str, Any]) -> None:
         self.both("route", uid, given)
+
+    @rule(taker=uids, side=sides, price=prices, offered=quantities, wanted=quantities, is_amended=st.booleans())
+    def meet(self, taker: int, side: str, price: str, offered: str, wanted: str, *, is_amended: bool) -> None:
+        """Two come to rest at one price, one after the other, and a third takes of what they offer."""
+        known = {"type": "LIMIT", "symbol": "BTCUSDT", "price": price}
+        for maker in {1, 2, 3} - {taker}:
+            self.both("place", maker, known | {"side": side, "quantity": offered, "time_in_force": "GTC"})
+        # Who is first stays first when there is less of it.
+        if is_amended:
+            open_orders = [order for order in self.world.engine.orders if order.is_open]
+            self.both("amend", len(open_orders) - 2, str(Decimal(offered) - Decimal("0.1")))
+        other = "SELL" if side == "BUY" else "BUY"
+        self.both("place", taker, known | {"side": other, "quantity": wanted, "time_in_force": "IOC"})
 
     @rule(number=numbers)
     def cancel(self, number: int) -> None:
@@ -255,6 +268,10 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.world.check_replicas()
+        for name in NAMES:
+            self.queries_of_a_market_say_what_is(name)
+            for uid in (1, 2, 3):
+                self.queries_of_an_account_say_what_is(uid, name)
 
 
 TestMachine = Machine.TestCase
