@@ -13,7 +13,7 @@ from trio.testing import MockClock
 import bintrio
 from bintrio import OutcomeUnknown, PartlyDone
 from bintrio import sandbox as faults
-from bintrio._client.namesakes import MOST_ORDERS, Namesakes, orders_in, placed_by
+from bintrio._client.namesakes import MOST_ORDERS, Namesakes, Origin, orders_in, placed_by
 from bintrio.requests import OrderCancelReplace, OrderListPlaceOco, OrderPlace
 from bintrio.sandbox import Sandbox
 from tests.orders import NO_ORDER, late, limit, open_market
@@ -304,6 +304,7 @@ def test_g7_only_the_latest_orders_are_remembered() -> None:
 def test_g7_equal_errors_of_two_calls_are_not_one() -> None:
     namesakes, calls = Namesakes(), [unknown(1), unknown(1)]
     for call in calls:
+        call.origin = Origin(namesakes, 0)
         namesakes.open(call)
     assert [*namesakes.others(calls[0])] == calls[1:]
     assert [*namesakes.others(unknown(1))] == [], "by what was sent, it may be either"

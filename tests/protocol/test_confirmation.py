@@ -565,6 +565,26 @@ def test_g7_orders_are_looked_through_after_an_older_one_or_from_when_the_call_l
         assert engine.asked == [question]
 
 
+@pytest.mark.parametrize("told_of", [2, 3])
+def test_g7_what_a_late_answer_says_was_changed_is_told_whatever_has_its_name_now(told_of: int) -> None:
+    engine = Engine()
+    for _ in range(2):
+        placed = engine.place("a")
+        assert placed
+        engine.end(placed, "CANCELED")
+    engine.place("a")
+    for request in (
+        OrderCancel(symbol="X", orig_client_order_id="a"),
+        OrderAmendKeepPriority(symbol="X", orig_client_order_id="a", new_client_order_id="b", new_qty=1),
+    ):
+        sent = sent_now(request, engine, final_at=engine.now, told=told_of)
+        assert told(sent, engine) == engine.orders[told_of]
+    for number in (2, 3):
+        listed(engine, number, status="ALL_DONE")
+    sent = sent_now(OrderListCancel(symbol="X", list_client_order_id="list"), engine, final_at=engine.now, told=told_of)
+    assert told(sent, engine) == engine.lists[told_of]
+
+
 # Cancels
 
 

@@ -169,6 +169,7 @@ def test_g7_a_cancel_of_a_replacement_that_the_clock_puts_before_its_call_proves
     old = engine.place("old")
     assert old
     old = engine.end(old, "CANCELED")
+    engine.now += 1
     new = engine.place("a") if is_placed else None
     named: dict[str, Any] = {"cancel_order_id": old.order_id} if by_number else {"cancel_orig_client_order_id": "old"}
     request = replacing(**{"cancel_order_id": None, **named})
@@ -179,6 +180,35 @@ def test_g7_a_cancel_of_a_replacement_that_the_clock_puts_before_its_call_proves
     # Without that doubt it is plain.
     sent = msgspec.structs.replace(sent, is_clock_known=True)
     assert told(sent, engine) == (HalfReplaced(old_order=old, new_order=new) if is_placed else None)
+
+
+@pytest.mark.parametrize("mode", ["STOP_ON_FAILURE", "ALLOW_FAILURE"])
+def test_g7_a_replacement_is_told_by_what_needs_no_clock(mode: Any) -> None:
+    """That the new order is there at all; or that it was placed when the old one was canceled."""
+    engine = Engine()
+    old = engine.place("old")
+    assert old
+    request = replacing(cancel_order_id=old.order_id, cancel_replace_mode=mode)
+    sent = sent_now(request, engine, sent_at=engine.now + 400, is_clock_known=False, is_id_fresh=True)
+    engine.now += 100
+    engine.end(old, "CANCELED")
+    new = engine.place("a")
+    assert told(sent, engine) == new
+    assert len(engine.asked) == (1 if mode == "STOP_ON_FAILURE" else 4)
+
+
+@pytest.mark.parametrize("has_canceled", [False, True])
+def test_g7_a_late_answer_tells_whether_a_replacement_has_canceled_the_old_order(has_canceled: bool) -> None:
+    engine = Engine()
+    old = engine.place("old")
+    assert old
+    old = engine.end(old, "CANCELED")
+    engine.now += 400
+    sent = sent_now(replacing(cancel_order_id=old.order_id), engine, is_clock_known=False)
+    new = engine.place("a")
+    assert new
+    sent = msgspec.structs.replace(sent, final_at=engine.now, told=new.order_id, has_canceled=has_canceled)
+    assert told(sent, engine) == (new if has_canceled else HalfReplaced(old_order=old, new_order=new))
 
 
 def test_g7_an_order_list_that_the_clock_puts_before_its_call_proves_nothing() -> None:

@@ -80,6 +80,7 @@ class Call(msgspec.Struct, eq=False):
         is_suspect: whether a connection that it was sent on has ended since the server broke the protocol.
         signed_at: the exchange's time in milliseconds that it was signed with last.
         seen_order_id: the highest order id of its symbol that was seen before it left; 0 if none was.
+        clock_steps: how many samples had shown until then that a clock was set.
         late_answer: its answer, and the exchange's time in milliseconds when it came, if its caller was gone by then.
         answered_late: called then.
         trace: told of its steps, if somebody observes the session.
@@ -106,6 +107,7 @@ class Call(msgspec.Struct, eq=False):
     is_suspect: bool = False
     signed_at: Timestamp | None = None
     seen_order_id: int = 0
+    clock_steps: int = 0
     late_answer: tuple[Envelope, Timestamp] | None = None
     answered_late: Callable[[], object] = _nothing
     trace: Traced | None = None

@@ -29,10 +29,12 @@ class Origin:
 
     Attributes:
         namesakes: what the session that made the call knows of it and its like.
+        clock_steps: how many samples had shown that a clock was set, when it left.
     """
 
-    def __init__(self, namesakes: Namesakes) -> None:
+    def __init__(self, namesakes: Namesakes, clock_steps: int) -> None:
         self.namesakes: Final = namesakes
+        self.clock_steps: Final = clock_steps
 
 
 class Namesakes:
@@ -50,7 +52,6 @@ class Namesakes:
 
     def open(self, error: OutcomeUnknown) -> None:
         """Nobody knows what became of a call."""
-        error.origin = Origin(self)
         request: Request[Any] | None = error.request
         # Only what places an order can have placed one, and an id that the session made is no other call's.
         if request is not None and request.api.orders and not error.is_id_fresh:
@@ -75,16 +76,21 @@ class Namesakes:
                 yield error
 
 
+def origin_of(error: OutcomeUnknown) -> Origin | None:
+    """Which call an error is of; None for a copy, and for one from another process."""
+    return getattr(error, "origin", None)
+
+
 def known_of(call: OutcomeUnknown, own: Namesakes) -> Sequence[Namesakes]:
     """What is known of a call and its like: by this session, and by the one that made it if that is another one."""
-    origin: Origin | None = getattr(call, "origin", None)
+    origin = origin_of(call)
     return (own,) if origin is None or origin.namesakes is own else (own, origin.namesakes)
 
 
 def is_same(one: OutcomeUnknown, other: OutcomeUnknown) -> bool:
     """Whether two errors are of one call: what `confirm` raises is of the call that it was asked about."""
-    origins: list[Origin | None] = [getattr(error, "origin", None) for error in (one, other)]
-    # An error from another process, or a copy, is known by what was sent.
+    origins = origin_of(one), origin_of(other)
+    # Without it, a call is known by what was sent.
     return origins[0] is origins[1] if all(origins) else _sent(one) == _sent(other)
 
 

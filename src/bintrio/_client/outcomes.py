@@ -21,6 +21,7 @@ import trio
 from .._protocol.chance import Chance
 from .._protocol.confirmation import RULES, HalfReplaced, inquire, is_known_by_name
 from .._protocol.evidence import (
+    LARGEST_LEAD,
     PATIENCE,
     QUERY_DELAY,
     OrderIds,
@@ -40,7 +41,7 @@ from ..api._base import Json, Request, catalogue, wire_name
 from ..api.account import Order
 from ..api.general import Time
 from ..api.orders import OrderList
-from ..api.trading import OrderAmendKeepPriority
+from ..api.trading import OrderAmendKeepPriority, ReplacedOrder
 from ..errors import (
     BintrioError,
     InvalidRequest,
@@ -55,7 +56,7 @@ from ..errors import (
 )
 from .calls import Sender
 from .in_flight import DEFAULT_RECV_WINDOW, Call, Lost
-from .namesakes import Namesakes, has_id_of, known_of, orders_in, placed_by
+from .namesakes import Namesakes, Origin, has_id_of, known_of, orders_in, origin_of, placed_by
 from .shared import Shared
 from .supervisor import Supervisor
 
@@ -113,6 +114,7 @@ class Outcomes:
         if self._is_full:
             said = f"{MOST_UNRESOLVED:,} calls whose callers were cancelled wait in session.unresolved to be confirmed"
             raise NotSent(call.api.name, said)
+        call.clock_steps = self._shared.clock.steps
         params: dict[str, Any] = call.params
         try:
             call.seen_order_id = self.order_ids.highest[params["symbol"]]
@@ -142,6 +144,7 @@ class Outcomes:
             is_id_fresh=bool(names) and _is_fresh(call, request),
             signed_by=call.account.digest,
         )
+        error.origin = Origin(self._namesakes, call.clock_steps)
         self._namesakes.open(error)
         call.answered_late = partial(self._tell, error, call)
         # The answer came together with the end of the wait.
@@ -213,7 +216,8 @@ class Outcomes:
             if clock.steps == steps:
                 return outcome
             # Everything is asked again, with more doubt about when the call left.
-            sent = msgspec.structs.replace(sent, clock_error=max(sent.clock_error, self._error_of(since)))
+            error = max(sent.clock_error, self._error_of(since))
+            sent = msgspec.structs.replace(sent, clock_error=error, is_clock_known=False)
 
     async def _inquire(self, session: Sender, sent: Sent, open_: _Open) -> Any:
         inquiry = inquire(sent)
@@ -319,9 +323,13 @@ class Outcomes:
         """By how many milliseconds a time that was taken from our clock may be wrong, as far as is known now."""
         return math.ceil(self._shared.clock.error_of(time, trio.current_time()) * 1000)
 
-    def _measured_since(self, time: int | None) -> bool:
-        """Whether this session has measured the exchange's clock since then, so that it knows if it was set."""
-        return time is None or time >= self._shared.clock.known_since
+    def _knows_clock(self, time: int | None, origin: Origin | None = None) -> bool:
+        """Whether the exchange's clock was measured before and since a call, and was not set in between."""
+        clock = self._shared.clock
+        if origin is not None and origin.namesakes is self._namesakes:
+            return origin.clock_steps == clock.steps
+        # By another session's clock the call may have left later than it did, by what a timestamp may lead.
+        return clock.steps == 0 and (time is None or time - LARGEST_LEAD >= clock.known_since)
 
     def _sent(self, call: Any, sent_at: int | None) -> Sent:
         """What is known of a call that is to be confirmed.
@@ -343,7 +351,7 @@ class Outcomes:
             is_anothers=lambda order: self._is_anothers(call, order.symbol, order.order_id),
             sent_at=left_at,
             clock_error=error if left_at is None else max(error, self._error_of(left_at)),
-            is_clock_known=self._measured_since(left_at),
+            is_clock_known=self._knows_clock(left_at, origin_of(call)),
             seen_order_id=call.seen_order_id,
             is_id_fresh=call.is_id_fresh,
             units=units,
@@ -355,7 +363,8 @@ class Outcomes:
             sent,
             final_at=min(sent.final_at, call.answered_at // units),
             is_refused=isinstance(call.answer, Rejected) and not isinstance(call.answer, PartlyDone),
-            told=_told(call.answer),
+            told=_told(sent.request, call.answer),
+            has_canceled=_has_canceled(call.answer),
         )
 
     def _sent_elsewhere(self, request: Request[Any], sent_at: Any) -> Sent:
@@ -371,7 +380,7 @@ class Outcomes:
             final_at=now + _window(request),
             sent_at=left_at,
             clock_error=self._error_of(now if left_at is None else left_at),
-            is_clock_known=self._measured_since(left_at),
+            is_clock_known=self._knows_clock(left_at),
             units=units,
         )
 
@@ -405,7 +414,7 @@ def _undecided(call: OutcomeUnknown | Request[Any], reason: str) -> OutcomeUnkno
     known: dict[str, Any] = {name: value for name, value in vars(call).items() if name not in {"answer", "answered_at"}}
     known["reason"] = reason
     error: OutcomeUnknown = OutcomeUnknown(**known)
-    error.origin = getattr(call, "origin", None)
+    error.origin = origin_of(call)
     return error
 
 
@@ -473,7 +482,16 @@ def _is_a(kind: type[Any], value: Any) -> bool:
     return isinstance(value, kind)
 
 
-def _told(answer: Any) -> int | None:
-    """The id of the order, or order list, that a late answer says was placed."""
-    number = found(answer, "order_list_id") if isinstance(answer, OrderList) else next(iter(placed_by(answer)), None)
-    return cast("int | None", number)
+def _told(request: Request[Any], answer: Any) -> int | None:
+    """The id of the order, or order list, that a late answer says a call has placed, canceled or amended."""
+    if isinstance(answer, OrderList):
+        # The cancel of an order of a list has the whole list canceled.
+        return answer.order_list_id if hasattr(request, "list_client_order_id") else None
+    return next(iter(placed_by(found(answer, "amended_order") or answer)), None)
+
+
+def _has_canceled(answer: Any) -> bool | None:
+    """Whether a late answer says that the old order of a replacement was canceled; None if it is no such answer."""
+    if isinstance(answer, PartlyDone):
+        return "cancelResponse" in answer.done
+    return True if isinstance(answer, ReplacedOrder) else None

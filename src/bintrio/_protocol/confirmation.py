@@ -70,14 +70,14 @@ def inquire(sent: Sent) -> Inquiry[Any]:
     by_trust = yield from rule(trusting)
     if _named(by_trust) != _named(outcome):
         said = f"it came to {_named(by_trust)}, or to {_named(outcome)} if the exchange's clock was set back"
-        raise Undecided(f"{said} before this session began")
+        raise Undecided(f"{said} when this session could not see it")
     return by_trust
 
 
 def is_known_by_name(sent: Sent, outcome: Any) -> bool:
     """Whether times had no part in what was found: only the call can have named it, or the exchange's answer did."""
-    # What the old order was canceled by is told by times.
-    if isinstance(sent.request, OrderCancelReplace):
+    # Whether the old order was canceled by the call is told by times.
+    if isinstance(sent.request, OrderCancelReplace) and not _is_all_or_nothing(sent.request):
         return False
     return isinstance(outcome, Order | OrderList) and (sent.is_id_fresh or sent.told is not None)
 
@@ -209,7 +209,9 @@ def _orders_from(sent: Sent, last: int | None, *, is_vital: bool = True) -> Inqu
 
 
 def _canceled(sent: Sent) -> Inquiry[Order | None]:
-    return _ended(sent, sent.request.order_id, sent.request.orig_client_order_id)
+    # By a late answer it is known which order it hit.
+    number = sent.request.order_id if sent.told is None else sent.told
+    return _ended(sent, number, sent.request.orig_client_order_id)
 
 
 def _ended(sent: Sent, number: int | None, name: str | None) -> Inquiry[Order | None]:
@@ -266,8 +268,8 @@ def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
 def _amended(sent: Sent) -> Inquiry[Order | None]:
     """The order as it stands once it was amended, is closed, or can no longer be amended; None if there is none."""
     request: OrderAmendKeepPriority = sent.request
-    number, not_before = request.order_id, 0
-    names = _names_of(request)
+    number, not_before = request.order_id if sent.told is None else sent.told, 0
+    names = _names_of(request) if number is None else (None,)
     while True:
         known: list[Order] = []
         asked_at = 0
@@ -286,8 +288,6 @@ def _amended(sent: Sent) -> Inquiry[Order | None]:
 
 def _names_of(request: OrderAmendKeepPriority) -> tuple[str | None, ...]:
     """The names to ask for."""
-    if request.order_id is not None:
-        return (None,)
     # An amend gives the order a new name unless it asks for the old one, so both are asked for.
     return tuple(dict.fromkeys((request.new_client_order_id, request.orig_client_order_id)))
 
@@ -319,12 +319,28 @@ def _replaced(sent: Sent) -> Inquiry[Order | HalfReplaced | None]:
     if sent.is_refused:
         return None
     new = yield from _single(sent)
+    if new is not None and _is_all_or_nothing(request):
+        return new
     old = yield from _old(sent, request, new)
-    is_canceled = old is not None and old.status == "CANCELED" and sent.is_later(old, "update_time")
+    is_canceled = old is not None and old.status == "CANCELED" and _is_by_call(sent, old, new)
     # Both halves were done.
     if new is not None and is_canceled:
         return new
     return HalfReplaced(old_order=old, new_order=new) if new is not None or is_canceled else None
+
+
+def _is_all_or_nothing(request: OrderCancelReplace) -> bool:
+    """Whether a new order proves the cancel: in this mode the exchange places it only once the old one is canceled."""
+    return request.cancel_replace_mode == "STOP_ON_FAILURE"
+
+
+def _is_by_call(sent: Sent, old: Order, new: Order | None) -> bool:
+    """Whether an order was canceled since the call left; or when the new one was placed, whatever the clocks showed."""
+    # An answer has said so.
+    if sent.has_canceled is not None:
+        return sent.has_canceled
+    canceled_at, placed_at = sent.time(old, "update_time"), sent.time(new, "time")
+    return sent.is_later(old, "update_time") or (placed_at is not None and canceled_at == placed_at)
 
 
 def _old(sent: Sent, request: OrderCancelReplace, new: Order | None) -> Inquiry[Order | None]:

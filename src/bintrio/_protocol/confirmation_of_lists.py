@@ -87,7 +87,7 @@ def _lists_since(sent: Sent, name: str | None) -> Inquiry[list[OrderList]]:
 def list_canceled(sent: Sent) -> Inquiry[OrderList | None]:
     """The order list that was to be canceled, as it stands once the call is over; None if there is none."""
     request: OrderListCancel = sent.request
-    number, name = request.order_list_id, request.list_client_order_id
+    number, name = request.order_list_id if sent.told is None else sent.told, request.list_client_order_id
     shown: OrderList | None
     not_before = 0
     while True:

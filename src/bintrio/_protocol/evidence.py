@@ -79,13 +79,15 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         request: with all its client order ids.
         sent_at: when it left, by our estimate; None if that is not known. Then every order that fits is taken for its.
         clock_error: by how much that may be wrong, by all that was measured before and since.
-        is_clock_known: whether it was measured since the call left. Not by a session that began later: the exchange's
-            clock may have been set between the last measurement of the session that sent it, and the call.
+        is_clock_known: whether it was measured before the call left and since, and was not set in between. Not by a
+            session that began later: the exchange's clock may have been set between the last measurement of the session
+            that sent it, and the call. If it was set, it may have been set more than once.
         final_at: from when on it can no longer be executed, by the exchange's own clock.
         seen_order_id: the highest order id of its symbol that was seen before it left; None if none was.
         is_id_fresh: whether no earlier order can have its client order ids.
         is_refused: whether an answer that came late said no.
         told: the id of the order, or order list, that an answer named that came late.
+        has_canceled: whether such an answer says that the old order of a replacement was canceled; None if none came.
         is_anothers: whether an order is known to be another call's.
         units: how many units of the times in answers are a millisecond.
     """
@@ -99,6 +101,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     is_id_fresh: bool = False
     is_refused: bool = False
     told: int | None = None
+    has_canceled: bool | None = None
     is_anothers: Callable[[Order], bool] = _nobodys
     units: int = 1
 
