@@ -399,6 +399,11 @@ async def test_what_there_is_not_is_answered_in_json() -> None:
     async with controlled() as told:
         assert ((await told.client.get("/x")).status_code, (await told.client.get("/x")).json()["field"]) == (404, None)
         assert (await told.client.get("/quote")).status_code == 405
+        said = [(await told.client.post(path, json={})).json()["error"] for path in ("/faults-", "/somewhere/else")]
+    assert said == [
+        "there is no /faults-; did you mean 'faults'?",
+        "there is no /somewhere/else; GET / lists what there is",
+    ]
 
 
 async def test_g11_a_mistake_of_ours_ends_one_answer_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from typing import TypeAlias
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final, TypeAlias
 
+import trio
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+_PATIENCE: Final = 1.0
+"""Seconds after which people want to see that something is done."""
+
+_FRAME: Final = 0.1
+"""Seconds from one drawing of a bar that moves to the next."""
 
 Show: TypeAlias = Callable[[float | None, str], None]
 """Takes how much is done, from 0 to 1 or None if that is not known, and what is done."""
@@ -28,3 +35,23 @@ def progress_bar(what: str) -> Generator[Show]:
             bar.update(task, total=total, completed=part or 0.0, done=done, refresh=True)
 
         yield show
+
+
+@asynccontextmanager
+async def sign_of_life(what: str) -> AsyncGenerator[None]:
+    """A bar that moves as long as the block lasts, if that is longer than a moment.
+
+    Errors of the block leave it in a group.
+    """
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_move, what)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def _move(what: str) -> None:
+    await trio.sleep(_PATIENCE)
+    with progress_bar(what) as show:
+        while True:
+            show(None, "")
+            await trio.sleep(_FRAME)

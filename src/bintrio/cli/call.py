@@ -19,6 +19,7 @@ from bintrio.api._base import python_name
 from bintrio.cli._arguments import raw_value, request_of, texts_of
 from bintrio.cli._catalogue import METHODS, needs_key, no_key, no_method
 from bintrio.cli._completion import complete_argument, complete_method
+from bintrio.cli._progress import sign_of_life
 from bintrio.cli._running import UNWRITTEN, leave_stdout, run
 from bintrio.cli._target import ENVIRONMENT, Target, with_target
 from bintrio.settings import ENDPOINTS
@@ -50,13 +51,13 @@ def call(method: str, arguments: tuple[str, ...], target: Target, raw: bool, sig
         if request_type is not None and not raw:
             # Before the session is opened: bad input is refused without a connection.
             request = request_of(request_type, texts, time_unit=settings.time_unit)
-            async with settings.open_session() as session:
+            async with sign_of_life(request_type.api.name), settings.open_session() as session:
                 result = await session.send(request)
         else:
             params = {name: raw_value(text) for name, text in texts.items()}
             # A known method may be named as in Python, an unknown one only as the exchange names it.
             name = method if request_type is None else request_type.api.name
-            async with settings.open_session() as session:
+            async with sign_of_life(name), settings.open_session() as session:
                 result = await session.request(name, params, signed=signed or None)
         return _print_json(result)
 

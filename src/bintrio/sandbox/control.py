@@ -32,6 +32,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bintrio._text import did_you_mean
 from bintrio.errors import InvalidRequest
 
 from .commands import COMMANDS, Command
@@ -126,8 +127,15 @@ def answer(content: object, status: int = 200) -> Response:
 # What is refused
 
 
-async def _http_error(_request: Request, error: Any) -> Response:
-    return answer({"error": error.detail, "field": None}, error.status_code)
+async def _http_error(request: Request, error: Any) -> Response:
+    # Who guessed a name is told the nearest.
+    said = _nowhere(request.url.path) if error.status_code == 404 else error.detail
+    return answer({"error": said, "field": None}, error.status_code)
+
+
+def _nowhere(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return f"there is no {path}{did_you_mean(name, (*VIEWS, *COMMANDS)) or '; GET / lists what there is'}"
 
 
 async def _invalid(_request: Request, error: Any) -> Response:
