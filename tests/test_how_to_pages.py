@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 from trio.testing import MockClock
@@ -35,8 +36,13 @@ PAGES = ("index.md", *(page.relative_to(DOCS).as_posix() for page in HOW_TOS))
 BLOCKS = [*chain.from_iterable(map(blocks, PAGES))]
 
 
+def with_what_it_takes(block: Block) -> Any:
+    """A parameter: what needs pandas, which is none of ours, is run where that is."""
+    return pytest.param(block, id=named(block), marks=[pytest.mark.extra] if "to_dataframe" in block.source else [])
+
+
 @pytest.mark.usefixtures("in_memory")
-@pytest.mark.parametrize("block", [block for block in BLOCKS if not block.is_program and not block.name], ids=named)
+@pytest.mark.parametrize("block", [with_what_it_takes(one) for one in BLOCKS if not one.is_program and not one.name])
 async def test_a_fragment_does_what_the_page_says(
     block: Block,
     capsys: pytest.CaptureFixture[str],
@@ -45,6 +51,8 @@ async def test_a_fragment_does_what_the_page_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)  # some write files
+    if "to_dataframe" in block.source:
+        pytest.importorskip("pandas")
     await run_fragment(block)
     block.check(capsys.readouterr().out)
 

@@ -129,7 +129,7 @@ def test_raw_can_sign(environment: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["order.plac"], "no method 'order.plac'; did you mean 'order_place'?; --raw sends it anyway"),
+        (["order.plac"], "no method 'order.plac'; did you mean 'order.place'?; --raw sends it anyway"),
         (["???"], "no method '???'; --raw"),
         (["depth"], "depth: symbol is missing"),
         (["depth", "sybol=BTCUSDT"], "no parameter 'sybol'; did you mean 'symbol'?"),

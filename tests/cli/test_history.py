@@ -150,8 +150,15 @@ def test_what_is_the_same_in_each_row_is_a_column_if_there_is_one_row() -> None:
     assert "in each row" not in text
     below = " ".join(text.split())
     assert "no room for" in below
-    assert "is_best_match; --csv FILE has them" in below
-    assert "order_id" in text.partition("no room")[0]
+    assert "order_list_id, quote_qty, commission, commission_asset" in below
+    table = text.partition("no room")[0]
+    assert all(name in table for name in ("time", "symbol", "order_id", "price", "qty"))
+
+
+def test_a_column_that_no_row_has_is_not_shown() -> None:
+    text = shown([msgspec.structs.replace(TRADE, commission_asset=None)], AccountTrade, width=400)
+    assert "commission_asset" not in text
+    assert "commission " in text
 
 
 def test_the_narrowest_table_has_one_column() -> None:

@@ -24,6 +24,12 @@ async def test_a_bar_is_there_after_a_second(
     assert (out, "depth" in err) == ("", is_shown)
 
 
+async def fail_after(seconds: float) -> None:
+    async with sign_of_life("depth"):
+        await trio.sleep(seconds)
+        raise ValueError("it failed")
+
+
 @pytest.mark.parametrize("seconds", [0, 2])
 async def test_it_ends_with_its_block(
     seconds: float, autojump_clock: MockClock, capsys: pytest.CaptureFixture[str]
@@ -32,10 +38,8 @@ async def test_it_ends_with_its_block(
         async with sign_of_life("depth"):
             await trio.sleep_forever()
     assert scope.cancelled_caught
-    with pytest.RaisesGroup(ValueError):
-        async with sign_of_life("depth"):
-            await trio.sleep(seconds)
-            raise ValueError
+    with pytest.raises(ValueError, match="it failed"):
+        await fail_after(seconds)
     # The cursor that was hidden is there again.
     err = capsys.readouterr().err
     assert err.count("\x1b[?25l") == err.count("\x1b[?25h")

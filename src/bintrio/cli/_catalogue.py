@@ -12,7 +12,8 @@ METHODS: Final = {python_name(name): request_type for name, request_type in cata
 
 def no_method(name: str) -> str:
     """That there is no such method, with the name that is nearest."""
-    return f"no method {name!r}{did_you_mean(name, METHODS)}"
+    # Only names in Python have an underscore.
+    return f"no method {name!r}{did_you_mean(name, METHODS if '_' in name else catalogue)}"
 
 
 def needs_key(request_type: type[Request[Any]] | None) -> bool:

@@ -39,14 +39,18 @@ def progress_bar(what: str) -> Generator[Show]:
 
 @asynccontextmanager
 async def sign_of_life(what: str) -> AsyncGenerator[None]:
-    """A bar that moves as long as the block lasts, if that is longer than a moment.
-
-    Errors of the block leave it in a group.
-    """
+    """A bar that moves as long as the block lasts, if that is longer than a moment."""
+    failed: Exception | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_move, what)
-        yield
+        try:
+            yield
+        except Exception as error:
+            # Raised below: out of a nursery it would come in a group.
+            failed = error
         nursery.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
 
 
 async def _move(what: str) -> None:

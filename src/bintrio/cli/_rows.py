@@ -105,16 +105,38 @@ def table_of(
     cells = {name: list(map(_shown, column)) for name, column in columns.items()}
     # The symbol, say: in a column of its own it would take the room of one that tells something.
     alike = _alike(cells)
-    names = _in_order([name for name in cells if name not in alike], kind)
-    numbers = {name for name in names if any(isinstance(getattr(row, name, None), int | Decimal) for row in newest)}
-    table, shown = _table(cells, names, numbers), list(names)
-    # Cells that are broken in the middle of a number cannot be read, so the last columns go.
-    while len(shown) > 1 and _least_width(table, console) > console.width:
-        shown.pop()
-        table = _table(cells, shown, numbers)
+    # What no row has is no column.
+    told = {name: texts for name, texts in cells.items() if name not in alike and (any(texts) or not newest)}
+    numbers = {name for name in told if any(isinstance(getattr(row, name, None), int | Decimal) for row in newest)}
+    times = [name for name in told if name in times_in(kind)]
+    table, left_out = _fitting(told, times[:1], numbers, console)
     table.caption_justify = "left"
-    table.caption = "\n".join(_below(len(rows), alike, names[len(shown) :])) or None
+    table.caption = "\n".join(_below(len(rows), alike, left_out)) or None
     return table
+
+
+def _fitting(
+    cells: Mapping[str, Sequence[str]], first: Sequence[str], numbers: Container[str], console: Console
+) -> tuple[Table, list[str]]:
+    """A table of as many columns as there is room for, and the names of the others."""
+    # The narrowest stay, since they are the most; the first time leads, since without it the rest says little.
+    cells = {name: cells[name] for name in (*first, *cells)}
+    wanted = sorted(cells, key=lambda name: (name not in first, _width(name, cells)))
+    table = _table(cells, list(cells), numbers)
+    # Cells that are broken in the middle of a number cannot be read.
+    while len(wanted) > 1 and _least_width(table, console) > console.width:
+        wanted.pop()
+        table = _table(cells, [name for name in cells if name in wanted], numbers)
+    return table, [name for name in cells if name not in wanted]
+
+
+def _width(name: str, cells: Mapping[str, Sequence[str]]) -> int:
+    return max(map(len, (name, *cells[name])))
+
+
+def _alike(cells: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """What stands in each of several rows, by the name of its column."""
+    return {name: texts[0] for name, texts in cells.items() if len(texts) > 1 and len(set(texts)) == 1}
 
 
 def _least_width(table: Table, console: Console) -> int:
@@ -126,12 +148,6 @@ def _least_width(table: Table, console: Console) -> int:
 def _alike(cells: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """What stands in each of several rows, by the name of its column."""
     return {name: texts[0] for name, texts in cells.items() if len(texts) > 1 and len(set(texts)) == 1}
-
-
-def _in_order(names: Sequence[str], kind: type[msgspec.Struct]) -> list[str]:
-    """The first time leads: without it the rest says little."""
-    times = [name for name in names if name in times_in(kind)][:1]
-    return times + [name for name in names if name not in times]
 
 
 def _table(cells: Mapping[str, Sequence[str]], names: Sequence[str], numbers: Container[str]) -> Table:
