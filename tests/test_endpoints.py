@@ -81,6 +81,20 @@ def test_an_endpoint_needs_a_url(urls: Any) -> None:
         Endpoint(urls)
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://example.com", "endpoint must start with ws:// or wss://, not https"),
+        ("testnet", "endpoint must start with ws:// or wss://, or be an Endpoint, such as bintrio.TESTNET"),
+        ("hush://example.com", "endpoint must start with ws:// or wss://, or be an Endpoint, such as bintrio.TESTNET"),
+    ],
+)
+def test_what_is_no_url_of_a_web_socket_is_told_what_would_be(url: str, said: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        as_endpoint(url)
+    assert str(caught.value) == said
+
+
 def test_the_parts_of_an_endpoint_have_their_types() -> None:
     urls: Any = ["wss://h/"]
     assert hash(Endpoint(urls)) == hash(Endpoint(("wss://h/",)))

@@ -155,8 +155,9 @@ def _checked(url: Any) -> SplitResult:
 
 def _check_parts(url: str, scheme: str, host: str | None, port: int | None) -> None:
     if scheme not in _DEFAULT_PORTS:
-        shown = scheme if scheme in {"http", "https"} else "anything else"
-        raise InvalidRequest(f"endpoint must start with ws:// or wss://, not {shown}", field="endpoint")
+        # What is no scheme of the web may be a part of a secret, and is not shown.
+        found = f", not {scheme}" if scheme in {"http", "https"} else ", or be an Endpoint, such as bintrio.TESTNET"
+        raise InvalidRequest(f"endpoint must start with ws:// or wss://{found}", field="endpoint")
     # `wss:///path`, or `:0`, which no server listens at.
     if not host or port == 0:
         raise InvalidRequest("endpoint names no host or no usable port", field="endpoint")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum, IntEnum
 from typing import Any
@@ -35,7 +36,7 @@ from bintrio.api._rules import (
 from bintrio.api._values import plain
 from bintrio.api.enums import Side
 from bintrio.api.general import Nothing
-from bintrio.api.market import Depth, KlineRequest
+from bintrio.api.market import Depth, KlineRequest, Klines
 from bintrio.errors import InvalidRequest
 
 
@@ -128,6 +129,12 @@ def test_values_that_cannot_be_right_are_refused(name: str, value: Any) -> None:
         made(**{name: value})
     assert caught.value.field == name
     assert str(caught.value).startswith(f"made.upMethod: {name} must be ")
+
+
+def test_who_gives_a_datetime_is_told_what_makes_a_time_of_it() -> None:
+    moment: Any = datetime(2026, 1, 31, tzinfo=UTC)
+    with pytest.raises(InvalidRequest, match=r"an int of 64 bits, not datetime .*; bintrio.times.from_datetime makes"):
+        Klines(symbol="BTCUSDT", interval="1m", start_time=moment)
 
 
 def test_a_float_is_told_what_to_write_instead() -> None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from itertools import compress, repeat
@@ -360,7 +361,7 @@ def number(name: str, value: Any) -> Decimal:
     """
     exact = _decimal(value)
     if exact is None:
-        raise InvalidRequest(f"{name} must be {_NUMBER}, not {_shown_number(value)}", field=name)
+        raise InvalidRequest(f"{name} must be {_NUMBER}, not {shown(value)}{_hint(value, _NUMBER)}", field=name)
     return exact
 
 
@@ -418,7 +419,9 @@ _MENDED: Final[dict[Callable[[Any], Any], Callable[[Any], Any]]] = {
     _strings: list,
 }
 
-_NUMBER: Final = f"a finite Decimal, int or numeric string that is not negative, of at most {_LONGEST_NUMBER} digits"
+_NUMBER: Final = (
+    f"a finite Decimal, int or numeric string without exponent, not negative, of at most {_LONGEST_NUMBER} digits"
+)
 _EXPECTED: Final[dict[Callable[[Any], Any], str]] = {
     _decimal: _NUMBER,
     _duration: _NUMBER,
@@ -443,12 +446,12 @@ def _kind(annotation: Any) -> Callable[[Any], Any]:
 
 def _complaint(method: str, parameter: Parameter, value: Any) -> str:
     expected = _EXPECTED[parameter.kind]
-    found = _shown_number(value) if expected is _NUMBER else shown(value)
-    return f"{method}: {parameter.name} must be {expected}, not {found}"
+    return f"{method}: {parameter.name} must be {expected}, not {shown(value)}{_hint(value, expected)}"
 
 
-def _shown_number(value: Any) -> str:
-    # Mostly a price that was written without quotes: the message shows how to write it.
-    if isinstance(value, float):
-        return f"{shown(value)}; a float has no exact decimal value, write Decimal({str(value)!r})"
-    return shown(value)
+def _hint(value: Any, expected: str) -> str:
+    """How to write what was meant, behind what is said of the value."""
+    # Mostly a price that was written without quotes.
+    if isinstance(value, float) and expected is _NUMBER:
+        return f"; a float has no exact decimal value, write Decimal({str(value)!r})"
+    return "; bintrio.times.from_datetime makes an int of it" if isinstance(value, datetime) else ""

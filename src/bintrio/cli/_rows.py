@@ -134,11 +134,6 @@ def _width(name: str, cells: Mapping[str, Sequence[str]]) -> int:
     return max(map(len, (name, *cells[name])))
 
 
-def _alike(cells: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """What stands in each of several rows, by the name of its column."""
-    return {name: texts[0] for name, texts in cells.items() if len(texts) > 1 and len(set(texts)) == 1}
-
-
 def _least_width(table: Table, console: Console) -> int:
     """At which no word is broken: a date and its time may stand below each other."""
     # Beyond the width that it is given, a table is not measured.
