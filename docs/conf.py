@@ -28,6 +28,7 @@ html_theme = "furo"
 html_title = f"bintrio {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_search_scorer = str(Path(__file__).parent / "_ext" / "scorer.js")
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {"source_directory": "docs/"}

@@ -201,6 +201,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "a missing field": ("[[symbols]]\nbase = 'A'", "symbols[0]: Object missing required field `quote`"),
     "a negative price": ("[[symbols]]\nbase = 'A'\nquote = 'B'\nmin_price = -1", "symbols[0]: min_price must be"),
     "no symbols": ("symbols = []", "symbols must not be empty"),
+    "an unknown part": ("symbls = []", "Object contains unknown field `symbls`; did you mean 'symbols'?"),
     "an unknown limit": ("[limits]\nwait = 1", "limits: Object contains unknown field `wait`"),
     "a limit of 0": ("[limits]\nweight = 0", "limits.weight: Expected `int` >= 1"),
     "an unknown market": ("[market]\ntype = 'x'", "market.type: Invalid value 'x'"),
@@ -336,9 +337,9 @@ def test_the_page_of_fields_is_current() -> None:
 
 
 def test_the_example_of_the_page_is_a_world(folder: Path) -> None:
-    example = page().partition("```toml\n")[2].partition("```")[0].replace("mine.pem", "keys/mine.pem")
+    example = page().partition("```toml\n")[2].partition("```")[0]
     settings = read_world(written(folder, example)).settings()
-    assert [key.type for key in settings["accounts"][0].keys] == ["Ed25519"]
+    assert [key.type for key in settings["accounts"][0].keys] == ["HMAC"]
 
 
 NUMBERS = st.decimals().filter(lambda number: not number.is_snan())  # no file gives such a one

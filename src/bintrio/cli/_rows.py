@@ -107,9 +107,8 @@ def table_of(
     alike = _alike(cells)
     # What no row has is no column.
     told = {name: texts for name, texts in cells.items() if name not in alike and (any(texts) or not newest)}
-    numbers = {name for name in told if any(isinstance(getattr(row, name, None), int | Decimal) for row in newest)}
     times = [name for name in told if name in times_in(kind)]
-    table, left_out = _fitting(told, times[:1], numbers, console)
+    table, left_out = _fitting(told, times[:1], _numbers(columns), console)
     table.caption_justify = "left"
     table.caption = "\n".join(_below(len(rows), alike, left_out)) or None
     return table
@@ -128,6 +127,11 @@ def _fitting(
         wanted.pop()
         table = _table(cells, [name for name in cells if name in wanted], numbers)
     return table, [name for name in cells if name not in wanted]
+
+
+def _numbers(columns: Mapping[str, Sequence[Any]]) -> set[str]:
+    """The names of columns of numbers. A field may be None in some rows, so one number is enough."""
+    return {name for name, column in columns.items() if any(isinstance(cell, int | Decimal) for cell in column)}
 
 
 def _width(name: str, cells: Mapping[str, Sequence[str]]) -> int:

@@ -19,6 +19,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
+from bintrio._text import did_you_mean
 from bintrio.api.filters import Filter
 from bintrio.errors import InvalidRequest
 
@@ -391,15 +392,16 @@ def convert(content: Any, kind: type[Made], folder: Path, *, strict: bool = True
     try:
         return msgspec.convert(content, kind, strict=strict, dec_hook=hook)
     except msgspec.ValidationError as error:
-        raise _named(error) from None
+        raise _named(error, kind) from None
 
 
-def _named(error: msgspec.ValidationError) -> InvalidRequest:
+def _named(error: msgspec.ValidationError, kind: Any) -> InvalidRequest:
     """What msgspec says is: what is wrong - at `$.where.it[0].stands`."""
     # msgspec gives the place of the error in its words only.
     said, _, where = str(error).rpartition(" - at `$")
-    # What records check by themselves names its field already.
+    # What records check by themselves names its field already. A name that is not known has no place at the top.
     if not said:
-        return InvalidRequest(where)
+        unknown = where.removeprefix("Object contains unknown field `").removesuffix("`")
+        return InvalidRequest(where + (did_you_mean(unknown, kind.__struct_fields__) if unknown != where else ""))
     field = where.removesuffix("`").removeprefix(".")
     return InvalidRequest(f"{field}: {said}", field=field)
