@@ -16,6 +16,7 @@ from bintrio.errors import ConnectionFailed, NotSent, OutcomeUnknown
 from bintrio.sandbox import DropReply, Witness
 from bintrio.sandbox.weather import Deposit, Fail
 from bintrio.storm import Plan, Step, run, world
+from bintrio.storm.books import Books
 from bintrio.storm.plan import AnyAct, Listen, Place, Reopen, Rotate
 from bintrio.storm.program import Program
 
@@ -95,6 +96,7 @@ class Listened:
     """A session that can be listened to at the second attempt only, and until it ends."""
 
     unresolved = ()
+    time_unit = "ms"
 
     def __init__(self) -> None:
         self.attempts: list[float] = []
@@ -125,7 +127,8 @@ async def test_a_listener_that_is_refused_tries_again_and_listens_until_all_has_
     async def open_session() -> AsyncGenerator[bintrio.Session]:
         yield session
 
-    program = Program(open_session, nobody, Witness(), 5000, 15.0)
+    witness = Witness()
+    program = Program(open_session, nobody, witness, 5000, 15.0, Books(witness, None))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(program.live)
         await trio.sleep(2)

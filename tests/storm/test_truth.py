@@ -18,6 +18,7 @@ from bintrio.sandbox.exchange.messages import Incoming
 from bintrio.sandbox.server.calls import Call
 from bintrio.sandbox.weather import Fail, Jump, Relink
 from bintrio.storm import Plan, Step, Terms
+from bintrio.storm.books import Books
 from bintrio.storm.plan import Amend, Ask, AskOrder, Cancel, CancelAll, Place, PlaceList, Replace
 from bintrio.storm.program import Confirmed, Deed, Heard, Program
 from bintrio.storm.truth import Evidence, of_confirmed, untruths
@@ -47,7 +48,7 @@ def evidence(*deeds: Deed, calls: Any = (), plan: Plan | None = None, events: An
     witness = Witness()
     witness.calls.extend(calls)
     witness.events.extend(events)
-    program = Program(nobody, nobody, witness, 5000, 15.0)
+    program = Program(nobody, nobody, witness, 5000, 15.0, Books(witness, None))
     program.deeds.update({one.number: one for one in deeds})
     return Evidence(plan or Plan(), program, witness)
 

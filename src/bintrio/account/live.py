@@ -204,14 +204,14 @@ class LiveAccount:
             async with self._session.user_data() as events:
                 if since is not None:
                     self._state.lose(since, "events came faster than they were taken")
-                self._state.resume(self._session.now())
+                self._stock.resume()
+                last = self._session.now()
                 self._has_to_ask.set()
                 if since is None:
                     await self._stock.take_at_once()
                     self._publish()
                     self._nursery.start_soon(protected, self._keep_complete)
                     task_status.started()
-                last = self._state.complete_since
                 try:
                     async for event in events:
                         last = getattr(event, "event_time", last)
@@ -227,7 +227,7 @@ class LiveAccount:
             state.interrupt(event.at, event.reason)
         elif isinstance(event, Gap):
             state.lose(event.start, event.reason)
-            state.resume(event.end)
+            self._stock.resume()
             self._has_to_ask.set()
         else:
             state.apply(event)

@@ -4,7 +4,8 @@
 nothing, and what was missed is made up for by whatever comes later.
 
 **Balances** go up and down, so they are told apart by their times: that of the latest change of the account, in a
-position as in account.status. Events of one time count in the order in which they come.
+position as in account.status. Events of one time count in the order in which they come. An answer that must show
+whatever happened also replaces what no event has told since, whatever its time: the exchange's clock may be set back.
 
 **Certainty.** From a loss on until everything was asked for anew, the account stands as of the loss. An answer to a
 question that is asked `QUERY_DELAY` after events are complete again shows whatever happened before ("Data sources").
@@ -65,7 +66,6 @@ class State:
         changes: the latest ones, oldest first.
         version: grows by one with each change.
         as_of: up to when everything is known; None if that is now.
-        complete_since: events are complete from then on.
         is_interrupted: whether no events come at present.
         losses: how often something was missed.
         is_over: whether nobody follows the account any more.
@@ -80,12 +80,13 @@ class State:
         self.changes: Final[deque[Change]] = deque(maxlen=history)
         self.version = 0
         self.as_of: int | None = 0
-        self.complete_since = 0
         self.is_interrupted = True
         self.losses = 0
         self.is_over = False
         self._keep: Final = keep
         self._untold: list[Change] = []
+        # Assets that events have told of since they are complete.
+        self._heard: Final[set[str]] = set()
         self._by_client_id: Final[dict[tuple[str, str], OrderKey]] = {}
 
     # What is there
@@ -157,6 +158,7 @@ class State:
     def _shift(self, asset: str, free: Decimal, locked: Decimal, time: int) -> None:
         """Add to a balance until the exchange tells what it is. What it told since then has this in it already."""
         known = self.holdings.get(asset)
+        self._heard.add(asset)
         # The first that is heard of this asset.
         if known is None:
             known = Holding(asset=asset, free=_NOTHING, locked=_NOTHING, as_of=0)
@@ -250,23 +252,31 @@ class State:
 
     # Balances
 
-    def take_account(self, account: Account) -> None:
-        """Take in account.status, asked for when it shows whatever happened before events were complete."""
+    def take_account(self, account: Account, *, is_sure: bool) -> None:
+        """Take in account.status.
+
+        Args:
+            account: the answer.
+            is_sure: whether it must show whatever happened before events were complete.
+        """
         listed = {balance.asset for balance in account.balances}
         for balance in account.balances:
-            self._take_balance(balance.asset, balance.free, balance.locked, account.update_time)
+            held = Holding(asset=balance.asset, free=balance.free, locked=balance.locked, as_of=account.update_time)
+            self._take_balance(held, is_sure=is_sure)
         # Zero balances may be left out.
         for asset in [asset for asset in self.holdings if asset not in listed]:
-            self._take_balance(asset, _NOTHING, _NOTHING, account.update_time)
+            held = Holding(asset=asset, free=_NOTHING, locked=_NOTHING, as_of=account.update_time)
+            self._take_balance(held, is_sure=is_sure)
 
-    def _take_balance(self, asset: str, free: Decimal, locked: Decimal, time: int) -> None:
-        known = self.holdings.get(asset)
-        # What is known from before may lack what was missed, whatever its time; what came since lacks nothing.
-        if known is None or known.as_of <= self.complete_since or time > known.as_of or not known.is_certain:
-            self._put(Holding(asset=asset, free=free, locked=locked, as_of=time), "query")
+    def _take_balance(self, held: Holding, *, is_sure: bool) -> None:
+        known = self.holdings.get(held.asset)
+        # What is known from before may lack what was missed, whatever its time; what was heard since lacks nothing.
+        if known is None or held.as_of > known.as_of or (is_sure and held.asset not in self._heard):
+            self._put(held, "query")
 
     def _hold(self, asset: str, free: Decimal, locked: Decimal, time: int, source: Source) -> None:
         known = self.holdings.get(asset)
+        self._heard.add(asset)
         # Of one time, the later event counts.
         if known is None or time >= known.as_of:
             self._put(Holding(asset=asset, free=free, locked=locked, as_of=time), source)
@@ -293,10 +303,10 @@ class State:
             self.as_of = time
             self._tell(Certainty(version=self.version + 1, source="event", as_of=time, reason=reason))
 
-    def resume(self, time: int) -> None:
-        """Events are complete again from then on."""
+    def resume(self) -> None:
+        """Events are complete again from here on."""
         self.is_interrupted = False
-        self.complete_since = max(self.complete_since, time)
+        self._heard.clear()
 
     def end(self, time: int) -> None:
         """Nobody follows the account any more: no events come, and nothing is asked for."""

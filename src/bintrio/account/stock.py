@@ -90,11 +90,18 @@ class Stock:
         self._ticks = ticks
         self._publish = publish
         self._chance = chance_in_use()
+        self._resumed_at = 0.0
+
+    def resume(self) -> None:
+        """Events are complete again."""
+        self._state.resume()
+        # By this machine's clock: the exchange's may be set meanwhile.
+        self._resumed_at = trio.current_time()
 
     async def take_at_once(self) -> None:
         """What the exchange shows now: it may be behind the events."""
         state, session = self._state, self._session
-        state.take_account(await session.send(AccountStatus()))
+        state.take_account(await session.send(AccountStatus()), is_sure=False)
         for order in await session.send(OpenOrdersStatus()):
             state.take_order(order, "query")
         for order_list in await session.send(OpenOrderListsStatus()):
@@ -109,9 +116,9 @@ class Stock:
         state = self._state
         while state.as_of is not None and not state.is_interrupted:
             since, losses = state.as_of, state.losses
-            await self._sleep_until(state.complete_since + QUERY_DELAY * self._ticks)
+            await trio.sleep_until(self._resumed_at + QUERY_DELAY)
             try:
-                await self._ask_for_all(since)
+                await self._ask_for_all(since, losses)
             except (BintrioError, ExceptionGroup) as error:
                 seconds = self._pause_after(error, next(failures))
                 logger.warning("the account stands as of %s: %s; asking again in %.4g s", since, error, seconds)
@@ -131,10 +138,7 @@ class Stock:
     def _seconds_until(self, time: int | None) -> float:
         return _UNSTATED_HOLD if time is None else max((time - self._session.now()) / self._ticks, 0) + _AFTER_HOLD
 
-    async def _sleep_until(self, time: float) -> None:
-        await trio.sleep(max((time - self._session.now()) / self._ticks, 0))
-
-    async def _ask_for_all(self, since: int) -> None:
+    async def _ask_for_all(self, since: int, losses: int) -> None:
         state, session = self._state, self._session
         if since:  # before the first time, nothing was missed
             for symbol in sorted(
@@ -153,7 +157,8 @@ class Stock:
         self._publish()
         for order in self._lacking_fills():
             await self._seek_fills(order)
-        state.take_account(await session.send(AccountStatus()))
+        account = await session.send(AccountStatus())
+        state.take_account(account, is_sure=state.losses == losses)  # else events became complete only later
         self._publish()
 
     async def _ask_for_lists(self) -> None:

@@ -9,28 +9,35 @@ from typing import Final, Literal
 from ..sandbox import Limits
 from ..sandbox.weather import AnyBlow, Dice, draw_blow, draw_link, draw_mild, draw_revoke
 from .plan import (
+    REUSED,
     SYMBOLS,
     Amend,
     AnyAct,
     Ask,
     AskOrder,
+    ByAccount,
     Cancel,
     CancelAll,
     Confirm,
     Listen,
     Place,
     PlaceList,
+    PlacePair,
     Plan,
     Reopen,
     Replace,
     Rotate,
     Step,
     Terms,
+    WithHandle,
 )
 
 # What stands here several times is drawn as much more often.
 PAUSES: Final = (0.0, 0.0, 0.0005, 0.05, 0.3, 1.0, 1.0, 3.0, 7.0, 19.0)
 PATIENCE: Final = (None, None, None, None, 0.0, 0.0005, 0.5, 5.0)
+WAITING: Final = (0.0, 0.0005, 0.5, 5.0, 60.0, 60.0, 60.0)
+"""Seconds for which somebody waits for an order: some never end."""
+
 WITHIN: Final = (None, None, None, None, 0.2, 2.0)
 
 SMALL: Final = 120
@@ -52,7 +59,12 @@ def draw_plan(seed: int) -> Plan:
     is_calm = seed % CALM_EVERY == 0
     steps = LONG if seed % LONG_EVERY == LONG_EVERY - 1 else SMALL
     terms = draw_terms(dice)
-    return Plan(seed=seed, terms=terms, steps=tuple(draw_step(dice, is_calm) for _ in range(steps)), is_calm=is_calm)
+    return Plan(
+        seed=seed,
+        terms=terms,
+        steps=tuple(draw_step(dice, is_calm, terms.has_account) for _ in range(steps)),
+        is_calm=is_calm,
+    )
 
 
 def draw_terms(dice: Dice) -> Terms:
@@ -70,12 +82,15 @@ def draw_terms(dice: Dice) -> Terms:
         connect_timeout=dice.choice((10.0, 3.0)),
         drain_timeout=dice.choice((15.0, 1.5)),
         window=dice.choice((5000, 1000, 30_000)),
+        has_account=dice.choice((False, True)),
     )
 
 
-def draw_step(dice: Dice, is_calm: bool = False) -> Step:
-    """Three of four are of the program."""
+def draw_step(dice: Dice, is_calm: bool = False, has_account: bool = False) -> Step:
+    """Three of four are of the program; half of those are done through its account, if it has one."""
     draw: Callable[[Dice], AnyAct | AnyBlow] = _draw_act
+    if has_account and dice.randint(0, 1) == 0:
+        draw = _draw_by_account
     if dice.randint(0, 3) == 0:
         draw = draw_mild if is_calm else _draw_blow
     return Step(dice.choice(PAUSES), draw(dice))
@@ -107,14 +122,34 @@ def draw_place(dice: Dice) -> Place:
         type=dice.choice(("LIMIT", "LIMIT", "LIMIT", "LIMIT_MAKER", "MARKET")),
         price=price + dice.randint(0, 4),
         quantity=dice.randint(1, 4),
-        # Some ids are used again and again: whose order it is cannot always be told then (see `truth`).
-        client_order_id=dice.choice((None, None, None, "again", "and-again")),
+        client_order_id=dice.choice((None, None, None, *REUSED)),
         shape=dice.choice((None, "ACK", "RESULT", "FULL")),
     )
 
 
 def _place_list(dice: Dice) -> PlaceList:
     return PlaceList(patience=_patience(dice), within=dice.choice(WITHIN), symbol=dice.choice(SYMBOLS))
+
+
+def _place_pair(dice: Dice) -> PlacePair:
+    return PlacePair(
+        symbol=dice.choice(SYMBOLS),
+        price=dice.choice((90, 105)),
+        quantity=dice.randint(1, 4),
+        end=dice.choice(("GTC", "IOC", "FOK")),
+        sell_price=dice.choice((95, 120)),
+    )
+
+
+def _draw_by_account(dice: Dice) -> ByAccount | WithHandle:
+    if dice.choice((False, True)):
+        return ByAccount(patience=_patience(dice), placing=dice.choice(_PLACINGS)(dice))
+    return WithHandle(
+        patience=dice.choice(WAITING),
+        which=dice.randint(0, 9),
+        what=dice.choice(("cancel", "cancel", "amend", "closed", "closed", "fills")),
+        quantity=dice.randint(1, 3),
+    )
 
 
 def _cancel(dice: Dice) -> Cancel:
@@ -176,6 +211,10 @@ def _listen(dice: Dice) -> Listen:
 def _reopen(dice: Dice) -> Reopen:
     return Reopen()
 
+
+_PLACINGS: Final[Sequence[Callable[[Dice], Place | PlaceList | PlacePair]]] = (
+    *(draw_place, draw_place, draw_place, draw_place, _place_list, _place_pair),
+)
 
 _ACTS: Final[Sequence[Callable[[Dice], AnyAct]]] = (
     *(draw_place, draw_place, draw_place, draw_place, draw_place, draw_place),

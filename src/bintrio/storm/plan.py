@@ -11,7 +11,7 @@ from ..api._base import Request
 from ..api.account import AccountStatus, AllOrders, MyTrades, OpenOrdersStatus, OrderStatus
 from ..api.general import Ping
 from ..api.market import Depth
-from ..api.order_lists import OrderListPlaceOco
+from ..api.order_lists import OrderListPlaceOco, OrderListPlaceOpo
 from ..api.trading import OpenOrdersCancelAll, OrderAmendKeepPriority, OrderCancel, OrderCancelReplace, OrderPlace
 from ..endpoints import TimeUnit
 from ..sandbox import Limits, Link, SandboxOrder
@@ -19,6 +19,9 @@ from ..sandbox.weather import AnyBlow
 
 SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
 SYMBOL: TypeAlias = Literal["BTCUSDT", "ETHUSDT"]
+
+REUSED: Final = ("again", "and-again")
+"""Client order ids that are used again and again: whose order it was cannot always be told of them."""
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag=True):
@@ -100,6 +103,39 @@ class PlaceList(CallAct, frozen=True, kw_only=True):
             above_price=130,
             below_type="STOP_LOSS",
             below_stop_price=60,
+            recv_window=window,
+        )
+
+
+class PlacePair(CallAct, frozen=True, kw_only=True):
+    """Place a buy, and a sell of what it brings.
+
+    Attributes:
+        price: of the buy.
+        quantity: of the buy.
+        end: what becomes of the buy if it does not trade at once.
+        sell_price: of the sell.
+    """
+
+    symbol: SYMBOL = "BTCUSDT"
+    price: int = 90
+    quantity: int = 1
+    end: Literal["GTC", "IOC", "FOK"] = "GTC"
+    sell_price: int = 120
+
+    def request(self, orders: Sequence[SandboxOrder], window: str) -> OrderListPlaceOpo:
+        """See `CallAct.request`."""
+        return OrderListPlaceOpo(
+            symbol=self.symbol,
+            working_type="LIMIT",
+            working_side="BUY",
+            working_time_in_force=self.end,
+            working_price=self.price,
+            working_quantity=self.quantity,
+            pending_type="LIMIT",
+            pending_side="SELL",
+            pending_time_in_force="GTC",
+            pending_price=self.sell_price,
             recv_window=window,
         )
 
@@ -244,8 +280,46 @@ class Reopen(Act, frozen=True, kw_only=True):
     """Close the session while everything goes on, and open another one."""
 
 
+class ByAccount(Act, frozen=True, kw_only=True):
+    """Place something through the account that the session follows.
+
+    Attributes:
+        placing: what. Through an account, the deadline is the session's, and so is the id on the wire.
+    """
+
+    placing: Place | PlaceList | PlacePair
+
+
+class WithHandle(Act, frozen=True, kw_only=True):
+    """Do something with what was placed through the account.
+
+    Attributes:
+        which: of the handles, counted from the latest one and around.
+        what: to do, or to wait for.
+        quantity: to which it is amended.
+    """
+
+    which: int = 0
+    what: Literal["cancel", "amend", "closed", "fills"] = "closed"
+    quantity: int = 1
+
+
 AnyAct: TypeAlias = (
-    Place | PlaceList | Cancel | Amend | Replace | CancelAll | AskOrder | Ask | Confirm | Rotate | Listen | Reopen
+    Place
+    | PlaceList
+    | PlacePair
+    | Cancel
+    | Amend
+    | Replace
+    | CancelAll
+    | AskOrder
+    | Ask
+    | Confirm
+    | Rotate
+    | Listen
+    | Reopen
+    | ByAccount
+    | WithHandle
 )
 
 
@@ -277,6 +351,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         connect_timeout: see `open_session`.
         drain_timeout: see `open_session`.
         window: milliseconds for which a signed call is valid.
+        has_account: whether each session follows its account.
     """
 
     query_lag: float = 0.0
@@ -291,6 +366,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     connect_timeout: float = 10.0
     drain_timeout: float = 15.0
     window: int = 5000
+    has_account: bool = False
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

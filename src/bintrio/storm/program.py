@@ -18,7 +18,8 @@ from ..api.events import EventStreamTerminated
 from ..errors import BintrioError, OutcomeUnknown, SubscriberTooSlow
 from ..sandbox import Sandbox, Witness
 from ..session import Session
-from .plan import Act, CallAct, Confirm, Listen, Reopen, Rotate
+from .books import Books
+from .plan import Act, ByAccount, CallAct, Confirm, Listen, Reopen, Rotate, WithHandle
 
 Open = Callable[[], AbstractAsyncContextManager[Session]]
 
@@ -38,6 +39,7 @@ class Deed(msgspec.Struct, eq=False, kw_only=True):
         result: what came of it, if it was answered.
         error: what it raised, if it was not canceled.
         is_canceled: whether its caller was.
+        by_account: whether it was made through an account, which then tells what became of it.
     """
 
     number: int
@@ -49,6 +51,7 @@ class Deed(msgspec.Struct, eq=False, kw_only=True):
     result: Any = None
     error: Any = None
     is_canceled: bool = False
+    by_account: bool = False
 
     def __str__(self) -> str:
         return f"call {self.number}, {self.request!r}"
@@ -104,6 +107,7 @@ class Program:
         witness: of that.
         window: milliseconds for which a signed call is valid.
         request_timeout: seconds within which a call ends.
+        books: keep the account of each of its sessions, if it has any.
 
     Attributes:
         deeds: its calls, by number.
@@ -115,7 +119,13 @@ class Program:
     """
 
     def __init__(
-        self, open_session: Open, sandbox: Sandbox, witness: Witness, window: int, request_timeout: float
+        self,
+        open_session: Open,
+        sandbox: Sandbox,
+        witness: Witness,
+        window: int,
+        request_timeout: float,
+        books: Books,
     ) -> None:
         self.deeds: Final[dict[int, Deed]] = {}
         self.confirmed: Final[list[Confirmed]] = []
@@ -126,6 +136,7 @@ class Program:
         self._witness = witness
         self._window = window
         self._request_timeout = request_timeout
+        self.books: Final = books
         self.is_open: Final = trio.Event()
         self._session: Session | None = None
         self._is_closing = trio.Event()
@@ -150,6 +161,7 @@ class Program:
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._listen_on, session)
+                    nursery.start_soon(self.books.keep, session)
                     self.is_open.set()
                     await self._is_closing.wait()
                     # The listener has no end of its own.
@@ -190,6 +202,8 @@ class Program:
             Rotate: self._rotate,
             Listen: self._listen_for,
             Reopen: self._reopen,
+            ByAccount: self._place_by_account,
+            WithHandle: self._handle,
         }
         session = self._session
         if session is None:
@@ -209,6 +223,24 @@ class Program:
         self.close()
 
     async def _call(self, act: CallAct, session: Session) -> None:
+        async def send(deed: Deed) -> None:
+            hurried = session if act.within is None else session.within(act.within)
+            deed.result = await hurried.send(deed.request, id=f"deed-{deed.number}" if act.has_own_id else None)
+
+        await self._attempt(act, send)
+
+    async def _place_by_account(self, act: ByAccount, session: Session) -> None:
+        async def place(deed: Deed) -> None:
+            deed.by_account = True
+            await self.books.place(deed.number, deed.request)
+
+        # The deadline is the session's, and it is the act around that may be cancelled.
+        await self._attempt(msgspec.structs.replace(act.placing, within=None, patience=act.patience), place)
+
+    async def _handle(self, act: WithHandle, session: Session) -> None:
+        await self.books.act(act)
+
+    async def _attempt(self, act: CallAct, carry_out: Callable[[Deed], Awaitable[None]]) -> None:
         number = len(self.deeds) + 1
         request = act.request(self._sandbox.orders, window_of(number, self._window))
         if request is None:
@@ -218,9 +250,8 @@ class Program:
         deed = self.deeds[number] = Deed(
             number=number, act=act, request=request, began=trio.current_time(), timeout=timeout
         )
-        hurried = session if act.within is None else session.within(act.within)
         try:
-            deed.result = await hurried.send(request, id=f"deed-{number}" if act.has_own_id else None)
+            await carry_out(deed)
         except Exception as error:
             deed.error = error
             if is_unknown(error):
@@ -262,9 +293,13 @@ class Program:
 
     def _note_unknown(self, error: OutcomeUnknown[Any]) -> None:
         # A read has changed nothing, so there is nothing to ask about.
-        if not error.request.api.repeatable:
+        if error.request.api.repeatable:
+            return
+        number = number_of(error.request.recv_window, self._window)
+        # Without a number it was sent for a handle, by an account, which asks by itself.
+        if number:
             # Its caller notes it, and so does each look at `unresolved`: the first stays.
-            self.unknown.setdefault(number_of(error.request.recv_window, self._window), error)
+            self.unknown.setdefault(number, error)
 
     async def _confirm_one(self, act: Confirm, session: Session) -> None:
         self._keep_unresolved(session)
@@ -288,6 +323,7 @@ class Program:
             self.failed.append("there is no session at rest")
             return
         self._keep_unresolved(session)
+        self.books.look(is_at_rest=True)
         for number in self._open_questions():
             try:
                 await self._confirm(number, session)

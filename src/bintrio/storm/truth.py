@@ -21,6 +21,7 @@ from ..sandbox import Told, Witness
 from ..sandbox.server.calls import Call
 from ..sandbox.server.links import IDEAL
 from ..sandbox.weather import Fail, Jump, Relink
+from . import audit
 from .plan import Place, Plan
 from .program import Confirmed, Deed, Heard, Program, is_unknown, number_of
 
@@ -140,7 +141,7 @@ def _was_done(call: Call) -> bool:
 
 def _of_kept(deed: Deed, program: Program, came: Sequence[Call]) -> Iterator[str]:
     """A trading call that was done without its caller knowing can be asked about."""
-    is_told = deed.result is not None or isinstance(deed.error, Rejected)
+    is_told = deed.result is not None or isinstance(deed.error, Rejected) or deed.by_account
     if not (is_told or deed.request.api.repeatable or deed.number in program.unknown) and any(map(_was_done, came)):
         yield f"{deed} was done, and is not among those that can be asked about (G1)"
 
@@ -235,10 +236,22 @@ def _field(record: Any, wire_name: str, name: str) -> Any:
 _JUDGES: Final[Mapping[str, Any]] = {
     "order.place": _of_placed,
     "orderList.place.oco": _of_list,
+    "orderList.place.opo": _of_list,
     "order.cancel": _of_cancel,
     "order.amend.keepPriority": _of_amend,
     "order.cancelReplace": _of_replace,
 }
+
+
+# Accounts
+
+
+def of_accounts(evidence: Evidence) -> Iterator[str]:
+    """What accounts that keep themselves up to date have shown is so."""
+    program = evidence.program
+    placed = {number: _done(came) for number, came in evidence.arrivals().items()}
+    is_dated = not _has_jumped(evidence)
+    yield from audit.untruths(program.books, evidence.witness, placed, program.unknown, is_dated=is_dated)
 
 
 # Events
@@ -390,5 +403,6 @@ def of_secrets(evidence: Evidence) -> Iterator[str]:
 
 
 _ALL: Final[Sequence[Callable[[Evidence], Iterator[str]]]] = (
-    *(of_failures, of_calls, of_confirmations, of_events, of_limits, of_holds, of_losses, of_calm, of_secrets),
+    *(of_failures, of_calls, of_confirmations, of_accounts, of_events),
+    *(of_limits, of_holds, of_losses, of_calm, of_secrets),
 )

@@ -22,6 +22,7 @@ from ..observing import ConnectionLost, Fact, MessageReceived, MessageSent
 from ..opening import open_session
 from ..sandbox import Link, RandomWalk, Sandbox, SandboxAccount, open_sandbox, trader
 from ..sandbox.weather import Blow
+from .books import Books
 from .keys import rsa_account, rsa_key
 from .plan import Plan, Terms
 from .program import Program
@@ -92,7 +93,10 @@ async def _live(plan: Plan) -> Report:
             ledger=LocalLedger(),
         )
         # The observer is bound late: it needs the evidence, which needs the program.
-        program = Program(lambda: opening(observer=observer), sandbox, witness, terms.window, terms.request_timeout)
+        books = Books(witness, sandbox.balances() if terms.has_account else None)
+        program = Program(
+            lambda: opening(observer=observer), sandbox, witness, terms.window, terms.request_timeout, books
+        )
         evidence = Evidence(plan, program, witness)
         observer = observing(evidence, sandbox)
         with logged(evidence.logged):
