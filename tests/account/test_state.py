@@ -469,10 +469,19 @@ def test_the_state_stands_as_of_the_first_loss_until_all_was_asked_for() -> None
     assert state.as_of == 7
     assert [c.as_of for c in state.changes if isinstance(c, Certainty)] == [None, 9, 7]
     assert state.losses == 3
+    assert state.missed_since == 7
     state.interrupt(10, "cut")
     assert state.is_interrupted
     state.resume()
     assert not state.is_interrupted
+
+
+def test_what_was_missed_before_all_was_known_for_the_first_time_has_a_time_too() -> None:
+    state = fresh()
+    state.lose(9, "cut")
+    assert (state.as_of, state.missed_since) == (0, 9)
+    state.settle()
+    assert (state.as_of, state.missed_since) == (None, None)
 
 
 def test_changes_that_are_not_kept_any_more_are_missed_aloud() -> None:

@@ -66,6 +66,8 @@ class State:
         changes: the latest ones, oldest first.
         version: grows by one with each change.
         as_of: up to when everything is known; None if that is now.
+        missed_since: since when something may have happened that is not known; None if events have told everything
+            from the beginning.
         is_interrupted: whether no events come at present.
         losses: how often something was missed.
         is_over: whether nobody follows the account any more.
@@ -80,6 +82,7 @@ class State:
         self.changes: Final[deque[Change]] = deque(maxlen=history)
         self.version = 0
         self.as_of: int | None = 0
+        self.missed_since: int | None = None
         self.is_interrupted = True
         self.losses = 0
         self.is_over = False
@@ -298,6 +301,8 @@ class State:
     def lose(self, time: int, reason: str) -> None:
         """Something may have happened since then that is not known."""
         self.losses += 1
+        # By itself: as long as not all is known from the beginning, the account stands as of none.
+        self.missed_since = time if self.missed_since is None else min(time, self.missed_since)
         # An earlier loss that was not made up for yet covers this one.
         if self.as_of is None or time < self.as_of:
             self.as_of = time
@@ -315,6 +320,7 @@ class State:
 
     def settle(self) -> None:
         """Everything that was missed has been asked for."""
+        self.missed_since = None
         if self.as_of is not None:
             self.as_of = None
             self._tell(Certainty(version=self.version + 1, source="query", as_of=None))

@@ -115,13 +115,13 @@ class Stock:
         failures = itertools.count()
         state = self._state
         while state.as_of is not None and not state.is_interrupted:
-            since, losses = state.as_of, state.losses
+            since, losses = state.missed_since, state.losses
             await trio.sleep_until(self._resumed_at + QUERY_DELAY)
             try:
                 await self._ask_for_all(since, losses)
             except (BintrioError, ExceptionGroup) as error:
                 seconds = self._pause_after(error, next(failures))
-                logger.warning("the account stands as of %s: %s; asking again in %.4g s", since, error, seconds)
+                logger.warning("the account stands as of %s: %s; asking again in %.4g s", state.as_of, error, seconds)
                 await trio.sleep(seconds)
                 continue
             if state.losses == losses:  # nothing was missed meanwhile
@@ -138,9 +138,9 @@ class Stock:
     def _seconds_until(self, time: int | None) -> float:
         return _UNSTATED_HOLD if time is None else max((time - self._session.now()) / self._ticks, 0) + _AFTER_HOLD
 
-    async def _ask_for_all(self, since: int, losses: int) -> None:
+    async def _ask_for_all(self, since: int | None, losses: int) -> None:
         state, session = self._state, self._session
-        if since:  # before the first time, nothing was missed
+        if since is not None:  # else what there is, and events, tell everything
             for symbol in sorted(
                 self.symbols.union(symbol for symbol, _ in (*state.open_orders, *state.closed_orders))
             ):

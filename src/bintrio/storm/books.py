@@ -61,7 +61,7 @@ class Look(msgspec.Struct, eq=False, frozen=True, kw_only=True):
     is_at_rest: bool
 
 
-class Book(msgspec.Struct, eq=False, kw_only=True):
+class Book(msgspec.Struct, eq=False, frozen=True, kw_only=True):
     """One account, from the moment that it was entered until it was left.
 
     Attributes:
@@ -70,7 +70,6 @@ class Book(msgspec.Struct, eq=False, kw_only=True):
         looks: at it.
         calls: by which something was placed through it, by number.
         handles: of what was placed, by the number of the call.
-        is_at_rest: whether it was followed until everything had come to rest.
     """
 
     account: LiveAccount
@@ -78,7 +77,11 @@ class Book(msgspec.Struct, eq=False, kw_only=True):
     looks: list[Look] = []
     calls: list[int] = []
     handles: dict[int, Handle] = {}
-    is_at_rest: bool = False
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it was followed until everything had come to rest."""
+        return bool(self.looks) and self.looks[-1].is_at_rest
 
     def placed(self) -> list[LiveOrder]:
         """Every order that was placed through it, those of lists included."""
@@ -137,7 +140,6 @@ class Books:
             return
         account = book.account
         certain = {asset: (held.free, held.locked) for asset, held in account.balances.items() if held.is_certain}
-        book.is_at_rest = is_at_rest
         book.looks.append(
             Look(
                 time=trio.current_time(),
