@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 import trio.testing
-from benchmarks import codec, engine, guard, report, soak
+from benchmarks import applying, codec, engine, guard, report, soak
 from benchmarks.clients import CLIENTS
 from benchmarks.run import measure_all
 from benchmarks.server import CLOSE, Connection, Exchange, frame
@@ -182,6 +182,11 @@ def test_a_row_is_measured(row: str) -> None:
     measured = measure_all(["bintrio"], [row], rounds=1, seconds=0.01)
     (figures,) = measured["bintrio"][row]
     assert all(value > 0 for value in figures.values())
+
+
+def test_applying_an_event_is_held_against_delivering_it(capsys: pytest.CaptureFixture[str]) -> None:
+    applying.main(["1"])
+    assert "delivering an event: " in capsys.readouterr().out
 
 
 def test_an_hour_is_soaked_in_virtual_time(autojump_clock: trio.testing.MockClock) -> None:
