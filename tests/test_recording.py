@@ -189,7 +189,32 @@ def test_any_text_comes_back(text: str) -> None:
     assert read == message if "\n" not in text else json.loads(read.text) == {"a": 1.1} and "1.10" in read.text
 
 
-@pytest.mark.parametrize("line", ["{", "{}", '{"time": "x"}', "x" * 1000])
+def recorded(number: int) -> bytes:
+    return recording._line(
+        Message(session="s", connection=number, address="h:1", is_sent=True, at=1, time=2, text="{}", method=None)
+    )
+
+
+def test_half_a_line_of_a_program_that_was_killed_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "day.jsonl"
+    path.write_bytes(recorded(1) + recorded(2)[:-9])
+    assert [message.connection for message in recording.read(path)] == [1]
+    (warning,) = caplog.records
+    assert (warning.name, warning.getMessage()) == (
+        "bintrio",
+        "line 2 of a recording ends too soon, and is passed over",
+    )
+    # What is recorded next begins a line of its own.
+    for number in (3, 4):
+        with recording.to_file(path) as recorder:
+            recorder(observing.MessageSent(session="s", connection=number, address="h:1", at=1, text="{}"))
+    assert [message.connection for message in recording.read(path)] == [1, 3, 4]
+    assert path.read_bytes().count(b"\n") == 4
+
+
+@pytest.mark.parametrize("line", ["{}", '{"time": "x"}', "x" * 1000])
 def test_a_line_that_is_none_is_named(line: str) -> None:
     good = recording._line(
         Message(session="s", connection=1, address="h:1", is_sent=True, at=1.5, time=2.5, text="{}", method=None)

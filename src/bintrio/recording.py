@@ -12,6 +12,7 @@ A line has the session, the connection, the time and the message as it was, with
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Set
@@ -35,6 +36,11 @@ _MOST: Final = 100_000
 """How many calls are remembered for their answers while a recording is read."""
 
 _UNKNOWN: Final = "unknown"
+
+_ENDS_TOO_SOON: Final = "Input data was truncated"
+"""What msgspec says of such JSON: it has no class of its own for that."""
+
+logger: Final = logging.getLogger("bintrio")
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -128,17 +134,33 @@ class Recorder:
 @contextmanager
 def to_file(path: str | os.PathLike[str]) -> Generator[Recorder]:
     """Record to a file, a line for each message; what is there already stays. It is written as the system likes, and
-    whole when the context is left.
+    whole when the context is left: a program that is killed may leave the last messages out, and half a line.
 
     Raises:
         OSError: the file cannot be written.
     """
+    is_cut = _is_cut(path)
     with open(path, "ab") as file:
+        # Else the first message would be of one line with half of another.
+        if is_cut:
+            file.write(b"\n")
         yield Recorder(lambda message: file.write(_line(message)))
+
+
+def _is_cut(path: str | os.PathLike[str]) -> bool:
+    """Whether a file ends within a line."""
+    # A pipe or a terminal has no end that could be looked at.
+    if not os.path.isfile(path) or os.path.getsize(path) == 0:
+        return False
+    with open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() != b"\n"
 
 
 def read(source: str | os.PathLike[str] | Iterable[str | bytes]) -> Iterator[Message]:
     """The messages of a recording, in their order.
+
+    A line that ends too soon, since the program that wrote it was killed, is passed over, with a warning in the log.
 
     Args:
         source: the path of a file, or lines.
@@ -157,8 +179,10 @@ def read(source: str | os.PathLike[str] | Iterable[str | bytes]) -> Iterator[Mes
 def _read(lines: Iterable[str | bytes]) -> Iterator[Message]:
     methods = _Methods()
     for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield methods.named(_message(line, number))
+        stripped = line.strip()  # half a line may end within a text, which must have no line break
+        message = _message(stripped, number) if stripped else None
+        if message is not None:
+            yield methods.named(message)
 
 
 class _Methods:
@@ -228,10 +252,14 @@ def _line(message: Message) -> bytes:
     return _encode(line) + b"\n"
 
 
-def _message(line: str | bytes, number: int) -> Message:
+def _message(line: str | bytes, number: int) -> Message | None:
     try:
         found = msgspec.json.decode(line, type=_Line)
     except msgspec.DecodeError as error:
+        # Its program was killed as it wrote; all that it had written before is what one wants to read then.
+        if str(error) == _ENDS_TOO_SOON:
+            logger.warning("line %d of a recording ends too soon, and is passed over", number)
+            return None
         raise InvalidRequest(f"line {number} is none of a recording, {error}: {shown(line)}", field="source") from None
     text = bytes(found.message).decode()
     return Message(

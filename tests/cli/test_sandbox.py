@@ -62,6 +62,16 @@ def test_sandbox_writes_a_certificate_that_a_client_can_trust(monkeypatch: pytes
     assert len(context.get_ca_certs()) == 1
 
 
+def test_sandbox_says_where_its_certificate_is_for_who_is_in_another_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    interrupted(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    assert (
+        f"SSL_CERT_FILE={tmp_path / 'authority.pem'}" in run("sandbox", "--tls", "--cert-out", "authority.pem").stdout
+    )
+
+
 def test_sandbox_keeps_the_certificate_as_long_as_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(monkeypatch)
     result = run("sandbox", "--tls")

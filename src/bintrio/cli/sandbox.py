@@ -150,7 +150,8 @@ async def _serve_until_told(world: World, asked: _Options) -> int:
 async def _serve(world: World, asked: _Options) -> None:
     with tempfile.TemporaryDirectory(prefix="bintrio-sandbox-") as folder:
         async with open_world(world, host=asked.host, port=asked.port, tls=asked.tls) as running:
-            certificate = _certificate_file(running, asked.cert_out or Path(folder, "authority.pem"))
+            # Absolute, since what is told is for another terminal, which may be in another folder.
+            certificate = _certificate_file(running, (asked.cert_out or Path(folder, "authority.pem")).absolute())
             async with trio.open_nursery() as nursery:
                 control = await _controlled(running, nursery, asked.control)
                 page = await _shown(running, nursery, asked)
