@@ -20,11 +20,12 @@ Measured = dict[str, dict[str, list[Figures]]]
 
 
 class Conditions(NamedTuple):
-    """How it was measured: so many rounds, each row for so many seconds."""
+    """How it was measured: so many rounds, each row for so many seconds, on what day (as ISO 8601 has it)."""
 
     rounds: int
     seconds: float
     tls: bool = False
+    day: str = ""
 
 
 OURS: Final = "bintrio"
@@ -131,7 +132,7 @@ def markdown(measured: Measured, conditions: Conditions) -> str:
 def _preface(conditions: Conditions) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in _versions().items())
     return (
-        f"# Measured over {'TLS' if conditions.tls else 'plain TCP'}\n\n"
+        f"# Measured over {'TLS' if conditions.tls else 'plain TCP'}{conditions.day and f', {conditions.day}'}\n\n"
         f"Medians of {conditions.rounds} interleaved rounds of {conditions.seconds:g} s a row, with the lowest "
         f"and the highest; ratios are to {OURS} in the same run. {platform.machine()}, "
         f"Python {platform.python_version()}; {versions}."

@@ -19,6 +19,7 @@ import sys
 import time
 from collections import defaultdict
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -140,7 +141,7 @@ def main() -> None:
     rounds = options.rounds or (1 if options.quick else 5)
     seconds = options.seconds or (0.3 if options.quick else 1.0)
     measured = measure_all(options.clients, rows, rounds=rounds, seconds=seconds, tls=options.tls)
-    conditions = report.Conditions(rounds, seconds, options.tls)
+    conditions = report.Conditions(rounds, seconds, options.tls, datetime.now(UTC).date().isoformat())
     report.write(measured, conditions, options.output)
     print(report.markdown(measured, conditions))
 

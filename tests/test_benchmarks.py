@@ -280,7 +280,8 @@ def test_tables_show_medians_spread_and_ratios() -> None:
         "bintrio": {"depth of 5,000": [{"p50": value} for value in (2.0, 1.0, 3.0)]},
         "ccxt.pro": {"depth of 5,000": [{"p50": 8.0}]},
     }
-    text = report.markdown(measured, report.Conditions(3, 1))
+    text = report.markdown(measured, report.Conditions(3, 1, day="2026-11-26"))
+    assert text.startswith("# Measured over plain TCP, 2026-11-26\n")
     assert "| bintrio | 2 (1 to 3) | 1.00 |" in text
     assert "| ccxt.pro | 8 (8 to 8) | 4.00 |" in text
 
