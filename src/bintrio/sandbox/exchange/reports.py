@@ -66,9 +66,11 @@ class Reports:
 
     def take(self) -> list[Notice]:
         """The changes since the last call, in their order, and then the balances that they moved."""
-        notices = self._notices
-        notices += [_position(account, tuple(assets)) for account, assets in self._moved.items()]
-        self._notices, self._moved = [], {}
+        notices, self._notices = self._notices, []
+        # Of accounts that nobody follows there is nothing.
+        if self._moved:
+            notices += [_position(account, tuple(assets)) for account, assets in self._moved.items()]
+            self._moved = {}
         # Somebody may subscribe or leave between two commands, not during one.
         self._is_followed.clear()
         return notices
