@@ -27,9 +27,11 @@ CHANGES: Final = {
     "sandbox.exchange.auth.Credential",
     "sandbox.exchange.orders.OrderList",
     "sandbox.exchange.orders.SandboxOrder",
+    "sandbox.server.calls.Attempt",
     "sandbox.server.calls.Call",
     "sandbox.server.course.Course",
     "sandbox.server.script._Waiting",
+    "storm.evidence.Remains",
     "storm.program.Deed",
     "storm.program.Heard",
 }

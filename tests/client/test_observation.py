@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import signal
+import weakref
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -21,6 +23,7 @@ from bintrio._protocol.rate_limits import LocalLedger
 from bintrio.errors import ConnectionFailed, HandshakeRejected, InvalidRequest, NotSent, Rejected
 from bintrio.observing import Fact
 from bintrio.requests import Ping
+from bintrio.sandbox import ErrorReply, open_sandbox
 from tests.peer import ACK, LIMITS, START, URL, Exchange, ed25519_key, open_exchange, open_pair
 from tests.sessions import BUY, HMAC, deltas, in_background, run_with_ctrl_c
 from tests.streams import stall
@@ -49,6 +52,36 @@ class Notebook:
 
     def kinds(self, *but: type[Fact]) -> list[str]:
         return [type(fact).__name__ for fact in self.facts if not isinstance(fact, but)]
+
+
+class Keeper:
+    """An observer that keeps an error."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    def __call__(self, fact: Fact) -> None:
+        """Nothing is done with it."""
+
+
+async def test_what_observed_goes_when_nobody_knows_it_any_more(autojump_clock: MockClock) -> None:
+    async def observe() -> weakref.ref[Keeper]:
+        keeper = Keeper()
+        async with open_sandbox(listen=False) as sandbox:
+            sandbox.inject(ErrorReply("ping", code=-1000))
+            async with bintrio.open_session(sandbox.endpoint, connect=sandbox.connect, observer=keeper) as session:
+                try:
+                    await session.ping()
+                # Its traceback leads to the call, whose steps are told the observer, which keeps the error.
+                except Rejected as error:
+                    keeper.error = error
+        assert keeper.error is not None
+        return weakref.ref(keeper)
+
+    gone = await observe()
+    await wait_all_tasks_blocked()
+    gc.collect()
+    assert gone() is None
 
 
 # Connections

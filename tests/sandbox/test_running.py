@@ -17,6 +17,7 @@ from bintrio.errors import InvalidRequest, OutcomeUnknown, Rejected
 from bintrio.sandbox import (
     Disconnect,
     DropReply,
+    HandshakeStatus,
     MeanOfTrades,
     Sandbox,
     SandboxAccount,
@@ -214,8 +215,13 @@ async def test_a_witness_sees_what_comes_and_hears_what_happens_whatever_goes_wr
                 await session.order_place(
                     symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=64_000, quantity=1
                 )
+            sandbox.inject(refused := HandshakeStatus(status=503))
+            await session.rotate()
         sandbox.announce_shutdown()
-        lost = witness.calls[-1]
+        attempts = [(attempt.status, attempt.fault) for attempt in witness.attempts]
+        assert attempts[0] == attempts[-1] == (101, None)
+        assert (503, refused) in attempts
+        lost = next(call for call in witness.calls if call.fault is not None)
         assert (lost.incoming.method, lost.fault) == ("order.place", Disconnect("order.place", executed=True))
         assert lost.outcome is not None
         assert lost.outcome.result.order_id == 1

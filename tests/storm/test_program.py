@@ -12,8 +12,8 @@ import trio
 import trio.testing
 
 import bintrio
-from bintrio.errors import ConnectionFailed, NotSent, OutcomeUnknown
-from bintrio.sandbox import DropReply, Witness
+from bintrio.errors import ConnectionFailed, NotSent, OutcomeUnknown, SubscriberTooSlow
+from bintrio.sandbox import DropReply, Told, Witness
 from bintrio.sandbox.weather import Deposit, Fail
 from bintrio.storm import Plan, Step, run, world
 from bintrio.storm.books import Books
@@ -90,6 +90,46 @@ def test_a_listener_that_reads_nothing_is_told_that_it_was_too_slow() -> None:
     slow: AnyAct = Listen(seconds=5.0, buffer=1, is_slow=True)
     deposits = [Deposit(asset="BTC", amount=1)] * 4  # type: ignore[arg-type]  # it is not looked at
     assert untruths(slow, *deposits, Listen(seconds=2.0), *deposits) == []
+
+
+class Overflowing:
+    """A session whose listeners are told of one event, and then that they were too slow for the next."""
+
+    unresolved = ()
+    time_unit = "ms"
+
+    def __init__(self, witness: Witness) -> None:
+        self._witness = witness
+
+    @asynccontextmanager
+    async def user_data(self, *, buffer: int) -> AsyncGenerator[AsyncIterator[str]]:
+        yield self._events(buffer)
+
+    async def _events(self, buffer: int) -> AsyncGenerator[str]:
+        self._witness.events.extend([Told(0, {}), Told(0, {})])
+        yield "an event"
+        raise SubscriberTooSlow(buffer)
+
+
+async def test_a_listener_that_was_too_slow_was_to_hear_nothing_more(autojump_clock: trio.testing.MockClock) -> None:
+    nobody: Any = None
+    witness = Witness()
+    session: Any = Overflowing(witness)
+
+    @asynccontextmanager
+    async def open_session() -> AsyncGenerator[bintrio.Session]:
+        yield session
+
+    program = Program(open_session, nobody, witness, 5000, 15.0, Books(witness, None))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(program.live)
+        await program.is_open.wait()
+        await program.do(Listen(seconds=0.5, buffer=1))
+        program.leave()
+    assert [heard.events for heard in program.heard] == [["an event"]] * 2
+    # By then the account had had two more events each time. It was told that some are missing.
+    assert all(heard.until == heard.since for heard in program.heard)
+    assert program.failed == []
 
 
 class Listened:

@@ -2,64 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import Any
 
 import bintrio
 from bintrio.api.account import Order
-from bintrio.api.events import BalanceUpdate
-from bintrio.errors import NotSent, OutcomeUnknown, Rejected
+from bintrio.errors import NotSent, Rejected
 from bintrio.requests import Ping
-from bintrio.sandbox import DropReply, Link, SandboxOrder, Told, Way, Witness
+from bintrio.sandbox import DropReply, Link, SandboxOrder, Way
 from bintrio.sandbox.exchange.exchange import Answer
-from bintrio.sandbox.exchange.messages import Incoming
-from bintrio.sandbox.server.calls import Call
-from bintrio.sandbox.weather import Fail, Jump, Relink
-from bintrio.storm import Plan, Step, Terms
-from bintrio.storm.books import Books
+from bintrio.sandbox.weather import Fail, Relink
+from bintrio.storm import Plan, Step
 from bintrio.storm.plan import Amend, Ask, AskOrder, Cancel, CancelAll, Place, PlaceList, Replace
-from bintrio.storm.program import Confirmed, Deed, Heard, Program
-from bintrio.storm.truth import Evidence, of_confirmed, untruths
-
-GIVEN: Any = SimpleNamespace
-ORDER: Any = SimpleNamespace(symbol="BTCUSDT", order_id=7, client_order_id="mine")
-NOW = 1_767_225_600_000
-
-
-def answer(status: int = 200, result: Any = None, error: Mapping[str, Any] | None = None) -> Answer:
-    return Answer(request_id=1, status=status, result=result, error=error)
-
-
-def came(number: int, *, outcome: Answer | None = None, told: Answer | None = None, **options: Any) -> Call:
-    params = {"recvWindow": f"{5000 + Decimal(number) / 1000}", **options.pop("params", {})}
-    return Call(number, 1, NOW * 1000, Incoming(1, "order.place", params), told or outcome, outcome=outcome, **options)
-
-
-def deed(act: Any, number: int = 1, **options: Any) -> Deed:
-    options = {"began": 0.0, "timeout": 15.0, "ended": 1.0, **options}
-    request = act.request([ORDER], f"{5000 + Decimal(number) / 1000}")
-    return Deed(number=number, act=act, request=request, **options)
-
-
-def evidence(*deeds: Deed, calls: Any = (), plan: Plan | None = None, events: Any = ()) -> Evidence:
-    nobody: Any = None
-    witness = Witness()
-    witness.calls.extend(calls)
-    witness.events.extend(events)
-    program = Program(nobody, nobody, witness, 5000, 15.0, Books(witness, None))
-    program.deeds.update({one.number: one for one in deeds})
-    return Evidence(plan or Plan(), program, witness)
-
-
-def found(*deeds: Deed, **options: Any) -> list[str]:
-    return untruths(evidence(*deeds, **options))
-
-
-def unknown(act: Any) -> OutcomeUnknown[Any]:
-    return OutcomeUnknown("order.place", "no answer came", request=deed(act).request)
-
+from bintrio.storm.program import Confirmed, Heard
+from bintrio.storm.truth import of_confirmed, untruths
+from tests.storm.given import GIVEN, JOURNAL, NOW, answer, came, deed, event, evidence, found, gap, unknown
 
 # Calls
 
@@ -188,17 +145,6 @@ def test_all_that_was_confirmed_is_looked_at() -> None:
 # Events
 
 
-def event(number: int) -> BalanceUpdate:
-    return BalanceUpdate(event_time=NOW + number, asset="BTC", delta=Decimal(number), clear_time=NOW + number)
-
-
-JOURNAL = [Told(NOW + number, bintrio.to_builtins(event(number))) for number in range(5)]
-
-
-def gap(start: int, end: int) -> bintrio.Gap:
-    return bintrio.Gap(start=NOW + start, end=NOW + end, reason="lost")
-
-
 def heard(*told: Any, until: int | None = None, since: int = 0) -> list[str]:
     held = evidence(events=JOURNAL)
     held.program.heard.append(Heard(since=since, until=until, events=[*told]))
@@ -226,73 +172,6 @@ def test_g5_who_stops_listening_may_lack_what_was_on_its_way() -> None:
     assert heard(event(0), event(1), until=5) == []
     assert heard(until=5) == []
     assert len(heard(event(0), event(2), until=5)) == 1
-
-
-# Limits, connections, secrets
-
-
-def test_g8_the_exchange_has_to_refuse_nothing() -> None:
-    refused = came(1, told=answer(429))
-    assert "the exchange had to refuse" in found(deed(Place()), calls=[refused])[0]
-    assert found(deed(Place()), calls=[came(1, told=answer(429), fault=DropReply())]) == []
-    assert found(deed(Place()), calls=[refused], plan=Plan(steps=(Step(0.0, Jump(seconds=60.0)),))) == []
-    assert found(deed(Place()), calls=[came(1)]) == []
-
-
-def held(text: str, plan: Plan | None = None) -> list[str]:
-    known = evidence(deed(Place()), calls=[came(1)], plan=plan)
-    known.refusals.append((NOW - 1000, text))
-    return untruths(known)
-
-
-def refusal(until: int, status: int = 418, code: int = -1003) -> str:
-    return f'{{"status":{status},"error":{{"code":{code},"msg":"","data":{{"retryAfter":{until}}}}}}}'
-
-
-def test_g8_nothing_comes_in_a_hold() -> None:
-    assert "during a hold (G8)" in held(refusal(NOW + 1000))[0]
-    assert "during a hold (G8)" in held(refusal((NOW + 1000) * 1000, 429))[0]
-    assert held(refusal(NOW - 1)) == []
-    assert held(refusal(NOW + 1000, 429, -1015)) == []
-    assert held(refusal(NOW + 1000, 400)) == []
-    assert held('{"status":418}') == []
-    slow = Plan(terms=Terms(link=Link(up=Way(latency=0.5, jitter=0.6))))
-    assert held(refusal(NOW + 1000), slow) == []
-    assert held(refusal(NOW + 1000), Plan(steps=(Step(0.0, Jump(seconds=-1.0)),))) == []
-    narrow = Plan(steps=(Step(0.0, Relink(link=Link(up=Way(bandwidth=5.0)))),))
-    assert held(refusal(NOW + 1000), narrow) == []
-
-
-def lost(cause: str, plan: Plan | None = None) -> list[str]:
-    known = evidence(plan=plan)
-    known.losses.append(cause)
-    return untruths(known)
-
-
-def test_g3_no_pong_is_late() -> None:
-    assert "a connection was lost" in lost("1008 pong timeout")[0]
-    assert lost("the server ended the stream") == []
-    assert lost("1008 pong timeout", Plan(steps=(Step(0.0, Relink(link=Link(up=Way(silent_at=0)))),))) == []
-
-
-CALM = Plan(is_calm=True)
-
-
-def test_g5_where_nothing_goes_wrong_nothing_is_lost() -> None:
-    assert "although nothing went wrong" in lost("cut", CALM)[0]
-    closed = OutcomeUnknown("order.place", "the connection ended: the session was closed")
-    assert "although nothing went wrong" in found(deed(Place(), error=unknown(Place())), plan=CALM)[0]
-    assert found(deed(Place(), error=closed), deed(Place(within=1.0), 2, error=unknown(Place())), plan=CALM) == []
-    calm = evidence(deed(Place()), events=JOURNAL[:1], plan=CALM)
-    calm.program.heard.append(Heard(since=0, events=[event(0), gap(1, 2)]))
-    assert "Gap" in untruths(calm)[0]
-
-
-def test_g9_no_signature_is_shown() -> None:
-    known = evidence(deed(Place()), calls=[came(1, params={"signature": "abc"})])
-    assert untruths(known) == []
-    known.said.append("it was abc=")
-    assert "was shown (G9)" in untruths(known)[0]
 
 
 def test_what_failed_and_what_was_logged_is_told() -> None:

@@ -195,11 +195,11 @@ class Teller:
         bugs.exception("%s: connection %d: %s", session, number, words, extra={"session": session, **self.here})
 
 
-class Trace(msgspec.Struct, eq=False, gc=False):
+class Trace(msgspec.Struct, eq=False):
     """The steps of one call that is observed: see `CallEnded`. Some are noted in the reader's and the writer's task.
 
-    It is on the path of each call. So it makes its facts itself, and is a struct, which is made in a third of the time;
-    it is in no circle of references, so the garbage collector need not look at it.
+    It is on the path of each call. So it makes its facts itself, and is a struct, which is made in a third of the time.
+    The garbage collector looks at it: the traceback of an error leads to it, and the observer may keep the error.
     """
 
     observation: Observation

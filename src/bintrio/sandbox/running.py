@@ -49,7 +49,7 @@ from .server.links import Link
 from .server.network import Network
 from .server.pulse import Pulse
 from .struck import StormReport
-from .witness import Witness
+from .witness import Witness, senses_of
 
 LAST_TIME_MS: Final = 253_402_300_799_999
 """The end of the year 9999: a later time has no `datetime`."""
@@ -281,8 +281,7 @@ class Sandbox:
             InvalidRequest: there is no such account.
         """
         witness = Witness()
-        see, hear = witness.calls.append, witness.hear
-        self._connections.witnesses.add(self._known(uid), time_unit, self._connections.now(), see, hear)
+        self._connections.witnesses.add(self._known(uid), time_unit, self._connections.now(), senses_of(witness))
         return witness
 
     def balances(self, uid: int | None = None) -> tuple[Balance, ...]:

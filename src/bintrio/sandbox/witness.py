@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from .exchange.units import MILLISECOND
-from .server.calls import Call
+from .server.calls import Attempt, Call
+from .server.witnesses import Senses
 
 _OF_CONNECTIONS: Final = {"serverShutdown", "eventStreamTerminated"}
 """What is told of a connection or a subscription, not of the account."""
@@ -31,11 +32,13 @@ class Witness:
 
     Attributes:
         calls: every message that came, in order. What was answered is in them once it is known.
+        attempts: everybody who asked to be connected, in order.
         events: every event of the account, in order.
     """
 
     def __init__(self) -> None:
         self.calls: Final[list[Call]] = []
+        self.attempts: Final[list[Attempt]] = []
         self.events: Final[list[Told]] = []
 
     def hear(self, message: bytes, now: int) -> None:
@@ -43,3 +46,8 @@ class Witness:
         event = msgspec.json.decode(message)["event"]
         if event["e"] not in _OF_CONNECTIONS:
             self.events.append(Told(now // MILLISECOND, event))
+
+
+def senses_of(witness: Witness) -> Senses:
+    """What a witness is told by."""
+    return Senses(witness.calls.append, witness.attempts.append, witness.hear)

@@ -11,7 +11,7 @@ from ..sandbox import SandboxAccount, SandboxKey
 RSA_API_KEY: Final = "stormrsa"
 
 # Made once: a key that is made anew would be another one in each run.
-_PEM: Final = """\
+RSA_PEM: Final = """\
 -----BEGIN PRIVATE KEY-----
 MIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQDSijzcwoA5rXDc
 zS0F8imoV0GIVw7Z2SNKLP3lGU945jym5FLmTSLsqILm+JyCxHPFq/5jFmTLzMrz
@@ -46,7 +46,7 @@ CqtBouB25uTj8qS7KtFeN9tF
 @cache
 def rsa_key() -> RsaKey:
     """What the program signs with."""
-    return RsaKey.from_pem(_PEM, api_key=RSA_API_KEY)
+    return RsaKey.from_pem(RSA_PEM, api_key=RSA_API_KEY)
 
 
 def rsa_account(account: SandboxAccount) -> SandboxAccount:
@@ -56,4 +56,4 @@ def rsa_account(account: SandboxAccount) -> SandboxAccount:
 
 @cache
 def _sandbox_key() -> SandboxKey:
-    return SandboxKey(RSA_API_KEY, pem=_PEM)
+    return SandboxKey(RSA_API_KEY, pem=RSA_PEM)

@@ -311,6 +311,19 @@ class Program:
         self.confirmed.append(Confirmed(number=number, result=result, at_rest=self._at_rest))
 
     @property
+    def session(self) -> Session | None:
+        """What it works with at present."""
+        return self._session
+
+    @property
+    def unresolved(self) -> list[int]:
+        """The calls that its session keeps since it does not know what became of them, by number."""
+        kept = () if self._session is None else self._session.unresolved
+        numbers = (number_of(error.request.recv_window, self._window) for error in kept)
+        # Without a number it was sent for a handle, by an account, which asks by itself.
+        return [number for number in numbers if number]
+
+    @property
     def is_held(self) -> bool:
         """Whether its session has been told to wait."""
         return self._session is not None and self._session.hold is not None

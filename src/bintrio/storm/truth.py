@@ -6,9 +6,6 @@ changes what the client is told, never what the witness sees.
 
 from __future__ import annotations
 
-import json
-import math
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -17,53 +14,20 @@ from .._protocol.succession import Gap
 from .._protocol.to_json import to_builtins
 from ..api.account import Order
 from ..errors import InvalidRequest, NotSent, Rejected
-from ..sandbox import Told, Witness
+from ..sandbox import Told
 from ..sandbox.server.calls import Call
 from ..sandbox.server.links import IDEAL
-from ..sandbox.weather import Fail, Jump, Relink
-from . import audit
+from ..sandbox.weather import Fail, Relink
+from . import audit, promises
+from .evidence import Evidence
 from .plan import Place, Plan
-from .program import Confirmed, Deed, Heard, Program, is_unknown, number_of
+from .program import Confirmed, Deed, Heard, Program, is_unknown
 
 GRACE: Final = 0.01
 """Seconds by which a call may end later than it should: a timer is set to whole milliseconds."""
 
 LONGEST_ARRIVAL: Final = 600.0
 """Seconds for which a read may wait for a long message, besides."""
-
-
-class Evidence:
-    """What is known of a world when it is over.
-
-    Args:
-        plan: of the world.
-        program: which was in it.
-        witness: of its exchange.
-
-    Attributes:
-        refusals: each message with an error that came to the client, and the exchange's time in milliseconds.
-        losses: why connections were lost, each.
-        logged: errors that were logged.
-        said: what the client told its observer of messages.
-    """
-
-    def __init__(self, plan: Plan, program: Program, witness: Witness) -> None:
-        self.plan: Final = plan
-        self.program: Final = program
-        self.witness: Final = witness
-        self.refusals: Final[list[tuple[int, str]]] = []
-        self.losses: Final[list[str]] = []
-        self.logged: Final[list[str]] = []
-        self.said: Final[list[str]] = []
-
-    def arrivals(self) -> Mapping[int, Sequence[Call]]:
-        """What reached the exchange of each of the program's calls, by their numbers."""
-        found: defaultdict[int, list[Call]] = defaultdict(list)
-        for call in self.witness.calls:
-            number = number_of(call.incoming.params.get("recvWindow"), self.plan.terms.window)
-            if number > 0:
-                found[number].append(call)
-        return found
 
 
 def untruths(evidence: Evidence) -> list[str]:
@@ -78,6 +42,13 @@ def of_failures(evidence: Evidence) -> Iterator[str]:
 
 
 # Calls
+
+
+def may_take_long(plan: Plan) -> float:
+    """Seconds for which a message may be arriving in a world: none, unless something comes in part."""
+    # Only a link that is not ideal, or a fault, makes a message come in part.
+    is_whole = plan.terms.link == IDEAL and not any(isinstance(step.act, Relink | Fail) for step in plan.steps)
+    return 0.0 if is_whole else LONGEST_ARRIVAL
 
 
 def of_calls(evidence: Evidence) -> Iterator[str]:
@@ -250,7 +221,7 @@ def of_accounts(evidence: Evidence) -> Iterator[str]:
     """What accounts that keep themselves up to date have shown is so."""
     program = evidence.program
     placed = {number: _done(came) for number, came in evidence.arrivals().items()}
-    is_dated = not _has_jumped(evidence)
+    is_dated = not promises.has_jumped(evidence.plan)
     yield from audit.untruths(program.books, evidence.witness, placed, program.unknown, is_dated=is_dated)
 
 
@@ -303,106 +274,6 @@ def _is_in(event: Told, gaps: Sequence[Gap]) -> bool:
     return any(gap.start <= date <= gap.end for gap in gaps)
 
 
-# Limits
-
-
-def of_limits(evidence: Evidence) -> Iterator[str]:
-    """The exchange has not had to say that a limit is exceeded, unless it was made to."""
-    for call in evidence.witness.calls:
-        # A fault may say 429 without any limit exceeded; a clock that jumps moves the windows under the client.
-        if call.fault is None and call.answer is not None and call.answer.status == 429 and not _has_jumped(evidence):
-            yield f"the exchange had to refuse {call.incoming.method} at {call.time}: {call.answer.error} (G8)"
-
-
-def _has_jumped(evidence: Evidence) -> bool:
-    return any(isinstance(step.act, Jump) for step in evidence.plan.steps)
-
-
-def of_holds(evidence: Evidence) -> Iterator[str]:
-    """Nothing left after the client had been told to wait."""
-    if any(isinstance(step.act, Jump) and step.act.seconds < 0 for step in evidence.plan.steps):
-        return  # a hold ends by local time, so by a clock that was set back it seems to end too soon
-    # What had left before may arrive a little later.
-    under_way = max(_latencies(evidence.plan))
-    holds = [hold for now, text in evidence.refusals for hold in _holds(now + under_way, text)]
-    for call in evidence.witness.calls:
-        time = call.time // 1000
-        if any(begin < time < end for begin, end in holds):
-            yield f"{call.incoming.method} came to the exchange at {time} during a hold (G8)"
-
-
-def _holds(now: int, text: str) -> Iterator[tuple[int, int]]:
-    answer = json.loads(text)
-    error = answer.get("error", {})
-    until = error.get("data", {}).get("retryAfter")
-    # -1015 holds back only what costs orders.
-    if answer.get("status") in {418, 429} and until is not None and error.get("code") != _TOO_MANY_ORDERS:
-        # One millisecond less at each end, since both are rounded.
-        yield now + 1, (until // 1000 if until > _MICROSECONDS else until) - 1
-
-
-def _latencies(plan: Plan) -> Iterator[int]:
-    """Milliseconds that the ways to the exchange take, at most."""
-    for link in (plan.terms.link, *(step.act.link for step in plan.steps if isinstance(step.act, Relink))):
-        way = link.up
-        yield math.ceil((way.latency + way.jitter) * 1000) + (0 if way.bandwidth is None else 1_000)
-
-
-_TOO_MANY_ORDERS: Final = -1015
-_MICROSECONDS: Final = 10**14
-
-
-# Connections
-
-
-def may_take_long(plan: Plan) -> float:
-    """Seconds for which a message may be arriving in a world: none, unless something comes in part."""
-    # Only a link that is not ideal, or a fault, makes a message come in part.
-    is_whole = plan.terms.link == IDEAL and not any(isinstance(step.act, Relink | Fail) for step in plan.steps)
-    return 0.0 if is_whole else LONGEST_ARRIVAL
-
-
-def _loses_pongs(plan: Plan) -> bool:
-    return any(isinstance(step.act, Relink) and step.act.link.up.silent_at is not None for step in plan.steps)
-
-
-def of_losses(evidence: Evidence) -> Iterator[str]:
-    """No connection ended since the client did not answer pings."""
-    # Where the way to the exchange falls silent, pongs are lost with all else.
-    if not _loses_pongs(evidence.plan):
-        yield from (f"a connection was lost: {loss} (G3)" for loss in evidence.losses if "pong timeout" in loss)
-
-
-def of_calm(evidence: Evidence) -> Iterator[str]:
-    """Where nothing goes wrong, nothing is lost and nothing is unknown."""
-    if not evidence.plan.is_calm:
-        return
-    yield from (f"a connection was lost although nothing went wrong: {loss} (G5)" for loss in evidence.losses)
-    for deed in evidence.program.deeds.values():
-        is_hurried = deed.act.within is not None  # a link may take longer than that
-        if is_unknown(deed.error) and not is_hurried and not deed.error.reason.endswith(_CLOSED):
-            yield f"{deed} came to {deed.error!r} although nothing went wrong (G5)"
-    for heard in evidence.program.heard:
-        yield from (f"{event!r} although nothing went wrong (G5)" for event in heard.events if isinstance(event, Gap))
-
-
-_CLOSED: Final = "the session was closed"
-"""By the program itself, while the call was in flight."""
-
-
-# Secrets
-
-
-def of_secrets(evidence: Evidence) -> Iterator[str]:
-    """No signature is in anything that the client said."""
-    said = "\n".join(evidence.said)
-    for call in evidence.witness.calls:
-        signature = call.incoming.params.get("signature")
-        if signature is not None and str(signature) in said:
-            yield f"the signature of {call.incoming.method} at {call.time} was shown (G9)"
-
-
 _ALL: Final[Sequence[Callable[[Evidence], Iterator[str]]]] = (
-    *(of_failures, of_calls, of_confirmations, of_accounts, of_events),
-    *(of_limits, of_holds, of_losses, of_calm, of_secrets),
+    *(of_failures, of_calls, of_confirmations, of_accounts, of_events, *promises.ALL),
 )

@@ -12,24 +12,33 @@ from typing import Final
 
 import msgspec
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
+from .. import observing as facts
 from .._net.scheduling import scheduled
 from .._protocol.chance import seeded, using
 from .._protocol.rate_limits import LocalLedger
 from .._protocol.signing import Key
-from ..observing import ConnectionLost, Fact, MessageReceived, MessageSent
+from ..api._values import RateLimit
+from ..observing import Fact, HoldBegan, MessageReceived
 from ..opening import open_session
 from ..sandbox import Link, RandomWalk, Sandbox, SandboxAccount, open_sandbox, trader
 from ..sandbox.weather import Blow
 from .books import Books
-from .keys import rsa_account, rsa_key
+from .evidence import Evidence, Remains
+from .keys import RSA_PEM, rsa_account, rsa_key
 from .plan import Plan, Terms
 from .program import Program
-from .truth import Evidence, untruths
+from .truth import untruths
+
+FAREWELL: Final = 5.0
+"""Seconds that both sides have for closing."""
 
 REST: Final = 600.0
 """Seconds after which everything that was lost has been found out."""
+
+FACTS: Final = {kind for kind in vars(facts).values() if isinstance(kind, type) and issubclass(kind, Fact)}
+"""Every kind of fact that there is."""
 
 QUOTES: Final = {"BTCUSDT": Decimal(100), "ETHUSDT": Decimal(100)}
 
@@ -67,6 +76,7 @@ def run(plan: Plan) -> Report:
 
 async def _live(plan: Plan) -> Report:
     terms = plan.terms
+    before = trio.lowlevel.current_statistics().tasks_living
     account = rsa_account(trader()) if terms.key == "rsa" else trader()  # reading that key takes long
     async with open_sandbox(
         listen=False,
@@ -97,14 +107,19 @@ async def _live(plan: Plan) -> Report:
         program = Program(
             lambda: opening(observer=observer), sandbox, witness, terms.window, terms.request_timeout, books
         )
-        evidence = Evidence(plan, program, witness)
+        began = sandbox.now() - trio.current_time() * 1000
+        evidence = Evidence(plan, program, witness, began=began, secrets=secrets_of(account))
         observer = observing(evidence, sandbox)
-        with logged(evidence.logged):
-            await _play(plan, sandbox, program)
-        return report(evidence, sandbox)
+        with logged(evidence.logged, evidence.lines):
+            evidence.remains = await _play(plan, sandbox, program)
+        await trio.sleep(FAREWELL)
+        evidence.remains.connections = sandbox.connections
+    # Those of the sandbox have ended by now, also where it was half-open.
+    evidence.remains.tasks = trio.lowlevel.current_statistics().tasks_living - before
+    return report(evidence, sandbox)
 
 
-async def _play(plan: Plan, sandbox: Sandbox, program: Program) -> None:
+async def _play(plan: Plan, sandbox: Sandbox, program: Program) -> Remains:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(program.live)
         await program.is_open.wait()
@@ -124,7 +139,40 @@ async def _play(plan: Plan, sandbox: Sandbox, program: Program) -> None:
         while program.is_held:  # noqa: ASYNC110  # in virtual time, looking costs nothing
             await trio.sleep(REST)
         await program.come_to_rest()
+        # A pong may be on its way out at this very moment.
+        await wait_all_tasks_blocked()
+        remains = remains_of(program, sandbox)
         program.leave()
+    return remains
+
+
+def remains_of(program: Program, sandbox: Sandbox) -> Remains:
+    """What is there when all has come to rest."""
+    session = program.session
+    if session is None or session.connection is None:
+        return Remains()
+    ours = [limit for limit in (session.request_weight, *session.order_counts) if limit is not None]
+    theirs = {_name_of(budget.limit): budget.limit.count or 0 for budget in sandbox.budgets}
+    return Remains(
+        in_flight=session.connection.in_flight,
+        backlog=session.connection.backlog,
+        unresolved=program.unresolved,
+        used={_name_of(limit): (limit.count or 0, theirs.get(_name_of(limit), 0)) for limit in ours},
+    )
+
+
+def _name_of(limit: RateLimit) -> str:
+    return f"{limit.rate_limit_type} of {limit.interval_num} {limit.interval}"
+
+
+def secrets_of(account: SandboxAccount) -> dict[str, str]:
+    """What must never be shown of an account's keys, by name."""
+    keys = {credential.api_key for credential in account.credentials()}
+    secrets = {f"API key that begins with {key[:6]}": key for key in keys}
+    secrets["secret of the HMAC key"] = account.hmac_secret()
+    secrets["private Ed25519 key"] = account.ed25519_pem().decode().splitlines()[1]
+    secrets["private RSA key"] = RSA_PEM.splitlines()[1]
+    return secrets
 
 
 def key_of(terms: Terms, account: SandboxAccount) -> Key:
@@ -136,36 +184,46 @@ def observing(evidence: Evidence, sandbox: Sandbox) -> Callable[[Fact], None]:
     """An observer that keeps what tells whether the client kept its promises."""
 
     def observe(fact: Fact) -> None:
-        if isinstance(fact, ConnectionLost):
-            evidence.losses.append(fact.cause)
-        elif isinstance(fact, MessageSent):
-            evidence.said.append(fact.text)
+        evidence.facts.append(fact)
+        if isinstance(fact, HoldBegan):
+            evidence.holds.append((sandbox.now(), fact))
         # Only refusals can bring a hold; the text is read later, for these alone.
         elif isinstance(fact, MessageReceived) and '"status":4' in fact.text:
             evidence.refusals.append((sandbox.now(), fact.text))
 
-    # Of the other facts there are many, and nobody asks for them.
-    observe.fact_kinds = {ConnectionLost, MessageSent, MessageReceived}  # type: ignore[attr-defined]
+    # Of all kinds, messages too: nothing that an observer can be told has a secret in it.
+    observe.fact_kinds = FACTS  # type: ignore[attr-defined]
     return observe
 
 
 class _Ears(logging.Handler):
-    def __init__(self, heard: list[str]) -> None:
-        super().__init__(logging.ERROR)
-        self.heard = heard
+    def __init__(self, failures: list[str], lines: list[str]) -> None:
+        super().__init__()
+        self.failures = failures
+        self.lines = lines
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.heard.append(record.getMessage())
+        if record.levelno >= logging.ERROR:
+            self.failures.append(record.getMessage())
+        # The sandbox's own lines are not the client's.
+        if not record.name.startswith("bintrio.sandbox"):
+            self.lines.append(record.getMessage())
 
 
 @contextmanager
-def logged(heard: list[str]) -> Generator[None]:
-    """Keep errors that are logged."""
-    ears, logger = _Ears(heard), logging.getLogger("bintrio")
+def logged(failures: list[str], lines: list[str]) -> Generator[None]:
+    """Keep what is logged, whatever its level: errors of client and sandbox, and every line of the client."""
+    ears, logger = _Ears(failures, lines), logging.getLogger("bintrio")
+    level, propagates = logger.level, logger.propagate
     logger.addHandler(ears)
+    # Nobody else asked for so many lines.
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
     try:
         yield
     finally:
+        logger.propagate = propagates
+        logger.setLevel(level)
         logger.removeHandler(ears)
 
 

@@ -1,4 +1,4 @@
-"""A message that came to a sandbox, and what became of it."""
+"""What came to a sandbox, a message or somebody who asks to be connected, and what became of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from ..exchange.exchange import Answer
 from ..exchange.messages import Incoming
-from .faults import Fault
+from .faults import Fault, HandshakeStatus
 
 _UNREADABLE: Final = Incoming(None, "", {})
 
@@ -33,3 +33,17 @@ class Call(msgspec.Struct, eq=False):
     answer: Answer | None = None
     fault: Fault | None = None
     outcome: Answer | None = None
+
+
+class Attempt(msgspec.Struct, eq=False):
+    """Somebody asked to be connected.
+
+    Attributes:
+        time: when the whole handshake had come, in microseconds.
+        status: of the answer, 101 for a welcome; None as long as there is none.
+        fault: what turned it away; None if nothing did, or a limit.
+    """
+
+    time: int
+    status: int | None = None
+    fault: HandshakeStatus | None = None

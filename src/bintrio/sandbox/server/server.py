@@ -21,6 +21,7 @@ from bintrio._net.tasks import protecting
 
 from ..exchange.refusals import Refusal
 from ..exchange.sessions import Session
+from .calls import Attempt
 from .connection import CLOSE_TIMEOUT, Connection, Connections
 from .faults import HandshakeStatus, SlowHandshake
 from .handshake import Rejection, open_session, reject, retry_after, without_words
@@ -145,26 +146,32 @@ class Server:
         wire.at_close = scope.cancel
         request = await wrap_server_stream(protecting(nursery), wire, _QUEUE, _MAX_MESSAGE_SIZE, _RECEIVE_SIZE)
         wire.at_close = None
+        attempt = Attempt(self._connections.now())
+        self._connections.witnesses.meet(attempt)
         slow = self._connections.script.for_opening(SlowHandshake)
         if slow is not None:
             scope.deadline += slow.seconds
             await trio.sleep(slow.seconds)
-        return await self._decide(request, wire)
+        return await self._decide(request, wire, attempt)
 
-    async def _decide(self, request: WebSocketRequest, wire: Wire) -> tuple[Session, WebSocketConnection] | None:
+    async def _decide(
+        self, request: WebSocketRequest, wire: Wire, attempt: Attempt
+    ) -> tuple[Session, WebSocketConnection] | None:
         try:
-            session = self._admit(request.path, wire.address)
+            session = self._admit(request.path, wire.address, attempt)
         except _TurnedAway as turned_away:
             rejection = turned_away.rejection
+            attempt.status = rejection.status
             await request.reject(rejection.status, extra_headers=rejection.headers, body=rejection.body)
             return None
+        attempt.status = 101
         websocket = await request.accept()
         wire.upgrade()
         return session, websocket
 
-    def _admit(self, resource: str, address: str) -> Session:
+    def _admit(self, resource: str, address: str, attempt: Attempt) -> Session:
         # Before any limit: a fault is there to be seen.
-        fault = self._connections.script.for_opening(HandshakeStatus)
+        attempt.fault = fault = self._connections.script.for_opening(HandshakeStatus)
         if fault is not None:
             raise _TurnedAway(Rejection(fault.status, retry_after(fault.retry_after), fault.body))
         now = self._connections.now()

@@ -1,14 +1,29 @@
-"""Those who see every message that comes, and hear every event of an account, whatever goes wrong on connections."""
+"""Those who see everything that comes, and hear every event of an account, whatever goes wrong on connections."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from bintrio.endpoints import TimeUnit
 
 from ..exchange.exchange import Exchange
 from ..exchange.sessions import Session
-from .calls import Call
+from .calls import Attempt, Call
+
+
+class Senses(NamedTuple):
+    """What a witness is told by.
+
+    Attributes:
+        see: is called with every message that comes.
+        meet: is called with everybody who asks to be connected.
+        hear: is called with every event of the account, and the time in microseconds.
+    """
+
+    see: Callable[[Call], object]
+    meet: Callable[[Attempt], object]
+    hear: Callable[[bytes, int], object]
 
 
 class Witnesses:
@@ -20,37 +35,39 @@ class Witnesses:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._seeing: list[Callable[[Call], object]] = []
-        self._hearing: dict[Session, tuple[int, Callable[[bytes, int], object]]] = {}
+        self._witnesses: list[Senses] = []
+        self._hearing: dict[Session, tuple[int, Senses]] = {}
 
-    def add(
-        self, uid: int, unit: TimeUnit, now: int, see: Callable[[Call], object], hear: Callable[[bytes, int], object]
-    ) -> None:
+    def add(self, uid: int, unit: TimeUnit, now: int, witness: Senses) -> None:
         """One more, who is told the events of one account, and when, as a client would be that is subscribed to it.
 
         Args:
             uid: of the account.
             unit: of the times in events.
             now: microseconds.
-            see: is called with every message that comes.
-            hear: is called with every event of the account, and the time in microseconds.
+            witness: what it is told by.
         """
         session = Session(connected_since=now, unit=unit)
         session.subscribe(uid, by_logon=False)
         self._exchange.sessions[session] = None
-        self._hearing[session] = uid, hear
-        self._seeing.append(see)
+        self._hearing[session] = uid, witness
+        self._witnesses.append(witness)
 
     def see(self, call: Call) -> None:
         """A message has come."""
-        for see in self._seeing:
-            see(call)
+        for witness in self._witnesses:
+            witness.see(call)
+
+    def meet(self, attempt: Attempt) -> None:
+        """Somebody has asked to be connected."""
+        for witness in self._witnesses:
+            witness.meet(attempt)
 
     def hear(self, session: Session, message: bytes, now: int) -> None:
         """There is an event for a session that may be a witness's."""
-        uid, hear = self._hearing.get(session, (0, None))
-        if hear is not None:
-            hear(message, now)
+        uid, witness = self._hearing.get(session, (0, None))
+        if witness is not None:
+            witness.hear(message, now)
             # The exchange may end all subscriptions to an account; those of witnesses go on.
             if uid not in session.followed:
                 session.subscribe(uid, by_logon=False)

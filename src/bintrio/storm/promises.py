@@ -1,0 +1,261 @@
+"""What a client promises beside its calls, in a world: limits, holds, pings, gaps, secrets, and what is left over.
+
+As in `truth`, each function says what it found in sentences, none if all was as it should be.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+from .._protocol.succession import Gap
+from ..api._base import catalogue
+from ..api.user_data import UserDataStreamUnsubscribe
+from ..observing import EventsMissed, MessageSent, PingAnswered, SessionStarted, Subscribed, Unsubscribed
+from ..sandbox.weather import Jump, Relink
+from .evidence import Evidence
+from .plan import Plan
+from .program import is_unknown
+
+# Limits
+
+
+def of_limits(evidence: Evidence) -> Iterator[str]:
+    """The exchange has not had to say that a limit is exceeded, unless it was made to."""
+    # A clock that jumps moves the windows under the client.
+    if has_jumped(evidence.plan):
+        return
+    for call in evidence.witness.calls:
+        # A fault may say 429 without any limit exceeded.
+        if call.fault is None and call.answer is not None and call.answer.status == 429:
+            yield f"the exchange had to refuse {call.incoming.method} at {call.time}: {call.answer.error} (G8)"
+    for attempt in evidence.witness.attempts:
+        if attempt.fault is None and attempt.status == 429:
+            yield f"the exchange had to refuse a handshake at {attempt.time} (G8)"
+
+
+def has_jumped(plan: Plan) -> bool:
+    """Whether the exchange's clock is set in a world."""
+    return any(isinstance(step.act, Jump) for step in plan.steps)
+
+
+class _Held(NamedTuple):
+    """A time in milliseconds in which nothing may come, or no order."""
+
+    begin: int
+    end: int
+    orders_only: bool = False
+
+
+def of_holds(evidence: Evidence) -> Iterator[str]:
+    """Nothing left after the client had been told to wait: no message, and no handshake."""
+    holds = [*_holds(evidence)]
+    for what, time, has_orders in _came(evidence) if holds else ():
+        if any(hold.begin < time < hold.end and (has_orders or not hold.orders_only) for hold in holds):
+            yield f"{what} came to the exchange at {time} during a hold (G8)"
+
+
+def _holds(evidence: Evidence) -> Iterator[_Held]:
+    if any(isinstance(step.act, Jump) and step.act.seconds < 0 for step in evidence.plan.steps):
+        return  # a hold ends by local time, so by a clock that was set back it seems to end too soon
+    # What had left before may arrive a little later.
+    under_way = max(_latencies(evidence.plan))
+    for now, text in evidence.refusals:
+        yield from _said_to_wait(now + under_way, text)
+    # What refused a handshake is no message; and what the client made of a refusal is to hold, too.
+    for now, fact in evidence.holds:
+        yield _Held(now + under_way + 1, now + int(fact.seconds * 1000) - 1, fact.scope == "orders")
+
+
+def _came(evidence: Evidence) -> Iterator[tuple[str, int, bool]]:
+    """What came to the exchange, when, in milliseconds, and whether it costs orders."""
+    for attempt in evidence.witness.attempts:
+        yield "a handshake", attempt.time // 1000, False
+    for call in evidence.witness.calls:
+        request = catalogue.get(call.incoming.method)
+        yield call.incoming.method, call.time // 1000, request is not None and request.api.orders > 0
+
+
+def _said_to_wait(now: int, text: str) -> Iterator[_Held]:
+    answer = json.loads(text)
+    error = answer.get("error", {})
+    until = error.get("data", {}).get("retryAfter")
+    # -1015 holds back only what costs orders.
+    if answer.get("status") in {418, 429} and until is not None and error.get("code") != _TOO_MANY_ORDERS:
+        # One millisecond less at each end, since both are rounded.
+        yield _Held(now + 1, (until // 1000 if until > _MICROSECONDS else until) - 1)
+
+
+def _latencies(plan: Plan) -> Iterator[int]:
+    """Milliseconds that the ways to the exchange take, at most."""
+    for link in (plan.terms.link, *(step.act.link for step in plan.steps if isinstance(step.act, Relink))):
+        way = link.up
+        yield math.ceil((way.latency + way.jitter) * 1000) + (0 if way.bandwidth is None else 1_000)
+
+
+_TOO_MANY_ORDERS: Final = -1015
+_MICROSECONDS: Final = 10**14
+
+
+# Connections
+
+LATE: Final = 0.01
+"""Seconds that a pong may take: it is written before anything else is done."""
+
+
+def of_pings(evidence: Evidence) -> Iterator[str]:
+    """Every ping was answered, and at once."""
+    # Where the way to the exchange falls silent, pongs are lost with all else, and what is written waits.
+    if any(isinstance(step.act, Relink) and step.act.link.up.silent_at is not None for step in evidence.plan.steps):
+        return
+    yield from (f"a connection was lost: {loss} (G3)" for loss in evidence.losses if "pong timeout" in loss)
+    for fact in evidence.told(PingAnswered):
+        if fact.seconds > LATE:
+            yield f"a ping on connection {fact.connection} was answered after {fact.seconds:g} s (G3)"
+
+
+def of_calm(evidence: Evidence) -> Iterator[str]:
+    """Where nothing goes wrong, nothing is lost and nothing is unknown."""
+    if not evidence.plan.is_calm:
+        return
+    yield from (f"a connection was lost although nothing went wrong: {loss} (G5)" for loss in evidence.losses)
+    for deed in evidence.program.deeds.values():
+        is_hurried = deed.act.within is not None  # a link may take longer than that
+        if is_unknown(deed.error) and not is_hurried and not deed.error.reason.endswith(_CLOSED):
+            yield f"{deed} came to {deed.error!r} although nothing went wrong (G5)"
+    for heard in evidence.program.heard:
+        yield from (f"{event!r} although nothing went wrong (G5)" for event in heard.events if isinstance(event, Gap))
+
+
+_CLOSED: Final = "the session was closed"
+"""By the program itself, while the call was in flight."""
+
+
+# Gaps
+
+_Subscription: TypeAlias = tuple[str, int, int]
+"""The session, the connection, and the exchange's number."""
+
+LOSS: Final = 120.0
+"""Seconds before a loss of which it is not known whether all has come: a connection may have been silent for a minute
+until that was noticed, and owe what happened a minute before."""
+
+ROUGH: Final = 2.0
+"""Seconds by which a gap may be wider than what is missing: the exchange's time is an estimate."""
+
+
+class _Cover(NamedTuple):
+    """A time, by trio's clock, of which a subscription brought everything."""
+
+    begin: float
+    end: float
+
+
+def of_gaps(evidence: Evidence) -> Iterator[str]:
+    """There is a gap only where something may be missing, and it is no wider than that."""
+    # The dates of a gap are the exchange's.
+    if has_jumped(evidence.plan):
+        return
+    covers = _covers(evidence)
+    unit = 1_000 if evidence.plan.terms.time_unit == "us" else 1
+    for gap in evidence.told(EventsMissed):
+        begin, end = ((date / unit - evidence.began) / 1000 for date in (gap.begin, gap.end))
+        # Whatever came after the gap was told, was not known then.
+        known = sorted(cover for cover in covers[gap.account] if cover.begin <= gap.at)
+        yield from (f"{gap!r}: {said} (G5)" for said in _of_gap(begin, end, [_before(gap, evidence), *known]))
+
+
+def _before(gap: EventsMissed, evidence: Evidence) -> _Cover:
+    """The time before the session of a gap began: nobody listened in it, so nobody missed anything."""
+    return _Cover(-math.inf, max(fact.at for fact in evidence.told(SessionStarted) if fact.at <= gap.at))
+
+
+def _of_gap(begin: float, end: float, covers: Sequence[_Cover]) -> Iterator[str]:
+    missing = [*_holes(begin, end, covers)]
+    if not missing:
+        yield "all of that was brought"
+    elif missing[0][0] - begin > ROUGH or end - missing[-1][1] > ROUGH:
+        yield f"only what happened from {missing[0][0]:.3f} s to {missing[-1][1]:.3f} s may be missing"
+
+
+def _holes(begin: float, end: float, covers: Iterable[_Cover]) -> Iterator[tuple[float, float]]:
+    """The parts of a time that nothing covers."""
+    covered = begin
+    for cover in covers:
+        if covered < min(cover.begin, end):
+            yield covered, min(cover.begin, end)
+        covered = max(covered, cover.end)
+    if covered < end:
+        yield covered, end
+
+
+def _covers(evidence: Evidence) -> defaultdict[str, list[_Cover]]:
+    """By account, the times of which a subscription brought everything, as far as the client can know."""
+    covers = defaultdict[str, list[_Cover]](list)
+    open_since, asked = dict[_Subscription, Subscribed](), dict[_Subscription, float]()
+    for fact in evidence.facts:
+        if isinstance(fact, MessageSent) and UserDataStreamUnsubscribe.api.name in fact.text:
+            number = json.loads(fact.text)["params"]["subscriptionId"]
+            asked.setdefault((fact.session, fact.connection, number), fact.at)
+        elif isinstance(fact, Subscribed):
+            subscription = fact.session, fact.connection, fact.subscription
+            open_since[subscription] = fact
+            asked.pop(subscription, None)
+        elif isinstance(fact, Unsubscribed):
+            subscription = fact.session, fact.connection, fact.subscription
+            begin = open_since.pop(subscription).at
+            # One that was lost had brought all up to some time before; one that left in order, up to the question.
+            end = asked[subscription] if fact.cause is None else max(begin, fact.at - LOSS)
+            covers[fact.account].append(_Cover(begin, end))
+    for fact in open_since.values():
+        covers[fact.account].append(_Cover(fact.at, math.inf))
+    return covers
+
+
+# Secrets
+
+_LONG: Final = re.compile(r"[A-Za-z0-9+/=%_-]{40,}")
+"""What may be a signature: the shortest one is longer."""
+
+
+def of_secrets(evidence: Evidence) -> Iterator[str]:
+    """Nothing that the client said has a key in it, or a signature."""
+    said = evidence.said
+    yield from (f"the {name} was shown (G9)" for name, secret in evidence.secrets.items() if secret in said)
+    # There are as many signatures as calls, and hardly anything else is as long as they are.
+    long = "\n".join(_LONG.findall(said))
+    for call in evidence.witness.calls:
+        signature = call.incoming.params.get("signature")
+        if signature is not None and str(signature)[:40] in long:
+            yield f"the signature of {call.incoming.method} at {call.time} was shown (G9)"
+
+
+# What is left over
+
+
+def of_remains(evidence: Evidence) -> Iterator[str]:
+    """Nothing is left over when all has come to rest, and no more is counted than the exchange counts."""
+    remains, program = evidence.remains, evidence.program
+    left = {
+        "calls in flight": remains.in_flight,
+        "bytes that wait to be written": remains.backlog,
+        "connections": remains.connections,
+        "tasks": remains.tasks,
+    }
+    yield from (f"{count} {what} were left over (G6)" for what, count in left.items() if count)
+    undecided = {confirmed.number for confirmed in program.confirmed if confirmed.error is not None}
+    for number in set(remains.unresolved) - undecided:
+        yield f"{program.deeds.get(number)} was kept although it is known what became of it (G1)"
+    for limit, (ours, theirs) in remains.used.items():
+        # The exchange counts an order no more once it has filled; the client learns that with the next order's answer.
+        if ours < theirs or (ours > theirs and not limit.startswith("ORDERS")):
+            yield f"{ours} of {limit} were used up by the client's count, and {theirs} by the exchange's (G8)"
+
+
+ALL: Final[Sequence[Callable[[Evidence], Iterator[str]]]] = (
+    *(of_limits, of_holds, of_pings, of_calm, of_gaps, of_secrets, of_remains),
+)

@@ -1,0 +1,110 @@
+"""Faults that are planted in the client: what is said of a world finds each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+
+import bintrio
+from bintrio._client import observation
+from bintrio._client.connection import Connection
+from bintrio._client.outcomes import Outcomes
+from bintrio._protocol.budget import Charge, Cost
+from bintrio._protocol.holds import Holds
+from bintrio._protocol.rate_limits import LocalLedger
+from bintrio._protocol.succession import Calendar, Succession, _Carrier
+from bintrio.sandbox import DropReply, TooManyRequests
+from bintrio.sandbox.weather import Cut, Fail
+from bintrio.storm import Plan, Step, Terms, run
+from bintrio.storm.plan import Ask, Place, Rotate
+
+
+def found(*acts: Any) -> str:
+    """What is said of a world in which that happens, one thing a second."""
+    return "\n".join(run(Plan(steps=tuple(Step(1.0, act) for act in acts))).untruths)
+
+
+def nothing(*_args: Any, **_options: Any) -> None:
+    """Does nothing."""
+
+
+REFUSED = Fail(fault=TooManyRequests(method="ping", retry_after=30.0))
+
+
+def test_g8_a_client_that_does_not_wait_for_a_hold_to_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    acts = REFUSED, Ask(), Ask(), Rotate()
+    assert found(*acts) == ""
+    monkeypatch.setattr(Holds, "of", nothing)
+    said = found(*acts)
+    assert "ping came to the exchange at" in said
+    assert "a handshake came to the exchange at" in said
+
+
+def test_g3_a_late_pong_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    acts = [Ask()] * 30
+    assert found(*acts) == ""
+    pong_written = Connection._pong_written
+
+    def later(connection: Connection, waited: float) -> None:
+        pong_written(connection, waited + 1)
+
+    monkeypatch.setattr(Connection, "_pong_written", later)
+    assert "was answered after" in found(*acts)
+
+
+def shortly_before(seconds: int) -> Callable[[_Carrier, Calendar], int]:
+    """Has a carrier be complete only up to so long before it was asked to carry."""
+
+    def complete_until(carrier: _Carrier, _calendar: Calendar) -> int:
+        return carrier.asked.at - 1000 * seconds
+
+    return complete_until
+
+
+def test_g5_a_gap_where_all_was_brought_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(Rotate()) == ""
+    monkeypatch.setattr(_Carrier, "complete_until", shortly_before(0))
+    monkeypatch.setattr(Succession, "unsubscribing", nothing)
+    assert "all of that was brought (G5)" in found(Rotate())
+
+
+def test_g5_a_gap_that_begins_too_early_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(Cut()) == ""
+    monkeypatch.setattr(_Carrier, "complete_until", shortly_before(60))
+    assert "may be missing (G5)" in found(Cut())
+
+
+def test_g9_a_signature_in_a_fact_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(observation, "redacted_message", bytes.decode)
+    said = run(Plan(terms=Terms(key="hmac"), steps=(Step(1.0, Place()),))).untruths
+    assert any("the signature of order.place" in each for each in said)
+    assert any("the API key that begins with" in each for each in said)
+
+
+def test_g1_a_call_that_is_kept_for_ever_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    acts = Fail(fault=DropReply(method="order.place")), Place(patience=0.5)
+    assert found(*acts) == ""
+    monkeypatch.setattr(Outcomes, "_settle", nothing)
+    assert "was kept although it is known what became of it (G1)" in found(*acts)
+
+
+def test_g8_a_charge_that_is_never_settled_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    charge = LocalLedger.charge
+
+    def twice(ledger: LocalLedger, cost: Cost, now: int) -> Charge:
+        charge(ledger, cost, now)
+        return charge(ledger, cost, now)
+
+    monkeypatch.setattr(LocalLedger, "charge", twice)
+    assert "of REQUEST_WEIGHT of 1 MINUTE were used up by the client's count" in found(Ask())
+
+
+def test_g6_a_task_that_goes_on_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def linger(*_args: Any) -> None:
+        trio.lowlevel.spawn_system_task(trio.sleep_forever)
+
+    monkeypatch.setattr(bintrio.Session, "rotate", linger)
+    assert found(Rotate()) == "1 tasks were left over (G6)"
