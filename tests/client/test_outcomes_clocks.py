@@ -89,6 +89,19 @@ async def test_g7_what_became_of_an_order_is_told_whatever_the_clock_was_set_to(
             assert world.now() >= START + 10_000 + min(step, 0) + DEFAULT_RECV_WINDOW + QUERY_DELAY
 
 
+async def test_g7_an_order_is_not_denied_by_a_clock_that_was_set_and_set_back_between_two_samples(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        world = Skewed(session, exchange)
+        await trio.sleep(10)
+        world.skew -= 500
+        unknown = await world.lose(is_executed=True)
+        world.skew += 500
+        with pytest.raises(OutcomeUnknown, match="came to no order, or to order 9 if"):
+            await session.confirm(unknown)
+
+
 class SkewedLists(Skewed):
     """The same of order lists, each of two orders."""
 

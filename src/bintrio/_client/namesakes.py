@@ -14,6 +14,8 @@ from typing import Any, Final, cast
 from .._protocol.evidence import found
 from .._protocol.ids import remember
 from ..api._base import Request, wire_name
+from ..api.orders import OrderList
+from ..api.trading import ReplacedOrder
 from ..errors import OutcomeUnknown, PartlyDone
 from .in_flight import Call
 
@@ -122,6 +124,21 @@ def placed_by(answer: Any) -> tuple[int, ...]:
     """Their ids."""
     numbers = (_part(order, "order_id") for order in orders_in(answer))
     return tuple(number for number in numbers if isinstance(number, int))
+
+
+def told_by(request: Request[Any], answer: Any) -> int | None:
+    """The id of the order, or order list, that a late answer says a call has placed, canceled or amended."""
+    if isinstance(answer, OrderList):
+        # The cancel of an order of a list has the whole list canceled.
+        return answer.order_list_id if hasattr(request, "list_client_order_id") else None
+    return next(iter(placed_by(found(answer, "amended_order") or answer)), None)
+
+
+def has_canceled(answer: Any) -> bool | None:
+    """Whether a late answer says that the old order of a replacement was canceled; None if it is no such answer."""
+    if isinstance(answer, PartlyDone):
+        return "cancelResponse" in answer.done
+    return True if isinstance(answer, ReplacedOrder) else None
 
 
 def _part(answer: Any, name: str) -> Any:

@@ -29,7 +29,6 @@ from .._protocol.evidence import (
     Reply,
     Sent,
     Undecided,
-    found,
     legs_of,
     may_be,
 )
@@ -41,7 +40,7 @@ from ..api._base import Json, Request, catalogue, wire_name
 from ..api.account import Order
 from ..api.general import Time
 from ..api.orders import OrderList
-from ..api.trading import OrderAmendKeepPriority, ReplacedOrder
+from ..api.trading import OrderAmendKeepPriority, OrderCancelReplace
 from ..errors import (
     BintrioError,
     InvalidRequest,
@@ -56,7 +55,7 @@ from ..errors import (
 )
 from .calls import Sender
 from .in_flight import DEFAULT_RECV_WINDOW, Call, Lost
-from .namesakes import Namesakes, Origin, has_id_of, known_of, orders_in, origin_of, placed_by
+from .namesakes import Namesakes, Origin, has_canceled, has_id_of, known_of, orders_in, origin_of, placed_by, told_by
 from .shared import Shared
 from .supervisor import Supervisor
 
@@ -207,26 +206,31 @@ class Outcomes:
         since = self._shared.now() if sent.sent_at is None else sent.sent_at
         while True:
             steps = clock.steps
-            outcome = await self._inquire(session, sent, open_)
-            if is_known_by_name(sent, outcome) or sent.is_refused:  # times had no part in it
+            outcome, doubt = await self._inquire(session, sent, open_)
+            if doubt is None and (is_known_by_name(sent, outcome) or sent.is_refused):  # times had no part in it
                 return outcome
             open_.question = Question(Time())
             await self._measure_clock()
             # The clock was not set while questions were asked, so what times proved holds.
             if clock.steps == steps:
+                if doubt is not None:
+                    raise doubt
                 return outcome
             # Everything is asked again, with more doubt about when the call left.
             error = max(sent.clock_error, self._error_of(since))
             sent = msgspec.structs.replace(sent, clock_error=error, is_clock_known=False)
 
-    async def _inquire(self, session: Sender, sent: Sent, open_: _Open) -> Any:
+    async def _inquire(self, session: Sender, sent: Sent, open_: _Open) -> tuple[Any, Undecided | None]:
+        """What became of a call, or why that cannot be said."""
         inquiry = inquire(sent)
         try:
             open_.question = next(inquiry)
             while True:
                 open_.question = inquiry.send(await self._ask(session, open_.question))
         except StopIteration as end:
-            return end.value
+            return end.value, None
+        except Undecided as doubt:
+            return None, doubt
 
     async def _measure_clock(self) -> None:
         """Ask for the exchange's time, until there is an answer."""
@@ -351,7 +355,7 @@ class Outcomes:
             is_anothers=lambda order: self._is_anothers(call, order.symbol, order.order_id),
             sent_at=left_at,
             clock_error=error if left_at is None else max(error, self._error_of(left_at)),
-            is_clock_known=self._knows_clock(left_at, origin_of(call)),
+            is_clock_known=not _is_placing(call.request) and self._knows_clock(left_at, origin_of(call)),
             seen_order_id=call.seen_order_id,
             is_id_fresh=call.is_id_fresh,
             units=units,
@@ -363,8 +367,8 @@ class Outcomes:
             sent,
             final_at=min(sent.final_at, call.answered_at // units),
             is_refused=isinstance(call.answer, Rejected) and not isinstance(call.answer, PartlyDone),
-            told=_told(sent.request, call.answer),
-            has_canceled=_has_canceled(call.answer),
+            told=told_by(sent.request, call.answer),
+            has_canceled=has_canceled(call.answer),
         )
 
     def _sent_elsewhere(self, request: Request[Any], sent_at: Any) -> Sent:
@@ -454,6 +458,15 @@ def _is_fresh(call: Call, request: Request[Any] | None) -> bool:
     return all(getattr(request, name) is None for name in own)
 
 
+def _is_placing(request: Request[Any]) -> bool:
+    """Whether a request only places orders.
+
+    No clock denies an order under its id that is as it should be, was never seen, and is dated a little before it left:
+    one that was set and set back between two samples shows no step.
+    """
+    return bool(request.api.orders) and not isinstance(request, OrderCancelReplace)
+
+
 def _window(request: Request[Any]) -> int:
     """The ``recvWindow`` of a request, in whole milliseconds."""
     given = getattr(request, "recv_window", None)
@@ -480,18 +493,3 @@ def _asked_for(request: Any, method: str = "it") -> Request[Any]:
 def _is_a(kind: type[Any], value: Any) -> bool:
     """`isinstance` for a generic class whose arguments nobody knows here."""
     return isinstance(value, kind)
-
-
-def _told(request: Request[Any], answer: Any) -> int | None:
-    """The id of the order, or order list, that a late answer says a call has placed, canceled or amended."""
-    if isinstance(answer, OrderList):
-        # The cancel of an order of a list has the whole list canceled.
-        return answer.order_list_id if hasattr(request, "list_client_order_id") else None
-    return next(iter(placed_by(found(answer, "amended_order") or answer)), None)
-
-
-def _has_canceled(answer: Any) -> bool | None:
-    """Whether a late answer says that the old order of a replacement was canceled; None if it is no such answer."""
-    if isinstance(answer, PartlyDone):
-        return "cancelResponse" in answer.done
-    return True if isinstance(answer, ReplacedOrder) else None

@@ -64,7 +64,7 @@ def inquire(sent: Sent) -> Inquiry[Any]:
     rule = RULES[type(sent.request)]
     outcome = yield from rule(sent)
     trusting = msgspec.structs.replace(sent, is_clock_known=True)
-    if trusting.earliest == sent.earliest or is_known_by_name(sent, outcome):
+    if trusting.earliest == sent.earliest or is_known_by_name(sent, outcome) or _is_plain(trusting, outcome):
         return outcome
     # A clock that may have been set makes some times doubtful. What is said must not depend on how they are read.
     by_trust = yield from rule(trusting)
@@ -80,6 +80,14 @@ def is_known_by_name(sent: Sent, outcome: Any) -> bool:
     if isinstance(sent.request, OrderCancelReplace) and not _is_all_or_nothing(sent.request):
         return False
     return isinstance(outcome, Order | OrderList) and (sent.is_id_fresh or sent.told is not None)
+
+
+def _is_plain(trusting: Sent, outcome: Any) -> bool:
+    """Whether what a call placed is so without any doubt of times: what is dated in time is its by either reading."""
+    if isinstance(trusting.request, OrderCancelReplace) or not trusting.request.api.orders:
+        return False
+    # With fewer orders that may be its, there is none either.
+    return outcome is None or (isinstance(outcome, Order) and trusting.is_later(outcome, "time"))
 
 
 def _named(outcome: Any) -> str:
