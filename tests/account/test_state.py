@@ -378,13 +378,15 @@ def test_a_query_counts_where_nothing_newer_is_known() -> None:
     state.apply(position(9, 1, asset="ETH"))
     state.take_account(an_account(7, BTC=2, ETH=2, BNB=2), is_sure=False)
     assert [held(state, asset)[2] for asset in ("BTC", "ETH", "BNB", "OLD")] == [7, 9, 7, 9]
-    state.take_account(an_account(7, BTC=2, ETH=2, BNB=2), is_sure=True)
+    state.apply(position(7, 1, asset="NEW"))
+    state.take_account(an_account(7, BTC=2, ETH=2, BNB=3, NEW=2), is_sure=True)
     # What was known before events were complete may lack something; what came later lacks nothing.
-    assert [held(state, asset)[:3] for asset in ("BTC", "ETH", "BNB", "OLD")] == [
+    assert [held(state, asset)[:3] for asset in ("BTC", "ETH", "BNB", "OLD", "NEW")] == [
         (D(2), D(0), 7),
         (D(1), D(0), 9),
-        (D(2), D(0), 7),
-        (D(0), D(0), 7),
+        (D(3), D(0), 7),
+        (D(1), D(0), 9),
+        (D(1), D(0), 7),
     ]
     state.take_account(an_account(10, ETH=3), is_sure=False)
     assert held(state, "ETH")[:3] == (D(3), D(0), 10)

@@ -4,8 +4,8 @@
 nothing, and what was missed is made up for by whatever comes later.
 
 **Balances** go up and down, so they are told apart by their times: that of the latest change of the account, in a
-position as in account.status. Events of one time count in the order in which they come. An answer that must show
-whatever happened also replaces what no event has told since, whatever its time: the exchange's clock may be set back.
+position as in account.status, and none goes back. Events of one time count in the order in which they come. An answer
+of the same time as what is known counts if it must show whatever happened and no event has told of the asset since.
 
 **Certainty.** From a loss on until everything was asked for anew, the account stands as of the loss. An answer to a
 question that is asked `QUERY_DELAY` after events are complete again shows whatever happened before ("Data sources").
@@ -273,8 +273,10 @@ class State:
 
     def _take_balance(self, held: Holding, *, is_sure: bool) -> None:
         known = self.holdings.get(held.asset)
-        # What is known from before may lack what was missed, whatever its time; what was heard since lacks nothing.
-        if known is None or held.as_of > known.as_of or (is_sure and held.asset not in self._heard):
+        # What is known from before may lack what was missed at the same time; what was heard since lacks nothing. An
+        # older answer is never later: queries may be further behind than they should be.
+        is_whole = is_sure and held.asset not in self._heard
+        if known is None or held.as_of > known.as_of or (is_whole and held.as_of == known.as_of):
             self._put(held, "query")
 
     def _hold(self, asset: str, free: Decimal, locked: Decimal, time: int, source: Source) -> None:
