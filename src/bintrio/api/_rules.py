@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
-from operator import attrgetter
+from operator import attrgetter, is_not
 from typing import Any, Final, TypeAlias
 
 Rule: TypeAlias = Callable[[Any], str | None]
@@ -71,40 +71,37 @@ def requires(name: str, values: Sequence[str], *needed: str) -> Rule:
     """
     if values:
         return requires_by(name, dict.fromkeys(values, needed))
-    alternatives = _alternatives(needed)
-    return in_words(
-        _needs(name, alternatives),
-        lambda request: None if getattr(request, name) is None else _complain_of_missing(request, name, alternatives),
-    )
+    said, complaint = _needs(name, needed)
+    return in_words(said, lambda request: None if getattr(request, name) is None else complaint(request))
 
 
 def requires_by(name: str, cases: Mapping[str, Sequence[str]]) -> Rule:
     """`requires` for several values of ``name`` at once: one look instead of one rule for each."""
-    alternatives = {value: (f"{name}={value!r}", _alternatives(needed)) for value, needed in cases.items()}
+    needs = {value: _needs(f"{name}={value!r}", needed) for value, needed in cases.items()}
+    complaints = {value: complaint for value, (_, complaint) in needs.items()}
 
     def rule(request: Any) -> str | None:
         # A value that is not known requires nothing: enums are open (G10).
-        found = alternatives.get(getattr(request, name))
-        return None if found is None else _complain_of_missing(request, *found)
+        complaint = complaints.get(getattr(request, name))
+        return None if complaint is None else complaint(request)
 
-    return in_words("; ".join(_needs(*case) for case in alternatives.values()), rule)
-
-
-def _needs(case: str, alternatives: Mapping[str, Sequence[str]]) -> str:
-    return f"{case} requires {', '.join(map(' or '.join, alternatives.values()))}"
+    return in_words("; ".join(said for said, _ in needs.values()), rule)
 
 
-def _alternatives(needed: Sequence[str]) -> dict[str, list[str]]:
-    """The names that will do for each need, by the first, which is given mostly."""
-    return {names[0]: names for names in (need.split("|") for need in needed)}
+def _needs(case: str, needed: Sequence[str]) -> tuple[str, Rule]:
+    """What a case requires, in words, and what to say of a request that lacks some of it."""
+    # The names that will do for each need, by the first, which is given mostly.
+    alternatives = {names[0]: names for names in (need.split("|") for need in needed)}
 
+    def complaint(request: Any) -> str | None:
+        # Mostly nothing more has to be looked at. `in` would ask each value whether it equals None, which takes Decimal
+        # long.
+        if all(map(is_not, map(getattr, repeat(request), alternatives), repeat(None))):
+            return None
+        missing = [" or ".join(names) for names in alternatives.values() if not _given(request, names)]
+        return f"{case} requires {', '.join(missing)}" if missing else None
 
-def _complain_of_missing(request: Any, case: str, alternatives: Mapping[str, Sequence[str]]) -> str | None:
-    # The first of each need's names is given mostly: then nothing more has to be looked at.
-    if None not in map(getattr, repeat(request), alternatives):
-        return None
-    missing = [" or ".join(names) for names in alternatives.values() if not _given(request, names)]
-    return f"{case} requires {', '.join(missing)}" if missing else None
+    return f"{case} requires {', '.join(map(' or '.join, alternatives.values()))}", complaint
 
 
 def excludes(name: str, values: Sequence[str], *names: str) -> Rule:
