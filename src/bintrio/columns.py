@@ -64,6 +64,7 @@ def to_columns(
     """
     made, given = _Making(numbers, times, time_unit), _anything(kind)
     if isinstance(rows, OrderBook):
+        # A book is two lists; as one table each row has to say which it is from.
         sides = ["BID"] * len(rows.bids) + ["ASK"] * len(rows.asks)
         return {"side": sides, **made.columns((*rows.bids, *rows.asks), PriceLevel)}
     if not _are_records(rows):

@@ -112,7 +112,7 @@ class OpenTelemetry:
 
 
 class _Described(NamedTuple):
-    """What is said of calls that went alike: there are few kinds of them, and to say it anew each time is dear."""
+    """What is said of calls that went alike. There are few kinds of them, so it is put together once for each."""
 
     name: str
     of_metric: Attributes

@@ -65,6 +65,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "sandbox_storm" not in metafunc.fixturenames:
         raise pytest.UsageError(f"{metafunc.definition.nodeid} is marked storm, and uses no sandbox")
     seeds = marker.kwargs.get("seeds", DEFAULT_SEEDS)
+    # As a parameter, so that the seed of a failure stands in the name of the test.
     metafunc.parametrize("sandbox_storm", range(seeds) if isinstance(seeds, int) else seeds)
 
 

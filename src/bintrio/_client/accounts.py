@@ -64,12 +64,14 @@ class Accounts:
             key: whose calls are to be signed with it.
             name: of the account at the ledger; None for one that only this key has.
         """
+        # The usual case needs no digest, which costs more than all else here.
         if key is self.own.key and name is None:
             return self.own
         digest = digest_of(key.api_key)
         is_own = digest == self.own.digest and name is None  # the same account by another object
         ledger = self.own.ledger if is_own else self._ledger_of(name or digest)
         known = self._others.get(digest)
+        # Another key object with the same API key may sign in another way, so the latest one given counts.
         if known is None or known.key is not key or known.ledger is not ledger:
             known = self._others[digest] = Account(key, ledger)
             self._watch(known)
@@ -100,6 +102,7 @@ class Accounts:
 
     def _watch(self, account: Account) -> None:
         ledger = account.ledger
+        # Several accounts may share a ledger, which is to tell each thing once.
         if self._told is not None and id(ledger) not in self._watched:
             callback = partial(self._told, account)
             self._watched[id(ledger)] = ledger, callback

@@ -52,6 +52,7 @@ class Method(Generic[P, R]):
     def __get__(self, instance: Sender, owner: type) -> Callable[P, Coro[R]]: ...
 
     def __get__(self, instance: Sender | None, owner: type) -> Callable[..., Coro[R]]:
+        # Made at the first use: a program calls few of the methods, and each takes a signature and a help text.
         if self._function is None:
             self._function = function_of(self._owner, self._name, self._request_type, _send)
         return self._function if instance is None else MethodType(self._function, instance)
@@ -90,6 +91,7 @@ def dress(function: Any, owner: type, name: str, request_type: type[Request[Any]
     function.__qualname__ = f"{owner.__name__}.{name}"
     function.__module__ = owner.__module__
     function.__doc__ = help_of(request_type)
+    # `inspect` and `help` go by it, and the arguments of the function itself say nothing.
     function.__signature__ = _signature(request_type)
 
 

@@ -57,14 +57,15 @@ class Shared(msgspec.Struct, frozen=True):
         return self.accounts.own
 
     def take_channel(self) -> Channel:
-        """A channel for one answer. One that has delivered its answer is as good as new, and opening one costs more
-        than all else that a call waits with.
+        """A channel for one answer: one that has delivered its answer, or a new one, which costs more than the rest of
+        the waiting.
         """
         # Most calls find one: there are as many as there were ever calls in flight at once.
         return self.channels.pop() if self.channels else trio.open_memory_channel[Answer](1)
 
     def now(self) -> int:
         """The exchange's time in milliseconds. Before the clock is set, it is 1970."""
+        # Facts of a connection that is being opened for the first time have no better time.
         return self.clock.now(trio.current_time()) if self.clock.is_set else 0
 
     @property

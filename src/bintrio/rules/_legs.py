@@ -85,6 +85,7 @@ _LEGS: Final[dict[type, tuple[str | None, ...]]] = {
     OrderPlace: (None,),
     OrderTest: (None,),
     OrderCancelReplace: (None,),
+    # None for an order whose parameters have no prefix: it is no leg of a list.
     SorOrderPlace: (None,),
     SorOrderTest: (None,),
     OrderListPlaceOco: ("above", "below"),

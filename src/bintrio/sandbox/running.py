@@ -370,7 +370,7 @@ class Sandbox:
     def end_events(self, uid: int | None = None) -> None:
         """End all subscriptions to the events of an account, the first one unless told otherwise.
 
-        Each is told by eventStreamTerminated, as when a key loses its permission. Who likes may subscribe again.
+        Each is told by eventStreamTerminated, as when a key loses its permission. Whoever wants to may subscribe again.
 
         Raises:
             InvalidRequest: there is no such account.

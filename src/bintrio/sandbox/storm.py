@@ -61,6 +61,7 @@ class Storm:
     def end(self) -> None:
         """Nothing goes wrong any more, and nothing that waited does: for a test that looks at how things stand then."""
         self._raging.cancel()
+        # Also what waits: else it would strike the calls by which a test looks.
         self._sandbox.clear_faults()
         self._sandbox.link = Link()
         self._sandbox.query_lag = 0

@@ -110,6 +110,7 @@ class Jump(Blow, frozen=True, kw_only=True):
 
     def strike(self, sandbox: Sandbox) -> None:
         """Do it."""
+        # Two ways, since a time that went back would put what happened into another order.
         if self.seconds < 0:
             sandbox.set_back(-self.seconds)
         else:
@@ -136,6 +137,7 @@ class Revoke(Blow, frozen=True, kw_only=True):
     def strike(self, sandbox: Sandbox) -> None:
         """Do it."""
         for account in sandbox.accounts:
+            # All of them: which key a client uses is its own affair.
             for credential in account.credentials():
                 sandbox.revoke(credential.api_key, lasts=self.lasts)
 
@@ -267,6 +269,7 @@ _OF_CONNECTIONS: Final[Sequence[Callable[[Dice, str | None], AnyFault]]] = (
 
 
 def _draw_together(dice: Dice, method: str | None) -> AnyFault:
+    # They wait for no request of their own: see `Together`.
     struck = tuple(dice.choice(_OF_REQUESTS)(dice, None) for _ in range(dice.randint(2, 3)))
     return faults.Together(method=method, faults=struck)
 
@@ -324,6 +327,7 @@ def _draw_way(dice: Dice) -> Way:
 
 
 def _draw_broken(dice: Dice) -> Link:
+    # Within the first messages after a handshake, where there is most to lose.
     position = dice.randint(0, 3_000)
     broken = dice.choice((Way(cut_at=position), Way(silent_at=position)))
     return dice.choice((Link(up=broken), Link(down=broken)))

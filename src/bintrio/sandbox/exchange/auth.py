@@ -316,6 +316,7 @@ class Keyring:
         if not _API_KEY.fullmatch(api_key):
             raise refusals.api_key_malformed()
         credential = self._credentials.get(api_key)
+        # The exchange does not tell which of the two it is.
         if credential is None or credential.is_revoked:
             raise refusals.api_key_refused()
         return credential

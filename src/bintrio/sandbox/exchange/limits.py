@@ -36,7 +36,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         orders_per_10_seconds: unfilled orders per account.
         orders_per_day: unfilled orders per account.
         connections: per 5 minutes and address.
-        patience: how many refusals with 429 in one window are taken calmly; the next request brings a ban.
+        patience: how many refusals with 429 in one window bring no ban yet; the next request does.
         first_ban: seconds.
         longest_ban: seconds.
         taker_credit: what the first fill of an order takes off the unfilled orders if it comes at once.

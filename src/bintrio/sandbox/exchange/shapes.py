@@ -37,7 +37,7 @@ def _conditional(order: Order) -> dict[str, Any]:
     found: dict[str, Any] = {} if order.is_plain else _rare(order)
     if order.prevented_match_id is not None:
         found |= {"prevented_match_id": order.prevented_match_id, "prevented_quantity": order.prevented}
-    # It was routed, be it to its own book.
+    # It was routed, perhaps to its own book.
     if order.floor:
         found |= {"used_sor": True, "working_floor": order.floor}
     if order.expiry_reason is not None:

@@ -120,6 +120,7 @@ async def serve_page(
     Raises:
         OSError: the host or port cannot be had.
     """
+    # A new one for each run: a URL that somebody has seen once opens no later sandbox.
     token = secrets.token_urlsafe()
     application = page(sandbox, token, is_local=host in LOCAL_HOSTS)
     await serve(application, host, port, path=f"/?token={token}", task_status=task_status)

@@ -105,6 +105,7 @@ def _entries(record: type[msgspec.Struct], before: str = "") -> Iterator[Entry]:
 
 def _kind(field: inspect.Field) -> Kind | None:
     """The first kind that a value may have; None if it is none that can be written into a form."""
+    # "A price or a mean of trades" is a price in a form; the rest of a union is for programs.
     return next((_KINDS[type(one)] for one in _members(field.type) if type(one) in _KINDS), None)
 
 

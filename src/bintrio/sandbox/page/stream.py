@@ -106,6 +106,7 @@ class EventStream:
 
     async def __call__(self, _scope: Message, receive: Receive, send: Send) -> None:
         """Take a place, and send until the reader has gone."""
+        # Here and not when it is made: one that never begins would keep its place for ever.
         self._places.free -= 1
         try:
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
@@ -120,6 +121,7 @@ class EventStream:
             # Sending waits for a slow reader; the looks that it missed are counted, and the next event says so.
             missed = int((trio.current_time() - due) / INTERVAL)
             self._skipped += missed
+            # By the times that were planned, so that looks do not drift by what sending takes.
             due += (1 + missed) * INTERVAL
             if await _has_gone(receive, before=due):
                 return

@@ -73,6 +73,7 @@ class Server:
             wire = Wire(stream, address)
             try:
                 await self._converse(wire)
+            # The peer has gone. It may do so at any point, so nothing has failed.
             except* _BROKEN:
                 pass
             except* Exception as failures:
@@ -176,6 +177,7 @@ class Server:
             raise _TurnedAway(Rejection(fault.status, retry_after(fault.retry_after), fault.body))
         now = self._connections.now()
         try:
+            # The limit on connections counts attempts, also those that are turned away for another reason.
             self._exchange.budget(address).admit_connection(now)
             return open_session(resource, now)
         except Refusal as refusal:
