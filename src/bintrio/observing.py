@@ -165,6 +165,7 @@ class _Slow:
 
     async def run(self) -> None:
         """Hand on each fact, until no more come."""
+        # Asked once: a function does not become an async one.
         give = self._wait_for if is_async(self._observer) else self._give_in_a_thread
         async for fact in self._facts:
             await give(fact)
@@ -227,6 +228,7 @@ async def buffered(
     slow = _Slow(observer, facts, quick)
 
     async def leave() -> None:
+        # So that the other end has handed on what waits, and then comes to its end.
         incoming.close()
         with trio.move_on_after(close_timeout):
             await slow.is_done.wait()

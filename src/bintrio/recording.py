@@ -199,6 +199,7 @@ class _Methods:
             return message
         call = message.session, message.connection, found.id
         if message.is_sent and found.method is not None:
+            # An answer has an id and no method, so the call is remembered for it.
             remember(self._called, call, found.method, _MOST)
         return msgspec.structs.replace(message, method=self._called.get(call))
 

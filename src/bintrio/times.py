@@ -49,6 +49,7 @@ def from_datetime(moment: datetime, *, time_unit: TimeUnit = "ms") -> int:
     # Python would take it for local time, which differs from machine to machine.
     if moment.utcoffset() is None:
         raise InvalidRequest(f"{moment!r} has no time zone; write datetime(..., tzinfo=UTC)", field="moment")
+    # Durations are divided exactly; `timestamp()` is a float, which cannot hold each microsecond.
     return (moment - _EPOCH) // unit
 
 

@@ -35,6 +35,7 @@ def latency(target: Target, count: int, pause: float) -> None:
     """
 
     async def measure() -> int:
+        # By the facts of the session, so that the time in this loop is no part of them.
         trips = RoundTrips(count)
         async with target.settings().open_session(observer=trips) as session:
             with progress_bar(f"{count} calls") as show:

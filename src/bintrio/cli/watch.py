@@ -106,6 +106,7 @@ async def on_a_sandbox(observer: Observer) -> AsyncGenerator[tuple[Session, bool
 async def look_at(session: Session, account: LiveAccount | None, memory: Memory, rhythm: Rhythm, show: Show) -> None:
     """Show how things stand, again and again."""
     async with trio.open_nursery() as nursery:
+        # Without calls there would be no latency to show.
         nursery.start_soon(_keep_pinging, session)
         if account is not None:
             nursery.start_soon(_note_changes, account, memory)
