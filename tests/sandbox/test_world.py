@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -385,3 +385,17 @@ def test_whatever_a_file_says_is_a_world_or_an_error_that_is_ours(place: int, va
     container[key] = value
     with suppress(InvalidRequest):
         convert(content, World, Path("/nowhere")).settings()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"type": "Delay"}, "Object missing required field `seconds`"),
+        ({"type": "Delay", "secnds": 1}, "Object contains unknown field `secnds`; did you mean 'seconds'?"),
+    ],
+)
+def test_what_is_wrong_with_one_of_several_records_is_named(content: Mapping[str, Any], said: str) -> None:
+    kind: Any = AnyFault
+    with pytest.raises(InvalidRequest) as caught:
+        convert(content, kind, Path())
+    assert str(caught.value) == said

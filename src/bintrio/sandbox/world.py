@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar, get_args
 
 import msgspec
 
@@ -401,7 +402,15 @@ def _named(error: msgspec.ValidationError, kind: Any) -> InvalidRequest:
     said, _, where = str(error).rpartition(" - at `$")
     # What records check by themselves names its field already. A name that is not known has no place at the top.
     if not said:
-        unknown = where.removeprefix("Object contains unknown field `").removesuffix("`")
-        return InvalidRequest(where + (did_you_mean(unknown, kind.__struct_fields__) if unknown != where else ""))
+        unknown = _UNKNOWN.fullmatch(where)
+        return InvalidRequest(where + (did_you_mean(unknown[1], _fields_of(kind)) if unknown else ""))
     field = where.removesuffix("`").removeprefix(".")
     return InvalidRequest(f"{field}: {said}", field=field)
+
+
+_UNKNOWN: Final = re.compile("Object contains unknown field `(.*)`")
+
+
+def _fields_of(kind: Any) -> list[str]:
+    # A fault is one of several records.
+    return [name for record in get_args(kind) or (kind,) for name in record.__struct_fields__]
