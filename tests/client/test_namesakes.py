@@ -13,8 +13,9 @@ from trio.testing import MockClock
 import bintrio
 from bintrio import OutcomeUnknown, PartlyDone
 from bintrio import sandbox as faults
-from bintrio._client.namesakes import MOST_ORDERS, Namesakes, Origin, orders_in, placed_by
-from bintrio.requests import OrderCancelReplace, OrderListPlaceOco, OrderPlace
+from bintrio._client.namesakes import MOST_ORDERS, Namesakes, Origin, orders_in, placed_by, told_by
+from bintrio.api.orders import OrderList
+from bintrio.requests import OrderCancel, OrderCancelReplace, OrderListPlaceOco, OrderPlace
 from bintrio.sandbox import Sandbox
 from tests.orders import NO_ORDER, late, limit, open_market
 from tests.peer import ACK, ORDER, open_pair
@@ -286,6 +287,15 @@ async def test_g7_of_equal_calls_under_one_id_nothing_untrue_is_told(autojump_cl
             assert (found and found.order_id) == number
 
 
+async def test_g7_who_asks_by_wire_names_has_not_placed_the_order(autojump_clock: MockClock) -> None:
+    async with open_market() as (session, sandbox):
+        error = await place(session, sandbox, "executed")
+        number = sandbox.orders[0].order_id
+        shown = await session.request("order.status", {"symbol": "BTCUSDT", "orderId": number})
+        assert shown["orderId"] == number
+        assert await told(session, error) == number
+
+
 # What is remembered
 
 
@@ -311,6 +321,21 @@ def test_g7_equal_errors_of_two_calls_are_not_one() -> None:
     assert [*namesakes.others(unknown(2))] == calls
     namesakes.close(calls[1])
     assert [*namesakes.others(calls[0])] == []
+
+
+def test_g7_the_answer_with_a_list_names_no_order_that_was_to_be_canceled() -> None:
+    shown = OrderList(
+        order_list_id=3,
+        contingency_type="OCO",
+        list_status_type="ALL_DONE",
+        list_order_status="ALL_DONE",
+        list_client_order_id="list",
+        transaction_time=0,
+        symbol="BTCUSDT",
+        orders=(),
+    )
+    assert told_by(OCO, shown) == 3
+    assert told_by(OrderCancel(symbol="BTCUSDT", order_id=5), shown) is None
 
 
 def test_g7_orders_are_read_off_whatever_an_answer_is() -> None:
