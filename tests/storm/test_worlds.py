@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import re
 import subprocess
 import sys
@@ -14,8 +15,10 @@ import pytest
 from hypothesis import Phase, find, given, settings
 
 import bintrio
+from bintrio.sandbox.weather import Cut, Fail
 from bintrio.session import Session
 from bintrio.storm import Plan, draw_plan, read_plan, run
+from bintrio.storm.plan import Place
 from tests.storm.dice import plans, small_plans
 from tests.storm.transcript import transcript_of
 
@@ -85,10 +88,18 @@ def test_g7_an_order_that_is_sent_twice_is_found_and_made_small(monkeypatch: pyt
     def repeat(self: Session, call: Any, request: Any, lost: Any) -> None:
         """Has every call go to another connection."""
 
+    def is_sent_twice(plan: Plan) -> bool:
+        acts = [step.act for step in plan.steps]
+        # Half of what is drawn has no order, or nothing that strikes one: that is seen without living through it.
+        has_both = any(isinstance(act, Place) for act in acts) and any(isinstance(act, Cut | Fail) for act in acts)
+        return has_both and any(re.search(r"came to the exchange \d+ times", said) for said in run(plan).untruths)
+
     monkeypatch.setattr(bintrio.Session, "_check_loss", repeat)
     found = find(
         small_plans(),
-        lambda plan: any(re.search(r"came to the exchange \d+ times", said) for said in run(plan).untruths),
+        is_sent_twice,
         settings=settings(max_examples=1_000, phases=[Phase.generate, Phase.shrink]),
+        # What is found first, and so how far it can be made smaller one choice at a time, is the same each time.
+        random=random.Random(2),
     )
     assert len(found.steps) == 2
