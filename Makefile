@@ -10,6 +10,7 @@
 #   make bench-faults   what becomes of orders and events under the same faults, beside other clients; some 20 minutes
 #   make bench-guard   steps that Python takes for a call, held against what was recorded; no other client, some seconds
 #   make soak   worlds by seed in which everything goes wrong, SEEDS=10000 FROM=0; half an hour on two cores
+#   make soak-mutations   known mistakes put back, and after how many worlds each is found, SEEDS=500 FROM=0; half an hour
 #   make dist    what a release consists of, checked; see RELEASING.md
 #   make mutants   small changes of the source, and how many of them the tests notice; about an hour, goes on where it was
 
@@ -17,7 +18,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-extra test-all check lint docs bench bench-faults bench-guard soak mutants dist clean
+.PHONY: demo test test-extra test-all check lint docs bench bench-faults bench-guard soak soak-mutations mutants dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/bintrio demo
@@ -58,6 +59,9 @@ bench-guard: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m scripts.soak
+
+soak-mutations: $(VENV)/.dev
+	$(BIN)/python -m scripts.storm_mutations
 
 mutants: $(VENV)/.mutants
 	$(BIN)/python -m scripts.mutants

@@ -9,14 +9,18 @@ from typing import Any, get_args
 from bintrio.sandbox.server.faults import AnyFault, OfRequest, Together
 from bintrio.sandbox.weather import METHODS, AnyBlow, Fail, Noise, draw_blow, draw_fault
 from bintrio.storm import draw_plan
-from bintrio.storm.plan import AnyAct
+from bintrio.storm.plan import AnyAct, ByAccount
 
 WORLDS = range(300)
 
 
 def drawn() -> Iterator[Any]:
     for seed in WORLDS:
-        yield from (step.act for step in draw_plan(seed).steps)
+        for step in draw_plan(seed).steps:
+            yield step.act
+            # What is done through an account is an act in an act.
+            if isinstance(step.act, ByAccount):
+                yield step.act.placing
 
 
 def test_every_act_blow_and_fault_is_drawn() -> None:

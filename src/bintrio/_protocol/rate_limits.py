@@ -212,6 +212,11 @@ class LocalLedger:
         self._open[charge] = None
         return charge
 
+    @property
+    def open_charges(self) -> int:
+        """How many charges are neither settled nor cancelled."""
+        return len(self._open)
+
     def settle(self, charge: Charge, counts: Sequence[RateLimit], now: int) -> None:
         """See `Ledger.settle`. A charge that is settled or cancelled already only brings its counts."""
         if now > self._now:

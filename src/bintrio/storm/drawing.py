@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from ..sandbox import Limits
 from ..sandbox.weather import AnyBlow, Dice, draw_blow, draw_link, draw_mild, draw_revoke
@@ -32,6 +32,8 @@ from .plan import (
     WithHandle,
 )
 
+T = TypeVar("T")
+
 # What stands here several times is drawn as much more often.
 PAUSES: Final = (0.0, 0.0, 0.0005, 0.05, 0.3, 1.0, 1.0, 3.0, 7.0, 19.0)
 PATIENCE: Final = (None, None, None, None, 0.0, 0.0005, 0.5, 5.0)
@@ -53,9 +55,44 @@ CALM_EVERY: Final = 5
 """Of so many seeds one gives a world in which nothing must be lost."""
 
 
+FEW: Final = 6
+"""Of so many options or more, a narrow world has a third."""
+
+
+class Narrow:
+    """Dice of a narrow world, which gives only some of the options, the same ones throughout.
+
+    What is rare by itself is rarer together: late events while a connection is replaced, say. Where everything is drawn
+    that there is, no world has much of any two ("swarm testing", Groce et al., ISSTA 2012).
+
+    Args:
+        dice: by which it is decided, which ones those are, too.
+    """
+
+    def __init__(self, dice: Dice) -> None:
+        self._dice = dice
+        self._kept: dict[tuple[int, ...], Any] = {}
+
+    def choice(self, options: Sequence[T], /) -> T:
+        """One of several."""
+        if len(options) < FEW:
+            return self._dice.choice(options)
+        # By identity: some of them are functions and records, and all of them are constants.
+        key = tuple(map(id, options))
+        if key not in self._kept:
+            self._kept[key] = [self._dice.choice(options) for _ in range(len(options) // 3)]
+        kept: list[T] = self._kept[key]
+        return self._dice.choice(kept)
+
+    def randint(self, lowest: int, highest: int, /) -> int:
+        """A number, both ends included."""
+        return self._dice.randint(lowest, highest)
+
+
 def draw_plan(seed: int) -> Plan:
-    """The world of a seed."""
-    dice = random.Random(f"world {seed}")
+    """The world of a seed: every other one is narrow."""
+    chance = random.Random(f"world {seed}")
+    dice: Dice = Narrow(chance) if seed % 2 == 0 else chance
     is_calm = seed % CALM_EVERY == 0
     steps = LONG if seed % LONG_EVERY == LONG_EVERY - 1 else SMALL
     terms = draw_terms(dice)
@@ -108,6 +145,10 @@ def _patience(dice: Dice) -> float | None:
     return dice.choice(PATIENCE)
 
 
+def _asks(dice: Dice) -> bool:
+    return dice.choice((False, True))
+
+
 def draw_place(dice: Dice) -> Place:
     """An order."""
     # Buys from 90 and sells from 110 rest in the book; buys from 105 and sells from 95 trade with each other.
@@ -115,6 +156,7 @@ def draw_place(dice: Dice) -> Place:
     side: Literal["BUY", "SELL"] = "BUY" if price in {90, 105} else "SELL"
     return Place(
         patience=_patience(dice),
+        asks=_asks(dice),
         within=dice.choice(WITHIN),
         has_own_id=dice.choice((False, True)),
         symbol=dice.choice(SYMBOLS),
@@ -128,7 +170,9 @@ def draw_place(dice: Dice) -> Place:
 
 
 def _place_list(dice: Dice) -> PlaceList:
-    return PlaceList(patience=_patience(dice), within=dice.choice(WITHIN), symbol=dice.choice(SYMBOLS))
+    return PlaceList(
+        patience=_patience(dice), asks=_asks(dice), within=dice.choice(WITHIN), symbol=dice.choice(SYMBOLS)
+    )
 
 
 def _place_pair(dice: Dice) -> PlacePair:
@@ -155,6 +199,7 @@ def _draw_by_account(dice: Dice) -> ByAccount | WithHandle:
 def _cancel(dice: Dice) -> Cancel:
     return Cancel(
         patience=_patience(dice),
+        asks=_asks(dice),
         within=dice.choice(WITHIN),
         which=dice.randint(0, 9),
         by_name=dice.choice((False, True)),
@@ -163,13 +208,18 @@ def _cancel(dice: Dice) -> Cancel:
 
 def _amend(dice: Dice) -> Amend:
     return Amend(
-        patience=_patience(dice), within=dice.choice(WITHIN), which=dice.randint(0, 9), quantity=dice.randint(1, 3)
+        patience=_patience(dice),
+        asks=_asks(dice),
+        within=dice.choice(WITHIN),
+        which=dice.randint(0, 9),
+        quantity=dice.randint(1, 3),
     )
 
 
 def _replace(dice: Dice) -> Replace:
     return Replace(
         patience=_patience(dice),
+        asks=_asks(dice),
         within=dice.choice(WITHIN),
         which=dice.randint(0, 9),
         price=dice.randint(85, 94),
@@ -188,6 +238,7 @@ def _ask_order(dice: Dice) -> AskOrder:
 def _ask(dice: Dice) -> Ask:
     return Ask(
         patience=_patience(dice),
+        asks=_asks(dice),
         within=dice.choice(WITHIN),
         what=dice.choice(("ping", "depth", "account.status", "openOrders.status", "allOrders", "myTrades")),
         symbol=dice.choice(SYMBOLS),

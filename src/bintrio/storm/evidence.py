@@ -54,6 +54,7 @@ class Evidence:
         logged: errors that were logged.
         lines: all that the client logged.
         remains: what was left over.
+        open_charges: that were left over in the ledger at the end.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Evidence:
         self.logged: Final[list[str]] = []
         self.lines: Final[list[str]] = []
         self.remains = Remains()
+        self.open_charges = 0
 
     def arrivals(self) -> Mapping[int, Sequence[Call]]:
         """What reached the exchange of each of the program's calls, by their numbers."""

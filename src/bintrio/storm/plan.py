@@ -39,10 +39,12 @@ class CallAct(Act, frozen=True, kw_only=True):
 
     Attributes:
         within: its deadline in seconds; None for the session's.
+        asks: whether the program asks at once what became of a call, if that is not known.
         has_own_id: whether the id on the wire is one of the program's choice.
     """
 
     within: float | None = None
+    asks: bool = False
     has_own_id: bool = False
 
     def request(self, orders: Sequence[SandboxOrder], window: str) -> Request[Any] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from decimal import Decimal
 from typing import Any, Final, TypeGuard
 
@@ -211,10 +211,16 @@ class Program:
         with trio.move_on_after(math.inf if act.patience is None else act.patience):
             try:
                 await doing.get(type(act), self._call)(act, session)
-            except BintrioError:
-                pass
+            except BintrioError as error:
+                await self._take(error, act, session)
             except Exception as error:
                 self.failed.append(f"{act!r} came to {error!r}")
+
+    async def _take(self, error: BintrioError, act: Act, session: Session) -> None:
+        """What a program does about an error: nothing, or it asks what became of its calls."""
+        if is_unknown(error) and isinstance(act, CallAct) and act.asks:
+            with suppress(BintrioError):
+                await self._confirm_one(act, session)
 
     async def _rotate(self, act: Rotate, session: Session) -> None:
         await session.rotate()
@@ -301,7 +307,7 @@ class Program:
             # Its caller notes it, and so does each look at `unresolved`: the first stays.
             self.unknown.setdefault(number, error)
 
-    async def _confirm_one(self, act: Confirm, session: Session) -> None:
+    async def _confirm_one(self, act: Act, session: Session) -> None:
         self._keep_unresolved(session)
         for number in self._open_questions()[:1]:
             await self._confirm(number, session)

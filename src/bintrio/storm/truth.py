@@ -18,7 +18,7 @@ from ..sandbox import Told
 from ..sandbox.server.calls import Call
 from ..sandbox.server.links import IDEAL
 from ..sandbox.weather import Fail, Relink
-from . import audit, promises
+from . import audit, conduct, promises
 from .evidence import Evidence
 from .plan import Place, Plan
 from .program import Confirmed, Deed, Heard, Program, is_unknown
@@ -274,6 +274,13 @@ def _is_in(event: Told, gaps: Sequence[Gap]) -> bool:
     return any(gap.start <= date <= gap.end for gap in gaps)
 
 
+def of_conduct(evidence: Evidence) -> Iterator[str]:
+    """What no caller is told was as promised, too."""
+    yield from conduct.untruths(evidence.facts, evidence.plan, evidence.program.deeds.values())
+    if evidence.open_charges:
+        yield f"{evidence.open_charges} charges were left over in the ledger (G8)"
+
+
 _ALL: Final[Sequence[Callable[[Evidence], Iterator[str]]]] = (
-    *(of_failures, of_calls, of_confirmations, of_accounts, of_events, *promises.ALL),
+    *(of_failures, of_calls, of_confirmations, of_accounts, of_events, of_conduct, *promises.ALL),
 )

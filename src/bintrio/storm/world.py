@@ -22,12 +22,12 @@ from .._protocol.signing import Key
 from ..api._values import RateLimit
 from ..observing import Fact, HoldBegan, MessageReceived
 from ..opening import open_session
-from ..sandbox import Link, RandomWalk, Sandbox, SandboxAccount, open_sandbox, trader
+from ..sandbox import Disconnect, Link, RandomWalk, Sandbox, SandboxAccount, open_sandbox, trader
 from ..sandbox.weather import Blow
 from .books import Books
 from .evidence import Evidence, Remains
 from .keys import RSA_PEM, rsa_account, rsa_key
-from .plan import Plan, Terms
+from .plan import Ask, Plan, Terms
 from .program import Program
 from .truth import untruths
 
@@ -36,6 +36,9 @@ FAREWELL: Final = 5.0
 
 REST: Final = 600.0
 """Seconds after which everything that was lost has been found out."""
+
+LAST: Final = 20.0
+"""Seconds from the last call to the end: a ledger keeps a charge that nobody settles for a minute."""
 
 FACTS: Final = {kind for kind in vars(facts).values() if isinstance(kind, type) and issubclass(kind, Fact)}
 """Every kind of fact that there is."""
@@ -88,7 +91,7 @@ async def _live(plan: Plan) -> Report:
         query_lag=terms.query_lag,
         link=terms.link,
     ) as sandbox:
-        witness = sandbox.witness(time_unit=terms.time_unit)
+        witness, ledger = sandbox.witness(time_unit=terms.time_unit), LocalLedger()
         opening = partial(
             open_session,
             sandbox.endpoint,
@@ -100,7 +103,7 @@ async def _live(plan: Plan) -> Report:
             drain_timeout=terms.drain_timeout,
             lifetime=terms.lifetime,
             # One for all sessions of the program: a session that is opened again keeps to what the one before used up.
-            ledger=LocalLedger(),
+            ledger=ledger,
         )
         # The observer is bound late: it needs the evidence, which needs the program.
         books = Books(witness, sandbox.balances() if terms.has_account else None)
@@ -112,6 +115,7 @@ async def _live(plan: Plan) -> Report:
         observer = observing(evidence, sandbox)
         with logged(evidence.logged, evidence.lines):
             evidence.remains = await _play(plan, sandbox, program)
+            evidence.open_charges = ledger.open_charges
         await trio.sleep(FAREWELL)
         evidence.remains.connections = sandbox.connections
     # Those of the sandbox have ended by now, also where it was half-open.
@@ -142,6 +146,11 @@ async def _play(plan: Plan, sandbox: Sandbox, program: Program) -> Remains:
         # A pong may be on its way out at this very moment.
         await wait_all_tasks_blocked()
         remains = remains_of(program, sandbox)
+        # One last call goes down with its connection, so that what was charged for both has to be settled.
+        if not plan.is_calm:
+            sandbox.inject(Disconnect(method="ping", executed=True))
+            await program.do(Ask())
+            await trio.sleep(LAST)
         program.leave()
     return remains
 
