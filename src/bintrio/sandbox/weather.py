@@ -20,7 +20,7 @@ from .exchange.refusals import Refusal
 from .running import Sandbox
 from .server import faults
 from .server.faults import AnyFault, OfRequest
-from .server.links import IDEAL, MAX_UNREAD, Link, Way
+from .server.links import IDEAL, Link, Way
 
 T = TypeVar("T")
 
@@ -323,8 +323,6 @@ def _draw_way(dice: Dice) -> Way:
         jitter=dice.choice((0.0, 0.01)),
         bandwidth=dice.choice((None, None, None, 50_000.0)),
         segment=dice.choice(_SEGMENTS),
-        # So small that who writes has to wait.
-        buffer=dice.choice((MAX_UNREAD, MAX_UNREAD, 300)),
     )
 
 
