@@ -34,4 +34,4 @@ def test_a_day_is_lived_through_without_an_untruth() -> None:
     report = run(days(1))
     assert report.untruths == []
     assert report.seconds > 86_400
-    assert report.calls == DAY * 3 // 4
+    assert report.calls == DAY * 3 // 4 + 1  # the last one goes down with its connection

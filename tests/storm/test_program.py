@@ -142,6 +142,9 @@ class Listened:
         self.attempts: list[float] = []
         self.end = trio.Event()
 
+    def within(self, _seconds: float) -> Any:
+        return self
+
     async def ping(self) -> None:
         """There is an answer."""
 

@@ -287,7 +287,8 @@ _MILD: Final[Sequence[Callable[[Dice], AnyBlow]]] = (
     lambda dice: Fill(which=dice.randint(0, 9)),
     lambda dice: Deposit(asset=dice.choice(("BTC", "ETH", "USDT")), amount=Decimal(dice.randint(1, 9))),
     # A client has the time to move to another connection.
-    lambda dice: ShutDown(after=dice.choice((10.0, 60.0, 600.0))),
+    # After several of them a session waits up to half a minute before it opens the next connection.
+    lambda dice: ShutDown(after=dice.choice((60.0, 600.0))),
     lambda dice: Lag(seconds=dice.choice((0.0, 0.5, 1.9))),
     lambda dice: Relink(link=draw_link(dice)),
 )

@@ -56,6 +56,7 @@ class _Swaps:
         self._carrying: set[int] = set()
         self._early: dict[int, Swapped] = {}
         self._failed_at = -AFTERMATH
+        self._has_failed = False
 
     def hasty_before(self, fact: Fact) -> Swapped | None:
         """The swap that should have waited for this."""
@@ -68,6 +69,7 @@ class _Swaps:
         # Its listener has heard of it, and may ask again whenever it likes.
         elif isinstance(fact, CallEnded) and fact.error is not None and fact.method.startswith(SUBSCRIBE):
             self._failed_at = fact.at
+            self._has_failed = True
         return None
 
     def _note_ready(self, fact: ConnectionReady) -> None:
@@ -79,12 +81,15 @@ class _Swaps:
     def _note_swap(self, fact: Swapped) -> None:
         ready_at = self._ready_at[fact.connection]
         is_patient = fact.at >= ready_at + FEED_PATIENCE
-        is_excused = is_patient or fact.replaced is None or self._failed_at >= ready_at - AFTERMATH
+        # Nobody waits for a feed that was refused last, however long ago that was: trading goes on without it.
+        is_troubled = self._has_failed or self._failed_at >= ready_at - AFTERMATH
+        is_excused = is_patient or fact.replaced is None or is_troubled
         if not is_excused and fact.connection not in self._carrying:
             self._early[fact.connection] = fact
 
     def _note_subscribed(self, fact: Subscribed) -> Swapped | None:
         self._carrying.add(fact.connection)
+        self._has_failed = False
         swap = self._early.pop(fact.connection, None)
         # Whoever began to listen much later is none that was to be waited for.
         is_soon = swap is not None and self._failed_at < swap.at and fact.at < swap.at + FEED_PATIENCE

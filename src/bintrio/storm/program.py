@@ -349,8 +349,9 @@ class Program:
             except BintrioError as error:
                 self.confirmed.append(Confirmed(number=number, error=error, at_rest=True))
         try:
-            # Whatever happened, the session must be of use again in the end.
-            await session.ping()
+            # Whatever happened, the session must be of use again in the end; what was asked above may have taken up the
+            # weight of a minute.
+            await session.within(90).ping()
         except BintrioError as error:
             self.failed.append(f"a ping at rest came to {error!r}")
 

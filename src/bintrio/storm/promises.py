@@ -16,7 +16,8 @@ from .._protocol.succession import Gap
 from ..api._base import catalogue
 from ..api.user_data import UserDataStreamUnsubscribe
 from ..observing import EventsMissed, MessageSent, PingAnswered, SessionStarted, Subscribed, Unsubscribed
-from ..sandbox.weather import Jump, Relink
+from ..sandbox.server.faults import MutePings
+from ..sandbox.weather import Fail, Jump, Relink
 from .evidence import Evidence
 from .plan import Plan
 from .program import is_unknown
@@ -140,12 +141,15 @@ _CLOSED: Final = "the session was closed"
 _Subscription: TypeAlias = tuple[str, int, int]
 """The session, the connection, and the exchange's number."""
 
-LOSS: Final = 120.0
-"""Seconds before a loss of which it is not known whether all has come: a connection may have been silent for a minute
-until that was noticed, and owe what happened a minute before."""
+LOSS: Final = 150.0
+"""Seconds before a loss of which it is not known whether all has come: a connection may have been silent from one ping
+to the next and a minute more until that was noticed, and owe what happened a minute before."""
 
 ROUGH: Final = 2.0
 """Seconds by which a gap may be wider than what is missing: the exchange's time is an estimate."""
+
+INSTANT: Final = 0.01
+"""Seconds of a gap that is told where, by trio's clock, one connection left as the next one came. Dates are rounded."""
 
 
 class _Cover(NamedTuple):
@@ -162,23 +166,24 @@ def of_gaps(evidence: Evidence) -> Iterator[str]:
         return
     covers = _covers(evidence)
     unit = 1_000 if evidence.plan.terms.time_unit == "us" else 1
-    for gap in evidence.told(EventsMissed):
-        begin, end = ((date / unit - evidence.began) / 1000 for date in (gap.begin, gap.end))
-        # Whatever came after the gap was told, was not known then.
-        known = sorted(cover for cover in covers[gap.account] if cover.begin <= gap.at)
-        yield from (f"{gap!r}: {said} (G5)" for said in _of_gap(begin, end, [_before(gap, evidence), *known]))
-
-
-def _before(gap: EventsMissed, evidence: Evidence) -> _Cover:
-    """The time before the session of a gap began: nobody listened in it, so nobody missed anything."""
-    return _Cover(-math.inf, max(fact.at for fact in evidence.told(SessionStarted) if fact.at <= gap.at))
+    # When the session of a fact began: nobody listened before, so nobody missed anything.
+    started = dict[str, float]()
+    for fact in evidence.facts:
+        if isinstance(fact, SessionStarted):
+            started[fact.session] = fact.at
+        elif isinstance(fact, EventsMissed):
+            begin, end = ((date / unit - evidence.began) / 1000 for date in (fact.begin, fact.end))
+            # Whatever came after the gap was told, was not known then.
+            known = sorted(cover for cover in covers[fact.account] if cover.begin <= fact.at)
+            heard = [_Cover(-math.inf, started[fact.session]), *known]
+            yield from (f"{fact!r}: {said} (G5)" for said in _of_gap(begin, end, heard))
 
 
 def _of_gap(begin: float, end: float, covers: Sequence[_Cover]) -> Iterator[str]:
     missing = [*_holes(begin, end, covers)]
-    if not missing:
+    if not missing and end - begin > INSTANT:
         yield "all of that was brought"
-    elif missing[0][0] - begin > ROUGH or end - missing[-1][1] > ROUGH:
+    if missing and (missing[0][0] - begin > ROUGH or end - missing[-1][1] > ROUGH):
         yield f"only what happened from {missing[0][0]:.3f} s to {missing[-1][1]:.3f} s may be missing"
 
 
@@ -240,13 +245,7 @@ def of_secrets(evidence: Evidence) -> Iterator[str]:
 def of_remains(evidence: Evidence) -> Iterator[str]:
     """Nothing is left over when all has come to rest, and no more is counted than the exchange counts."""
     remains, program = evidence.remains, evidence.program
-    left = {
-        "calls in flight": remains.in_flight,
-        "bytes that wait to be written": remains.backlog,
-        "connections": remains.connections,
-        "tasks": remains.tasks,
-    }
-    yield from (f"{count} {what} were left over (G6)" for what, count in left.items() if count)
+    yield from (f"{count} {what} were left over (G6)" for what, count in _left_over(evidence) if count)
     undecided = {confirmed.number for confirmed in program.confirmed if confirmed.error is not None}
     for number in set(remains.unresolved) - undecided:
         yield f"{program.deeds.get(number)} was kept although it is known what became of it (G1)"
@@ -254,6 +253,21 @@ def of_remains(evidence: Evidence) -> Iterator[str]:
         # The exchange counts an order no more once it has filled; the client learns that with the next order's answer.
         if ours < theirs or (ours > theirs and not limit.startswith("ORDERS")):
             yield f"{ours} of {limit} were used up by the client's count, and {theirs} by the exchange's (G8)"
+
+
+def _left_over(evidence: Evidence) -> Iterator[tuple[str, int]]:
+    remains = evidence.remains
+    yield "calls in flight", remains.in_flight
+    yield "bytes that wait to be written", remains.backlog
+    yield "tasks", remains.tasks
+    # On a way that fell silent, only pings tell the exchange that a client has gone.
+    if not _is_mute(evidence.plan):
+        yield "connections", remains.connections
+
+
+def _is_mute(plan: Plan) -> bool:
+    """Whether the exchange may not ping, on some connection."""
+    return any(isinstance(step.act, Fail) and isinstance(step.act.fault, MutePings) for step in plan.steps)
 
 
 ALL: Final[Sequence[Callable[[Evidence], Iterator[str]]]] = (
