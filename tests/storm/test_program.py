@@ -19,6 +19,7 @@ from bintrio.storm import Plan, Step, run, world
 from bintrio.storm.books import Books
 from bintrio.storm.plan import AnyAct, Listen, Place, Reopen, Rotate
 from bintrio.storm.program import Program
+from bintrio.storm.world import logged
 
 
 def steps(*acts: Any, pause: float = 1.0) -> tuple[Step, ...]:
@@ -48,6 +49,14 @@ def test_what_is_logged_as_an_error_is_told(monkeypatch: pytest.MonkeyPatch) -> 
     handlers = list(logging.getLogger("bintrio").handlers)
     assert untruths(Rotate()) == ["an error was logged: the reader failed"]
     assert logging.getLogger("bintrio").handlers == handlers
+
+
+def test_what_the_sandbox_logs_is_not_said_by_the_client() -> None:
+    failures, lines = list[str](), list[str]()
+    with logged(failures, lines):
+        logging.getLogger("bintrio.sandbox").warning("a connection is cut")
+        logging.getLogger("bintrio.connection").warning("a connection is lost")
+    assert (failures, lines) == ([], ["a connection is lost"])
 
 
 async def not_sent(*args: Any) -> None:
