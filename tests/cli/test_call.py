@@ -36,6 +36,22 @@ def test_a_result_is_spread_out_on_a_terminal(environment: dict[str, str]) -> No
     assert result.stdout.count("\n") > 1
 
 
+def test_a_list_is_a_table_on_a_terminal(environment: dict[str, str]) -> None:
+    order = ["symbol=BTCUSDT", "side=BUY", "type=LIMIT", "timeInForce=GTC", "quantity=0.001"]
+    for price in ("41000", "42000"):
+        run("call", "order.place", *order, f"price={price}", env=environment)
+    asked, terminal = ["call", "openOrders.status", "symbol=BTCUSDT"], {**environment, "FORCE_COLOR": "1"}
+    shown = run(*asked, env={**terminal, "COLUMNS": "80"}).stdout
+    assert tuple(
+        text for text in ("41000", "42000", "in each row: symbol BTCUSDT", "--json has them") if text in shown
+    ) == ("41000", "42000", "in each row: symbol BTCUSDT", "--json has them")
+    assert '"price"' not in shown
+    assert '"price"' in run(*asked, "--json", env=terminal).stdout
+    assert [each["price"][:5] for each in json.loads(run(*asked, env=environment).stdout)] == ["41000", "42000"]
+    # Prices by level are no records, and of an empty list nothing is known but that it is empty.
+    assert json.loads(click.unstyle(run("call", "openOrders.status", "symbol=ETHUSDT", env=terminal).stdout)) == []
+
+
 @pytest.mark.parametrize(
     ("method", "kind", "tif"),
     [("order.place", "type", "timeInForce"), ("order_place", "type", "time_in_force")],
@@ -70,7 +86,7 @@ class Terminal(io.TextIOWrapper):
 
 def test_a_terminal_that_lacks_a_character_gets_an_escape(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run_call() -> int:
-        return call._print_json({"symbol": "币安人生USDT 😀"})
+        return call._print({"symbol": "币安人生USDT 😀"}, "ms", is_list_shown=True)
 
     screen = Terminal()
     monkeypatch.setattr(sys, "stdout", screen)

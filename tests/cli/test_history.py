@@ -77,7 +77,7 @@ def test_on_a_terminal_the_newest_rows_are_a_table() -> None:
     wide = {"FORCE_COLOR": "1", "COLUMNS": "220"}
     result = run("history", "klines", "BTCUSDT", "interval=1m", *DAY, env=wide)
     assert result.exit_code == 0, result.output
-    assert "the newest 20 of 1440" in result.stdout
+    assert "the last 20 of 1440" in result.stdout
     assert "2026-01-02 23:59:00.000" in result.stdout
     assert "2026-01-02 23:39:00.000" not in result.stdout
     assert "1440 rows" in result.stderr
@@ -126,7 +126,7 @@ def test_a_table_has_what_a_row_has() -> None:
 def shown(rows: list[Any], kind: type[msgspec.Struct], *, width: int) -> str:
     console = Console(width=width, record=True, file=None)
     with console.capture() as captured:
-        console.print(table_of(rows, kind, "ms", console))
+        console.print(table_of(rows, kind, "ms", console, "--csv FILE"))
     return captured.get()
 
 
@@ -140,7 +140,7 @@ def test_a_table_has_whole_cells_and_names_the_columns_that_found_no_room() -> N
     assert "64029" in text
     assert "64009" not in text
     below = " ".join(text.split())
-    assert "the newest 20 of 30" in below
+    assert "the last 20 of 30" in below
     assert "in each row: symbol BTCUSDT, order_id 7, order_list_id -1, qty 0.01" in below
     assert "no room" not in below
 

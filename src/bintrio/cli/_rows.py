@@ -1,4 +1,4 @@
-"""Rows of a history, written as a table, as CSV, or as lines of JSON."""
+"""Rows of a history or of a result, written as a table, as CSV, or as lines of JSON."""
 
 from __future__ import annotations
 
@@ -93,13 +93,14 @@ def open_csv(path: Path, kind: type[msgspec.Struct], time_unit: TimeUnit) -> Gen
 
 
 def table_of(
-    rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], time_unit: TimeUnit, console: Console
+    rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], time_unit: TimeUnit, console: Console, whole: str
 ) -> Table:
     """The newest rows as a table with as many columns as the console has room for; numbers stand flush right.
 
-    Below it stands what is the same in each row, and which columns found no room.
+    Below it stands what is the same in each row, and which columns found no room; ``whole`` is the option that gives
+    them all.
     """
-    # What is looked for on a terminal is what happened last; --csv has all.
+    # What is looked for on a terminal is what happened last.
     newest = rows[-SHOWN:]
     columns = _columns(newest, list(to_columns((), kind=kind)), time_unit)
     cells = {name: list(map(_shown, column)) for name, column in columns.items()}
@@ -110,7 +111,7 @@ def table_of(
     times = [name for name in told if name in times_in(kind)]
     table, left_out = _fitting(told, times[:1], _numbers(columns), console)
     table.caption_justify = "left"
-    table.caption = "\n".join(_below(len(rows), alike, left_out)) or None
+    table.caption = "\n".join(_below(len(rows), alike, left_out, whole)) or None
     return table
 
 
@@ -158,14 +159,14 @@ def _table(cells: Mapping[str, Sequence[str]], names: Sequence[str], numbers: Co
     return table
 
 
-def _below(count: int, alike: Mapping[str, str], left_out: Sequence[str]) -> Iterator[str]:
+def _below(count: int, alike: Mapping[str, str], left_out: Sequence[str], whole: str) -> Iterator[str]:
     if count > SHOWN:
-        yield f"the newest {SHOWN} of {count}"
+        yield f"the last {SHOWN} of {count}"
     same = ", ".join(f"{name} {text}" for name, text in alike.items() if text)
     if same:
         yield f"in each row: {same}"
     if left_out:
-        yield f"no room for {', '.join(left_out)}; --csv FILE has them"
+        yield f"no room for {', '.join(left_out)}; {whole} has them"
 
 
 def _cells(rows: Sequence[msgspec.Struct], names: Sequence[str], time_unit: TimeUnit) -> Iterator[Sequence[Any]]:

@@ -1,10 +1,11 @@
-"""``bintrio call``: one call, and its result as JSON."""
+"""``bintrio call``: one call, and its result: for people on a terminal, as JSON for programs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import click
+import msgspec
 from rich.console import Console
 
 from bintrio import (
@@ -16,12 +17,15 @@ from bintrio import (
 from bintrio._protocol.to_json import to_json
 from bintrio._text import shown_url
 from bintrio.api._base import python_name
+from bintrio.api._missing import record_type
 from bintrio.cli._arguments import raw_value, request_of, texts_of
 from bintrio.cli._catalogue import METHODS, needs_key, no_key, no_method
 from bintrio.cli._completion import complete_argument, complete_method
 from bintrio.cli._progress import sign_of_life
+from bintrio.cli._rows import table_of
 from bintrio.cli._running import UNWRITTEN, leave_stdout, run
 from bintrio.cli._target import ENVIRONMENT, Target, with_target
+from bintrio.endpoints import TimeUnit
 from bintrio.settings import ENDPOINTS
 
 
@@ -32,8 +36,13 @@ from bintrio.settings import ENDPOINTS
 @click.option("--raw", is_flag=True, help="Send names and values as they are, also for a method that is not known.")
 @click.option("--signed", is_flag=True, help="With --raw: sign a method that is not known.")
 @click.option("--yes", is_flag=True, help="Yes, trade where it costs money.")
-def call(method: str, arguments: tuple[str, ...], target: Target, raw: bool, signed: bool, yes: bool) -> None:
-    """Call METHOD and print its result as JSON.
+@click.option("--json", "as_json", is_flag=True, help="Print JSON on a terminal too, where a list is shown as a table.")
+def call(
+    method: str, arguments: tuple[str, ...], target: Target, raw: bool, signed: bool, yes: bool, as_json: bool
+) -> None:
+    """Call METHOD and print its result.
+
+    That is JSON; on a terminal, a list of records is a table.
 
     METHOD is the exchange's name (order.place) or its name in Python (order_place); so are the NAMEs. A VALUE that is a
     list is a JSON array, or items with commas between; a time may be an ISO date. "bintrio methods" lists them all. A
@@ -59,7 +68,7 @@ def call(method: str, arguments: tuple[str, ...], target: Target, raw: bool, sig
             name = method if request_type is None else request_type.api.name
             async with sign_of_life(name), settings.open_session() as session:
                 result = await session.request(name, params, signed=signed or None)
-        return _print_json(result)
+        return _print(result, settings.time_unit, is_list_shown=not as_json)
 
     run(make_it)
 
@@ -101,19 +110,35 @@ def _costs_money(where: Endpoint) -> bool:
     return not all(address.is_loopback or address.host in harmless for address in addresses)
 
 
-def _print_json(result: Any) -> int:
+def _print(result: Any, time_unit: TimeUnit, *, is_list_shown: bool) -> int:
     """Readable on a terminal; in one line for another program. Gives the exit code: the call was made in any case."""
-    written = to_json(result)
     console = Console()
+    kind = _kind_of_all(result) if is_list_shown and console.is_terminal else None
     try:
-        # Colours and line breaks are for people.
-        if console.is_terminal:
-            # What the terminal's encoding has no character for is escaped.
-            console.print_json(written.decode(), ensure_ascii=not console.encoding.startswith("utf"))
+        if kind is not None:
+            console.print(table_of(result, kind, time_unit, console, "--json"))
         else:
-            click.echo(written)
+            _print_json(to_json(result), console)
     except OSError as error:
         click.echo(f"the call was made, but its result cannot be written: {error.strerror}", err=True)
         leave_stdout()
         return UNWRITTEN
     return 0
+
+
+def _print_json(written: bytes, console: Console) -> None:
+    # Colours and line breaks are for people.
+    if console.is_terminal:
+        # What the terminal's encoding has no character for is escaped.
+        console.print_json(written.decode(), ensure_ascii=not console.encoding.startswith("utf"))
+    else:
+        click.echo(written)
+
+
+def _kind_of_all(result: Any) -> type[msgspec.Struct] | None:
+    """What each item of a result is; None if it is no list of records, or one of several kinds."""
+    if not isinstance(result, tuple):
+        return None
+    kinds = {record_type(item) for item in result}  # pyright: ignore[reportUnknownVariableType]
+    kind = kinds.pop() if len(kinds) == 1 else None
+    return kind if kind is not None and issubclass(kind, msgspec.Struct) else None

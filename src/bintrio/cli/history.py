@@ -149,4 +149,4 @@ def _show(asked: _Asked, kept: Kept, title: str, time_unit: TimeUnit) -> None:
         draw(kept.rows, asked.kind, asked.plot, title, time_unit)
     elif kept.rows:
         console = Console()
-        console.print(table_of(kept.rows, asked.kind, time_unit, console))
+        console.print(table_of(kept.rows, asked.kind, time_unit, console, "--csv FILE"))
