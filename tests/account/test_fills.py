@@ -21,7 +21,7 @@ from bintrio.errors import NotSent, OutcomeUnknown, ProtocolViolation, RateLimit
 from bintrio.sandbox import Disconnect, DropReply, EventsFirst, LateReply, Sandbox, ServerError, Timeout, open_sandbox
 
 from .test_handles import CancelsAfter
-from .test_live import BUY, OCO, Bent, following, raising, refusal, settled
+from .test_live import BUY, OCO, Bent, following, kept_elsewhere, raising, refusal, settled
 
 D = Decimal
 MARKET: Final[dict[str, Any]] = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": 2}
@@ -208,20 +208,7 @@ async def test_who_waits_for_fills_when_the_account_is_left_waits_no_more(autoju
 
 
 async def test_who_waits_for_fills_when_the_session_is_closed_waits_no_more(autojump_clock: MockClock) -> None:
-    is_over = trio.Event()
-    hand_over, take_over = trio.open_memory_channel[tuple[Sandbox, bintrio.Session]](1)
-
-    async def hold() -> None:
-        async with (
-            open_sandbox(listen=False) as sandbox,
-            bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
-        ):
-            await hand_over.send((sandbox, session))
-            await is_over.wait()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(hold)
-        sandbox, session = await take_over.receive()
+    async with kept_elsewhere() as (sandbox, session, is_over):
         bent = Bent(session)
         bent.bends[requests.MyTrades] = raising(NotSent("myTrades", "the test says so"))
         async with open_account(bent) as account:

@@ -10,14 +10,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-import bintrio
 from bintrio.account import LiveAccount, LiveOrder, LiveOrderList
 from bintrio.account.live import open_account
 from bintrio.errors import AccountNotFollowed, NotSent, OutcomeUnknown
 from bintrio.requests import OrderPlace
-from bintrio.sandbox import Sandbox, Timeout, open_sandbox
+from bintrio.sandbox import Sandbox, Timeout
 
-from .test_live import BUY, OCO, Bent, raising, settled
+from .test_live import BUY, OCO, Bent, kept_elsewhere, raising, settled
 
 
 class Stage:
@@ -65,27 +64,13 @@ WAITS: Final[dict[str, Callable[[Stage], Awaitable[object]]]] = {
 @asynccontextmanager
 async def staged() -> AsyncGenerator[Stage]:
     """A stage whose session can be ended while the account is followed. An error and a cancellation end there."""
-    is_over = trio.Event()
-    hand_over, take_over = trio.open_memory_channel[tuple[Sandbox, bintrio.Session]](1)
-
-    async def hold() -> None:
-        async with (
-            open_sandbox(listen=False) as sandbox,
-            bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
-        ):
-            await hand_over.send((sandbox, session))
-            await is_over.wait()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(hold)
-        sandbox, session = await take_over.receive()
+    async with kept_elsewhere() as (sandbox, session, is_over):
         bent = Bent(session)
         with suppress(ZeroDivisionError), trio.CancelScope() as scope:
             async with open_account(bent) as account:
                 stage = Stage(bent, account, is_over.set, scope)
                 await stage.set_up(sandbox)
                 yield stage
-        is_over.set()
 
 
 async def normally(stage: Stage) -> None:

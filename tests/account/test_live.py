@@ -56,6 +56,26 @@ OCO: Final[dict[str, Any]] = {
 }
 
 
+@asynccontextmanager
+async def kept_elsewhere() -> AsyncGenerator[tuple[Sandbox, bintrio.Session, trio.Event]]:
+    """A sandbox, a session that another task keeps, and what closes it; at the latest when the block ends."""
+    is_over = trio.Event()
+    hand_over, take_over = trio.open_memory_channel[tuple[Sandbox, bintrio.Session]](1)
+
+    async def keep() -> None:
+        async with (
+            open_sandbox(listen=False) as sandbox,
+            bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
+        ):
+            await hand_over.send((sandbox, session))
+            await is_over.wait()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keep)
+        yield (*await take_over.receive(), is_over)
+        is_over.set()
+
+
 class Bent:
     """A session whose answers a test may bend.
 

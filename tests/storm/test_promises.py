@@ -19,10 +19,10 @@ from bintrio.observing import (
     Subscribed,
     Unsubscribed,
 )
-from bintrio.sandbox import DropReply, HandshakeStatus, Link, Way
+from bintrio.sandbox import DropReply, HalfOpen, HandshakeStatus, Link, MutePings, Way
 from bintrio.sandbox.exchange.messages import Incoming
 from bintrio.sandbox.server.calls import Attempt, Call
-from bintrio.sandbox.weather import Jump, Relink
+from bintrio.sandbox.weather import Fail, Jump, Relink
 from bintrio.storm import Plan, Step, Terms
 from bintrio.storm.plan import Place
 from bintrio.storm.program import Confirmed, Heard
@@ -237,6 +237,13 @@ def test_g6_nothing_is_left_over(what: str) -> None:
     (said,) = untruths(known)
     assert said.startswith("3 ")
     assert said.endswith(" were left over (G6)")
+
+
+def test_g6_who_is_not_pinged_may_be_taken_for_connected_by_the_exchange() -> None:
+    for fault, untrue in ((MutePings(), 0), (HalfOpen(), 1)):
+        known = evidence(plan=Plan(steps=(Step(0.0, Fail(fault=fault)),)))
+        known.remains.connections = 1
+        assert len(untruths(known)) == untrue
 
 
 def test_g1_no_call_is_kept_of_which_it_is_known_what_became() -> None:

@@ -55,6 +55,10 @@ def test_g5_a_connection_is_put_to_use_once_it_brings_the_events() -> None:
     assert told(ready(10), swapped(10), ready(10), subscribed(10.1)) == []  # of another session
     failed = call("userDataStream.subscribe", at=9.0, error="Unauthorized")
     assert told(failed, ready(10), swapped(10), subscribed(10.1)) == []
+    # However long ago it failed, until it is carried again.
+    old = call("userDataStream.subscribe", at=0.0, error="Unauthorized")
+    assert told(old, ready(10), swapped(10), subscribed(10.1)) == []
+    assert len(told(old, ready(8), subscribed(8), ready(10), swapped(10), subscribed(10.1))) == 1
     assert len(told(call("order.place", at=9.0, error="Rejected"), ready(10), swapped(10), subscribed(10.1))) == 1
     assert told(ready(10), swapped(10), call("userDataStream.subscribe", at=10.0, error="Lost"), subscribed(10.1)) == []
 
