@@ -129,8 +129,7 @@ class Session(Following):
         chosen = None if id is None else checked_id(id)
         call = Call(api, request.params(), cost, self._account, chosen)
         identify(call, self._shared.chance)
-        result: R = await self._watched(call, self._perform(call, request))
-        return result
+        return await self._watched(call, self._perform(call, request))
 
     async def request(
         self,
@@ -354,7 +353,7 @@ class Session(Following):
 
     # The path of a call
 
-    async def _perform(self, call: Call, request: Request[Any] | None) -> Any:
+    async def _perform(self, call: Call, request: Request[R] | None) -> R:
         admit(call, self._shared.accounts, self._supervisor)
         envelope = await self._exchange(call, request)
         name = call.api.name

@@ -41,7 +41,6 @@ class Method(Generic[P, R]):
 
     def __init__(self, request_type: Callable[P, Request[R]]) -> None:
         self._request_type: Final[Any] = request_type
-        self._function: Callable[..., Coro[R]] | None = None
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._owner, self._name = owner, name
@@ -52,10 +51,11 @@ class Method(Generic[P, R]):
     def __get__(self, instance: Sender, owner: type) -> Callable[P, Coro[R]]: ...
 
     def __get__(self, instance: Sender | None, owner: type) -> Callable[..., Coro[R]]:
-        # Made at the first use: a program calls few of the methods, and each takes a signature and a help text.
-        if self._function is None:
-            self._function = function_of(self._owner, self._name, self._request_type, _send)
-        return self._function if instance is None else MethodType(self._function, instance)
+        # Made at the first use: a program calls few of the methods, and each takes a signature and a help text. From
+        # then on the function is in the place of this, so that a call looks no further.
+        function = function_of(self._owner, self._name, self._request_type, _send)
+        setattr(self._owner, self._name, function)
+        return function if instance is None else MethodType(function, instance)
 
 
 def _send(sender: Sender, request: Request[R]) -> Coro[R]:
