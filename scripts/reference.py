@@ -145,9 +145,9 @@ def methods(chosen: str) -> str:
 
 
 def section(request_type: type[Request[Any]]) -> str:
-    """The module that a method belongs to: the document has order lists among the trading requests."""
+    """The section of the exchange's document that a method belongs to. Some have more than one module."""
     module = request_type.__module__.rpartition(".")[2]
-    return "trading" if module == "order_lists" else module
+    return {"order_lists": "trading", "sor": "trading", "tickers": "market"}.get(module, module)
 
 
 def method(request_type: type[Request[Any]]) -> str:

@@ -22,12 +22,13 @@ import msgspec
 import trio
 
 from ._client.accounts import Account
+from ._client.as_sent import identify
 from ._client.by_hand import LOGON_METHODS, admit
 from ._client.connection import Connection
 from ._client.heart import LONGEST_ARRIVAL
 from ._client.in_flight import Call, Lost, Overdue, cost_of, window_of
 from ._client.observation import waiting
-from ._client.outcomes import TELL_ORDERS, Outcomes, identify
+from ._client.outcomes import TELL_ORDERS, Outcomes
 from ._client.shared import Shared
 from ._client.subscriptions import Inbox, Subscriber
 from ._client.supervisor import Supervisor

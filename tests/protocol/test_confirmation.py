@@ -35,13 +35,8 @@ from bintrio.api.account import (
 )
 from bintrio.api.order_lists import OrderListCancel, OrderListPlaceOco, OrderListPlaceOtoco
 from bintrio.api.orders import ListedOrder, OrderList
-from bintrio.api.trading import (
-    OpenOrdersCancelAll,
-    OrderAmendKeepPriority,
-    OrderCancel,
-    OrderCancelReplace,
-    SorOrderPlace,
-)
+from bintrio.api.sor import SorOrderPlace
+from bintrio.api.trading import OpenOrdersCancelAll, OrderAmendKeepPriority, OrderCancel, OrderCancelReplace
 from tests.protocol.engine import (
     NAMES,
     PRICES,

@@ -29,6 +29,7 @@ from bintrio.api.filters import MaxNumOrdersFilter, UnknownFilter
 from bintrio.api.general import ServerTime, SymbolInfo
 from bintrio.api.market import ArithmeticMean, DayStatistics, ExternalCalculation, Kline, MiniStatistics, PriceLevel
 from bintrio.api.order_lists import OrderListPlaceOco, OrderListPlaceOpo
+from bintrio.api.sor import SorOrderPlace
 from bintrio.api.trading import (
     CanceledOrder,
     CanceledOrderList,
@@ -41,7 +42,6 @@ from bintrio.api.trading import (
     OrderTested,
     OrderTestedWithRates,
     PendingOrderReport,
-    SorOrderPlace,
 )
 from bintrio.errors import (
     ProtocolViolation,

@@ -24,7 +24,8 @@ from bintrio.api.order_lists import (
     OrderListPlaceOto,
     OrderListPlaceOtoco,
 )
-from bintrio.api.trading import OrderAmendKeepPriority, OrderCancel, OrderCancelReplace, OrderPlace, SorOrderPlace
+from bintrio.api.sor import SorOrderPlace
+from bintrio.api.trading import OrderAmendKeepPriority, OrderCancel, OrderCancelReplace, OrderPlace
 from bintrio.errors import InvalidRequest, ProtocolViolation
 from bintrio.rules import OrderContext, SymbolRules
 from bintrio.rules._legs import ALGO_TYPES, legs_of

@@ -10,14 +10,8 @@ from .._protocol.confirmation import HalfReplaced
 from ..api.account import Order
 from ..api.order_lists import NewOrderList, OrderListCancel
 from ..api.orders import OrderList
-from ..api.trading import (
-    OpenOrdersCancelAll,
-    OrderAmendKeepPriority,
-    OrderCancel,
-    OrderCancelReplace,
-    OrderPlace,
-    SorOrderPlace,
-)
+from ..api.sor import SorOrderPlace
+from ..api.trading import OpenOrdersCancelAll, OrderAmendKeepPriority, OrderCancel, OrderCancelReplace, OrderPlace
 from ..errors import OutcomeUnknown
 from .methods import Methods
 from .outcomes import Outcomes

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
 from contextlib import suppress
-from copy import copy
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import trio
 
-from .._protocol.chance import Chance
 from .._protocol.confirmation import RULES, HalfReplaced, inquire, is_known_by_name
 from .._protocol.evidence import (
     LARGEST_LEAD,
@@ -36,7 +33,7 @@ from .._protocol.facts_of_calls import OutcomeKept, QuestionPassedOver
 from .._protocol.results import read_answer, read_error, read_result
 from .._protocol.rotation import backoff
 from .._text import shown
-from ..api._base import Json, Request, catalogue, wire_name
+from ..api._base import Request, catalogue, wire_name
 from ..api.account import Order
 from ..api.general import Time
 from ..api.orders import OrderList
@@ -53,6 +50,7 @@ from ..errors import (
     Rejected,
     UnknownOrder,
 )
+from .as_sent import as_request, as_sent, is_fresh
 from .calls import Sender
 from .in_flight import DEFAULT_RECV_WINDOW, Call, Lost
 from .namesakes import Namesakes, Origin, has_canceled, has_id_of, known_of, orders_in, origin_of, placed_by, told_by
@@ -129,18 +127,18 @@ class Outcomes:
         """The error for a call whose outcome is not known. A late answer will be told to it."""
         # A call by wire names: `confirm` needs to know what was asked for.
         if request is None:
-            request = _as_request(call)
+            request = as_request(call)
         names = [name for name in call.api.client_ids if request is not None]
         error = OutcomeUnknown(
             call.api.name,
             reason,
-            request=None if request is None else _as_sent(request, call.params),
+            request=None if request is None else as_sent(request, call.params),
             client_order_id=next((cast("str", call.params.get(wire_name(name))) for name in names), None),
             final_at=self._in_unit(call.final_at, 0),
             sent_at=self._in_unit(call.final_at, call.window),
             clock_error=self._clock_error(call),
             seen_order_id=call.seen_order_id or None,
-            is_id_fresh=bool(names) and _is_fresh(call, request),
+            is_id_fresh=bool(names) and is_fresh(call, request),
             signed_by=call.account.digest,
         )
         error.origin = Origin(self._namesakes, call.clock_steps)
@@ -420,42 +418,6 @@ def _undecided(call: OutcomeUnknown | Request[Any], reason: str) -> OutcomeUnkno
     error: OutcomeUnknown = OutcomeUnknown(**known)
     error.origin = origin_of(call)
     return error
-
-
-def identify(call: Call, chance: Chance) -> None:
-    """Give a call a new id in the place of every client order id that it lacks."""
-    params = call.params
-    for name in map(wire_name, call.api.client_ids):
-        if name in params:
-            call.has_chosen_id = True
-        else:
-            params[name] = chance.client_order_id()
-
-
-def _as_sent(request: Request[R], params: Mapping[str, Json]) -> Request[R]:
-    """The request with the client order ids that it went out with."""
-    sent = copy(request)
-    for name in request.api.client_ids:
-        msgspec.structs.force_setattr(sent, name, params.get(wire_name(name)))
-    return sent
-
-
-def _as_request(call: Call) -> Request[Any] | None:
-    """The request that a call by wire names comes to, if the catalogue knows it."""
-    known = catalogue.get(call.api.name)
-    if known is None:
-        return None
-    try:
-        request: Request[Any] = msgspec.convert(call.params, known, strict=False)
-    except (msgspec.ValidationError, InvalidRequest):
-        return None
-    return request
-
-
-def _is_fresh(call: Call, request: Request[Any] | None) -> bool:
-    """Whether the session made the client order ids of what a call places: all those of its orders."""
-    own = [name for name in call.api.client_ids if name != "list_client_order_id"]
-    return all(getattr(request, name) is None for name in own)
 
 
 def _is_placing(request: Request[Any]) -> bool:

@@ -23,14 +23,8 @@ from ..api.account import AllOrders, OpenOrdersStatus, Order, OrderStatus
 from ..api.enums import OPEN_STATES
 from ..api.order_lists import OrderListCancel
 from ..api.orders import OrderList
-from ..api.trading import (
-    OpenOrdersCancelAll,
-    OrderAmendKeepPriority,
-    OrderCancel,
-    OrderCancelReplace,
-    OrderPlace,
-    SorOrderPlace,
-)
+from ..api.sor import SorOrderPlace
+from ..api.trading import OpenOrdersCancelAll, OrderAmendKeepPriority, OrderCancel, OrderCancelReplace, OrderPlace
 from .confirmation_of_lists import list_canceled, list_placed
 from .evidence import LEGS, PAGE, Inquiry, Leg, Question, Sent, Undecided, found, is_placed, leg_of, pauses
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     import msgspec
 
     from .enums import OrderType
-    from .market import (
+    from .order_lists import LegsRequest, OcoRequest, OnePendingRequest, OtocoRequest, OtoRequest, TwoPendingRequest
+    from .sor import SorOrderTestRequest
+    from .tickers import (
         DayStatistics,
         MiniStatistics,
         RollingWindowRequest,
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
         TickerRequest,
         TradingDayRequest,
     )
-    from .order_lists import LegsRequest, OcoRequest, OnePendingRequest, OtocoRequest, OtoRequest, TwoPendingRequest
     from .trading import (
         CancelReplaceRequest,
         NewOrder,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
         PlacedOrderList,
         ReplacedOrder,
         RoutedOrder,
-        SorOrderTestRequest,
     )
 
     OrderT = TypeVar("OrderT")

@@ -1,4 +1,5 @@
-"""Trading requests: place, test, replace, amend and cancel orders. Those of order lists are in `order_lists`.
+"""Trading requests: place, test, replace, amend and cancel orders. Those of order lists are in `order_lists`, those of
+smart order routing in `sor`.
 
 What an answer tells depends on ``new_order_resp_type``: ACK only that the order was taken, RESULT the order, FULL its
 fills as well. Left out, it is FULL for LIMIT and MARKET orders and ACK for the others.
@@ -13,8 +14,8 @@ from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from ._base import Milliseconds, Number, R_co, Request, Shapes, api
-from ._rules import at_least_one, at_most_one, excludes, only_with, requires, requires_by, requires_value, together
-from ._values import MaybeInArray, OneOf, Record, Timestamp
+from ._rules import at_least_one, at_most_one, excludes, only_with, requires_by, requires_value, together
+from ._values import OneOf, Record, Timestamp
 from .account import Discount
 from .enums import (
     CancelReplaceMode,
@@ -246,6 +247,13 @@ class NewOrder(Instruction[R_co], Generic[R_co], frozen=True, kw_only=True):
     peg_offset_type: PegOffsetType | None = None
 
 
+class RoutedOrder(Instruction[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """What an order takes that is routed."""
+
+    quantity: Number
+    type: OrderType
+
+
 _PRICE = "price|peg_price_type"
 _TRIGGER = "stop_price|trailing_delta"
 _PEG = ("peg_price_type", "peg_offset_type", "peg_offset_value")
@@ -315,10 +323,10 @@ def _with_rates(request: Any) -> bool:
     return bool(request.compute_commission_rates)
 
 
-_TESTED = Shapes(_with_rates, {True: OrderTestedWithRates, False: OrderTested})
+TESTED = Shapes(_with_rates, {True: OrderTestedWithRates, False: OrderTested})
 
 
-def _test_weight(request: Any) -> int:
+def test_weight(request: Any) -> int:
     """1, with commission rates 20."""
     # Rates cost as much as asking for them by account.commission.
     return 20 if request.compute_commission_rates else 1
@@ -334,12 +342,12 @@ class OrderTestRequest(NewOrder[R_co], Generic[R_co], frozen=True, kw_only=True)
 @api(
     "order.test",
     security="TRADE",
-    weight=_test_weight,
+    weight=test_weight,
     # It places nothing, so it may be sent again.
     repeatable=True,
     section="test-new-order-trade",
     rules=ORDER_RULES,
-    shapes=_TESTED,
+    shapes=TESTED,
 )
 class OrderTest(OrderTestRequest[OrderTestedWithRates | OrderTested], frozen=True, kw_only=True):
     """Check an order without placing it."""
@@ -438,61 +446,3 @@ class OpenOrdersCancelAll(Request[tuple[CanceledOrder | CanceledOrderList, ...]]
 
     symbol: str
     recv_window: Milliseconds | None = None
-
-
-# Smart order routing
-
-
-class RoutedOrder(Instruction[R_co], Generic[R_co], frozen=True, kw_only=True):
-    """What an order takes that is routed."""
-
-    quantity: Number
-    type: OrderType
-
-
-def _routed_resp_type(request: Any) -> str:
-    """``new_order_resp_type`` decides: FULL if left out."""
-    chosen: str | None = request.new_order_resp_type
-    return chosen or "FULL"
-
-
-_SOR_RULES = (requires("type", ("LIMIT",), "time_in_force", "price"),)
-
-
-@api(
-    "sor.order.place",
-    security="TRADE",
-    weight=1,
-    weight_on_success=0,
-    orders=1,
-    section="place-new-order-using-sor-trade",
-    client_ids=("new_client_order_id",),
-    rules=_SOR_RULES,
-    shapes=Shapes(_routed_resp_type, REPORTS),
-)
-class SorOrderPlace(RoutedOrder[MaybeInArray[OrderFull | OrderResult | OrderAck]], frozen=True, kw_only=True):
-    """Place a LIMIT or MARKET order with smart order routing."""
-
-    new_order_resp_type: NewOrderRespType | None = None
-
-
-class SorOrderTestRequest(RoutedOrder[R_co], Generic[R_co], frozen=True, kw_only=True):
-    """What sor.order.test takes, but for the parameter that decides its result."""
-
-    new_order_resp_type: NewOrderRespType | None = None
-
-
-@api(
-    "sor.order.test",
-    security="TRADE",
-    weight=_test_weight,
-    # It places nothing, so it may be sent again.
-    repeatable=True,
-    section="test-new-order-using-sor-trade",
-    rules=_SOR_RULES,
-    shapes=_TESTED,
-)
-class SorOrderTest(SorOrderTestRequest[OrderTestedWithRates | OrderTested], frozen=True, kw_only=True):
-    """Check an order with smart order routing without placing it."""
-
-    compute_commission_rates: bool | None = None

@@ -22,7 +22,8 @@ from ..api.order_lists import (
     OrderListPlaceOto,
     OrderListPlaceOtoco,
 )
-from ..api.trading import OrderCancelReplace, OrderPlace, OrderTest, SorOrderPlace, SorOrderTest
+from ..api.sor import SorOrderPlace, SorOrderTest
+from ..api.trading import OrderCancelReplace, OrderPlace, OrderTest
 
 PlacingRequest: TypeAlias = (
     OrderPlace

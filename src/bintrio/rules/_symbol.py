@@ -56,7 +56,8 @@ from ..api.order_lists import (
     OrderListPlaceOto,
     OrderListPlaceOtoco,
 )
-from ..api.trading import OrderAmendKeepPriority, OrderCancelReplace, SorOrderPlace, SorOrderTest
+from ..api.sor import SorOrderPlace, SorOrderTest
+from ..api.trading import OrderAmendKeepPriority, OrderCancelReplace
 from ..errors import InvalidRequest
 from ._filters import CHECKS, Judged, OrderContext, outside
 from ._legs import ALGO_TYPES, Leg, PlacingRequest, legs_of

@@ -18,7 +18,8 @@ from bintrio.api.order_lists import (
     OrderListPlaceOto,
     OrderListPlaceOtoco,
 )
-from bintrio.api.trading import OrderCancelReplace, SorOrderPlace
+from bintrio.api.sor import SorOrderPlace
+from bintrio.api.trading import OrderCancelReplace
 from bintrio.errors import InvalidRequest
 from bintrio.sandbox.exchange.amending import amend
 from bintrio.sandbox.exchange.auth import Credential

@@ -26,19 +26,8 @@ from bintrio.api.account import (
     OrderListStatus,
     OrderStatus,
 )
-from bintrio.api.market import (
-    Depth,
-    Klines,
-    Ticker,
-    Ticker24hr,
-    TickerBook,
-    TickerPrice,
-    TickerTradingDay,
-    TradesAggregate,
-    TradesHistorical,
-    TradesRecent,
-    UiKlines,
-)
+from bintrio.api.market import Depth, Klines, TradesAggregate, TradesHistorical, TradesRecent, UiKlines
+from bintrio.api.tickers import Ticker, Ticker24hr, TickerBook, TickerPrice, TickerTradingDay
 from bintrio.sandbox.exchange.orders import NOTHING, Order
 
 from .test_invariants import NAMES, World, limited, lists, orders, prices, quantities, replacements, sides

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bintrio.api.trading import SorOrderPlace
+from bintrio.api.sor import SorOrderPlace
 
 from .hall import D, Hall, symbol
 

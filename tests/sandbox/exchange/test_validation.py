@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from bintrio.api._base import Request
 from bintrio.api.account import AccountStatus, AllOrders, OrderListStatus, OrderStatus
 from bintrio.api.general import ExchangeInfo, Ping
-from bintrio.api.market import Depth, Klines, Ticker24hr
+from bintrio.api.market import Depth, Klines
+from bintrio.api.tickers import Ticker24hr
 from bintrio.api.trading import OrderCancel, OrderPlace
 from bintrio.sandbox.exchange.messages import Number
 from bintrio.sandbox.exchange.refusals import Refusal

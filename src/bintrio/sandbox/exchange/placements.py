@@ -16,7 +16,8 @@ from typing import Any, Final, TypeAlias
 
 from bintrio._protocol.exact import EXACT
 from bintrio.api.enums import SelfTradePreventionMode, Side
-from bintrio.api.trading import OrderCancelReplace, OrderPlace, OrderTest, SorOrderPlace, SorOrderTest
+from bintrio.api.sor import SorOrderPlace, SorOrderTest
+from bintrio.api.trading import OrderCancelReplace, OrderPlace, OrderTest
 
 from .orders import SMALLEST, ZERO, Order
 from .symbols import Symbol

@@ -19,17 +19,24 @@ from bintrio.api.market import (
     BlockTrade,
     BlockTradesHistorical,
     CurrentReferencePrice,
-    DayStatistics,
     Depth,
     ExternalCalculation,
     Kline,
     Klines,
-    MiniStatistics,
     NoReferencePrice,
     OrderBook,
     PriceLevel,
     ReferencePrice,
     ReferencePriceCalculation,
+    Trade,
+    TradesAggregate,
+    TradesHistorical,
+    TradesRecent,
+    UiKlines,
+)
+from bintrio.api.tickers import (
+    DayStatistics,
+    MiniStatistics,
     Statistics,
     SymbolBook,
     SymbolPrice,
@@ -38,11 +45,6 @@ from bintrio.api.market import (
     TickerBook,
     TickerPrice,
     TickerTradingDay,
-    Trade,
-    TradesAggregate,
-    TradesHistorical,
-    TradesRecent,
-    UiKlines,
 )
 
 from .. import refusals

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bintrio.api.trading import OrderTestedWithRates, SorOrderPlace, SorOrderTest
+from bintrio.api.sor import SorOrderPlace, SorOrderTest
+from bintrio.api.trading import OrderTestedWithRates
 
 from .. import refusals
 from .calls import RequestContext, answers
