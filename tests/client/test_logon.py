@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio.errors import (
+    InvalidParameter,
     InvalidRequest,
+    OutcomeUnknown,
+    Rejected,
     Unauthorized,
 )
-from tests.peer import ACK, ORDER, START, ed25519_key, open_exchange, open_pair
-from tests.sessions import BUY, HMAC, in_background
+from bintrio.sandbox import DropReply, Fault, Timeout, UnknownIdReply, WrongReply, open_sandbox
+from tests.peer import ACK, ORDER, START, Exchange, Json, Peer, ed25519_key, open_exchange, open_pair
+from tests.sessions import BUY, HMAC, deltas, in_background
+
+SUBSCRIBE = "userDataStream.subscribe"
+NEED_LOGON = {"order.status", "order.place", SUBSCRIBE}
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
@@ -107,3 +117,132 @@ async def test_g1_logon_by_hand_needs_an_ed25519_key(autojump_clock: MockClock) 
         with pytest.raises(InvalidRequest, match=r"session\.logon needs an Ed25519Key, the session has an HmacKey"):
             await session.session_logon()
         assert not exchange.sent("session.logon")
+
+
+# A logon that is gone, as the exchange sees it
+
+
+def forget_logon(exchange: Exchange, code: int, message: str) -> None:
+    """The first connection is not logged on any more: what has no signature is refused on it."""
+    answer_own = exchange.answer_own
+
+    async def answer(peer: Peer, request: Json) -> bool:
+        is_unsigned = "apiKey" not in request.get("params", {}) and request["method"] in NEED_LOGON
+        if peer is not exchange.peers[0] or not is_unsigned:
+            return await answer_own(peer, request)
+        told = (-1002, "You are not authorized.") if request["method"] == SUBSCRIBE else (code, message)
+        await peer.refuse(request, 400, *told)
+        return True
+
+    exchange.answer_own = answer  # type: ignore[method-assign]
+    exchange.script |= {"order.status": lambda _peer: ORDER, "order.place": lambda _peer: ACK}
+
+
+def refusing(status: int, code: int, message: str) -> Callable[[Peer], Json]:
+    return lambda _peer: {"status": status, "error": {"code": code, "msg": message}}
+
+
+UNSIGNED = [
+    (-1102, "Mandatory parameter 'apiKey' was not sent, was empty/null, or malformed."),
+    (-1102, "Mandatory parameter 'signature' was not sent, was empty/null, or malformed."),
+    (-1022, "Signature for this request is not valid."),
+    (-2014, "API-key format invalid."),
+]
+
+
+@pytest.mark.parametrize(("code", "message"), UNSIGNED)
+async def test_g1_g7_where_the_logon_is_gone_reads_are_signed_and_orders_go_out_once(
+    autojump_clock: MockClock, code: int, message: str
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        forget_logon(exchange, code, message)
+        placing = in_background(nursery, lambda: session.send(BUY))
+        asking = [in_background(nursery, lambda: session.order_status(symbol="BTCUSDT", order_id=7)) for _ in range(3)]
+        await wait_all_tasks_blocked()
+        assert isinstance(placing.error, Rejected)
+        assert (placing.error.code, len(exchange.sent("order.place"))) == (code, 1)
+        assert [outcome.value.order_id for outcome in asking] == [ORDER["orderId"]] * 3
+        # Each read that had left without a signature was repeated with one.
+        assert ["signature" in request["params"] for request in exchange.sent("order.status")] == [False] * 3 + [
+            True
+        ] * 3
+        await trio.sleep(1)
+        # Another connection has taken its place, and is logged on.
+        assert session.connection is not None
+        assert (session.connection.number, session.connection.is_logged_on) == (2, True)
+        assert (await session.send(BUY)).order_id == ACK["orderId"]
+        assert "signature" not in exchange.log[-1]["params"]
+
+
+async def test_a_read_that_is_refused_with_its_signature_too_is_not_repeated_again(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        exchange.script["order.status"] = lambda _peer: {
+            "status": 400,
+            "error": {"code": UNSIGNED[0][0], "msg": UNSIGNED[0][1]},
+        }
+        with pytest.raises(InvalidParameter):
+            await session.order_status(symbol="BTCUSDT", order_id=7)
+        assert len(exchange.sent("order.status")) == 2
+
+
+async def test_a_key_that_may_not_do_something_costs_no_connection(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        exchange.script["order.place"] = refusing(401, -2015, "Invalid API-key")
+        for _ in range(3):
+            with pytest.raises(Unauthorized):
+                await session.send(BUY)
+        await trio.sleep(1)
+        assert len(exchange.peers) == 1
+
+
+async def test_g5_where_the_logon_is_gone_a_feed_is_carried_with_a_signature(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        forget_logon(exchange, *UNSIGNED[0])
+        async with session.user_data() as events:
+            await exchange.peers[0].balance(1)
+            assert await deltas(events, 1) == [1]
+            assert len(exchange.sent("userDataStream.subscribe.signature")) == 1
+            await trio.sleep(1)
+            # The next connection is logged on again, and brings what comes from then on.
+            await exchange.peers[1].balance(2)
+            assert await deltas(events, 1) == [2]
+
+
+async def test_a_feed_that_is_refused_with_a_signature_too_is_refused(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange):
+        forget_logon(exchange, *UNSIGNED[0])
+        exchange.script[f"{SUBSCRIBE}.signature"] = refusing(401, -2015, "Invalid API-key")
+        with pytest.raises(Unauthorized):
+            async with session.user_data():
+                raise AssertionError
+
+
+LOST: list[Fault] = [
+    DropReply(),
+    UnknownIdReply(),
+    WrongReply(result="7"),
+    Timeout(executed=True),
+]
+"""What may become of the exchange's word that a key is revoked."""
+
+
+@pytest.mark.parametrize("fault", LOST, ids=lambda fault: type(fault).__name__)
+async def test_g1_g5_a_session_whose_key_was_revoked_is_of_use_once_the_key_is_restored(
+    autojump_clock: MockClock, fault: Fault
+) -> None:
+    async with open_sandbox(listen=False) as sandbox:
+        sandbox.quote("BTCUSDT", Decimal(50_000), Decimal(50_001), Decimal(10))
+        async with bintrio.open_session(sandbox.memory_endpoint, connect=sandbox.connect, key=sandbox.key) as session:
+            sandbox.revoke(sandbox.key.api_key, lasts=20)
+            sandbox.inject(fault)
+            with pytest.raises(OutcomeUnknown) as caught:
+                await session.within(10).send(BUY)
+            await trio.sleep_until(21)
+            assert await session.confirm(caught.value) is None
+            async with session.user_data() as events:
+                await trio.sleep(60)
+                assert session.connection is not None
+                assert session.connection.number > 1
+                assert session.connection.is_logged_on
+                sandbox.deposit("USDT", Decimal(7))
+                assert await deltas(events, 1) == [7]

@@ -30,7 +30,7 @@ from ..api.user_data import (
     UserDataStreamSubscribeSignature,
     UserDataStreamUnsubscribe,
 )
-from ..errors import BintrioError, OutcomeUnknown, Rejected
+from ..errors import BintrioError, OutcomeUnknown, Rejected, Unauthorized
 from .in_flight import Lost
 from .observation import Teller
 from .own_calls import OwnCalls
@@ -60,6 +60,7 @@ class CanCarry(Protocol):
     @property
     def teller(self) -> Teller: ...
     def give_notice(self, cause: str) -> None: ...
+    def logon_lost(self) -> None: ...
     def feed_gone(self, feed: Feed) -> None: ...
 
 
@@ -233,6 +234,10 @@ class Carrier:
             if error.code == ALREADY_SUBSCRIBED and api_key in self._unsure:
                 self._connection.give_notice("the exchange has a subscription that is not known here")
                 raise Lost(error, is_sent=True) from None
+            # Whether it is the key that may not, or the logon that is gone, the signed question tells.
+            if isinstance(error, Unauthorized) and not request.api.signed:
+                self._connection.logon_lost()
+                return await self._subscribe(feed)
             raise
         except BaseException as error:
             # Cancelled, overdue or lost: the exchange may have subscribed.

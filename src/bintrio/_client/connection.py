@@ -15,9 +15,8 @@ from typing import Final, TypeAlias
 
 import trio
 
-from .._net.privacy import check_chance, is_private
-from .._net.streams import close_at_once
-from .._net.tasks import past_ctrl_c, protected
+from .._net.privacy import is_private, open_stream
+from .._net.tasks import protected
 from .._net.wire import Wire, WireClosed, open_wire
 from .._protocol import facts
 from .._protocol.envelope import Envelope, read_envelope
@@ -25,19 +24,19 @@ from .._protocol.events import bare_event
 from .._protocol.frames import Message, Opcode
 from .._protocol.holds import Hold
 from .._protocol.requests import RequestId, write_request
-from .._protocol.results import read_error
+from .._protocol.results import read_verdict, says_not_logged_on
 from .._protocol.settings import check_privacy
 from .._protocol.signing import payload
 from .._text import kind_of, said
 from ..api._base import Json
 from ..endpoints import Address
-from ..errors import HandshakeRejected, InvalidRequest, ProtocolViolation, RateLimited
+from ..errors import HandshakeRejected, ProtocolViolation, RateLimited
 from .accounts import Account
 from .carrier import Carrier
 from .deadlines import GLANCE
 from .doubt import Doubt
 from .heart import Heart
-from .in_flight import Call, Lost
+from .in_flight import Answer, Call, LogonLost, Lost
 from .own_calls import OwnCalls
 from .shared import Shared
 from .subscriptions import Feed
@@ -143,7 +142,9 @@ class Connection:
         make_ready: Callable[[Connection], Awaitable[None]],
         task_status: trio.TaskStatus[None],
     ) -> None:
-        stream, settings = await self._open_stream(connect), self._shared.settings
+        settings = self._shared.settings
+        stream = await open_stream(connect, self.address, self._shared.chance)
+        self.is_private = is_private(self.address, stream)
         try:
             async with open_wire(
                 stream,
@@ -169,18 +170,6 @@ class Connection:
                             task_status.started()
         finally:
             self.end(Ended("the session was closed"))
-
-    async def _open_stream(self, connect: Connect) -> trio.abc.Stream:
-        stream = await past_ctrl_c(connect, self.address)
-        try:
-            check_chance(self._shared.chance, stream)
-            self.is_private = is_private(self.address, stream)
-            # Keys come later, but a password goes out with the handshake.
-            check_privacy(self.address, None, is_private=self.is_private)
-        except InvalidRequest:
-            await close_at_once(stream)
-            raise
-        return stream
 
     async def _become_ready(self, make_ready: Callable[[Connection], Awaitable[None]]) -> bool:
         try:
@@ -391,6 +380,8 @@ class Connection:
             check_privacy(self.address, key, is_private=self.is_private)
             params["apiKey"] = key.api_key
             params["signature"] = key.sign(payload(params))
+        else:
+            call.trusts_logon = True
         return params
 
     @trio.lowlevel.enable_ki_protection
@@ -432,30 +423,46 @@ class Connection:
         # Taken out in the same step in which its caller is told, so no second answer can reach it (G2).
         call = calls.pop(request_id, None)
         if call is None:
-            account = self._drop_reply(request_id, envelope)
-        else:
-            account = call.account
-            account.ledger.settle(call.charge, envelope.rate_limits, self.heard_at)
-            accept = call.accept or self._accept.get(call.api.name)
-            if accept is not None and envelope.error is None:
-                with suppress(ProtocolViolation):  # the caller, who decodes the same result, raises it
-                    accept(envelope)
-            if call.trace is not None:
-                call.trace.answered(len(message.payload))
-            call.answer[0].send_nowait(envelope)
-            if not calls:
-                self._idle.set()
+            self._drop_reply(request_id, envelope)
+            return
+        call.account.ledger.settle(call.charge, envelope.rate_limits, self.heard_at)
+        accept = call.accept or self._accept.get(call.api.name)
+        if accept is not None and envelope.error is None:
+            with suppress(ProtocolViolation):  # the caller, who decodes the same result, raises it
+                accept(envelope)
+        if call.trace is not None:
+            call.trace.answered(len(message.payload))
         # Here, in the reader, so that a 429 holds back all calls before its own caller has woken up (G8).
-        if envelope.status != 200:
-            self._shared.throttle.take_answer(self.number, envelope, account)
+        call.answer[0].send_nowait(envelope if envelope.status == 200 else self._refused(call, envelope))
+        if not calls:
+            self._idle.set()
 
-    def _drop_reply(self, request_id: RequestId, envelope: Envelope) -> Account:
-        """Count an answer that nobody waits for. Returns whom it is for."""
+    def _refused(self, call: Call, envelope: Envelope) -> Answer:
+        """Heed what an answer that is no plain success says of more than its call. Returns what its caller is told."""
+        self._shared.throttle.take_answer(self.number, envelope, call.account)
+        if call.trusts_logon and says_not_logged_on(envelope):
+            self.logon_lost()
+            # It reads, so it goes out again, with a signature. A trading call goes out once (G7).
+            if call.api.repeatable:
+                call.trusts_logon = False
+                return Lost(LogonLost(), is_sent=False)
+        return envelope
+
+    def logon_lost(self) -> None:
+        """The exchange does not take it for logged on any more. From now on calls are signed one by one, and another
+        connection takes its place.
+        """
+        self.is_logged_on = False
+        self.give_notice(str(LogonLost()))
+
+    def _drop_reply(self, request_id: RequestId, envelope: Envelope) -> None:
+        """Count an answer that nobody waits for."""
         self._shared.counters.dropped_replies += 1
         number = self._shared.counters.dropped_replies
         account, cause = self._waiting.settle_late(request_id, envelope, self.heard_at)
         self.teller.tell(facts.AnswerDropped, number=number, id=request_id, status=envelope.status, cause=cause)
-        return account
+        if envelope.status != 200:
+            self._shared.throttle.take_answer(self.number, envelope, account)
 
     def _take_verdict(self, envelope: Envelope, payload: bytes) -> None:
         """An answer with id null is about the connection: it belongs to no call, and ends them all."""
@@ -467,10 +474,7 @@ class Connection:
                 return
             self._drop("it is neither a reply nor an event")
             return
-        try:
-            error = read_error("connection", envelope) or ProtocolViolation("a success that belongs to no call")
-        except ProtocolViolation as violation:
-            error = violation
+        error = read_verdict(envelope)
         # It names a time of the exchange's, which users are told in the unit of the session.
         if isinstance(error, RateLimited):
             self._shared.throttle.date(error, CONNECT_COST)
@@ -485,11 +489,7 @@ class Connection:
         for message in messages:
             self.teller.heard(message)
             with suppress(ProtocolViolation):
-                envelope = read_envelope(message.payload)
-                debt = self._waiting.owed.take(envelope, self._shared.now())
-                if not envelope.event and envelope.status != 200:
-                    account = self._shared.own if debt is None else debt.account
-                    self._shared.throttle.take_answer(self.number, envelope, account)
+                self._waiting.take_while_closing(self.number, read_envelope(message.payload))
 
     def _logged_on(self, _envelope: Envelope) -> None:
         self.is_logged_on = True

@@ -79,6 +79,7 @@ class Call(msgspec.Struct, eq=False):
         is_sent: whether a byte of it may have left.
         is_suspect: whether a connection that it was sent on has ended since the server broke the protocol.
         signed_at: the exchange's time in milliseconds that it was signed with last.
+        trusts_logon: whether it left last without a signature, on a connection that is logged on.
         seen_order_id: the highest order id of its symbol that was seen before it left; 0 if none was.
         clock_steps: how many samples had shown until then that a clock was set.
         late_answer: its answer, and the exchange's time in milliseconds when it came, if its caller was gone by then.
@@ -106,6 +107,7 @@ class Call(msgspec.Struct, eq=False):
     is_sent: bool = False
     is_suspect: bool = False
     signed_at: Timestamp | None = None
+    trusts_logon: bool = False
     seen_order_id: int = 0
     clock_steps: int = 0
     late_answer: tuple[Envelope, Timestamp] | None = None
@@ -190,6 +192,13 @@ class Lost(Exception):
     def violation(self) -> ProtocolViolation | None:
         """The message that broke the protocol, if that ended the connection."""
         return self.cause.violation if isinstance(self.cause, WireClosed) else None
+
+
+class LogonLost(Exception):
+    """A call that had no signature was refused for that."""
+
+    def __init__(self) -> None:
+        super().__init__("the exchange does not take it for logged on any more")
 
 
 class Overdue(Exception):

@@ -105,6 +105,13 @@ class Waiting:
         own.ledger.record(envelope.rate_limits, ticks())
         return own, "repeated" if self._ids.was_used(request_id) else "unknown"
 
+    def take_while_closing(self, connection: int, envelope: Envelope) -> None:
+        """Take in what comes by the connection of that number while it is closing, when no call waits any more."""
+        debt = self.owed.take(envelope, self._shared.now())
+        if not envelope.event and envelope.status != 200:
+            account = self._shared.own if debt is None else debt.account
+            self._shared.throttle.take_answer(connection, envelope, account)
+
     def hold_back(self, hold: Hold, account: Account) -> None:
         """Take back what has not left and is held back from now on (G8). It waits for its turn again, as others do.
 

@@ -9,14 +9,37 @@ is a proxy where they end: it reads what it passes on. Of any other stream only 
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import trio
 
 from .._protocol.chance import Chance
+from .._protocol.settings import check_privacy
 from ..endpoints import Address, is_loopback
 from ..errors import InvalidRequest
-from .streams import PromptStream, TcpStream, TlsStream
+from .streams import PromptStream, TcpStream, TlsStream, close_at_once
+from .tasks import past_ctrl_c
+
+
+async def open_stream(
+    connect: Callable[[Address], Awaitable[trio.abc.Stream]], address: Address, chance: Chance
+) -> trio.abc.Stream:
+    """Have a stream to an address opened, over which a session may begin.
+
+    Raises:
+        InvalidRequest: others could read a password in the URL, or what follows from a seed.
+        Exception: what ``connect`` raises.
+    """
+    stream = await past_ctrl_c(connect, address)
+    try:
+        check_chance(chance, stream)
+        # Keys come later, but a password goes out with the handshake.
+        check_privacy(address, None, is_private=is_private(address, stream))
+    except InvalidRequest:
+        await close_at_once(stream)
+        raise
+    return stream
 
 
 def is_private(address: Address, stream: trio.abc.Stream) -> bool:

@@ -101,3 +101,14 @@ def rejection_type(status: int, code: int, message: str) -> type[Rejected]:
     if any(code in family for family in _PARAMETER_CODES):
         return InvalidParameter
     return Rejected
+
+
+_MISSING: Final = -1102
+_OF_SIGNATURES: Final = ("'apiKey'", "'signature'")
+_WRONG_SIGNATURE: Final = frozenset({-1022, -2014})
+"""No signature and no key are wrong ones, too."""
+
+
+def misses_signature(code: int, message: str) -> bool:
+    """Whether a refusal is because of the signature or the form of the key. A key without permission is another one."""
+    return code in _WRONG_SIGNATURE or (code == _MISSING and any(name in message for name in _OF_SIGNATURES))

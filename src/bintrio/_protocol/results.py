@@ -27,7 +27,7 @@ from .envelope import Envelope, Failure, as_bytes, read_envelope
 from .exact import in_exact, traps_what_is_no_number
 from .finite import check_finite
 from .reading import NULL, UNREADABLE, Read, reader
-from .rejections import rejection_type
+from .rejections import misses_signature, rejection_type
 from .requests import RequestId
 
 R = TypeVar("R")
@@ -140,6 +140,20 @@ def read_error(method: str, envelope: Envelope) -> Rejected | OutcomeUnknown | N
     error = _rejection(method, status, failure, envelope.rate_limits)
     _tell_halves_apart(error, failure.data)
     return error
+
+
+def read_verdict(envelope: Envelope) -> BintrioError:
+    """What an answer says that belongs to no call: it is about the connection."""
+    try:
+        return read_error("connection", envelope) or ProtocolViolation("a success that belongs to no call")
+    except ProtocolViolation as violation:
+        return violation
+
+
+def says_not_logged_on(envelope: Envelope) -> bool:
+    """Whether an answer to a call without a signature says that the connection is not logged on."""
+    failure = envelope.error
+    return failure is not None and _is_refusal(envelope) and misses_signature(failure.code, failure.msg or "")
 
 
 def _is_refusal(envelope: Envelope) -> bool:
