@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import pytest
 import trio
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NoOpTracerProvider, SpanKind, StatusCode, Tracer
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -60,7 +62,7 @@ def world() -> Generator[World]:
     exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
     spans, meters = TracerProvider(), MeterProvider([reader])
     spans.add_span_processor(SimpleSpanProcessor(exporter))
-    telemetry = OpenTelemetry(tracer_provider=spans, meter_provider=meters)
+    telemetry = OpenTelemetry(tracer_provider=spans, meter_provider=meters, span_for=otel.every_call)
     yield World(telemetry, spans.get_tracer("test"), exporter, reader)
     spans.shutdown()
     meters.shutdown()
@@ -134,6 +136,45 @@ async def test_g13_a_program_says_which_calls_have_spans_when_it_knows_how_they_
     assert [dict(span.attributes or {})["error.type"] for span in world.spans("ping")] == ["-1"]
     metrics = World(telemetry, world.tracer, world.exporter, reader).points("rpc.client.call.duration")
     assert sum(value[0] for attributes, value in metrics if attributes["rpc.method"] == "ping") == 2
+
+
+async def test_g13_calls_have_spans_in_a_trace_and_where_they_fail_or_are_slow(
+    autojump_clock: MockClock, world: World
+) -> None:
+    spans = TracerProvider()
+    spans.add_span_processor(SimpleSpanProcessor(world.exporter))
+    telemetry = OpenTelemetry(tracer_provider=spans, meter_provider=MeterProvider())
+
+    def spans_of_calls() -> list[str]:
+        found = [span.name for span in world.exporter.get_finished_spans() if span.kind is SpanKind.CLIENT]
+        found = [name for name in found if name != "bintrio.connection"]
+        world.exporter.clear()
+        return found
+
+    with world.tracer.start_as_current_span("start the bot"):
+        async with open_pair(observer=telemetry, key=ed25519_key()) as (session, exchange):
+            exchange.script["ping"] = lambda _peer: {}
+            assert spans_of_calls() == []  # what the session does by itself is in no trace of its user's
+            await session.ping()
+            assert spans_of_calls() == ["ping"]
+            token = attach(Context())
+            await session.ping()
+            assert spans_of_calls() == []
+            exchange.delay = otel.SLOW
+            await session.ping()
+            assert spans_of_calls() == ["ping"]
+            exchange.script["ping"] = lambda _peer: {"status": 403, "error": {"code": -1, "msg": "WAF"}}
+            exchange.delay = 0
+            with pytest.raises(bintrio.Rejected):
+                await session.ping()
+            assert spans_of_calls() == ["ping"]
+            detach(token)
+    unsampled = TracerProvider(sampler=ALWAYS_OFF).get_tracer("test")
+    async with open_pair(observer=telemetry) as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        with unsampled.start_as_current_span("decide"):
+            await session.ping()
+        assert spans_of_calls() == []
 
 
 def test_what_is_no_function_says_of_no_call_that_it_has_a_span() -> None:

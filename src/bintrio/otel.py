@@ -21,7 +21,17 @@ from weakref import WeakKeyDictionary
 
 from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Meter, MeterProvider, Observation, get_meter
-from opentelemetry.trace import NoOpTracer, Span, SpanKind, Status, StatusCode, Tracer, TracerProvider, get_tracer
+from opentelemetry.trace import (
+    NoOpTracer,
+    Span,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+    TracerProvider,
+    get_current_span,
+    get_tracer,
+)
 
 from . import observing as facts
 from ._client.subscriptions import Subscriber
@@ -31,13 +41,16 @@ from .api._base import catalogue
 from .errors import InvalidRequest
 from .observing import Fact
 
-__all__ = ["OpenTelemetry"]
+__all__ = ["OpenTelemetry", "every_call", "worth_a_span"]
 
 SYSTEM: Final = "binance"
 """``rpc.system.name``: its protocol is its own, and looks like JSON-RPC from afar only."""
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """Boundaries of the buckets, as the conventions have them for calls."""
+
+SLOW: Final = 1.0
+"""Seconds from which a call is slow, and so has a span in any case."""
 
 _SCHEMA: Final = "https://opentelemetry.io/schemas/1.44.0"
 
@@ -47,14 +60,27 @@ _MOST: Final = 10_000
 Attributes = dict[str, Any]
 
 
+def worth_a_span(call: facts.CallEnded) -> bool:
+    """Whether a call is part of a trace of its caller's that is recorded, or failed, or took a second or longer."""
+    if call.error is not None or call.at - call.started_at >= SLOW:
+        return True
+    # The session's own tasks began within whatever span it was opened in.
+    return not call.is_own and get_current_span().is_recording()
+
+
+def every_call(call: facts.CallEnded) -> bool:
+    """Every call has a span. One that is part of no trace is then a trace of its own."""
+    return True
+
+
 class OpenTelemetry:
     """An observer for `open_session`.
 
     Args:
         tracer_provider: makes spans; None for the program's.
         meter_provider: makes metrics; None for the program's.
-        span_for: says of which calls to make spans: it is asked when a call is over, and knows how that went. None for
-            all. A call without a span costs what metrics do, which have every call.
+        span_for: says of which calls to make spans: it is asked when a call is over, and knows how that went. With
+            `every_call` all have some, for twice the cost; metrics have every call in any case.
 
     Raises:
         InvalidRequest: span_for is no function.
@@ -68,9 +94,9 @@ class OpenTelemetry:
         *,
         tracer_provider: TracerProvider | None = None,
         meter_provider: MeterProvider | None = None,
-        span_for: Callable[[facts.CallEnded], bool] | None = None,
+        span_for: Callable[[facts.CallEnded], bool] = worth_a_span,
     ) -> None:
-        if span_for is not None and not callable(span_for):
+        if not callable(span_for):
             raise InvalidRequest(f"span_for must be a function, not {shown(span_for)}", field="span_for")
         tracer = get_tracer("bintrio", __version__, tracer_provider, _SCHEMA)
         meter = get_meter("bintrio", __version__, meter_provider, _SCHEMA)
@@ -120,14 +146,14 @@ class _Described(NamedTuple):
 
 
 class _Calls:
-    """A span for each call, and how long calls take and wait.
+    """Spans of calls, and how long calls take and wait.
 
     A span is made when its call is over, with the time at which that began: nothing is made twice, a sampler knows how
     the call went, and its parent is the same, since that is found by the caller's task.
     """
 
     def __init__(
-        self, tracer: Tracer, meter: Meter, limits: _Limits, span_for: Callable[[facts.CallEnded], bool] | None
+        self, tracer: Tracer, meter: Meter, limits: _Limits, span_for: Callable[[facts.CallEnded], bool]
     ) -> None:
         self.seen: Mapping[type[Fact], Callable[[Any], object]] = {
             facts.CallEnded: self._end,
@@ -155,7 +181,7 @@ class _Calls:
         seconds = fact.at - fact.started_at
         self._duration.record(seconds, described.of_metric)
         # Before the SDK is asked: one that samples has done half of its work by then.
-        if self._tracer is None or not (self._span_for is None or self._span_for(fact)):
+        if self._tracer is None or not self._span_for(fact):
             return
         # What a session does by itself is no part of what its user was doing when it was opened.
         context = Context() if fact.is_own else None
