@@ -4,8 +4,8 @@
     python -m benchmarks.telemetry --tls --seconds 8  over TLS, as on the exchange, and longer
 
 OpenTelemetry is the SDK with no exporter: what is counted is making metrics and spans. "As it is" makes spans of what
-fails, is slow or belongs to a trace, which nothing here does. Sessions take turns for a tenth of a second each, so a busy
-machine slows all; ratios are of the medians.
+fails, is slow or belongs to a trace, which nothing here does. Sessions take turns for a tenth of a second each, so that
+a busy machine slows all; ratios are of the medians.
 
 "The SDK alone" is the floor: nobody observes, and after each call a program records a duration by itself, or makes a
 span as well, with the attributes that the conventions ask for.
