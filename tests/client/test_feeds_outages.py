@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
+from bintrio import sandbox as faults
 from bintrio._client.feeds import OUTAGE
 from bintrio.errors import (
     InvalidTimestamp,
@@ -16,6 +17,7 @@ from bintrio.errors import (
     Unauthorized,
 )
 from tests.events import SUBSCRIBE, drain, now, refuse_one
+from tests.orders import open_market
 from tests.peer import START, URL, ed25519_key, open_exchange, open_pair
 from tests.sessions import HMAC, deltas
 
@@ -48,6 +50,22 @@ async def test_g5_an_outage_is_told_once_while_it_lasts_and_its_gap_when_it_is_o
         (gap,) = drain(events)
         assert isinstance(gap, bintrio.Gap)
         assert gap.start == interrupted.at <= START + 10_000 < START + 300_000 < gap.end
+
+
+async def test_g6_a_question_for_the_time_after_a_loss_that_is_never_answered_is_asked_again(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_market() as (session, sandbox), session.user_data():
+        asked = sandbox.received["time"]
+        # The next connection measures the clock when it is opened, and once more when it carries the feed.
+        sandbox.inject(faults.DropReply("time", skip=1))
+        sandbox.disconnect()
+        await trio.sleep(1)
+        assert session.connection is not None
+        assert (sandbox.received["time"] - asked, session.connection.in_flight) == (2, 1)
+        await trio.sleep(30)
+        assert session.connection is not None
+        assert (sandbox.received["time"] - asked, session.connection.in_flight) == (3, 0)
 
 
 SET = [0, -500, -5_000, -70_000, -3_600_000, 500, 5_000, 70_000, 3_600_000]

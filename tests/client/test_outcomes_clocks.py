@@ -10,10 +10,11 @@ from trio.testing import MockClock
 
 import bintrio
 from bintrio import OutcomeUnknown
+from bintrio import sandbox as faults
 from bintrio._client.in_flight import DEFAULT_RECV_WINDOW
 from bintrio._protocol.evidence import QUERY_DELAY
 from bintrio.requests import OrderPlace
-from tests.orders import NO_ORDER, PAIR
+from tests.orders import NO_ORDER, PAIR, limit, open_market
 from tests.peer import ACK, ORDER, START, open_pair
 from tests.sessions import BUY, HMAC
 
@@ -253,3 +254,15 @@ async def test_g7_that_there_is_no_order_counts_only_when_the_clock_cannot_be_wr
         answered_at = START + round(trio.current_time() * 1000)
         assert answered_at >= caught.value.final_at + QUERY_DELAY + 2000
         nursery.cancel_scope.cancel()
+
+
+async def test_g1_a_question_for_the_time_that_is_never_answered_is_asked_again(autojump_clock: MockClock) -> None:
+    async with open_market() as (session, sandbox):
+        sandbox.inject(faults.Timeout("order.place", executed=False))
+        with pytest.raises(OutcomeUnknown) as caught:
+            await session.send(limit())
+        sandbox.inject(faults.DropReply("time"))
+        began = trio.current_time()
+        assert await session.confirm(caught.value) is None
+        # Until no order can come of it any more and queries must show it, the question in vain, and the pause after it.
+        assert 15 < trio.current_time() - began < 30

@@ -19,7 +19,7 @@ from .._protocol.facts import NotSubscribed
 from .._protocol.rotation import LONGEST_BACKOFF, backoff
 from .._protocol.signing import Key
 from .._text import kind_of, said
-from ..errors import BintrioError, InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, RateLimited, Rejected
+from ..errors import InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, RateLimited, Rejected
 from .connection import Connection
 from .in_flight import Lost
 from .own_calls import OWN_CALL
@@ -52,6 +52,7 @@ class Supervises(Protocol):
     @property
     def is_closed(self) -> bool: ...
     async def live(self, method: str) -> Connection: ...
+    async def measure_clock(self) -> None: ...
     def start_soon(self, chore: Callable[..., Awaitable[None]], *args: Any) -> trio.Event: ...
 
 
@@ -198,16 +199,10 @@ class Feeds:
 
     async def _judge(self, feed: Feed) -> None:
         """Measure the clock after a loss, and have gaps told that are wider by what is known then."""
-        failures = 0
         try:
             while doubts := feed.doubts:
-                try:
-                    connection = await self._supervisor.live("time")
-                    await connection.own.measure_clock()
-                    feed.clock_was_measured(doubts)
-                except (Lost, BintrioError):
-                    await trio.sleep(backoff(failures, self._shared.chance.fraction()))
-                    failures += 1
+                await self._supervisor.measure_clock()
+                feed.clock_was_measured(doubts)
         finally:
             feed.is_judged = False
 

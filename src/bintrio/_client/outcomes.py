@@ -39,7 +39,6 @@ from ..api.general import Time
 from ..api.orders import OrderList
 from ..api.trading import OrderAmendKeepPriority, OrderCancelReplace
 from ..errors import (
-    BintrioError,
     InvalidRequest,
     InvalidTimestamp,
     NotSent,
@@ -52,7 +51,7 @@ from ..errors import (
 )
 from .as_sent import as_request, as_sent, is_fresh
 from .calls import Sender
-from .in_flight import DEFAULT_RECV_WINDOW, Call, Lost
+from .in_flight import DEFAULT_RECV_WINDOW, Call
 from .namesakes import Namesakes, Origin, has_canceled, has_id_of, known_of, orders_in, origin_of, placed_by, told_by
 from .shared import Shared
 from .supervisor import Supervisor
@@ -208,7 +207,7 @@ class Outcomes:
             if doubt is None and (is_known_by_name(sent, outcome) or sent.is_refused):  # times had no part in it
                 return outcome
             open_.question = Question(Time())
-            await self._measure_clock()
+            await self._supervisor.measure_clock()
             # The clock was not set while questions were asked, so what times proved holds.
             if clock.steps == steps:
                 if doubt is not None:
@@ -229,16 +228,6 @@ class Outcomes:
             return end.value, None
         except Undecided as doubt:
             return None, doubt
-
-    async def _measure_clock(self) -> None:
-        """Ask for the exchange's time, until there is an answer."""
-        attempts = itertools.count()
-        while True:
-            connection = await self._supervisor.live("time")
-            with suppress(Lost, BintrioError):
-                await connection.own.measure_clock()
-                return
-            await trio.sleep(backoff(next(attempts), self._shared.chance.fraction()))
 
     def _claim(self, call: OutcomeUnknown | Request[Any], outcome: Any) -> None:
         """Give each order to one call only.

@@ -104,6 +104,20 @@ class Supervisor:
                 return connection
             await self.changed.wait()
 
+    async def measure_clock(self) -> None:
+        """Ask for the exchange's time until there is an answer.
+
+        Raises:
+            NotSent: the session was closed.
+        """
+        for failures in itertools.count():
+            connection = await self.live("time")
+            # A question may never be answered, and its connection live on: the next one may be.
+            with trio.move_on_after(self._settings.request_timeout), suppress(Lost, BintrioError):
+                await connection.own.measure_clock()
+                return
+            await trio.sleep(backoff(failures, self._shared.chance.fraction()))
+
     def calls(self) -> Iterator[Call]:
         """The calls that wait for their answer, on any connection."""
         return (call for connection in self._connections for call in connection.calls)

@@ -217,9 +217,10 @@ async def open_sandbox(
         ping_interval: seconds between pings.
         pong_window: seconds after which an unanswered ping ends the connection.
         lifetime: seconds after which a connection is ended.
-        query_lag: seconds after which a change is seen by account.status, order.status, openOrders.status, allOrders,
-            myTrades, order.amendments and the like, which the exchange answers from a cache or a database ("Data
-            sources": Memory, Database). Requests to the matching engine and events are never behind.
+        query_lag: seconds, by trio's clock, after which a change is seen by account.status, order.status,
+            openOrders.status, allOrders, myTrades, order.amendments and the like, which the exchange answers from a
+            cache or a database ("Data sources": Memory, Database). Requests to the matching engine and events are never
+            behind.
         keep: how many closed orders and lists of each account are kept, the newest, and at least how many trades of
             each account and symbol, and minutes with trades. What is older queries do not find; candles and statistics
             know of it as long as they know its minute. None keeps all.

@@ -333,8 +333,8 @@ class Sandbox:
     def advance(self, seconds: float) -> None:
         """Set the exchange's clock forward: timestamps, windows of limits, candles and a market go by it.
 
-        What takes its time goes by trio's clock still: pings, the lifetime of connections, faults that delay. To let a
-        day pass for both, sleep under a `trio.testing.MockClock`.
+        What takes its time goes by trio's clock still: pings, the lifetime of connections, faults that delay, queries
+        that are behind (`query_lag`). To let a day pass for both, sleep under a `trio.testing.MockClock`.
 
         Raises:
             InvalidRequest: it is no number of seconds from 0 on, or leads beyond the year 9999.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import trio
 from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
@@ -173,6 +174,25 @@ def test_a_query_that_lags_says_what_one_that_does_not_said_then(steps: list[tup
 
 
 # By the sandbox's name for it
+
+
+@pytest.mark.parametrize("step", [0, -20, 20])
+async def test_a_clock_that_is_set_makes_no_query_later_or_earlier(autojump_clock: MockClock, step: int) -> None:
+    async with (
+        open_sandbox(listen=False, query_lag=2) as sandbox,
+        bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
+    ):
+        await session.order_place(
+            symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price="40000", quantity="0.01"
+        )
+        if step < 0:
+            sandbox.set_back(-step)
+        else:
+            sandbox.advance(step)
+        for seconds, found in ((1.9, 0), (0.1, 1)):
+            await trio.sleep(seconds)
+            await session.rotate()  # it measures the clock
+            assert len(await session.open_orders_status()) == found
 
 
 async def test_it_is_asked_for_in_seconds_and_may_change_at_any_time(autojump_clock: MockClock) -> None:

@@ -3,7 +3,8 @@
 On the exchange, an order is placed and canceled in the matching engine, and looked up in a cache or a database ("Data
 sources": Memory, Database), which may be behind. `Replicas.lag` says how far behind they are here. A replica is an
 account of its own that is fed with what each change left behind, and shows a change once it is as old as the lag. It
-never goes back: when the lag grows, a replica stands still until it is that far behind.
+never goes back: when the lag grows, a replica stands still until it is that far behind. Copying takes its time, so the
+age of a change goes by `Replicas.elapsed`: a clock that is set makes no copy older or younger.
 
 Without a lag there are no replicas, and queries read the accounts themselves. Times are microseconds.
 """
@@ -11,7 +12,7 @@ Without a lag there are no replicas, and queries read the accounts themselves. T
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from bintrio.api.orders import OrderList as ListRecord
@@ -26,9 +27,13 @@ class Replicas:
 
     Args:
         accounts: the accounts themselves, by uid.
+
+    Attributes:
+        elapsed: the time that has passed, however the exchange's clock was set; None goes by that clock.
     """
 
     def __init__(self, accounts: Mapping[int, Account]) -> None:
+        self.elapsed: Callable[[], int] | None = None
         self._accounts: Final = accounts
         self._replicas: dict[int, _Replica] = {}
         self._lag = 0
@@ -62,11 +67,14 @@ class Replicas:
         for notice in notices:
             changes.setdefault(notice.uid, []).append(notice)
         for uid, of_account in changes.items():
-            self._replicas[uid].note(of_account, now)
+            self._replicas[uid].note(of_account, self._passed(now))
 
     def account(self, uid: int, now: int) -> Account:
         """An account as a query sees it; not to be changed."""
-        return self._replicas[uid].at(now - self._lag) if self._lag else self._accounts[uid]
+        return self._replicas[uid].at(self._passed(now) - self._lag) if self._lag else self._accounts[uid]
+
+    def _passed(self, now: int) -> int:
+        return now if self.elapsed is None else self.elapsed()
 
 
 class _Change(NamedTuple):

@@ -37,7 +37,11 @@ class Clock:
     def __call__(self) -> int:
         """What it shows."""
         # Set back, it stands still until it has caught up.
-        return max(self._least, self._start + math.floor((trio.current_time() - self._origin) * SECOND))
+        return max(self._least, self._start + self.elapsed())
+
+    def elapsed(self) -> int:
+        """How long it has gone, however it was set."""
+        return math.floor((trio.current_time() - self._origin) * SECOND)
 
     def advance(self, microseconds: int) -> None:
         """Set it forward."""
@@ -62,6 +66,8 @@ class Pulse:
         self._exchange = exchange
         self._clock = clock
         self._crowd = crowd
+        # How far queries are behind is no matter of the clock, which may be set.
+        exchange.replicas.elapsed = clock.elapsed
         self._subscribed = trio.Event()
         self._was_advanced = trio.Event()
 
