@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, TypeAlias
 from .._protocol.succession import Gap
 from ..api._base import catalogue
 from ..api.user_data import UserDataStreamUnsubscribe
-from ..observing import EventsMissed, MessageSent, PingAnswered, SessionStarted, Subscribed, Unsubscribed
+from ..observing import ClockMeasured, EventsMissed, MessageSent, PingAnswered, SessionStarted, Subscribed, Unsubscribed
 from ..sandbox.server.faults import MutePings
 from ..sandbox.weather import Fail, Jump, Relink
 from .evidence import Evidence
@@ -145,8 +145,8 @@ LOSS: Final = 150.0
 """Seconds before a loss of which it is not known whether all has come: a connection may have been silent from one ping
 to the next and a minute more until that was noticed, and owe what happened a minute before."""
 
-ROUGH: Final = 2.0
-"""Seconds by which a gap may be wider than what is missing: the exchange's time is an estimate."""
+ROUGH: Final = 0.5
+"""Seconds by which a gap may be wider than what is missing, besides what the exchange's time may be wrong by."""
 
 INSTANT: Final = 0.01
 """Seconds of a gap that is told where, by trio's clock, one connection left as the next one came. Dates are rounded."""
@@ -168,22 +168,32 @@ def of_gaps(evidence: Evidence) -> Iterator[str]:
     unit = 1_000 if evidence.plan.terms.time_unit == "us" else 1
     # When the session of a fact began: nobody listened before, so nobody missed anything.
     started = dict[str, float]()
+    round_trips = defaultdict[str, list[float]](list)
     for fact in evidence.facts:
         if isinstance(fact, SessionStarted):
             started[fact.session] = fact.at
+            round_trips[fact.session].clear()
+        elif isinstance(fact, ClockMeasured):
+            round_trips[fact.session].append(fact.round_trip)
         elif isinstance(fact, EventsMissed):
             begin, end = ((date / unit - evidence.began) / 1000 for date in (fact.begin, fact.end))
             # Whatever came after the gap was told, was not known then.
             known = sorted(cover for cover in covers[fact.account] if cover.begin <= fact.at)
             heard = [_Cover(-math.inf, started[fact.session]), *known]
-            yield from (f"{fact!r}: {said} (G5)" for said in _of_gap(begin, end, heard))
+            rough = ROUGH + _error(round_trips[fact.session])
+            yield from (f"{fact!r}: {said} (G5)" for said in _of_gap(begin, end, heard, rough))
 
 
-def _of_gap(begin: float, end: float, covers: Sequence[_Cover]) -> Iterator[str]:
+def _error(round_trips: Sequence[float]) -> float:
+    """Seconds by which dates may be wrong: the quickest question tells the time, the slowest may hide a step of it."""
+    return min(round_trips, default=0.0) + max(round_trips, default=0.0)
+
+
+def _of_gap(begin: float, end: float, covers: Sequence[_Cover], rough: float) -> Iterator[str]:
     missing = [*_holes(begin, end, covers)]
     if not missing and end - begin > INSTANT:
         yield "all of that was brought"
-    if missing and (missing[0][0] - begin > ROUGH or end - missing[-1][1] > ROUGH):
+    if missing and (missing[0][0] - begin > rough or end - missing[-1][1] > rough):
         yield f"only what happened from {missing[0][0]:.3f} s to {missing[-1][1]:.3f} s may be missing"
 
 
