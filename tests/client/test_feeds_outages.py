@@ -112,13 +112,18 @@ async def test_g5_gaps_cover_what_is_missing_by_a_clock_that_was_set_during_a_ho
         assert all(gap.end - gap.start < 90_000 + abs(by) for gap in gaps)
 
 
-async def test_g5_the_clock_is_asked_for_after_a_loss_until_it_answers(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("is_answered", [True, False], ids=["refused", "without an answer"])
+async def test_g5_the_clock_is_asked_for_after_a_loss_until_it_answers(
+    autojump_clock: MockClock, is_answered: bool
+) -> None:
     async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
         exchange.script["time"] = None
         peer = exchange.peers[0]
         await trio.sleep(20)
         await peer.event(0, e="eventStreamTerminated", E=now())
-        await peer.refuse(await peer.next(), 503, -1000, "down")
+        first = await peer.next()
+        if is_answered:
+            await peer.refuse(first, 503, -1000, "down")
         await peer.answer(await peer.next(), {"serverTime": now() + 70_000})
         await wait_all_tasks_blocked()
         _end, told, wider = drain(events)
