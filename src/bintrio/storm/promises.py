@@ -164,24 +164,32 @@ def of_gaps(evidence: Evidence) -> Iterator[str]:
     # The dates of a gap are the exchange's.
     if has_jumped(evidence.plan):
         return
-    covers = _covers(evidence)
-    unit = 1_000 if evidence.plan.terms.time_unit == "us" else 1
-    # When the session of a fact began: nobody listened before, so nobody missed anything.
-    started = dict[str, float]()
-    round_trips = defaultdict[str, list[float]](list)
+    covers, sessions = _covers(evidence), dict[str, _Listening]()
     for fact in evidence.facts:
         if isinstance(fact, SessionStarted):
-            started[fact.session] = fact.at
-            round_trips[fact.session].clear()
+            sessions[fact.session] = _Listening(fact.at, [])
         elif isinstance(fact, ClockMeasured):
-            round_trips[fact.session].append(fact.round_trip)
+            sessions[fact.session].round_trips.append(fact.round_trip)
         elif isinstance(fact, EventsMissed):
-            begin, end = ((date / unit - evidence.began) / 1000 for date in (fact.begin, fact.end))
-            # Whatever came after the gap was told, was not known then.
-            known = sorted(cover for cover in covers[fact.account] if cover.begin <= fact.at)
-            heard = [_Cover(-math.inf, started[fact.session]), *known]
-            rough = ROUGH + _error(round_trips[fact.session])
-            yield from (f"{fact!r}: {said} (G5)" for said in _of_gap(begin, end, heard, rough))
+            yield from _of_missed(fact, evidence, covers[fact.account], sessions[fact.session])
+
+
+class _Listening(NamedTuple):
+    """Since when a session has been there, by trio's clock, and the seconds that its questions for the time took."""
+
+    since: float
+    round_trips: list[float]
+
+
+def _of_missed(gap: EventsMissed, evidence: Evidence, covers: Sequence[_Cover], listening: _Listening) -> Iterator[str]:
+    unit = 1_000 if evidence.plan.terms.time_unit == "us" else 1
+    begin, end = ((date / unit - evidence.began) / 1000 for date in (gap.begin, gap.end))
+    # Whatever came after the gap was told, was not known then.
+    known = sorted(cover for cover in covers if cover.begin <= gap.at)
+    # Nobody listened before the session began, so nobody missed anything.
+    heard = [_Cover(-math.inf, listening.since), *known]
+    rough = ROUGH + _error(listening.round_trips)
+    yield from (f"{gap!r}: {said} (G5)" for said in _of_gap(begin, end, heard, rough))
 
 
 def _error(round_trips: Sequence[float]) -> float:
