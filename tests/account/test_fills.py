@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from bintrio import requests
 from bintrio.account import LiveAccount, LiveOrder
 from bintrio.account.live import open_account
 from bintrio.account.stock import QUERY_DELAY
-from bintrio.errors import NotSent, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
+from bintrio.errors import InvalidTimestamp, NotSent, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
 from bintrio.sandbox import Disconnect, DropReply, EventsFirst, LateReply, Sandbox, ServerError, Timeout, open_sandbox
 
 from .test_handles import CancelsAfter
@@ -157,14 +158,89 @@ async def test_fills_that_the_exchange_does_not_tell_are_not_waited_for(
         assert (filled_of(order), order.has_all_fills) == (D(2), True)
 
 
-async def test_what_the_exchange_did_not_tell_is_not_asked_for_again_and_again(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("bend", [itemgetter(slice(1)), raising(refusal(Rejected))])
+async def test_what_the_exchange_did_not_tell_is_asked_for_less_and_less_often(
+    autojump_clock: MockClock, bend: Callable[[Any], Any]
+) -> None:
+    times = list[float]()
+
+    def note(page: Any) -> Any:
+        times.append(trio.current_time())
+        return bend(page)
+
     async with ended_unheard() as (_, bent, account, order):
-        bent.bends[requests.MyTrades] = lambda _: ()
+        bent.bends[requests.MyTrades] = note
         await order.closed()
+        await settled(account)
+        times.clear()
+        began = trio.current_time()
+        await trio.sleep(6 * 3600)
+        pauses = [later - earlier for earlier, later in pairwise([began, *times])]
+        assert pauses == pytest.approx([60, 120, 240, 480, 960, 1920, *[3600] * 4], abs=3)
+        assert not order.has_all_fills
+        # The exchange tells at last, and then it is not asked any more.
+        del bent.bends[requests.MyTrades]
+        await trio.sleep(3600)
+        assert (order.has_all_fills, filled_of(order)) == (True, 2)
         asked = bent.sent.count("myTrades")
-        await account.place(**BUY)
-        await trio.sleep(60)
+        await trio.sleep(86_400)
         assert bent.sent.count("myTrades") == asked
+
+
+async def test_after_a_loss_the_exchange_is_asked_more_often_again(autojump_clock: MockClock) -> None:
+    async with ended_unheard() as (sandbox, bent, account, _):
+        bent.bends[requests.MyTrades] = raising(refusal(Rejected))
+        await trio.sleep(4000)
+        sandbox.disconnect()
+        await trio.sleep(30)
+        asked = bent.sent.count("myTrades")
+        await trio.sleep(200)
+        assert bent.sent.count("myTrades") == asked + 2
+        assert account.is_current
+
+
+@pytest.mark.parametrize(("bend", "at_once"), [(itemgetter(slice(0)), 20), (raising(refusal(Rejected)), 1)])
+async def test_the_trades_of_many_orders_are_asked_for_in_turn(
+    autojump_clock: MockClock, bend: Callable[[Any], Any], at_once: int
+) -> None:
+    async with following() as (sandbox, bent, account):
+        orders = [await account.place(**BUY) for _ in range(25)]
+        sandbox.disconnect()
+        for order in orders:
+            sandbox.fill(order.order_id or 0)
+        bent.bends[requests.MyTrades] = bend
+        for order in orders:
+            await order.closed()
+        await settled(account)
+        asked = list[int]()
+        ask = account._stock.ask_for_fills
+
+        async def note(order: Any) -> Any:
+            asked.append(order.order_id)
+            return await ask(order)
+
+        account._stock.ask_for_fills = note  # type: ignore[method-assign]
+        await trio.sleep(60)
+        assert len(asked) == at_once
+        await trio.sleep(120)
+        # Those that were left out come first.
+        assert len(set(asked)) == min(2 * at_once, 25)
+
+
+async def test_trades_are_not_asked_for_when_the_account_is_followed_no_more(autojump_clock: MockClock) -> None:
+    async with kept_elsewhere() as (sandbox, session, is_over):
+        bent = Bent(session)
+        bent.bends[requests.MyTrades] = raising(refusal(Rejected))
+        async with open_account(bent) as account:
+            order = await account.place(**BUY)
+            sandbox.disconnect()
+            sandbox.fill(order.order_id or 0)
+            await order.closed()
+            is_over.set()
+            await trio.sleep(600)
+            asked = bent.sent.count("myTrades")
+            await trio.sleep(36_000)
+            assert bent.sent.count("myTrades") == asked
 
 
 @pytest.mark.parametrize(
@@ -174,6 +250,7 @@ async def test_what_the_exchange_did_not_tell_is_not_asked_for_again_and_again(a
         OutcomeUnknown("myTrades", "lost"),
         ExceptionGroup("two", [ValueError()]),
         refusal(RateLimited, -1003, retry_at=None),
+        refusal(InvalidTimestamp, -1021),
     ],
 )
 async def test_g8_a_question_without_an_answer_is_asked_again(autojump_clock: MockClock, error: Exception) -> None:

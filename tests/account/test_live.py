@@ -17,7 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import bintrio
 from bintrio import requests
 from bintrio._protocol.rotation import FIRST_BACKOFF
-from bintrio.account import Certainty, HoldingChanged, LiveAccount, LiveOrder, OrderChanged
+from bintrio.account import Certainty, HoldingChanged, LiveAccount, LiveOrder, NotShown, OrderChanged
 from bintrio.account.live import open_account
 from bintrio.account.stock import QUERY_DELAY
 from bintrio.api._base import Request
@@ -559,16 +559,108 @@ async def test_a_question_after_an_answer_that_lacks_a_field_may_fail(autojump_c
         await wait_all_tasks_blocked()
 
 
-async def test_an_order_that_the_exchange_shows_no_more_stays_as_it_was_known(
+# What the exchange shows no more
+
+NO_ORDER = refusal(UnknownOrder, -2013)
+
+
+def shown_no_more(bent: Bent) -> None:
+    """The exchange has forgotten everything."""
+    for query in (requests.OpenOrdersStatus, requests.OpenOrderListsStatus, requests.AllOrders):
+        bent.bends[query] = lambda _: ()
+    for query in (requests.OrderStatus, requests.OrderListStatus, requests.OrderCancel):
+        bent.refuses[query] = NO_ORDER
+
+
+async def test_an_order_that_the_exchange_shows_no_more_is_given_up(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    async with following() as (sandbox, bent, account):
+        order = await account.place(**BUY)
+        await settled(account)
+        last, before = order.state, account.version
+        shown_no_more(bent)
+        await outage(sandbox, account, lambda: None)
+        assert (order.status, order.remaining, order.has_all_fills) == ("NOT_SHOWN", 0, True)
+        assert (await order.closed(), await order.filled(), await order.cancel()) == (last, False, last)
+        assert (dict(account.orders), dict(account.closed_orders), account.handles) == ({}, {}, ())
+        assert account.order("BTCUSDT", client_order_id=order.client_order_id) is None
+        assert [change.last for change in account._state.changes_after(before) if isinstance(change, NotShown)] == [
+            last
+        ]
+        assert "shows no order" in caplog.text
+        # Twice, and never again.
+        assert bent.sent.count("order.status") == 2
+        await outage(sandbox, account, lambda: None)
+        assert bent.sent.count("order.status") == 2
+
+
+async def test_an_order_that_is_denied_once_and_then_shown_stays_open(autojump_clock: MockClock) -> None:
+    async with following() as (sandbox, bent, account):
+        order = await account.place(**BUY)
+        await settled(account)
+        shown_no_more(bent)
+        del bent.refuses[requests.OrderStatus]
+        denials: list[Exception] = []
+
+        def deny(answer: Any) -> Any:
+            if denials:
+                raise denials.pop()
+            return answer
+
+        bent.bends[requests.OrderStatus] = deny
+        for _ in range(2):  # a denial of long ago counts no more
+            denials.append(NO_ORDER)
+            await outage(sandbox, account, lambda: None)
+            assert (order.status, len(account.orders), denials) == ("NEW", 1, [])
+
+
+async def test_an_order_that_cannot_be_canceled_since_there_is_none_is_given_up(autojump_clock: MockClock) -> None:
     async with following() as (_, bent, account):
         order = await account.place(**BUY)
-        bent.bends[requests.OrderStatus] = raising(refusal(UnknownOrder, -2013))
+        shown_no_more(bent)
+        last = order.state
+        assert await order.cancel() == last
+        assert order.status == "NOT_SHOWN"
+        # Of what is not known there is nothing to give up.
         assert order.key is not None
-        await account._stock.ask_for_order(order.key)
-        assert order.status == "NEW"
-        assert "shows no order" in caplog.text
+        assert not await account._stock.ask_for_order(order.key)
+        await trio.sleep(QUERY_DELAY)
+        assert not await account._stock.ask_for_order(order.key)
+        assert order.status == "NOT_SHOWN"
+
+
+async def test_an_order_that_is_not_shown_may_come_back(autojump_clock: MockClock) -> None:
+    async with following() as (sandbox, bent, account):
+        order = await account.place(**BUY)
+        shown_no_more(bent)
+        await order.cancel()
+        assert not account.orders
+        sandbox.fill(order.order_id or 0, D(1))
+        await wait_all_tasks_blocked()
+        assert [known.status for known in account.orders.values()] == ["PARTIALLY_FILLED"]
+
+
+async def test_a_list_that_the_exchange_shows_no_more_is_given_up(autojump_clock: MockClock) -> None:
+    async with following() as (sandbox, bent, account):
+        group = await account.place_oco(**OCO)
+        await settled(account)
+        shown_no_more(bent)
+        await outage(sandbox, account, lambda: None)
+        assert (group.status, group.is_closed, dict(account.lists), account.handles) == ("NOT_SHOWN", True, {}, ())
+        assert [order.status for order in group.orders] == ["NOT_SHOWN"] * 2
+        assert await group.closed() == tuple(order.state for order in group.orders)
+        assert bent.sent.count("orderList.status") == 2
+        # Of what is not known there is nothing to give up.
+        account._state.give_up_list(group.list_id or 0)
+        assert not account._state.take_changes()
+
+
+async def test_an_open_list_that_is_listed_is_not_asked_for(autojump_clock: MockClock) -> None:
+    async with following() as (sandbox, bent, account):
+        await account.place_oco(**OCO)
+        await outage(sandbox, account, lambda: None)
+        assert {"openOrderLists.status", "orderList.status"} & set(bent.sent) == {"openOrderLists.status"}
 
 
 # Lists

@@ -425,12 +425,13 @@ def test_a_list_goes_forward_to_its_end_and_lists_that_are_done_are_kept_by_numb
     for each in (a_list(5), a_list(5), a_list(4), a_list(6), a_list(5, "ALL_DONE"), a_list(9)):
         state.take_list(each, "query")
     assert [c.after.transaction_time for c in state.changes if isinstance(c, ListChanged)] == [5, 6, 5]
-    assert not state.open_lists()
+    assert not state.unlisted_lists(())
     for number in (2, 3):
         state.take_list(a_list(5, "ALL_DONE", number), "query")
     state.take_list(a_list(5, number=4), "query")
     assert list(state.lists) == [3, 4]
-    assert state.open_lists() == [a_list(5, number=4)]
+    assert state.unlisted_lists(()) == [4]
+    assert not state.unlisted_lists([a_list(5, number=4)])
 
 
 def test_a_list_is_told_by_an_event() -> None:

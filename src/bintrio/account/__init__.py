@@ -18,6 +18,7 @@ from .changes import FillAdded as FillAdded
 from .changes import Holding as Holding
 from .changes import HoldingChanged as HoldingChanged
 from .changes import ListChanged as ListChanged
+from .changes import NotShown as NotShown
 from .changes import OrderChanged as OrderChanged
 from .changes import Source as Source
 from .handles import LiveOrder as LiveOrder

@@ -19,6 +19,7 @@ __all__ = [
     "Holding",
     "HoldingChanged",
     "ListChanged",
+    "NotShown",
     "OrderChanged",
     "Source",
 ]
@@ -107,6 +108,16 @@ class ListChanged(_Change, frozen=True, kw_only=True):
     after: OrderList
 
 
+class NotShown(_Change, frozen=True, kw_only=True):
+    """The exchange shows an order, or an order list, no more. It is not open, and what it ended as is not known.
+
+    Attributes:
+        last: as it was known last.
+    """
+
+    last: Order | OrderList
+
+
 class Certainty(_Change, frozen=True, kw_only=True):
     """The account is certain again, or is not certain any more.
 
@@ -119,4 +130,4 @@ class Certainty(_Change, frozen=True, kw_only=True):
     reason: str = ""
 
 
-Change: TypeAlias = OrderChanged | FillAdded | HoldingChanged | ListChanged | Certainty
+Change: TypeAlias = OrderChanged | FillAdded | HoldingChanged | ListChanged | NotShown | Certainty

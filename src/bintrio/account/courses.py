@@ -31,6 +31,7 @@ class _Course:
         number: the exchange's id; None as long as it is not known whether it was placed.
         error: why it was not placed, or is not known to have been; None if it is known to have been placed.
         was_refused: whether it was not placed, and never will be.
+        is_lost: whether the exchange shows it no more, so that nobody will tell what it has ended as.
     """
 
     def __init__(self, request: Request[Any] | None, symbol: str, client_id: str) -> None:
@@ -40,6 +41,7 @@ class _Course:
         self.number: int | None = None
         self.error: BintrioError | None = None
         self.was_refused = False
+        self.is_lost = False
         self._moved = trio.Event()
 
     def move(self) -> None:
@@ -51,6 +53,17 @@ class _Course:
         """It was not placed, and never will be."""
         self.error, self.was_refused = error, True
         self.move()
+
+    def lose(self) -> None:
+        """The exchange shows it no more."""
+        self.is_lost = True
+
+    @property
+    def last_word(self) -> str | None:
+        """What stands for its status where the exchange has none to tell; None if it has one."""
+        if self.was_refused:
+            return "NOT_PLACED"
+        return "NOT_SHOWN" if self.is_lost else None
 
     async def moved(self) -> None:
         """Wait until something of it changes."""
@@ -86,15 +99,12 @@ class OrderCourse(_Course):
     @property
     def status(self) -> str:
         """See `LiveOrder.status`."""
-        # There is no order whose status could be told.
-        if self.was_refused:
-            return "NOT_PLACED"
-        return "UNKNOWN" if self.order is None else self.order.status
+        return self.last_word or ("UNKNOWN" if self.order is None else self.order.status)
 
     @property
     def is_closed(self) -> bool:
         """Whether nothing will become of it any more."""
-        return self.was_refused or (self.order is not None and not is_open(self.order))
+        return self.last_word is not None or (self.order is not None and not is_open(self.order))
 
     @property
     def has_all_fills(self) -> bool:
@@ -133,9 +143,7 @@ class ListCourse(_Course):
     @property
     def status(self) -> str:
         """See `LiveOrderList.status`."""
-        if self.was_refused:
-            return "NOT_PLACED"
-        return "UNKNOWN" if self.order_list is None else self.order_list.list_order_status
+        return self.last_word or ("UNKNOWN" if self.order_list is None else self.order_list.list_order_status)
 
     @property
     def is_closed(self) -> bool:
@@ -151,4 +159,4 @@ class ListCourse(_Course):
     def is_told(self) -> bool:
         """Whether there is nothing more to be learned of it and its orders."""
         is_done = self.order_list is not None and is_done_list(self.order_list)
-        return is_done and self.is_closed and all(order.is_told for order in self.orders)
+        return (is_done or self.is_lost) and self.is_closed and all(order.is_told for order in self.orders)

@@ -18,7 +18,7 @@ from ..api.orders import OrderList
 from ..api.trading import Fill
 from ..errors import AccountNotFollowed, BintrioError, InvalidRequest
 from .courses import ListCourse, OrderCourse
-from .orders import OrderKey, is_open
+from .orders import OrderKey
 
 
 class Acting(Protocol):
@@ -77,7 +77,11 @@ class _Handle:
 
     @property
     def status(self) -> str:
-        """The exchange's status of it; ``UNKNOWN`` as long as it has none, ``NOT_PLACED`` if it never will."""
+        """The exchange's status of it, or one of ours.
+
+        That is ``UNKNOWN`` as long as it has none, ``NOT_PLACED`` if it never will, and ``NOT_SHOWN`` if the exchange
+        shows it no more: then it is not open, and `state` is what was known last.
+        """
         return self._known.status
 
     @property
@@ -157,7 +161,7 @@ class LiveOrder(_Handle):
         state = self.state
         if state is None:
             return Decimal(0) if self.was_refused else None
-        return state.orig_qty - state.executed_qty - (state.prevented_quantity or 0) if is_open(state) else Decimal(0)
+        return Decimal(0) if self.is_closed else state.orig_qty - state.executed_qty - (state.prevented_quantity or 0)
 
     # Waiting
 
@@ -175,7 +179,8 @@ class LiveOrder(_Handle):
 
         Fills that no event has told of are asked for, two seconds after the end is known, and again for as long as the
         exchange gives no answer. Where it refuses to tell them, or tells less than what was executed, or the account is
-        left meanwhile, this returns without them: `has_all_fills` is False then.
+        left meanwhile, this returns without them: `has_all_fills` is False then. Of an order that the exchange shows no
+        more (`status`), this returns what was known last.
 
         Raises:
             AccountNotFollowed: its end is not known, and the account is left, or its session closed.

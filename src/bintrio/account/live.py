@@ -70,7 +70,6 @@ class LiveAccount:
         self._stock = Stock(session, self._state, ticks, self._publish)
         self._desk = Desk(session, self._state, self._stock, self._publish, nursery)
         self._moved = trio.Event()
-        self._has_to_ask = trio.Event()
 
     def __repr__(self) -> str:
         since = "" if self._state.as_of is None else f", as of {self._state.as_of}"
@@ -96,7 +95,7 @@ class LiveAccount:
         """Whether everything is known that the exchange has told so far, and nothing may be missing.
 
         The one exception: trades of an order that the exchange refuses to tell. Orders and balances are certain without
-        them, and `fills` of that order makes up less than its ``executed_qty``.
+        them, and `fills` of that order makes up less than its ``executed_qty``, until a later question is answered.
         """
         return self._state.as_of is None
 
@@ -206,11 +205,10 @@ class LiveAccount:
                     self._state.lose(since, "events came faster than they were taken")
                 self._stock.resume()
                 last = self._session.now()
-                self._has_to_ask.set()
                 if since is None:
                     await self._stock.take_at_once()
                     self._publish()
-                    self._nursery.start_soon(protected, self._keep_complete)
+                    self._nursery.start_soon(protected, self._stock.keep_complete)
                     task_status.started()
                 try:
                     async for event in events:
@@ -228,13 +226,6 @@ class LiveAccount:
         elif isinstance(event, Gap):
             state.lose(event.start, event.reason)
             self._stock.resume()
-            self._has_to_ask.set()
         else:
             state.apply(event)
         self._publish()
-
-    async def _keep_complete(self) -> None:
-        while True:
-            await self._has_to_ask.wait()
-            self._has_to_ask = trio.Event()
-            await self._stock.complete()

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
+from ..api.account import Order
 from ..api.orders import ListedOrder, OrderList
 from ..errors import BintrioError
-from .changes import Change, FillAdded, ListChanged, OrderChanged
+from .changes import Change, FillAdded, ListChanged, NotShown, OrderChanged
 from .courses import ListCourse, OrderCourse
 from .orders import OrderKey, key_of
 from .state import State
@@ -124,6 +125,10 @@ class Register:
                     self._moved(course)
             case ListChanged(after=order_list):
                 self._move_list(order_list)
+            case NotShown(last=Order() as order):
+                self._lose(self._orders.get(key_of(order)))
+            case NotShown(last=OrderList() as order_list):
+                self._lose(self._lists.get(order_list.order_list_id))
             case _:
                 pass
 
@@ -134,6 +139,14 @@ class Register:
         course = self._lists.get(order_list.order_list_id)
         if course is not None:
             course.order_list = order_list
+            self._moved_list(course)
+
+    def _lose(self, course: Course | None) -> None:
+        if course is not None:
+            course.lose()
+        if isinstance(course, OrderCourse):
+            self._moved(course)
+        elif course is not None:
             self._moved_list(course)
 
     def _moved(self, course: OrderCourse) -> None:

@@ -32,7 +32,7 @@ from ..api.events import (
 from ..api.orders import OrderList
 from ..api.trading import Fill
 from ..errors import SubscriberTooSlow
-from .changes import Certainty, Change, FillAdded, Holding, HoldingChanged, ListChanged, OrderChanged, Source
+from .changes import Certainty, Change, FillAdded, Holding, HoldingChanged, ListChanged, NotShown, OrderChanged, Source
 from .orders import (
     FillKey,
     OrderKey,
@@ -209,7 +209,16 @@ class State:
 
     def _forget_oldest(self) -> None:
         key = next(iter(self.closed_orders))
-        order = self.closed_orders.pop(key)
+        self._forget(key, self.closed_orders.pop(key))
+
+    def give_up_order(self, key: OrderKey) -> None:
+        """The exchange shows an open order no more."""
+        last = self.open_orders.pop(key, None)
+        if last is not None:
+            self._tell(NotShown(version=self.version + 1, source="query", last=last))
+            self._forget(key, last)
+
+    def _forget(self, key: OrderKey, order: Order) -> None:
         self.fills.pop(key, None)
         # Another order may have the name by now.
         if self._by_client_id.get((order.symbol, order.client_order_id)) == key:
@@ -249,9 +258,16 @@ class State:
         for number in done[: max(0, len(done) - self._keep)]:
             del self.lists[number]
 
-    def open_lists(self) -> list[OrderList]:
-        """Those that are not done."""
-        return [each for each in self.lists.values() if not is_done_list(each)]
+    def unlisted_lists(self, listed: Iterable[OrderList]) -> list[int]:
+        """The ids of the open lists that are not among those that the exchange has listed as open."""
+        found = {each.order_list_id for each in listed}
+        return [number for number, each in self.lists.items() if number not in found and not is_done_list(each)]
+
+    def give_up_list(self, number: int) -> None:
+        """The exchange shows an open list no more."""
+        last = self.lists.pop(number, None)
+        if last is not None:
+            self._tell(NotShown(version=self.version + 1, source="query", last=last))
 
     # Balances
 

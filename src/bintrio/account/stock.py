@@ -7,14 +7,21 @@ is asked for at once as well, so that there is something to see.
 **What.** The account (weight 20), the open orders (80) and the open order lists (6) of all symbols. Each order and list
 that was open and is listed no more (4). Of each symbol in play, the orders that have changed since the loss, in pages
 of 1,000 and of a day (20 each). The trades of each order whose fills do not add up (5 a page).
+
+**How often.** A question without an answer is asked again, after a pause that grows up to half a minute, or once a hold
+is over. What the exchange refuses for good is not waited for. An order, or a list, that it says not to have is asked
+for once more, when queries must show it, and then given up. Trades that it refuses to tell, or tells too few of, are
+asked for after a minute, and after twice as long each time, up to an hour: of `_AT_ONCE` orders at a time.
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Final, Protocol
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, Final, Protocol, TypeVar
 
 import trio
 
@@ -35,10 +42,11 @@ from ..api.account import (
     OrderListStatus,
     OrderStatus,
 )
+from ..api.orders import OrderList
 from ..api.trading import Fill
-from ..errors import BintrioError, NotSent, OutcomeUnknown, RateLimited, UnknownOrder
+from ..errors import BintrioError, InvalidTimestamp, NotSent, OutcomeUnknown, RateLimited, UnknownOrder
 from .courses import OrderCourse
-from .orders import OrderKey, fill_of_trade
+from .orders import OrderKey, fill_of_trade, key_of
 from .state import State
 
 logger: Final = logging.getLogger("bintrio.account")
@@ -54,8 +62,17 @@ _AFTER_HOLD: Final = 1.0
 _UNSTATED_HOLD: Final = 60.0
 """Seconds to wait where the exchange does not say how long a hold lasts."""
 
-_PASSING: Final = (RateLimited, NotSent, OutcomeUnknown, ExceptionGroup)
-"""After these the same question may be answered. All others are the exchange's last word."""
+_PASSING: Final = (RateLimited, InvalidTimestamp, NotSent, OutcomeUnknown, ExceptionGroup)
+"""After these the same question may be answered at once. All others may be the exchange's last word."""
+
+_FIRST_PAUSE: Final = 60.0
+_LONGEST_PAUSE: Final = 3600.0
+"""Seconds until trades are asked for again that the exchange has not told, at first and at most."""
+
+_AT_ONCE: Final = 20
+"""Orders whose trades are then asked for: weight 100, so that an account whose trades are never told costs little."""
+
+K = TypeVar("K", OrderKey, int)
 
 
 class Asking(Protocol):
@@ -91,10 +108,17 @@ class Stock:
         self._publish = publish
         self._chance = chance_in_use()
         self._resumed_at = 0.0
+        self._has_to_ask = trio.Event()
+        # Since when the exchange says not to have an order, or a list, that is known to be open.
+        self._denied: dict[OrderKey | int, float] = {}
+        # How often each order's trades were asked for again, and in how many rounds since the last loss.
+        self._tries: Counter[OrderKey] = Counter()
+        self._rounds = 0
 
     def resume(self) -> None:
         """Events are complete again."""
         self._state.resume()
+        self._has_to_ask.set()
         # By this machine's clock: the exchange's may be set meanwhile.
         self._resumed_at = trio.current_time()
 
@@ -106,6 +130,18 @@ class Stock:
             state.take_order(order, "query")
         for order_list in await session.send(OpenOrderListsStatus()):
             state.take_list(order_list, "query")
+
+    async def keep_complete(self) -> None:
+        """Ask whenever something was lost, and now and then for trades that were not told."""
+        while True:
+            with trio.move_on_after(self._pause_for_fills()):
+                await self._has_to_ask.wait()
+            if self._has_to_ask.is_set():
+                self._has_to_ask, self._rounds = trio.Event(), 0
+                self._denied.clear()
+                await self.complete()
+            else:
+                await self._ask_again_for_fills()
 
     async def complete(self) -> None:
         """Ask, until everything is known that happened before events were complete.
@@ -150,8 +186,7 @@ class Stock:
         for order in listed:
             state.take_order(order, "query")
         # They have ended meanwhile; the list does not say as what.
-        for key in state.unlisted(listed):
-            await self.ask_for_order(key)
+        await self._ask_for_ended(state.unlisted(listed), self.ask_for_order)
         await self._ask_for_lists()
         # Whoever waits learns now how orders stand, also if the exchange refuses to tell their trades.
         self._publish()
@@ -162,11 +197,19 @@ class Stock:
         self._publish()
 
     async def _ask_for_lists(self) -> None:
-        state, session = self._state, self._session
-        for order_list in await session.send(OpenOrderListsStatus()):
+        state = self._state
+        listed: tuple[OrderList, ...] = await self._session.send(OpenOrderListsStatus())
+        for order_list in listed:
             state.take_list(order_list, "query")
-        for order_list in state.open_lists():
-            state.take_list(await session.send(OrderListStatus(order_list_id=order_list.order_list_id)), "query")
+        await self._ask_for_ended(state.unlisted_lists(listed), self._ask_for_list)
+
+    async def _ask_for_ended(self, keys: Iterable[K], ask: Callable[[K], Awaitable[bool]]) -> None:
+        """How something stands that is not open any more. What is denied is asked for again when it must be shown."""
+        denied = [key for key in keys if not await ask(key)]
+        if denied:
+            await trio.sleep(QUERY_DELAY)
+        for key in denied:
+            await ask(key)
 
     async def _changed_since(self, symbol: str, since: int) -> AsyncIterator[Order]:
         """The orders of a symbol that have changed since then, page by page."""
@@ -183,12 +226,38 @@ class Stock:
             # A full page may have left some out; those of its latest moment come again.
             start = latest if len(page) == _PAGE and latest > start else end + 1
 
-    async def ask_for_order(self, key: OrderKey) -> None:
-        """How an order stands."""
+    async def ask_for_order(self, key: OrderKey) -> bool:
+        """How an order stands. Whether the exchange has shown it; where it could not any more, it is given up."""
+        symbol, number = key
         try:
-            self._state.take_order(await self._session.send(OrderStatus(symbol=key[0], order_id=key[1])), "query")
+            self._state.take_order(await self._session.send(OrderStatus(symbol=symbol, order_id=number)), "query")
         except UnknownOrder as error:
-            logger.warning("the exchange shows no order %d of %s any more: %s", key[1], key[0], error)
+            if self._is_denied(key, f"order {number} of {symbol}", error):
+                self._state.give_up_order(key)
+            return False
+        self._denied.pop(key, None)
+        return True
+
+    async def _ask_for_list(self, number: int) -> bool:
+        """How an order list stands. As `ask_for_order`."""
+        try:
+            self._state.take_list(await self._session.send(OrderListStatus(order_list_id=number)), "query")
+        except UnknownOrder as error:
+            if self._is_denied(number, f"order list {number}", error):
+                self._state.give_up_list(number)
+            return False
+        self._denied.pop(number, None)
+        return True
+
+    def _is_denied(self, key: OrderKey | int, name: str, error: UnknownOrder) -> bool:
+        """Whether the exchange has no such thing: it says so for so long that queries would show it by now."""
+        logger.warning("the exchange shows no %s any more: %s", name, error)
+        now = trio.current_time()
+        since = self._denied.setdefault(key, now)
+        is_over = now - since >= QUERY_DELAY
+        if is_over:
+            del self._denied[key]
+        return is_over
 
     def _lacking_fills(self) -> list[Order]:
         """The orders whose fills do not add up."""
@@ -204,6 +273,28 @@ class Stock:
             raise
         except BintrioError as error:
             logger.warning("the exchange does not tell the fills of order %d: %s", order.order_id, error)
+
+    def _pause_for_fills(self) -> float:
+        """Seconds until trades are asked for again that the exchange has not told, if there are such."""
+        # Nobody would take them in any more.
+        if self._state.is_over or not self._lacking_fills():
+            return math.inf
+        return min(_FIRST_PAUSE * 2.0 ** min(self._rounds, 32), _LONGEST_PAUSE)
+
+    async def _ask_again_for_fills(self) -> None:
+        self._rounds += 1
+        lacking = {key_of(order): order for order in self._lacking_fills()}
+        self._tries = Counter({key: self._tries[key] for key in lacking})
+        # The least tried first, so that those which are never told hold back no others.
+        for key in sorted(lacking, key=self._tries.__getitem__)[:_AT_ONCE]:
+            self._tries[key] += 1
+            try:
+                await self.ask_for_fills(lacking[key])
+            # What refuses one may refuse all: the next round begins with the others.
+            except (BintrioError, ExceptionGroup) as error:
+                logger.warning("the exchange does not tell the fills of order %d: %s", key[1], error)
+                break
+        self._publish()
 
     async def learn_fills(self, course: OrderCourse, order: Order) -> None:
         """The fills of an order that has ended, unless events bring them first. Returns once the exchange was asked.
