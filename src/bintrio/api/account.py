@@ -52,6 +52,7 @@ class Account(Record, frozen=True, kw_only=True):
     ``trade_group_id`` is promised by the STP FAQ, ``reduce_only_assets`` is known from the SBE schema.
     """
 
+    # These four are basis points, and whole; `commission_rates` has the exact ones.
     maker_commission: int
     taker_commission: int
     buyer_commission: int
@@ -76,7 +77,7 @@ class Order(OrderDetails, frozen=True, kw_only=True):
     """An order as the exchange knows it. A negative ``cummulative_quote_qty`` means that it is not known."""
 
     orig_qty: Decimal
-    stop_price: Decimal
+    stop_price: Decimal  # always there in queries, zero if not set (inconsistency 13)
     iceberg_qty: Decimal
     time: Timestamp
     update_time: Timestamp
@@ -154,6 +155,7 @@ class AllOrders(Request[tuple[Order, ...]], frozen=True, kw_only=True):
     security="USER_DATA",
     weight=4,
     section="query-order-list-user_data",
+    # With both, the name is used and the number ignored, unlike in orderList.cancel (inconsistency 31).
     rules=(at_least_one("orig_client_order_id", "order_list_id"),),
     notes={"orig_client_order_id": "The list client order id of the order list. It goes before the other id."},
 )
@@ -196,12 +198,12 @@ class AccountTrade(Record, frozen=True, kw_only=True):
     symbol: str
     id: int
     order_id: int
-    order_list_id: int
+    order_list_id: int  # -1 for an order of no list
     price: Decimal
     qty: Decimal
     quote_qty: Decimal
     commission: Decimal
-    commission_asset: str | None
+    commission_asset: str | None  # None where no commission is due (inconsistency 17)
     time: Timestamp
     is_buyer: bool
     is_maker: bool
@@ -220,6 +222,8 @@ def _trades_weight(request: MyTrades) -> int:
     weight=_trades_weight,
     section="account-trade-history-user_data",
     rules=(
+        # "The time between startTime and endTime can't be longer than 24 hours", and what may go together ("Account
+        # trade history").
         within_a_day("start_time", "end_time"),
         not_with("from_id", "start_time", "end_time"),
         not_with("order_id", "start_time", "end_time"),
@@ -256,7 +260,7 @@ class PreventedMatch(Record, frozen=True, kw_only=True):
     trade_group_id: int
     self_trade_prevention_mode: SelfTradePreventionMode
     price: Decimal
-    taker_prevented_quantity: Decimal | None = None
+    taker_prevented_quantity: Decimal | None = None  # which of the two there is, the mode decides (inconsistency 18)
     maker_prevented_quantity: Decimal | None = None
     transact_time: Timestamp
 

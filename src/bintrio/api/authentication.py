@@ -21,7 +21,7 @@ class ConnectionStatus(Record, frozen=True, kw_only=True):
     ``user_data_stream`` is None where the exchange offers no user data streams.
     """
 
-    api_key: str | None
+    api_key: str | None  # None if it is not logged on, as is authorized_since
     authorized_since: Timestamp | None
     connected_since: Timestamp
     return_rate_limits: bool
@@ -29,6 +29,7 @@ class ConnectionStatus(Record, frozen=True, kw_only=True):
     user_data_stream: bool | None = None
 
 
+# Shown with an HMAC key too, but only Ed25519 keys are accepted (inconsistency 34).
 @api("session.logon", security="SESSION", signed=True, weight=2, section="log-in-with-api-key-signed")
 class SessionLogon(Request[ConnectionStatus], frozen=True, kw_only=True):
     """Log the connection on. Ed25519 keys only."""

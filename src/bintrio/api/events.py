@@ -93,7 +93,7 @@ class AssetBalance(_Item, frozen=True, kw_only=True):
 class OutboundAccountPosition(_Event, frozen=True, kw_only=True, tag="outboundAccountPosition"):
     """Balances may have changed; only the assets concerned are listed."""
 
-    update_time: Timestamp = field(name="u")
+    update_time: Timestamp = field(name="u")  # of the account's latest change
     balances: tuple[AssetBalance, ...] = field(name="B")
 
 
@@ -101,7 +101,7 @@ class BalanceUpdate(_Event, frozen=True, kw_only=True, tag="balanceUpdate"):
     """A deposit, withdrawal or transfer."""
 
     asset: str = field(name="a")
-    delta: Decimal = field(name="d")
+    delta: Decimal = field(name="d")  # negative when it is withdrawn
     clear_time: Timestamp | None = field(name="T")
 
 
@@ -125,8 +125,8 @@ class ExecutionReport(_Event, frozen=True, kw_only=True, tag="executionReport"):
     price: Decimal = field(name="p")
     stop_price: Decimal = field(name="P")
     iceberg_quantity: Decimal = field(name="F")
-    order_list_id: int = field(name="g")
-    original_client_order_id: str = field(name="C")
+    order_list_id: int = field(name="g")  # -1 for an order of no list
+    original_client_order_id: str = field(name="C")  # of the order that was canceled; else empty
     execution_type: ExecutionType = field(name="x")
     order_status: OrderState = field(name="X")
     reject_reason: OrderRejectReason = field(name="r")
@@ -135,13 +135,13 @@ class ExecutionReport(_Event, frozen=True, kw_only=True, tag="executionReport"):
     cumulative_filled_quantity: Decimal = field(name="z")
     last_executed_price: Decimal = field(name="L")
     commission_amount: Decimal = field(name="n")
-    commission_asset: str | None = field(name="N")
+    commission_asset: str | None = field(name="N")  # None unless it traded
     transaction_time: Timestamp = field(name="T")
-    trade_id: int = field(name="t")
+    trade_id: int = field(name="t")  # -1 unless it traded
     execution_id: int = field(name="I")
     is_on_book: bool = field(name="w")
     is_maker: bool = field(name="m")
-    ignore: bool = field(name="M")
+    ignore: bool = field(name="M")  # so the document; kept, since it comes
     order_creation_time: Timestamp = field(name="O")
     cumulative_quote_quantity: Decimal = field(name="Z")
     last_quote_quantity: Decimal = field(name="Y")
@@ -188,7 +188,7 @@ class ListStatus(_Event, frozen=True, kw_only=True, tag="listStatus"):
 
     symbol: str = field(name="s")
     order_list_id: int = field(name="g")
-    contingency_type: ContingencyType = field(name="c")
+    contingency_type: ContingencyType = field(name="c")  # OTO for OTOCO, OPO and OPOCO lists too (inconsistency 11)
     list_status_type: ListStatusType = field(name="l")
     list_order_status: ListOrderStatus = field(name="L")
     list_reject_reason: OrderRejectReason = field(name="r")

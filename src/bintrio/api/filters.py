@@ -57,7 +57,7 @@ class PercentPriceFilter(_Filter, frozen=True, kw_only=True, tag="PERCENT_PRICE"
 
     multiplier_up: Decimal
     multiplier_down: Decimal
-    avg_price_mins: int
+    avg_price_mins: int  # 0: the last price, not an average
 
 
 class PercentPriceBySideFilter(_Filter, frozen=True, kw_only=True, tag="PERCENT_PRICE_BY_SIDE"):
@@ -82,7 +82,7 @@ class MinNotionalFilter(_Filter, frozen=True, kw_only=True, tag="MIN_NOTIONAL"):
     """The least that price times quantity may be."""
 
     min_notional: Decimal
-    apply_to_market: bool
+    apply_to_market: bool  # those are measured by the average price
     avg_price_mins: int
 
 
@@ -152,7 +152,7 @@ class MaxNumOrderAmendsFilter(_Filter, frozen=True, kw_only=True, tag="MAX_NUM_O
 class MaxNumOrderListsFilter(_Filter, frozen=True, kw_only=True, tag="MAX_NUM_ORDER_LISTS"):
     """How many order lists may be open on the symbol."""
 
-    max_num_order_lists: int
+    max_num_order_lists: int  # an OTOCO list is one
 
 
 class TPlusSellFilter(_Filter, frozen=True, kw_only=True, tag="T_PLUS_SELL"):
@@ -164,7 +164,7 @@ class TPlusSellFilter(_Filter, frozen=True, kw_only=True, tag="T_PLUS_SELL"):
 class ExchangeMaxNumOrdersFilter(_Filter, frozen=True, kw_only=True, tag="EXCHANGE_MAX_NUM_ORDERS"):
     """How many orders the account may have open on the exchange, conditional ones included."""
 
-    max_num_orders: int
+    max_num_orders: int  # also written EXCHANGE_MAX_ORDERS (inconsistency 42)
 
 
 class ExchangeMaxNumAlgoOrdersFilter(_Filter, frozen=True, kw_only=True, tag="EXCHANGE_MAX_NUM_ALGO_ORDERS"):

@@ -87,7 +87,7 @@ class ExchangeInformation(Record, frozen=True, kw_only=True):
     rate_limits: tuple[RateLimit, ...]
     exchange_filters: tuple[Filter, ...]
     symbols: tuple[SymbolInfo, ...]
-    sors: tuple[SmartOrderRouting, ...] | None = None
+    sors: tuple[SmartOrderRouting, ...] | None = None  # only where routing is available
 
 
 class ExecutionRule(Record, frozen=True, kw_only=True):

@@ -88,7 +88,7 @@ class BlockTrade(Record, frozen=True, kw_only=True):
     qty: Decimal
     quote_qty: Decimal
     time: Timestamp
-    is_buyer_maker: bool
+    is_buyer_maker: bool  # whether the seller was the taker
 
 
 class Trade(BlockTrade, frozen=True, kw_only=True):
@@ -119,7 +119,7 @@ class BlockTradesHistorical(Request[tuple[BlockTrade, ...]], frozen=True, kw_onl
     """Block trades from ``from_id`` on."""
 
     symbol: str
-    from_id: int
+    from_id: int  # mandatory here, unlike in trades.historical
     limit: int | None = None
 
 
@@ -177,7 +177,7 @@ class Kline(Row, frozen=True):
     low: Decimal
     close: Decimal
     volume: Decimal
-    close_time: Timestamp
+    close_time: Timestamp  # the last moment of the candle, not the first of the next
     quote_volume: Decimal
     number_of_trades: int
     taker_buy_base_volume: Decimal
@@ -193,7 +193,7 @@ class KlineRequest(Request[tuple[Kline, ...]], frozen=True, kw_only=True):
     interval: KlineInterval
     start_time: Timestamp | None = None
     end_time: Timestamp | None = None
-    time_zone: str | None = None
+    time_zone: str | None = None  # where days begin
     limit: int | None = None
 
 
@@ -212,7 +212,7 @@ class AveragePrice(Record, frozen=True, kw_only=True):
 
     mins: int
     price: Decimal | None = None
-    close_time: Timestamp | None = None
+    close_time: Timestamp | None = None  # of the last trade
 
 
 @api("avgPrice", security="NONE", weight=2, section="current-average-price")
@@ -227,7 +227,7 @@ class CurrentReferencePrice(Record, frozen=True, kw_only=True):
 
     symbol: str
     reference_price: Decimal | None
-    timestamp: Timestamp
+    timestamp: Timestamp  # when the price was valid
 
 
 class NoReferencePrice(Record, frozen=True, kw_only=True):
@@ -248,6 +248,7 @@ class OtherCalculation(Record, frozen=True, kw_only=True):
     """A reference price that is made in a way this release does not know."""
 
     symbol: str
+
     calculation_type: ReferencePriceCalculationType
 
 

@@ -52,6 +52,7 @@ class NewOrderList(Request[R_co], Generic[R_co], frozen=True, kw_only=True):
     """What every order list takes."""
 
     symbol: str
+    # Of the list itself: each of its orders has an id of its own beside.
     list_client_order_id: str | None = None
     self_trade_prevention_mode: SelfTradePreventionMode | None = None
     recv_window: Milliseconds | None = None
@@ -64,9 +65,11 @@ def _leg(leg: str, *, conditional: bool = True) -> tuple[Rule, ...]:
         # What the tables of each list type call additional mandatory parameters; the same for every leg.
         requires(kind, ("LIMIT",), price, time_in_force),
         requires(kind, ("LIMIT_MAKER",), price),
+        # "Place new order" wants GTC for icebergs of lists too (inconsistency 29).
         requires_value(f"{leg}_iceberg_qty", time_in_force, "GTC", unless=(kind, "LIMIT_MAKER")),
         together(f"{leg}_peg_offset_type", f"{leg}_peg_offset_value"),
     )
+    # The working order has no stop price: it goes on the book at once.
     if not conditional:
         return rules
     trigger = f"{leg}_stop_price|{leg}_trailing_delta"
@@ -93,7 +96,7 @@ class OcoRequest(NewOrderList[R_co], Generic[R_co], frozen=True, kw_only=True):
     stop_price: Number | None = None
     trailing_delta: int | None = None
     stop_client_order_id: str | None = None
-    stop_limit_price: Number | None = None
+    stop_limit_price: Number | None = None  # makes it a STOP_LOSS_LIMIT order
     stop_limit_time_in_force: TimeInForce | None = None
     stop_iceberg_qty: Number | None = None
     stop_strategy_id: int | None = None
@@ -108,7 +111,7 @@ _OF_BOTH = {"quantity": "How much each of the two orders is for, in the base ass
     security="TRADE",
     weight=1,
     weight_on_success=0,
-    orders=2,
+    orders=2,  # one or two, says the document; two keeps the limit in any case (inconsistency 38)
     section="place-new-oco---deprecated-trade",
     client_ids=("list_client_order_id", "limit_client_order_id", "stop_client_order_id"),
     rules=(
@@ -130,6 +133,7 @@ class LegsRequest(NewOrderList[R_co], Generic[R_co], frozen=True, kw_only=True):
 
     side: Side
     quantity: Number
+    # The tables leave out LIMIT_MAKER for some legs; every leg takes every type (inconsistency 26).
     above_type: OrderType
     above_client_order_id: str | None = None
     above_price: Number | None = None
@@ -262,7 +266,7 @@ class TwoPendingRequest(WorkingRequest[R_co], Generic[R_co], frozen=True, kw_onl
     pending_above_peg_price_type: PegPriceType | None = None
     pending_above_peg_offset_type: PegOffsetType | None = None
     pending_above_peg_offset_value: int | None = None
-    pending_below_type: OrderType | None = None
+    pending_below_type: OrderType | None = None  # may be left out (inconsistency 26)
     pending_below_client_order_id: str | None = None
     pending_below_price: Number | None = None
     pending_below_stop_price: Number | None = None
@@ -356,6 +360,7 @@ class OrderListPlaceOpoco(
     weight_on_success=0,
     cancels=True,
     section="cancel-order-list-trade",
+    # With both, the list is found by its number, unlike in orderList.status (inconsistency 31).
     rules=(at_least_one("order_list_id", "list_client_order_id"),),
     notes={"list_client_order_id": "The list client order id of the order list.", **CANCELLATION},
 )

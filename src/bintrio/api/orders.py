@@ -40,7 +40,7 @@ class OrderCore(Record, frozen=True, kw_only=True):
 
     symbol: str
     order_id: int
-    order_list_id: int
+    order_list_id: int  # -1 for an order of no list
     client_order_id: str
     price: Decimal
     executed_qty: Decimal
@@ -48,6 +48,7 @@ class OrderCore(Record, frozen=True, kw_only=True):
     time_in_force: TimeInForce
     type: OrderType
     side: Side
+    # From here on: what only some orders have.
     prevented_match_id: int | None = None
     prevented_quantity: Decimal | None = None
     strategy_id: int | None = None
@@ -68,7 +69,7 @@ class OrderDetails(OrderCore, frozen=True, kw_only=True):
     """What every report of an order tells that was not amended just now."""
 
     orig_quote_order_qty: Decimal
-    cummulative_quote_qty: Decimal
+    cummulative_quote_qty: Decimal  # the exchange spells it so (inconsistency 7)
 
 
 class ListedOrder(Record, frozen=True, kw_only=True):
@@ -83,7 +84,7 @@ class OrderList(Record, frozen=True, kw_only=True):
     """An order list as the exchange knows it. ``OTO`` stands for OTO, OTOCO, OPO and OPOCO lists alike."""
 
     order_list_id: int
-    contingency_type: ContingencyType
+    contingency_type: ContingencyType  # what the lists call themselves (inconsistency 11)
     list_status_type: ListStatusType
     list_order_status: ListOrderStatus
     list_client_order_id: str

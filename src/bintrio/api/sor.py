@@ -30,6 +30,7 @@ def _resp_type(request: Any) -> str:
     return chosen or "FULL"
 
 
+# "sor.order.place supports only LIMIT and MARKET orders, and no quoteOrderQty" ("Place new order using SOR").
 _RULES = (requires("type", ("LIMIT",), "time_in_force", "price"),)
 
 

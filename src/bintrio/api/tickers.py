@@ -38,14 +38,14 @@ class Statistics(MiniStatistics, frozen=True, kw_only=True):
     """Prices and volumes of a window of time, and how the price changed (``type="FULL"``)."""
 
     price_change: Decimal | None
-    price_change_percent: Decimal | None
-    weighted_avg_price: Decimal | None
+    price_change_percent: Decimal | None  # 1.5 is 1.5 %
+    weighted_avg_price: Decimal | None  # quote volume by volume
 
 
 class DayStatistics(Statistics, frozen=True, kw_only=True):
     """Statistics of the last 24 hours, with the last trade and the best bid and ask."""
 
-    prev_close_price: Decimal | None
+    prev_close_price: Decimal | None  # of the last trade before the window
     last_qty: Decimal
     bid_price: Decimal | None
     bid_qty: Decimal
@@ -133,7 +133,7 @@ class Ticker24hr(
 class TradingDayRequest(TickerRequest[R_co], Generic[R_co], frozen=True, kw_only=True):
     """What ticker.tradingDay adds."""
 
-    time_zone: str | None = None
+    time_zone: str | None = None  # where the day begins; its range is not documented (inconsistency 32)
 
 
 @api(
@@ -168,6 +168,7 @@ class RollingWindowRequest(TickerRequest[R_co], Generic[R_co], frozen=True, kw_o
     security="NONE",
     weight=_window_weight,
     section="rolling-window-price-change-statistics",
+    # "Maximum number of symbols in one request: 200" ("Rolling window price change statistics").
     rules=(exactly_one("symbol", "symbols"), at_most(200, "symbols")),
     shapes=_statistics(Statistics, tuple[Statistics, ...]),
     notes=_TYPE,

@@ -64,7 +64,7 @@ class OrderAck(Record, frozen=True, kw_only=True):
 
     symbol: str
     order_id: int
-    order_list_id: int
+    order_list_id: int  # -1 for an order of no list
     client_order_id: str
     transact_time: Timestamp
 
@@ -73,8 +73,9 @@ class OrderReport(OrderDetails, frozen=True, kw_only=True):
     """An order as it stood at ``transact_time``."""
 
     transact_time: Timestamp
-    working_time: Timestamp | None = None
-    self_trade_prevention_mode: SelfTradePreventionMode | None = None
+    working_time: Timestamp | None = None  # since when it is on the book; -1 while it waits for another one of its list
+    self_trade_prevention_mode: SelfTradePreventionMode | None = None  # shown in most examples, not in all
+    # "Only if set", but zero in the example of a cancel (inconsistency 13).
     stop_price: Decimal | None = None
     iceberg_qty: Decimal | None = None
 
@@ -96,7 +97,7 @@ class Fill(Record, frozen=True, kw_only=True):
     qty: Decimal
     commission: Decimal
     commission_asset: str | None
-    trade_id: int
+    trade_id: int  # -1 with smart order routing
     match_type: MatchType | None = None
     alloc_id: int | None = None
 
@@ -127,7 +128,7 @@ class CanceledOrder(OrderReport, frozen=True, kw_only=True):
     the latter out of the answer to orderList.cancel.
     """
 
-    orig_client_order_id: str | None = None
+    orig_client_order_id: str | None = None  # orderList.cancel leaves it out (inconsistency 9)
     orig_qty: Decimal
 
 
@@ -149,8 +150,8 @@ class PlacedOrderList(OrderList, Generic[OrderT], frozen=True, kw_only=True):
 class PendingOrderReport(OrderReport, frozen=True, kw_only=True):
     """An order of an OPO or OPOCO list. A pending one has no quantity until the working one has filled."""
 
-    orig_qty: Decimal | None = None
-    fills: tuple[Fill, ...] | None = None
+    orig_qty: Decimal | None = None  # not known before the working order has filled (inconsistency 10)
+    fills: tuple[Fill, ...] | None = None  # with FULL only: both shapes are this one
 
 
 class CommissionForOrder(Record, frozen=True, kw_only=True):
@@ -168,7 +169,7 @@ class OrderTestedWithRates(OrderTested, frozen=True, kw_only=True):
     """The order would be accepted, at these commission rates. The document shows no special ones for SOR."""
 
     standard_commission_for_order: CommissionForOrder
-    special_commission_for_order: CommissionForOrder | None = None
+    special_commission_for_order: CommissionForOrder | None = None  # not with routing (inconsistency 15)
     tax_commission_for_order: CommissionForOrder
     discount: Discount
 
@@ -178,6 +179,7 @@ class ReplacedOrder(Record, Generic[OrderT], frozen=True, kw_only=True):
 
     cancel_result: CancelReplaceResult
     new_order_result: CancelReplaceResult
+    # Canceling an order of a list cancels the list.
     cancel_response: OneOf[CanceledOrder | CanceledOrderList]
     new_order_response: OrderT
 
@@ -186,6 +188,7 @@ class AmendedOrder(OrderCore, frozen=True, kw_only=True):
     """An order after its quantity was reduced. Its field names differ from those of all other orders."""
 
     orig_client_order_id: str
+    # Called orig_qty, prevented_quantity, orig_quote_order_qty and cummulative_quote_qty elsewhere (inconsistency 7).
     qty: Decimal
     prevented_qty: Decimal
     quote_order_qty: Decimal
@@ -201,6 +204,7 @@ class AmendedOrderList(Record, frozen=True, kw_only=True):
 
     order_list_id: int
     contingency_type: ContingencyType
+    # Without list_status_type and transaction_time (inconsistency 8).
     list_order_status: ListOrderStatus
     list_client_order_id: str
     symbol: str
@@ -226,11 +230,13 @@ class Instruction(Request[R_co], Generic[R_co], frozen=True, kw_only=True):
     symbol: str
     side: Side
     time_in_force: TimeInForce | None = None
+    # None for MARKET orders and those that become one, and for pegged ones.
     price: Number | None = None
+    # Unique among open orders only: the exchange takes it again once the earlier order is closed.
     new_client_order_id: str | None = None
     iceberg_qty: Number | None = None
     strategy_id: int | None = None
-    strategy_type: int | None = None
+    strategy_type: int | None = None  # from 1000000 on: smaller ones are the exchange's
     self_trade_prevention_mode: SelfTradePreventionMode | None = None
     recv_window: Milliseconds | None = None
 
@@ -239,9 +245,9 @@ class NewOrder(Instruction[R_co], Generic[R_co], frozen=True, kw_only=True):
     """What an order takes that is not routed."""
 
     quantity: Number | None = None
-    quote_order_qty: Number | None = None
+    quote_order_qty: Number | None = None  # MARKET orders have this or a quantity
     stop_price: Number | None = None
-    trailing_delta: int | None = None
+    trailing_delta: int | None = None  # basis points
     peg_price_type: PegPriceType | None = None
     peg_offset_value: int | None = None
     peg_offset_type: PegOffsetType | None = None
@@ -254,7 +260,9 @@ class RoutedOrder(Instruction[R_co], Generic[R_co], frozen=True, kw_only=True):
     type: OrderType
 
 
+# "If pegPriceType is specified, price becomes optional" ("Place new order", pegged orders).
 _PRICE = "price|peg_price_type"
+# With both, the order begins to trail when the stop price is reached (FAQ on trailing stops).
 _TRIGGER = "stop_price|trailing_delta"
 _PEG = ("peg_price_type", "peg_offset_type", "peg_offset_value")
 
@@ -280,7 +288,9 @@ ORDER_RULES = (
         {
             "LIMIT": ("time_in_force", _PRICE, "quantity"),
             "LIMIT_MAKER": (_PRICE, "quantity"),
+            # A MARKET order has no price, and no time to wait.
             "MARKET": ("quantity|quote_order_qty",),
+            # These two become MARKET orders when they are triggered, but cannot be sized by the quote asset.
             "STOP_LOSS": ("quantity", _TRIGGER),
             "STOP_LOSS_LIMIT": ("time_in_force", _PRICE, "quantity", _TRIGGER),
             "TAKE_PROFIT": ("quantity", _TRIGGER),
@@ -290,8 +300,11 @@ ORDER_RULES = (
     # Few orders use any of these, so these rules are looked at only where one of the parameters is given.
     only_with(
         ("quote_order_qty", "iceberg_qty", *_PEG),
+        # Two measures of one order would contradict each other.
         at_most_one("quantity", "quote_order_qty"),
+        # "These parameters must be specified together" (pegged orders).
         together("peg_offset_type", "peg_offset_value"),
+        # A peg moves a limit, and these have none.
         excludes("type", ("MARKET", "STOP_LOSS", "TAKE_PROFIT"), *_PEG),
         # The hidden part must be able to rest on the book. A LIMIT_MAKER order always is, and needs no time in force.
         requires_value("iceberg_qty", "time_in_force", "GTC", unless=("type", "LIMIT_MAKER")),
@@ -365,6 +378,7 @@ CANCELLATION = {"new_client_order_id": "Your id of the cancellation. The exchang
     weight_on_success=0,
     cancels=True,
     section="cancel-order-trade",
+    # With both, the exchange finds the order by its number, and refuses if it has another name.
     rules=(at_least_one("order_id", "orig_client_order_id"),),
     notes=CANCELLATION,
 )
@@ -374,7 +388,7 @@ class OrderCancel(Request[CanceledOrder | CanceledOrderList], frozen=True, kw_on
     symbol: str
     order_id: int | None = None
     orig_client_order_id: str | None = None
-    new_client_order_id: str | None = None
+    new_client_order_id: str | None = None  # of the cancellation, not of the order
     cancel_restrictions: CancelRestrictions | None = None
     recv_window: Milliseconds | None = None
 
@@ -383,6 +397,7 @@ class CancelReplaceRequest(NewOrder[R_co], Generic[R_co], frozen=True, kw_only=T
     """What order.cancelReplace takes, but for the parameters that decide its result."""
 
     cancel_replace_mode: CancelReplaceMode
+    # With both, the exchange finds the order by its number, and refuses if it has another name.
     cancel_order_id: int | None = None
     cancel_orig_client_order_id: str | None = None
     cancel_new_client_order_id: str | None = None
@@ -429,6 +444,7 @@ class OrderAmendKeepPriority(Request[OrderAmended], frozen=True, kw_only=True):
     order_id: int | None = None
     orig_client_order_id: str | None = None
     new_client_order_id: str | None = None
+    # Not what is left of it: what has traded already is a part of this quantity.
     new_qty: Number
     recv_window: Milliseconds | None = None
 

@@ -60,6 +60,7 @@ class UserDataStreamSubscribeSignature(Request[Subscription], frozen=True, kw_on
     "userDataStream.unsubscribe",
     security="NONE",
     weight=2,
+    # On another connection the number is that of another subscription.
     repeatable=False,
     section="unsubscribe-from-user-data-stream",
 )

@@ -41,6 +41,7 @@ def texts_of(arguments: Iterable[str]) -> dict[str, str]:
         # Mostly blanks around the equals sign.
         if not name or not equals:
             raise InvalidRequest(f"{argument!r} is not NAME=VALUE; there are no blanks around the =")
+        # Which of the two is meant, nobody can say.
         if name in texts:
             raise InvalidRequest(f"{name} is given twice", field=name)
         texts[name] = text
@@ -139,6 +140,7 @@ def _value(parameter: Parameter, text: str) -> Any:
 
 def _readings(text: str) -> Iterator[Any]:
     yield text
+    # The text itself came first: a client order id may be "true".
     if text in {"true", "false"}:
         yield text == "true"
     value = raw_value(text)
@@ -180,12 +182,14 @@ def _each(value: Any) -> list[Any]:
 
 
 def _meant_symbol(text: str, _known: tuple[str, ...]) -> str | None:
+    # Mostly btcusdt or BTC/USDT.
     return _NOT_IN_SYMBOLS.sub("", text.upper()) or None if _NOT_IN_SYMBOLS.search(text) else None
 
 
 def _meant_value(text: str, known: tuple[str, ...]) -> str | None:
     if text in known:
         return None
+    # Of the right letters in the wrong case there is no doubt what was meant.
     same = [value for value in known if value.casefold() == text.casefold()]
     if same or not all(value.isupper() for value in known):  # a new interval is hardly ever unlike the known ones
         return next(iter(same), None)

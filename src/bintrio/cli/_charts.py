@@ -56,6 +56,7 @@ def draw(
 def _draw_candles(figure: Any, columns: dict[str, list[Any]]) -> None:
     prices, volumes = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     times = columns["open_time"]
+    # A step to the right of each opening: the range holds for the whole candle.
     prices.fill_between(times, columns["low"], columns["high"], color=_RANGE, step="post", label="lowest to highest")
     prices.plot(times, columns["close"], color=_LINE, linewidth=1, drawstyle="steps-post", label="close")
     prices.legend(frameon=False, loc="upper left")

@@ -38,6 +38,7 @@ def complete_method(_context: click.Context, _parameter: click.Parameter, begun:
 
 def complete_argument(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """The names of a method's parameters with an ``=``, and behind that their values."""
+    # click has parsed what stands before the cursor, and leaves None for what does not.
     request_type = METHODS.get(python_name(context.params.get("method") or ""))
     given: Sequence[str] = context.params.get("arguments") or ()
     if request_type is None:

@@ -69,6 +69,7 @@ def bars_of(seconds: Sequence[float], number: int) -> list[Bar]:
     edges = [found.best + width * place for place in range(number)]
     counts = [0] * number
     for each in seconds:
+        # What is longer than the 99th percentile falls beyond the edges: the last bar takes it.
         counts[min(int((each * 1000 - found.best) / width), number - 1)] += 1
     ends = [*edges[1:], max(found.worst, edges[-1] + width)]
     return [Bar(*bar) for bar in zip(edges, ends, counts, strict=True)]

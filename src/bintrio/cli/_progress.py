@@ -31,6 +31,7 @@ def progress_bar(what: str) -> Generator[Show]:
         task = bar.add_task(what, total=None, done="")
 
         def show(part: float | None, done: str) -> None:
+            # Without a total, rich lets the bar move to and fro.
             total = None if part is None else 1.0
             bar.update(task, total=total, completed=part or 0.0, done=done, refresh=True)
 

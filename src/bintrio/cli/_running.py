@@ -15,7 +15,7 @@ import trio
 from bintrio import BintrioError, ConnectionFailed, InvalidRequest, NotSent, OutcomeUnknown, ProtocolViolation, Rejected
 from bintrio._text import in_a_line, leaves
 
-INTERRUPTED: Final = 130
+INTERRUPTED: Final = 130  # as shells have it: 128 and the number of SIGINT
 UNWRITTEN: Final = 7
 """The call was made, and its result could not be written."""
 
@@ -38,6 +38,7 @@ A broken pipe is that of the output; another `OSError` is a port that cannot be 
 
 def need(package: str, extra: str) -> None:
     """Refuse a command whose optional package is not installed."""
+    # Looked for and not imported: importing it takes a moment, and the command may not get that far.
     if importlib.util.find_spec(package) is None:
         raise click.UsageError(f"this needs {package}: pip install 'bintrio[{extra}]'")
 

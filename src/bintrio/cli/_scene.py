@@ -26,7 +26,7 @@ from bintrio.cli._latency import Latency, RoundTrips
 from bintrio.observing import CallEnded, Fact
 from bintrio.times import to_datetime
 
-_KEPT_TRIPS: Final = 1_000
+_KEPT_TRIPS: Final = 1_000  # enough for a 99th percentile
 _KEPT_LINES: Final = 50
 _TOLD: Final = frozenset(kind for kind, line in LINES.items() if line.level >= logging.INFO)
 
@@ -261,6 +261,7 @@ def _connection(session: Session) -> SeenConnection | None:
 
 def _limits(session: Session) -> Iterable[SeenLimit]:
     weight = session.request_weight
+    # Not known before the first answer.
     for limit in (*([] if weight is None else [weight]), *session.order_counts):
         yield SeenLimit(name=_name(limit), used=limit.count or 0, limit=limit.limit)
 

@@ -53,6 +53,7 @@ class Target(NamedTuple):
         Raises:
             InvalidRequest: one cannot be right.
         """
+        # Arguments are in the list of processes, for all to see.
         if any("@" in url for url in self.proxy):
             said = "--proxy would show its password to other users of this machine: set BINTRIO_PROXY instead"
             raise InvalidRequest(said, field="proxy")
@@ -76,6 +77,7 @@ class Target(NamedTuple):
                 environ.pop(plain, None)
                 environ.pop(f"{plain}_FILE", None)
                 environ[f"BINTRIO_{name}"] = value
+        # One way in for options and variables, so both are checked by the same rules.
         return Settings.from_env(environ)
 
 

@@ -104,6 +104,7 @@ def _may_trade(request_type: type[Request[Any]] | None, *, signed: bool) -> bool
 
 def _costs_money(where: Endpoint) -> bool:
     """Whether an endpoint is neither a test network nor on this machine."""
+    # By host: a user may write the URL of the test network with options of its own.
     harmless = {address.host for name in ("testnet", "demo") for address in ENDPOINTS[name].addresses(time_unit="ms")}
     addresses = where.addresses(time_unit="ms")
     # One address that costs money is enough: the session may use any of them.
@@ -139,6 +140,7 @@ def _kind_of_all(result: Any) -> type[msgspec.Struct] | None:
     """What each item of a result is; None if it is no list of records, or one of several kinds."""
     if not isinstance(result, tuple):
         return None
+    # A record of which a field did not come is still one of its kind.
     kinds = {record_type(item) for item in result}  # pyright: ignore[reportUnknownVariableType]
     kind = kinds.pop() if len(kinds) == 1 else None
     return kind if kind is not None and issubclass(kind, msgspec.Struct) else None

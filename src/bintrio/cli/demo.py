@@ -228,8 +228,10 @@ async def _rotate_under_load(story: _Story, session: Session) -> _Load:
         await load.is_under_way.wait()
         old, before = session.connection, time.perf_counter()
         assert old is not None
+        # Noted now: afterwards they are answered.
         in_flight = old.in_flight
         await session.rotate()
+        # In one step with the swap, before the old connection has had time to answer.
         after, owed, new = time.perf_counter(), old.in_flight, session.connection
         # Not before: the rotation is to happen under load.
         load.stop_soon()

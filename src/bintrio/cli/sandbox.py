@@ -108,6 +108,7 @@ def sandbox(file: str | None, market: str | None, seed: int | None, **options: o
     """
     asked = _Options(**options)  # type: ignore[arg-type] # click has looked at the types
     if asked.tls:
+        # Said before a world is read and made.
         need("trustme", "tls")
     elif asked.cert_out:
         # Somebody would wait for a file that is never written.
@@ -132,6 +133,7 @@ def _world(file: str | None, market: str | None, seed: int | None) -> World:
     world = World() if file is None else read_world(file)
     if market is None:
         return world
+    # The option goes before the file: it was written for this one run.
     moving = WorldWalk(seed=seed or 0) if market == _RANDOM_WALK else WorldReplay(file=Path(market))
     return replace(world, market=moving)
 
@@ -142,6 +144,7 @@ async def _serve_until_told(world: World, asked: _Options) -> int:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(partial(_serve, world, asked))
             async for _number in signals:  # pragma: no branch - it has no end
+                # Cancelled, so that clients see their connections closed and the files are removed.
                 nursery.cancel_scope.cancel()
                 break
     return 0
@@ -189,6 +192,7 @@ def _certificate_file(running: Sandbox, path: Path) -> Path | None:
 
 def _certificate(context: ssl.SSLContext) -> bytes:
     """What a client's context trusts beyond the system's own: the sandbox's authority, as PEM."""
+    # A context does not tell which authorities were added to it.
     usual = ssl.create_default_context().get_ca_certs(binary_form=True)
     return "".join(
         ssl.DER_cert_to_PEM_cert(authority)

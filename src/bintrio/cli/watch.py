@@ -94,12 +94,14 @@ async def on_a_sandbox(observer: Observer) -> AsyncGenerator[tuple[Session, bool
     world = World(market=WorldWalk(seed=chance.randrange(2**32), interval=1.0))
     async with (
         open_world(world) as running,
+        # A session of its own, so that the latencies shown are those of the one that is watched.
         open_session(running.endpoint, key=running.key, name="trader") as trader,
         open_session(running.endpoint, key=running.key, name="watch", observer=observer) as session,
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(trade, trader, chance)
         yield session, True
+        # Whoever trades would go on for ever.
         nursery.cancel_scope.cancel()
 
 

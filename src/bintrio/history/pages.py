@@ -109,6 +109,7 @@ class Pages(Generic[Row]):
         return self
 
     def __aiter__(self) -> Pages[Row]:
+        # No second iteration from the start: rows that were taken are not kept.
         return self
 
     async def __anext__(self) -> Row:

@@ -69,6 +69,7 @@ class Reading(Generic[P, Row]):
     def __get__(self, instance: History, owner: type) -> Callable[P, Pages[Row]]: ...
 
     def __get__(self, instance: History | None, owner: type) -> Callable[..., Pages[Row]]:
+        # On the class it is a plain function, for help and documentation.
         return self._function if instance is None else MethodType(self._function, instance)
 
     def _read(self, session: Asking, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Pages[Row]:
@@ -104,6 +105,7 @@ class Reading(Generic[P, Row]):
             raise InvalidRequest(f"{method}: {source.id_name} excludes start_time", field=source.id_name)
         if start is given is None and self._needs:
             raise InvalidRequest(f"{method}: {self._needs} says where to begin, and is missing", field=self._needs)
+        # Without an id the exchange gives its newest rows, and not its oldest.
         return source.least_id if given is None else given
 
 

@@ -68,6 +68,7 @@ class Span(NamedTuple):
     def parts(self, longest: int) -> Iterator[Span]:
         """Spans one after the other that make it up, none longer than that."""
         for first in range(self.first, self.last + 1, longest):
+            # Both ends are included, so the next part begins one after the end of this.
             yield Span(first, min(first + longest - 1, self.last))
 
     def part(self, reached: int) -> float:
@@ -161,6 +162,7 @@ def by_time_then_id(source: Source[Row], span: Span, day: int) -> Walk[Row]:
     """Rows of a span, whose ids and times are in the same order."""
     for part in (yield from _since_oldest(source, span)).parts(day):
         rows = yield source.in_span(part)
+        # A day without a row is found too: it moves the progress on.
         yield Found(rows, source.time_of(rows[-1]) if rows else part.last)
         if rows:
             # From here on ids lead through, so the days that are left need no question each.

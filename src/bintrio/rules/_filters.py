@@ -76,6 +76,7 @@ def _check_count(name: str, count: Any) -> None:
 
 
 def _check_orders(orders: Any) -> None:
+    # Not any iterable: it is gone through once for each filter.
     if not isinstance(orders, list | tuple) or not all(isinstance(order, Order) for order in orders):  # pyright: ignore[reportUnknownVariableType]
         raise InvalidRequest("open_orders must be a sequence of Order", field="open_orders")
 
@@ -104,6 +105,7 @@ def outside(
     """What is wrong with a value; None for it, or for a bound, or a zero step, says nothing."""
     if value is None:
         return
+    # All that is wrong is told at once, so none of these ends it.
     if low is not None and value < low:
         yield f"{value:f} is below {low:f}"
     if high is not None and value > high:
@@ -126,6 +128,7 @@ def _percent_price(one: PercentPriceFilter, order: Judged) -> Found:
 
 def _percent_price_by_side(one: PercentPriceBySideFilter, order: Judged) -> Found:
     if order.leg.side == "BUY":
+        # A buyer's price is a bid.
         return _far_off(order, one.bid_multiplier_down, one.bid_multiplier_up)
     return _far_off(order, one.ask_multiplier_down, one.ask_multiplier_up)
 
@@ -139,6 +142,7 @@ def _far_off(order: Judged, down: Decimal, up: Decimal) -> Found:
 
 
 def _lot_size(one: LotSizeFilter, order: Judged) -> Found:
+    # "Defines the quantity/icebergQty rules" (LOT_SIZE): an iceberg's visible part is a quantity too.
     for term, quantity in (("quantity", order.leg.quantity), ("iceberg_qty", order.leg.iceberg_qty)):
         for message in outside(quantity, one.min_qty, one.max_qty, one.step_size):
             yield term, message
@@ -152,6 +156,7 @@ def _market_lot_size(one: MarketLotSizeFilter, order: Judged) -> Found:
 
 
 def _min_notional(one: MinNotionalFilter, order: Judged) -> Found:
+    # STOP_LOSS and TAKE_PROFIT have no price either, so they count as MARKET orders.
     if not order.leg.is_market or one.apply_to_market:
         for message in outside(order.notional, one.min_notional):
             yield None, f"price * quantity: {message}"
@@ -199,11 +204,15 @@ def _position(order: Judged) -> Decimal | None:
     known, quantity = order.known, order.leg.quantity
     if known.holding is None or known.open_orders is None or quantity is None:
         return None
+    # "The sum of the qty of all open BUY orders" (MAX_POSITION): also what has traded of them, so that it errs to the
+    # safe side.
     bids = (each for each in known.open_orders if each.symbol == order.symbol.symbol and each.side == "BUY")
     return sum((each.orig_qty for each in bids), known.holding) + quantity
 
 
 def _max_asset(one: MaxAssetFilter, order: Judged) -> Found:
+    # "The limit applies to the order's quantity" of the base asset, "to its notional value" of the quote asset
+    # (MAX_ASSET).
     assets = {order.symbol.base_asset: order.leg.quantity, order.symbol.quote_asset: order.notional}
     for message in outside(assets.get(one.asset), high=one.limit):
         yield None, f"{one.asset}: {message}"

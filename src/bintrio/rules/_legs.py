@@ -96,6 +96,7 @@ _LEGS: Final[dict[type, tuple[str | None, ...]]] = {
     OrderListPlaceOpoco: ("working", "pending_above", "pending_below"),
 }
 
+# The old OCO list has no prefix for what both orders share, and its own names for the rest.
 _SHARED: Final = {"side": "side", "quantity": "quantity"}
 _OLD_LIMIT: Final = {**_SHARED, "price": "price", "iceberg_qty": "limit_iceberg_qty"}
 _OLD_STOP: Final = {

@@ -99,6 +99,7 @@ class SymbolRules:
     """
 
     def __init__(self, symbol: SymbolInfo, filters: Iterable[Filter] = (), *, routed: bool | None = None) -> None:
+        # To a type checker it cannot be anything else; a user without one may well pass the whole exchangeInfo.
         given: Any = symbol
         if not isinstance(given, SymbolInfo):
             raise InvalidRequest(f"symbol must be a SymbolInfo, not {shown(given)}", field="symbol")
@@ -122,6 +123,7 @@ class SymbolRules:
             raise InvalidRequest(said, field="information")
         for known in information.symbols:
             if known.symbol == symbol:
+                # Routing takes the symbols that share a base asset in `sors`.
                 routed = any(symbol in sor.symbols for sor in information.sors or ())
                 return cls(known, information.exchange_filters, routed=routed)
         raise InvalidRequest(f"symbol must be one of this exchangeInfo, not {shown(symbol)}", field="symbol")
@@ -178,6 +180,7 @@ class SymbolRules:
     def _check_request(self, order: CheckedRequest) -> Iterator[Violation]:
         """What the symbol does not take at all."""
         symbol, asked_for = self.symbol, _ALLOWED_BY.get(type(order))
+        # Orders are refused in any other status; what is open may still be canceled.
         if symbol.status != "TRADING":
             yield Violation("status", None, f"the symbol is in {symbol.status}")
         if not symbol.is_spot_trading_allowed:
@@ -225,6 +228,7 @@ class SymbolRules:
         if amends and known.amendments is not None:
             yield from _used_up(amends, known.amendments, 1, amends.max_num_order_amends, "amendments")
         if lot:
+            # Price and notional are not looked at again: an amendment changes neither the price nor the side.
             for message in outside(Decimal(order.new_qty), lot.min_qty, lot.max_qty, lot.step_size):
                 yield Violation(_name(lot), "new_qty", message)
 
@@ -243,6 +247,7 @@ def _check_arguments(symbol: str, order: Any, known: Any) -> None:
 
 
 def _filters(given: Any) -> Iterator[Filter]:
+    # One filter in the place of several is complained of below, in words.
     for one in given if isinstance(given, Iterable) else [given]:  # pyright: ignore[reportUnknownVariableType]
         if not isinstance(one, get_args(Filter)):
             raise InvalidRequest(f"filters must be filters of exchangeInfo, not {shown(one)}", field="filters")
@@ -338,6 +343,7 @@ def _that_stay(open_orders: Iterable[Order], order: PlacingRequest, *, of_symbol
 
 def _is_replaced(there: Order, order: PlacingRequest) -> bool:
     """Whether an open order is the one that the request cancels before it places another."""
+    # A cancel-replace frees one place before it takes one.
     if not isinstance(order, OrderCancelReplace) or there.symbol != order.symbol:
         return False
     # The number goes before the name.
