@@ -15,9 +15,11 @@ class BintrioError(Exception):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BintrioError) or type(self) is not type(other):
             return NotImplemented
+        # Errors are compared by those who keep them, in tests and across processes.
         return self.args == other.args and _comparable(vars(self)) == _comparable(vars(other))
 
     def __hash__(self) -> int:
+        # Its attributes may be dicts and lists, which have none.
         return hash((type(self), str(self)))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -131,6 +131,7 @@ def _own_words(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return ""
     number, words = getattr(error, "errno", None), getattr(error, "strerror", None)
+    # Only where the words are the system's: a library may put others in their place.
     if isinstance(error, OSError) and isinstance(number, int) and number in errorcode and isinstance(words, str):
         # Without "[Errno 104]", and in lower case, since it stands within a sentence.
         system = os.strerror(number)

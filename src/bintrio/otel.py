@@ -100,6 +100,7 @@ class OpenTelemetry:
             raise InvalidRequest(f"span_for must be a function, not {shown(span_for)}", field="span_for")
         tracer = get_tracer("bintrio", __version__, tracer_provider, _SCHEMA)
         meter = get_meter("bintrio", __version__, meter_provider, _SCHEMA)
+        # Weakly: to be watched must not keep a subscriber, and its buffer, alive.
         self._subscribers: WeakKeyDictionary[Subscriber, str] = WeakKeyDictionary()
         limits = _Limits(meter)
         parts = (_Calls(tracer, meter, limits, span_for), _Connections(tracer, meter), limits, _Counts(meter))
@@ -160,6 +161,7 @@ class _Calls:
             facts.CallWaited: self._wait,
         }
         self._limits = limits
+        # A program with metrics alone pays nothing for spans.
         self._tracer = None if isinstance(tracer, NoOpTracer) else tracer
         self._span_for = span_for
         self._described: dict[tuple[Any, ...], _Described] = {}

@@ -94,6 +94,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return decode_event(self.text)
         except ProtocolViolation:
+            # Whatever is no event is an answer, or nothing.
             return decode_response(self.method or _UNKNOWN, self.text)
 
 

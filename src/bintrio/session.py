@@ -85,7 +85,7 @@ class Session(Following):
         self._watched = shared.observation.watched
         self._supervisor = supervisor
         self._account = shared.own
-        # A key to sign with where the connection's logon is not enough: of another account.
+        # By account: another one's calls cannot be asked about with this key.
         self._outcomes_of = defaultdict[str | None, Outcomes](partial(Outcomes, shared, supervisor))
         self._outcomes = self._outcomes_of[self._account.digest]
         self._timeout = shared.settings.request_timeout
@@ -122,6 +122,7 @@ class Session(Following):
             OutcomeUnknown: it may have happened.
             ProtocolViolation: the answer to a call that only reads does not fit the documented type.
         """
+        # A type checker refuses anything else; a user without one passes a dict, say.
         given: Any = request
         if not isinstance(given, Request):
             raise InvalidRequest(f"send takes a request, not {shown(request)}", field="request")
@@ -161,6 +162,7 @@ class Session(Following):
             As `send` does.
         """
         given: Any = method
+        # The exchange takes names with and without its version ("Request format").
         name = given.removeprefix("v3/") if isinstance(given, str) else ""
         known = catalogue.get(name)
         api = known.api if known else unknown_api(method)
@@ -194,8 +196,10 @@ class Session(Following):
             InvalidRequest: it is no positive, finite number.
         """
         check_duration("seconds", seconds)
+        # A copy has the same connections and budgets; only its deadlines are its own.
         hurried = copy(self)
         hurried._timeout = seconds
+        # A long message gets no patience either: its user asked to be told by then.
         hurried._patience = 0
         hurried._longest = seconds
         return hurried
@@ -252,7 +256,9 @@ class Session(Following):
         old: Connection | None = None
         is_held = True
         while is_held:
+            # Once for each hold: no connection may be opened meanwhile, so that time does not count.
             with trio.move_on_after(timeout):
+                # After a hold the one that was to be replaced is the same still.
                 old = old or await self._supervisor.live("rotation")
                 old.is_due.set()
                 while await self._supervisor.live("rotation") is old:
@@ -284,6 +290,7 @@ class Session(Following):
             raise InvalidRequest(f"user data needs a key, not {type(key).__name__}", field="key")
         check_positive_int("buffer", buffer)
         inbox = Inbox(buffer)
+        # Before anything is awaited: no event of the subscription comes that nobody listens to.
         feed = self._supervisor.feeds.listen(key, inbox)
         try:
             await self._supervisor.feeds.carry(feed)
@@ -363,8 +370,10 @@ class Session(Following):
             # Decoded here, in the caller's task: one that does not fit its type hurts nobody else.
             if error is None:
                 result = read_result(name, Any, envelope) if request is None else read_answer(request, envelope)
+                # The highest id so far tells later calls' orders from earlier ones (G7).
                 if name in TELL_ORDERS:
                     self._outcomes.order_ids.note(result)
+                    # An id of the session's making is no other call's, so nothing has to be kept of it.
                     if call.has_chosen_id:
                         self._outcomes.own(call, result)
                 return result
@@ -398,6 +407,7 @@ class Session(Following):
                 await self._wait_for_budget(call, request, delay)
             else:
                 if not call.api.repeatable:
+                    # In the step in which it leaves: what is known later proves nothing of it.
                     self._outcomes.before(call)
                 try:
                     return await connection.call(call, now)
@@ -448,6 +458,7 @@ class Session(Following):
         hold = self._shared.throttle.held(call.cost, call.account)
         if hold is not None and self.connection is None:  # there will be none before its end
             self._check_delay(call, request, (hold.until - ticks()) / 1000)
+        # Told to whoever observes: the two have other remedies.
         awaited: Awaited = "connection" if self.connection is None else "room"
         try:
             with waiting(call, awaited), trio.move_on_at(call.deadline):

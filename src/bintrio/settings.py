@@ -97,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         environ = os.environ if environ is None else environ
         _warn_of_others(environ)
+        # All are read before any is judged: a file that is missing is named first.
         texts = {name: _text(environ, name) for name in _NAMES}
         given = {name: _READERS.get(name, _number)(name, text) for name, text in texts.items() if text is not None}
         return cls(key=_key(environ), **given)
@@ -136,6 +137,7 @@ def _content(path: str, name: str) -> str:
         text = Path(path).read_text("utf-8").strip()
     except OSError as error:  # whose text has the path, which may be the secret itself by mistake
         reason = error.strerror or type(error).__name__
+    # Bytes that are no UTF-8, as of a key in the binary form DER.
     except ValueError:
         reason = "it holds no text"
     if not text:
