@@ -28,6 +28,7 @@ def identify(call: Call, chance: Chance) -> None:
 
 def as_sent(request: Request[R], params: Mapping[str, Json]) -> Request[R]:
     """The request with the client order ids that it went out with."""
+    # The user's own stays as it is: sent again, it is another order under another id.
     sent = copy(request)
     for name in request.api.client_ids:
         msgspec.structs.force_setattr(sent, name, params.get(wire_name(name)))
@@ -48,5 +49,6 @@ def as_request(call: Call) -> Request[Any] | None:
 
 def is_fresh(call: Call, request: Request[Any] | None) -> bool:
     """Whether the session made the client order ids of what a call places: all those of its orders."""
+    # The list's own id is no order's, so nothing is found by it.
     own = [name for name in call.api.client_ids if name != "list_client_order_id"]
     return all(getattr(request, name) is None for name in own)

@@ -48,6 +48,7 @@ def _admit_by_hand(call: Call, accounts: Accounts, supervisor: Supervisor) -> No
         raise InvalidRequest(f"{name}: {DONE_BY_SESSION[name]}")
     is_logon = LOGON_METHODS[name]
     if key is None:
+        # Logging off needs no key.
         if is_logon:
             _needs_a_key(call)
     elif is_logon and not key.can_log_on:

@@ -78,6 +78,7 @@ def function_of(
         try:
             request = request_type(*args, **kwargs)
         except TypeError:
+            # Python says it of `__init__`, which no user has called.
             complain(request_type, args, kwargs)
         return await carry_out(self, request)
 

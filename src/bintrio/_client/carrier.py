@@ -106,6 +106,7 @@ class Carrier:
 
     def take_sign(self, told: UserEvent) -> bool:
         """Heed what the exchange says of a subscription or of itself, as far as it can be understood."""
+        # By its name, so that one in a new shape is heeded all the same.
         kind = event_type(told.event)
         if kind == "serverShutdown":
             self._connection.give_notice("the exchange announced its shutdown")
@@ -268,6 +269,7 @@ class Carrier:
                     await self._unsubscribe(number, feed)
 
     async def _unsubscribe(self, number: int, feed: Feed) -> None:
+        # Whether anybody misses something is decided now: listeners may come and go until the answer.
         self._unsubscribing[number] = feed.is_heard
         request = UserDataStreamUnsubscribe(subscription_id=number)
         cost = Cost(weight=request.weight, purpose="own")

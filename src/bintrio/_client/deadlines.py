@@ -42,6 +42,7 @@ class Deadlines:
             now = trio.current_time()
             # The next deadline is found among those that wait now.
             self.earliest = math.inf
+            # A copy: those that are overdue are taken off.
             for call in list(calls.values()):
                 due = _due(call, wire, now)
                 if due <= now:

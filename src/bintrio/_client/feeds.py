@@ -76,6 +76,7 @@ class Feeds:
 
     def listen(self, key: Key, inbox: Inbox) -> Feed:
         """Add a subscriber to the feed of an account, which `carry` then sees to."""
+        # All subscribers of an account share one subscription: the exchange grants no second (-2035).
         feed = self.by_key.setdefault(key.api_key, Feed(key, self._shared, self._shared.observation))
         feed.add(inbox)
         return feed
@@ -200,6 +201,7 @@ class Feeds:
     async def _judge(self, feed: Feed) -> None:
         """Measure the clock after a loss, and have gaps told that are wider by what is known then."""
         try:
+            # There may be another loss while the clock is measured.
             while doubts := feed.doubts:
                 await self._supervisor.measure_clock()
                 feed.clock_was_measured(doubts)
@@ -249,6 +251,7 @@ class Feeds:
     async def _abandon(self, feed: Feed) -> None:
         """Give up a feed that nobody listens to."""
         for connection in list(self._connections):
+            # One after the other: nobody waits for it, and nobody misses anything.
             await connection.carrier.give_up(feed, lambda: not feed.is_heard)
         # Somebody may have begun to listen meanwhile.
         if not feed.is_heard:

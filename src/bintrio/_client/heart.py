@@ -37,6 +37,7 @@ class Heart:
 
     def arriving(self, since: float | None) -> None:
         """Bytes came of a message that took more than one read. It began then; None if it is whole."""
+        # Never earlier than it was: a pong may have been written just before.
         alive_until = max(self._scope.deadline, trio.current_time() + self._window)
         self._scope.deadline = alive_until if since is None else min(alive_until, since + LONGEST_ARRIVAL)
 

@@ -62,6 +62,7 @@ class Traced(Protocol):
     def waited(self, awaited: Awaited, seconds: float) -> None: ...
 
 
+# By identity: two calls may be equal in all that they hold.
 class Call(msgspec.Struct, eq=False):
     """One call on its way, by as many connections as it takes.
 

@@ -55,6 +55,7 @@ class Line(NamedTuple):
 
     def write(self, fact: Fact) -> None:
         """Log a fact. Its fields are attributes of the record, its kind is ``fact``."""
+        # Asked before the words are made, which costs more than most facts.
         if self.is_heard and self.is_wanted(fact):
             words = f"{fact.session}: {self.words.format(fact)}"
             self.logger.log(self.level, words, extra={"fact": type(fact).__name__, **msgspec.structs.asdict(fact)})

@@ -50,6 +50,7 @@ class Namesakes:
     def own(self, symbol: str, orders: Iterable[int], error: OutcomeUnknown | None) -> None:
         """These are the orders of one call: of that error, or of one that was answered."""
         for number in orders:
+            # Order ids are unique within a symbol only.
             remember(self._owners, (symbol, number), error, MOST_ORDERS)
 
     def open(self, error: OutcomeUnknown) -> None:

@@ -178,6 +178,7 @@ class Feed:
         """Listen no more. Whether nobody is left who does."""
         if subscriber in self._subscribers:
             self._subscribers.remove(subscriber)
+        # It may have gone already: one that overflowed is taken off while events are handed out.
         return not self._subscribers
 
     def end(self, error: BaseException | None = None) -> None:

@@ -79,6 +79,7 @@ class Supervisor:
         self._nursery = nursery
         self._supervision = trio.CancelScope()
         self._chores: trio.Nursery
+        # Attempts are counted, so that what is told of one that failed has a number too.
         self._numbers = itertools.count(1)
         self._current: Connection | None = None
         self._is_logon_wanted = True
@@ -95,6 +96,7 @@ class Supervisor:
     async def live(self, method: str) -> Connection:
         """The connection in use, once there is one. No checkpoint if there is."""
         while True:
+            # Looked at again after each change: the session may be closed while somebody waits.
             if self.is_closed:
                 # A scope around the session may have been cancelled, which closes it before everybody has heard.
                 await trio.lowlevel.checkpoint_if_cancelled()
@@ -166,6 +168,7 @@ class Supervisor:
         self._failures = 0 if has_lasted else self._failures + 1
         # The old one works on until another is ready: that is why nothing fails (G5).
         self._swap(await self._open_sometime(), cause, since=since)
+        # Beside: answers that are due, and feeds, may take it long.
         self._chores.start_soon(protected, old.retire)
         self.feeds.see_to_all()
 
@@ -226,6 +229,7 @@ class Supervisor:
         await self._room_to_connect()
         charge = ledger.charge(CONNECT_COST, ticks())
         connection = Connection(self._shared, address, next(self._numbers))
+        # Set here, since a connection knows of no other that could carry on.
         connection.lost_feed = self.feeds.restore
         try:
             with self._telling(connection), trio.fail_after(self._settings.connect_timeout):
@@ -301,6 +305,7 @@ class Supervisor:
         """Ask for the limits. They come with every exchangeInfo; the fewest symbols come with those that are halted."""
         try:
             info = await connection.own.ask(ExchangeInfo(symbol_status="HALT"))
+            # A limit without its number or window limits nothing.
             limits = [limit for limit in info.rate_limits if not limit.missing_fields]
         except (Rejected, OutcomeUnknown, ProtocolViolation) as error:
             self._shared.observation.tell(LimitsUnknown, cause=said(error))
@@ -341,6 +346,7 @@ class Supervisor:
         """End everything. Connections take their leave in their own time."""
         self.is_closed = True
         self._signal()
+        # No connection is opened any more; those that are there end below, each with its reason.
         self._supervision.cancel()
         self.feeds.end()  # before their connections, since the end of the session is no loss
         for connection in list(self._connections):
@@ -367,6 +373,7 @@ class Supervisor:
 
 def _why_due(connection: Connection) -> SwapCause:
     """Why another connection is to take the place of this one."""
+    # In this order: one that ended had perhaps been given notice before.
     if connection.cause is not None:
         return "lost"
     if connection.has_notice:

@@ -131,6 +131,7 @@ class Waiting:
         for call in self.calls.values():
             # A wire that closes in good order writes what is queued. So it is taken back, and may go elsewhere.
             is_sent = not self.wire.withdraw(call.outgoing)
+            # It may have been sent on an earlier connection, which stays so.
             call.is_sent |= is_sent
             self._write_off(call, is_sent=is_sent)
             self.owed.add(call)
