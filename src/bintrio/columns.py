@@ -32,8 +32,8 @@ Numbers: TypeAlias = Literal["decimal", "float64"]
 Times: TypeAlias = Literal["int", "datetime"]
 """What times become: they stay as they are, or datetimes in UTC."""
 
+# Fields that are no data of the row: what is not known of it, and what the exchange says is to be ignored.
 _NO_DATA: Final = frozenset({"unknown_fields", "unused"})
-"""Fields that are no data of the row: what is not known of it, and what the exchange says is to be ignored."""
 
 _LIBRARIES: Final = ("pandas", "polars")
 

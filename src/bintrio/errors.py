@@ -442,8 +442,8 @@ class SubscriberTooSlow(BintrioError):
         self.buffer = buffer
 
 
+# Hints for single codes, in place of their class's.
 _HINTS: Final[dict[int, str]] = {-2028: "the exchange does not take this kind of key here: use an Ed25519 key"}
-"""Hints for single codes, in place of their class's."""
 
 
 def _retry_after(data: Any) -> int | None:

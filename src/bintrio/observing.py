@@ -119,8 +119,8 @@ __all__ = [
 AsyncObserver: TypeAlias = Callable[[Fact], Awaitable[object]]
 """An observer for `buffered` that may wait."""
 
+# Facts that are handed to another thread at once, since going there costs more than most of them.
 _LONGEST_RUN: Final = 256
-"""Facts that are handed to another thread at once, since going there costs more than most of them."""
 
 
 class Buffered:

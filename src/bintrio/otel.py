@@ -54,8 +54,8 @@ SLOW: Final = 1.0
 
 _SCHEMA: Final = "https://opentelemetry.io/schemas/1.44.0"
 
+# Sets of attributes that are kept: there are fewer, unless the exchange makes up codes.
 _MOST: Final = 10_000
-"""Sets of attributes that are kept: there are fewer, unless the exchange makes up codes."""
 
 Attributes = dict[str, Any]
 

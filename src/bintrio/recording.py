@@ -32,13 +32,13 @@ from .observing import Fact, MessageReceived, MessageSent
 
 __all__ = ["Message", "Recorder", "Sent", "read", "to_file"]
 
+# How many calls are remembered for their answers while a recording is read.
 _MOST: Final = 100_000
-"""How many calls are remembered for their answers while a recording is read."""
 
 _UNKNOWN: Final = "unknown"
 
+# What msgspec says of such JSON: it has no class of its own for that.
 _ENDS_TOO_SOON: Final = "Input data was truncated"
-"""What msgspec says of such JSON: it has no class of its own for that."""
 
 logger: Final = logging.getLogger("bintrio")
 

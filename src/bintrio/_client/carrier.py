@@ -44,8 +44,8 @@ NOT_SUBSCRIBED: Final = -2036
 
 _ENDED: Final = "the exchange ended the subscription"
 
+# Events that may be about the subscription or the connection: a misshapen one arrives as unknown.
 _SIGNS: Final = (EventStreamTerminated, ServerShutdown, UnknownEvent)
-"""Events that may be about the subscription or the connection: a misshapen one arrives as unknown."""
 
 
 class CanCarry(Protocol):

@@ -21,8 +21,8 @@ class Confirming(Methods):
     """A session as far as it tells what became of calls."""
 
     _outcomes: Outcomes
+    # Seconds that `confirm` may take, if it is to take less than it would.
     _longest: float = math.inf
-    """Seconds that `confirm` may take, if it is to take less than it would."""
 
     @abstractmethod
     def _asker(self, call: object) -> Confirming:

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from .._protocol.signing import Key
     from .observation import Observation
 
+# Events that a subscriber takes from its buffer before other tasks have their turn. It is more than one read of the
+# wire brings, so whoever only reads keeps up with it. One a turn would make each cost five microseconds more; all at
+# once would keep pongs waiting for as long as the user's code takes over them.
 _LONGEST_RUN: Final = 256
-"""Events that a subscriber takes from its buffer before other tasks have their turn. It is more than one read of the
-wire brings, so whoever only reads keeps up with it. One a turn would make each cost five microseconds more; all at once
-would keep pongs waiting for as long as the user's code takes over them."""
 
 
 class Inbox:

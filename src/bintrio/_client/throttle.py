@@ -40,8 +40,8 @@ ANYTHING: Final = Cost(orders=1)
 UNTIL_NEXT_SAMPLE: Final = 600.0
 """Seconds between questions for the time: the error of the clock grows as long."""
 
+# Milliseconds by which a hold must outlast the one before it to be told: many calls may be refused at once.
 _NEWS: Final = 1_000
-"""Milliseconds by which a hold must outlast the one before it to be told: many calls may be refused at once."""
 
 
 class Throttle:

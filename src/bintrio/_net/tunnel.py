@@ -27,6 +27,7 @@ from ..endpoints import Address
 from ..errors import InvalidRequest, ProxyFailed
 from .streams import PromptStream, close_at_once, connect_tcp, open_tcp, over_tls
 
+# python-socks' name of each scheme, and whether the proxy resolves names.
 _KINDS: Final = {
     "http": ("HTTP", None),
     "https": ("HTTP", None),
@@ -35,7 +36,6 @@ _KINDS: Final = {
     "socks5": ("SOCKS5", False),
     "socks5h": ("SOCKS5", True),
 }
-"""python-socks' name of each scheme, and whether the proxy resolves names."""
 
 
 def way_of(proxy: Any, connect: Any) -> Routes:

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 DRIFT: Final = 100
 """Microseconds per second (ppm) by which two clocks may part: crystals keep within 50, and each end has one."""
 
+# Microseconds; more than any two clocks differ by.
 _NO_BOUND: Final = 10**18
-"""Microseconds; more than any two clocks differ by."""
 
 RECENT: Final = 8
 """How many of the latest round trips count."""
@@ -50,16 +50,14 @@ RECENT: Final = 8
 DOUBT: Final = 60_000_000
 """Microseconds by which a forgotten estimate is taken to be wrong, until the next sample, where dates are told."""
 
-_REMEMBERED: Final = 100
-"""How many estimates are remembered."""
+_REMEMBERED: Final = 100  # how many estimates are remembered
 
 _NOT_SET: Final = "the exchange's time is not known before a sample is recorded"
 
 _MICROSECONDS: Final[dict[TimeUnit, int]] = {"ms": 1000, "us": 1}
 
 
-_LAST: Final = 253_402_300_799_999_999
-"""Microseconds: the end of the year 9999."""
+_LAST: Final = 253_402_300_799_999_999  # microseconds: the end of the year 9999
 
 
 def can_be_right(server_time: int, unit: TimeUnit) -> bool:

@@ -257,6 +257,7 @@ def is_placed(sent: Sent, leg: Leg, order: Order) -> Inquiry[bool]:
 
 # What a call fixes of its orders
 
+# The parameters that fix something of an order, and where the report of it has that.
 _FIXED: Final = {
     "side": "side",
     "type": "type",
@@ -271,7 +272,6 @@ _FIXED: Final = {
     "self_trade_prevention_mode": "self_trade_prevention_mode",
     "peg_price_type": "peg_price_type",
 }
-"""The parameters that fix something of an order, and where the report of it has that."""
 
 
 def leg_of(request: Any, *, prefix: str = "", name: str = "new_client_order_id", **common: str) -> Leg:

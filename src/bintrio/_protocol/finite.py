@@ -19,8 +19,8 @@ from .reading import parts_of
 
 _values: Final[Callable[[Any], tuple[Any, ...]]] = msgspec.structs.astuple
 
+# Numbers of a record that are looked at one by one; more are looked at together, in C.
 _FEW: Final = 3
-"""Numbers of a record that are looked at one by one; more are looked at together, in C."""
 
 
 def check_finite(value: Any) -> None:

@@ -147,8 +147,8 @@ def parse_close(payload: bytes) -> tuple[int | None, str]:
     return int.from_bytes(payload[:2], "big"), payload[2:].decode()
 
 
+# Masks taken from the operating system at once: a system call for each frame would cost more than the frame.
 _MASKS: Final = 1024
-"""Masks taken from the operating system at once: a system call for each frame would cost more than the frame."""
 
 
 def mask_keys(octets: Callable[[int], bytes] = os.urandom) -> Iterator[bytes]:

@@ -14,8 +14,8 @@ BEAT: Final = 100
 IDLE: Final = 300
 """The same while nothing is under way."""
 
+# Replies that are remembered: a call that was charged before all of these lowers nothing.
 _REMEMBERED: Final = 64
-"""Replies that are remembered: a call that was charged before all of these lowers nothing."""
 
 
 class LeasedBudget(Budget):

@@ -77,8 +77,8 @@ SCRIPT: Final = Path(__file__).with_name("leases.lua").read_text("ascii")
 """What the centre runs for each report."""
 
 _ANYTHING: Final = Cost(weight=1, orders=1)
+# Milliseconds by which a hold must outlast the one that is known to be another.
 _NEWS: Final = 1_000
-"""Milliseconds by which a hold must outlast the one that is known to be another."""
 
 
 class LeasedLedger(LocalLedger):

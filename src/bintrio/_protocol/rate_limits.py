@@ -118,8 +118,8 @@ UNSTATED_BACK_OFF: Final = 60_000
 _UNKNOWN: Final = -FOREVER
 _DAY: Final = 86_400_000
 _MINUTE: Final = 60_000
+# Limits that cannot be right, and of which that was logged: a server that makes up many fills no log.
 _MOST_TOLD: Final = 100
-"""Limits that cannot be right, and of which that was logged: a server that makes up many fills no log."""
 
 _ORDER: Final[Callable[[Charge], int]] = attrgetter("order")
 _COUNTS: Final[Callable[[Charge], Sequence[RateLimit]]] = attrgetter("counts")
@@ -127,8 +127,8 @@ _COUNT: Final[Callable[[RateLimit], int]] = attrgetter("count")
 _KEY: Final[Callable[[RateLimit], tuple[str, str, int]]] = attrgetter("rate_limit_type", "interval", "interval_num")
 _SETTLED: Final[Callable[[Tally], int]] = attrgetter("settled")
 
+# Which type of limit is to blame for a 429 of that scope.
 _TYPE_OF: Final[dict[Scope, str]] = {"everything": "REQUEST_WEIGHT", "orders": "ORDERS"}
-"""Which type of limit is to blame for a 429 of that scope."""
 
 
 class LocalLedger:

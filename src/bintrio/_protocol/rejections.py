@@ -81,8 +81,8 @@ _BY_MESSAGE: Final[dict[str, type[Rejected]]] = {
     "unknown order sent": UnknownOrder,
 }
 
+# How the message of a `FilterFailure` begins. It comes with -1013, and with -2010 where the matching engine counts.
 _FILTER_FAILURE: Final = "filter failure"
-"""How the message of a `FilterFailure` begins. It comes with -1013, and with -2010 where the matching engine counts."""
 
 
 def rejection_type(status: int, code: int, message: str) -> type[Rejected]:

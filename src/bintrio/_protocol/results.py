@@ -112,8 +112,8 @@ def _violation(method: str, envelope: Envelope, error: Exception) -> ProtocolVio
 
 _NOTHING_SAID: Final = Failure(0, "no error was given")
 
+# Statuses that come from before the exchange, from a firewall or a limit, and hold whatever else is in the answer.
 _SAY_NO_BY_THEMSELVES: Final = frozenset({403, 418, 429})
-"""Statuses that come from before the exchange, from a firewall or a limit, and hold whatever else is in the answer."""
 
 
 def read_error(method: str, envelope: Envelope) -> Rejected | OutcomeUnknown | None:

@@ -31,8 +31,8 @@ from .results import Response
 
 _encode: Final = msgspec.json.Encoder().encode
 
+# What stands for JSON as it came: itself where bytes are made, its values where those are wanted.
 _Verbatim: TypeAlias = Callable[[bytes], Any]
-"""What stands for JSON as it came: itself where bytes are made, its values where those are wanted."""
 
 
 def to_json(value: Any) -> bytes:
@@ -176,6 +176,7 @@ def _in_envelope(subscription_id: int | None, event: Any) -> dict[str, Any]:
     return {"event": event} if subscription_id is None else {"subscriptionId": subscription_id, "event": event}
 
 
+# By their kinds; all others are records.
 _FORMS: Final[dict[type, Callable[[Any, _Verbatim], Any]]] = {
     UnknownEvent: _as_it_came,
     UnknownFilter: _as_it_came,
@@ -183,7 +184,6 @@ _FORMS: Final[dict[type, Callable[[Any, _Verbatim], Any]]] = {
     UserEvent: _of_event,
     Request: _of_request,
 }
-"""By their kinds; all others are records."""
 
 
 # Decimals in place

@@ -46,6 +46,7 @@ class _Course:
 
     def move(self) -> None:
         """Wake whoever waits: something of it has changed."""
+        # One event for each change: whoever waits looks again, and then waits for the next.
         self._moved.set()
         self._moved = trio.Event()
 
@@ -110,6 +111,7 @@ class OrderCourse(_Course):
     def has_all_fills(self) -> bool:
         """Whether the fills that are known make up what was executed."""
         executed = sum((fill.qty for fill in self.fills.values()), _NOTHING)
+        # At least: of an order that is behind its fills, none is missing.
         return self.order is None or executed >= self.order.executed_qty
 
     @property

@@ -39,8 +39,8 @@ from .stock import QUERY_DELAY, Stock
 
 logger: Final = logging.getLogger("bintrio.account")
 
+# Seconds until `confirm` is tried again where it has found out nothing.
 _PAUSE: Final = 60.0
-"""Seconds until `confirm` is tried again where it has found out nothing."""
 
 
 class Trading(Protocol):
@@ -202,6 +202,7 @@ class Desk:
 
     async def cancel_list(self, course: ListCourse) -> None:
         """Cancel an order list, and take in what it is then."""
+        # Noted before: by the answer some may have ended.
         keys = [order.key for order in course.orders if order.key is not None]
         request = OrderListCancel(symbol=course.symbol, order_list_id=course.number)
         await self._change(request, keys[0], self._take_canceled)
@@ -350,6 +351,7 @@ class Desk:
             logger.warning("the exchange does not tell the fills of order %d: %s", order.order_id, error)
         self._publish()
         self.register.settle(course)
+        # After it is settled, so that it is not asked for once more.
         self._sought.discard(course)
 
 

@@ -91,6 +91,7 @@ class Register:
         course.order_list = self._state.lists.get(list_id)
         course.orders = tuple(OrderCourse(None, each.symbol, each.client_order_id) for each in listed)
         self._lists[list_id] = course
+        # All legs are there before the first moves: a leg that has ended asks how the list stands.
         for leg, each in zip(course.orders, listed, strict=True):
             leg.group = course
             self._follow(leg, each.order_id)

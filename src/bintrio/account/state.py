@@ -195,6 +195,7 @@ class State:
             # The first that has ended: a dict keeps the order in which keys came.
             if len(self.closed_orders) > self._keep:
                 self._forget_oldest()
+        # The latest one that had the name counts, as with the exchange.
         self._by_client_id[order.symbol, order.client_order_id] = key
         self._tell(OrderChanged(version=self.version + 1, source=source, before=known, after=order))
         return True
@@ -250,10 +251,12 @@ class State:
     def take_list(self, order_list: OrderList, source: Source) -> None:
         """Take in an order list as it stood at some time."""
         known = self.lists.get(order_list.order_list_id)
+        # An answer to a query may be behind the events.
         if known is not None and not _is_later_list(order_list, known):
             return
         self.lists[order_list.order_list_id] = order_list
         self._tell(ListChanged(version=self.version + 1, source=source, before=known, after=order_list))
+        # Lists that are open are kept, however many there are.
         done = [number for number, each in self.lists.items() if is_done_list(each)]
         for number in done[: max(0, len(done) - self._keep)]:
             del self.lists[number]
@@ -329,6 +332,7 @@ class State:
     def resume(self) -> None:
         """Events are complete again from here on."""
         self.is_interrupted = False
+        # What was heard before the loss says nothing of what happened during it.
         self._heard.clear()
 
     def end(self, time: int) -> None:

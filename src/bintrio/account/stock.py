@@ -56,21 +56,21 @@ QUERY_DELAY: Final = evidence.QUERY_DELAY / 1000
 
 _PAGE: Final = 1000
 _DAY: Final = 86_400.0
+# Seconds after the end of a hold, so that the calls that it held back go first.
 _AFTER_HOLD: Final = 1.0
-"""Seconds after the end of a hold, so that the calls that it held back go first."""
 
+# Seconds to wait where the exchange does not say how long a hold lasts.
 _UNSTATED_HOLD: Final = 60.0
-"""Seconds to wait where the exchange does not say how long a hold lasts."""
 
+# After these the same question may be answered at once. All others may be the exchange's last word.
 _PASSING: Final = (RateLimited, InvalidTimestamp, NotSent, OutcomeUnknown, ExceptionGroup)
-"""After these the same question may be answered at once. All others may be the exchange's last word."""
 
+# Seconds until trades are asked for again that the exchange has not told, at first and at most.
 _FIRST_PAUSE: Final = 60.0
 _LONGEST_PAUSE: Final = 3600.0
-"""Seconds until trades are asked for again that the exchange has not told, at first and at most."""
 
+# Orders whose trades are then asked for: weight 100, so that an account whose trades are never told costs little.
 _AT_ONCE: Final = 20
-"""Orders whose trades are then asked for: weight 100, so that an account whose trades are never told costs little."""
 
 K = TypeVar("K", OrderKey, int)
 
@@ -125,6 +125,7 @@ class Stock:
     async def take_at_once(self) -> None:
         """What the exchange shows now: it may be behind the events."""
         state, session = self._state, self._session
+        # Not sure: queries may be behind the events.
         state.take_account(await session.send(AccountStatus()), is_sure=False)
         for order in await session.send(OpenOrdersStatus()):
             state.take_order(order, "query")
@@ -151,6 +152,7 @@ class Stock:
         failures = itertools.count()
         state = self._state
         while state.as_of is not None and not state.is_interrupted:
+            # Noted before asking: a loss meanwhile makes the answers too old.
             since, losses = state.missed_since, state.losses
             await trio.sleep_until(self._resumed_at + QUERY_DELAY)
             try:

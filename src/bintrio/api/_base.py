@@ -72,9 +72,9 @@ userDataStream.subscribe, which needs a session that is logged on but takes no p
 # Where camelCase begins a new word.
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])[A-Z]")
 
+# Digits before the point, and behind it, that a number may have: the exchange takes far fewer, and ``1E+999999``
+# written out is a million.
 _LONGEST_NUMBER: Final = 64
-"""Digits before the point, and behind it, that a number may have: the exchange takes far fewer, and ``1E+999999``
-written out is a million."""
 
 # DECIMAL parameters as the exchange reads them: no sign, no exponent ("Illegal characters", -1100).
 _PLAIN_NUMBER: Final = re.compile(r"\d{1,64}(\.\d{0,64})?|\.\d{1,64}", re.ASCII)

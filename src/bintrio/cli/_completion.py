@@ -22,11 +22,11 @@ from bintrio.cli._catalogue import METHODS
 from bintrio.sandbox import World
 from bintrio.settings import ENDPOINTS, Settings
 
+# Seconds that asking for symbols may take, while somebody waits at the prompt.
 _PATIENCE: Final = 2.0
-"""Seconds that asking for symbols may take, while somebody waits at the prompt."""
 
+# Seconds after which symbols are asked for again.
 _DAY: Final = 86_400.0
-"""Seconds after which symbols are asked for again."""
 
 
 def complete_method(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:

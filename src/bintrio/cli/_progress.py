@@ -10,11 +10,11 @@ import trio
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+# Seconds after which people want to see that something is done.
 _PATIENCE: Final = 1.0
-"""Seconds after which people want to see that something is done."""
 
+# Seconds from one drawing of a bar that moves to the next.
 _FRAME: Final = 0.1
-"""Seconds from one drawing of a bar that moves to the next."""
 
 Show: TypeAlias = Callable[[float | None, str], None]
 """Takes how much is done, from 0 to 1 or None if that is not known, and what is done."""

@@ -19,11 +19,11 @@ from bintrio.cli._scene import Scene, SeenAccount, SeenFill, SeenLimit, SeenOrde
 ROWS: Final = 8
 """Of each table, where there is room for them."""
 
+# Characters of a line from which on two parts stand beside each other.
 _TWO_COLUMNS: Final = 110
-"""Characters of a line from which on two parts stand beside each other."""
 
+# The part of a budget above which it is shown as nearly used up.
 _ALARMING: Final = 0.8
-"""The part of a budget above which it is shown as nearly used up."""
 
 _SIDES: Final = {"BUY": "green", "SELL": "red"}
 

@@ -15,8 +15,8 @@ from bintrio.api.enums import Side
 
 _SYMBOL: Final = "BTCUSDT"
 _CENT: Final = Decimal("0.01")
+# How far from the best price an order is, as a part of it; less than prices walk in a minute.
 _FARTHEST: Final = 0.0003
-"""How far from the best price an order is, as a part of it; less than prices walk in a minute."""
 
 _MOST_OPEN: Final = 6
 _PAUSE: Final = 2.0

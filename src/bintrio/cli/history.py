@@ -28,8 +28,7 @@ from bintrio.history import History, Progress
 READABLE: Final = tuple(name for name in METHODS if hasattr(History, name))
 """The methods that page, by their Python names."""
 
-_RUN: Final = 1_000
-"""Rows that are written at once."""
+_RUN: Final = 1_000  # rows that are written at once
 
 
 def _complete_readable(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:

@@ -22,8 +22,8 @@ from bintrio.cli._trader import trade
 from bintrio.observing import Observer
 from bintrio.sandbox import World, WorldWalk, open_world
 
+# Seconds from one ping to the next: each tells how long a call takes now, and has weight 1.
 _PING_PAUSE: Final = 1.0
-"""Seconds from one ping to the next: each tells how long a call takes now, and has weight 1."""
 
 Show: TypeAlias = Callable[[Scene], None]
 

@@ -42,8 +42,8 @@ PlacingRequest: TypeAlias = (
 ALGO_TYPES: Final = frozenset({"STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"})
 """Conditional orders, as MAX_NUM_ALGO_ORDERS counts them."""
 
+# Orders without a limit. When their stop price is reached, the latter two become MARKET orders.
 _MARKET_TYPES: Final = frozenset({"MARKET", "STOP_LOSS", "TAKE_PROFIT"})
-"""Orders without a limit. When their stop price is reached, the latter two become MARKET orders."""
 
 _TERMS: Final = (
     *("side", "type", "price", "stop_price", "quantity", "quote_order_qty", "iceberg_qty", "trailing_delta"),

@@ -256,6 +256,7 @@ def _filters(given: Any) -> Iterator[Filter]:
 
 # What the symbol allows
 
+# By the request: the field that must be true, its name, and what to say if it is not.
 _ALLOWED_BY: Final[dict[type, tuple[str, str, str | None, str]]] = {
     **dict.fromkeys(
         (OrderListPlace, OrderListPlaceOco), ("oco_allowed", "ocoAllowed", None, "the symbol takes no OCO lists")
@@ -269,7 +270,6 @@ _ALLOWED_BY: Final[dict[type, tuple[str, str, str | None, str]]] = {
     OrderCancelReplace: ("cancel_replace_allowed", "cancelReplaceAllowed", None, "its orders cannot be replaced"),
     OrderAmendKeepPriority: ("amend_allowed", "amendAllowed", None, "its orders cannot be amended"),
 }
-"""By the request: the field that must be true, its name, and what to say if it is not."""
 
 
 def _not_allowed(leg: Leg, symbol: SymbolInfo) -> Iterator[tuple[str, str, str]]:
@@ -286,6 +286,7 @@ def _not_allowed(leg: Leg, symbol: SymbolInfo) -> Iterator[tuple[str, str, str]]
     yield from _too_precise("baseAssetPrecision", base, leg, ("quantity", "iceberg_qty"))
 
 
+# What few orders ask for: the field that must be true, its name, the value that asks for it, and what to say.
 _FEATURES: Final = (
     ("allow_trailing_stop", "allowTrailingStop", "trailing_delta", "the symbol takes no trailing stops"),
     ("peg_instructions_allowed", "pegInstructionsAllowed", "peg_price_type", "the symbol takes no pegged orders"),
@@ -294,7 +295,6 @@ _FEATURES: Final = (
         "its MARKET orders are not sized by the quote asset",
     ),
 )
-"""What few orders ask for: the field that must be true, its name, the value that asks for it, and what to say."""
 
 
 def _too_precise(name: str, places: int, leg: Leg, terms: Iterable[str]) -> Iterator[tuple[str, str, str]]:
@@ -322,6 +322,7 @@ def _is_iceberg(order: Leg | Order) -> bool:
     return bool(order.iceberg_qty)
 
 
+# By the filter: the field that has its limit, what it counts, in words, and whether on the symbol only.
 _COUNTS: Final[dict[Any, tuple[str, _IsCounted, str, bool]]] = {
     MaxNumOrdersFilter: ("max_num_orders", _is_order, "orders", True),
     MaxNumAlgoOrdersFilter: ("max_num_algo_orders", _is_algo, "algo orders", True),
@@ -330,7 +331,6 @@ _COUNTS: Final[dict[Any, tuple[str, _IsCounted, str, bool]]] = {
     ExchangeMaxNumAlgoOrdersFilter: ("max_num_algo_orders", _is_algo, "algo orders", False),
     ExchangeMaxNumIcebergOrdersFilter: ("max_num_iceberg_orders", _is_iceberg, "iceberg orders", False),
 }
-"""By the filter: the field that has its limit, what it counts, in words, and whether on the symbol only."""
 
 _JUDGED_HERE: Final = {*_COUNTS, MaxNumOrderListsFilter, ExchangeMaxNumOrderListsFilter, MaxNumOrderAmendsFilter}
 

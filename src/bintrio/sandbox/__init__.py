@@ -163,14 +163,13 @@ if not TYPE_CHECKING:
         return globals()[_FORMER_NAMES[name]]
 
 
+# They had another meaning at the root. The former ones are found until 1.0, though not by type checkers.
 _FORMER_NAMES: Final = {"Banned": "IpBan", "Order": "SandboxOrder", "RateLimited": "TooManyRequests"}
-"""They had another meaning at the root. The former ones are found until 1.0, though not by type checkers."""
 
 START_TIME_MS: Final = 1_767_225_600_000
 """2026-01-01T00:00:00Z: when a sandbox's time starts unless told otherwise."""
 
-_MOST_KEPT: Final = 10**12
-"""More than any memory holds."""
+_MOST_KEPT: Final = 10**12  # more than any memory holds
 
 _PLENTY: Final = Decimal(1_000_000_000)
 

@@ -50,8 +50,7 @@ ON_LOOPBACK: Final = Middleware(TrustedHostMiddleware, allowed_hosts=LOCAL_HOSTS
 UNREAD: Final = 10_000
 """Milliseconds after which a peer that reads nothing of what waits for it is cut off; ours."""
 
-_MOST: Final = 1_000_000
-"""Bytes of a body; ours."""
+_MOST: Final = 1_000_000  # bytes of a body; ours
 
 Asked = TypeVar("Asked")
 
@@ -105,6 +104,7 @@ async def _tell(sandbox: Sandbox, command: Command, request: Request) -> Respons
 async def _body(request: Request) -> bytes:
     body = b""
     async for part in request.stream():  # to its end, since who left it would have to close it
+        # One byte more than is allowed tells that there is more.
         body += part[: _MOST + 1 - len(body)]
     if len(body) > _MOST:
         raise HTTPException(413, f"the body must have {_MOST:,} bytes at most")

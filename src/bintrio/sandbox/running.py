@@ -224,6 +224,7 @@ class Sandbox:
         """Those of `orders` that can still trade, in order."""
         self._connections.now()
         accounts = self._exchange.engine.accounts
+        # Account by account: the open ones are few, and all orders may be many.
         found = (order for account in self._accounts for order in accounts[account.uid].open_orders())
         return sorted(found, key=attrgetter("order_id"))
 
@@ -315,6 +316,7 @@ class Sandbox:
             InvalidRequest: ``after`` is no number of seconds from 0 on.
         """
         check_seconds(may_be_zero=True, after=after)
+        # A task, since whoever announces it goes on meanwhile.
         self._nursery.start_soon(protected, self._connections.shut_down, after)
 
     def inject(self, fault: Fault) -> None:
@@ -344,6 +346,7 @@ class Sandbox:
         if self.now() + seconds * 1_000 > LAST_TIME_MS:
             raise InvalidRequest("seconds lead beyond the year 9999", field="seconds")
         self._pulse.advance(round(seconds * SECOND))
+        # The market may have traded in that time.
         self._connections.deliver()
 
     def set_back(self, seconds: float) -> None:

@@ -26,8 +26,7 @@ from .server.connection import CALLS_KEPT
 from .server.faults import Fault, Together
 from .world import WorldPart
 
-_KEY_SHOWN: Final = 8
-"""Characters of an API key."""
+_KEY_SHOWN: Final = 8  # characters of an API key
 
 
 # What is asked for

@@ -220,11 +220,11 @@ METHODS: Final = (
 """What faults wait for; None stands for any."""
 
 _SECONDS: Final = (0.001, 0.1, 1.0, 3.0, 20.0)
+# Seconds that a refusal says to wait; it may say nothing, or a time that is over, even one in 1972.
 _UNTIL: Final = (1.0, 5.0, 30.0, 90.0, 0.0004, 0.0, -5.0, -1.7e9, None)
-"""Seconds that a refusal says to wait; it may say nothing, or a time that is over, even one in 1972."""
 
+# Results that no request has. One that is of the right shape, and not true, nobody could tell from the truth.
 _WRONG: Final = ("null", "7", "[[]]", '{"odd":true}')
-"""Results that no request has. One that is of the right shape, and not true, nobody could tell from the truth."""
 
 _GARBAGE: Final = ("{", "[]", '{"status":200,"result":{}}', '{"event":{"e":"executionReport"}}', "\u2028")
 
@@ -282,6 +282,7 @@ def draw_fault(dice: Dice) -> AnyFault:
     return dice.choice(_FAULTS)(dice, dice.choice(METHODS))
 
 
+# What a client must not even notice.
 _MILD: Final[Sequence[Callable[[Dice], AnyBlow]]] = (
     lambda dice: Fill(which=dice.randint(0, 9), parts=dice.randint(1, 3)),
     lambda dice: Fill(which=dice.randint(0, 9)),
@@ -292,7 +293,6 @@ _MILD: Final[Sequence[Callable[[Dice], AnyBlow]]] = (
     lambda dice: Lag(seconds=dice.choice((0.0, 0.5, 1.9))),
     lambda dice: Relink(link=draw_link(dice)),
 )
-"""What a client must not even notice."""
 
 _HARD: Final[Sequence[Callable[[Dice], AnyBlow]]] = (
     lambda dice: Cut(),
@@ -305,8 +305,8 @@ _HARD: Final[Sequence[Callable[[Dice], AnyBlow]]] = (
 )
 
 
+# One byte at a time costs a world half as much again, and finds its mistakes soon: so it is drawn seldom.
 _SEGMENTS: Final = (*(None,) * 30, 1, 100)
-"""One byte at a time costs a world half as much again, and finds its mistakes soon: so it is drawn seldom."""
 
 
 def draw_link(dice: Dice) -> Link:

@@ -11,8 +11,8 @@ from .exchange.units import MILLISECOND
 from .server.calls import Attempt, Call
 from .server.witnesses import Senses
 
+# What is told of a connection or a subscription, not of the account.
 _OF_CONNECTIONS: Final = {"serverShutdown", "eventStreamTerminated"}
-"""What is told of a connection or a subscription, not of the account."""
 
 
 class Told(msgspec.Struct, frozen=True):

@@ -45,6 +45,7 @@ TRADER_UID: Final = 2
 
 def trader(uid: int = TRADER_UID) -> SandboxAccount:
     """An account with enough to trade every symbol of the default ones, at a commission of 0.1 %."""
+    # By the world's defaults, so that there is one list of what an account starts with.
     return WorldAccount(uid=uid).account()
 
 

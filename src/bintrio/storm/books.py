@@ -125,6 +125,7 @@ class Books:
         async with session.account() as account, trio.open_nursery() as nursery:
             book = self._book = Book(account=account)
             self.books.append(book)
+            # From the first change on, also those that were told before it reads.
             nursery.start_soon(_read, book)
             try:
                 while True:

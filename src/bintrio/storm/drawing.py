@@ -91,10 +91,12 @@ class Narrow:
 
 def draw_plan(seed: int) -> Plan:
     """The world of a seed: every other one is narrow."""
+    # With a word in it, so that a seed is not also that of the exchange's weather.
     chance = random.Random(f"world {seed}")
     dice: Dice = Narrow(chance) if seed % 2 == 0 else chance
     is_calm = seed % CALM_EVERY == 0
     steps = LONG if seed % LONG_EVERY == LONG_EVERY - 1 else SMALL
+    # First, since whether there is an account decides what can be done.
     terms = draw_terms(dice)
     return Plan(
         seed=seed,
@@ -267,9 +269,9 @@ _PLACINGS: Final[Sequence[Callable[[Dice], Place | PlaceList | PlacePair]]] = (
     *(draw_place, draw_place, draw_place, draw_place, _place_list, _place_pair),
 )
 
+# What a program does most comes most often.
 _ACTS: Final[Sequence[Callable[[Dice], AnyAct]]] = (
     *(draw_place, draw_place, draw_place, draw_place, draw_place, draw_place),
     *(_place_list, _cancel, _cancel, _cancel, _amend, _replace, _cancel_all),
     *(_ask_order, _ask, _ask, _confirm, _rotate, _listen),
 )
-"""What a program does most comes most often."""

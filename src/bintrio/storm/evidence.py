@@ -112,4 +112,5 @@ def _shown(error: BaseException | None) -> Iterator[str]:
     """What a traceback shows of an error: its words, and those of what caused it."""
     while error is not None:
         yield f"{error!r} {error}"
+        # As Python prints it: the cause hides the context.
         error = error.__cause__ or error.__context__

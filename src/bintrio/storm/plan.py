@@ -75,6 +75,7 @@ class Place(CallAct, frozen=True, kw_only=True):
 
     def request(self, orders: Sequence[SandboxOrder], window: str) -> OrderPlace:
         """See `CallAct.request`."""
+        # A MARKET order must not have a price, and only a LIMIT order has a time in force.
         limits: dict[str, Any] = {} if self.type == "MARKET" else {"price": self.price}
         if self.type == "LIMIT":
             limits["time_in_force"] = "GTC"

@@ -208,6 +208,7 @@ class Program:
         session = self._session
         if session is None:
             return
+        # A scope of its own for each act: that is how a program cancels a call.
         with trio.move_on_after(math.inf if act.patience is None else act.patience):
             try:
                 await doing.get(type(act), self._call)(act, session)
@@ -309,6 +310,7 @@ class Program:
 
     async def _confirm_one(self, act: Act, session: Session) -> None:
         self._keep_unresolved(session)
+        # The oldest alone: others do the same beside it.
         for number in self._open_questions()[:1]:
             await self._confirm(number, session)
 

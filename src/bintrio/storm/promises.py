@@ -132,14 +132,14 @@ def of_calm(evidence: Evidence) -> Iterator[str]:
         yield from (f"{event!r} although nothing went wrong (G5)" for event in heard.events if isinstance(event, Gap))
 
 
+# By the program itself, while the call was in flight.
 _CLOSED: Final = "the session was closed"
-"""By the program itself, while the call was in flight."""
 
 
 # Gaps
 
+# The session, the connection, and the exchange's number.
 _Subscription: TypeAlias = tuple[str, int, int]
-"""The session, the connection, and the exchange's number."""
 
 LOSS: Final = 150.0
 """Seconds before a loss of which it is not known whether all has come: a connection may have been silent from one ping
@@ -227,6 +227,7 @@ def _covers(evidence: Evidence) -> defaultdict[str, list[_Cover]]:
         elif isinstance(fact, Subscribed):
             subscription = fact.session, fact.connection, fact.subscription
             open_since[subscription] = fact
+            # The exchange may give a number again.
             asked.pop(subscription, None)
         elif isinstance(fact, Unsubscribed):
             subscription = fact.session, fact.connection, fact.subscription
@@ -241,8 +242,8 @@ def _covers(evidence: Evidence) -> defaultdict[str, list[_Cover]]:
 
 # Secrets
 
+# What may be a signature: the shortest one is longer.
 _LONG: Final = re.compile(r"[A-Za-z0-9+/=%_-]{40,}")
-"""What may be a signature: the shortest one is longer."""
 
 
 def of_secrets(evidence: Evidence) -> Iterator[str]:

@@ -79,6 +79,7 @@ def run(plan: Plan) -> Report:
 
 async def _live(plan: Plan) -> Report:
     terms = plan.terms
+    # trio has tasks of its own.
     before = trio.lowlevel.current_statistics().tasks_living
     account = rsa_account(trader()) if terms.key == "rsa" else trader()  # reading that key takes long
     async with open_sandbox(
@@ -117,6 +118,7 @@ async def _live(plan: Plan) -> Report:
             evidence.remains = await _play(plan, sandbox, program)
             evidence.open_charges = ledger.open_charges
         await trio.sleep(FAREWELL)
+        # Half-open connections are noticed only after some time.
         evidence.remains.connections = sandbox.connections
     # Those of the sandbox have ended by now, also where it was half-open.
     evidence.remains.tasks = trio.lowlevel.current_statistics().tasks_living - before

@@ -244,6 +244,7 @@ class Account:
 
     def list_named(self, client_order_id: str) -> ListRecord | None:
         """The list that took a list client order id last."""
+        # The latest first: a name is free again once its list is done.
         return next((one for one in reversed(self.lists.values()) if one.list_client_order_id == client_order_id), None)
 
     # Copies
@@ -252,7 +253,9 @@ class Account:
         """An account of its own that stands as this one does."""
         twin = Account(self.uid, {}, commissions=self.commissions, trade_group_id=self.trade_group_id, keep=self.keep)
         for order in self.orders.values():
+            # A snapshot of each, else later trades would show in the copy too.
             twin.update(snapshot(order))
+        # What only grows is copied as it is; its records never change.
         for own, copied in zip(self.journals, twin.journals, strict=True):
             copied.update({symbol: kept.copy() for symbol, kept in own.items()})
         twin.lists, twin._done = {**self.lists}, self._done.copy()

@@ -21,14 +21,13 @@ Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 NotNegative: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
 
+# RFC 6455, section 7.4.
 _CLOSE_CODES: Final = frozenset({*range(1_000, 1_004), *range(1_007, 1_015), *range(3_000, 5_000)})
-"""RFC 6455, section 7.4."""
 
-_LONGEST_REASON: Final = 123
-"""Bytes; RFC 6455, section 5.5."""
+_LONGEST_REASON: Final = 123  # bytes; RFC 6455, section 5.5.
 
+# What msgspec calls by its name in JSON.
 _IN_PYTHON: Final = {"`array`": "a tuple", "`object`": "a record", "`null`": "None"}
-"""What msgspec calls by its name in JSON."""
 
 
 def check_fields(record: msgspec.Struct) -> None:

@@ -47,6 +47,7 @@ class Book:
         self.update_id = 1
         self.last_price: Decimal | None = None
         self._step = step
+        # Both are sorted by price, so the best bid is the last and the best ask the first.
         self._bids = _Side(best=-1)
         self._asks = _Side(best=0)
 

@@ -26,8 +26,7 @@ from .units import SECOND, minutes_ahead
 DAY: Final = 24 * 60 * MINUTE
 
 _UNITS: Final = {"s": SECOND, "m": MINUTE, "h": 60 * MINUTE, "d": DAY, "w": 7 * DAY}
-_MONDAY: Final = 4 * DAY
-"""1970-01-05, the first Monday."""
+_MONDAY: Final = 4 * DAY  # 1970-01-05, the first Monday
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST_MONTH: Final = 31 * DAY

@@ -40,10 +40,10 @@ _SURPLUS_BY_TYPE: Final = {
     "TAKE_PROFIT": ("timeInForce", "price", "quoteOrderQty", "icebergQty"),
     "TAKE_PROFIT_LIMIT": ("quoteOrderQty",),
 }
+# A working order has no trigger and no market price: it is on the book, or not placed.
 _WORKING_TYPES: Final = ("LIMIT", "LIMIT_MAKER")
 _ROUTED_TYPES: Final = ("LIMIT", "MARKET")
-_DEEPEST_PEG: Final = 100
-"""``pegOffsetValue``."""
+_DEEPEST_PEG: Final = 100  # ``pegOffsetValue``
 
 _EITHER: Final = (
     ("orderId", "origClientOrderId"),

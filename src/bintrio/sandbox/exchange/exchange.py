@@ -173,6 +173,7 @@ class Exchange:
             # The exchange answers with `id: null` where it cannot tell whose request it was.
             if refusal.is_anonymous:
                 request_id = None
+        # A refusal weighs something too.
         budget.weight.add(context.weight, now)
         # Also after a refusal: order.cancelReplace may have cancelled before it was refused.
         self._distribute(now)
@@ -283,6 +284,7 @@ class Exchange:
     @in_exact
     def cancel_all(self, uid: int, symbol: str, now: int) -> None:
         """Cancel an account's open orders from within."""
+        # A list: canceling takes them off what is iterated over.
         self.cancel_each(list(self.engine.accounts[uid].open_orders(symbol)), now)
 
     @in_exact
@@ -378,8 +380,8 @@ class _Loose:
             setattr(self, field.name, params.get(field.wire_name))
 
 
+# "Account prevented matches": "If `symbol` is invalid"; only the exchange knows.
 _PREVENTED_OF_NOTHING: Final = 2
-""""Account prevented matches": "If `symbol` is invalid"; only the exchange knows."""
 
 
 def _weight(request_type: type[Request[Any]], params: Mapping[str, Any], symbols: Container[str]) -> int:

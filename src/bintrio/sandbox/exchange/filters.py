@@ -297,6 +297,7 @@ def _lists_counted(*, everywhere: bool = False) -> Callable[[Any, Scene], Passes
     return kind
 
 
+# MAX_NUM_ORDER_AMENDS concerns amendments; of T_PLUS_SELL the documents have the name only.
 _KINDS: Final[dict[type, Callable[[Any, Scene], Passes]]] = {
     api.PriceFilter: _price,
     api.PercentPriceFilter: _percent_price,
@@ -318,4 +319,3 @@ _KINDS: Final[dict[type, Callable[[Any, Scene], Passes]]] = {
     api.ExchangeMaxNumIcebergOrdersFilter: _counted(_is_iceberg, "max_num_iceberg_orders", everywhere=True),
     api.ExchangeMaxNumOrderListsFilter: _lists_counted(everywhere=True),
 }
-"""MAX_NUM_ORDER_AMENDS concerns amendments; of T_PLUS_SELL the documents have the name only."""

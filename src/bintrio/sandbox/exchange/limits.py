@@ -127,6 +127,7 @@ class AddressBudget:
         self.weight: Final = Window(weight)
         self.connections: Final = Window(connections)
         self._limits = limits
+        # Counted in windows of its own: whoever has waited for the end of one begins anew.
         self._refused = Window(msgspec.structs.replace(weight, limit=limits.patience))
         self._ban = limits.first_ban
         self.banned_until = 0

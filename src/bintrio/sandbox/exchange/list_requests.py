@@ -145,6 +145,7 @@ def _opoco(legs: _Legs) -> _Parts:
     return _working(legs), _pending_pair(legs), (), True
 
 
+# By method: the working order, the pair, the other orders, and whether one pays the others.
 _PARTS: Final[dict[str, Callable[[_Legs], _Parts]]] = {
     OrderListPlace.api.name: _old_oco,
     OrderListPlaceOco.api.name: _oco,
@@ -153,4 +154,3 @@ _PARTS: Final[dict[str, Callable[[_Legs], _Parts]]] = {
     OrderListPlaceOpo.api.name: _opo,
     OrderListPlaceOpoco.api.name: _opoco,
 }
-"""By method: the working order, the pair, the other orders, and whether one pays the others."""

@@ -98,6 +98,7 @@ class Lists:
         engine = self._engine
         self._check(account, group)
         if group.working is not None:
+            # The pending ones lock nothing before it has filled.
             active: tuple[Order, ...] = (group.working,)
             engine.settlement.lock(group.working, engine.price_of_entry(group.working))
         else:
@@ -108,6 +109,7 @@ class Lists:
             engine.register(account, order, now)
         for order in active:
             engine.begin(order, now)
+        # Before what follows: the answer shows the orders as they were placed.
         placed = tuple(map(snapshot, group.orders))
         engine.react(now)
         return placed
@@ -256,6 +258,7 @@ def check_allowed(symbol: Symbol, group: OrderList) -> None:
 def _check_prices(pair: tuple[Order, ...], last_price: Decimal | None) -> None:
     """The last price lies between the two orders."""
     if last_price is None:
+        # Nothing has been traded, so there is no price to lie between.
         return
     for order in pair:
         price = order.stop_price or (NOTHING if order.kind.trigger else order.limit)

@@ -145,6 +145,7 @@ class MatchingEngine:
         # It may trade on other books too, so it is on the floor of the exchange, and not on one book.
         if is_routed:
             order.floor = "EXCHANGE"
+        # Everything that may refuse it comes before the first change, so a refusal changes nothing.
         account.check_client_order_id(order)
         self.settlement.lock(order, self.price_of_entry(order))
         self.register(account, order, now)
@@ -157,6 +158,7 @@ class MatchingEngine:
     def reject(self, account: Account, request: Placement, refusal: Refusal, now: int) -> None:
         """Tell of an order that was refused; it has an id, and nobody can ask for it."""
         order = as_order(request, self.symbol(request.symbol), next(self._order_ids), account.uid, now)
+        # It never was the account's, so it is told of and forgotten.
         order.end("REJECTED", now)
         self.reports.of_rejection(order, reject_reason(refusal))
 
@@ -299,6 +301,7 @@ class MatchingEngine:
         else:
             self.settlement.settle(listing, order, trade, now)
         if not maker.remaining:
+            # The book has dropped it already.
             maker.place = ""
         # Noted, not acted on: what the price triggers happens after this order.
         if listing.triggers.has_any:
@@ -320,6 +323,7 @@ class MatchingEngine:
         taking = self.accounts[order.owner]
         match_id = self.listings[order.symbol].next_match_id()
         match = prevention.match(match_id, mode, order, maker, taking.trade_group_id, from_taker, from_maker, now)
+        # Both orders may be of one account, which notes it once.
         for account in {taking.uid: taking, maker.owner: self.accounts[maker.owner]}.values():
             account.note_prevented(match)
         order.preventions += (Prevention(match, from_taker, matched, maker.order_id),)
@@ -364,6 +368,7 @@ class MatchingEngine:
         # To cancel one order of a list cancels the list.
         together = (order,) if order.group is None else order.group.orders
         for one in together:
+            # Some of the list may have ended before.
             if one.is_open:
                 self.end(one, "CANCELED", now, cancel_id=cancel_id)
         self.react(now)

@@ -15,13 +15,13 @@ from bintrio._protocol.requests import RequestId
 
 from . import refusals
 
+# Levels of a message; ours. No request has more than three, and what looks into a value calls itself for each.
 _DEEPEST: Final = 16
-"""Levels of a message; ours. No request has more than three, and what looks into a value calls itself for each."""
 
 _INT64: Final = 2**63
 
+# A string in valid JSON, and whether it is a name.
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"\s*(:?)', re.DOTALL)
-"""A string in valid JSON, and whether it is a name."""
 
 
 class Number(str):
@@ -66,6 +66,7 @@ def read_message(data: bytes | str) -> Incoming:
     elif not isinstance(params, dict):
         raise refusals.invalid_json()
     given = cast("dict[str, Any]", params)
+    # "Request method names may be prefixed with explicit version" ("Request format").
     named = method.removeprefix("v3/") if isinstance(method, str) else ""
     return Incoming(request_id, named, given, _is_doubled(data, message, given))
 

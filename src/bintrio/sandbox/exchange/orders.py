@@ -33,6 +33,7 @@ SMALLEST: Final = Decimal("1E-8")
 """Amount of any asset."""
 
 _DOWN: Final = EXACT.copy()
+# Never up: an account would be shown more than it has.
 _DOWN.rounding = ROUND_DOWN
 _cut_off: Final = _DOWN.quantize
 
@@ -316,4 +317,5 @@ class OrderList(msgspec.Struct, kw_only=True, eq=False):
 
 def snapshot(order: Order) -> Order:
     """The order as it stands, which later changes leave alone."""
+    # As deep as it needs to be: what an order refers to is not changed, but replaced.
     return copy(order)

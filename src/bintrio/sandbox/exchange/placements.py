@@ -58,6 +58,7 @@ def as_order(request: Placement, symbol: Symbol, order_id: int, owner: int, now:
     return order
 
 
+# The parameters that few orders have.
 _RARE: Final = (
     "quote_order_qty",
     "stop_price",
@@ -69,7 +70,6 @@ _RARE: Final = (
     "strategy_id",
     "strategy_type",
 )
-"""The parameters that few orders have."""
 
 
 @cache

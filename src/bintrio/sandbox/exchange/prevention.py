@@ -34,6 +34,7 @@ def effective_mode(taker: Order, maker: Order) -> SelfTradePreventionMode:
 def quantities(mode: SelfTradePreventionMode, taker: Order, maker: Order) -> tuple[Decimal, Decimal]:
     """What expires of the taker and of the maker."""
     if mode in {"DECREMENT", "TRANSFER"}:
+        # As much as would have traded (stp_faq.md).
         both = min(taker.remaining, maker.remaining)
         return both, both
     of_taker = taker.remaining if mode in {"EXPIRE_TAKER", "EXPIRE_BOTH"} else ZERO

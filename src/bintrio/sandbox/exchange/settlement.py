@@ -33,6 +33,7 @@ class Settlement:
     def __init__(self, listings: Mapping[str, Listing], reports: Reports) -> None:
         self.accounts: Final[dict[int, Account]] = {}
         self.fees: Final[dict[str, Decimal]] = {}
+        # No account of a client has a negative uid.
         self.house: Final = Account(-1, {})
         self._listings = listings
         self._reports = reports

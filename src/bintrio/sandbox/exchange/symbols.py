@@ -19,8 +19,8 @@ from .orders import KINDS, Order, eight_decimals
 from .refusals import Refusal, not_supported, order_refused, stp_mode_not_allowed
 
 _STP_MODES: Final = ("NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER")
+# Levels from the best one that an order may be pegged to.
 _PEG_DEPTH: Final = 100
-"""Levels from the best one that an order may be pegged to."""
 
 
 class Symbol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

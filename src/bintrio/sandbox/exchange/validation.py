@@ -39,39 +39,33 @@ _SYMBOL: Final = r"^[\w\-._&&[^a-z]]{1,50}$"
 _TIME_ZONE: Final = r"^[+-]?[0-9]{1,2}(:[0-5][0-9])?$"
 _BOOLEAN: Final = r"^(true|false)$"
 
+# The legal range of strings, as -1100 quotes it. Symbols may be outside ASCII; their ASCII letters are capitals.
+#
+# All names that end in ``ClientOrderId`` have the same.
 _PATTERNS: Final = {"symbol": _SYMBOL, "symbols": _SYMBOL, "timeZone": _TIME_ZONE}
-"""The legal range of strings, as -1100 quotes it. Symbols may be outside ASCII; their ASCII letters are capitals.
 
-All names that end in ``ClientOrderId`` have the same.
-"""
+_IN_PYTHON: Final = {_SYMBOL: r"(?:[-.]|[^\Wa-z]){1,50}"}  # patterns that Python writes in another way
 
-_IN_PYTHON: Final = {_SYMBOL: r"(?:[-.]|[^\Wa-z]){1,50}"}
-"""Patterns that Python writes in another way."""
-
+# Of prices and quantities: the precision of every asset here.
 _DECIMALS: Final = 8
-"""Of prices and quantities: the precision of every asset here."""
 
-_MAX_RECV_WINDOW: Final = 60_000
-"""Milliseconds; "Timing security"."""
+_MAX_RECV_WINDOW: Final = 60_000  # milliseconds; "Timing security"
 
-_PLACES_OF_WINDOW: Final = 3
-"""Decimals of recvWindow: microseconds."""
+_PLACES_OF_WINDOW: Final = 3  # decimals of recvWindow: microseconds
 
 _LEAST_STRATEGY_TYPE: Final = 1_000_000
 _GREATEST_LONG: Final = 2**63 - 1
 
 _FIRST_ZONE: Final = -12 * 60
-_LAST_ZONE: Final = 14 * 60
-"""Minutes ahead of UTC; "Klines"."""
+_LAST_ZONE: Final = 14 * 60  # minutes ahead of UTC; "Klines"
 
+# Symbols; "Rolling window price change statistics".
 _MAX_TICKERS: Final = 200
-"""Symbols; "Rolling window price change statistics"."""
 
+# Methods whose span of time has a limit.
 _WITHIN_A_DAY: Final = frozenset({"allOrders", "allOrderLists", "myAllocations", "myTrades"})
-"""Methods whose span of time has a limit."""
 
-_LONGEST_SPAN: Final = 24
-"""Hours."""
+_LONGEST_SPAN: Final = 24  # hours
 
 
 class Field(NamedTuple):
@@ -217,6 +211,7 @@ def _decimal(name: str) -> _Reader:
     most_places = _PLACES_OF_WINDOW if name == "recvWindow" else _DECIMALS
     most = _MAX_RECV_WINDOW if name == "recvWindow" else None
     longest = most_places + 1  # the point is counted too
+    # The tables call decimals strings, and the examples send numbers too: both are taken.
     matched = re.compile(_NUMBER).fullmatch
 
     def read(value: Any) -> Decimal:
@@ -237,6 +232,7 @@ def _decimal(name: str) -> _Reader:
 
 def _integer(name: str) -> _Reader:
     matched = re.compile(_INTEGER).fullmatch
+    # "Values smaller than 1000000 are reserved" ("Place new order").
     least = _LEAST_STRATEGY_TYPE if name.lower().endswith("strategytype") else 0
 
     def read(value: Any) -> int:
@@ -352,6 +348,7 @@ def _field(field: msgspec.structs.FieldInfo) -> Field:
     annotation: Any = field.type
     values: tuple[str, ...] = ()
     if get_origin(annotation) in {Union, UnionType}:
+        # Whether a parameter is optional is said by `required` already.
         (annotation,) = (member for member in get_args(annotation) if member is not NoneType)
     # An enum, with its values beside the type.
     if get_origin(annotation) is Annotated:

@@ -33,13 +33,13 @@ from .forms import forms
 from .guard import Guard
 from .stream import EventStream, Places, Watched, look
 
+# By their paths.
 _FILES: Final[Mapping[str, str]] = {
     "/": "page.html",
     "/page.css": "page.css",
     "/icon.svg": "icon.svg",
     **{f"/{name}": name for name in ("page.js", "charts.js", "forms.js", "tables.js")},
 }
-"""By their paths."""
 
 _TYPES: Final[Mapping[str, str]] = {
     ".html": "text/html",

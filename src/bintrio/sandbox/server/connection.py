@@ -128,6 +128,7 @@ class Connections:
 
     def forget(self, session: Session) -> None:
         """The connection is over, or half-open."""
+        # Both a fault and the end of the connection lead here.
         self.open.pop(session, None)
         self.exchange.sessions.pop(session, None)
 
@@ -267,6 +268,7 @@ class Connection:
         sent = trio.current_time()
         self.pings += 1
         with trio.move_on_after(self._connections.timings.pong_window) as window, suppress(ConnectionClosed):
+            # A payload of its own: the library tells pongs apart by it.
             await self._websocket.ping(str(sent).encode())  # a ping is no look at the market
             self.round_trip = trio.current_time() - sent
         # No pong came within the window.
@@ -303,6 +305,7 @@ class Connection:
         if self._is_ending:
             return
         call = Call(next(self._connections.call_numbers), self.number, self._connections.now())
+        # Noted before it is looked at, so that what is no request is seen too.
         self._connections.calls.append(call)
         self._connections.witnesses.see(call)
         try:
@@ -340,6 +343,7 @@ class Connection:
             call.outcome = answer = exchange.execute(self.session, self._budget, call.incoming, now)
         if course.refuse is not None:  # the client is told of a failure, and it may have been done all the same
             answer = exchange.refuse(self.session, self._budget, course.refuse(now), now)
+            # It is a failure of this request, so it has the request's id.
             answer = replace(answer, request_id=call.incoming.request_id)
         return answer
 

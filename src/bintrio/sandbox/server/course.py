@@ -96,6 +96,7 @@ def _(fault: faults.Together, course: Course) -> None:
 
 @alter.register
 def _(fault: faults.Delay, course: Course) -> None:
+    # Delays add up where several faults go together.
     course.delay += fault.seconds
 
 

@@ -17,8 +17,8 @@ from bintrio.endpoints import Endpoint
 from .handshake import PATH
 from .network import Network
 
+# What a client on this machine takes for the host that stands for all of its addresses.
 _ALL_ADDRESSES: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
-"""What a client on this machine takes for the host that stands for all of its addresses."""
 
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?")  # that a certificate can name
 

@@ -20,8 +20,8 @@ MAX_UNREAD: Final = 2**20
 MAX_BACKLOG: Final = 2**24
 """Bytes that may wait when another frame comes; ours."""
 
+# Seconds by which what must not overtake comes later.
 _AFTER: Final = 0.001
-"""Seconds by which what must not overtake comes later."""
 
 MAX_POSTPONED: Final = 10_000
 """Messages that may be postponed at a time; ours."""

@@ -41,6 +41,7 @@ class Clock:
 
     def elapsed(self) -> int:
         """How long it has gone, however it was set."""
+        # Rounded down: a time that is not over yet is not shown.
         return math.floor((trio.current_time() - self._origin) * SECOND)
 
     def advance(self, microseconds: int) -> None:

@@ -33,14 +33,11 @@ HANDSHAKE_TIMEOUT: Final = 10.0
 MAX_HANDSHAKES: Final = 500
 """Handshakes that may be under way at a time; ours. For one more the oldest is cut off."""
 
-_QUEUE: Final = 16
-"""Messages that may wait for their execution."""
+_QUEUE: Final = 16  # messages that may wait for their execution
 
-_MAX_MESSAGE_SIZE: Final = 2**20
-"""Bytes of a request; ours."""
+_MAX_MESSAGE_SIZE: Final = 2**20  # bytes of a request; ours
 
-_RECEIVE_SIZE: Final = 2**16
-"""Bytes."""
+_RECEIVE_SIZE: Final = 2**16  # bytes
 
 _TOO_LARGE: Final = 1009
 _INTERNAL_ERROR: Final = 1011
@@ -115,6 +112,7 @@ class Server:
                         await connection.run()
                     finally:
                         self._connections.forget(session)
+                # The library has tasks of its own in there.
                 nursery.cancel_scope.cancel()
 
     # Handshakes
@@ -147,10 +145,12 @@ class Server:
         wire.at_close = scope.cancel
         request = await wrap_server_stream(protecting(nursery), wire, _QUEUE, _MAX_MESSAGE_SIZE, _RECEIVE_SIZE)
         wire.at_close = None
+        # Noted before it is answered: one that is kept waiting is seen too.
         attempt = Attempt(self._connections.now())
         self._connections.witnesses.meet(attempt)
         slow = self._connections.script.for_opening(SlowHandshake)
         if slow is not None:
+            # The time that the fault takes is not the peer's.
             scope.deadline += slow.seconds
             await trio.sleep(slow.seconds)
         return await self._decide(request, wire, attempt)

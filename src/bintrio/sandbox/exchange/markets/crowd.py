@@ -141,5 +141,5 @@ class Crowd:
             self._exchange.place(self._uid, request, tick.time)
 
 
+# Of the maker and the taker, by whether the buyer was the maker.
 _SIDES: Final[dict[bool, tuple[Side, Side]]] = {True: ("BUY", "SELL"), False: ("SELL", "BUY")}
-"""Of the maker and the taker, by whether the buyer was the maker."""

@@ -18,8 +18,8 @@ from ..symbols import Symbol
 Number: TypeAlias = Decimal | str | int
 """As in requests, a float is refused: it would not be exact."""
 
+# Prices and quantities have eight decimals where a symbol's filter asks for nothing coarser.
 _FINEST: Final = Decimal("1E-8")
-"""Prices and quantities have eight decimals where a symbol's filter asks for nothing coarser."""
 
 
 class Tick(NamedTuple):

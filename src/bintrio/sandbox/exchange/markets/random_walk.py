@@ -20,11 +20,10 @@ from .market import Market, Number, Tick, number
 PRICES: Final[Mapping[str, Number]] = MappingProxyType({"BTCUSDT": 64_000, "ETHUSDT": 3_200, "BNBBTC": "0.009"})
 """Where the walks of a sandbox's own symbols start."""
 
-_ELSEWHERE: Final = 100
-"""Where other walks start."""
+_ELSEWHERE: Final = 100  # where other walks start
 
+# Steps may be smaller than a tick, so more is kept of a price than is shown.
 _PRECISE: Final = Decimal("1E-12")
-"""Steps may be smaller than a tick, so more is kept of a price than is shown."""
 
 
 class RandomWalk(Market):

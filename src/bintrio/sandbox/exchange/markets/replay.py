@@ -188,8 +188,8 @@ def _read(row: Row) -> _Print | _Candle:
     return _Print(_time(columns[where]), _amount(columns[1]), _amount(columns[2]), _FLAGS[columns[where + 1].lower()])
 
 
+# Where the time of a trade and of an aggregate trade is; whether the buyer was the maker comes next to it.
 _TIME_COLUMNS: Final = {7: 4, 8: 5}
-"""Where the time of a trade and of an aggregate trade is; whether the buyer was the maker comes next to it."""
 
 _FLAGS: Final = {"true": True, "false": False}
 

@@ -53,8 +53,8 @@ from ..tape import from_id, in_span, newest
 from .calls import RequestContext, answers
 
 _BASIS_POINTS: Final = 10_000
+# How long order.status knows an order that ended without a trade.
 _KEPT: Final = 90 * DAY
-"""How long order.status knows an order that ended without a trade."""
 
 
 # The account

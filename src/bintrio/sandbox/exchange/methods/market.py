@@ -142,6 +142,7 @@ def klines(call: RequestContext) -> tuple[Kline, ...]:
 def avg_price(call: RequestContext) -> AveragePrice:
     """The average price of the last minutes; without a trade in them, the last price."""
     tape = call.tape
+    # A trade of this very moment is in it.
     summary = tape.summary(call.now - _AVERAGE_MINUTES * MINUTE, call.now + 1)
     if summary is not None:
         return AveragePrice(mins=_AVERAGE_MINUTES, price=summary.average, close_time=summary.end)

@@ -122,6 +122,7 @@ def cancel(
     if order.group is None:
         return shapes.canceled(order, cancel_id)
     record = call.account.lists[order.list_id]
+    # Those that had ended before are not canceled by this.
     reports = (shapes.canceled(one, cancel_id) for one in order.group.orders if one.status == "CANCELED")
     known = msgspec.structs.asdict(record)
     return CanceledOrderList(**known, order_reports=tuple(map(call.in_unit, reports)))
@@ -153,9 +154,11 @@ def order_cancel_replace(call: RequestContext) -> dict[str, Any]:
         raise refusals.order_refused("Order cancel-replace is not supported for this symbol.")
     # Before anything is canceled: an order that cannot be placed must not cost the other.
     call.engine.check(call.account, request, call.now)
+    # Asked before anything is done, and heeded after: over the limit the cancel may still be wanted.
     over_limit = _attempt(_check_limit, call)
     canceled = _attempt(_cancel_first, call)
     if isinstance(canceled, Refusal) and request.cancel_replace_mode == "STOP_ON_FAILURE":
+        # "A new order that was not attempted will still increase the unfilled order count by 1".
         call.orders.add(1, call.now)
         raise _nothing_done(canceled, over_limit)
     # Over the limit, only the cancel is done.
