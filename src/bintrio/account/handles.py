@@ -50,6 +50,7 @@ class _Handle:
         self._known: Final = course
 
     def __eq__(self, other: object) -> bool:
+        # Each look at `handles` makes new objects, which are the same to their users.
         return isinstance(other, _Handle) and self._known is other._known
 
     def __hash__(self) -> int:

@@ -148,6 +148,7 @@ class LiveAccount:
                 await self.changed(after=seen)
             except AccountNotFollowed:
                 return
+            # A copy: more may come while the user's code has the last one.
             for change in self._state.changes_after(seen):
                 seen = change.version
                 yield change
@@ -156,6 +157,7 @@ class LiveAccount:
         """Wake whoever waits for what has changed, and forget what is too old."""
         self._state.forget_older(self._session.now() - self._kept)
         changes = self._state.take_changes()
+        # Before anybody wakes up: handles are to know what the account knows.
         self._desk.take_in(changes)
         if changes:
             self._wake()
@@ -204,6 +206,7 @@ class LiveAccount:
                 if since is not None:
                     self._state.lose(since, "events came faster than they were taken")
                 self._stock.resume()
+                # Until an event says when it was: a buffer may overflow before the first is read.
                 last = self._session.now()
                 if since is None:
                     await self._stock.take_at_once()
@@ -224,6 +227,7 @@ class LiveAccount:
         if isinstance(event, Interrupted):
             state.interrupt(event.at, event.reason)
         elif isinstance(event, Gap):
+            # A gap comes when events are complete again, so all can be asked for now.
             state.lose(event.start, event.reason)
             self._stock.resume()
         else:

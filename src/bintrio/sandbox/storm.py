@@ -45,6 +45,7 @@ class Storm:
         self._dice = random.Random(f"storm {seed}")
         self._began = trio.current_time()
         self._began_ms = sandbox.now()
+        # From the start, so that nothing that came is left out of the story.
         self._witness = sandbox.witness()
         self._raging = trio.CancelScope()
 

@@ -70,10 +70,12 @@ class Ledgers:
 
     def _enter(self, index: int, event: Mapping[str, Any]) -> None:
         if event["e"] == "executionReport":
+            # An order's states are told apart by the numbers of their events: several may have one time.
             state = event["X"], Decimal(event["z"]), Decimal(event["q"])
             self.orders.setdefault((event["s"], event["i"]), Timeline(None)).add(index, index, state)
         elif event["e"] == "outboundAccountPosition":
             for each in event["B"]:
+                # Those of a balance by their times, as the account itself does.
                 held = Decimal(each["f"]), Decimal(each["l"])
                 self.balances.setdefault(each["a"], Timeline(_NONE)).add(index, event["u"], held)
 
@@ -92,6 +94,7 @@ def untruths(
     """
     yield from books.untrue
     ledgers = Ledgers(books.opening, witness.events)
+    # Where the clock was set, dates say nothing of the order of things.
     dates = [told.time for told in witness.events] if is_dated else []
     for book in books.books:
         yield from of_changes(book.changes, ledgers)
@@ -227,6 +230,7 @@ def of_calls(book: Book, placed: Mapping[int, Any], unknown: Container[int]) -> 
 
 def _of_handle(handle: Handle, number: int, orders: set[int]) -> Iterator[str]:
     found = {order.order_id for order in orders_of(handle) if order.order_id is not None}
+    # A handle that knows nothing yet says nothing untrue.
     is_of_others = bool(found) and found != orders
     if is_of_others or (handle.was_refused and orders):
         yield f"{handle} is of {found or None}, and call {number} placed {orders or None} (G1, G7)"

@@ -107,6 +107,7 @@ def _of_haste(facts: Iterable[Fact], deeds: Iterable[Deed], least: float) -> Ite
     for fact in facts:
         if isinstance(fact, CallEnded) and fact.queued_at is not None and fact.queued_at > fact.started_at:
             deadline = deadlines.get((fact.method, fact.started_at), math.inf)
+            # By the least round trip that the world has: the client cannot know a shorter one.
             if fact.queued_at > deadline - least:
                 yield f"{fact} left {deadline - fact.queued_at:g} s before its deadline (G1)"
 

@@ -81,6 +81,7 @@ def _of_time(deed: Deed, longest_arrival: float) -> Iterator[str]:
     if deed.request.api.repeatable and deed.act.within is None:
         longest += longest_arrival
     if deed.act.patience is not None:
+        # Its caller is cancelled then, which ends it too.
         longest = min(longest, deed.act.patience)
     if took > longest + GRACE:
         yield f"{deed} took {took:g} s, and had {longest:g} s (G1)"

@@ -71,6 +71,7 @@ class Commissions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     def discounted(self, received: Decimal, price: Decimal, *, is_maker: bool, is_buyer: bool) -> Decimal:
         """Commission in the discount asset, of which ``price`` is one in the asset that is received."""
+        # Only the standard rate is discounted ("Discount on standard commissions").
         standard, *others = (received * rates.of(is_maker=is_maker, is_buyer=is_buyer) for rates in self._all)
         return eight_decimals((standard * self.discount + sum(others, ZERO)) / price)
 

@@ -1,7 +1,5 @@
 """Requests to order lists: one function for each method.
 
-Of a pair, the order that stops a loss comes first, as in all examples of the document.
-
 Source: "Order lists" of the WebSocket API document.
 """
 
@@ -72,6 +70,7 @@ class _Legs:
     def __init__(self, request: Any, symbol: Symbol, owner: int, now: int) -> None:
         self.request: Final = request
         self._symbol = symbol
+        # One mode for all orders of a list: they have no parameter of their own for it.
         self._stp_mode: SelfTradePreventionMode = request.self_trade_prevention_mode or symbol.default_stp_mode
         self._owner = owner
         self._now = now
@@ -142,6 +141,7 @@ def _otoco(legs: _Legs) -> _Parts:
 
 
 def _opoco(legs: _Legs) -> _Parts:
+    # As with OPO, the quantity is what the working order has bought.
     return _working(legs), _pending_pair(legs), (), True
 
 

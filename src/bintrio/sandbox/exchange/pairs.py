@@ -29,6 +29,7 @@ def check_pair(side: str, above: str, below: str) -> None:
     """
     if {above, below} & _UNFIT or not {above, below} <= KINDS.keys():
         raise Refusal(-1158, "Order type not supported in OCO.")
+    # Both would rest on the book, and nothing would trigger.
     if above == below == "LIMIT_MAKER":
         raise Refusal(-1168, "At least one OCO order must be contingent.")
     for kind, is_above in ((above, True), (below, False)):

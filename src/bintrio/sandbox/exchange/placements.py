@@ -75,6 +75,7 @@ _RARE: Final = (
 @cache
 def _rare(request_type: type[Placement]) -> tuple[Callable[[Placement], tuple[Any, ...]], tuple[None, ...]]:
     """What gives the values of a request's rare parameters, and what that is when it has none."""
+    # Routed orders have no stop price, peg or quote amount.
     names = [name for name in _RARE if name in request_type.__struct_fields__]
     return attrgetter(*names), (None,) * len(names)
 

@@ -61,6 +61,7 @@ class Bounds(NamedTuple):
     @classmethod
     def of(cls, rule: ExecutionRule, reference: Decimal, *, is_buy: bool) -> Bounds:
         """Those that a rule sets an order by the reference price."""
+        # A multiplier that is not given sets no bound on its side.
         down, up = _multipliers(rule, is_buy=is_buy)
         return cls(down if down is None else reference * down, up if up is None else reference * up)
 
@@ -100,6 +101,7 @@ def _mean(source: MeanOfTrades, tape: Tape, now: int) -> Decimal | None:
     oldest = cutoff - cutoff % width
     count, total = Decimal(0), Decimal(0)
     for trade in tape.between(oldest, now + 1):
+        # Buckets are aligned to the clock, so the window begins within one.
         is_whole = trade.time - trade.time % width > oldest
         part = Decimal(1) if is_whole else 1 - Decimal(cutoff - oldest) / width
         count += part

@@ -99,6 +99,7 @@ class _Replica:
 
     def __init__(self, account: Account) -> None:
         self._account = account
+        # A whole copy once, and only changes from then on.
         self._shown = account.copy()
         self._waiting: deque[_Change] = deque()
 

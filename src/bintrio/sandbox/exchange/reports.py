@@ -59,6 +59,7 @@ class Reports:
     """
 
     def __init__(self, is_followed: Callable[[int], bool]) -> None:
+        # To find it out takes a look at every connection, and a command may tell of many changes.
         self._is_followed = _Answers(is_followed)
         self._execution_ids = count(1)
         self._notices: list[Notice] = []
@@ -109,6 +110,7 @@ class Reports:
         execution_id = next(self._execution_ids)
         if self._is_followed[order.owner]:
             event = shapes.execution_report(order, "REJECTED", execution_id=execution_id, reject_reason=reason)
+            # Without a subject: no copy of the account learns of an order that it never had.
             self._notices.append(Notice(order.owner, event, ()))
 
     def of_nothing(self, order: Order) -> None:

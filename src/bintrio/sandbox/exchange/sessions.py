@@ -65,6 +65,7 @@ class Session:
     def log_off(self) -> None:
         """Back to signing each request. What was subscribed to by logon ends (see `take_ended`)."""
         self.credential = self._authorized_since = None
+        # Those that were signed by themselves go on.
         self._end([number for number, subscription in self.subscriptions.items() if subscription.by_logon])
 
     def _end(self, numbers: list[int]) -> None:
@@ -103,6 +104,7 @@ class Session:
         """
         if number is not None and number not in self.subscriptions:
             raise refusals.not_subscribed()
+        # Without a number, all are meant ("Unsubscribe from User Data Stream").
         self._end([*self.subscriptions] if number is None else [number])
 
     def end_events(self, uid: int) -> None:

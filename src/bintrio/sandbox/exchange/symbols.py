@@ -123,6 +123,7 @@ class Symbol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 min_notional=eight_decimals(self.min_notional),
                 apply_min_to_market=True,
                 max_notional=eight_decimals(self.max_notional),
+                # What a MARKET order comes to is known only when it has traded.
                 apply_max_to_market=False,
                 avg_price_mins=0,
             ),
@@ -131,6 +132,7 @@ class Symbol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def as_json(self, *, show_permission_sets: bool = True) -> dict[str, Any]:
         """Its item of ``exchangeInfo``."""
+        # Accounts here may trade all symbols, so there is one set.
         sets = {"permissionSets": [["SPOT"]]} if show_permission_sets else {}
         return {
             "symbol": self.name,
@@ -155,6 +157,7 @@ class Symbol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             "isSpotTradingAllowed": True,
             "isMarginTradingAllowed": False,
             "filters": self.all_filters(),
+            # As on the exchange, where the sets have taken its place.
             "permissions": [],
             **sets,
             "defaultSelfTradePreventionMode": self.default_stp_mode,
@@ -177,7 +180,7 @@ def _check_peg(order: Order) -> None:
 
 def _waits(order: Order) -> bool:
     """Whether it could only wait, which it is not to."""
-    # It stands on its own side of the book, so it can only wait there.
+    # Pegged to the best price of its own side, it never trades at once.
     return order.type == "LIMIT" and order.peg_price_type == "PRIMARY_PEG" and order.time_in_force != "GTC"
 
 

@@ -22,6 +22,7 @@ class Triggers:
     """The waiting orders of one symbol."""
 
     def __init__(self) -> None:
+        # Two sorted lists, so that a trade looks only at what it triggers, however many wait.
         self._rising: list[tuple[Decimal, int]] = []
         self._falling: list[tuple[Decimal, int]] = []  # stop prices are negated, so the first to be reached is first
         self._orders: dict[int, Order] = {}

@@ -67,6 +67,7 @@ def page(sandbox: Sandbox, token: str, *, is_local: bool = True) -> Starlette:
             Mount("/control", routes=routes(sandbox)),
         ],
         exception_handlers=ERRORS,
+        # Who serves it to other machines has its host name in their browsers.
         middleware=[*([ON_LOOPBACK] if is_local else []), Middleware(Guard, token=token)],
     )
 

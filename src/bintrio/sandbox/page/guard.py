@@ -64,6 +64,7 @@ class Guard:
 
     def _entry(self, request: Request) -> Response:
         if not self._is_token(request.query_params.get("token")):
+            # Not 401: a browser would ask for a user and a password.
             return PlainTextResponse(_NO_ENTRY, 403)
         # The token must not stay in the address, which others may see on the screen, nor in the browser's history.
         response = RedirectResponse("/", 303)

@@ -75,8 +75,10 @@ async def _own_names(host: str) -> Sequence[str]:
 
 def _certificates(*names: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's context with a fresh certificate, and a client's that trusts it."""
+    # The extra `tls`, needed by who asks for TLS alone.
     import trustme
 
+    # A new one for each sandbox: who trusts it trusts nothing else.
     authority: Any = trustme.CA()
     server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(*dict.fromkeys(("localhost", "127.0.0.1", "::1", *names))).configure_cert(server_context)

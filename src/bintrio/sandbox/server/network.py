@@ -68,6 +68,7 @@ class Network:
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         line = Line(link, next(self._numbers))
         self._nursery.start_soon(protected, self._serve, line, None)
+        # TCP has been accepted by the system already, so the stream is closed at once.
         return line.client
 
     async def accept(self, stream: trio.abc.Stream) -> None:

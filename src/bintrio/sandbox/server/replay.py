@@ -65,6 +65,7 @@ class _Connection:
                 nursery.start_soon(self._ping, websocket)
                 nursery.start_soon(self._bring, websocket)
                 while True:
+                    # A task for each, since their delays may overlap as they did.
                     nursery.start_soon(self._answer, websocket, await websocket.get_message())
         except* _BROKEN:
             pass  # the session has gone

@@ -56,6 +56,7 @@ class Script:
 
     def _take(self, fits: Callable[[Fault], bool]) -> Fault | None:
         for waiting in self._waiting:
+            # In this order: only what fits counts as one of the times that are skipped.
             if fits(waiting.fault) and waiting.is_due():
                 if waiting.times == 0:
                     self._waiting.remove(waiting)

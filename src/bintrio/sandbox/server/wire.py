@@ -54,6 +54,7 @@ class Wire(trio.abc.Stream):
         self.has_closed = False
         self.received = 0
         self._stream = stream
+        # Strictly in turn: a close frame that waits must not be overtaken for ever.
         self._turn = trio.StrictFIFOLock()
         self._head = b""
         self._ahead = b""
@@ -112,6 +113,7 @@ class Wire(trio.abc.Stream):
             raise trio.ClosedResourceError
         data, self._head = self._head, b""
         if not data:
+            # What came behind the head is of the connection, which is not there before it was accepted.
             await self._upgraded.wait()
             data, self._ahead = self._ahead, b""
         if not data:
@@ -146,6 +148,7 @@ class Wire(trio.abc.Stream):
 
     async def send_close(self, code: int, reason: str) -> None:
         """Send a close frame, unless there was one."""
+        # A control frame has 125 bytes at most (RFC 6455, 5.5).
         payload = code.to_bytes(2) + reason.encode()[:_LONGEST_REASON]
         await self.send_last(encode_frame(Opcode.CLOSE, payload), is_close=True)
 
@@ -164,6 +167,7 @@ class Wire(trio.abc.Stream):
         # Nothing may follow a close frame (RFC 6455, 5.5.1).
         if self.has_closed:
             return
+        # Before the write: if it is cancelled, part of it may have left.
         self._is_torn, self.has_closed = True, is_close
         await self._stream.send_all(data)
         self._is_torn = False

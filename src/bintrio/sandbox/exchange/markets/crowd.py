@@ -53,6 +53,7 @@ class Crowd:
         self._uid = uid
         self._ticks = market.ticks(exchange.engine.symbols, start)
         self._next = next(self._ticks, None)
+        # It places an order for each trade, so they would fill the memory.
         exchange.engine.accounts[uid].keep = ORDERS_KEPT
         self._unquoted: dict[str, Tick] = {}
 
@@ -89,6 +90,7 @@ class Crowd:
             offered += everything
             self._place(tick, taker, self._quotes(symbol, price, tick)[taker], everything)
         self._place(tick, maker, price, offered)
+        # What users' orders did not leave to be taken is gone.
         self._place(tick, taker, price, quantity, time_in_force="IOC")
 
     def _quote(self, tick: Tick) -> None:

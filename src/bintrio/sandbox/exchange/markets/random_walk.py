@@ -67,6 +67,7 @@ class RandomWalk(Market):
 
     def ticks(self, symbols: Mapping[str, Symbol], start: int) -> Iterator[Tick]:
         """See `Market.ticks`. A symbol that is not trading has no walk."""
+        # Each by itself, so that another symbol in the world changes no prices of this one.
         walks = [self._walk(symbol, start) for symbol in symbols.values() if symbol.status == "TRADING"]
         return merge(*walks, key=attrgetter("time"))
 
