@@ -108,7 +108,6 @@ async def open_session(
         # Every connection has `close_timeout` for taking its leave, so this ends.
         await supervisor.gone()
 
-    # Outermost, so that the end is told after the last connection's.
     with observation.of_session(endpoint):
         async with bare_nursery(leave) as nursery:
             supervisor = Supervisor(endpoint, shared, connect, nursery)

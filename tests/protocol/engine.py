@@ -22,7 +22,8 @@ from bintrio.api.account import (
     OrderListStatus,
     OrderStatus,
 )
-from bintrio.api.orders import OrderList
+from bintrio.api.order_lists import OrderListPlaceOco
+from bintrio.api.orders import ListedOrder, OrderList
 from bintrio.api.trading import OrderPlace
 
 START = 1_700_000_000_023
@@ -236,3 +237,46 @@ def leaving(
     )
     is_lost = chance.random() < 0.4
     return sent, None if is_lost else chance.choice((engine.now, engine.now + 40, sent.final_at))
+
+
+# Order lists
+
+OCO = OrderListPlaceOco(
+    symbol="X",
+    side="SELL",
+    quantity=3,
+    above_type="LIMIT_MAKER",
+    above_price=9,
+    below_type="STOP_LOSS",
+    below_stop_price=4,
+    list_client_order_id="list",
+    above_client_order_id="above",
+    below_client_order_id="below",
+)
+
+
+def listed(engine: Engine, number: int, *orders: Order, status: Any = "EXECUTING") -> OrderList:
+    engine.lists[number] = OrderList(
+        order_list_id=number,
+        contingency_type="OCO",
+        list_status_type="EXEC_STARTED",
+        list_order_status=status,
+        list_client_order_id="list",
+        transaction_time=engine.now,
+        symbol="X",
+        orders=tuple(
+            ListedOrder(symbol="X", order_id=each.order_id, client_order_id=each.client_order_id) for each in orders
+        ),
+    )
+    return engine.lists[number]
+
+
+def oco(engine: Engine, number: int, status: Any = "EXECUTING") -> OrderList:
+    above = engine.place("above", side="SELL", type="LIMIT_MAKER", price=Decimal(9))
+    below = engine.place("below", side="SELL", type="STOP_LOSS", price=Decimal(0), stop_price=Decimal(4))
+    assert above
+    assert below
+    if status != "EXECUTING":
+        engine.end(above, "FILLED")
+        engine.end(below, "EXPIRED")
+    return listed(engine, number, above, below, status=status)
