@@ -1,4 +1,4 @@
-"""What tests of sessions begin with: a key and an order, calls in the background, events, and Ctrl-C."""
+"""What tests of sessions begin with: a key and an order, calls in the background, events, cancellations, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -73,3 +73,15 @@ async def pinging(exchange: Exchange) -> None:
         for peer in exchange.peers:
             if not peer.is_over.is_set():
                 await peer.websocket.ping()
+
+
+class CancelsAfter(trio.abc.Instrument):
+    """Cancels a scope after so many steps of the scheduler, whichever task takes them."""
+
+    def __init__(self, steps: int, scope: trio.CancelScope) -> None:
+        self.left, self._scope = steps, scope
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self._scope.cancel()

@@ -20,8 +20,8 @@ from bintrio.account.live import open_account
 from bintrio.account.stock import QUERY_DELAY
 from bintrio.errors import InvalidTimestamp, NotSent, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
 from bintrio.sandbox import Disconnect, DropReply, EventsFirst, LateReply, Sandbox, ServerError, Timeout, open_sandbox
+from tests.sessions import CancelsAfter
 
-from .test_handles import CancelsAfter
 from .test_live import BUY, OCO, Bent, following, kept_elsewhere, raising, refusal, settled
 
 D = Decimal

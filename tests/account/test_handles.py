@@ -14,6 +14,7 @@ import bintrio
 from bintrio.account import LiveAccount, LiveOrder, LiveOrderList
 from bintrio.errors import BintrioError, InvalidRequest, OutcomeUnknown
 from bintrio.sandbox import Disconnect, DropReply, LateReply, Sandbox, ServerError, Timeout, open_sandbox
+from tests.sessions import CancelsAfter
 
 from .test_live import BUY, OCO, following, raising, settled
 
@@ -60,18 +61,6 @@ def truth(sandbox: Sandbox, handle: LiveOrder | LiveOrderList) -> list[tuple[Any
 def shown(handle: LiveOrder | LiveOrderList) -> list[tuple[Any, ...]]:
     legs = handle.orders if isinstance(handle, LiveOrderList) else (handle,)
     return [(leg.state.status, leg.state.orig_qty) for leg in legs if leg.state is not None]
-
-
-class CancelsAfter(trio.abc.Instrument):
-    """Cancels a scope after so many steps of the scheduler, whichever task takes them."""
-
-    def __init__(self, steps: int, scope: trio.CancelScope) -> None:
-        self.left, self._scope = steps, scope
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self._scope.cancel()
 
 
 @pytest.mark.parametrize("wrong", WRONGS)

@@ -20,7 +20,7 @@ from bintrio.requests import (
 )
 from tests.orders import NO_ORDER, PAIR, late, limit, open_market
 from tests.peer import ACK, ORDER, START, URL, open_exchange, open_pair
-from tests.sessions import BUY, HMAC
+from tests.sessions import BUY, HMAC, CancelsAfter
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 
@@ -181,18 +181,6 @@ async def test_g1_a_call_cancelled_before_it_left_is_not_listed(autojump_clock: 
             await session.send(BUY)
         assert not session.unresolved
         assert not exchange.sent("order.place")
-
-
-class CancelsAfter(trio.abc.Instrument):
-    """Cancels a scope after so many steps of the scheduler, whichever task takes them."""
-
-    def __init__(self, steps: int, scope: trio.CancelScope) -> None:
-        self.left, self._scope = steps, scope
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self._scope.cancel()
 
 
 @pytest.mark.parametrize("meanwhile", ["nothing", "a rotation", "a loss", "a lost answer"])

@@ -33,7 +33,7 @@ from bintrio.sandbox.server.connection import Connections, Timings
 from bintrio.sandbox.server.script import Script
 from bintrio.sandbox.server.server import Server
 
-from .test_server import HANDSHAKE, PATH, Peer, peer_of
+from .peer import HANDSHAKE, PATH, Peer, peer_of
 
 ADDRESS = Address("localhost", 80, False, PATH)
 PING = b'{"id":1,"method":"ping"}'

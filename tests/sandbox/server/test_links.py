@@ -21,8 +21,8 @@ from bintrio.sandbox.server.links import PACKET, Passage
 from bintrio.sandbox.server.memory import Line, memory_stream_pair
 from tests.streams import WholeStream
 
+from .peer import HANDSHAKE
 from .test_hostile import ADDRESS
-from .test_server import HANDSHAKE
 
 Arrival = tuple[float, bytes]
 LATE = Way(latency=0.5)

@@ -10,8 +10,8 @@ from bintrio.sandbox import Limits, Link, Way, open_sandbox
 from bintrio.sandbox.server import links, outbox
 from bintrio.sandbox.server.memory import memory_stream_pair
 
+from .peer import HANDSHAKE
 from .test_hostile import ADDRESS, PING, text
-from .test_server import HANDSHAKE
 
 
 async def fill(stream: trio.abc.Stream, times: int, written: list[int]) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
 from msgspec.structs import replace
 from trio.testing import MockClock, memory_stream_pair, wait_all_tasks_blocked
-from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, wrap_client_stream
+from trio_websocket import ConnectionRejected
 
 from bintrio._protocol.frames import FrameDecoder, Opcode, encode_frame
 from bintrio.api.events import ServerShutdown
@@ -40,71 +38,14 @@ from bintrio.sandbox import (
     UnknownIdReply,
     open_sandbox,
 )
-from bintrio.sandbox.exchange.exchange import Exchange, payload
+from bintrio.sandbox.exchange.exchange import Exchange
 from bintrio.sandbox.exchange.sessions import Session
 from bintrio.sandbox.exchange.symbols import SYMBOLS
 from bintrio.sandbox.server.connection import Connections, Timings
 from bintrio.sandbox.server.script import Script
 from bintrio.sandbox.server.server import Server
 
-PATH = "/ws-api/v3"
-HANDSHAKE = (
-    f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-).encode()
-BUY = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "100", "quantity": "1"}
-
-
-class Peer:
-    """A client that nobody here wrote, and a few lines of JSON."""
-
-    def __init__(self, sandbox: Sandbox, websocket: WebSocketConnection) -> None:
-        self.sandbox = sandbox
-        self.websocket = websocket
-
-    async def send(self, request_id: Any, method: str, /, **params: Any) -> None:
-        await self.websocket.send_message(json.dumps({"id": request_id, "method": method, "params": params}))
-
-    async def receive(self) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(await self.websocket.get_message())
-        return message
-
-    async def call(self, method: str, /, **params: Any) -> dict[str, Any]:
-        await self.send(1, method, **params)
-        return await self.receive()
-
-    def signed(self, **params: Any) -> dict[str, Any]:
-        key = self.sandbox.key
-        params |= {"apiKey": key.api_key, "timestamp": self.sandbox.now()}
-        return params | {"signature": key.sign(payload(params))}
-
-    async def buy(self) -> None:
-        await self.send(9, "order.place", **self.signed(**BUY))
-
-    async def is_dead(self) -> bool:
-        with pytest.raises(ConnectionClosed):
-            await self.websocket.get_message()
-        return True
-
-
-@asynccontextmanager
-async def peer_of(sandbox: Sandbox, resource: str = PATH) -> AsyncGenerator[Peer, None]:
-    stream: Any = await sandbox.connect(Address("localhost", 80, False, resource))
-    async with trio.open_nursery() as nursery:
-        yield Peer(sandbox, await wrap_client_stream(nursery, stream, "localhost", resource))
-        nursery.cancel_scope.cancel()
-
-
-@pytest.fixture
-async def sandbox() -> AsyncGenerator[Sandbox, None]:
-    async with open_sandbox(listen=False) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-async def peer(sandbox: Sandbox) -> AsyncGenerator[Peer, None]:
-    async with peer_of(sandbox) as peer:
-        yield peer
+from .peer import HANDSHAKE, PATH, Peer, peer_of
 
 
 async def test_requests_are_answered_in_their_order(autojump_clock: MockClock, peer: Peer) -> None:

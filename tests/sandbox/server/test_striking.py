@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -39,20 +38,8 @@ from bintrio.sandbox import (
 )
 from bintrio.sandbox.server import outbox
 
+from .peer import Peer, peer_of
 from .test_hostile import ADDRESS
-from .test_server import Peer, peer_of
-
-
-@pytest.fixture
-async def sandbox() -> AsyncGenerator[Sandbox, None]:
-    async with open_sandbox(listen=False) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-async def peer(sandbox: Sandbox) -> AsyncGenerator[Peer, None]:
-    async with peer_of(sandbox) as peer:
-        yield peer
 
 
 async def follow(peer: Peer) -> None:
