@@ -18,8 +18,8 @@ from bintrio.api._base import Request
 from bintrio.api.account import Order, OrderListStatus
 from bintrio.api.order_lists import OrderListCancel
 from bintrio.api.trading import OrderAmendKeepPriority, OrderCancel
-from tests.protocol.engine import NAMES, PRICES, Engine, history, leaving, order, sent_now, told
-from tests.protocol.test_confirmation import OCO, oco, replacing
+from tests.protocol.engine import NAMES, OCO, PRICES, Engine, history, leaving, oco, order, sent_now, told
+from tests.protocol.test_confirmation import replacing
 
 # Histories. In half of them the clock was set back before the call left, by less than what has a timestamp refused.
 

@@ -46,7 +46,7 @@ from .exchange.reference import MeanOfTrades
 from .exchange.script import Recorded
 from .exchange.symbols import SYMBOLS, Symbol
 from .recorded import open_recording
-from .running import LAST_TIME_MS, MARKET_MAKER_UID, MEMORY_ENDPOINT, Sandbox
+from .running import LAST_TIME_MS, MEMORY_ENDPOINT, Sandbox
 from .seen import SandboxBudget, SandboxCall, SandboxConnection
 from .server.connection import Connections, Timings
 from .server.faults import (
@@ -83,6 +83,7 @@ from .server.pulse import Clock, Pulse
 from .server.replay import RecordedExchange
 from .server.script import Script
 from .server.server import Server
+from .showing import MARKET_MAKER_UID
 from .storm import Storm
 from .struck import StormReport
 from .witness import Told, Witness

@@ -1,26 +1,22 @@
-"""A running sandbox, as its owner sees it: the ways in, what it has seen, and what it is told to do."""
+"""A running sandbox: the ways in, and what it is told to do. What it shows is in `showing`."""
 
 from __future__ import annotations
 
 import math
 import ssl
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from operator import attrgetter
 from typing import Final
 
 import trio
 
 from bintrio._net.tasks import protected
 from bintrio._protocol.signing import Ed25519Key, HmacKey, RsaKey
-from bintrio._text import shown
 from bintrio.api._base import number
-from bintrio.api.account import Balance
-from bintrio.api.enums import KlineInterval, Side
-from bintrio.api.market import BlockTrade, Kline, OrderBook, PriceLevel
+from bintrio.api.enums import Side
+from bintrio.api.market import BlockTrade
 from bintrio.api.trading import OrderPlace
-from bintrio.endpoints import Address, Endpoint, TimeUnit
+from bintrio.endpoints import Address, Endpoint
 from bintrio.errors import InvalidRequest
 
 from .exchange.arguments import (
@@ -30,37 +26,29 @@ from .exchange.arguments import (
     check_side,
     checked,
     checked_amount,
-    checked_interval,
     microseconds,
 )
 from .exchange.auth import SandboxAccount
-from .exchange.candles import candles, interval
 from .exchange.filling import makers_before, quantity_to_fill, resting_order
-from .exchange.listing import Listing
-from .exchange.orders import Execution, SandboxOrder, eight_decimals
+from .exchange.orders import SandboxOrder
 from .exchange.reference import External, MeanOfTrades
-from .exchange.symbols import Symbol
-from .exchange.units import MILLISECOND, SECOND, in_unit
-from .seen import SandboxBudget, SandboxCall, SandboxConnection, budgets_as_seen, call_as_seen, connection_as_seen
+from .exchange.units import SECOND
 from .server.connection import Connections
 from .server.faults import Fault
 from .server.handshake import PATH
 from .server.links import Link
 from .server.network import Network
 from .server.pulse import Pulse
+from .showing import MARKET_MAKER_UID, Showing
 from .struck import StormReport
-from .witness import Witness, senses_of
 
 LAST_TIME_MS: Final = 253_402_300_799_999
 """The end of the year 9999: a later time has no `datetime`."""
 
-MARKET_MAKER_UID: Final = 0
-"""The account of the market maker, whose orders are not shown."""
-
 MEMORY_ENDPOINT: Final = Endpoint((f"ws://localhost{PATH}",), "sandbox")
 
 
-class Sandbox:
+class Sandbox(Showing):
     """A running sandbox; `open_sandbox` makes one.
 
     Attributes:
@@ -87,12 +75,9 @@ class Sandbox:
         self.endpoint: Final = endpoint
         self.memory_endpoint: Final = MEMORY_ENDPOINT
         self.ssl_context: Final = ssl_context
-        self.account: Final = accounts[0]
-        self._accounts = [*accounts]
+        super().__init__(connections, accounts)
         self._network = network
-        self._connections = connections
         self._pulse = pulse
-        self._exchange = connections.exchange
         self._nursery = nursery
 
     def __repr__(self) -> str:
@@ -153,11 +138,6 @@ class Sandbox:
         self._exchange.open_account(account)
         self._accounts.append(account)
 
-    @property
-    def accounts(self) -> Sequence[SandboxAccount]:
-        """All accounts but the market maker's, in the order in which they were opened."""
-        return tuple(self._accounts)
-
     def revoke(self, api_key: str, *, lasts: float = math.inf) -> None:
         """Accept an API key no more, or for so many seconds.
 
@@ -174,126 +154,7 @@ class Sandbox:
         await trio.sleep(after)
         self._exchange.keyring.restore(api_key)
 
-    # What it has seen
-
-    def now(self) -> int:
-        """The exchange's time, in milliseconds."""
-        return self._connections.now() // MILLISECOND
-
-    @property
-    def connections(self) -> int:
-        """How many connections are open; half-open ones are not counted."""
-        return len(self._connections.open)
-
-    @property
-    def open_connections(self) -> Sequence[SandboxConnection]:
-        """The connections that are open, in the order in which they opened; half-open ones are not among them."""
-        return [connection_as_seen(connection) for connection in self._connections.open.values()]
-
-    @property
-    def budgets(self) -> Sequence[SandboxBudget]:
-        """How much is used of the limits of each address, and of each account but the market maker's."""
-        return [*budgets_as_seen(self._exchange, self._connections.now(), MARKET_MAKER_UID)]
-
-    @property
-    def faults(self) -> Sequence[Fault]:
-        """The faults that are still to strike, in order, each with the ``times`` and ``skip`` that are left of it."""
-        return self._connections.script.waiting
-
-    @property
-    def symbols(self) -> Sequence[Symbol]:
-        """What is traded."""
-        return tuple(self._exchange.engine.symbols.values())
-
-    @property
-    def received(self) -> Counter[str]:
-        """How many requests came, by method, whether they were executed or not.
-
-        Those whose method does not exist count as ``"unknown method"``.
-        """
-        return self._connections.received
-
-    @property
-    def orders(self) -> Sequence[SandboxOrder]:
-        """Every order that clients placed and the matching engine took, in order, but those that are not kept."""
-        self._connections.now()
-        return [order for order in self._exchange.engine.orders if order.owner != MARKET_MAKER_UID]
-
-    @property
-    def open_orders(self) -> Sequence[SandboxOrder]:
-        """Those of `orders` that can still trade, in order."""
-        self._connections.now()
-        accounts = self._exchange.engine.accounts
-        # Account by account: the open ones are few, and all orders may be many.
-        found = (order for account in self._accounts for order in accounts[account.uid].open_orders())
-        return sorted(found, key=attrgetter("order_id"))
-
-    def fills(self, symbol: str, limit: int = 100) -> Sequence[Execution]:
-        """The clients' sides of the latest trades of a symbol, in order, up to ``limit``; times are microseconds.
-
-        Raises:
-            Refusal: there is no such symbol.
-        """
-        name = self._listing(symbol).symbol.name
-        accounts = [self._exchange.engine.accounts[account.uid] for account in self._accounts]
-        latest = [one for account in accounts for one in account.executions.get(name, ())[-limit:]]
-        return sorted(latest, key=attrgetter("time"))[-limit:]
-
-    def book(self, symbol: str, limit: int = 100) -> OrderBook:
-        """What is bid and asked of a symbol, up to ``limit`` levels a side, the best first.
-
-        Raises:
-            Refusal: there is no such symbol.
-        """
-        book = self._listing(symbol).book
-        return OrderBook(last_update_id=book.update_id, bids=_levels(book.bids(limit)), asks=_levels(book.asks(limit)))
-
-    def candles(self, symbol: str, interval_name: KlineInterval = "1m", limit: int = 100) -> Sequence[Kline]:
-        """The latest candles of a symbol, in order, up to ``limit``; the last one may be unfinished.
-
-        Raises:
-            Refusal: there is no such symbol.
-            InvalidRequest: there is no such interval.
-        """
-        tape, parts = self._listing(symbol).tape, interval(checked_interval(interval_name))
-        found: Sequence[Kline] = candles(tape, parts, self._connections.now(), start=None, end=None, limit=limit)
-        return [in_unit(candle, "ms") for candle in found]
-
-    def _listing(self, symbol: str) -> Listing:
-        check_kind(str, symbol=symbol)
-        self._connections.now()
-        return self._exchange.engine.listing(symbol)
-
-    @property
-    def calls(self) -> Sequence[SandboxCall]:
-        """What came, the latest 1,000 messages in order, and how each was answered."""
-        return [call_as_seen(call) for call in self._connections.calls]
-
-    def witness(self, uid: int | None = None, *, time_unit: TimeUnit = "ms") -> Witness:
-        """Have everything noted from now on that comes, and every event of an account, the first unless told otherwise.
-
-        Unlike `calls` it forgets nothing, and it follows the account as a client would that loses nothing.
-
-        Args:
-            uid: of the account.
-            time_unit: of the times in events.
-
-        Raises:
-            InvalidRequest: there is no such account.
-        """
-        witness = Witness()
-        self._connections.witnesses.add(self._known(uid), time_unit, self._connections.now(), senses_of(witness))
-        return witness
-
-    def balances(self, uid: int | None = None) -> tuple[Balance, ...]:
-        """What an account has, the first one unless told otherwise, by the alphabet; without ``query_lag``.
-
-        Raises:
-            InvalidRequest: there is no such account.
-        """
-        account = self._exchange.engine.accounts[self._known(uid)]
-        self._connections.now()
-        return account.balances()
+    # What it does
 
     @property
     def query_lag(self) -> float:
@@ -306,8 +167,6 @@ class Sandbox:
     @query_lag.setter
     def query_lag(self, seconds: float) -> None:
         self._exchange.replicas.lag = microseconds(query_lag=seconds)
-
-    # What it does
 
     def announce_shutdown(self, after: float = 10.0) -> None:
         """Send serverShutdown to every connection, and end those ``after`` seconds. New ones are welcome.
@@ -401,14 +260,6 @@ class Sandbox:
         """
         self.deposit(asset, checked_amount(amount).copy_negate(), uid=uid)
 
-    def _known(self, uid: int | None) -> int:
-        known = [*self._exchange.engine.accounts]
-        if uid is None:
-            return self.account.uid
-        if uid not in known:
-            raise InvalidRequest(f"uid must be one of {known}, not {shown(uid)}", field="uid")
-        return uid
-
     def quote(self, symbol: str, bid: Decimal, ask: Decimal, quantity: Decimal) -> None:
         """Let the market maker buy and sell at these prices; its earlier orders for the symbol are canceled.
 
@@ -496,7 +347,3 @@ class Sandbox:
         check_side(side)
         tape = self._exchange.engine.listing(symbol).tape
         return tape.record_block(price, quantity, self._connections.now(), is_buyer_maker=side == "SELL")
-
-
-def _levels(levels: Iterable[tuple[Decimal, Decimal]]) -> tuple[PriceLevel, ...]:
-    return tuple(PriceLevel(eight_decimals(price), eight_decimals(quantity)) for price, quantity in levels)
