@@ -230,7 +230,7 @@ class Connection:
         must be replaced: it may answer pings all the same, so the heartbeat does not notice.
         """
         # While a message is under way, nothing else can be answered.
-        if self._wire.arriving_since is None and self._doubt.grows(sent_at) and not self.has_notice:
+        if self._wire.arrival.since is None and self._doubt.grows(sent_at) and not self.has_notice:
             self.give_notice(f"{self._doubt.unanswered} calls in a row had no answer")
 
     def stand_down(self) -> None:
@@ -251,7 +251,7 @@ class Connection:
         patience = self._shared.settings.drain_timeout
         with trio.move_on_after(patience):
             await self._until(lambda: not self._waiting.calls)
-        while self._waiting.calls and self._wire.arriving_since is not None and self.cause is None:
+        while self._waiting.calls and self._wire.arrival.since is not None and self.cause is None:
             # It may be a long answer that has been coming for some time: its call has a limit of its own.
             with trio.move_on_after(GLANCE):
                 await self._until(lambda: not self._waiting.calls)
@@ -295,7 +295,7 @@ class Connection:
         self.teller.tell(facts.PingAnswered, seconds=waited)
 
     def _arriving(self) -> None:
-        self._heart.arriving(self._wire.arriving_since)
+        self._heart.arriving(self._wire.arrival.since)
 
     # Calls
 

@@ -57,7 +57,7 @@ def _due(call: Call, wire: Wire, now: float) -> float:
     due = call.deadline
     # Asked only when it is due by the clock: for nearly all calls the arithmetic is saved.
     if due <= now and call.patience:
-        due += min(wire.arrival_time - call.arrived_before, call.patience)
+        due += min(wire.arrival.up_to_now - call.arrived_before, call.patience)
         if due > now:
             due = max(due, now + GLANCE)  # the message may come on: do not look at each of its bytes
     return due

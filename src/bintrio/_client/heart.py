@@ -46,7 +46,7 @@ class Heart:
         self.beat()
         with self._scope:
             await trio.sleep_forever()
-        since = wire.arriving_since
+        since = wire.arrival.since
         if since is not None and trio.current_time() >= since + LONGEST_ARRIVAL:
             return Silent(f"a message did not come whole within {LONGEST_ARRIVAL:g} s")
         return Silent(f"no ping was answered for {self._window:g} s, and no byte of a message came")

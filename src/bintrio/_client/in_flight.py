@@ -92,7 +92,7 @@ class Call(msgspec.Struct, eq=False):
         wire_id: the id that it goes by, unique among the calls in flight.
         charge: what the ledger holds for it.
         outgoing: its frame.
-        arrived_before: `Wire.arrived` when it was sent.
+        arrived_before: `Arrival.seconds` when it was sent.
         answer: where its answer will be.
     """
 

@@ -68,7 +68,7 @@ class Waiting:
         # Not one of the session's own, which are counted.
         if call.wire_id == call.id:
             self._ids.note(call.wire_id)
-        call.arrived_before = self.wire.arrived
+        call.arrived_before = self.wire.arrival.seconds
         call.charge = call.account.ledger.charge(call.cost, int(local * 1000))
         call.answer = self._shared.take_channel()
         self.calls[call.wire_id] = call

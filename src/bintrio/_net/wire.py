@@ -30,6 +30,7 @@ from .._protocol.frames import RAW_LIMIT, CloseCode, FrameDecoder, Message, Opco
 from .._protocol.handshake import MAX_HEAD, hide, is_echo, is_http, odd_answer, read_body, rejection, secrets_of
 from .._text import said
 from ..errors import ProtocolViolation
+from .arrival import Arrival
 from .control_lane import ControlLane
 from .streams import close_at_once
 from .tasks import bare_nursery, protected, protecting
@@ -143,11 +144,7 @@ class Wire:
         self._mask_keys = mask_keys(octets)
         self._ready: list[Message] = []  # came along with the answer to the handshake
         self._arriving = arriving
-        self.arriving_since: float | None = None
-        """When the message began to come of which more is to come; None if there is none."""
-        self.arrived = 0.0
-        """Seconds, in all, for which messages were under way that took more than one read, up to the latest bytes."""
-        self._last_arrival = 0.0  # when these came
+        self.arrival: Final = Arrival()
         self._writer = Writer(stream, self._writing_failed)
         self._control = ControlLane(self._writer.put_control)
         self._unanswered_pings = 0
@@ -284,29 +281,15 @@ class Wire:
             data = await self._read()
             self._ready = self._cut(data)
             # Most messages come within one read. Only of others it is noted how long they take.
-            if data and (self.arriving_since is not None or not self._decoder.is_between_messages):
+            if data and (self.arrival.since is not None or not self._decoder.is_between_messages):
                 self._follow_arrival()
             if self._unanswered_pings:
                 await self._answer_pings()  # before the caller can answer what came after them
 
     def _follow_arrival(self) -> None:
-        """Note how a message comes that takes more than one read, and so no time of those that do not."""
-        now = trio.current_time()
-        self.arrived = self.arrival_time
-        self._last_arrival = now
-        if self._decoder.is_between_messages:
-            self.arriving_since = None
-        elif self._ready or self.arriving_since is None:
-            self.arriving_since = now
+        self.arrival.go_on(is_whole=self._decoder.is_between_messages, is_another=bool(self._ready))
         if self._arriving is not None:
             self._arriving()
-
-    @property
-    def arrival_time(self) -> float:
-        """The same as `arrived`, up to now."""
-        if self.arriving_since is None:
-            return self.arrived
-        return self.arrived + trio.current_time() - self._last_arrival
 
     async def _answer_pings(self) -> None:
         """Let trio-websocket queue its pongs, which takes it a few ticks."""
@@ -329,7 +312,7 @@ class Wire:
             return "during the opening handshake"
         if self._decoder.is_between_messages:
             return "without a close frame"
-        since = self.arriving_since
+        since = self.arrival.since
         age = 0 if since is None else round(trio.current_time() - since)
         return "in the middle of a message" + (f", {age} s after it began" if age else "")
 
