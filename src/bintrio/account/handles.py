@@ -162,6 +162,7 @@ class LiveOrder(_Handle):
         state = self.state
         if state is None:
             return Decimal(0) if self.was_refused else None
+        # What self-trade prevention took away trades no more.
         return Decimal(0) if self.is_closed else state.orig_qty - state.executed_qty - (state.prevented_quantity or 0)
 
     # Waiting

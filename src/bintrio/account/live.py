@@ -211,6 +211,7 @@ class LiveAccount:
                 if since is None:
                     await self._stock.take_at_once()
                     self._publish()
+                    # Beside the events, which go on while questions are asked.
                     self._nursery.start_soon(protected, self._stock.keep_complete)
                     task_status.started()
                 try:
