@@ -12,13 +12,12 @@ The connections themselves are the affair of `_client/supervisor`, the feeds tha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from copy import copy
 from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
-import msgspec
 import trio
 
 from ._client.accounts import Account
@@ -32,7 +31,7 @@ from ._client.outcomes import TELL_ORDERS, Outcomes
 from ._client.shared import Shared
 from ._client.subscriptions import Inbox, Subscriber
 from ._client.supervisor import Supervisor
-from ._client.throttle import ANYTHING, CONNECT_COST, ticks
+from ._client.throttle import CONNECT_COST, ticks
 from ._client.view import ConnectionView
 from ._protocol.envelope import Envelope
 from ._protocol.facts_of_calls import Awaited
@@ -49,8 +48,7 @@ from ._protocol.signing import Key
 from ._text import said, shown
 from .account.following import Following
 from .api._base import Request, catalogue, unknown_api
-from .api._values import RateLimit
-from .endpoints import Endpoint, TimeUnit
+from .endpoints import Endpoint
 from .errors import InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
 from .history.reading import History
 
@@ -309,55 +307,6 @@ class Session(Following):
     def history(self) -> History:
         """Klines, trades and orders of any span of time: ``async for kline in session.history.klines(...)``."""
         return History(self)
-
-    # Live state
-
-    @property
-    def time_unit(self) -> TimeUnit:
-        """Of every time that the session gives or takes: ``"ms"`` or ``"us"``."""
-        return self._shared.settings.time_unit
-
-    @property
-    def connection(self) -> ConnectionView | None:
-        """The connection in use, or None between two."""
-        connection = self._supervisor.connection
-        return None if connection is None else self._view(connection)
-
-    @property
-    def request_weight(self) -> RateLimit | None:
-        """The request weight limit, with what is used of it in ``count``; None as long as it is not known."""
-        return next(iter(self._used("REQUEST_WEIGHT")), None)
-
-    @property
-    def order_counts(self) -> tuple[RateLimit, ...]:
-        """The limits of unfilled orders, with what is used of each in ``count``."""
-        return tuple(self._used("ORDERS"))
-
-    @property
-    def hold(self) -> RateLimited | None:
-        """What holds the session back, until when and why: the `RateLimited` or `Banned` that the exchange said, with
-        ``retry_at``. None if nothing does; what holds back orders only (-1015) counts as well.
-        """
-        hold = self._shared.throttle.held(ANYTHING, self._account)
-        return None if hold is None else self._shared.throttle.refusal("session", hold)
-
-    @property
-    def clock_offset(self) -> float:
-        """The exchange's clock minus this machine's, in seconds."""
-        return self._shared.clock_offset
-
-    @property
-    def round_trip(self) -> float:
-        """Seconds between the latest question for the time and its answer."""
-        return self._shared.clock.round_trip
-
-    def now(self) -> int:
-        """The exchange's time, in the unit of the session."""
-        return self._shared.in_unit(self._shared.now())
-
-    def _used(self, limit_type: str) -> Iterable[RateLimit]:
-        for limit, used in self._account.ledger.used(limit_type, ticks()):
-            yield msgspec.structs.replace(limit, count=used)
 
     # The path of a call
 

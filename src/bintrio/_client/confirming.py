@@ -13,12 +13,12 @@ from ..api.orders import OrderList
 from ..api.sor import SorOrderPlace
 from ..api.trading import OpenOrdersCancelAll, OrderAmendKeepPriority, OrderCancel, OrderCancelReplace, OrderPlace
 from ..errors import OutcomeUnknown
-from .methods import Methods
 from .outcomes import Outcomes
+from .standing import Standing
 
 
-class Confirming(Methods):
-    """A session as far as it tells what became of calls."""
+class Confirming(Standing):
+    """A session as far as it tells what became of calls, and how it stands."""
 
     _outcomes: Outcomes
     # Seconds that `confirm` may take, if it is to take less than it would.
