@@ -80,7 +80,8 @@ class Account:
         self.lists: dict[int, ListRecord] = {}
         self.updated_at = 0
         self._holdings = defaultdict(Holding, {asset: Holding(free=amount) for asset, amount in balances.items()})
-        self._by_client_id: defaultdict[tuple[str, str], list[Order]] = defaultdict(list)
+        self._named: dict[tuple[str, str], Order] = {}
+        self._namesakes: defaultdict[tuple[str, str], list[Order]] = defaultdict(list)  # those that had the name before
         self._open: dict[int, Order] = {}
         self._closed: deque[Order] = deque()
         self._done: deque[int] = deque()
@@ -154,25 +155,43 @@ class Account:
     def is_taken(self, symbol: str, client_order_id: str) -> bool:
         """Whether an open order of the symbol has that client order id."""
         # Of several that had the name, only the latest can be open.
-        namesakes = self._by_client_id.get((symbol, client_order_id))
-        return namesakes is not None and bool(namesakes) and namesakes[-1].is_open
-
-    def _named(self, symbol: str, client_order_id: str) -> Order | None:
-        """The order that took a client order id last: an id is free again once its order is closed."""
-        namesakes = self._by_client_id.get((symbol, client_order_id))
-        return namesakes[-1] if namesakes else None
+        latest = self._named.get((symbol, client_order_id))
+        return latest is not None and latest.is_open
 
     def register(self, order: Order) -> None:
         """Take note of a new order."""
         self.orders[order.order_id] = self._open[order.order_id] = order
         self.history[order.symbol][order.order_id] = order
-        self._by_client_id[(order.symbol, order.client_order_id)].append(order)
+        self._name(order)
 
     def rename(self, order: Order, client_order_id: str) -> None:
         """Let an order go by another client order id; its former one is free."""
-        self._by_client_id[(order.symbol, order.client_order_id)].remove(order)
+        self._unname(order)
         order.client_order_id = client_order_id
-        self._by_client_id[(order.symbol, client_order_id)].append(order)
+        self._name(order)
+
+    def _name(self, order: Order) -> None:
+        """Let an order be the one that its client order id is of: an id is free again once its order is closed."""
+        name = (order.symbol, order.client_order_id)
+        former = self._named.get(name)
+        # Most ids are used once, and then there is no list of those that had it.
+        if former is not None:
+            self._namesakes[name].append(former)
+        self._named[name] = order
+
+    def _unname(self, order: Order) -> None:
+        name = (order.symbol, order.client_order_id)
+        others = self._namesakes.get(name, [])
+        if self._named[name] is not order:
+            others.remove(order)
+        # Its name is again that of the one that had it before.
+        elif others:
+            self._named[name] = others.pop()
+        else:
+            del self._named[name]
+        # Else names that are never used again would fill the memory.
+        if not others:
+            self._namesakes.pop(name, None)
 
     def retire(self, order: Order) -> None:
         """Take note that an order is no longer open."""
@@ -184,12 +203,7 @@ class Account:
 
     def _forget(self, order: Order) -> None:
         del self.orders[order.order_id], self.history[order.symbol][order.order_id]
-        name = (order.symbol, order.client_order_id)
-        namesakes = self._by_client_id[name]
-        namesakes.remove(order)
-        # Else names that are never used again would fill the memory.
-        if not namesakes:
-            del self._by_client_id[name]
+        self._unname(order)
 
     def find(self, symbol: str, order_id: int | None, client_order_id: str | None) -> Order:
         """An order by either id; with both, by the order id, and the other must agree.
@@ -199,7 +213,7 @@ class Account:
         Raises:
             Refusal: -2013 or -2039.
         """
-        order = self._named(symbol, client_order_id or "") if order_id is None else self.orders.get(order_id)
+        order = self._named.get((symbol, client_order_id or "")) if order_id is None else self.orders.get(order_id)
         # An id is looked for on the symbol that was named, as on the exchange.
         if order is None or order.symbol != symbol:
             raise no_such_order()
@@ -259,9 +273,10 @@ class Account:
         for own, copied in zip(self.journals, twin.journals, strict=True):
             copied.update({symbol: kept.copy() for symbol, kept in own.items()})
         twin.lists, twin._done = {**self.lists}, self._done.copy()
-        for name, orders in self._by_client_id.items():
-            # In the order in which they took the name, which is not that of their ids where one was renamed.
-            twin._by_client_id[name] = [twin.orders[order.order_id] for order in orders]
+        # In the order in which they took the name, which is not that of their ids where one was renamed.
+        for name, orders in self._namesakes.items():
+            twin._namesakes[name] = [twin.orders[order.order_id] for order in orders]
+        twin._named = {name: twin.orders[order.order_id] for name, order in self._named.items()}
         twin.set_holdings({asset: holding.copy() for asset, holding in self._holdings.items()}, self.updated_at)
         return twin
 

@@ -47,7 +47,7 @@ ZERO: Final = EXACT.quantize(NOTHING, SMALLEST)
 """As the exchange writes it."""
 
 
-class Kind(msgspec.Struct, frozen=True):
+class Kind(msgspec.Struct, frozen=True, gc=False):
     """What an order type comes to.
 
     Attributes:
@@ -74,7 +74,7 @@ KINDS: Final[dict[str, Kind]] = {
 """By order type; "Order type"."""
 
 
-class Trade(msgspec.Struct, frozen=True):
+class Trade(msgspec.Struct, frozen=True, gc=False):
     """Two orders met.
 
     Attributes:

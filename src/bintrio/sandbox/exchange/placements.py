@@ -8,16 +8,14 @@ Source: "Trading requests" of the WebSocket API document.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from functools import cache
-from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from bintrio._protocol.exact import EXACT
 from bintrio.api.enums import SelfTradePreventionMode, Side
 from bintrio.api.sor import SorOrderPlace, SorOrderTest
-from bintrio.api.trading import OrderCancelReplace, OrderPlace, OrderTest
+from bintrio.api.trading import NewOrder, OrderCancelReplace, OrderPlace, OrderTest
 
 from .orders import SMALLEST, ZERO, Order
 from .symbols import Symbol
@@ -30,7 +28,11 @@ _quantize: Final = EXACT.quantize
 
 def exact(number: Any) -> Decimal:
     """A Decimal with eight decimals; 0 for None. A request's type says what it accepts; it holds Decimals."""
-    return ZERO if number is None else _quantize(number, SMALLEST)
+    if number is None:
+        return ZERO
+    # A sum has as many decimals as the finer of the two, and takes half the time.
+    with_decimals: Decimal = number + ZERO
+    return with_decimals if with_decimals.same_quantum(ZERO) else _quantize(number, SMALLEST)
 
 
 def as_order(request: Placement, symbol: Symbol, order_id: int, owner: int, now: int) -> Order:
@@ -51,9 +53,7 @@ def as_order(request: Placement, symbol: Symbol, order_id: int, owner: int, now:
         gives=symbol.quote if request.side == "BUY" else symbol.base,
         stp_mode=request.self_trade_prevention_mode or symbol.default_stp_mode,
     )
-    values_of, nothing = _rare(request.__class__)
-    # One look in C for nine parameters that few orders have.
-    if values_of(request) != nothing:
+    if not _is_plain(request):
         _add_rare(order, vars_of(request))
     return order
 
@@ -72,12 +72,19 @@ _RARE: Final = (
 )
 
 
-@cache
-def _rare(request_type: type[Placement]) -> tuple[Callable[[Placement], tuple[Any, ...]], tuple[None, ...]]:
-    """What gives the values of a request's rare parameters, and what that is when it has none."""
-    # Routed orders have no stop price, peg or quote amount.
-    names = [name for name in _RARE if name in request_type.__struct_fields__]
-    return attrgetter(*names), (None,) * len(names)
+def _is_plain(request: Placement) -> bool:
+    """Whether a request has none of the parameters that few orders have."""
+    if not (request.iceberg_qty is request.strategy_id is request.strategy_type is None):
+        return False
+    # Those that are routed take no others.
+    if not isinstance(request, NewOrder):
+        return True
+    return (
+        request.quote_order_qty is request.stop_price is request.trailing_delta is None
+        and request.peg_price_type is None
+        and request.peg_offset_type is None
+        and request.peg_offset_value is None
+    )
 
 
 def _add_rare(order: Order, given: Mapping[str, Any]) -> None:

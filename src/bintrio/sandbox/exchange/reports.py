@@ -24,7 +24,7 @@ Unfilled: TypeAlias = Literal["placed", "taken", "made"]
 """What a change means to the number of unfilled orders: a new one, or a first fill as taker or maker."""
 
 
-class Notice(msgspec.Struct, frozen=True):
+class Notice(msgspec.Struct, frozen=True, gc=False):
     """A change of an account.
 
     Attributes:
