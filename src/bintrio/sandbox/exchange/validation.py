@@ -44,7 +44,8 @@ _BOOLEAN: Final = r"^(true|false)$"
 # All names that end in ``ClientOrderId`` have the same.
 _PATTERNS: Final = {"symbol": _SYMBOL, "symbols": _SYMBOL, "timeZone": _TIME_ZONE}
 
-_IN_PYTHON: Final = {_SYMBOL: r"(?:[-.]|[^\Wa-z]){1,50}"}  # patterns that Python writes in another way
+# Patterns that Python writes in another way: nearly all symbols are ASCII, of which one class says all.
+_IN_PYTHON: Final = {_SYMBOL: r"[-.0-9A-Z_]{1,50}|(?:[-.]|[^\Wa-z]){1,50}"}
 
 # Of prices and quantities: the precision of every asset here.
 _DECIMALS: Final = 8
