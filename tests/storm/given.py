@@ -14,7 +14,7 @@ from bintrio.sandbox import Told, Witness
 from bintrio.sandbox.exchange.exchange import Answer
 from bintrio.sandbox.exchange.messages import Incoming
 from bintrio.sandbox.server.calls import Call
-from bintrio.storm import Plan
+from bintrio.storm import Plan, Terms
 from bintrio.storm.books import Books
 from bintrio.storm.evidence import Evidence
 from bintrio.storm.program import Deed, Program
@@ -45,7 +45,7 @@ def evidence(*deeds: Deed, calls: Any = (), plan: Plan | None = None, events: An
     witness = Witness()
     witness.calls.extend(calls)
     witness.events.extend(events)
-    program = Program(nobody, nobody, witness, 5000, 15.0, Books(witness, None))
+    program = Program(nobody, nobody, witness, Terms(), Books(witness, None))
     program.deeds.update({one.number: one for one in deeds})
     return Evidence(plan or Plan(), program, witness, **known)
 

@@ -82,7 +82,7 @@ def test_fills_that_are_not_told_one_by_one_are_found(monkeypatch: pytest.Monkey
 
 def test_what_an_account_asks_about_by_itself_is_no_call_of_the_program() -> None:
     nobody: Any = None
-    program = Program(nobody, nobody, Witness(), 5000, 15.0, Books(Witness(), None))
+    program = Program(nobody, nobody, Witness(), Terms(), Books(Witness(), None))
     program._note_unknown(OutcomeUnknown("order.cancel", "lost", request=OrderCancel(symbol="BTCUSDT", order_id=1)))
     assert program.unknown == {}
 

@@ -10,26 +10,31 @@ import trio
 
 import bintrio
 from bintrio._client import observation
+from bintrio._client.carrier import Carrier
 from bintrio._client.connection import Connection
 from bintrio._client.outcomes import Outcomes
+from bintrio._client.subscriptions import Feed
 from bintrio._protocol.budget import Charge, Cost
+from bintrio._protocol.clock import Clock
 from bintrio._protocol.holds import Holds
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio._protocol.succession import Calendar, Succession, _Carrier
-from bintrio.sandbox import DropReply, TooManyRequests
-from bintrio.sandbox.weather import Cut, Fail
+from bintrio.sandbox import DropReply, ErrorReply, Link, ServerError, TooManyRequests, Way
+from bintrio.sandbox.weather import Cut, Fail, Relink
 from bintrio.storm import Plan, Step, Terms, run
 from bintrio.storm.plan import Ask, Place, Rotate
 
 
-def found(*acts: Any) -> str:
-    """What is said of a world in which that happens, one thing a second."""
-    return "\n".join(run(Plan(steps=tuple(Step(1.0, act) for act in acts))).untruths)
+def found(*acts: Any, pause: float = 1.0, **terms: Any) -> str:
+    """What is said of a world in which that happens, one thing after the other."""
+    return "\n".join(run(Plan(terms=Terms(**terms), steps=tuple(Step(pause, act) for act in acts))).untruths)
 
 
 def nothing(*_args: Any, **_options: Any) -> None:
     """Does nothing."""
 
+
+FAR = Link(up=Way(latency=0.2), down=Way(latency=0.1))
 
 REFUSED = Fail(fault=TooManyRequests(method="ping", retry_after=30.0))
 
@@ -75,6 +80,39 @@ def test_g5_a_gap_that_begins_too_early_is_found(monkeypatch: pytest.MonkeyPatch
     assert found(Cut()) == ""
     monkeypatch.setattr(_Carrier, "complete_until", shortly_before(60))
     assert "may be missing (G5)" in found(Cut())
+
+
+def test_g5_a_subscription_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    not_done = Fail(fault=ServerError(method="userDataStream.unsubscribe", executed=False))
+    acts = not_done, *[Ask()] * 5
+    assert found(*acts, pause=6.0, attention=20.0) == ""
+    subscribe = Carrier._subscribe
+
+    async def forget_first(carrier: Carrier, feed: Feed) -> None:
+        carrier._unsure.clear()
+        await subscribe(carrier, feed)
+
+    monkeypatch.setattr(Carrier, "_subscribe", forget_first)
+    assert "-2035 User Data Stream subscription already active.') (G5)" in found(*acts, pause=6.0, attention=20.0)
+
+
+def test_g1_a_call_that_leaves_too_late_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The next connection is there when one of them has but a moment left.
+    acts = Cut(), *[Place(within=tenths / 10) for tenths in range(6, 16)]
+    assert found(*acts, pause=0.12, link=FAR) == ""
+
+    def now(*_args: object) -> float:
+        return trio.current_time()
+
+    monkeypatch.setattr(bintrio.Session, "_check_time_left", now)
+    assert "s before its deadline (G1)" in found(*acts, pause=0.12, link=FAR)
+
+
+def test_a_clock_that_is_trusted_although_a_timestamp_was_refused_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    acts = Relink(link=FAR), Fail(fault=ErrorReply(method="ping", code=-1021)), Ask(), Ask(), Place()
+    assert found(*acts) == ""
+    monkeypatch.setattr(Clock, "forget", nothing)
+    assert "from the one measurement since one was refused" in found(*acts)
 
 
 def test_g9_a_signature_in_a_fact_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import bintrio
 from bintrio.errors import ConnectionFailed, NotSent, OutcomeUnknown, SubscriberTooSlow
 from bintrio.sandbox import DropReply, Told, Witness
 from bintrio.sandbox.weather import Deposit, Fail
-from bintrio.storm import Plan, Step, run, world
+from bintrio.storm import Plan, Step, Terms, run, world
 from bintrio.storm.books import Books
 from bintrio.storm.plan import AnyAct, Listen, Place, Reopen, Rotate
 from bintrio.storm.program import Program
@@ -129,7 +129,7 @@ async def test_a_listener_that_was_too_slow_was_to_hear_nothing_more(autojump_cl
     async def open_session() -> AsyncGenerator[bintrio.Session]:
         yield session
 
-    program = Program(open_session, nobody, witness, 5000, 15.0, Books(witness, None))
+    program = Program(open_session, nobody, witness, Terms(), Books(witness, None))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(program.live)
         await program.is_open.wait()
@@ -180,7 +180,7 @@ async def test_a_listener_that_is_refused_tries_again_and_listens_until_all_has_
         yield session
 
     witness = Witness()
-    program = Program(open_session, nobody, witness, 5000, 15.0, Books(witness, None))
+    program = Program(open_session, nobody, witness, Terms(), Books(witness, None))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(program.live)
         await trio.sleep(2)

@@ -6,7 +6,7 @@ import pytest
 
 from bintrio._protocol.holds import Scope
 from bintrio.endpoints import TimeUnit
-from bintrio.errors import NotSent, OutcomeUnknown
+from bintrio.errors import NotSent, OutcomeUnknown, Rejected
 from bintrio.observing import (
     ClockMeasured,
     ConnectionLost,
@@ -20,7 +20,7 @@ from bintrio.observing import (
     Subscribed,
     Unsubscribed,
 )
-from bintrio.sandbox import DropReply, HalfOpen, HandshakeStatus, Link, MutePings, Way
+from bintrio.sandbox import DropReply, ErrorReply, HalfOpen, HandshakeStatus, Link, MutePings, Way
 from bintrio.sandbox.exchange.messages import Incoming
 from bintrio.sandbox.server.calls import Attempt, Call
 from bintrio.sandbox.weather import Fail, Jump, Relink
@@ -207,6 +207,29 @@ def test_g5_a_gap_is_no_wider_than_what_may_be_missing() -> None:
     # The same number may be given again.
     again = subscribed(0.0), asked(100.0), ended(101.0), subscribed(101.0), asked(900.0), ended(901.0)
     assert missed(900.0, 910.0, *again, subscribed(910.0, 2)) == []
+
+
+def test_g5_no_gap_ends_before_it_begins() -> None:
+    assert missed(1010.0, 950.0, *LOST)[0].endswith("it ends before it begins (G5)")
+    assert len(missed(1010.0, 950.0, *LOST, jumps=True)) == 1
+    assert missed(1010.0, 1010.0, *LOST) == []
+
+
+# Those who listen
+
+
+def refused(code: int, *calls: Call) -> list[str]:
+    known = evidence(calls=calls)
+    known.program.refused.append(Rejected("userDataStream.subscribe", status=400, code=code, message=""))
+    return untruths(known)
+
+
+def test_g5_nobody_is_told_that_the_events_are_brought_already() -> None:
+    said = answer(400, error={"code": -2035, "msg": ""})
+    assert "somebody who listens was told Rejected" in refused(-2035, came(1, told=said), came(2), Call(3, 1, 0))[0]
+    assert refused(-2035, came(1, told=said, fault=ErrorReply(code=-2035))) == []
+    assert refused(-2015) == []
+    assert len(refused(-2035, came(1, told=answer(400, error={"code": -9}), fault=ErrorReply(code=-9)))) == 1
 
 
 # Secrets

@@ -214,7 +214,8 @@ AnyBlow: TypeAlias = Fail | Noise | Cut | EndEvents | ShutDown | Jump | Revoke |
 METHODS: Final = (
     *("order.place", "order.place", "order.cancel", "order.cancelReplace", "order.amend.keepPriority"),
     *("orderList.place.oco", "openOrders.cancelAll", "order.status", "allOrders", "account.status"),
-    *("userDataStream.subscribe", "userDataStream.subscribe.signature", "userDataStream.unsubscribe"),
+    *("userDataStream.subscribe", "userDataStream.subscribe.signature"),
+    *("userDataStream.unsubscribe", "userDataStream.unsubscribe"),
     *("session.logon", "time", "exchangeInfo", None, None),
 )
 """What faults wait for; None stands for any."""

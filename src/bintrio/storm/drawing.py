@@ -40,7 +40,9 @@ PATIENCE: Final = (None, None, None, None, 0.0, 0.0005, 0.5, 5.0)
 WAITING: Final = (0.0, 0.0005, 0.5, 5.0, 60.0, 60.0, 60.0)
 """Seconds for which somebody waits for an order: some never end."""
 
-WITHIN: Final = (None, None, None, None, 0.2, 2.0)
+WITHIN: Final = (None, None, None, None, None, None, 0.2, 0.7, 1.2, 2.0, 2.9)
+"""Seconds for a call, many different ones: so that what a call waits for may come shortly before its deadline."""
+
 
 SMALL: Final = 120
 """Steps of a small world, which takes some six minutes."""
@@ -122,6 +124,7 @@ def draw_terms(dice: Dice) -> Terms:
         drain_timeout=dice.choice((15.0, 1.5)),
         window=dice.choice((5000, 1000, 30_000)),
         has_account=dice.choice((False, True)),
+        attention=dice.choice((None, None, None, 20.0)),
     )
 
 

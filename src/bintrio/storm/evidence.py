@@ -53,6 +53,7 @@ class Evidence:
         refusals: each message with an error that came to the client, and the exchange's time in milliseconds.
         logged: errors that were logged.
         lines: all that the client logged.
+        partings: what was untrue of how connections were left, in sentences: see `doorway`.
         remains: what was left over.
         open_charges: that were left over in the ledger at the end.
     """
@@ -76,6 +77,7 @@ class Evidence:
         self.refusals: Final[list[tuple[int, str]]] = []
         self.logged: Final[list[str]] = []
         self.lines: Final[list[str]] = []
+        self.partings: Final[list[str]] = []
         self.remains = Remains()
         self.open_charges = 0
 

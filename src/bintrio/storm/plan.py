@@ -355,6 +355,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         drain_timeout: see `open_session`.
         window: milliseconds for which a signed call is valid.
         has_account: whether each session follows its account.
+        attention: seconds for which the program listens to the account's events, before it stops for a moment and
+            begins again; None for always.
     """
 
     query_lag: float = 0.0
@@ -370,6 +372,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     drain_timeout: float = 15.0
     window: int = 5000
     has_account: bool = False
+    attention: float | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

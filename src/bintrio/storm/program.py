@@ -15,11 +15,11 @@ from .._protocol.succession import Gap, Interrupted
 from .._protocol.to_json import to_builtins
 from ..api._base import Request
 from ..api.events import EventStreamTerminated
-from ..errors import BintrioError, OutcomeUnknown, SubscriberTooSlow
+from ..errors import BintrioError, OutcomeUnknown, Rejected, SubscriberTooSlow
 from ..sandbox import Sandbox, Witness
 from ..session import Session
 from .books import Books
-from .plan import Act, ByAccount, CallAct, Confirm, Listen, Reopen, Rotate, WithHandle
+from .plan import Act, ByAccount, CallAct, Confirm, Listen, Reopen, Rotate, Terms, WithHandle
 
 Open = Callable[[], AbstractAsyncContextManager[Session]]
 
@@ -105,8 +105,7 @@ class Program:
         open_session: opens one.
         sandbox: what its sessions lead to.
         witness: of that.
-        window: milliseconds for which a signed call is valid.
-        request_timeout: seconds within which a call ends.
+        terms: of the world.
         books: keep the account of each of its sessions, if it has any.
 
     Attributes:
@@ -114,6 +113,7 @@ class Program:
         confirmed: what it was told of calls whose outcome was unknown.
         unknown: trading calls whose outcome it was not told, by number.
         heard: what its listeners were told.
+        refused: what the exchange said to those of them whom it refused.
         is_open: set once it has a session.
         failed: what came out of anything and is no documented error.
     """
@@ -123,19 +123,18 @@ class Program:
         open_session: Open,
         sandbox: Sandbox,
         witness: Witness,
-        window: int,
-        request_timeout: float,
+        terms: Terms,
         books: Books,
     ) -> None:
         self.deeds: Final[dict[int, Deed]] = {}
         self.confirmed: Final[list[Confirmed]] = []
         self.heard: Final[list[Heard]] = []
+        self.refused: Final[list[Rejected]] = []
         self.failed: Final[list[str]] = []
         self._open_session = open_session
         self._sandbox = sandbox
         self._witness = witness
-        self._window = window
-        self._request_timeout = request_timeout
+        self._terms = terms
         self.books: Final = books
         self.is_open: Final = trio.Event()
         self._session: Session | None = None
@@ -176,13 +175,12 @@ class Program:
             self._note_unknown(error)
 
     async def _listen_on(self, session: Session) -> None:
+        seconds = FOREVER if self._terms.attention is None else self._terms.attention
+        # Whoever hears no more, for whatever reason, listens again a moment later.
         while True:
-            try:
-                await self._listen(session, 10_000, FOREVER, is_slow=False)
-            except BintrioError:
-                await trio.sleep(1)
-            else:
-                return
+            with suppress(BintrioError):
+                await self._listen(session, 10_000, seconds, is_slow=False)
+            await trio.sleep(1)
 
     def close(self) -> None:
         """Have the session closed; `live` opens another one."""
@@ -249,10 +247,10 @@ class Program:
 
     async def _attempt(self, act: CallAct, carry_out: Callable[[Deed], Awaitable[None]]) -> None:
         number = len(self.deeds) + 1
-        request = act.request(self._sandbox.orders, window_of(number, self._window))
+        request = act.request(self._sandbox.orders, window_of(number, self._terms.window))
         if request is None:
             return
-        timeout = self._request_timeout if act.within is None else act.within
+        timeout = self._terms.request_timeout if act.within is None else act.within
         # It is noted before it is sent, so that a call that is cancelled is known as well.
         deed = self.deeds[number] = Deed(
             number=number, act=act, request=request, began=trio.current_time(), timeout=timeout
@@ -275,6 +273,13 @@ class Program:
         await self._listen(session, act.buffer, act.seconds, is_slow=act.is_slow)
 
     async def _listen(self, session: Session, buffer: int, seconds: float, *, is_slow: bool) -> None:
+        try:
+            await self._hear(session, buffer, seconds, is_slow=is_slow)
+        except Rejected as error:
+            self.refused.append(error)
+            raise
+
+    async def _hear(self, session: Session, buffer: int, seconds: float, *, is_slow: bool) -> None:
         async with session.user_data(buffer=buffer) as events:
             heard = Heard(since=len(self._witness.events))
             self.heard.append(heard)
@@ -302,7 +307,7 @@ class Program:
         # A read has changed nothing, so there is nothing to ask about.
         if error.request.api.repeatable:
             return
-        number = number_of(error.request.recv_window, self._window)
+        number = number_of(error.request.recv_window, self._terms.window)
         # Without a number it was sent for a handle, by an account, which asks by itself.
         if number:
             # Its caller notes it, and so does each look at `unresolved`: the first stays.
@@ -327,7 +332,7 @@ class Program:
     def unresolved(self) -> list[int]:
         """The calls that its session keeps since it does not know what became of them, by number."""
         kept = () if self._session is None else self._session.unresolved
-        numbers = (number_of(error.request.recv_window, self._window) for error in kept)
+        numbers = (number_of(error.request.recv_window, self._terms.window) for error in kept)
         # Without a number it was sent for a handle, by an account, which asks by itself.
         return [number for number in numbers if number]
 

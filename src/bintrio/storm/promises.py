@@ -12,10 +12,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
+from .._client.carrier import ALREADY_SUBSCRIBED
 from .._protocol.succession import Gap
 from ..api._base import catalogue
 from ..api.user_data import UserDataStreamUnsubscribe
 from ..observing import ClockMeasured, EventsMissed, MessageSent, PingAnswered, SessionStarted, Subscribed, Unsubscribed
+from ..sandbox.server.calls import Call
 from ..sandbox.server.faults import MutePings
 from ..sandbox.weather import Fail, Jump, Relink
 from .evidence import Evidence
@@ -161,6 +163,10 @@ class _Cover(NamedTuple):
 
 def of_gaps(evidence: Evidence) -> Iterator[str]:
     """There is a gap only where something may be missing, and it is no wider than that."""
+    # However the exchange's clock was set, this side knows what came first.
+    for gap in evidence.told(EventsMissed):
+        if gap.end < gap.begin:
+            yield f"{gap!r}: it ends before it begins (G5)"
     # The dates of a gap are the exchange's.
     if has_jumped(evidence.plan):
         return
@@ -240,6 +246,20 @@ def _covers(evidence: Evidence) -> defaultdict[str, list[_Cover]]:
     return covers
 
 
+def of_listeners(evidence: Evidence) -> Iterator[str]:
+    """Nobody who listens is told that the exchange brings the events already: a session finds a way out of that."""
+    # A fault may say so of a connection on which it is not so.
+    if any(call.fault is not None and _code_of(call) == ALREADY_SUBSCRIBED for call in evidence.witness.calls):
+        return
+    for error in evidence.program.refused:
+        if error.code == ALREADY_SUBSCRIBED:
+            yield f"somebody who listens was told {error!r} (G5)"
+
+
+def _code_of(call: Call) -> object:
+    return None if call.answer is None or call.answer.error is None else call.answer.error.get("code")
+
+
 # Secrets
 
 # What may be a signature: the shortest one is longer.
@@ -290,5 +310,5 @@ def _is_mute(plan: Plan) -> bool:
 
 
 ALL: Final[Sequence[Callable[[Evidence], Iterator[str]]]] = (
-    *(of_limits, of_holds, of_pings, of_calm, of_gaps, of_secrets, of_remains),
+    *(of_limits, of_holds, of_pings, of_calm, of_gaps, of_listeners, of_secrets, of_remains),
 )

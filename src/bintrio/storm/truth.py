@@ -278,6 +278,7 @@ def _is_in(event: Told, gaps: Sequence[Gap]) -> bool:
 def of_conduct(evidence: Evidence) -> Iterator[str]:
     """What no caller is told was as promised, too."""
     yield from conduct.untruths(evidence.facts, evidence.plan, evidence.program.deeds.values())
+    yield from evidence.partings
     if evidence.open_charges:
         yield f"{evidence.open_charges} charges were left over in the ledger (G8)"
 

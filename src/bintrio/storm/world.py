@@ -25,6 +25,7 @@ from ..opening import open_session
 from ..sandbox import Disconnect, Link, RandomWalk, Sandbox, SandboxAccount, open_sandbox, trader
 from ..sandbox.weather import Blow
 from .books import Books
+from .doorway import Doorway
 from .evidence import Evidence, Remains
 from .keys import RSA_PEM, rsa_account, rsa_key
 from .plan import Ask, Plan, Terms
@@ -92,11 +93,11 @@ async def _live(plan: Plan) -> Report:
         query_lag=terms.query_lag,
         link=terms.link,
     ) as sandbox:
-        witness, ledger = sandbox.witness(time_unit=terms.time_unit), LocalLedger()
+        witness, ledger, doorway = sandbox.witness(time_unit=terms.time_unit), LocalLedger(), Doorway(sandbox)
         opening = partial(
             open_session,
             sandbox.endpoint,
-            connect=sandbox.connect,
+            connect=doorway.connect,
             key=key_of(terms, account),
             time_unit=terms.time_unit,
             request_timeout=terms.request_timeout,
@@ -108,9 +109,7 @@ async def _live(plan: Plan) -> Report:
         )
         # The observer is bound late: it needs the evidence, which needs the program.
         books = Books(witness, sandbox.balances() if terms.has_account else None)
-        program = Program(
-            lambda: opening(observer=observer), sandbox, witness, terms.window, terms.request_timeout, books
-        )
+        program = Program(lambda: opening(observer=observer), sandbox, witness, terms, books)
         began = sandbox.now() - trio.current_time() * 1000
         evidence = Evidence(plan, program, witness, began=began, secrets=secrets_of(account))
         observer = observing(evidence, sandbox)
@@ -120,6 +119,7 @@ async def _live(plan: Plan) -> Report:
         await trio.sleep(FAREWELL)
         # Half-open connections are noticed only after some time.
         evidence.remains.connections = sandbox.connections
+        evidence.partings.extend(doorway.untrue)
     # Those of the sandbox have ended by now, also where it was half-open.
     evidence.remains.tasks = trio.lowlevel.current_statistics().tasks_living - before
     return report(evidence, sandbox)
