@@ -219,6 +219,7 @@ class OutcomeUnknown(BintrioError, Generic[RequestT_co]):
         is_id_fresh: bool = False,
         signed_by: str | None = None,
     ) -> None:
+        # Set by the session, which knows more of the call than the error may tell.
         self.origin = None
         self.method = method
         self.reason = reason
@@ -269,6 +270,7 @@ class Rejected(BintrioError):
         self.message = message
         self.data = data
         self.rate_limits = tuple(rate_limits)
+        # A code may tell more than the class that many share.
         self.hint = _HINTS.get(code, self.hint)
         advice = f" ({self.hint})" if self.hint else ""
         super().__init__(f"{method}: {status} {code} {message}{advice}")
@@ -449,6 +451,7 @@ _HINTS: Final[dict[int, str]] = {-2028: "the exchange does not take this kind of
 def _retry_after(data: Any) -> int | None:
     """The time in ``error.data``, in the unit that the exchange sent it in; None if there is none that can be right."""
     found = cast("dict[str, Any]", data).get("retryAfter") if isinstance(data, dict) else None
+    # A bool is an int to Python; a time beyond the last one could not be shown as a date.
     is_time = isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= _LAST_TIME
     return found if is_time else None
 

@@ -68,6 +68,8 @@ else:
 
 
 Side: TypeAlias = Open[Literal["BUY", "SELL"]]
+# Those with STOP_LOSS wait for a worse price, those with TAKE_PROFIT for a better one. Without LIMIT in their names
+# they become MARKET orders then. LIMIT_MAKER orders are refused if they would trade at once.
 OrderType: TypeAlias = Open[
     Literal["LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT", "LIMIT_MAKER"]
 ]
@@ -76,41 +78,46 @@ TimeInForce: TypeAlias = Open[Literal["GTC", "IOC", "FOK"]]
 OrderState: TypeAlias = Open[
     Literal[
         "NEW",
-        "PENDING_NEW",
+        "PENDING_NEW",  # waits for the working order of its list
         "PARTIALLY_FILLED",
         "FILLED",
         "CANCELED",
-        "PENDING_CANCEL",
-        "REJECTED",
-        "EXPIRED",
-        "EXPIRED_IN_MATCH",
-        "UNKNOWN",
+        "PENDING_CANCEL",  # "Currently unused"
+        "REJECTED",  # the matching engine did not accept it
+        "EXPIRED",  # by the rules of its type, or by the exchange
+        "EXPIRED_IN_MATCH",  # by self-trade prevention
+        "UNKNOWN",  # in the SBE schema only
     ]
 ]
 OPEN_STATES: Final = frozenset({"NEW", "PENDING_NEW", "PARTIALLY_FILLED", "PENDING_CANCEL"})
 """States in which an order may still be filled, canceled or amended."""
 
 NewOrderRespType: TypeAlias = Open[Literal["ACK", "RESULT", "FULL"]]
+# What expires of two orders that must not trade with each other: with EXPIRE_MAKER the one on the book, with
+# EXPIRE_TAKER the other, with DECREMENT of both as much as would have traded. TRANSFER moves that between accounts of
+# one trade group besides.
 SelfTradePreventionMode: TypeAlias = Open[
     Literal["NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
 ]
 SymbolStatus: TypeAlias = Open[Literal["TRADING", "END_OF_DAY", "HALT", "BREAK", "CANCEL_ONLY"]]
+# Three of the five: the document leaves out the others (inconsistency 33).
 SymbolStatusFilter: TypeAlias = Open[Literal["TRADING", "HALT", "BREAK"]]
 CancelRestrictions: TypeAlias = Open[Literal["ONLY_NEW", "ONLY_PARTIALLY_FILLED"]]
 PegPriceType: TypeAlias = Open[Literal["PRIMARY_PEG", "MARKET_PEG"]]
 PegOffsetType: TypeAlias = Open[Literal["PRICE_LEVEL"]]
+# BROKER is in the SBE schema only.
 WorkingFloor: TypeAlias = Open[Literal["EXCHANGE", "SOR", "BROKER"]]
 ExpiryReason: TypeAlias = Open[
     Literal[
         "NONE",
-        "REJECTED",
-        "EXCHANGE_CANCELED",
-        "OCO_TRIGGER",
-        "OTO_PHASE_ONE_EXPIRED",
+        "REJECTED",  # as it was to be put on the book: no funds, a filter
+        "EXCHANGE_CANCELED",  # by the exchange itself
+        "OCO_TRIGGER",  # the other one of its pair began to work, or the pair expired
+        "OTO_PHASE_ONE_EXPIRED",  # the working order of its list did
         "UNFILLED_IOC_QUANTITY_EXPIRED",
         "UNFILLED_FOK_ORDER_EXPIRED",
-        "INSUFFICIENT_LIQUIDITY",
-        "EXECUTION_RULE_PRICE_RANGE_EXCEEDED",
+        "INSUFFICIENT_LIQUIDITY",  # the book had not enough for it
+        "EXECUTION_RULE_PRICE_RANGE_EXCEEDED",  # its next trade was too far from the reference price
     ]
 ]
 MatchType: TypeAlias = Open[Literal["ONE_PARTY_TRADE_REPORT", "AUTO_MATCH"]]
@@ -142,9 +149,13 @@ Permission: TypeAlias = str
 """``"SPOT"``, ``"MARGIN"``, ``"LEVERAGED"`` or ``"TRD_GRP_"`` and three digits. New groups keep coming, so to a type
 checker it is any `str`."""
 
+# OTO for OTOCO, OPO and OPOCO lists too (inconsistency 11).
 ContingencyType: TypeAlias = Open[Literal["OCO", "OTO"]]
+# RESPONSE answers an action that failed, UPDATED says that an order of the list has another client order id.
 ListStatusType: TypeAlias = Open[Literal["RESPONSE", "EXEC_STARTED", "UPDATED", "ALL_DONE"]]
+# CANCELING is in the SBE schema only.
 ListOrderStatus: TypeAlias = Open[Literal["EXECUTING", "ALL_DONE", "REJECT", "CANCELING"]]
+# REPLACED is said of an order that was amended.
 ExecutionType: TypeAlias = Open[
     Literal["NEW", "CANCELED", "REPLACED", "REJECTED", "TRADE", "EXPIRED", "TRADE_PREVENTION", "UNKNOWN"]
 ]
@@ -157,6 +168,7 @@ OrderRejectReason: TypeAlias = Open[
         "OCO_BAD_PRICES",
     ]
 ]
+# Each document knows some of them (inconsistency 41).
 RateLimitType: TypeAlias = Open[Literal["REQUEST_WEIGHT", "ORDERS", "RAW_REQUESTS", "CONNECTIONS"]]
 RateLimitInterval: TypeAlias = Open[Literal["SECOND", "MINUTE", "HOUR", "DAY"]]
 

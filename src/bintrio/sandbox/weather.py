@@ -288,8 +288,7 @@ _MILD: Final[Sequence[Callable[[Dice], AnyBlow]]] = (
     lambda dice: Fill(which=dice.randint(0, 9), parts=dice.randint(1, 3)),
     lambda dice: Fill(which=dice.randint(0, 9)),
     lambda dice: Deposit(asset=dice.choice(("BTC", "ETH", "USDT")), amount=Decimal(dice.randint(1, 9))),
-    # A client has the time to move to another connection.
-    # After several of them a session waits up to half a minute before it opens the next connection.
+    # Time enough to move to another connection: after several of these a session waits up to half a minute before.
     lambda dice: ShutDown(after=dice.choice((60.0, 600.0))),
     lambda dice: Lag(seconds=dice.choice((0.0, 0.5, 1.9))),
     lambda dice: Relink(link=draw_link(dice)),

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from bintrio.api import account as account_api
 from bintrio.api.enums import ExecutionType, ListOrderStatus, ListStatusType, OrderRejectReason
 from bintrio.api.events import ExecutionReport, ListStatus, ListStatusOrder
@@ -70,6 +72,7 @@ def _placed(order: Order) -> dict[str, Any]:
     """What reports of an order share that was placed, canceled or amended, where only some orders have it."""
     found = _conditional(order)
     if order.kind.trigger:
+        # "Present only if set", as in most examples (inconsistency 13).
         found["stop_price"] = order.stop_price
     if order.iceberg_quantity:
         found["iceberg_qty"] = order.iceberg_quantity
@@ -133,6 +136,7 @@ def _prevented(order: Order) -> dict[str, Any]:
     group = order.preventions[0].match.trade_group_id
     return {
         "prevented_matches": tuple(map(_as_prevented_fill, order.preventions)),
+        # Within one account there need be no group.
         "trade_group_id": None if group < 0 else group,
     }
 
@@ -145,8 +149,7 @@ def pending(order: Order) -> PendingOrderReport:
 
 def pending_full(order: Order) -> PendingOrderReport:
     """The same with its trades."""
-    quantity = None if order.status == "PENDING_NEW" else order.quantity
-    return PendingOrderReport(orig_qty=quantity, fills=tuple(map(_as_fill, order.executions)), **_report(order))
+    return msgspec.structs.replace(pending(order), fills=tuple(map(_as_fill, order.executions)))
 
 
 def _as_fill(execution: Execution) -> Fill:
@@ -349,6 +352,7 @@ def execution_report(
         transaction_time=order.updated_at,
         execution_id=execution_id,
         is_on_book=_is_on_book(order, kind),
+        # The document says to ignore it; its examples have it true for trades.
         ignore=kind == "TRADE",
         order_creation_time=order.created_at,
         cumulative_quote_quantity=eight_decimals(order.quote_executed),
@@ -376,6 +380,7 @@ def _last_trade(execution: Execution | None) -> dict[str, Any]:
 
 
 _NO_TRADE: Final[dict[str, Any]] = {
+    # As in the document's example of an order that was only taken.
     "trade_id": -1,
     **dict.fromkeys(("last_executed_quantity", "last_executed_price", "last_quote_quantity"), ZERO),
     "commission_amount": NOTHING,
