@@ -337,17 +337,16 @@ class MatchingEngine:
 
     def _take_away(self, order: Order, taken: Prevention, now: int) -> None:
         """Take from an order what self-trade prevention took; without any left, it is over."""
-        is_over = taken.quantity == order.remaining
-        # Off the book first, since the book adds up what is left of its orders.
-        if is_over:
+        if taken.quantity == order.remaining:
+            # Off the book first, since the book adds up what is left of its orders.
             self._leave(order)
-        order.prevent(taken.quantity, taken.match.prevented_match_id, now)
-        if not is_over and order.place == "book":
-            self.listings[order.symbol].book.reduce(order, taken.quantity)
-        if is_over:
+            order.prevent(taken.quantity, taken.match.prevented_match_id, now)
             self._close(order, "EXPIRED_IN_MATCH", now, kind="TRADE_PREVENTION", taken=taken)
-        else:
-            self._release_and_tell(order, "TRADE_PREVENTION", now, taken=taken)
+            return
+        order.prevent(taken.quantity, taken.match.prevented_match_id, now)
+        if order.place == "book":
+            self.listings[order.symbol].book.reduce(order, taken.quantity)
+        self._release_and_tell(order, "TRADE_PREVENTION", now, taken=taken)
 
     # Ending
 
