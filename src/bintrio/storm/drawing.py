@@ -150,8 +150,9 @@ def _patience(dice: Dice) -> float | None:
     return dice.choice(PATIENCE)
 
 
-def _asks(dice: Dice) -> bool:
-    return dice.choice((False, True))
+def _of_call(dice: Dice) -> dict[str, Any]:
+    """What all calls have, drawn first and in this order: a seed is to give the same world."""
+    return {"patience": _patience(dice), "asks": dice.choice((False, True)), "within": dice.choice(WITHIN)}
 
 
 def draw_place(dice: Dice) -> Place:
@@ -160,9 +161,7 @@ def draw_place(dice: Dice) -> Place:
     price = dice.choice((90, 105, 95, 110))
     side: Literal["BUY", "SELL"] = "BUY" if price in {90, 105} else "SELL"
     return Place(
-        patience=_patience(dice),
-        asks=_asks(dice),
-        within=dice.choice(WITHIN),
+        **_of_call(dice),
         has_own_id=dice.choice((False, True)),
         symbol=dice.choice(SYMBOLS),
         side=side,
@@ -175,9 +174,7 @@ def draw_place(dice: Dice) -> Place:
 
 
 def _place_list(dice: Dice) -> PlaceList:
-    return PlaceList(
-        patience=_patience(dice), asks=_asks(dice), within=dice.choice(WITHIN), symbol=dice.choice(SYMBOLS)
-    )
+    return PlaceList(**_of_call(dice), symbol=dice.choice(SYMBOLS))
 
 
 def _place_pair(dice: Dice) -> PlacePair:
@@ -203,9 +200,7 @@ def _draw_by_account(dice: Dice) -> ByAccount | WithHandle:
 
 def _cancel(dice: Dice) -> Cancel:
     return Cancel(
-        patience=_patience(dice),
-        asks=_asks(dice),
-        within=dice.choice(WITHIN),
+        **_of_call(dice),
         which=dice.randint(0, 9),
         by_name=dice.choice((False, True)),
     )
@@ -213,9 +208,7 @@ def _cancel(dice: Dice) -> Cancel:
 
 def _amend(dice: Dice) -> Amend:
     return Amend(
-        patience=_patience(dice),
-        asks=_asks(dice),
-        within=dice.choice(WITHIN),
+        **_of_call(dice),
         which=dice.randint(0, 9),
         quantity=dice.randint(1, 3),
     )
@@ -223,9 +216,7 @@ def _amend(dice: Dice) -> Amend:
 
 def _replace(dice: Dice) -> Replace:
     return Replace(
-        patience=_patience(dice),
-        asks=_asks(dice),
-        within=dice.choice(WITHIN),
+        **_of_call(dice),
         which=dice.randint(0, 9),
         price=dice.randint(85, 94),
         mode=dice.choice(("STOP_ON_FAILURE", "ALLOW_FAILURE")),
@@ -242,9 +233,7 @@ def _ask_order(dice: Dice) -> AskOrder:
 
 def _ask(dice: Dice) -> Ask:
     return Ask(
-        patience=_patience(dice),
-        asks=_asks(dice),
-        within=dice.choice(WITHIN),
+        **_of_call(dice),
         what=dice.choice(("ping", "depth", "account.status", "openOrders.status", "allOrders", "myTrades")),
         symbol=dice.choice(SYMBOLS),
     )
