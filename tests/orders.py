@@ -12,10 +12,8 @@ from trio.testing import wait_all_tasks_blocked
 
 import bintrio
 from bintrio import OutcomeUnknown
-from bintrio.requests import (
-    OrderListPlaceOto,
-    OrderPlace,
-)
+from bintrio.api.enums import CancelReplaceMode
+from bintrio.requests import OrderCancelReplace, OrderListPlaceOto, OrderPlace
 from bintrio.sandbox import Sandbox, open_sandbox
 
 PAIR = OrderListPlaceOto(
@@ -49,6 +47,13 @@ def limit(price: int = 40_000, **fields: Any) -> OrderPlace:
     return OrderPlace(
         symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=price, quantity="0.001", **fields
     )
+
+
+def replacing(order_id: int, mode: CancelReplaceMode = "STOP_ON_FAILURE", **fields: Any) -> OrderCancelReplace:
+    """Cancels an order, and places a limit order to buy."""
+    given: dict[str, Any] = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "time_in_force": "GTC"}
+    given |= {"price": 1, "quantity": 1, "cancel_replace_mode": mode, "cancel_order_id": order_id}
+    return OrderCancelReplace(**given | fields)
 
 
 # Late answers

@@ -15,9 +15,9 @@ from bintrio import OutcomeUnknown, PartlyDone
 from bintrio import sandbox as faults
 from bintrio._client.namesakes import MOST_ORDERS, Namesakes, Origin, orders_in, placed_by, told_by
 from bintrio.api.orders import OrderList
-from bintrio.requests import OrderCancel, OrderCancelReplace, OrderListPlaceOco, OrderPlace
+from bintrio.requests import OrderCancel, OrderListPlaceOco, OrderPlace
 from bintrio.sandbox import Sandbox
-from tests.orders import NO_ORDER, late, limit, open_market
+from tests.orders import NO_ORDER, late, limit, open_market, replacing
 from tests.peer import ACK, ORDER, open_pair
 from tests.sessions import BUY, HMAC
 
@@ -249,17 +249,7 @@ async def test_g7_the_order_of_a_replacement_is_of_one_call_only(autojump_clock:
     async with open_market() as (session, sandbox):
         error: OutcomeUnknown[OrderPlace] = await place(session, sandbox, "lost")
         old = await session.send(limit())
-        replace = OrderCancelReplace(
-            symbol="BTCUSDT",
-            side="BUY",
-            type="LIMIT",
-            time_in_force="GTC",
-            price=60_000,
-            quantity="0.001",
-            cancel_replace_mode="STOP_ON_FAILURE",
-            cancel_order_id=old.order_id,
-            new_client_order_id="grid-7",
-        )
+        replace = replacing(old.order_id, price=60_000, quantity="0.001", new_client_order_id="grid-7")
         await session.send(replace)
         assert await session.confirm(error) is None
 

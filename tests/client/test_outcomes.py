@@ -15,10 +15,9 @@ from bintrio import sandbox as faults
 from bintrio._client.in_flight import DEFAULT_RECV_WINDOW
 from bintrio._protocol.evidence import LARGEST_LEAD, QUERY_DELAY
 from bintrio.requests import (
-    OrderCancelReplace,
     OrderPlace,
 )
-from tests.orders import NO_ORDER, PAIR, late, limit, open_market
+from tests.orders import NO_ORDER, PAIR, late, limit, open_market, replacing
 from tests.peer import ACK, ORDER, START, URL, open_exchange, open_pair
 from tests.sessions import BUY, HMAC, CancelsAfter
 
@@ -373,17 +372,7 @@ def _text(message: str) -> Any:
 
 
 async def test_g2_half_of_a_late_replacement_is_told(autojump_clock: MockClock) -> None:
-    replace = OrderCancelReplace(
-        symbol="BTCUSDT",
-        side="BUY",
-        type="LIMIT",
-        time_in_force="GTC",
-        price=1,
-        quantity=1,
-        cancel_replace_mode="ALLOW_FAILURE",
-        cancel_order_id=5,
-        new_client_order_id="mine",
-    )
+    replace = replacing(5, "ALLOW_FAILURE", new_client_order_id="mine")
     refused = {"code": -2011, "msg": "Unknown order sent."}
     halves = {
         "cancelResult": "FAILURE",
@@ -427,18 +416,7 @@ async def test_g2_a_connection_remembers_so_many_owed_answers(
 
 
 async def test_g2_a_late_success_of_a_replacement_names_the_new_order(autojump_clock: MockClock) -> None:
-    replace = OrderCancelReplace(
-        symbol="BTCUSDT",
-        side="BUY",
-        type="LIMIT",
-        time_in_force="GTC",
-        price=1,
-        quantity=1,
-        cancel_replace_mode="STOP_ON_FAILURE",
-        cancel_order_id=5,
-        new_client_order_id="mine",
-        new_order_resp_type="ACK",
-    )
+    replace = replacing(5, new_client_order_id="mine", new_order_resp_type="ACK")
     canceled = {**ACK, **ORDER, "orderId": 5, "status": "CANCELED", "origClientOrderId": "old"}
     unlike = {"time", "updateTime", "isWorking", "workingTime", "stopPrice", "icebergQty"}
     result = {

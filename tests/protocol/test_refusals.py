@@ -25,22 +25,13 @@ from bintrio.errors import (
     Rejected,
     WafBlocked,
 )
-from bintrio.requests import OrderCancelReplace, OrderPlace, Ping
+from bintrio.requests import OrderPlace, Ping
+from tests.orders import replacing
 from tests.peer import ACK, START, Exchange, open_pair
 from tests.sessions import HMAC, in_background
 
 BUY: Final = OrderPlace(symbol="BTCUSDT", side="BUY", type="MARKET", quantity=1)
-REPLACE: Final = OrderCancelReplace(
-    symbol="BTCUSDT",
-    side="BUY",
-    type="LIMIT",
-    time_in_force="GTC",
-    price=1,
-    quantity=1,
-    cancel_replace_mode="ALLOW_FAILURE",
-    cancel_order_id=5,
-    new_order_resp_type="ACK",
-)
+REPLACE: Final = replacing(5, "ALLOW_FAILURE", new_order_resp_type="ACK")
 WELL_FORMED: Final = {"code": -2010, "msg": "Market is closed."}
 ODD_ERRORS: Final[list[Any]] = [
     None,
