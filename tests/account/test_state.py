@@ -434,22 +434,36 @@ def test_a_list_goes_forward_to_its_end_and_lists_that_are_done_are_kept_by_numb
     assert not state.unlisted_lists([a_list(5, number=4)])
 
 
+LIST_TOLD = ListStatus(
+    event_time=5,
+    symbol="BTCUSDT",
+    order_list_id=1,
+    contingency_type="OCO",
+    list_status_type="EXEC_STARTED",
+    list_order_status="EXECUTING",
+    list_reject_reason="NONE",
+    list_client_order_id="list-1",
+    transaction_time=5,
+    orders=(),
+)
+
+
 def test_a_list_is_told_by_an_event() -> None:
     state = fresh()
-    state.apply(
-        ListStatus(
-            event_time=5,
-            symbol="BTCUSDT",
-            order_list_id=1,
-            contingency_type="OCO",
-            list_status_type="EXEC_STARTED",
-            list_order_status="EXECUTING",
-            list_reject_reason="NONE",
-            list_client_order_id="list-1",
-            transaction_time=5,
-            orders=(),
-        )
+    state.apply(LIST_TOLD)
+    assert state.lists == {1: a_list(5)}
+
+
+def test_what_was_refused_to_a_list_changes_nothing() -> None:
+    """enums.md, "Order List Status": ``RESPONSE`` is about the placing or canceling that failed, not about the list."""
+    state = fresh()
+    refusal = msgspec.structs.replace(
+        LIST_TOLD, list_status_type="RESPONSE", list_order_status="REJECT", transaction_time=6
     )
+    state.apply(refusal)
+    assert state.lists == {}
+    state.apply(LIST_TOLD)
+    state.apply(refusal)
     assert state.lists == {1: a_list(5)}
 
 

@@ -137,6 +137,9 @@ class State:
                 self._take_transfer(event)
             case ExternalLockUpdate():
                 self._take_lock(event)
+            # A list that was refused was never there; one whose cancellation was refused stands as it stood (enums.md).
+            case ListStatus(list_status_type="RESPONSE"):
+                pass
             case ListStatus():
                 self.take_list(list_of_event(event), "event")
             case _:

@@ -110,6 +110,89 @@ def test_an_order_that_was_not_attempted_or_not_instead_of_another_is_not_told()
     assert heard(client) == []
 
 
+# enums.md, "Order List Status" and "Order List Order Status": "responding to a failed action"; user-data-stream.md,
+# "Order Reject Reason"
+
+OCO: dict[str, Any] = OF_BTC | {
+    "side": "SELL",
+    "quantity": "0.1",
+    "listClientOrderId": "mine",
+    "aboveType": "LIMIT_MAKER",
+    "abovePrice": "60",
+    "belowType": "STOP_LOSS",
+    "belowStopPrice": "40",
+}
+REFUSED_LISTS: list[tuple[dict[str, Any], int, str]] = [
+    ({"abovePrice": "45"}, -2010, "OCO_BAD_PRICES"),
+    ({"quantity": "1000"}, -2010, "INSUFFICIENT_BALANCES"),
+    ({"listClientOrderId": "taken"}, -2010, "NONE"),
+    ({"quantity": "0.000001"}, -1013, "NONE"),
+]
+
+
+def trading_lists() -> Client:
+    """One with an OCO list; the last price is 50."""
+    client = trading(min_price=D(0), min_notional=D(0))
+    for side in ("SELL", "BUY"):
+        client.trade("order.place", **BUY | {"side": side, "price": "50", "quantity": "0.1"})
+    client.trade("orderList.place.oco", **OCO | {"listClientOrderId": "taken"})
+    client.events()
+    return client
+
+
+@pytest.mark.parametrize(("changes", "code", "reason"), REFUSED_LISTS)
+def test_a_list_that_is_refused_is_told(changes: dict[str, Any], code: int, reason: str) -> None:
+    client = trading_lists()
+    assert refused(client, "orderList.place.oco", **OCO | changes)[0] == code
+    (told,) = heard(client)
+    assert (told["e"], told["l"], told["L"], told["r"]) == ("listStatus", "RESPONSE", "REJECT", reason)
+    assert (told["s"], told["c"], told["C"]) == ("BTCUSDT", "OCO", (OCO | changes)["listClientOrderId"])
+    assert len(told["O"]) == 2
+    assert refused(client, "orderList.status", orderListId=told["g"])[0] == -2013
+    assert len(client.trade("openOrderLists.status")) == 1
+
+
+def test_the_refused_cancellation_of_a_list_is_told() -> None:
+    client = trading_lists()
+    (opened,) = client.trade("openOrderLists.status")
+    number, order = opened["orderListId"], opened["orders"][0]["orderId"]
+    not_traded = {"orderId": order, "cancelRestrictions": "ONLY_PARTIALLY_FILLED"}
+    assert refused(client, "order.cancel", **OF_BTC, **not_traded)[0] == -2011
+    (told,) = heard(client)
+    assert (told["g"], told["l"], told["L"], told["r"]) == (number, "RESPONSE", "REJECT", "NONE")
+    assert client.trade("openOrderLists.status") == [opened]
+    client.trade("orderList.cancel", **OF_BTC, orderListId=number)
+    client.events()
+    assert refused(client, "orderList.cancel", **OF_BTC, orderListId=number)[0] == -2011
+    assert [(one["g"], one["l"]) for one in heard(client)] == [(number, "RESPONSE")]
+    assert client.trade("orderList.status", orderListId=number)["listStatusType"] == "ALL_DONE"
+
+
+def test_the_refused_cancellation_of_an_order_without_a_list_is_not_told() -> None:
+    client = trading_lists()
+    order = client.trade("order.place", **BUY | {"price": "49", "quantity": "0.1"})["orderId"]
+    client.events()
+    not_traded = {"orderId": order, "cancelRestrictions": "ONLY_PARTIALLY_FILLED"}
+    assert refused(client, "order.cancel", **OF_BTC, **not_traded)[0] == -2011
+    assert heard(client) == []
+
+
+# Changelog of 2022-05-23, "Changes to Order Book Depth Levels"
+
+
+@pytest.mark.parametrize("side", ["BUY", "SELL"])
+def test_a_level_shows_what_64_bits_hold_and_no_more(side: str) -> None:
+    client = trading(max_quantity=D(10) ** 12, min_notional=D(0), max_notional=D(10) ** 12)
+    for asset in ("BTC", "USDT"):
+        client.exchange.transfer(client.account.uid, asset, D(10) ** 13, client.now)
+    levels = {"BUY": "bids", "SELL": "asks"}[side]
+    shown = []
+    for quantity in ("92233720368", "0.54775", "1", "92233720368"):
+        client.trade("order.place", **BUY | {"side": side, "price": "1", "quantity": quantity})
+        shown.append(client.result("depth", **OF_BTC)[levels][0][1])
+    assert shown == ["92233720368.00000000", "92233720368.54775000", *["92233720368.54775807"] * 2]
+
+
 # errors.md, "Messages for [...] -2010 NEW_ORDER_REJECTED"
 
 LIQUIDITY: list[tuple[dict[str, Any], str, str]] = [

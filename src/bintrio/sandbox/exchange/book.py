@@ -13,9 +13,13 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .orders import ZERO, Order, Trade, eight_decimals
+
+# What a level that has more shows: 64 bits, in the smallest amounts ("Order Book Depth Levels" of the changelog of
+# 2022-05-23).
+_MOST_SHOWN: Final = Decimal("92233720368.54775807")
 
 
 class Preview(NamedTuple):
@@ -136,11 +140,11 @@ class Book:
 
     def bids(self, limit: int | None = None) -> list[tuple[Decimal, Decimal]]:
         """Price and visible quantity of each level of the buyers, best first."""
-        return [(price, level.visible) for price, level in islice(self._bids.levels(), limit)]
+        return [(price, level.shown) for price, level in islice(self._bids.levels(), limit)]
 
     def asks(self, limit: int | None = None) -> list[tuple[Decimal, Decimal]]:
         """Price and visible quantity of each level of the sellers, best first."""
-        return [(price, level.visible) for price, level in islice(self._asks.levels(), limit)]
+        return [(price, level.shown) for price, level in islice(self._asks.levels(), limit)]
 
     def _side(self, order: Order) -> _Side:
         return self._bids if order.is_buy else self._asks
@@ -188,8 +192,8 @@ class _Level:
         self.hidden = ZERO
 
     @property
-    def visible(self) -> Decimal:
-        return self.total - self.hidden
+    def shown(self) -> Decimal:
+        return min(self.total - self.hidden, _MOST_SHOWN)
 
 
 class _Side:

@@ -302,11 +302,12 @@ def reject_reason(refusal: Refusal) -> OrderRejectReason:
     return _REJECT_REASONS.get(refusal.message, "NONE")
 
 
-# By message. The fourth is that of order lists, which are taken or refused as a whole.
+# By message.
 _REJECT_REASONS: Final[dict[str, OrderRejectReason]] = {
     "Account has insufficient balance for requested action.": "INSUFFICIENT_BALANCES",
     "Order would trigger immediately.": "STOP_PRICE_WOULD_TRIGGER_IMMEDIATELY",
     "Order would immediately match and take.": "WOULD_MATCH_IMMEDIATELY",
+    "The relationship of the prices for the orders is not correct.": "OCO_BAD_PRICES",
 }
 
 

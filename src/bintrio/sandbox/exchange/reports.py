@@ -138,6 +138,12 @@ class Reports:
         event = shapes.list_status(group, kind, status, now) if self._is_followed[account.uid] else None
         self._notices.append(Notice(account.uid, event, record))
 
+    def of_refused_list(self, group: OrderList, reason: OrderRejectReason, now: int) -> None:
+        """A list was not placed or not canceled ("Order List Status" of enums.md); nothing has changed."""
+        if self._is_followed[group.owner]:
+            event = shapes.list_status(group, "RESPONSE", "REJECT", now, reason)
+            self._notices.append(Notice(group.owner, event, ()))
+
 
 def _position(account: Account, assets: tuple[str, ...]) -> Notice:
     now = account.updated_at

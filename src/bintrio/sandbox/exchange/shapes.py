@@ -286,8 +286,14 @@ def amended_list(group: OrderList) -> AmendedOrderList:
     )
 
 
-def list_status(group: OrderList, kind: ListStatusType, status: ListOrderStatus, now: int) -> ListStatus:
-    """The event that tells of a list's latest change."""
+def list_status(
+    group: OrderList,
+    kind: ListStatusType,
+    status: ListOrderStatus,
+    now: int,
+    reject_reason: OrderRejectReason = "NONE",
+) -> ListStatus:
+    """The event that tells of a list's latest change, or of what was refused."""
     return ListStatus(
         event_time=now,
         symbol=group.symbol,
@@ -295,7 +301,7 @@ def list_status(group: OrderList, kind: ListStatusType, status: ListOrderStatus,
         contingency_type=group.contingency,
         list_status_type=kind,
         list_order_status=status,
-        list_reject_reason="NONE",
+        list_reject_reason=reject_reason,
         list_client_order_id=group.client_order_id,
         transaction_time=now,
         orders=tuple(

@@ -43,7 +43,11 @@ def order_list_place(call: RequestContext) -> PlacedOrderList[Any]:
     request = call.request
     symbol = call.symbol
     group = call.engine.new_list(request, call.signer.uid, call.now)
-    placed = call.engine.lists.place(call.account, group, call.now)
+    try:
+        placed = call.engine.lists.place(call.account, group, call.now)
+    except refusals.Refusal as refusal:
+        call.engine.reports.of_refused_list(group, refusals.reject_reason(refusal), call.now)
+        raise
     # The examples of all others have RESULT.
     shown = request.new_order_resp_type or ("FULL" if isinstance(request, OrderListPlace) else "RESULT")
     report = (_REPORTS_OF_PAYING if group.pays else _REPORTS)[shown]

@@ -118,7 +118,13 @@ def cancel(
     call: RequestContext, order: Order, cancel_id: str, restriction: str | None = None
 ) -> CanceledOrder | CanceledOrderList:
     """Cancel an order, and its list if it has one; in the shape of the answer."""
-    call.engine.cancel(call.account, order, call.now, cancel_id=cancel_id, restriction=restriction)
+    try:
+        call.engine.cancel(call.account, order, call.now, cancel_id=cancel_id, restriction=restriction)
+    except Refusal:
+        # To cancel one order of a list is to cancel the list.
+        if order.group is not None:
+            call.engine.reports.of_refused_list(order.group, "NONE", call.now)
+        raise
     if order.group is None:
         return shapes.canceled(order, cancel_id)
     record = call.account.lists[order.list_id]
