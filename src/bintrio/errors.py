@@ -180,10 +180,11 @@ _NO_REQUEST: Final[Any] = None
 class OutcomeUnknown(BintrioError, Generic[RequestT_co]):
     """The call was sent, and whether the exchange acted on it is not known.
 
-    Raised for a 5xx status, for the codes -1006 and -1007, for an answer to a trading call that is neither a result nor
-    a well-formed refusal, and at once when the connection is lost or the deadline passes after sending. Never send the
-    same order again before ``await session.confirm(error)`` has told what happened to it. Type checkers know the
-    request of an ``OutcomeUnknown[OrderPlace]``, and so what `confirm` gives for it.
+    Raised for a 5xx status, for the codes -1006 and -1007, and for an answer to a trading call that is neither a result
+    nor a well-formed refusal; and at once when the connection is lost or the deadline passes after sending.
+
+    Never send the same order again before ``await session.confirm(error)`` has told what happened to it. Type checkers
+    know the request of an ``OutcomeUnknown[OrderPlace]``, and so what `confirm` gives for it.
 
     Attributes:
         method: the exchange's name of the method.

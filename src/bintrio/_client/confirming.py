@@ -72,7 +72,7 @@ class Confirming(Standing):
         """Find out what became of a call: ask until the exchange says, for ten minutes at most.
 
         That an order does not exist, or was not canceled or amended, counts only once the call is too late to be
-        executed and queries must show it, so this may take as long as its ``recvWindow`` (5 s unless it said otherwise)
+        executed and queries must show it. So this may take as long as its ``recvWindow`` (5 s unless it said otherwise)
         and 2 s. Ten minutes after that it gives up: an outage may last, a question may never be answered. Bound it by
         ``session.within(seconds).confirm(error)`` if you must; it can be called again.
 

@@ -1,7 +1,7 @@
 """What holds a session back: the ledger's budgets and holds, in the session's own time and words.
 
-A 429 or 418 counts wherever it comes in (G8): in the answer to a call, in one that nobody waits for or that has no id,
-on a connection that is retiring, closing or has ended, in one half of a call, and in the head of a refused handshake.
+A 429 or 418 counts wherever it comes in (G8): in the answer to a call, or in one half of it; in an answer that nobody
+waits for or that has no id; on a connection that is retiring, closing or has ended; in the head of a refused handshake.
 All of them come through here into the ledger, which tells every session that shares it. Each takes back what waits to
 leave: see `Supervisor`.
 """

@@ -1,7 +1,7 @@
 """The calls that wait for their answers on one connection: how each is entered, taken back, and given up.
 
-Each step is synchronous, so a call is either in the table, with its frame queued or written and its charge with the
-ledger, or it is not, and its caller has been told.
+Each step is synchronous. So either a call is in the table, its frame is queued or written, and its charge is with the
+ledger; or it is not in the table, and its caller has been told.
 """
 
 from __future__ import annotations

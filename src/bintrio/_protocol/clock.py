@@ -8,8 +8,8 @@ wins even if it was slower. If the two do not meet, a clock was set or this mach
 counts.
 
 **The middle of the interval is the estimate.** That suits the exchange's rule (``timestamp < serverTime + 1000 ms``
-and ``serverTime - timestamp <= recvWindow``): with one sample, and d1 and d2 the delays there and back, the estimate is
-off by ``(d1 - d2) / 2``, so a timestamp taken at sending is ``d1 - (d1 - d2) / 2``, half a round trip, old on arrival.
+and ``serverTime - timestamp <= recvWindow``). With one sample, and d1 and d2 the delays there and back, the estimate is
+off by ``(d1 - d2) / 2``. So a timestamp taken at sending is ``d1 - (d1 - d2) / 2`` old on arrival: half a round trip.
 However lopsided the path, a timestamp is behind the exchange by that much and never ahead of it. It is rounded down.
 
 **It may step back.** The exchange compares each timestamp with its own clock and with nothing else. After a correction

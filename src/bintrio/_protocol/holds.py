@@ -6,10 +6,10 @@ exchange's time, and works before that is known: a Retry-After header is a durat
 session's clock, with what that may be wrong by on top. Before the first question for the time is answered there is only
 this machine's own clock; a minute is added to what that tells, and it is said.
 
-**What cannot be right is bounded, and said.** A ban lasts from two minutes to three days ("IP Limits"), so no hold
-lasts longer, and a ban without a time that can be right no shorter. A time in the past says that its clock or ours is
-wrong, so it is taken for none: then the hold lasts until the window turns that is used up. If only this machine's clock
-tells, a 429 lasts a day at most, as the longest window does.
+**What cannot be right is bounded, and said.** A ban lasts from two minutes to three days ("IP Limits"). So no hold
+lasts longer, and no ban without a time that can be right lasts shorter. A time in the past says that its clock or ours
+is wrong, so it is taken for none: then the hold lasts until the window turns that is used up. If only this machine's
+clock tells, a 429 lasts a day at most, as the longest window does.
 
 **Every form counts.** Milliseconds or microseconds, as int, float or string; in ``error.data``, or in the words "banned
 until 1659146400000"; seconds or an HTTP date in the header.

@@ -11,11 +11,11 @@ taken for true of the exchange:
 **Order and repeats.** The carriers stand in a queue. What the first brings is handed out; what the others bring waits.
 When the first has given up, the next one's turn comes: what it has brought, or will bring, and the first has brought as
 well, is dropped, and the rest is handed out. So nothing comes twice, and nothing older comes after something newer,
-except what lies in a gap: what was taken for missing, and came by a connection that had begun before the first.
-Events are the same if they differ in nothing but the event time, and in that by no more than `SAME` (`SAME_UNKNOWN` for
-those of a type that is not known, which may hold no time of their own). They are counted, so an event that the exchange
-says twice comes twice: a connection goes on counting from what had come before it was asked. Counting goes on until the
-one that is left cannot be late any more.
+except what lies in a gap: what was taken for missing, and came by a connection that had begun before the first. Events
+are the same if they differ in nothing but the event time, and in that by no more than `SAME`. For those of a type that
+is not known it is `SAME_UNKNOWN`, since they may hold no time of their own. They are counted, so an event that the
+exchange says twice comes twice: a connection goes on counting from what had come before it was asked. Counting goes on
+until the one that is left cannot be late any more.
 
 **Gaps.** A lost carrier is complete up to the last moment of which all must have come (`_Carrier.complete_until`): by
 the order up to its latest event, by the lag up to `LONGEST_LAG` before it was last heard. One that left in order is

@@ -18,13 +18,15 @@ class Following(Confirming):
         """Follow the account of the session's key: ``async with session.account() as account: ...``.
 
         Entering returns once it has been asked for what there is. Two seconds later, when queries must show it, it is
-        asked for again, and the account is current (`LiveAccount.is_current`). Each takes request weight 106; every
-        loss of events takes that too, and besides, for what may have changed meanwhile, 20 for each symbol in play (and
-        for each day, and each 1,000 orders), 4 for each order or list that is not open any more, or 8 where the
-        exchange shows it no more, and 5 for each order whose trades are missing (and for each 1,000). Where no answer
-        comes it is all asked again, after a pause that grows up to half a minute; under a hold or a ban, once that is
-        over. Trades that are refused, or too few, are asked for after a minute, and after twice as long each time, up
-        to an hour: for weight 100 at a time.
+        asked for again, and the account is current (`LiveAccount.is_current`). Each takes request weight 106.
+
+        So does every loss of events. What may have changed meanwhile takes more: 20 for each symbol in play, for each
+        day and each 1,000 orders; 4 for each order or list that is not open any more, 8 where the exchange shows it no
+        more; 5 for each order whose trades are missing, and for each 1,000 of them.
+
+        Where no answer comes it is all asked again, after a pause that grows up to half a minute; under a hold or a
+        ban, once that is over. Trades that are refused, or too few, are asked for after a minute, and after twice as
+        long each time, up to an hour: for weight 100 at a time.
 
         Args:
             keep: how many orders that have ended are kept, and how many order lists.

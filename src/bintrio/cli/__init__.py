@@ -1,7 +1,7 @@
 """The command line: a module for each command.
 
-Every parameter's name and kind comes from its declaration, so nothing here knows a method by name, but the demo, which
-tells a story, and what trades where `watch` has a sandbox of its own.
+Every parameter's name and kind comes from its declaration, so nothing here knows a method by name. Two things do: the
+demo, which tells a story, and what trades where `watch` has a sandbox of its own.
 
 Needs the extra ``bintrio[cli]``.
 """

@@ -4,9 +4,9 @@
     price = rules.round_price("64999.993")
     problems = rules.check(OrderPlace(...), OrderContext(reference_price=average.price))
 
-Judged are what the symbol allows (types of orders, icebergs, lists, trailing stops and so on), its filters and those of
-the exchange, for every order of a list and for the list as a whole. What places no order and amends none, or is for
-another symbol, is refused.
+An order is judged by what the symbol allows (types of orders, icebergs, lists, trailing stops and so on), by its
+filters, and by those of the exchange. Of a list, so is every order and the list as a whole. What places no order and
+amends none, or is for another symbol, is refused.
 
 Some filters depend on what the order alone does not tell: the average price, the open orders, what the account holds.
 `OrderContext` says what is known of that. A filter that needs what is not known is not judged, nor is the quantity of

@@ -1,8 +1,8 @@
 """One symbol's order book: price-time priority.
 
-A level is a price with its orders, oldest first (a `dict` keeps the order of insertion, and gives up any of them at
-once), and what they add up to, so that no question about a level needs its orders. Prices of a side are kept sorted,
-so the best is at one end: the last bid, the first ask. A trade happens at the maker's price.
+A level is a price with its orders, oldest first: a `dict` keeps the order of insertion, and gives up any of them at
+once. It knows what they add up to, so that no question about a level needs its orders. Prices of a side are kept
+sorted, so the best is at one end: the last bid, the first ask. A trade happens at the maker's price.
 
 An iceberg order shows a part at a time; when that has traded, the next part goes to the end of the level.
 """

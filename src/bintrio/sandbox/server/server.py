@@ -1,8 +1,8 @@
 """From a byte stream to a connection: the opening handshake, and what goes wrong with one connection.
 
-**Nothing that one connection sends or does reaches another.** What is no refusal, an error in the sandbox or in the
-library below it, is logged with its traceback, and ends the connection that it came from: with a close frame of code
-1011, or with HTTP 500 before there are frames.
+**Nothing that one connection sends or does reaches another.** An error in the sandbox, or in the library below it, is
+logged with its traceback and ends the connection that it came from: with a close frame of code 1011, or with HTTP 500
+before there are frames.
 
 Source: "General API Information" of the WebSocket API document.
 """

@@ -6,9 +6,9 @@ of it does not depend on how often it was told the time: trades, candles, quotes
 the same. Only the numbers of orders and of changes of a book are not, since makers quote when somebody looks.
 
 **What a trade does.** The makers withdraw, and one of them offers at the trade's price what a taker then takes. On the
-way, both meet the users' orders that are better, or as good and older, and a stop whose price was reached triggers. As
-long as users have orders in a book, makers also stand on both sides of each trade, with all their quantity at the best
-prices, so that a stop finds somebody to trade with.
+way, both meet the users' orders that are better, or as good and older, and a stop whose price was reached triggers. A
+stop must find somebody to trade with. So as long as users have orders in a book, makers also stand on both sides of
+each trade, with all their quantity at the best prices.
 
 **What a look finds.** The makers' quotes in levels. They are orders that never take (LIMIT_MAKER): where a user's order
 is in their way, they stay away.
