@@ -226,6 +226,21 @@ async def test_another_account_is_opened(tmp_path: Path) -> None:
         assert (await told.refused("account", uid=11, keys=keys))["field"] == "keys"
 
 
+async def test_another_account_is_told_with_keys_of_its_own() -> None:
+    """Whoever opened it over HTTP can know them from nowhere else."""
+    async with controlled() as told:
+        opened = await told.tell("account", uid=10, balances={"BTC": "3"})
+        ed25519, hmac = opened["keys"]
+        assert (opened["uid"], ed25519["type"], hmac["type"]) == (10, "Ed25519", "HMAC")
+        sandbox = told.sandbox
+        for key in (
+            bintrio.Ed25519Key.from_pem(ed25519["pem"], api_key=ed25519["api_key"]),
+            bintrio.HmacKey(hmac["api_key"], hmac["secret"]),
+        ):
+            async with bintrio.open_session(sandbox.endpoint, key=key, connect=sandbox.connect) as session:
+                assert (await session.account_status()).uid == 10
+
+
 async def test_connections_are_told_to_go_and_are_cut(autojump_clock: MockClock) -> None:
     async with controlled() as told, told.session() as session:
         await told.tell("shutdown", after=5)

@@ -221,8 +221,17 @@ def _revoke(sandbox: Sandbox, asked: Revocation) -> None:
         raise InvalidRequest("api_key is none of the sandbox's", field="api_key") from None
 
 
-def _account(sandbox: Sandbox, asked: WorldAccount) -> None:
-    sandbox.add_account(asked.account())
+def _account(sandbox: Sandbox, asked: WorldAccount) -> object:
+    account = asked.account()
+    sandbox.add_account(account)
+    # Not its RSA key: to make one takes so long that others would wait.
+    return {
+        "uid": account.uid,
+        "keys": [
+            {"type": "Ed25519", "api_key": account.key.api_key, "pem": account.ed25519_pem().decode()},
+            {"type": "HMAC", "api_key": account.hmac_key.api_key, "secret": account.hmac_secret()},
+        ],
+    }
 
 
 def _clear_faults(sandbox: Sandbox, _asked: Nothing) -> None:
@@ -252,12 +261,16 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "block-trade": Command(BlockTrade, _block_trade, "two others trade outside the book"),
     "reference-price": Command(ReferencePrice, _reference_price, "execution rules measure prices by another price"),
     "deposit": Command(Deposit, _deposit, "an account has more, or less; its balances are answered"),
-    "account": Command(WorldAccount, _account, "another account, as in a world's file"),
+    "account": Command(
+        WorldAccount, _account, "another account, as in a world's file; two keys of its own are answered"
+    ),
     "revoke": Command(Revocation, _revoke, "an API key is accepted no more"),
     "fault": Command(AnyFault, Sandbox.inject, "a fault waits for its request, as in a world's file"),
     "link": Command(Link, _link, "another link, for what is sent from then on; as in a world's file"),
     "clear-faults": Command(Nothing, _clear_faults, "faults that still wait are forgotten"),
-    "advance": Command(Advance, _advance, "the exchange's clock is set forward; its time is answered"),
+    "advance": Command(
+        Advance, _advance, "the exchange's clock is set forward, not that of pings; its time is answered"
+    ),
     "set-back": Command(SetBack, _set_back, "the exchange's clock stands still, until it is so much behind"),
     "lag": Command(Lag, _lag, "queries are behind the matching engine"),
     "shutdown": Command(Shutdown, _shut_down, "serverShutdown to every connection, and later its end"),

@@ -186,7 +186,7 @@ def test_a_level_shows_what_64_bits_hold_and_no_more(side: str) -> None:
     for asset in ("BTC", "USDT"):
         client.exchange.transfer(client.account.uid, asset, D(10) ** 13, client.now)
     levels = {"BUY": "bids", "SELL": "asks"}[side]
-    shown = []
+    shown: list[str] = []
     for quantity in ("92233720368", "0.54775", "1", "92233720368"):
         client.trade("order.place", **BUY | {"side": side, "price": "1", "quantity": quantity})
         shown.append(client.result("depth", **OF_BTC)[levels][0][1])
