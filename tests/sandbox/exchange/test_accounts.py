@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from bintrio.sandbox.exchange.accounts import Account
 from bintrio.sandbox.exchange.orders import Order
@@ -69,3 +72,57 @@ def test_a_name_is_taken_while_its_order_is_open() -> None:
     account.check_client_order_id(order(2, "a", "ETHUSDT"))
     taken.end("CANCELED", 5)
     account.check_client_order_id(order(2, "a"))
+
+
+steps = st.lists(st.tuples(st.sampled_from(["place", "rename", "close"]), st.sampled_from("abc"), st.integers(0, 9)))
+
+
+@given(steps, st.sampled_from([None, 1, 3]))
+@example([("place", "a", 0), ("place", "b", 0), ("close", "a", 1), ("rename", "b", 0)], None)
+@example(
+    [
+        *[("place", "a", 0), ("place", "b", 0), ("close", "a", 1), ("rename", "b", 0), ("close", "a", 0)],
+        *[("place", "b", 0)],
+    ],
+    None,
+)
+def test_a_name_is_that_of_the_latest_order_that_is_known(drawn: list[tuple[str, str, int]], keep: int | None) -> None:
+    """Whatever was placed, renamed, closed and forgotten; a copy of the account says the same."""
+    account = Account(1, {}, keep=keep)
+    named: list[tuple[str, Order]] = []  # in the order in which names were taken
+    for number, (step, name, which) in enumerate(drawn):
+        opened = [*account.open_orders()]
+        one = opened[which % len(opened)] if opened else None
+        if step == "close" and one is not None:
+            one.end("CANCELED", number)
+            account.retire(one)
+        elif not account.is_taken("BTCUSDT", name):
+            if step == "place":
+                one = order(number, name)
+                account.register(one)
+            elif one is not None:
+                named.remove((one.client_order_id, one))
+                account.rename(one, name)
+            named += [] if one is None else [(name, one)]
+    for seen in (account.copy(), account):
+        assert names_of(seen) == latest(one for one in named if one[1].order_id in account.orders)
+        for one in [*seen.open_orders()]:
+            seen.rename(one, f"another-{one.order_id}")
+        assert names_of(seen) == latest(
+            (name, one) for name, one in named if one.order_id in seen.orders and not one.is_open
+        )
+
+
+def latest(named: Iterable[tuple[str, Order]]) -> dict[str, int]:
+    return {name: one.order_id for name, one in named}
+
+
+def names_of(account: Account) -> dict[str, int]:
+    """Whose each name is, as far as it can be found."""
+    found: dict[str, int] = {}
+    for name in "abc":
+        try:
+            found[name] = account.find("BTCUSDT", None, name).order_id
+        except Refusal:
+            assert not account.is_taken("BTCUSDT", name)
+    return found
