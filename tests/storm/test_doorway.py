@@ -84,6 +84,25 @@ async def test_g7_no_message_leaves_once_the_exchange_has_closed() -> None:
     assert line.untrue == [said]
 
 
+PINGS = encode_frame(Opcode.PING, b"1") + encode_frame(Opcode.PING, b"2")
+PONG = frame(Opcode.PONG, b"1")
+
+
+@pytest.mark.parametrize(("pongs", "is_late"), [(0, True), (1, True), (2, False)])
+async def test_g3_pongs_go_before_the_second_message(pongs: int, is_late: bool) -> None:
+    line = Line()
+    ours = await line.opened()
+    await ours.send_all(frame(Opcode.TEXT, b"the first"))
+    await line.come(ours, PINGS[:3])
+    await line.come(ours, PINGS[3:] + encode_frame(Opcode.TEXT, b"its answer"))
+    # What comes later is not followed by it.
+    await line.come(ours, PINGS + encode_frame(Opcode.TEXT, b"an event"))
+    await ours.send_all(PONG * pongs + frame(Opcode.TEXT, b"the second"))
+    await ours.send_all(frame(Opcode.TEXT, b"the third"))
+    said = "a message left before the pong to a ping that had come with what it follows (G3)"
+    assert line.untrue == [said] * is_late
+
+
 @pytest.mark.parametrize("waits", [0.0, PATIENCE / 2, PATIENCE])
 async def test_who_closes_has_to_wait_for_the_answer(autojump_clock: MockClock, waits: float) -> None:
     line = Line()

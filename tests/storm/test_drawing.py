@@ -9,6 +9,7 @@ from typing import Any, get_args
 from bintrio.sandbox.server.faults import AnyFault, OfRequest, Together
 from bintrio.sandbox.weather import METHODS, AnyBlow, Fail, Noise, draw_blow, draw_fault
 from bintrio.storm import draw_plan
+from bintrio.storm.drawing import CALM_EVERY
 from bintrio.storm.plan import AnyAct, ByAccount
 
 WORLDS = range(300)
@@ -40,6 +41,12 @@ def test_users_storms_take_no_key_away() -> None:
     blows = {type(draw_blow(random.Random(seed))) for seed in range(2_000)}
     assert {blow.__name__ for blow in {*get_args(AnyBlow)} - blows} == {"Revoke"}
     assert Noise in blows
+
+
+def test_some_worlds_have_a_move_in_a_hold_and_no_calm_one_has() -> None:
+    moves = [seed for seed in range(100) if "Cut" in {type(step.act).__name__ for step in draw_plan(seed).steps}]
+    assert len(moves) > 25
+    assert not any(seed % CALM_EVERY == 0 for seed in moves)
 
 
 def test_what_is_calm_draws_nothing_that_may_cost_an_event() -> None:

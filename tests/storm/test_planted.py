@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -14,14 +15,17 @@ from bintrio._client.carrier import Carrier
 from bintrio._client.connection import Connection
 from bintrio._client.outcomes import Outcomes
 from bintrio._client.subscriptions import Feed
+from bintrio._net.wire import Wire
+from bintrio._net.writer import Writer
 from bintrio._protocol.budget import Charge, Cost
 from bintrio._protocol.clock import Clock
 from bintrio._protocol.holds import Holds
 from bintrio._protocol.rate_limits import LocalLedger
-from bintrio._protocol.succession import Calendar, Succession, _Carrier
-from bintrio.sandbox import DropReply, ErrorReply, Link, ServerError, TooManyRequests, Way
+from bintrio._protocol.succession import Calendar, Gap, Succession, _Carrier, _Loss
+from bintrio.sandbox import DropReply, ErrorReply, Farewell, Link, Pings, ServerError, TooManyRequests, Way
 from bintrio.sandbox.weather import Cut, Fail, Relink
 from bintrio.storm import Plan, Step, Terms, run
+from bintrio.storm.drawing import draw_move
 from bintrio.storm.plan import Ask, Place, Rotate
 
 
@@ -113,6 +117,41 @@ def test_a_clock_that_is_trusted_although_a_timestamp_was_refused_is_found(monke
     assert found(*acts) == ""
     monkeypatch.setattr(Clock, "forget", nothing)
     assert "from the one measurement since one was refused" in found(*acts)
+
+
+def test_g5_a_gap_that_ends_before_it_begins_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    def said() -> str:
+        moves = [Plan(seed=seed, steps=tuple(draw_move(random.Random(seed)))) for seed in range(6)]
+        return "\n".join(untruth for move in moves for untruth in run(move).untruths)
+
+    assert said() == ""
+    monkeypatch.setattr(Succession, "_judge", tell_in_any_case)
+    assert "it ends before it begins (G5)" in said()
+
+
+def tell_in_any_case(succession: Succession, loss: _Loss) -> None:
+    """Tells a gap for a loss by which nothing is missing, too."""
+    start, end = succession._calendar.dates(loss.carrier.complete_until(succession._calendar), loss.end)
+    loss.told = Gap(start=start, end=end, reason=loss.reason)
+    succession._tell_gap(loss.told, loss.number)
+
+
+def test_g7_what_leaves_behind_the_exchanges_close_frame_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    acts = [Fail(fault=Farewell(method="time", pings=2)), Rotate()] * 4
+    assert found(*acts) == ""
+    monkeypatch.setattr(Writer, "withdraw_all", Writer.release)
+    assert "left after the exchange's close frame had come (G7)" in found(*acts)
+
+
+def test_g3_what_leaves_before_its_pong_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    acts = Fail(fault=Pings(method="time", count=5)), Rotate()
+    assert found(*acts) == ""
+
+    async def go_on(_wire: Wire) -> None:
+        """Waits for no pong."""
+
+    monkeypatch.setattr(Wire, "_answer_pings", go_on)
+    assert "a message left before the pong to a ping that had come with what it follows (G3)" in found(*acts)
 
 
 def test_g9_a_signature_in_a_fact_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -250,6 +250,8 @@ _OF_REQUESTS: Final[Sequence[Callable[[Dice, str | None], OfRequest]]] = (
     lambda dice, method: faults.TooManyRequests(method=method, retry_after=dice.choice(_UNTIL)),
     lambda dice, method: faults.IpBan(method=method, retry_after=dice.choice(_UNTIL), lasts=5.0),
     lambda dice, method: faults.HalfOpen(method=method),
+    lambda dice, method: faults.Pings(method=method, count=dice.choice((1, 3, 20))),
+    lambda dice, method: faults.Farewell(method=method, pings=dice.randint(0, 2)),
 )
 
 _OF_CONNECTIONS: Final[Sequence[Callable[[Dice, str | None], AnyFault]]] = (

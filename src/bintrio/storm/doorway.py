@@ -18,6 +18,8 @@ PATIENCE: Final = 1.0
 has for taking its leave: a part of that may have gone by before its close frame could leave."""
 
 _CLOSE: Final = 0x80 | Opcode.CLOSE  # the first of the control frames
+_PONG: Final = 0x80 | Opcode.PONG
+_SECOND: Final = 2
 _FIRST_CONTROL: Final = bytes([_CLOSE])
 _MASKED_HEAD: Final = 6  # bytes before what a short frame of a client carries
 _SIZE: Final = 0x7F
@@ -65,6 +67,9 @@ class _Door:
         self._closed_at: float | None = None
         self._is_over = False
         self._has_heard_close = False
+        # How many of each have passed, and how many pings had come with the first answer, once that was there.
+        self._sent = self._pings = self._pongs = 0
+        self._pings_before: int | None = None
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """See `trio.abc.SendStream`."""
@@ -96,12 +101,21 @@ class _Door:
         # Nearly all that leaves is a message, or the handshake.
         if data[:1] >= _FIRST_CONTROL:
             data = self._after_control(data)
-        if self._has_heard_close and data:
+        if self._is_open and data:
+            self._look_at_messages(data)
+
+    def _look_at_messages(self, data: bytes) -> None:
+        if self._has_heard_close:
             self._untrue.append(f"a message of {len(data)} bytes left after the exchange's close frame had come (G7)")
+        self._sent += 1
+        # On a new connection a client asks one thing after the other, so its second message follows the first answer.
+        if self._sent == _SECOND and self._pongs < (self._pings_before or 0):
+            self._untrue.append("a message left before the pong to a ping that had come with what it follows (G3)")
 
     def _after_control(self, data: bytes) -> bytes:
         """What follows the control frames at the beginning of what leaves: messages."""
         while data[:1] >= _FIRST_CONTROL:
+            self._pongs += data[0] == _PONG
             if data[0] == _CLOSE:
                 self._closed_at = trio.current_time()
             data = data[_MASKED_HEAD + (data[1] & _SIZE) :]
@@ -119,7 +133,13 @@ class _Door:
             _, blank, data = self._head.partition(b"\r\n\r\n")
             self._is_open = bool(blank)
         if self._is_open and data:
-            self._has_heard_close |= any(message.opcode == Opcode.CLOSE for message in self._decoder.feed(data))
+            self._count([message.opcode for message in self._decoder.feed(data)])
+
+    def _count(self, came: list[Opcode]) -> None:
+        self._pings += came.count(Opcode.PING)
+        self._has_heard_close |= Opcode.CLOSE in came
+        if self._pings_before is None and Opcode.TEXT in came:
+            self._pings_before = self._pings
 
     def _look_at_end(self) -> None:
         # Whoever breaks a rule is waited for as well, but frames cannot be told apart after that.

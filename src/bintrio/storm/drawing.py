@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
 
-from ..sandbox import Limits
-from ..sandbox.weather import AnyBlow, Dice, draw_blow, draw_link, draw_mild, draw_revoke
+from ..sandbox import LateReply, Limits, TooManyRequests
+from ..sandbox.weather import AnyBlow, Cut, Deposit, Dice, Fail, draw_blow, draw_link, draw_mild, draw_revoke
 from .plan import (
     REUSED,
     SYMBOLS,
@@ -53,6 +54,9 @@ LONG: Final = 1_400
 LONG_EVERY: Final = 50
 """Of so many seeds one gives a long world."""
 
+MOVES_EVERY: Final = 3
+"""Of so many worlds in which something may be lost one has a move as in `draw_move`."""
+
 CALM_EVERY: Final = 5
 """Of so many seeds one gives a world in which nothing must be lost."""
 
@@ -97,15 +101,14 @@ def draw_plan(seed: int) -> Plan:
     chance = random.Random(f"world {seed}")
     dice: Dice = Narrow(chance) if seed % 2 == 0 else chance
     is_calm = seed % CALM_EVERY == 0
-    steps = LONG if seed % LONG_EVERY == LONG_EVERY - 1 else SMALL
+    count = LONG if seed % LONG_EVERY == LONG_EVERY - 1 else SMALL
     # First, since whether there is an account decides what can be done.
     terms = draw_terms(dice)
-    return Plan(
-        seed=seed,
-        terms=terms,
-        steps=tuple(draw_step(dice, is_calm, terms.has_account) for _ in range(steps)),
-        is_calm=is_calm,
-    )
+    steps = [draw_step(dice, is_calm, terms.has_account) for _ in range(count)]
+    if not is_calm and dice.randint(1, MOVES_EVERY) == 1:
+        position = dice.randint(0, count)
+        steps[position:position] = draw_move(dice)
+    return Plan(seed=seed, terms=terms, steps=tuple(steps), is_calm=is_calm)
 
 
 def draw_terms(dice: Dice) -> Terms:
@@ -136,6 +139,28 @@ def draw_step(dice: Dice, is_calm: bool = False, has_account: bool = False) -> S
     if dice.randint(0, 3) == 0:
         draw = draw_mild if is_calm else _draw_blow
     return Step(dice.choice(PAUSES), draw(dice))
+
+
+def draw_move(dice: Dice) -> Sequence[Step]:
+    """The exchange says to wait while a session moves to another connection, and cuts off both in the end.
+
+    What the old one is to be told has to wait, so both bring the events for a while. By single steps that is hardly
+    ever drawn.
+    """
+    return [
+        Step(dice.choice(PAUSES), Fail(fault=LateReply(method=dice.choice(_ON_THE_NEW_ONE), seconds=3.0))),
+        Step(0.0, Rotate()),
+        Step(dice.choice((0.0, 0.5, 1.0)), Fail(fault=TooManyRequests(method="ping", retry_after=30.0))),
+        Step(0.5, Ask(what="ping")),
+        *(Step(dice.choice((1.0, 3.0)), draw_mild(dice)) for _ in range(3)),
+        Step(dice.choice((1.0, 3.0)), Deposit(asset="BTC", amount=Decimal(1))),
+        Step(dice.choice((0.0, 3.0)), Cut()),
+    ]
+
+
+_ON_THE_NEW_ONE: Final = (
+    *("userDataStream.subscribe", "userDataStream.subscribe", "userDataStream.subscribe.signature", "session.logon"),
+)
 
 
 def _draw_blow(dice: Dice) -> AnyBlow:

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
+from bintrio._protocol.frames import Opcode
 from bintrio.sandbox import (
     CutReplyAt,
     Delay,
@@ -17,6 +18,7 @@ from bintrio.sandbox import (
     DuplicateReply,
     ErrorReply,
     EventsFirst,
+    Farewell,
     Fault,
     Garbage,
     HalfOpen,
@@ -26,6 +28,7 @@ from bintrio.sandbox import (
     LateReply,
     MutePings,
     NullIdReply,
+    Pings,
     RefuseConnection,
     Reorder,
     Sandbox,
@@ -38,8 +41,8 @@ from bintrio.sandbox import (
 )
 from bintrio.sandbox.server import outbox
 
-from .peer import Peer, peer_of
-from .test_hostile import ADDRESS
+from .peer import HANDSHAKE, Peer, peer_of
+from .test_hostile import ADDRESS, PING, closed_with, messages, read, text
 
 
 async def follow(peer: Peer) -> None:
@@ -66,6 +69,49 @@ async def test_an_error_instead_of_an_execution(autojump_clock: MockClock, sandb
     reply = await peer.receive()
     assert (reply["id"], reply["status"], reply["error"]) == (9, 400, {"code": -2035, "msg": "Already subscribed."})
     assert sandbox.orders == []
+
+
+async def test_pings_come_in_one_piece_with_the_answer(autojump_clock: MockClock, sandbox: Sandbox) -> None:
+    stream = await asking(sandbox, Pings("ping", count=2))
+    await wait_all_tasks_blocked()
+    assert opcodes(bytes(await stream.receive_some())) == [Opcode.TEXT, Opcode.PING, Opcode.PING]
+    # It goes on.
+    await stream.send_all(text(PING))
+    await wait_all_tasks_blocked()
+    assert opcodes(bytes(await stream.receive_some())) == [Opcode.TEXT]
+
+
+async def test_no_ping_comes_into_the_middle_of_an_answer(autojump_clock: MockClock, sandbox: Sandbox) -> None:
+    stream = await asking(sandbox, Together("ping", faults=(CutReplyAt(position=3), Pings(count=2))))
+    assert len(await read(stream)) == 3
+
+
+async def test_a_connection_is_closed_once_it_was_answered(autojump_clock: MockClock, sandbox: Sandbox) -> None:
+    stream = await asking(sandbox, Farewell("ping", pings=1, code=1012))
+    await wait_all_tasks_blocked()
+    # What comes then is executed no more.
+    await stream.send_all(text(PING))
+    received = await read(stream)
+    assert opcodes(received) == [Opcode.TEXT, Opcode.PING, Opcode.CLOSE]
+    assert closed_with(received) == 1012
+    assert sandbox.connections == 0
+    with pytest.raises(bintrio.InvalidRequest, match="one that a close frame may have"):
+        Farewell(code=1006)
+
+
+async def asking(sandbox: Sandbox, fault: Fault) -> Any:
+    """A connection that has asked for a sign of life, and that a fault strikes for it."""
+    sandbox.inject(fault)
+    stream = await sandbox.connect(ADDRESS)
+    await stream.send_all(HANDSHAKE)
+    await wait_all_tasks_blocked()
+    assert (await stream.receive_some()).startswith(b"HTTP/1.1 101")
+    await stream.send_all(text(PING))
+    return stream
+
+
+def opcodes(received: bytes) -> list[Opcode]:
+    return [message.opcode for message in messages(received)]
 
 
 async def test_a_logon_may_be_refused_only_after_a_reconnect(autojump_clock: MockClock, sandbox: Sandbox) -> None:

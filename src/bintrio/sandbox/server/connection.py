@@ -200,7 +200,7 @@ class Connection:
         self._scope = scope
         self._nursery = nursery
         self._budget: Final[AddressBudget] = connections.exchange.budget(wire.address)
-        self._outbox = Outbox(wire, overflow=self._overflow, drained=self._drained)
+        self._outbox = Outbox(wire, overflow=self._overflow, drained=self._drained, ended=scope.cancel)
         self._is_ending = False  # nothing more is read or sent
         self._is_cut = False  # the stream ends as soon as what is waiting is sent
         self._is_mute = False
@@ -354,6 +354,9 @@ class Connection:
             self.fall_silent()
         elif course.cuts_after(answer):
             self.cut()
+        elif course.last_words is not None:
+            self._is_ending = True
+            self._outbox.end(course.last_words)
 
     def _due(self, course: Course, frames: list[bytes]) -> list[bytes]:
         """What is sent now: the frames, unless they are to be kept back until there are enough of them."""

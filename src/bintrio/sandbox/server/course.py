@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from bintrio._protocol.frames import Opcode, encode_frame
+from bintrio._protocol.frames import Opcode, close_payload, encode_frame
 
 from ..exchange import refusals
 from ..exchange.exchange import Answer
@@ -28,6 +28,7 @@ Refusing: TypeAlias = Callable[[int], Refusal]
 """Makes a refusal of the time in microseconds."""
 
 _BANNED: Final = 418
+_PING: Final = encode_frame(Opcode.PING, b"behind the answer")
 
 
 class Course(msgspec.Struct, eq=False):
@@ -46,6 +47,8 @@ class Course(msgspec.Struct, eq=False):
         copies: how often it comes.
         kept_until: so many answers are kept back, and then leave in the opposite order.
         cut_at: so many bytes of it come before the connection is cut.
+        pings: so many come behind it.
+        last_words: frames that come then, the last of which closes the connection; None if it goes on.
         is_last: whether the connection is cut after it.
         is_half_open: whether nothing comes any more and nobody is told.
     """
@@ -62,6 +65,8 @@ class Course(msgspec.Struct, eq=False):
     copies: int = 1
     kept_until: int = 0
     cut_at: int | None = None
+    pings: int = 0
+    last_words: bytes | None = None
     is_last: bool = False
     is_half_open: bool = False
 
@@ -75,7 +80,10 @@ class Course(msgspec.Struct, eq=False):
         if frame is None or self.is_half_open:
             return []
         # Only the last copy is cut: what comes before it was sent whole. Without a copy nothing is.
-        return [frame] * (self.copies - 1) + [frame[: self.cut_at]] * min(self.copies, 1)
+        cut = [frame[: self.cut_at]] * min(self.copies, 1)
+        # Into the middle of a frame no other can be written.
+        behind = [_PING] * (self.pings if self.cut_at is None else 0)
+        return [frame] * (self.copies - 1) + cut + behind
 
     def cuts_after(self, answer: Answer | None) -> bool:
         """Whether the connection is cut once that was sent."""
@@ -188,6 +196,16 @@ def _(fault: faults.Disconnect, course: Course) -> None:
 @alter.register
 def _(fault: faults.CutReplyAt, course: Course) -> None:
     course.cut_at = fault.position
+
+
+@alter.register
+def _(fault: faults.Pings, course: Course) -> None:
+    course.pings += fault.count
+
+
+@alter.register
+def _(fault: faults.Farewell, course: Course) -> None:
+    course.last_words = _PING * fault.pings + encode_frame(Opcode.CLOSE, close_payload(fault.code, ""))
 
 
 @alter.register

@@ -21,7 +21,7 @@ import msgspec
 from bintrio._text import shown
 from bintrio.errors import InvalidRequest
 
-from ..exchange.arguments import NotNegative, Positive, Seconds, check_fields, checked
+from ..exchange.arguments import NotNegative, Positive, Seconds, check_close, check_fields, checked
 
 if TYPE_CHECKING:
     Payload: TypeAlias = str | bytes
@@ -216,6 +216,32 @@ class CutReplyAt(Fault, frozen=True, kw_only=True):
     position: NotNegative
 
 
+class Pings(Fault, frozen=True, kw_only=True):
+    """Pings come right behind the answer, in one piece with it.
+
+    Attributes:
+        count: how many.
+    """
+
+    count: Positive = 1
+
+
+class Farewell(Fault, frozen=True, kw_only=True):
+    """The exchange closes the connection once it has answered: by pings and a close frame, in one piece.
+
+    Attributes:
+        pings: how many.
+        code: of the close frame.
+    """
+
+    pings: NotNegative = 1
+    code: int = 1001
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_close(self.code, "")
+
+
 class TooManyRequests(Fault, frozen=True, kw_only=True):
     """429, not executed.
 
@@ -344,6 +370,8 @@ OfRequest: TypeAlias = (
     | Timeout
     | Disconnect
     | CutReplyAt
+    | Pings
+    | Farewell
     | TooManyRequests
     | IpBan
     | HalfOpen

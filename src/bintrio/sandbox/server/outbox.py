@@ -34,12 +34,22 @@ class Outbox:
         wire: where they go.
         overflow: called when too much waits.
         drained: called when all was written.
+        ended: called when the last words were.
     """
 
-    def __init__(self, wire: Wire, *, overflow: Callable[[], object], drained: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        overflow: Callable[[], object],
+        drained: Callable[[], object],
+        ended: Callable[[], object] = bool,
+    ) -> None:
         self._wire = wire
         self._overflow = overflow
         self._drained = drained
+        self._ended = ended
+        self._last_words: bytes | None = None
         self._frames: list[bytes] = []
         self._size = 0  # of what waits or is being written
         self._filled = trio.Event()
@@ -59,6 +69,11 @@ class Outbox:
         """Have `drained` called as soon as nothing waits, also if nothing waits now."""
         self._filled.set()
 
+    def end(self, last_words: bytes) -> None:
+        """Have frames written, the last of which closes the connection, as soon as nothing else waits."""
+        self._last_words = last_words
+        self.flush()
+
     async def room(self) -> None:
         """Wait until so little waits that another request may be read."""
         while self._size > MAX_UNREAD:
@@ -71,11 +86,13 @@ class Outbox:
             self._filled = trio.Event()
             # In one write: a system call for each frame would cost more than all else that a frame takes.
             data, self._frames = b"".join(self._frames), []
-            await self._wire.send_frames(data)
+            await self._wire.send_frames(data, self._last_words)
             self._size -= len(data)
             self._emptied.set()
             self._emptied = trio.Event()
             self._drained()
+            if self._last_words is not None:
+                self._ended()
 
 
 class Postponed:

@@ -133,10 +133,18 @@ class Wire(trio.abc.Stream):
 
     # For the connection
 
-    async def send_frames(self, data: bytes) -> None:
-        """Send bytes, after all that others are sending."""
+    async def send_frames(self, data: bytes, last_words: bytes | None = None) -> None:
+        """Send bytes, after all that others are sending; then last words, if any, with nothing between.
+
+        Args:
+            data: whole frames.
+            last_words: such, too, the last of which closes the connection.
+        """
         async with self._turn:
             await self._write(data, is_close=False)
+            if last_words is not None:
+                self._lingers = True
+                await self._write(last_words, is_close=True)
 
     async def send_last(self, data: bytes, *, is_close: bool) -> None:
         """Send an HTTP answer or a close frame, for the peer to read in peace; not into the middle of a frame."""
