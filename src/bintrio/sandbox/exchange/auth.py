@@ -78,6 +78,7 @@ class SandboxKey:
         # Both, or neither.
         if (secret is None) == (pem is None):
             raise InvalidRequest("a key has either secret (HMAC) or pem (Ed25519, RSA)", field="secret")
+        # What the exchange keeps is a function: neither secret nor key can be shown by mistake.
         kind, self._verify = _of_secret(secret) if pem is None else _of_pem(pem)
         self.type: Final[KeyType] = kind
 
@@ -195,6 +196,7 @@ class SandboxAccount:
 
     @cached_property
     def _rsa(self) -> RSAPrivateKey:
+        # Not from its number: the library makes RSA keys by its own chance only.
         return generate_private_key(public_exponent=65_537, key_size=2048)
 
     def _verify_ed25519(self, payload: bytes, signature: str) -> bool:
@@ -204,6 +206,7 @@ class SandboxAccount:
         return _verify(self._rsa.public_key(), payload, signature)
 
     def _api_key(self, kind: str) -> str:
+        # By its number, so that it is the same in every run.
         return hashlib.sha256(f"sandbox api key {kind} {self.uid}".encode()).hexdigest()
 
     def _secret(self, kind: str) -> bytes:

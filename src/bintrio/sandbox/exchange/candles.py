@@ -74,6 +74,7 @@ def interval(name: str, time_zone: str | None = None) -> Interval:
     ahead = minutes_ahead(time_zone or "0") * MINUTE
     if name == "1M":
         return Interval(_LONGEST_MONTH, -ahead, is_month=True)
+    # By midnight of the time zone, and weeks by Monday: 1970-01-01 was a Thursday.
     return Interval(window(name), (_MONDAY if name == "1w" else 0) - ahead)
 
 
@@ -127,6 +128,7 @@ def _candle(tape: Tape, opening: int, end: int) -> Kline:
         low=summary.low,
         close=summary.close,
         volume=eight_decimals(summary.volume),
+        # The last microsecond of it, which in milliseconds is the last millisecond.
         close_time=end - 1,
         quote_volume=eight_decimals(summary.quote_volume),
         number_of_trades=summary.trades,

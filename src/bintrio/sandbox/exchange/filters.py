@@ -59,6 +59,7 @@ Checks: TypeAlias = tuple[tuple[Passes, str], ...]
 def compiled(filters: Iterable[Filter], scene: Scene) -> Checks:
     """What checks an order against filters."""
     known = ((_KINDS.get(type(each)), each) for each in filters)
+    # Filters that have no check here bind nobody; they are listed all the same.
     return tuple((kind(each, scene), str(type(each).__struct_config__.tag)) for kind, each in known if kind is not None)
 
 
@@ -136,6 +137,8 @@ def _trailing_delta(rule: api.TrailingDeltaFilter, scene: Scene) -> Passes:
     def passes(order: Order, account: Account, coming: Coming) -> bool:
         if order.trailing_delta is None:
             return True
+        # A stop that buys and a profit that sells both wait for a rise: for these the deltas "above" count
+        # (TRAILING_DELTA).
         if order.fires_on_rise:
             return rule.min_trailing_above_delta <= order.trailing_delta <= rule.max_trailing_above_delta
         return rule.min_trailing_below_delta <= order.trailing_delta <= rule.max_trailing_below_delta
@@ -171,6 +174,7 @@ def _iceberg_parts(rule: api.IcebergPartsFilter, scene: Scene) -> Passes:
     def passes(order: Order, account: Account, coming: Coming) -> bool:
         if not order.iceberg_quantity:
             return True
+        # "CEIL(qty / icebergQty)": the last part may be smaller.
         return (order.quantity / order.iceberg_quantity).to_integral_value(ROUND_CEILING) <= rule.limit
 
     return passes
@@ -181,6 +185,7 @@ def _iceberg_parts(rule: api.IcebergPartsFilter, scene: Scene) -> Passes:
 
 def _value(order: Order, minutes: int, scene: Scene) -> Decimal | None:
     """Price times quantity; None if there is no price."""
+    # Sized by the quote asset, that is its value, whatever it comes to trade at.
     if order.quote_quantity:
         return order.quote_quantity
     price = order.limit if order.limit else scene.average(order, minutes)
@@ -228,6 +233,7 @@ def _worth(
 
 def _max_asset(rule: api.MaxAssetFilter, scene: Scene) -> Passes:
     def passes(order: Order, account: Account, coming: Coming) -> bool:
+        # An asset may be the base of one symbol and the quote of another (MAX_ASSET).
         if rule.asset == scene.base:
             return order.quantity <= rule.limit
         value = _value(order, 0, scene) if rule.asset == scene.quote else None
@@ -238,6 +244,7 @@ def _max_asset(rule: api.MaxAssetFilter, scene: Scene) -> Passes:
 
 def _max_position(rule: api.MaxPositionFilter, scene: Scene) -> Passes:
     def passes(order: Order, account: Account, coming: Coming) -> bool:
+        # "BUY orders will be rejected": selling only lessens the position.
         if not order.is_buy:
             return True
         holding = account.holding(scene.base)
@@ -272,6 +279,7 @@ def _counted(
         greatest: int = getattr(rule, limit)
 
         def passes(order: Order, account: Account, coming: Coming) -> bool:
+            # A limit order is welcome however many conditional ones there are.
             if not matters(order):
                 return True
             open_orders = account.open_orders(None if everywhere else order.symbol)

@@ -117,6 +117,7 @@ def empty(name: str) -> Refusal:
 
 def not_required(name: str) -> Refusal:
     """-1106, or -1114 for timeInForce."""
+    # It has a code of its own, with words of its own.
     if name == "timeInForce":
         return Refusal(-1114, "TimeInForce parameter sent when not required.")
     return Refusal(-1106, f"Parameter '{name}' sent when not required.")
@@ -261,6 +262,7 @@ def too_many_orders(limit: int, interval: str, *, now: int, retry_after: int) ->
 
 def banned(*, now: int, retry_after: int | None) -> Refusal:
     """-1003 with status 418. Times are milliseconds; without ``retry_after``, nothing is said of it."""
+    # A fault may leave the time out, which the exchange does not.
     until = "" if retry_after is None else f" until {retry_after}"
     message = (
         f"Way too much request weight used; IP banned{until}."

@@ -57,6 +57,7 @@ class _Candle(NamedTuple):
         before = opened
         quarter = (self.volume / 4).quantize(symbol.step_size or Decimal("1E-8"), ROUND_FLOOR)
         for part, price in enumerate(path):
+            # The last trade has what rounding left over, so that the volume is the candle's.
             quantity = quarter if part < 3 else self.volume - 3 * quarter
             time = self.time + (self.end - self.time) * part // 4
             yield Tick(time, symbol.name, price, quantity, price < before)
@@ -173,6 +174,7 @@ def _record(row: Row, number: int, replay: Replay) -> _Print | _Candle:
 
 
 def _read(row: Row) -> _Print | _Candle:
+    # A record has its types already; all else is text in the order of the exchange's columns.
     if isinstance(row, Kline):
         prices = (row.open, row.high, row.low, row.close)
         return _Candle(as_microseconds(row.open_time), prices, row.volume, as_microseconds(row.close_time))
@@ -184,6 +186,7 @@ def _read(row: Row) -> _Print | _Candle:
     if len(columns) == 12:
         opened, high, low, closed, volume = map(_amount, columns[1:6])
         return _Candle(_time(columns[0]), (opened, high, low, closed), volume, _time(columns[6]))
+    # The kinds are told apart by the number of their columns: the files say nothing else of it.
     where = _TIME_COLUMNS[len(columns)]
     return _Print(_time(columns[where]), _amount(columns[1]), _amount(columns[2]), _FLAGS[columns[where + 1].lower()])
 

@@ -124,6 +124,7 @@ def account_rate_limits_orders(call: RequestContext) -> tuple[RateLimit, ...]:
 def my_filters(call: RequestContext) -> RelevantFilters:
     """The filters that concern the symbol."""
     symbol, others = call.symbol, call.engine.exchange_filters
+    # They are given among those of the exchange, and shown apart ("Query Relevant Filters").
     assets = tuple(one for one in others if isinstance(one, MaxAssetFilter))
     return RelevantFilters(
         exchange_filters=tuple(one for one in others if one not in assets),
@@ -265,5 +266,6 @@ def all_order_lists(call: RequestContext) -> Sequence[OrderList]:
         if request.from_id is None:
             return newest(lists, limit)
         return from_id(lists, request.from_id, limit, attrgetter("order_list_id"))
+    # Lists are kept in the order of their placing, and change later.
     by_time = sorted(lists, key=attrgetter("transaction_time"))
     return in_span(by_time, call.start, call.end, limit, attrgetter("transaction_time"))
