@@ -454,7 +454,7 @@ async def test_g2_an_answer_that_comes_while_the_connection_closes_is_told(autoj
             connection.end(OSError("gone"))
             await wait_all_tasks_blocked()
             reply = f'{{"id":{request["id"]},"status":400,"error":{{"code":-2010,"msg":"Market is closed."}}}}'
-            connection._take_late([_text(reply)])
+            connection._strays.take_late([_text(reply)])
         assert isinstance(caught[0].answer, bintrio.MarketClosed)
 
 

@@ -30,7 +30,7 @@ from .._protocol.signing import payload
 from .._text import kind_of, said
 from ..api._base import Json
 from ..endpoints import Address
-from ..errors import HandshakeRejected, ProtocolViolation, RateLimited
+from ..errors import ProtocolViolation, RateLimited
 from .accounts import Account
 from .carrier import Carrier
 from .deadlines import GLANCE
@@ -39,6 +39,7 @@ from .heart import Heart
 from .in_flight import Answer, Call, LogonLost, Lost
 from .own_calls import OwnCalls
 from .shared import Shared
+from .strays import Strays
 from .subscriptions import Feed
 from .throttle import CONNECT_COST, ticks
 from .waiting import Ended, Waiting
@@ -87,6 +88,7 @@ class Connection:
         self.lost_feed: Callable[[Feed], object] = lambda _feed: None
         self._shared = shared
         self._waiting = Waiting(shared)
+        self._strays = Strays(number, shared, self._waiting, self.teller)
         self.calls: Final[Iterable[Call]] = self._waiting.calls.values()
         self._heed = self.teller.hearing(self._take)
         self._idle = trio.Event()
@@ -94,7 +96,6 @@ class Connection:
         self._heart = Heart(shared.settings.pong_window)
         self._is_open = False
         self._doubt = Doubt()
-        self._dropped = 0  # messages
         self._opening = trio.CancelScope()
         self._held_by: Hold | None = None
         self._wire: Wire
@@ -155,8 +156,8 @@ class Connection:
                 max_message_size=settings.max_message_size,
                 close_timeout=settings.close_timeout,
                 pong_written=self._pong_written,
-                rejected=self._rejected,
-                late=self._take_late,
+                rejected=self._strays.take_rejection,
+                late=self._strays.take_late,
                 arriving=self._arriving,
             ) as self._wire:
                 self._waiting.wire = self._wire
@@ -402,7 +403,7 @@ class Connection:
                 raise ProtocolViolation("a binary message", raw=message.payload)
             envelope = read_envelope(message.payload)
         except ProtocolViolation as violation:
-            self._drop(str(violation))
+            self._strays.drop(str(violation))
             return
         if envelope.event:
             self.carrier.take(envelope)
@@ -411,19 +412,13 @@ class Connection:
         else:
             self._take_verdict(envelope, message.payload)
 
-    def _drop(self, why: str) -> None:
-        """Count a message that is of no use."""
-        self._shared.counters.unreadable_messages += 1
-        self._dropped += 1
-        self.teller.tell(facts.MessageDropped, number=self._dropped, cause=why)
-
     def _take_reply(self, request_id: RequestId, envelope: Envelope, message: Message) -> None:
         self._doubt.answered_at = self.heard_at
         calls = self._waiting.calls
         # Taken out in the same step in which its caller is told, so no second answer can reach it (G2).
         call = calls.pop(request_id, None)
         if call is None:
-            self._drop_reply(request_id, envelope)
+            self._strays.take_reply(request_id, envelope, self.heard_at)
             return
         call.account.ledger.settle(call.charge, envelope.rate_limits, self.heard_at)
         accept = call.accept or self._accept.get(call.api.name)
@@ -455,15 +450,6 @@ class Connection:
         self.is_logged_on = False
         self.give_notice(str(LogonLost()))
 
-    def _drop_reply(self, request_id: RequestId, envelope: Envelope) -> None:
-        """Count an answer that nobody waits for."""
-        self._shared.counters.dropped_replies += 1
-        number = self._shared.counters.dropped_replies
-        account, cause = self._waiting.settle_late(request_id, envelope, self.heard_at)
-        self.teller.tell(facts.AnswerDropped, number=number, id=request_id, status=envelope.status, cause=cause)
-        if envelope.status != 200:
-            self._shared.throttle.take_answer(self.number, envelope, account)
-
     def _take_verdict(self, envelope: Envelope, payload: bytes) -> None:
         """An answer with id null is about the connection: it belongs to no call, and ends them all."""
         self._shared.throttle.take_answer(self.number, envelope, self._shared.own)
@@ -472,24 +458,13 @@ class Connection:
             told = bare_event(payload)
             if told is not None and self.carrier.take_sign(told):
                 return
-            self._drop("it is neither a reply nor an event")
+            self._strays.drop("it is neither a reply nor an event")
             return
         error = read_verdict(envelope)
         # It names a time of the exchange's, which users are told in the unit of the session.
         if isinstance(error, RateLimited):
             self._shared.throttle.date(error, CONNECT_COST)
         self.end(error)
-
-    def _rejected(self, rejection: HandshakeRejected) -> None:
-        """A 429 counts once its head is there, not when its body is (G8)."""
-        self._shared.throttle.take_rejection(self.number, rejection)
-
-    def _take_late(self, messages: list[Message]) -> None:
-        """What comes while the connection is closing reaches no call that waits, but a 429 counts all the same (G8)."""
-        for message in messages:
-            self.teller.heard(message)
-            with suppress(ProtocolViolation):
-                self._waiting.take_while_closing(self.number, read_envelope(message.payload))
 
     def _logged_on(self, _envelope: Envelope) -> None:
         self.is_logged_on = True
