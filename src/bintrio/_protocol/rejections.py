@@ -105,8 +105,8 @@ def rejection_type(status: int, code: int, message: str) -> type[Rejected]:
 
 _MISSING: Final = -1102
 _OF_SIGNATURES: Final = ("'apiKey'", "'signature'")
+# Where there is no signature, or no key, the code is that of a wrong one.
 _WRONG_SIGNATURE: Final = frozenset({-1022, -2014})
-"""No signature and no key are wrong ones, too."""
 
 
 def misses_signature(code: int, message: str) -> bool:

@@ -261,9 +261,8 @@ def _code_of(call: Call) -> object:
 
 # Secrets
 
-# What may be a signature: the shortest one is longer.
+# Characters of what may be a signature: the shortest one is longer, and hardly anything else in quotation marks is.
 _SHORTEST: Final = 40
-"""Characters of a signature, at least: there is hardly anything else as long in quotation marks as in one."""
 
 
 def of_secrets(evidence: Evidence) -> Iterator[str]:
