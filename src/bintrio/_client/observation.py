@@ -143,7 +143,7 @@ class Observation:
             trace.start(redacted(call.params) if self._shows_params else None)
         try:
             value = await result
-        except BaseException as error:
+        except BaseException as error:  # one that is cancelled has ended, too
             if self.tells_ends:
                 trace.end(error)
             raise

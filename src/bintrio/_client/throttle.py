@@ -216,6 +216,7 @@ def _refusals(envelope: Envelope) -> Iterator[RateLimited]:
 def _in_body(rejection: HandshakeRejected) -> RateLimited:
     """A refused handshake as a refusal, with the code, words and data of its body, if it has such."""
     body: Any = None
+    # It may be the page of a firewall on the way, or cut off.
     with suppress(msgspec.DecodeError, RecursionError, ValueError):
         body = msgspec.json.decode(rejection.body)
     fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}

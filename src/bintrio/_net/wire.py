@@ -392,6 +392,7 @@ class Wire:
         """The answer to the handshake up to its blank line, and what came after it."""
         received = b""
         while (end := received.find(b"\r\n\r\n")) < 0:
+            # What speaks no HTTP need not send a blank line at all, so there is no waiting for one.
             if len(received) > MAX_HEAD or not is_http(received):
                 raise self._handshake_failure(received)
             data = await self._read()

@@ -359,6 +359,7 @@ def _check_control(first: int, size: int) -> None:
 
 
 def _check_close(payload: bytes) -> None:
+    # A close frame may say nothing; if it does, two bytes are a code (5.5.1).
     if not payload:
         return
     if len(payload) == 1 or int.from_bytes(payload[:2], "big") not in _WIRE_CLOSE_CODES:

@@ -103,6 +103,7 @@ def secrets_of(resource: str, headers: Sequence[tuple[str, str]]) -> tuple[bytes
 
 def _values_of(query: str) -> set[str]:
     parts = [part.partition("=") for part in query.split("&")]
+    # What has no name may be a token by itself.
     raw = [value if is_named else name for name, is_named, value in parts]
     decoded = [value or name for name, value in parse_qsl(query, keep_blank_values=True)]
     return {*raw, *decoded, *map(quote_plus, raw)}

@@ -356,6 +356,7 @@ class LocalLedger:
                 budget = self._learn(limit)
             if budget is not None and limit.count is not None:
                 more = limit.count - budget.tally.settled - budget.known_beyond
+                # A count of an earlier window tells nothing of this one, and one below 0 nothing at all.
                 if more and charge.at >= budget.began_at and limit.count >= 0:
                     self._room -= budget.correct(more, charge, self._order)
 
@@ -404,6 +405,7 @@ class LocalLedger:
         del self._open[charge]
         for tally, part in charge.parts:
             tally.settled += part
+        # Charged in a window before, or so near to the turn that it may count in the next: each budget has to know.
         if charge.at < self._began_at or self._now >= self._spills_from:
             for budget in self._budgets.values():
                 budget.settle(budget.part(charge.cost), charge.at, self._now)

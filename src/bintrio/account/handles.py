@@ -209,6 +209,7 @@ class LiveOrder(_Handle):
         while True:
             await self._until(lambda: len(self._course.fills) > len(seen) or self._course.is_settled)
             fresh = self.fills[len(seen) :]
+            # It was woken since all is known, so nothing more comes.
             if not fresh:
                 return
             for fill in fresh:

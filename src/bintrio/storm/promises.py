@@ -96,6 +96,7 @@ def _latencies(plan: Plan) -> Iterator[int]:
     """Milliseconds that the ways to the exchange take, at most."""
     for link in (plan.terms.link, *(step.act.link for step in plan.steps if isinstance(step.act, Relink))):
         way = link.up
+        # On a narrow way, messages wait for those before them.
         yield math.ceil((way.latency + way.jitter) * 1000) + (0 if way.bandwidth is None else 1_000)
 
 

@@ -113,6 +113,7 @@ def _was_done(call: Call) -> bool:
 
 def _of_kept(deed: Deed, program: Program, came: Sequence[Call]) -> Iterator[str]:
     """A trading call that was done without its caller knowing can be asked about."""
+    # An account asks by itself what became of what was placed through it.
     is_told = deed.result is not None or isinstance(deed.error, Rejected) or deed.by_account
     if not (is_told or deed.request.api.repeatable or deed.number in program.unknown) and any(map(_was_done, came)):
         yield f"{deed} was done, and is not among those that can be asked about (G1)"

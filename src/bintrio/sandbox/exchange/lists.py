@@ -227,6 +227,7 @@ class Lists:
         for order in group.pending:
             quantity = held
             for rule in listing.filters:
+                # MARKET_LOT_SIZE is for orders without a limit (filters.md).
                 if isinstance(rule, LotSizeFilter) or (
                     isinstance(rule, MarketLotSizeFilter) and not order.kind.has_limit
                 ):

@@ -46,6 +46,7 @@ def exchange_info(call: RequestContext) -> dict[str, Any]:
         "timezone": "UTC",
         "serverTime": call.now if call.session.unit == "us" else call.now // MILLISECOND,
         "rateLimits": [_without_count(rule) for rule in call.limits.rules()],
+        # Those of assets are told by myFilters (filters.md).
         "exchangeFilters": [one for one in call.engine.exchange_filters if not isinstance(one, MaxAssetFilter)],
         "symbols": [symbol.as_json(show_permission_sets=shows_sets) for symbol in _symbols(call)],
         **_routes(call),
@@ -55,6 +56,7 @@ def exchange_info(call: RequestContext) -> dict[str, Any]:
 def _routes(call: RequestContext) -> dict[str, Any]:
     """``sors``, where there are any."""
     engine = call.engine
+    # "Present only when SOR is available" ("Exchange information").
     groups = dict.fromkeys(listing.routes for listing in engine.listings.values() if listing.routes)
     sors = [{"baseAsset": group[0].base, "symbols": [one.symbol.name for one in group]} for group in groups]
     return {"sors": sors} if sors else {}
