@@ -581,7 +581,7 @@ async def test_an_order_that_the_exchange_shows_no_more_is_given_up(
         last, before = order.state, account.version
         shown_no_more(bent)
         await outage(sandbox, account, lambda: None)
-        assert (order.status, order.remaining, order.has_all_fills) == ("NOT_SHOWN", 0, True)
+        assert (order.status, order.remaining, order.has_all_fills) == ("NOT_SHOWN", D(0), True)
         assert (await order.closed(), await order.filled(), await order.cancel()) == (last, False, last)
         assert (dict(account.orders), dict(account.closed_orders), account.handles) == ({}, {}, ())
         assert account.order("BTCUSDT", client_order_id=order.client_order_id) is None

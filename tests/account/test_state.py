@@ -67,7 +67,7 @@ def history_of(acts: Sequence[tuple[str, int]]) -> list[Order | ExecutionReport]
     found: list[Order | ExecutionReport] = []
     for now, (act, number) in enumerate(acts):
         try:
-            _act(engine, act, number, now)
+            do(engine, act, number, now)
         except Refusal:
             continue
         events = [notice.event for notice in engine.take_notices() if notice.uid == 1]
@@ -76,7 +76,7 @@ def history_of(acts: Sequence[tuple[str, int]]) -> list[Order | ExecutionReport]
     return found
 
 
-def _act(engine: MatchingEngine, act: str, number: int, now: int) -> None:
+def do(engine: MatchingEngine, act: str, number: int, now: int) -> None:
     owner, order = engine.accounts[1 + number % 2], next(reversed(engine.accounts[1].orders.values()), None)
     params: dict[str, Any] = {"symbol": "BTCUSDT", "quantity": number}
     limit: dict[str, Any] = {"type": "LIMIT", "time_in_force": "GTC", "price": 10}
@@ -222,6 +222,18 @@ def test_a_client_order_id_that_was_used_again_is_that_of_the_later_order() -> N
     state.take_order(an_order(2, client_order_id="mine"), "event")
     state.take_order(an_order(3, status="CANCELED"), "event")  # the first is forgotten
     assert state.named("BTCUSDT", "mine") == state.order(("BTCUSDT", 2))
+
+
+def test_an_order_is_found_by_all_its_names_until_it_is_forgotten() -> None:
+    state = fresh(keep=1)
+    state.take_order(an_order(1, client_order_id="first"), "event")
+    state.take_order(an_order(1, client_order_id="amended", orig_qty=D(1)), "event")
+    state.take_order(an_order(1, status="CANCELED", client_order_id="amended", orig_qty=D(1)), "event")
+    assert state.named("BTCUSDT", "first") == state.named("BTCUSDT", "amended") == state.order(KEY) is not None
+    state.take_order(an_order(2, status="CANCELED"), "event")
+    assert state.named("BTCUSDT", "first") is state.named("BTCUSDT", "amended") is None
+    assert set(state._by_client_id) == {("BTCUSDT", "order-2")}
+    assert set(state._names) == {("BTCUSDT", 2)}
 
 
 def test_orders_that_are_not_listed_any_more_are_told() -> None:

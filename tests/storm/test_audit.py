@@ -16,7 +16,7 @@ from bintrio.sandbox import Told, Witness
 from bintrio.sandbox.weather import Cut
 from bintrio.sandbox.weather import Fill as FillOrder
 from bintrio.storm import Plan, Step, Terms, run
-from bintrio.storm.audit import Ledgers, of_calls, of_changes, of_looks, of_rest, untruths
+from bintrio.storm.audit import BLIND, Ledgers, of_calls, of_changes, of_looks, of_rest, untruths
 from bintrio.storm.books import Book, Look
 from bintrio.storm.plan import ByAccount, Place
 
@@ -95,7 +95,7 @@ def look(time: float = 0.0, seen: int = 0, as_of: int | None = None, **options: 
 
 
 def looked(*looks: Look, dates: Any = DATES) -> list[str]:
-    return list(of_looks(Book(account=GIVEN(), looks=[*looks]), LEDGERS, dates))
+    return list(of_looks(Book(account=GIVEN(), looks=[*looks]), LEDGERS, dates, BLIND))
 
 
 OPEN: Final[Any] = {"orders": {KEY: ("NEW", D(0), D(2))}}
@@ -111,9 +111,9 @@ def test_what_is_known_up_to_a_time_still_was_so_then() -> None:
 
 
 def test_what_is_current_is_known_but_for_what_cannot_be_noticed_at_once() -> None:
-    first, stale = look(seen=6), look(120.0, 6, **OPEN)
+    first, stale = look(seen=6), look(BLIND, 6, **OPEN)
     assert looked(first, stale) == []
-    assert len(looked(first, look(121.0, 6, **OPEN))) == 1
+    assert len(looked(first, look(BLIND + 1, 6, **OPEN))) == 1
     assert len(looked(look(0.0, 6, is_at_rest=True, **OPEN))) == 1
 
 
@@ -194,11 +194,11 @@ def test_all_is_looked_at_and_refused_fills_are_no_untruth() -> None:
     account: Any = GIVEN(orders={}, closed_orders={KEY: order("FILLED", 2)}, fills=telling(()))
     book = Book(account=account, looks=[look(seen=6, is_at_rest=True)])
     books: Any = GIVEN(untrue=["a lie"], opening={"BTC": (D(9), D(0))}, books=[book])
-    assert list(untruths(books, witness, {}, (), is_dated=True)) == ["a lie"]
+    assert list(untruths(books, witness, {}, (), is_dated=True, late=0)) == ["a lie"]
     witness.calls.clear()
-    assert len(list(untruths(books, witness, {}, (), is_dated=False))) == 2
+    assert len(list(untruths(books, witness, {}, (), is_dated=False, late=0))) == 2
     book.looks.clear()
-    assert list(untruths(books, witness, {}, (), is_dated=False)) == ["a lie"]
+    assert list(untruths(books, witness, {}, (), is_dated=False, late=0)) == ["a lie"]
 
 
 # In a world

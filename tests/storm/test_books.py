@@ -42,6 +42,22 @@ def test_what_a_cancelled_caller_has_placed_has_a_handle_or_is_shown() -> None:
     assert untruths(PLACED, late, cancelled, lost, cancelled, at_once) == []
 
 
+@pytest.mark.parametrize("wrong", [None, EventsFirst(), DropReply()])
+@pytest.mark.parametrize("placing", [Place(quantity=2), PlaceList(), PlacePair(quantity=2)])
+def test_g1_whoever_is_cancelled_at_any_tick_each_handle_tells_its_end(placing: Any, wrong: Any) -> None:
+    steps = list[Step]()
+    for ticks in range(30):
+        if wrong is not None:
+            steps.append(Step(5.0, Fail(fault=wrong)))
+        steps.append(Step(5.0, ByAccount(placing=placing, patience=0.0, ticks=ticks)))
+        for what in ("amend", "cancel", "closed"):
+            steps.append(Step(5.0, WithHandle(what=what, patience=0.0, ticks=ticks)))
+    report = run(Plan(terms=Terms(has_account=True), steps=tuple(steps)))
+    assert report.untruths == []
+    # Some were cancelled before the call left, and some after it.
+    assert 0 < report.orders / (1 if isinstance(placing, Place) else 2) < report.calls
+
+
 def test_without_an_account_nothing_is_done_through_one() -> None:
     assert run(Plan(steps=(PLACED, Step(1.0, WithHandle())))).orders == 0
 

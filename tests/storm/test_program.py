@@ -41,7 +41,7 @@ async def log(*args: Any) -> None:
 def test_what_is_no_documented_error_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bintrio.Session, "rotate", fail)
     (said,) = untruths(Rotate())
-    assert said == "Rotate(patience=None) came to ZeroDivisionError()"
+    assert said == f"{Rotate()!r} came to ZeroDivisionError()"
 
 
 def test_what_is_logged_as_an_error_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,10 @@ class LiveAccount:
 
         The one exception: trades of an order that the exchange refuses to tell. Orders and balances are certain without
         them, and `fills` of that order makes up less than its ``executed_qty``, until a later question is answered.
+
+        What the exchange has not told yet nobody can know. So an event that does not come is noticed when its
+        connection is known to be lost: at the latest after 63 s, the pong window (G4) and the 3 s in which a loss may
+        be over by itself; later by as much as the exchange itself is late with its events.
         """
         return self._state.as_of is None
 

@@ -91,6 +91,7 @@ class State:
         # Assets that events have told of since they are complete.
         self._heard: Final[set[str]] = set()
         self._by_client_id: Final[dict[tuple[str, str], OrderKey]] = {}
+        self._names: Final[dict[OrderKey, list[tuple[str, str]]]] = {}
 
     # What is there
 
@@ -199,7 +200,7 @@ class State:
             if len(self.closed_orders) > self._keep:
                 self._forget_oldest()
         # The latest one that had the name counts, as with the exchange.
-        self._by_client_id[order.symbol, order.client_order_id] = key
+        self._name(key, order)
         self._tell(OrderChanged(version=self.version + 1, source=source, before=known, after=order))
         return True
 
@@ -213,20 +214,29 @@ class State:
 
     def _forget_oldest(self) -> None:
         key = next(iter(self.closed_orders))
-        self._forget(key, self.closed_orders.pop(key))
+        del self.closed_orders[key]
+        self._forget(key)
 
     def give_up_order(self, key: OrderKey) -> None:
         """The exchange shows an open order no more."""
         last = self.open_orders.pop(key, None)
         if last is not None:
             self._tell(NotShown(version=self.version + 1, source="query", last=last))
-            self._forget(key, last)
+            self._forget(key)
 
-    def _forget(self, key: OrderKey, order: Order) -> None:
+    def _forget(self, key: OrderKey) -> None:
         self.fills.pop(key, None)
-        # Another order may have the name by now.
-        if self._by_client_id.get((order.symbol, order.client_order_id)) == key:
-            del self._by_client_id[order.symbol, order.client_order_id]
+        for name in self._names.pop(key):
+            # Another order may have it by now.
+            if self._by_client_id.get(name) == key:
+                del self._by_client_id[name]
+
+    def _name(self, key: OrderKey, order: Order) -> None:
+        name = order.symbol, order.client_order_id
+        # An amendment gives an order another name; it is found by the former one, too.
+        if self._by_client_id.get(name) != key:
+            self._by_client_id[name] = key
+            self._names.setdefault(key, []).append(name)
 
     def take_fill(self, key: OrderKey, fill: Fill, source: Source) -> None:
         """Take in a fill of an order, if it is not known."""

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from .._client.feeds import OUTAGE
 from ..account import Change, FillAdded, HoldingChanged, LiveOrder, OrderChanged
 from ..account.orders import CLOSED, OrderKey
 from ..errors import OutcomeUnknown
@@ -18,8 +19,12 @@ from ..sandbox import Told, Witness
 from .books import Book, Books, Handle, Held, Look, filled, orders_of, shown
 from .plan import REUSED
 
-BLIND: Final = 120.0
-"""Seconds for which an account may not know that it hears nothing: the pong window, a ping before it, a late event."""
+PONG_WINDOW: Final = 60.0
+"""Seconds after which a session gives a silent connection up."""
+
+BLIND: Final = PONG_WINDOW + OUTAGE
+"""Seconds for which an account may not know that it hears nothing (`LiveAccount.is_current`): until a silent connection
+is given up (G4), and until a loss is told that is not over by then."""
 
 _NONE: Final[Held] = (Decimal(0), Decimal(0))
 
@@ -81,7 +86,7 @@ class Ledgers:
 
 
 def untruths(
-    books: Books, witness: Witness, placed: Mapping[int, Any], unknown: Container[int], *, is_dated: bool
+    books: Books, witness: Witness, placed: Mapping[int, Any], unknown: Container[int], *, is_dated: bool, late: float
 ) -> Iterator[str]:
     """What was untrue in the books.
 
@@ -91,6 +96,7 @@ def untruths(
         placed: what each call of the program placed, by its number; None if nothing.
         unknown: the calls of which the program can ask itself what became of them.
         is_dated: whether the exchange's clock went as clocks do, so that its times can be compared.
+        late: seconds by which the exchange's events were late at most.
     """
     yield from books.untrue
     ledgers = Ledgers(books.opening, witness.events)
@@ -98,7 +104,7 @@ def untruths(
     dates = [told.time for told in witness.events] if is_dated else []
     for book in books.books:
         yield from of_changes(book.changes, ledgers)
-        yield from of_looks(book, ledgers, dates)
+        yield from of_looks(book, ledgers, dates, BLIND + late)
         yield from of_calls(book, placed, unknown)
         if book.is_at_rest:
             yield from of_rest(book, ledgers, can_tell_fills=not _refused_fills(witness))
@@ -147,22 +153,22 @@ def _key_of(change: FillAdded) -> tuple[Any, ...]:
 # Looks
 
 
-def of_looks(book: Book, ledgers: Ledgers, dates: Sequence[int]) -> Iterator[str]:
+def of_looks(book: Book, ledgers: Ledgers, dates: Sequence[int], blind: float) -> Iterator[str]:
     """What an account showed was so at the time up to which it said to know everything, or later."""
     for number, look in enumerate(book.looks):
-        bound = _known_until(look, book.looks[:number], dates)
+        bound = _known_until(look, book.looks[:number], dates, blind)
         yield from _of_orders(look, ledgers.orders, bound)
         for asset, held in look.balances.items():
             if held not in ledgers.balances[asset].at(bound):
                 yield f"{asset} was {held} at {look.time:g}, and never after {bound} events"
 
 
-def _known_until(look: Look, before: Sequence[Look], dates: Sequence[int]) -> int:
+def _known_until(look: Look, before: Sequence[Look], dates: Sequence[int], blind: float) -> int:
     """How many events an account says to know, or so many that it is sure to."""
     if look.is_at_rest:
         return look.seen
     if look.as_of is None:
-        return max((each.seen for each in before if each.time < look.time - BLIND), default=0)
+        return max((each.seen for each in before if each.time < look.time - blind), default=0)
     return bisect_right(dates, look.as_of)
 
 

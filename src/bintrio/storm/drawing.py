@@ -41,9 +41,11 @@ PATIENCE: Final = (None, None, None, None, 0.0, 0.0005, 0.5, 5.0)
 WAITING: Final = (0.0, 0.0005, 0.5, 5.0, 60.0, 60.0, 60.0)
 """Seconds for which somebody waits for an order: some never end."""
 
+TICKS: Final = (0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 25)
+"""Turns of the scheduler: in memory and without latency, a call has its answer after some twenty."""
+
 WITHIN: Final = (None, None, None, None, None, None, 0.2, 0.7, 1.2, 2.0, 2.9)
 """Seconds for a call, many different ones: so that what a call waits for may come shortly before its deadline."""
-
 
 SMALL: Final = 120
 """Steps of a small world, which takes some six minutes."""
@@ -214,9 +216,10 @@ def _place_pair(dice: Dice) -> PlacePair:
 
 def _draw_by_account(dice: Dice) -> ByAccount | WithHandle:
     if dice.choice((False, True)):
-        return ByAccount(patience=_patience(dice), placing=dice.choice(_PLACINGS)(dice))
+        return ByAccount(patience=_patience(dice), ticks=dice.choice(TICKS), placing=dice.choice(_PLACINGS)(dice))
     return WithHandle(
         patience=dice.choice(WAITING),
+        ticks=dice.choice(TICKS),
         which=dice.randint(0, 9),
         what=dice.choice(("cancel", "cancel", "amend", "closed", "closed", "fills")),
         quantity=dice.randint(1, 3),

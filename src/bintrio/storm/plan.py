@@ -29,9 +29,11 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
     Attributes:
         patience: seconds after which that task is cancelled; None for never.
+        ticks: turns of trio's scheduler after that until it is, so that it may be at any of its checkpoints.
     """
 
     patience: float | None = None
+    ticks: int = 0
 
 
 class CallAct(Act, frozen=True, kw_only=True):

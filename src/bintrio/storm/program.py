@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from decimal import Decimal
 from typing import Any, Final, TypeGuard
 
@@ -207,7 +207,7 @@ class Program:
         if session is None:
             return
         # A scope of its own for each act: that is how a program cancels a call.
-        with trio.move_on_after(math.inf if act.patience is None else act.patience):
+        async with _with_patience(act):
             try:
                 await doing.get(type(act), self._call)(act, session)
             except BintrioError as error:
@@ -365,6 +365,23 @@ class Program:
     def _open_questions(self) -> list[int]:
         told = {confirmed.number for confirmed in self.confirmed}
         return [number for number in self.unknown if number not in told]
+
+
+@asynccontextmanager
+async def _with_patience(act: Act) -> AsyncGenerator[None]:
+    """Cancels what is done in it when the patience is over."""
+    async with trio.open_nursery() as nursery:
+        if act.patience is not None:
+            nursery.start_soon(_run_out, act.patience, act.ticks, nursery.cancel_scope)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+async def _run_out(seconds: float, ticks: int, scope: trio.CancelScope) -> None:
+    await trio.sleep(seconds)
+    for _ in range(ticks):
+        await trio.lowlevel.checkpoint()
+    scope.cancel()
 
 
 def is_unknown(error: Any) -> TypeGuard[OutcomeUnknown[Any]]:

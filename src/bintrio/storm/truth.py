@@ -14,7 +14,7 @@ from .._protocol.succession import Gap
 from .._protocol.to_json import to_builtins
 from ..api.account import Order
 from ..errors import InvalidRequest, NotSent, Rejected
-from ..sandbox import Told
+from ..sandbox import LateEvents, Told
 from ..sandbox.server.calls import Call
 from ..sandbox.server.links import IDEAL
 from ..sandbox.weather import Fail, Relink
@@ -219,12 +219,21 @@ _JUDGES: Final[Mapping[str, Any]] = {
 # Accounts
 
 
+def lateness(plan: Plan) -> float:
+    """Seconds by which the exchange's events are late at most in a world."""
+    acts = (step.act for step in plan.steps)
+    faults = (act.fault for act in acts if isinstance(act, Fail))
+    return max((fault.seconds for fault in faults if isinstance(fault, LateEvents)), default=0.0)
+
+
 def of_accounts(evidence: Evidence) -> Iterator[str]:
     """What accounts that keep themselves up to date have shown is so."""
     program = evidence.program
     placed = {number: _done(came) for number, came in evidence.arrivals().items()}
     is_dated = not promises.has_jumped(evidence.plan)
-    yield from audit.untruths(program.books, evidence.witness, placed, program.unknown, is_dated=is_dated)
+    yield from audit.untruths(
+        program.books, evidence.witness, placed, program.unknown, is_dated=is_dated, late=lateness(evidence.plan)
+    )
 
 
 # Events
