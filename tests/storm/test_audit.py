@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from bintrio.account import Change, FillAdded, Holding, HoldingChanged, LiveAccount, OrderChanged
+from bintrio.account import Change, FillAdded, Holding, HoldingChanged, LiveAccount, NotShown, OrderChanged
 from bintrio.account.stock import Stock
 from bintrio.api.trading import Fill
 from bintrio.errors import OutcomeUnknown
@@ -84,6 +84,10 @@ def test_a_fill_is_told_once() -> None:
     fill = FillAdded(version=1, source="event", symbol="BTCUSDT", order_id=7, fill=GIVEN(trade_id=1, alloc_id=None))
     assert list(of_changes([fill], LEDGERS)) == []
     assert "told a fill twice" in next(of_changes([fill, fill], LEDGERS))
+
+
+def test_what_the_exchange_has_is_shown() -> None:
+    assert "shows no more" in next(of_changes([NotShown(version=1, source="query", last=order())], LEDGERS))
 
 
 # Looks

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from .._client.feeds import OUTAGE
-from ..account import Change, FillAdded, HoldingChanged, LiveOrder, OrderChanged
+from ..account import Change, FillAdded, HoldingChanged, LiveOrder, NotShown, OrderChanged
 from ..account.orders import CLOSED, OrderKey
 from ..errors import OutcomeUnknown
 from ..sandbox import Told, Witness
@@ -130,6 +130,9 @@ def of_changes(changes: Sequence[Change], ledgers: Ledgers) -> Iterator[str]:
             asset = change.after.asset
             held = change.after.free, change.after.locked
             yield from _of_change(change, ledgers.balances.get(asset), asset, held, positions)
+        # The sandbox keeps every order.
+        elif isinstance(change, NotShown):
+            yield f"an account says that the exchange shows no more, though it does: {change.last}"
     fills = [_key_of(change) for change in changes if isinstance(change, FillAdded)]
     if len(fills) != len(set(fills)):
         yield f"an account told a fill twice: {fills}"
