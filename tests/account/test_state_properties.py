@@ -39,10 +39,11 @@ class Snapshot(NamedTuple):
 
 
 class History(NamedTuple):
-    """What an exchange told of an account, and what queries showed after each act."""
+    """What an exchange told of an account, what queries showed after each act, and the number of events by then."""
 
     events: list[KnownEvent]
     snapshots: list[Snapshot]
+    counts: list[int]
 
 
 Act = tuple[str, int, int]
@@ -74,7 +75,7 @@ def lived(acts: Sequence[Act]) -> History:
     for uid in (1, 2):
         engine.accounts[uid] = Account(uid, {"BTC": D(1000), "USDT": D(100_000)})
     mine = engine.accounts[1]
-    history = History([], [snapshot(mine)])
+    history = History([], [snapshot(mine)], [0])
     now = 1
     for act, number, later in acts:
         now += later
@@ -88,6 +89,7 @@ def lived(acts: Sequence[Act]) -> History:
         events = [notice.event for notice in engine.take_notices() if notice.uid == 1]
         history.events.extend(event for event in events if event is not None)
         history.snapshots.append(snapshot(mine))
+        history.counts.append(len(history.events))
     return history
 
 
@@ -193,11 +195,15 @@ def test_events_after_a_hole_and_answers_that_overlap_them_come_to_the_same(
         state.apply(event)
     state.lose(start, "a hole")
     state.resume()
-    # The events after the hole, and between them an answer that may show what they tell later.
+    # The events after the hole, and between them an answer. It shows what there was when the hole ended, or later: it
+    # may be behind the events that have come since, or before those that come.
     asked = data.draw(st.integers(end, count))
+    shown = data.draw(
+        st.sampled_from([s for s, told in zip(history.snapshots, history.counts, strict=True) if told >= end])
+    )
     for event in history.events[end:asked]:
         state.apply(event)
-    show(state, history.snapshots[-1], is_sure=True)
+    show(state, shown, is_sure=True)
     for event in history.events[asked:]:
         state.apply(event)
     state.settle()
