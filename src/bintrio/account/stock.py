@@ -256,7 +256,8 @@ class Stock:
         logger.warning("the exchange shows no %s any more: %s", name, error)
         now = trio.current_time()
         since = self._denied.setdefault(key, now)
-        is_over = now - since >= QUERY_DELAY
+        # Added up as a pause is, so that rounding makes none too short.
+        is_over = now >= since + QUERY_DELAY
         if is_over:
             del self._denied[key]
         return is_over
