@@ -12,7 +12,7 @@
 #   make soak   worlds by seed in which everything goes wrong, SEEDS=10000 FROM=0; half an hour on two cores
 #   make soak-mutations   known mistakes put back, and after how many worlds each is found, SEEDS=500 FROM=0; half an hour
 #   make dist    what a release consists of, checked; see RELEASING.md
-#   make mutants   small changes of the source, and how many of them the tests notice; about an hour, goes on where it was
+#   make mutants   small changes of the source, and how many of them the tests notice; hours, goes on where it was
 
 PYTHON ?= python3
 VENV := .venv

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 import pytest
-from scripts.mutants.score import Equivalent, Outcome, Result, Score, declared, kept
+from scripts.mutants.score import Equivalent, Outcome, Result, Score, declared, kept, tidy
 from scripts.mutants.selection import BUDGET, READING, Coverage, by_file, is_own, uses
 from scripts.mutants.sites import Site, Source, changed_lines, modules, mutated, sites
 
@@ -238,7 +238,7 @@ def test_what_is_named_after_a_class_comes_next(source: Source) -> None:
 def test_only_the_client_is_changed() -> None:
     named = modules()
     assert {"session", "_net.wire", "api.trading", "api._base"} <= set(named)
-    assert not [name for name in named if name.startswith(("sandbox", "cli", "pytest_plugin")) or "__" in name]
+    assert not [name for name in named if name.startswith(("sandbox", "storm", "cli", "pytest_plugin")) or "__" in name]
 
 
 # What came of it
@@ -300,6 +300,16 @@ def test_results_are_kept(tmp_path: Path) -> None:
     first, second, other = result("survived"), result("killed"), result("time", "b")
     (tmp_path / "some").write_bytes(b"\n".join(map(msgspec.json.encode, [first, other, second])))
     assert kept(tmp_path / "some") == {first.site: second, other.site: other}
+
+
+def test_what_holds_no_more_is_not_kept_for_ever(tmp_path: Path, source: Source) -> None:
+    first, second, stale, gone = result("survived"), result("killed"), result("killed", "b"), result("killed", "c")
+    first, second = (msgspec.structs.replace(each, source_digest=source.digest) for each in (first, second))
+    gone = msgspec.structs.replace(gone, site=gone.site._replace(module="gone"), source_digest=source.digest)
+    path = tmp_path / "results"
+    path.write_bytes(b"\n".join(map(msgspec.json.encode, [first, stale, gone, second])))
+    tidy(path, {"box": source})
+    assert path.read_bytes() == msgspec.json.encode(second) + b"\n"
 
 
 def test_what_is_declared_names_modules_that_are_there() -> None:

@@ -14,7 +14,7 @@ import msgspec
 import scripts.mutants
 
 from .bench import Bench, Job, copy_to, measured, preload, run
-from .score import AIM, Result, Score, declared, kept
+from .score import AIM, RESULTS, Result, Score, declared, kept, tidy
 from .selection import BUDGET, uses
 from .sites import ROOT, Place, Site, Source, modules, mutated, sites
 
@@ -32,7 +32,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--budget", type=float, default=BUDGET, help=f"seconds of tests for one mutant (default: {BUDGET:g})"
     )
-    parser.add_argument("--folder", type=Path, default=ROOT / ".mutants", help="where results are kept")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".mutants", help="where coverage is kept")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the file in which results are kept")
     return parser.parse_args()
 
 
@@ -64,7 +65,7 @@ def main() -> int:
     """Try mutants, tell of each that survives, and the score."""
     given = arguments()
     given.folder.mkdir(exist_ok=True)
-    log: Path = given.folder / "results.jsonl"
+    log: Path = given.results
     everything = {name: Source(name, ROOT / path) for name, path in modules().items()}
     sources = {name: source for name, source in everything.items() if not given.module or name in given.module}
     files_digest = digest_of(given.tests)
@@ -91,6 +92,7 @@ def main() -> int:
             file.write(msgspec.json.encode(result) + b"\n")
             file.flush()
             print(f"{len(results):5} {result.outcome:8} {result.site.module}:{result.line} {result.test}", flush=True)
+    tidy(log, everything)
     score = Score.of(results, declared())
     print(score.text())
     return 0 if score.share >= AIM else 1

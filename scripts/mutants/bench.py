@@ -31,6 +31,7 @@ from .sites import PACKAGE, ROOT, Place, Site, Source, changed_lines, modules
 FORK: Final = multiprocessing.get_context("fork")
 OPTIONS: Final = (
     *("-q", "-m", "not extra", "-p", "no:cacheprovider"),
+    *("-p", "no:anyio", "-p", "no:cov", "-p", "no:xdist"),  # half of the time that it takes to begin
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # what is imported before the fork
 )
 PRELOADED: Final = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -12,6 +12,9 @@ import msgspec
 from .sites import Site, Source
 
 EQUIVALENTS: Final = Path(__file__).with_name("equivalents.toml")
+RESULTS: Final = Path(__file__).with_name("results.jsonl")
+"""What is known, by everybody: to try a thousand mutants takes hours, and most of what was found holds for long."""
+
 AIM: Final = 0.95
 
 Outcome = Literal["killed", "time", "survived"]
@@ -40,6 +43,14 @@ def kept(path: Path) -> dict[Site, Result]:
     """What is known from runs before; the last word counts."""
     lines = path.read_bytes().splitlines() if path.exists() else []
     return {result.site: result for result in (msgspec.json.decode(line, type=Result) for line in lines)}
+
+
+def tidy(path: Path, sources: Mapping[str, Source]) -> None:
+    """Leave what holds for the sources as they are, each once, in an order in which little moves."""
+    known = kept(path).values()
+    lasting = [r for r in known if r.site.module in sources and r.source_digest == sources[r.site.module].digest]
+    lines = sorted(msgspec.json.encode(result) + b"\n" for result in lasting)
+    path.write_bytes(b"".join(lines))
 
 
 class Equivalent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
