@@ -442,6 +442,18 @@ async def test_g2_the_sessions_own_ids_pass_over_those_that_its_user_chose(autoj
         assert [request["id"] - last for request in exchange.sent("ping")] == [3, 2, 4, 5]
 
 
+async def test_g2_ids_below_those_of_the_session_are_left_to_its_user(autojump_clock: MockClock) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        for _ in range(3):
+            await session.ping()
+        for chosen in (2, 2**32 - 1):
+            await session.send(Ping(), id=chosen)
+        *own, first, second = (request["id"] for request in exchange.sent("ping"))
+        assert (first, second) == (2, 2**32 - 1)
+        assert min(own) >= 2**32
+
+
 async def test_g2_only_the_latest_chosen_ids_are_remembered(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
