@@ -568,8 +568,8 @@ def shown_no_more(bent: Bent) -> None:
     """The exchange has forgotten everything."""
     for query in (requests.OpenOrdersStatus, requests.OpenOrderListsStatus, requests.AllOrders):
         bent.bends[query] = lambda _: ()
-    for query in (requests.OrderStatus, requests.OrderListStatus, requests.OrderCancel):
-        bent.refuses[query] = NO_ORDER
+    for request in (requests.OrderStatus, requests.OrderListStatus, requests.OrderCancel):
+        bent.refuses[request] = NO_ORDER
 
 
 async def test_an_order_that_the_exchange_shows_no_more_is_given_up(
