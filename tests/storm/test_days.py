@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from scripts.days import DAY, days, lines, main
 
-from bintrio.storm import Report, run
-from bintrio.storm.plan import Plan
+from bintrio.storm import Plan, run
 
 
 def test_a_day_is_lived_through_without_an_untruth() -> None:
@@ -22,7 +22,6 @@ def test_it_is_told_how_it_went(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_untruths_are_told_first() -> None:
-    report = run(Plan())
-    untrue = Report(**{name: getattr(report, name) for name in Report.__struct_fields__} | {"untruths": ["it was not"]})
+    untrue = msgspec.structs.replace(run(Plan()), untruths=["it was not"])
     first, _figures, last = lines(untrue, 1.0)
     assert (first, last) == ("it was not", "1 untruths")
