@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from operator import attrgetter
 from typing import Final
@@ -15,6 +15,7 @@ from bintrio.api.market import Kline, OrderBook, PriceLevel
 from bintrio.endpoints import TimeUnit
 from bintrio.errors import InvalidRequest
 
+from .exchange.accounts import Account
 from .exchange.arguments import check_kind, checked_interval
 from .exchange.auth import SandboxAccount
 from .exchange.candles import candles, interval
@@ -89,16 +90,18 @@ class Showing:
     @property
     def orders(self) -> Sequence[SandboxOrder]:
         """Every order that clients placed and the matching engine took, in order, but those that are not kept."""
-        self._connections.now()
-        return [order for order in self._exchange.engine.orders if order.owner != MARKET_MAKER_UID]
+        return self._orders(lambda account: account.orders.values())
 
     @property
     def open_orders(self) -> Sequence[SandboxOrder]:
         """Those of `orders` that can still trade, in order."""
+        return self._orders(Account.open_orders)
+
+    def _orders(self, of: Callable[[Account], Iterable[SandboxOrder]]) -> Sequence[SandboxOrder]:
         self._connections.now()
         accounts = self._exchange.engine.accounts
-        # Account by account: the open ones are few, and all orders may be many.
-        found = (order for account in self._accounts for order in accounts[account.uid].open_orders())
+        # Account by account: those of the market maker are many, and so are those that are over.
+        found = (order for account in self._accounts for order in of(accounts[account.uid]))
         return sorted(found, key=attrgetter("order_id"))
 
     def fills(self, symbol: str, limit: int = 100) -> Sequence[Execution]:

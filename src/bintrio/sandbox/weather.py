@@ -169,7 +169,7 @@ class Fill(Blow, frozen=True, kw_only=True):
 
     def strike(self, sandbox: Sandbox) -> None:
         """Do it."""
-        resting = [order for order in sandbox.orders if order.is_open and order.place == "book"]
+        resting = [order for order in sandbox.open_orders if order.place == "book"]
         if not resting:
             return
         # Modulo, so that it fits however many orders there are.

@@ -19,7 +19,7 @@ from ..errors import BintrioError, OutcomeUnknown, Rejected, SubscriberTooSlow
 from ..sandbox import Sandbox, Witness
 from ..session import Session
 from .books import Books
-from .plan import Act, ByAccount, CallAct, Confirm, Listen, Reopen, Rotate, Terms, WithHandle
+from .plan import AboutOrder, Act, ByAccount, CallAct, Confirm, Listen, Reopen, Rotate, Terms, WithHandle
 
 Open = Callable[[], AbstractAsyncContextManager[Session]]
 
@@ -247,7 +247,9 @@ class Program:
 
     async def _attempt(self, act: CallAct, carry_out: Callable[[Deed], Awaitable[None]]) -> None:
         number = len(self.deeds) + 1
-        request = act.request(self._sandbox.orders, window_of(number, self._terms.window))
+        # Only to draw one of them, since in a long world there are many.
+        orders = self._sandbox.orders if isinstance(act, AboutOrder) else ()
+        request = act.request(orders, window_of(number, self._terms.window))
         if request is None:
             return
         timeout = self._terms.request_timeout if act.within is None else act.within
