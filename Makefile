@@ -10,7 +10,7 @@
 #   make bench-faults   what becomes of orders and events under the same faults, beside other clients; some 20 minutes
 #   make bench-guard   steps that Python takes for a call, held against what was recorded; no other client, some seconds
 #   make soak   worlds by seed in which everything goes wrong, SEEDS=10000 FROM=0; half an hour on two cores
-#   make soak-mutations   known mistakes put back, and after how many worlds each is found, SEEDS=500 FROM=0; half an hour
+#   make soak-mutations   known mistakes put back, and when each is found, SEEDS=500 FROM=0, one by MISTAKE=5; half an hour
 #   make dist    what a release consists of, checked; see RELEASING.md
 #   make mutants   small changes of the source, and how many of them the tests notice; hours, goes on where it was
 

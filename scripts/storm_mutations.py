@@ -2,7 +2,8 @@
 
 They stand in ``storm_mutations.toml``. For each, the package is copied and changed, and it lives through worlds
 until something is untrue that is true in the same world without the change. ``SEEDS=500`` worlds are tried at most,
-from ``FROM=0`` on. A mistake that is not found means that a fault, or a check, is missing.
+from ``FROM=0`` on; of one mistake alone with ``MISTAKE=5``, counted from 1 on. A mistake that is not found means that a
+fault, or a check, is missing.
 """
 
 from __future__ import annotations
@@ -110,9 +111,9 @@ def said(mutation: Mutation, seeds: range, found: Found | None) -> str:
     return f"found after {found.seed - seeds.start + 1} worlds: {mutation.name}\n    {found.untruth.splitlines()[-1]}"
 
 
-def main(seeds: range) -> int:
-    """Put each back. Returns the exit code: whether all were found."""
-    everything = mutations()
+def main(seeds: range, number: int | None = None) -> int:
+    """Put each back, or the one of that number. Returns the exit code: whether all were found."""
+    everything = mutations() if number is None else [mutations()[number - 1]]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(partial(search, seeds=seeds), everything))
     for mutation, found in zip(everything, results, strict=True):
@@ -125,4 +126,5 @@ if __name__ == "__main__":
         tell_untrue(range(int(sys.argv[1]), int(sys.argv[2])))
     else:
         start = int(os.environ.get("FROM", "0"))
-        sys.exit(main(range(start, start + int(os.environ.get("SEEDS", "500")))))
+        only = os.environ.get("MISTAKE")
+        sys.exit(main(range(start, start + int(os.environ.get("SEEDS", "500"))), int(only) if only else None))

@@ -44,4 +44,6 @@ def test_all_are_told_of(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     assert capsys.readouterr().out == (
         f"found after 5 worlds: {RETIRES.name}\n    lost (G5)\nNOT FOUND in 7 worlds: {HARMLESS.name}\n"
     )
+    assert main(range(2, 9), 1) == 0
+    assert capsys.readouterr().out == f"found after 5 worlds: {RETIRES.name}\n    lost (G5)\n"
     assert said(RETIRES, range(3), None).startswith("NOT FOUND in 3")
