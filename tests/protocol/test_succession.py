@@ -265,6 +265,24 @@ def test_g5_one_that_leaves_before_its_turn_keeps_its_place_if_it_may_have_stopp
     assert told.succession.carriers == [3]
 
 
+def test_g5_also_one_that_carried_only_after_the_first_was_asked_to_leave() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.succession.unsubscribing(1, NOW)
+    told.succession.lost(2, NOW, NOW, "cut")
+    told.carry(3, now=NOW + 10)
+    told.bring(3, event(1, at=NOW + 11))
+    told.carry(4, now=NOW + 20)
+    told.give_up(3, now=NOW + 20)
+    told.bring(4, event(2, at=NOW + 21))
+    assert told.all == []
+    told.succession.lost(1, NOW, NOW + 30, "it did not say that it was over")
+    gap, *events = told.all
+    assert isinstance(gap, Gap)
+    assert gap.end == NOW + 10
+    assert events == [event(1, at=NOW + 11), event(2, at=NOW + 21)]
+
+
 def test_g5_three_that_leave_in_the_reverse_order_leave_no_gap() -> None:
     told = Told()
     told.carry(1)

@@ -24,9 +24,8 @@ carried when the first was asked to leave, and has answered. Else a `Gap` leads 
 there is no other carrier, that is an outage (`Interrupted`), and the `Gap` follows when it is over.
 
 **Leaving before one's turn.** A carrier that is not the first may leave at any time: the first brings all that it has
-brought, or ends with a gap that covers it. But if the first had been asked to leave when the other carried, it may have
-stopped earlier than the other. Then the other keeps its place, if all that it owed has come: its turn still comes, and
-is over at once.
+brought, or ends with a gap that covers it. But once the first has been asked to leave, it may have stopped earlier than
+the other. Then the other keeps its place, if all that it owed has come: its turn still comes, and is over at once.
 
 Left out: a carrier that is complete by both rules, but whose node of the exchange had not heard yet of what another's
 had told before. The document promises no more than the answers. And an event of which a documented field comes on one
@@ -237,13 +236,13 @@ class Succession:
             self._drop(carrier, now)
             self._end_turn(carrier, now, reason)
         # What it has brought, the first has brought too, or a gap will cover it: unless it may have stopped later.
-        elif not (carrier.is_whole and self._is_heir(carrier)):
+        elif not (carrier.is_whole and self._may_outlast(carrier)):
             self._drop(carrier, now)
 
-    def _is_heir(self, carrier: _Carrier) -> bool:
-        """Whether one whose turn comes earlier was asked to leave when this one carried."""
+    def _may_outlast(self, carrier: _Carrier) -> bool:
+        """Whether one whose turn comes earlier has been asked to leave, so that it may have stopped before this one."""
         earlier = self._carriers[: self._carriers.index(carrier)]
-        return any(other.heirs is not None and carrier in other.heirs for other in earlier)
+        return any(other.heirs is not None for other in earlier)
 
     def _drop(self, carrier: _Carrier, now: int) -> None:
         self._carriers.remove(carrier)
