@@ -8,6 +8,7 @@ counts too: a dependency is one whoever follows it.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -228,6 +229,38 @@ def test_the_source_keeps_the_law_of_layers() -> None:
 
 def test_the_source_is_found() -> None:
     assert {"bintrio", "api", "api._values", "errors", "session"} <= set(modules(SOURCE))
+
+
+# The page that tells of it
+
+DESIGN: Final = (SOURCE.parent.parent / "docs" / "design.md").read_text("utf-8")
+
+
+def listed(tree: str) -> Iterator[str]:
+    """The files that a drawn tree names, by their paths: folders end in a slash, and have two spaces more each."""
+    folders: list[str] = []
+    for line in tree.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2 - 1
+        folder = re.match(r" +(\w+)/ ", line)
+        if folder is not None:
+            folders[depth:] = [folder[1]]
+        elif line:
+            for name in re.findall(r"\b\w+\.(?:py|lua|toml)\b", line):
+                yield "/".join([*folders[:depth], name])
+
+
+def test_the_design_lists_every_file() -> None:
+    tree = DESIGN.partition("src/bintrio/\n")[2].partition("```")[0]
+    files = [path.relative_to(SOURCE) for path in SOURCE.rglob("*") if path.suffix in {".py", ".lua", ".toml"}]
+    assert sorted({*listed(tree)} - {"__init__.py"}) == sorted(
+        path.as_posix() for path in files if path.name != "__init__.py"
+    )
+
+
+def test_the_design_names_what_client_and_sandbox_share() -> None:
+    (paragraph,) = re.findall(r"^Client and sandbox never import each other\..*?\n\n", DESIGN, re.DOTALL | re.MULTILINE)
+    shared = {name.rpartition(".")[2] for name in SHARED - {*LAYERS[0]}}
+    assert [name for name in sorted(shared) if not re.search(rf"\b{name}\b", paragraph)] == []
 
 
 # The checker sees what it must
