@@ -17,7 +17,7 @@ import bintrio
 from bintrio import requests
 from bintrio.account import LiveAccount, LiveOrder
 from bintrio.account.live import open_account
-from bintrio.account.stock import QUERY_DELAY
+from bintrio.account.stock import QUERY_DELAY_SECONDS
 from bintrio.errors import InvalidTimestamp, NotSent, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
 from bintrio.sandbox import Disconnect, DropReply, EventsFirst, LateReply, Sandbox, ServerError, Timeout, open_sandbox
 from tests.sessions import CancelsAfter
@@ -105,8 +105,8 @@ async def test_an_answer_without_fills_is_waited_out_until_events_bring_them(aut
         order = await account.place(**MARKET, new_order_resp_type="RESULT")
         began = trio.current_time()
         assert await order.filled()
-        assert (filled_of(order), trio.current_time() - began < QUERY_DELAY) == (D(2), True)
-        await trio.sleep(QUERY_DELAY + 1)
+        assert (filled_of(order), trio.current_time() - began < QUERY_DELAY_SECONDS) == (D(2), True)
+        await trio.sleep(QUERY_DELAY_SECONDS + 1)
         assert "myTrades" not in bent.sent
 
 

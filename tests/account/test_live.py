@@ -19,7 +19,7 @@ from bintrio import requests
 from bintrio._protocol.rotation import FIRST_BACKOFF
 from bintrio.account import Certainty, HoldingChanged, LiveAccount, LiveOrder, NotShown, OrderChanged
 from bintrio.account.live import open_account
-from bintrio.account.stock import QUERY_DELAY
+from bintrio.account.stock import QUERY_DELAY_SECONDS
 from bintrio.api._base import Request
 from bintrio.api._missing import incomplete
 from bintrio.endpoints import TimeUnit
@@ -183,7 +183,7 @@ async def test_an_account_shows_what_there_is_and_is_current_when_queries_must_s
                 assert (account.is_current, account.as_of, len(account.orders)) == (False, 0, 0)
                 assert repr(account) == "<LiveAccount, 0 open orders, version 4, as of 0>"
                 await settled(account)
-                assert trio.current_time() == began + QUERY_DELAY
+                assert trio.current_time() == began + QUERY_DELAY_SECONDS
                 assert len(account.orders) == 3
                 order = account.order("BTCUSDT", placed.order_id)
                 assert order is not None
@@ -625,7 +625,7 @@ async def test_an_order_that_cannot_be_canceled_since_there_is_none_is_given_up(
         # Of what is not known there is nothing to give up.
         assert order.key is not None
         assert not await account._stock.ask_for_order(order.key)
-        await trio.sleep(QUERY_DELAY)
+        await trio.sleep(QUERY_DELAY_SECONDS)
         assert not await account._stock.ask_for_order(order.key)
         assert order.status == "NOT_SHOWN"
 

@@ -62,7 +62,8 @@ class Connection:
         is_ready: whether it has become ready.
         cause: what ended it, or None as long as it has not ended.
         is_due: set when it should be replaced: it ended, was given notice, or the user asked.
-        has_notice: whether it should be replaced since the exchange announced its shutdown, or is at odds with it.
+        has_notice: whether it should be replaced since the exchange announced its shutdown, answers no calls, or
+            disagrees with the session about the logon or a subscription.
         teller: tells what happens on it.
         own: the calls that the session makes by itself on it.
         carrier: carries the feeds.
@@ -210,7 +211,7 @@ class Connection:
 
     def hold_back(self, hold: Hold, account: Account) -> None:
         """Take back what waits to leave and is held back from now on, an opening handshake included (G8)."""
-        # Its opening handshake has not left, or is not answered: it is given up, and calls are on others.
+        # Its opening handshake has not left, or is not answered: it is given up. Calls are only on other connections.
         if not self._is_open:
             if hold.scope == "everything":
                 self._held_by = hold
@@ -227,8 +228,8 @@ class Connection:
         self.is_due.set()
 
     def doubt(self, sent_at: float) -> None:
-        """A call that left then was not answered within its time. When several were not, and none that left later, it
-        must be replaced: it may answer pings all the same, so the heartbeat does not notice.
+        """A call that left then was not answered within its time. If several in a row were not, and no later call was
+        answered, the connection must be replaced: it may answer pings all the same, so the heartbeat does not notice.
         """
         # While a message is under way, nothing else can be answered.
         if self._wire.arrival.since is None and self._doubt.grows(sent_at) and not self.has_notice:
@@ -358,7 +359,7 @@ class Connection:
         trace = call.trace
         written = None if trace is None else trace.begin(local, self.teller, data)
         try:
-            # What follows answers that came together is collected, and leaves together.
+            # Calls that are made right after answers that came together are written together.
             call.outgoing = self._wire.send_nowait(data, at_once=not self._waiting.calls, written=written)
         except WireClosed as closed:
             self.end(closed)
@@ -433,11 +434,14 @@ class Connection:
             self._idle.set()
 
     def _refused(self, call: Call, envelope: Envelope) -> Answer:
-        """Heed what an answer that is no plain success says of more than its call. Returns what its caller is told."""
+        """Heed what an answer that is no plain success says about anything beyond this call.
+
+        Returns what its caller is told.
+        """
         self._shared.throttle.take_answer(self.number, envelope, call.account)
         if call.trusts_logon and says_not_logged_on(envelope):
             self.logon_lost()
-            # It reads, so it goes out again, with a signature. A trading call goes out once (G7).
+            # It is a read, so it goes out again, with a signature. A trading call goes out once (G7).
             if call.api.repeatable:
                 call.trusts_logon = False
                 return Lost(LogonLost(), is_sent=False)

@@ -15,7 +15,7 @@ DOUBTFUL_SILENCE: Final = 1.0
 
 
 class Doubt:
-    """Counts calls in a row that were not answered within their time, and none that left later.
+    """Counts calls in a row that were not answered within their time, while no later call was answered either.
 
     Attributes:
         answered_at: local time in milliseconds of the latest answer.

@@ -168,7 +168,7 @@ class Supervisor:
         self._failures = 0 if has_lasted else self._failures + 1
         # The old one works on until another is ready: that is why nothing fails (G5).
         self._swap(await self._open_sometime(), cause, since=since)
-        # Beside: answers that are due, and feeds, may take it long.
+        # In a task of its own: until the last answers have come, and its feeds are carried elsewhere, may take long.
         self._chores.start_soon(protected, old.retire)
         self.feeds.see_to_all()
 
@@ -201,7 +201,7 @@ class Supervisor:
         self._shared.observation.tell(NoConnection, cause=cause, error=kind, failures=self._failures)
 
     def _explain_outages(self) -> None:
-        """Have a gap say so if it is a ban that no connection can be had for."""
+        """If a ban prevents connecting, name the ban as the reason of the outage."""
         hold = self._shared.throttle.held(CONNECT_COST)
         if hold is not None:
             self.last_failure = self._shared.throttle.refusal("connect", hold)

@@ -58,7 +58,7 @@ class Writer:
         self._prompt_stream = stream if isinstance(stream, PromptStream) else None
         self._failed = failed
         self._unreported: list[Callable[[], object]] = []  # whom to tell once what was taken is written
-        self._unfinished = 0  # of the backlog, the size of a frame that was written at once, but not all of it
+        self._unfinished = 0  # of the backlog, the size of a frame of which only part could be written at once
         self._control_queue: list[bytes] = []
         self._queue: deque[Outgoing] = deque()
         self._idle = trio.lowlevel.ParkingLot()
@@ -146,14 +146,14 @@ class Writer:
             self._senders.unpark_all()
 
     async def run(self, written: Callable[[list[bytes]], object]) -> None:
-        """Write until a write fails. ``written`` is called with the control frames of each that did not."""
+        """Write until a write fails. ``written`` is called with the control frames of each write that succeeded."""
         while self._is_writable:
             if not self.backlog:
                 await self._idle.park()
-                # What is cancelled between being woken and its turn writes nothing: an opening handshake (G8).
+                # What is cancelled between being woken and its turn writes nothing, for example no handshake (G8).
                 await trio.lowlevel.checkpoint_if_cancelled()
                 continue
-            # While it is uncertain when a frame can leave, the next one is not taken: it may still be withdrawn.
+            # While it is uncertain when a frame can leave, the next is not taken, so that it can still be withdrawn.
             control, batch = ([], b"") if self._unfinished else self._take()
             size, self._unfinished = self._unfinished or len(batch), 0
             try:
@@ -168,7 +168,7 @@ class Writer:
             written(control)
 
     async def _send(self, batch: bytes) -> None:
-        # Without a checkpoint only if the writer parks next: else no other task ran while a stream takes everything.
+        # Without a checkpoint only if the writer parks next: else no other task would run while a stream takes all.
         if self._prompt_stream is None or self._queue:
             await self._stream.send_all(batch)
         elif not self._prompt_stream.send_nowait(batch):

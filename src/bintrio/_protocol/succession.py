@@ -19,13 +19,16 @@ until the one that is left cannot be late any more.
 
 **Gaps.** A lost carrier is complete up to the last moment of which all must have come (`_Carrier.complete_until`): by
 the order up to its latest event, by the lag up to `LONGEST_LAG` before it was last heard. One that left in order is
-complete up to the question. If the next in the queue had subscribed by then, nothing is missing; nor if the next one
-carried when the first was asked to leave, and has answered. Else a `Gap` leads from there to that subscription. If
-there is no other carrier, that is an outage (`Interrupted`), and the `Gap` follows when it is over.
+complete up to the moment when it was asked to unsubscribe. If the next in the queue had subscribed by then, nothing is
+missing; nor if the next one carried when the first was asked to leave, and the first has answered. Else a `Gap` leads
+from there to that subscription. If there is no other carrier, that is an outage (`Interrupted`), and the `Gap` follows
+when it is over.
 
 **Leaving before one's turn.** A carrier that is not the first may leave at any time: the first brings all that it has
 brought, or ends with a gap that covers it. But once the first has been asked to leave, it may have stopped earlier than
-the other. Then the other keeps its place, if all that it owed has come: its turn still comes, and is over at once.
+the other. Then the other keeps its place, if all that it had to bring has come: its turn still comes, and is over at
+once. For example: A is first, and B carries as well. A is asked to leave and stops, but its answer is slow. B brings an
+event that A does not bring any more, is asked to leave, and has answered before A has. That event waits for B's turn.
 
 Left out: a carrier that is complete by both rules, but whose node of the exchange had not heard yet of what another's
 had told before. The document promises no more than the answers. And an event of which a documented field comes on one
@@ -33,11 +36,11 @@ connection and not on the other, while servers of two releases carry: it comes t
 not be the same would lose one.
 
 **Times** are local, in milliseconds of this machine's monotonic clock, so nothing here ever steps back. The exchange
-dates its events by a clock of its own, which may be set at any time. What it may have shown then, a `Calendar` tells:
-only where an event says when it happened, and where users are told. So a `Gap` covers what is missing by each of the
-clocks that may have dated it. That the clock was set is known once it has been measured, which may be after the loss.
-So each loss is judged twice: at once, by what is known then, and when the clock has been measured after it. If more
-may be missing than was told, another `Gap` covers all of it.
+dates its events by a clock of its own, which may be adjusted at any time. A `Calendar` tells what it may have shown
+then: only where an event says when it happened, and where users are told. So a `Gap` covers what is missing by each of
+the clocks that may have dated it. That the clock was set is known once it has been measured, which may be after the
+loss. So each loss is judged twice: at once, by what is known then, and when the clock has been measured after it. If
+more may be missing than was told, another `Gap` covers all of it.
 """
 
 from __future__ import annotations
@@ -235,7 +238,8 @@ class Succession:
         if carrier is self._carriers[0]:
             self._drop(carrier, now)
             self._end_turn(carrier, now, reason)
-        # What it has brought, the first has brought too, or a gap will cover it: unless it may have stopped later.
+        # What it has brought, the first has brought too, or a gap will cover it: unless this one may have stopped
+        # later than the first.
         elif not (carrier.is_whole and self._may_outlast(carrier)):
             self._drop(carrier, now)
 

@@ -35,7 +35,7 @@ from .handles import LiveOrder, LiveOrderList
 from .orders import OrderKey, after_amend, after_cancel, is_open, key_of, order_of_answer
 from .register import Course, Register
 from .state import State
-from .stock import QUERY_DELAY, Stock
+from .stock import QUERY_DELAY_SECONDS, Stock
 
 logger: Final = logging.getLogger("bintrio.account")
 
@@ -117,14 +117,14 @@ class Desk:
     # Placing
 
     async def place(self, request: Request[Any]) -> LiveOrder:
-        """Place an order. Returns once the exchange has answered, or whether it did is not known."""
+        """Place an order. Returns once the exchange has answered, or once it is clear that no answer came."""
         sent, is_fresh = _identified(request, self._session.new_client_order_id)
         course = OrderCourse(sent, sent.symbol, sent.new_client_order_id)
         await self._place(course, sent, is_fresh=is_fresh)
         return LiveOrder(self, course)
 
     async def place_list(self, request: Request[Any]) -> LiveOrderList:
-        """Place an order list. Returns once the exchange has answered, or whether it did is not known."""
+        """Place an order list. Returns once the exchange has answered, or once it is clear that no answer came."""
         sent, is_fresh = _identified(request, self._session.new_client_order_id)
         course = ListCourse(sent, sent.symbol, sent.list_client_order_id)
         await self._place(course, sent, is_fresh=is_fresh)
@@ -202,7 +202,7 @@ class Desk:
 
     async def cancel_list(self, course: ListCourse) -> None:
         """Cancel an order list, and take in what it is then."""
-        # Noted before: by the answer some may have ended.
+        # Noted before: by the time the answer comes, some may have ended.
         keys = [order.key for order in course.orders if order.key is not None]
         request = OrderListCancel(symbol=course.symbol, order_list_id=course.number)
         await self._change(request, keys[0], self._take_canceled)
@@ -251,7 +251,7 @@ class Desk:
     async def _learn_end(self, key: OrderKey) -> None:
         """What an order has ended as: queries may be behind the matching engine."""
         # At once, and once more when the answer must show it.
-        for delay in (0.0, QUERY_DELAY):
+        for delay in (0.0, QUERY_DELAY_SECONDS):
             await trio.sleep(delay)
             if self._seems_open(key):
                 await self._stock.ask_for_order(key)
@@ -287,7 +287,10 @@ class Desk:
     # What is not known
 
     def _leave_behind(self, sent: Request[Any], course: Course | None) -> bool:
-        """The caller of a call was cancelled: if it has left, find out what became of it. Whether it has."""
+        """The caller of a call was cancelled: if it has left, find out what became of it.
+
+        Returns whether it had left.
+        """
         left = (error for error in self._session.unresolved if error.request == sent)
         # By identity, since a program may send equal requests.
         error = next((error for error in left if not any(error is asked for asked in self._asked)), None)
@@ -333,7 +336,7 @@ class Desk:
         """Tell the handles what has changed, and have it found out what they lack."""
         for change in changes:
             self.register.move(change)
-        # Also without a change: an order may only now be known to be one of a handle.
+        # Also without a change: an order may only now be known to be the order of a handle.
         for course in self.register.lacking():
             self._seek_fills(course)
 

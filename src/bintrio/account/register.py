@@ -37,7 +37,7 @@ class Register:
         self._lacking: dict[OrderKey, OrderCourse] = {}
 
     def open(self) -> Iterator[Course]:
-        """Those that have not ended, first of which nothing is known yet."""
+        """Those that have not ended; those of which nothing is known yet come first."""
         courses = (*self._unknown.values(), *self._lists.values(), *self._orders.values())
         return (course for course in courses if not course.is_closed)
 

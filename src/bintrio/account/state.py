@@ -8,7 +8,8 @@ position as in account.status, and none goes back. Events of one time count in t
 of the same time as what is known counts if it must show whatever happened and no event has told of the asset since.
 
 **Certainty.** From a loss on until everything was asked for anew, the account stands as of the loss. An answer to a
-question that is asked `QUERY_DELAY` after events are complete again shows whatever happened before ("Data sources").
+question that is asked `QUERY_DELAY_SECONDS` after events are complete again shows whatever happened before ("Data
+sources").
 
 Source: user-data-stream.md, and "Account requests" of the WebSocket API document.
 """

@@ -1,8 +1,8 @@
 """Asking the exchange for all that events have not told: on entering, and after each loss.
 
-**When.** Queries may be behind the matching engine by `QUERY_DELAY`. So what is asked for that long after events are
-complete again shows everything that happened before, and with it and the events the account is certain. On entering it
-is asked for at once as well, so that there is something to see.
+**When.** Queries may be behind the matching engine by `QUERY_DELAY_SECONDS`. So what is asked for that long after
+events are complete again shows everything that happened before, and with it and the events the account is certain. On
+entering it is asked for at once as well, so that there is something to see.
 
 **What.** The account (weight 20), the open orders (80) and the open order lists (6) of all symbols. Each order and list
 that was open and is listed no more (4). Of each symbol in play, the orders that have changed since the loss, in pages
@@ -51,7 +51,7 @@ from .state import State
 
 logger: Final = logging.getLogger("bintrio.account")
 
-QUERY_DELAY: Final = evidence.QUERY_DELAY / 1000
+QUERY_DELAY_SECONDS: Final = evidence.QUERY_DELAY / 1000
 """Seconds by which queries may be behind the matching engine."""
 
 _PAGE: Final = 1000
@@ -154,7 +154,7 @@ class Stock:
         while state.as_of is not None and not state.is_interrupted:
             # Noted before asking: a loss meanwhile makes the answers too old.
             since, losses = state.missed_since, state.losses
-            await trio.sleep_until(self._resumed_at + QUERY_DELAY)
+            await trio.sleep_until(self._resumed_at + QUERY_DELAY_SECONDS)
             try:
                 await self._ask_for_all(since, losses)
             except (BintrioError, ExceptionGroup) as error:
@@ -209,7 +209,7 @@ class Stock:
         """How something stands that is not open any more. What is denied is asked for again when it must be shown."""
         denied = [key for key in keys if not await ask(key)]
         if denied:
-            await trio.sleep(QUERY_DELAY)
+            await trio.sleep(QUERY_DELAY_SECONDS)
         for key in denied:
             await ask(key)
 
@@ -257,7 +257,7 @@ class Stock:
         now = trio.current_time()
         since = self._denied.setdefault(key, now)
         # Added up as a pause is, so that rounding makes none too short.
-        is_over = now >= since + QUERY_DELAY
+        is_over = now >= since + QUERY_DELAY_SECONDS
         if is_over:
             del self._denied[key]
         return is_over
@@ -309,7 +309,7 @@ class Stock:
             ProtocolViolation: an answer lacks what a fill has.
         """
         # Events mostly come within that time, and after it an answer shows every trade that there was.
-        await trio.sleep(QUERY_DELAY)
+        await trio.sleep(QUERY_DELAY_SECONDS)
         failures = itertools.count()
         while not course.is_settled:
             try:

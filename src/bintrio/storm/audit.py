@@ -1,4 +1,6 @@
-"""The books of a program held against what the exchange did: an account shows what was so, in order, and up to when.
+"""The books of a program held against what the exchange did.
+
+An account must show states that were so, in their order, and say rightly up to when it knows them.
 
 The exchange's side of an order, and of a balance, is a `Timeline`: each state that it was in, and from which event on.
 What an account says to know up to some moment has to be a state that still held then, or a later one.
@@ -23,8 +25,8 @@ PONG_WINDOW: Final = 60.0
 """Seconds after which a session gives a silent connection up."""
 
 BLIND: Final = PONG_WINDOW + OUTAGE
-"""Seconds for which an account may not know that it hears nothing (`LiveAccount.is_current`): until a silent connection
-is given up (G4), and until a loss is told that is not over by then."""
+"""Seconds for which an account may be unaware that it hears nothing (`LiveAccount.is_current`): until a silent
+connection is given up (G4), and until a loss is told that is not over by then."""
 
 _NONE: Final[Held] = (Decimal(0), Decimal(0))
 
@@ -167,7 +169,7 @@ def of_looks(book: Book, ledgers: Ledgers, dates: Sequence[int], blind: float) -
 
 
 def _known_until(look: Look, before: Sequence[Look], dates: Sequence[int], blind: float) -> int:
-    """How many events an account says to know, or so many that it is sure to."""
+    """How many events an account says that it knows, or at least how many it must know."""
     if look.is_at_rest:
         return look.seen
     if look.as_of is None:
@@ -226,7 +228,7 @@ def _of_end(order: LiveOrder, timelines: Mapping[OrderKey, Timeline], *, can_tel
 
 
 def of_calls(book: Book, placed: Mapping[int, Any], unknown: Container[int]) -> Iterator[str]:
-    """Each call has a handle, of what it has placed; none says that nothing was placed although something was."""
+    """A handle shows the orders of its call, or none yet, and does not say that nothing was placed if something was."""
     heard = {change.after.order_id for change in book.changes if isinstance(change, OrderChanged)}
     for number in book.calls:
         handle, orders = book.handles.get(number), _orders_placed(placed.get(number))

@@ -56,7 +56,7 @@ class Engine(Protocol):
         """What is told."""
         ...
 
-    def price_of_entry(self, order: Order) -> Decimal:
+    def needed_to_enter(self, order: Order) -> Decimal:
         """What an order has to lock."""
         ...
 
@@ -100,7 +100,7 @@ class Lists:
         if group.working is not None:
             # The pending ones lock nothing before it has filled.
             active: tuple[Order, ...] = (group.working,)
-            engine.settlement.lock(group.working, engine.price_of_entry(group.working))
+            engine.settlement.lock(group.working, engine.needed_to_enter(group.working))
         else:
             active = group.pair
             self._lock_pair(group)
@@ -133,9 +133,9 @@ class Lists:
 
     def _lock_pair(self, group: OrderList) -> None:
         """Let the first of a pair hold what either of them may need."""
-        prices = [self._engine.price_of_entry(order) for order in group.pair]
+        amounts = [self._engine.needed_to_enter(order) for order in group.pair]
         # Only one of them can trade, so they share a lock that is large enough for either.
-        self._engine.settlement.lock(group.pair[0], max(prices))
+        self._engine.settlement.lock(group.pair[0], max(amounts))
 
     # What happens to one order
 
@@ -209,7 +209,7 @@ class Lists:
                 self._lock_pair(group)
             else:
                 (order,) = group.pending
-                engine.settlement.lock(order, engine.price_of_entry(order))
+                engine.settlement.lock(order, engine.needed_to_enter(order))
         # Pending orders that the exchange cannot take expire: the working order has traded already.
         except Refusal:
             self._expire(group, "REJECTED", now)

@@ -147,7 +147,7 @@ class MatchingEngine:
             order.floor = "EXCHANGE"
         # Everything that may refuse it comes before the first change, so a refusal changes nothing.
         account.check_client_order_id(order)
-        self.settlement.lock(order, self.price_of_entry(order))
+        self.settlement.lock(order, self.needed_to_enter(order))
         self.register(account, order, now)
         self.begin(order, now)
         # Most orders set off nothing.
@@ -162,7 +162,7 @@ class MatchingEngine:
         order.end("REJECTED", now)
         self.reports.of_rejection(order, reject_reason(refusal))
 
-    def price_of_entry(self, order: Order) -> Decimal:
+    def needed_to_enter(self, order: Order) -> Decimal:
         """What an order has to lock, if the book lets it in.
 
         Raises:
