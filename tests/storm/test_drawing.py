@@ -9,7 +9,7 @@ from typing import Any, get_args
 from bintrio.sandbox.server.faults import AnyFault, OfRequest, Together
 from bintrio.sandbox.weather import METHODS, AnyBlow, Fail, Noise, draw_blow, draw_fault
 from bintrio.storm import draw_plan
-from bintrio.storm.drawing import CALM_EVERY
+from bintrio.storm.drawing import _NOT_STOPPED, CALM_EVERY
 from bintrio.storm.plan import AnyAct, ByAccount
 
 WORLDS = range(300)
@@ -47,6 +47,14 @@ def test_some_worlds_have_a_move_in_a_hold_and_no_calm_one_has() -> None:
     moves = [seed for seed in range(100) if "Cut" in {type(step.act).__name__ for step in draw_plan(seed).steps}]
     assert len(moves) > 25
     assert not any(seed % CALM_EVERY == 0 for seed in moves)
+
+
+def test_where_somebody_listens_now_and_then_the_events_go_on_once_although_they_were_to_stop() -> None:
+    for seed in range(100):
+        plan = draw_plan(seed)
+        struck = [step.act for step in plan.steps if isinstance(step.act, Fail)]
+        stays = [act for act in struck if act.fault in _NOT_STOPPED]
+        assert plan.is_calm or plan.terms.attention is None or stays
 
 
 def test_what_is_calm_draws_nothing_that_may_cost_an_event() -> None:

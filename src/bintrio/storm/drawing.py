@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeVar
 
-from ..sandbox import LateReply, Limits, TooManyRequests
+from ..sandbox import ErrorReply, LateReply, Limits, ServerError, Timeout, TooManyRequests
+from ..sandbox.server.faults import AnyFault
 from ..sandbox.weather import AnyBlow, Cut, Deposit, Dice, Fail, draw_blow, draw_link, draw_mild, draw_revoke
 from .plan import (
     REUSED,
@@ -110,6 +111,9 @@ def draw_plan(seed: int) -> Plan:
     if not is_calm and dice.randint(1, MOVES_EVERY) == 1:
         position = dice.randint(0, count)
         steps[position:position] = draw_move(dice)
+    # Elsewhere hardly anybody stops listening, and few faults strike just that.
+    if not is_calm and terms.attention is not None:
+        steps.insert(dice.randint(0, count), Step(dice.choice(PAUSES), Fail(fault=dice.choice(_NOT_STOPPED))))
     return Plan(seed=seed, terms=terms, steps=tuple(steps), is_calm=is_calm)
 
 
@@ -159,6 +163,13 @@ def draw_move(dice: Dice) -> Sequence[Step]:
         Step(dice.choice((0.0, 3.0)), Cut()),
     ]
 
+
+# The exchange does not do it, so the events go on.
+_NOT_STOPPED: Final[Sequence[AnyFault]] = (
+    ServerError(method="userDataStream.unsubscribe", executed=False),
+    Timeout(method="userDataStream.unsubscribe", executed=False),
+    ErrorReply(method="userDataStream.unsubscribe", code=-9999),
+)
 
 _ON_THE_NEW_ONE: Final = (
     *("userDataStream.subscribe", "userDataStream.subscribe", "userDataStream.subscribe.signature", "session.logon"),
