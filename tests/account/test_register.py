@@ -6,12 +6,13 @@ import gc
 import weakref
 from typing import Any
 
+from bintrio.account.changes import NotShown
 from bintrio.account.courses import OrderCourse
 from bintrio.account.register import Register
 from bintrio.account.state import State
 from bintrio.errors import NotSent
 
-from .test_state import KEY, a_fill, an_order, fresh
+from .test_state import KEY, a_fill, a_list, an_order, fresh
 
 
 def entered(state: State, fresh_id: str | None = None) -> tuple[Register, OrderCourse]:
@@ -67,6 +68,18 @@ def test_what_is_placed_at_the_same_time_is_bound_by_its_own_id() -> None:
     state.take_order(an_order(1, order_id=2, client_order_id="order-2"), "event")
     tell(state, register)
     assert (first.key, second.key) == (None, ("BTCUSDT", 2))
+
+
+def test_what_is_shown_no_more_concerns_only_who_placed_it() -> None:
+    state = fresh()
+    register, course = entered(state, "order-1")
+    state.take_order(an_order(1), "event")
+    tell(state, register)
+    for others in (an_order(7), a_list(1)):
+        register.move(NotShown(version=8, source="query", last=others))
+    assert course.status == "NEW"
+    register.move(NotShown(version=9, source="query", last=an_order(1)))
+    assert course.status == "NOT_SHOWN"
 
 
 def test_what_has_ended_is_kept_no_longer() -> None:

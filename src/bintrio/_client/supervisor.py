@@ -112,13 +112,15 @@ class Supervisor:
         Raises:
             NotSent: the session was closed.
         """
-        for failures in itertools.count():
+        failures = 0
+        while True:
             connection = await self.live("time")
             # A question may never be answered, and its connection live on: the next one may be.
             with trio.move_on_after(self._settings.request_timeout), suppress(Lost, BintrioError):
                 await connection.own.measure_clock()
                 return
             await trio.sleep(backoff(failures, self._shared.chance.fraction()))
+            failures += 1
 
     def calls(self) -> Iterator[Call]:
         """The calls that wait for their answer, on any connection."""

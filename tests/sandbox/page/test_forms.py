@@ -15,6 +15,7 @@ from bintrio.sandbox.page.forms import Entry, Form, forms
 from bintrio.sandbox.world import convert
 
 SAMPLES: dict[str, Any] = {"decimal": "1.5", "number": 2.5, "integer": 210, "text": "7", "switch": True}
+CODE_OF_CLOSE_FRAME = {"Farewell": {"code": 1001}}  # a number that will do elsewhere is none
 
 
 def form(command: str, kind: str = "") -> Form:
@@ -44,6 +45,7 @@ def test_every_command_has_a_form() -> None:
 def test_what_is_filled_in_is_read(one: Form) -> None:
     takes = COMMANDS[one.command].takes
     given = {entry.name: SAMPLES.get(entry.kind, entry.choices and entry.choices[0]) for entry in one.entries}
+    given |= CODE_OF_CLOSE_FRAME.get(one.type, {})
     tag = {"type": one.type} if one.type else {}
     record: Any = convert(tag | nested(given), takes, Path())
     assert {name: str(attrgetter(name)(record)) for name in given} == {name: str(given[name]) for name in given}
