@@ -79,8 +79,8 @@ class OpenTelemetry:
     Args:
         tracer_provider: makes spans; None for the program's.
         meter_provider: makes metrics; None for the program's.
-        span_for: says of which calls to make spans: it is asked when a call is over, and knows how that went. With
-            `every_call` all have some, for twice the cost; metrics have every call in any case.
+        span_for: says of which calls to make spans: it is asked when a call is over, and knows how that went. By
+            default `worth_a_span`; `every_call` for all. Metrics have every call in any case.
 
     Raises:
         InvalidRequest: span_for is no function.
