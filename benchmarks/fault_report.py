@@ -94,7 +94,7 @@ def seconds(field: str) -> Callable[[Mapping[str, Seen]], object]:
 COLUMNS: Final = (
     Column("orders sent twice", total("doubled")),
     Column("calls that never ended", total("never_ended")),
-    Column("calls that ended in a wrong word", total("wrong")),
+    Column("calls that ended in a wrong result or error", total("wrong")),
     Column("errors that do not say whether it happened", total("silent")),
     Column("requests while forbidden", total("forbidden")),
     Column("events lost without a sign", total("lost_silently")),
@@ -108,7 +108,7 @@ PACKAGES: Final = ("binance-sdk-spot", "python-binance", "ccxt", "unicorn-binanc
 BAD: Final = {
     "doubled": "sent twice",
     "never_ended": "never ended",
-    "wrong": "wrong word",
+    "wrong": "wrong result or error",
     "forbidden": "sent while forbidden",
     "lost_silently": "lost without a sign",
 }

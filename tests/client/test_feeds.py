@@ -273,7 +273,7 @@ async def refuse_ping(session: bintrio.Session) -> None:
 async def test_g5_why_a_subscription_is_over_is_told_by_the_answer_and_not_by_dates(
     autojump_clock: MockClock, is_confirmed: bool, dated: int
 ) -> None:
-    """Dates prove nothing: the exchange's clock may have been set since it was measured."""
+    """Dates prove nothing: the exchange's clock may have been adjusted since it was measured."""
     async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
         exchange.script["userDataStream.unsubscribe"] = None
         await trio.sleep(5)

@@ -174,7 +174,7 @@ async def test_g5_measuring_the_clock_after_a_loss_can_be_cancelled_and_begun_an
 async def test_g5_a_gap_covers_what_is_missing_by_a_clock_that_was_set_while_two_connections_carry(
     autojump_clock: MockClock, by: int, is_idle: bool
 ) -> None:
-    """The first owes an event from before the second had subscribed, and is lost after the clock was set."""
+    """The first owes an event from before the second had subscribed, and is lost after the clock was adjusted."""
     options: Any = {"key": ed25519_key(), "pong_window": 1e6}
     async with open_pair(**options) as (session, exchange), session.user_data() as events:
         exchange.script["userDataStream.unsubscribe"] = None

@@ -561,7 +561,7 @@ async def test_g7_the_error_of_the_clock_that_an_error_tells_of_counts(
 async def test_g7_a_session_that_began_after_the_clock_was_set_back_does_not_deny_an_order(
     autojump_clock: MockClock,
 ) -> None:
-    """It cannot know that the clock was set, and so not that the order is no older than the call."""
+    """It cannot know that the clock was adjusted, and so not that the order is no older than the call."""
     async with open_market() as (session, sandbox):
         await trio.sleep(1)
         sandbox.set_back(0.4)

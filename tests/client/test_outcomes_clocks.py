@@ -185,7 +185,7 @@ async def test_g7_an_order_list_that_queries_show_late_is_found_whatever_the_clo
 async def test_g7_an_order_that_was_there_is_not_told_of_whatever_the_clock_was_set_to(
     autojump_clock: MockClock, step: int
 ) -> None:
-    """Its id was seen, and its time proves nothing since the clock was set."""
+    """Its id was seen, and its time proves nothing since the clock was adjusted."""
     async with open_pair(key=HMAC) as (session, exchange):
         world = Skewed(session, exchange)
         await trio.sleep(10)

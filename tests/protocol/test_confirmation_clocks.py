@@ -1,4 +1,4 @@
-"""What became of a call, told by a session that began later: the exchange's clock may have been set before that."""
+"""What became of a call, told by a session that began later: the clock may have been adjusted before that."""
 
 from __future__ import annotations
 

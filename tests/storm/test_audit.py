@@ -110,7 +110,7 @@ def test_what_is_known_up_to_a_time_still_was_so_then() -> None:
     assert "order ('BTCUSDT', 7) was ('NEW'" in looked(look(as_of=NOW + 2, **OPEN))[0]
     assert looked(look(as_of=NOW + 3, balances={"BTC": (D(5), D(0))})) == []
     assert "BTC was" in looked(look(as_of=NOW + 3, balances={"BTC": (D(9), D(0))}))[0]
-    # Where the exchange's clock was set, its times say nothing.
+    # Where the exchange's clock was adjusted, its times say nothing.
     assert looked(look(as_of=NOW + 3, balances={"BTC": (D(9), D(0))}), dates=[]) == []
 
 

@@ -200,7 +200,8 @@ def test_g5_a_gap_is_no_wider_than_what_may_be_missing() -> None:
     assert "only what happened from 0.000 s" in missed(-10.0, 910.0, subscribed(1.0, 2))[0]
     another = SessionStarted(endpoint="sandbox", at=2000.0)
     assert "only what happened from 2000.000 s" in missed(1990.0, 2010.0, another, subscribed(2010.0))[0]
-    # A clock that is asked slowly may have been set, unseen, by as much as it takes; the session before is no excuse.
+    # A clock that is asked slowly may have been adjusted, unseen, by as much as it takes.
+    # The session before is no excuse.
     slow = ClockMeasured(connection=1, at=5.0, offset=0.0, round_trip=6.0)
     assert missed(900.0, 915.0, *left, slow) == []
     assert len(missed(900.0, 915.0, slow, SessionStarted(endpoint="sandbox"), *left)) == 1

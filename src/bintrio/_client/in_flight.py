@@ -82,7 +82,7 @@ class Call(msgspec.Struct, eq=False):
         signed_at: the exchange's time in milliseconds that it was signed with last.
         trusts_logon: whether it left last without a signature, on a connection that is logged on.
         seen_order_id: the highest order id of its symbol that was seen before it left; 0 if none was.
-        clock_steps: how many samples had shown until then that a clock was set.
+        clock_steps: how many samples had shown until then that a clock was adjusted.
         late_answer: its answer, and the exchange's time in milliseconds when it came, if its caller was gone by then.
         answered_late: called then.
         trace: told of its steps, if somebody observes the session.

@@ -31,7 +31,7 @@ class Origin:
 
     Attributes:
         namesakes: what the session that made the call knows of it and its like.
-        clock_steps: how many samples had shown that a clock was set, when it left.
+        clock_steps: how many samples had shown that a clock was adjusted, when it left.
     """
 
     def __init__(self, namesakes: Namesakes, clock_steps: int) -> None:

@@ -208,7 +208,7 @@ class Outcomes:
                 return outcome
             open_.question = Question(Time())
             await self._supervisor.measure_clock()
-            # The clock was not set while questions were asked, so what times proved holds.
+            # The clock was not adjusted while questions were asked, so what times proved holds.
             if clock.steps == steps:
                 if doubt is not None:
                     raise doubt
@@ -413,7 +413,7 @@ def _is_placing(request: Request[Any]) -> bool:
     """Whether a request only places orders.
 
     No clock denies an order under its id that is as it should be, was never seen, and is dated a little before it left:
-    one that was set and set back between two samples shows no step.
+    one that was adjusted and adjusted back between two samples shows no step.
     """
     return bool(request.api.orders) and not isinstance(request, OrderCancelReplace)
 

@@ -64,7 +64,7 @@ class Shared(msgspec.Struct, frozen=True):
         return self.channels.pop() if self.channels else trio.open_memory_channel[Answer](1)
 
     def now(self) -> int:
-        """The exchange's time in milliseconds. Before the clock is set, it is 1970."""
+        """The exchange's time in milliseconds. Before the clock is measured, it is 1970."""
         # Facts of a connection that is being opened for the first time have no better time.
         return self.clock.now(trio.current_time()) if self.clock.is_set else 0
 

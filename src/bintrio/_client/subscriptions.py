@@ -254,7 +254,10 @@ class Feed:
 
     @property
     def doubts(self) -> int:
-        """How many losses may have cost more than was told, if the exchange's clock was set: `Succession.doubtful`."""
+        """How many losses may have cost more than was told, if the exchange's clock was adjusted.
+
+        See `Succession.doubtful`.
+        """
         return len(self._succession.doubtful)
 
     def clock_was_measured(self, doubts: int) -> None:

@@ -243,7 +243,7 @@ class Budget:
         # Here a window begins at its time on the exchange's clock, less the offset, plus the margin.
         shift = (known.offset - alignment.offset) + (alignment.margin - known.margin)
         if abs(shift) > max(known.margin, alignment.margin):
-            self._enter(now)  # a clock was set: the window that it is now may be another one
+            self._enter(now)  # a clock was adjusted: the window that it is now may be another one
         else:
             self._begin(self.began_at + shift)
         self._sort(charges)

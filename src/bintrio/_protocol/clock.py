@@ -4,8 +4,8 @@ A sample is one question for the time: when it left, what the exchange said, whe
 its clock somewhere in between, so the offset between the two clocks lies in an interval as wide as the round trip. The
 clock keeps one such interval. It widens with age, since the clocks drift apart, and every new sample is intersected
 with it. So a quick sample narrows it, a slow one changes nothing, and once an old one has widened enough a fresh one
-wins even if it was slower. If the two do not meet, a clock was set or this machine slept, and only the fresh sample
-counts.
+wins even if it was slower. If the two do not meet, one of the clocks was adjusted (moved forward or back) or this
+machine slept, and only the fresh sample counts.
 
 **The middle of the interval is the estimate.** That suits the exchange's rule (``timestamp < serverTime + 1000 ms``
 and ``serverTime - timestamp <= recvWindow``). With one sample, and d1 and d2 the delays there and back, the estimate is
@@ -113,9 +113,9 @@ class Clock:
 
     Attributes:
         round_trip: seconds between question and answer of the latest sample; NaN before the first.
-        steps: how many samples showed that a clock had been set since the one before.
-        known_since: the exchange's time in milliseconds by the first sample; 0 before it. Whether its clock was set
-            before that is not known here.
+        steps: how many samples showed that a clock had been adjusted since the one before.
+        known_since: the exchange's time in milliseconds by the first sample; 0 before it. Whether its clock was
+            adjusted before that is not known here.
     """
 
     def __init__(self) -> None:
@@ -168,7 +168,7 @@ class Clock:
             # What was forgotten for -1021 still tells what the exchange's clock may have shown until now.
             before = self._doubted or self._known
             is_refuted = not before.aged(received_at).meets(fresh)
-            # A clock that was set may have been set any time since the latest sample was asked for.
+            # A clock that was adjusted may have been so at any time since the latest sample was asked for.
             since = self._asked_at if is_refuted else received_at
             self._earlier.append(_Estimate(before.wider(self._unseen), received_at, since))
             self.steps += is_refuted
@@ -210,7 +210,7 @@ class Clock:
         ones.
         """
         held = self._held(begin, end)
-        # If a clock was set between the two times, the date may come from any of the estimates.
+        # If a clock was adjusted between the two times, the date may come from any of the estimates.
         earliest = min(math.floor(first.at * 1e6) + first.low for first, _ in held)
         return earliest, max(math.ceil(last.at * 1e6) + last.high for _, last in held)
 
@@ -274,5 +274,5 @@ def _meet(known: _Interval, fresh: _Interval) -> _Interval:
     at = max(known.at, fresh.at)
     known, fresh = known.aged(at), fresh.aged(at)
     low, high = max(known.low, fresh.low), min(known.high, fresh.high)
-    # If they do not meet, a clock was set or this machine slept: what was known says nothing any more.
+    # If they do not meet, a clock was adjusted or this machine slept: what was known says nothing any more.
     return _Interval(low, high, at) if low <= high else fresh

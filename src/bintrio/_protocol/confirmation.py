@@ -60,7 +60,7 @@ def inquire(sent: Sent) -> Inquiry[Any]:
     trusting = msgspec.structs.replace(sent, is_clock_known=True)
     if trusting.earliest == sent.earliest or is_known_by_name(sent, outcome) or _is_plain(trusting, outcome):
         return outcome
-    # A clock that may have been set makes some times doubtful. What is said must not depend on how they are read.
+    # If the clock may have been adjusted, some times are doubtful. What is said must not depend on how they are read.
     by_trust = yield from rule(trusting)
     if _named(by_trust) != _named(outcome):
         said = f"it came to {_named(by_trust)}, or to {_named(outcome)} if the exchange's clock was set back"

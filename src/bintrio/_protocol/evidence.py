@@ -79,9 +79,9 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         request: with all its client order ids.
         sent_at: when it left, by our estimate; None if that is not known. Then every order that fits is taken for its.
         clock_error: by how much that may be wrong, by all that was measured before and since.
-        is_clock_known: whether it was measured before the call left and since, and was not set in between. Not by a
-            session that began later: the exchange's clock may have been set between the last measurement of the session
-            that sent it, and the call. If it was set, it may have been set more than once.
+        is_clock_known: whether the exchange's clock was measured before the call left and since, and was not adjusted
+            in between. False for a session that began later: that clock may have been adjusted between the last
+            measurement of the session that sent the call, and the call. It may have been so more than once.
         final_at: from when on it can no longer be executed, by the exchange's own clock.
         seen_order_id: the highest order id of its symbol that was seen before it left; None if none was.
         is_id_fresh: whether no earlier order can have its client order ids.
@@ -116,7 +116,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         if self.sent_at is None:
             return None
         # The exchange refuses a timestamp that is further ahead than this, so a larger error of the clock does not
-        # count. If its clock may have been set without our seeing it, the error may be as large.
+        # count. If its clock may have been adjusted without our seeing it, the error may be as large.
         return self.sent_at - (min(self.clock_error, LARGEST_LEAD) if self.is_clock_known else LARGEST_LEAD)
 
     def is_later(self, record: Any, field: str) -> bool:

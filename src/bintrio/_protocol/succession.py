@@ -38,9 +38,9 @@ not be the same would lose one.
 **Times** are local, in milliseconds of this machine's monotonic clock, so nothing here ever steps back. The exchange
 dates its events by a clock of its own, which may be adjusted at any time. A `Calendar` tells what it may have shown
 then: only where an event says when it happened, and where users are told. So a `Gap` covers what is missing by each of
-the clocks that may have dated it. That the clock was set is known once it has been measured, which may be after the
-loss. So each loss is judged twice: at once, by what is known then, and when the clock has been measured after it. If
-more may be missing than was told, another `Gap` covers all of it.
+the clocks that may have dated it. That the clock was adjusted is known once it has been measured, which may be after
+the loss. So each loss is judged twice: at once, by what is known then, and when the clock has been measured after it.
+If more may be missing than was told, another `Gap` covers all of it.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
     """No connection brings events at present, and none could be had at once. A `Gap` follows once they come again.
 
     Attributes:
-        at: the exchange's time, in the unit of the session, up to which nothing is missing. If its clock has been set,
-            the gap may start earlier.
+        at: the exchange's time, in the unit of the session, up to which nothing is missing. If its clock has been
+            adjusted, the gap may start earlier.
         reason: why.
     """
 
@@ -76,8 +76,8 @@ class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """Events may be missing here: query what matters for the time between, both ends included.
 
-    A second one for the same loss, a round trip later, is told if the exchange's clock was set meanwhile, so that more
-    may be missing than the first one covers.
+    A second one for the same loss, a round trip later, is told if the exchange's clock was adjusted meanwhile, so that
+    more may be missing than the first one covers.
 
     Attributes:
         start: the exchange's time, in the unit of the session, up to which nothing is missing.
@@ -194,7 +194,7 @@ class Succession:
         """The exchange says that a subscription is over, so all has come of what it brings.
 
         Returns whether its connection has been asked to leave. Which came first, the end or the question, its answer
-        tells: dates do not, since the clock may have been set.
+        tells: dates do not, since the clock may have been adjusted.
         """
         carrier = self._carrying(number)
         carrier.latest, carrier.latest_at = end, now

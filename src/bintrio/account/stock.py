@@ -119,7 +119,7 @@ class Stock:
         """Events are complete again."""
         self._state.resume()
         self._has_to_ask.set()
-        # By this machine's clock: the exchange's may be set meanwhile.
+        # By this machine's clock: the exchange's may be adjusted meanwhile.
         self._resumed_at = trio.current_time()
 
     async def take_at_once(self) -> None:

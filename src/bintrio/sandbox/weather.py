@@ -100,7 +100,7 @@ class ShutDown(Blow, frozen=True, kw_only=True):
 
 
 class Jump(Blow, frozen=True, kw_only=True):
-    """The exchange's clock is set.
+    """The exchange's clock is moved forward or back.
 
     Attributes:
         seconds: forward; back if it is negative.

@@ -102,7 +102,7 @@ def untruths(
     """
     yield from books.untrue
     ledgers = Ledgers(books.opening, witness.events)
-    # Where the clock was set, dates say nothing of the order of things.
+    # Where the clock was adjusted, dates say nothing of the order of things.
     dates = [told.time for told in witness.events] if is_dated else []
     for book in books.books:
         yield from of_changes(book.changes, ledgers)

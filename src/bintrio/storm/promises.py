@@ -41,7 +41,7 @@ def of_limits(evidence: Evidence) -> Iterator[str]:
 
 
 def has_jumped(plan: Plan) -> bool:
-    """Whether the exchange's clock is set in a world."""
+    """Whether the exchange's clock is adjusted in a world."""
     return any(isinstance(step.act, Jump) for step in plan.steps)
 
 
@@ -163,7 +163,7 @@ class _Cover(NamedTuple):
 
 def of_gaps(evidence: Evidence) -> Iterator[str]:
     """There is a gap only where something may be missing, and it is no wider than that."""
-    # However the exchange's clock was set, this side knows what came first.
+    # However the exchange's clock was adjusted, this side knows what came first.
     for gap in evidence.told(EventsMissed):
         if gap.end < gap.begin:
             yield f"{gap!r}: it ends before it begins (G5)"

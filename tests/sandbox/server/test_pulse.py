@@ -117,5 +117,5 @@ async def test_who_sets_the_clock_forward_finds_the_market_there(autojump_clock:
             event = await anext(events)
             assert isinstance(event, bintrio.ExecutionReport)
             assert (event.order_id, event.order_status) == (order.order_id, "FILLED")
-            # Nobody waits for the tick as long as was to be waited before the clock was set.
+            # Nobody waits for the tick as long as was to be waited before the clock was adjusted.
             assert trio.current_time() - began == pytest.approx(5)

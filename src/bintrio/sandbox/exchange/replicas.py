@@ -4,7 +4,7 @@ On the exchange, an order is placed and canceled in the matching engine, and loo
 sources": Memory, Database), which may be behind. `Replicas.lag` says how far behind they are here. A replica is an
 account of its own that is fed with what each change left behind, and shows a change once it is as old as the lag. It
 never goes back: when the lag grows, a replica stands still until it is that far behind. Copying takes its time, so the
-age of a change goes by `Replicas.elapsed`: a clock that is set makes no copy older or younger.
+age of a change goes by `Replicas.elapsed`: a clock that is adjusted makes no copy older or younger.
 
 Without a lag there are no replicas, and queries read the accounts themselves. Times are microseconds.
 """
@@ -29,7 +29,7 @@ class Replicas:
         accounts: the accounts themselves, by uid.
 
     Attributes:
-        elapsed: the time that has passed, however the exchange's clock was set; None goes by that clock.
+        elapsed: the time that has passed, however the exchange's clock was adjusted; None goes by that clock.
     """
 
     def __init__(self, accounts: Mapping[int, Account]) -> None:

@@ -67,7 +67,7 @@ class Pulse:
         self._exchange = exchange
         self._clock = clock
         self._crowd = crowd
-        # How far queries are behind is no matter of the clock, which may be set.
+        # How far queries are behind is no matter of the clock, which may be adjusted.
         exchange.replicas.elapsed = clock.elapsed
         self._subscribed = trio.Event()
         self._was_advanced = trio.Event()
