@@ -39,6 +39,7 @@ def check_fields(record: msgspec.Struct) -> None:
     for field in _fields_of(type(record)):
         value = getattr(record, field.name)
         fitting = number(field.name, value) if field.type is Decimal else checked(field.name, value, field.type)
+        # The record is frozen, and nearly all values fit as they are: only what does not is put in anew.
         if fitting is not value:
             msgspec.structs.force_setattr(record, field.name, fitting)
 
@@ -60,6 +61,8 @@ def checked(field: str, value: Any, kind: Any) -> Any:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
+        # msgspec says "Expected `int`, got `str` - at `$[0]`": only the first part is of use, since field and value are
+        # named.
         expected = str(error).removeprefix("Expected ").partition(", got")[0].partition(" - at")[0]
         for json, python in _IN_PYTHON.items():
             expected = expected.replace(json, python)
@@ -74,6 +77,7 @@ def check_seconds(*, may_be_zero: bool = False, **durations: Any) -> None:
 
 
 def _is_duration(value: Any, *, may_be_zero: bool) -> bool:
+    # To Python a bool is an int: True would be a second.
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
     return value > 0 or (may_be_zero and value == 0)  # NaN is neither
@@ -81,6 +85,7 @@ def _is_duration(value: Any, *, may_be_zero: bool) -> bool:
 
 def check_int(field: str, value: Any, low: int, high: int) -> None:
     """Raise `InvalidRequest` unless it is an int from ``low`` to ``high``."""
+    # To Python a bool is an int.
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         _refuse(field, f"an int from {low} to {high}", value)
 
@@ -135,6 +140,7 @@ def microseconds(**duration: float) -> int:
     """
     check_seconds(may_be_zero=True, **duration)
     ((field, seconds),) = duration.items()
+    # Infinity is a positive number of seconds, but rounding it would raise an OverflowError.
     if seconds == math.inf:
         raise InvalidRequest(f"{field} must be finite", field=field)
     return round(seconds * SECOND)
@@ -179,6 +185,7 @@ def checked_routes(routes: Any, symbols: Iterable[Any]) -> tuple[tuple[str, ...]
         "routes", _several("routes", routes, words), tuple[tuple[str, ...], ...]
     )
     for group in groups:
+        # Before their bases are compared: a symbol that there is not has none.
         if not {*group} <= bases.keys():
             _refuse("routes", f"groups out of {', '.join(bases)}", group)
         # An order for one base asset can be routed only where that is traded.

@@ -73,6 +73,7 @@ class SandboxKey:
 
     def __init__(self, api_key: str, *, secret: str | None = None, pem: str | bytes | None = None) -> None:
         self.api_key: Final[str] = checked("api_key", api_key, str)
+        # The exchange answers -2014 to any other, so no request could ever use it.
         if not _API_KEY.fullmatch(self.api_key):
             raise InvalidRequest("api_key must be 1 to 128 letters and digits", field="api_key")
         # Both, or neither.
@@ -91,6 +92,7 @@ class SandboxKey:
 
 
 def _of_secret(secret: Any) -> tuple[KeyType, Verify]:
+    # HMAC takes an empty secret as well, so nothing else would say that it is missing.
     if not secret or not isinstance(secret, str):
         raise InvalidRequest("secret must be a text that is not empty", field="secret")
     return "HMAC", _by_secret(secret)
@@ -104,9 +106,11 @@ def _of_pem(pem: Any) -> tuple[KeyType, Verify]:
 def _public_key(pem: Any) -> PublicKey:
     try:
         data: bytes = pem.encode() if isinstance(pem, str) else pem
+        # None: a key with a passphrase is a TypeError.
         key: Any = load_pem_private_key(data, None).public_key() if b"PRIVATE" in data else load_pem_public_key(data)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # what these say of the key is not for messages
         key = None
+    # The library reads other kinds too, such as EC, which the exchange does not take.
     if not isinstance(key, Ed25519PublicKey | RSAPublicKey):
         said = "pem must be the text of an Ed25519 or RSA key in PEM, public or private, without a passphrase"
         raise InvalidRequest(said, field="pem")
@@ -219,12 +223,14 @@ def _pem(key: Ed25519PrivateKey | RSAPrivateKey) -> bytes:
 
 def _verify(public_key: PublicKey, payload: bytes, signature: str) -> bool:
     try:
+        # Without `validate`, what is not base64 would be skipped, and a damaged signature could still fit.
         signed = base64.b64decode(signature, validate=True)
         if isinstance(public_key, RSAPublicKey):
             public_key.verify(signed, payload, PKCS1v15(), SHA256())
         else:
             public_key.verify(signed, payload)
     except (InvalidSignature, binascii.Error, ValueError):
+        # A ValueError: characters beyond ASCII are no base64 either.
         return False
     return True
 
@@ -332,12 +338,14 @@ def check_timestamp(params: Mapping[str, Any], now: int) -> None:
         Refusal: -1102, -1100, -1108 or -1021.
     """
     sent = params.get("timestamp")
+    # It is required, so an empty one is refused as a missing one is.
     if sent is None or sent == "":
         raise refusals.mandatory("timestamp")
     timestamp = as_microseconds(read_timestamp(sent))
     # "Timing security": a second of lead is too much, whatever the window.
     if timestamp >= now + SECOND:
         raise refusals.timestamp_ahead()
+    # "Timing security": one that is exactly as old as its window is still in time.
     if now - timestamp > _recv_window(params):
         raise refusals.timestamp_late()
 
@@ -347,6 +355,7 @@ def _recv_window(params: Mapping[str, Any]) -> int:
     sent = params.get("recvWindow")
     if sent is None or not _WINDOW.fullmatch(str(sent)):
         return DEFAULT_RECV_WINDOW
+    # It may have three decimals, which are microseconds.
     return int(Decimal(sent) * MILLISECOND)
 
 

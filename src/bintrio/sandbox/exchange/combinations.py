@@ -70,6 +70,7 @@ def checks(method: str, names: frozenset[str]) -> Iterator[Callable[[Params], No
     if method.startswith("orderList.place"):
         yield partial(_check_list, method)
     for prefix in _PREFIXES:
+        # Tickers have a `type` too; only an order has a `side` beside it.
         if _in_list(prefix, "type") in names and (prefix or "side" in names):
             yield partial(_check_order, _Order(prefix, names))
     for pair in (*_EITHER, *_EITHER_OF_METHOD.get(method, ())):
@@ -127,6 +128,7 @@ def _kind(kind: str, prefix: str, names: frozenset[str]) -> _Kind:
 def _types(prefix: str, names: frozenset[str]) -> Collection[str]:
     if prefix == "working":
         return _WORKING_TYPES
+    # What has no `stopPrice` takes no orders that wait for a price: these are the methods of smart order routing.
     return KINDS if prefix or "stopPrice" in names else _ROUTED_TYPES
 
 
@@ -165,6 +167,7 @@ def _check_amount(sent: Params) -> None:
 
 def _check_iceberg(order: _Order, sent: Params, kind: str) -> None:
     """An iceberg order stays until it is canceled."""
+    # A LIMIT_MAKER may go without `timeInForce`, and stays all the same (inconsistency 29).
     stays = sent.get(order.time_in_force, "GTC" if kind == "LIMIT_MAKER" else "") == "GTC"
     if order.iceberg not in sent or stays:
         return
@@ -180,6 +183,7 @@ def _check_peg(order: _Order, sent: Params, kind: str) -> None:
     # One says in what unit, the other how far.
     if (order.offset in sent) is not (order.depth in sent):
         raise refusals.go_together(order.offset, order.depth)
+    # An offset moves a peg: without one it says nothing.
     if order.offset in sent and order.peg not in sent:
         raise refusals.go_together(order.peg, order.offset)
     if sent.get(order.depth, 0) > _DEEPEST_PEG:
@@ -192,8 +196,10 @@ def _check_peg(order: _Order, sent: Params, kind: str) -> None:
 
 def _check_list(method: str, sent: Params) -> None:
     """Which orders a list may have, and on which sides."""
+    # The older way to place an OCO, with parameters of its own.
     if method == "orderList.place":
         _check_old_pair(sent)
+    # The pending orders sell what the working one bought, so the sides are fixed.
     if method.startswith("orderList.place.opo"):
         if sent["workingSide"] != "BUY":
             raise Refusal(-1222, "Working order in an OPO list must be a bid.")
@@ -217,5 +223,6 @@ def _check_old_pair(sent: Params) -> None:
     # -1128 is said in the changelog of 2019-11-13; the words are those of errors.md.
     if ("stopLimitPrice" in sent) is not ("stopLimitTimeInForce" in sent):
         raise refusals.go_together("stopLimitPrice", "stopLimitTimeInForce")
+    # The stop-limit leg says in a parameter of its own how long it stays.
     if "stopIcebergQty" in sent and sent.get("stopLimitTimeInForce") != "GTC":
         raise refusals.iceberg_not_good_till_canceled("stopIcebergQty")

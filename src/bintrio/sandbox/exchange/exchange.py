@@ -139,6 +139,7 @@ class Exchange:
         Raises:
             InvalidRequest: an account has that uid already, or one of its keys.
         """
+        # Before its keys, which could not be taken back.
         if account.uid in self.engine.accounts:
             raise InvalidRequest(f"there is an account with uid {account.uid} already", field="uid")
         self.keyring.add(account)
@@ -189,6 +190,7 @@ class Exchange:
     @in_exact
     def refuse(self, session: Session, budget: AddressBudget, refusal: Refusal, now: int) -> Answer:
         """The answer to a message that is no request, or one that is not to be executed."""
+        # What is no request has no weight of its own, and no message is free.
         budget.weight.add(1, now)
         rate_limits = self._rate_limits(_Context(session, budget, {}, now))
         return Answer(request_id=None, status=refusal.status, error=refusal.as_error(), rate_limits=rate_limits)
@@ -196,8 +198,10 @@ class Exchange:
     def _perform(self, context: _Context, incoming: Incoming) -> Any:
         """Every gate, then the method. Notes in the context what the request weighs, and whose orders it counts."""
         session, budget, params, now = context.session, context.budget, context.params, context.now
+        # A method that there is not has no weight, so this comes first; such a message weighs 1.
         request_type = _request_type(incoming.method)
         api = request_type.api
+        # Before the limits: a revoked key ends its session even if there is no room for the request.
         _check_session(session)
         # Before anything is checked, so that a refusal weighs as much as the request would.
         context.weight = _weight(request_type, params, self.engine.symbols)
@@ -216,6 +220,7 @@ class Exchange:
         result = functions[api.name](
             RequestContext(self.engine, self.replicas, self.limits, request, session, credential, order_budget, now)
         )
+        # Only after it was done: a refusal on the way keeps the full weight.
         context.weight = _weight_of_success(request, result)
         return result
 
@@ -243,6 +248,7 @@ class Exchange:
             shown = wanted if isinstance(wanted, bool) else _FLAGS.get(str(wanted), shown)
         if not shown:
             return None
+        # The limits on orders are shown to whoever's request counts as an order.
         windows = context.orders.windows if context.orders is not None else ()
         return tuple([window.report(context.now) for window in (*windows, context.budget.weight)])
 
@@ -343,10 +349,12 @@ def _check_session(session: Session) -> None:
 
 def payload(params: Mapping[str, Any]) -> str:
     """What a signature must cover: unlike the client's `signing.payload`, a fraction is as it was written."""
+    # The document has the parameters in alphabetical order, however they came.
     return "&".join(f"{name}={_as_text(params[name])}" for name in sorted(params) if name != "signature")
 
 
 def _as_text(value: Any) -> str:
+    # A text goes in without its quotation marks, all else as it stood in the message.
     return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=_as_written).decode()
 
 

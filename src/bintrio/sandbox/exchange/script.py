@@ -105,10 +105,12 @@ class Script:
                 self._hear(message, calls.pop(bytes(head.id), None))
 
     def _hear(self, message: Recorded, call: tuple[str, float] | None) -> None:
+        # An event, or the answer to a call that was sent before the recording began.
         if call is None:
             self._add_event(message)
             return
         method, at = call
+        # Undecoded, so that every digit of the answer stays as it was sent.
         reply = msgspec.json.decode(message.text, type=dict[str, msgspec.Raw])
         self._answers[method].append(Answer(number=self.answers, delay=message.at - at, reply=reply))
         self._latest = self.answers, message.at

@@ -36,7 +36,9 @@ _ROUTED: Final = "ONE_PARTY_TRADE_REPORT"
 
 def _conditional(order: Order) -> dict[str, Any]:
     """What only some orders have, in every shape."""
+    # Nearly all orders have none of those parameters, and every answer and event asks.
     found: dict[str, Any] = {} if order.is_plain else _rare(order)
+    # "Conditional fields": only an order of which a match was prevented has them.
     if order.prevented_match_id is not None:
         found |= {"prevented_match_id": order.prevented_match_id, "prevented_quantity": order.prevented}
     # It was routed, perhaps to its own book.
@@ -50,6 +52,7 @@ def _conditional(order: Order) -> dict[str, Any]:
 def _rare(order: Order) -> dict[str, Any]:
     """What was asked for in parameters that few orders have."""
     found: dict[str, Any] = {}
+    # One may be given without the other.
     if order.strategy_id is not None or order.strategy_type is not None:
         found |= {"strategy_id": order.strategy_id, "strategy_type": order.strategy_type}
     if order.trailing_delta is not None:
@@ -74,6 +77,7 @@ def _placed(order: Order) -> dict[str, Any]:
     if order.kind.trigger:
         # "Present only if set", as in most examples (inconsistency 13).
         found["stop_price"] = order.stop_price
+    # Like the stop price: only if set (inconsistency 13).
     if order.iceberg_quantity:
         found["iceberg_qty"] = order.iceberg_quantity
     return found
@@ -102,6 +106,7 @@ def _report(order: Order) -> dict[str, Any]:
     found = _common(order)
     found["transact_time"] = order.updated_at
     found["orig_quote_order_qty"] = order.quote_quantity
+    # Most orders have not traded yet: their zero is there already.
     found["cummulative_quote_qty"] = eight_decimals(order.quote_executed) if order.quote_executed else ZERO
     found.update(_placed(order))
     return found
@@ -154,6 +159,7 @@ def pending_full(order: Order) -> PendingOrderReport:
 
 def _as_fill(execution: Execution) -> Fill:
     routed: dict[str, Any] = {}
+    # "Conditional fields": only trades that smart order routing has allocated have these two.
     if execution.allocation_id is not None:
         routed = {"match_type": _ROUTED, "alloc_id": execution.allocation_id}
     return Fill(
@@ -199,6 +205,7 @@ def canceled(order: Order, client_order_id: str) -> CanceledOrder:
     known = _report(order)
     # The document's cancel reports have none.
     del known["working_time"]
+    # "Cancel order": `clientOrderId` is the id of the cancellation, `origClientOrderId` that of the order.
     known["client_order_id"] = client_order_id
     return CanceledOrder(orig_client_order_id=order.client_order_id, orig_qty=order.quantity, **known)
 
@@ -349,6 +356,7 @@ def execution_report(
         stop_price=order.stop_price,
         iceberg_quantity=order.iceberg_quantity,
         order_list_id=order.list_id,
+        # The event has the order's own id here if the cancellation has taken its place above.
         original_client_order_id=order.client_order_id if cancel_id else former_id,
         execution_type=kind,
         order_status=order.status,
@@ -364,6 +372,7 @@ def execution_report(
         cumulative_quote_quantity=eight_decimals(order.quote_executed),
         quote_order_quantity=order.quote_quantity,
         self_trade_prevention_mode=order.stp_mode,
+        # Only of an order that is, or was, on the book.
         working_time=order.working_time if order.is_working else None,
         **_last_trade(execution),
         **_conditional_of_event(order, execution, prevention),

@@ -43,12 +43,14 @@ class Summary:
     def add(self, trade: PublicTrade) -> None:
         """Let it come to one trade more, the latest."""
         price = self.close = trade.price
+        # Both began with the same price, so one trade moves at most one of them.
         if price > self.high:
             self.high = price
         elif price < self.low:
             self.low = price
         self.volume += trade.qty
         self.quote_volume += trade.quote_qty
+        # Where the maker sells, the taker buys.
         if not trade.is_buyer_maker:
             self.taker_buy_volume += trade.qty
             self.taker_buy_quote_volume += trade.quote_qty
@@ -57,6 +59,7 @@ class Summary:
 
     def merge(self, later: Summary) -> None:
         """Let it come to the trades of another one too, which followed on its own."""
+        # Where it began stays as it is: the other one is later.
         self.high, self.low, self.close = max(self.high, later.high), min(self.low, later.low), later.close
         self.volume += later.volume
         self.quote_volume += later.quote_volume
@@ -78,6 +81,7 @@ def summarize(trades: Iterable[PublicTrade]) -> Summary | None:
     """What trades come to; None if there are none."""
     summary: Summary | None = None
     for trade in trades:
+        # There is nothing neutral to begin with, since without a trade there are no prices.
         if summary is None:
             summary = begun(trade)
         else:
@@ -90,6 +94,7 @@ def together(parts: Iterable[Summary]) -> Summary | None:
     whole: Summary | None = None
     for part in parts:
         if whole is None:
+            # A copy, since the parts are summed up again for the next window.
             whole = replace(part)
         else:
             whole.merge(part)

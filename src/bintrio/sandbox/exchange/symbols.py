@@ -84,6 +84,7 @@ class Symbol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if self.status != "TRADING":
             raise order_refused("Market is closed.")
         if order.type not in self.order_types:
+            # In the words of errors.md: "Stop loss limit orders are not supported for this symbol."
             raise not_supported(order.type.capitalize().replace("_", " "))
         if order.stp_mode not in self.allowed_stp_modes:
             raise stp_mode_not_allowed()

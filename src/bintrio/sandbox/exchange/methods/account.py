@@ -66,6 +66,7 @@ def account_status(call: RequestContext) -> AccountInformation:
     account = call.queried_account
     standard = account.commissions.standard
     return AccountInformation(
+        # The older fields have whole basis points, so a fraction of one is cut off.
         maker_commission=int(standard.maker * _BASIS_POINTS),
         taker_commission=int(standard.taker * _BASIS_POINTS),
         buyer_commission=int(standard.buyer * _BASIS_POINTS),
@@ -217,6 +218,7 @@ def my_prevented_matches(call: RequestContext) -> Sequence[PreventedMatch]:
     wanted = request.prevented_match_id
     if wanted is not None:
         return tuple(match for match in matches if match.prevented_match_id == wanted)
+    # The order may have been on either side of the match.
     of_order = [one for one in matches if request.order_id in {one.taker_order_id, one.maker_order_id}]
     return from_id(of_order, request.from_prevented_match_id or 0, limit, attrgetter("prevented_match_id"))
 
@@ -229,6 +231,7 @@ def my_allocations(call: RequestContext) -> tuple[Allocation, ...]:
     kept: Sequence[Execution] = call.queried_account.allocations[call.symbol.name]
     if request.order_id is not None:
         kept = [one for one in kept if one.order.order_id == request.order_id]
+    # "Account allocations": by the symbol alone, they come from the oldest on.
     if request.from_allocation_id is not None or call.start is call.end is None:
         found = from_id(kept, request.from_allocation_id or 0, limit, attrgetter("allocation_id"))
     else:
@@ -245,6 +248,7 @@ def order_list_status(call: RequestContext) -> OrderList:
     request: OrderListStatus = call.request
     account = call.queried_account
     name = request.orig_client_order_id
+    # The name goes first (inconsistency 31).
     found = account.list_named(name) if name is not None else account.lists.get(request.order_list_id or 0)
     if found is None:
         raise refusals.no_such_order()

@@ -88,6 +88,7 @@ def _levels(levels: Sequence[tuple[Decimal, Decimal]]) -> tuple[PriceLevel, ...]
 
 
 def _check_status(call: RequestContext, symbol: Symbol) -> None:
+    # Of one symbol another status is an error, -1220; among several, `_tickers` leaves such a symbol out.
     if call.request.symbol_status not in {None, symbol.status}:
         raise refusals.symbol_status_differs()
 
@@ -156,6 +157,7 @@ def avg_price(call: RequestContext) -> AveragePrice:
 def _tickers(call: RequestContext, of_symbol: Callable[[Symbol], T]) -> T | tuple[T, ...]:
     """The ticker of the one symbol that is asked for, or of several, or of all that are trading."""
     request, engine = call.request, call.engine
+    # A single symbol is answered by an object; several, or all, by a list, even if that has one item.
     if request.symbol is not None:
         _check_status(call, call.symbol)
         return of_symbol(call.symbol)
@@ -229,6 +231,7 @@ def ticker_trading_day(call: RequestContext) -> Any:
 def _mini(call: RequestContext, span: _Window, symbol: Symbol) -> dict[str, Any]:
     """The fields of a MINI ticker. Without a trade, all prices but the last one are 0."""
     tape = call.engine.listings[symbol.name].tape
+    # The end of a summary is exclusive, and the closing time still belongs to the window.
     summary = tape.summary(span.opening, span.closing + 1) or Summary(_ZERO, _ZERO, _ZERO, _last_price(call, symbol))
     return {
         "symbol": symbol.name,
@@ -253,6 +256,7 @@ def _last_price(call: RequestContext, symbol: Symbol) -> Decimal:
 def _full(mini: dict[str, Any]) -> dict[str, Any]:
     """The fields of a FULL ticker, from those of the MINI one."""
     opened, volume = mini["open_price"], mini["volume"]
+    # Without a trade the opening price is 0, by which nothing can be divided.
     change = mini["last_price"] - opened if opened else _ZERO
     percent = 100 * change / opened if opened else NOTHING
     return mini | {
@@ -269,6 +273,7 @@ def _statistics(call: RequestContext, span: _Window, symbol: Symbol) -> Statisti
 
 def _day_statistics(call: RequestContext, span: _Window, symbol: Symbol) -> DayStatistics | MiniStatistics:
     mini = _mini(call, span, symbol)
+    # MINI has neither the book nor what was before the day.
     if call.request.type == "MINI":
         return MiniStatistics(**mini)
     bid, ask = _top(call, symbol)
@@ -276,7 +281,9 @@ def _day_statistics(call: RequestContext, span: _Window, symbol: Symbol) -> DayS
     before = tape.price_before(span.opening)
     return DayStatistics(
         **_full(mini),
+        # Before the first trade of all there was no closing price; the first price stands for it.
         prev_close_price=mini["open_price"] if before is None else before,
+        # If there is a trade in the day, the newest of all is one of them.
         last_qty=tape.trades[-1].qty if mini["count"] else _ZERO,
         bid_price=bid.price,
         bid_qty=bid.quantity,

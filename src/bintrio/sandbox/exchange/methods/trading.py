@@ -135,6 +135,7 @@ def cancel(
 
 
 def _cancel_id(order: Order) -> str:
+    # "Automatically generated if not sent": here by the order's number, so that it is the same in each run.
     return f"cancel-{order.order_id}"
 
 
@@ -246,8 +247,10 @@ def order_amend_keep_priority(call: RequestContext) -> OrderAmended:
     try:
         order = account.find(call.symbol.name, request.order_id, request.orig_client_order_id)
     except Refusal as refusal:
+        # As with a cancellation: one that cannot be found is a refused amendment (-2038).
         raise refusals.amend_refused(UNKNOWN) if refusal.code == -2013 else refusal from None
     former = order.client_order_id
+    # The document has one generated if none is sent, also where the order had one: by number, the same in each run.
     name = request.new_client_order_id or f"amend-{order.order_id}-{len(order.amendments) + 1}"
     execution_id = amending.amend(call.engine, account, order, Decimal(request.new_qty), call.now, client_order_id=name)
     return OrderAmended(
