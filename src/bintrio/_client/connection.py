@@ -128,12 +128,15 @@ class Connection:
             Exception: what ended the connection, if that was before it was ready.
             RateLimited: so did a hold, before the opening handshake had left, or was answered.
         """
+        # Before the first byte: a hold concerns opening handshakes too (G8).
         self._held_by = self._shared.throttle.held(CONNECT_COST)
         if self._held_by is None:
             with self._opening:
                 await self._live(connect, make_ready, task_status)
+        # It may have begun while the handshake was under way: see `hold_back`.
         if self._held_by is not None:
             raise self._shared.throttle.refusal("connect", self._held_by)
+        # Whoever opened it has to know why it failed; the end of one that was ready is told by `end`.
         if not self.is_ready:
             assert self.cause is not None
             raise self.cause
@@ -146,6 +149,7 @@ class Connection:
     ) -> None:
         settings = self._shared.settings
         stream = await open_stream(connect, self.address, self._shared.chance)
+        # Only now, since a user's `connect` may open another kind of stream than the URL says.
         self.is_private = is_private(self.address, stream)
         try:
             async with open_wire(
@@ -177,6 +181,7 @@ class Connection:
         try:
             await make_ready(self)
         except Lost as lost:
+            # A call of ours was lost with the connection: why that ended is what counts.
             self.end(lost.cause)
         except Exception as error:
             self.end(error)
@@ -196,6 +201,7 @@ class Connection:
         # Each call learns whether bytes of it may have left: whether to repeat it, or to ask what became of it (G7).
         self._waiting.lose(cause)
         self._idle.set()
+        # An attempt that failed is told by whoever made it.
         if self.is_ready:
             self._tell_end(cause, words, in_flight)
         self.carrier.end(words)
@@ -203,6 +209,7 @@ class Connection:
 
     def _tell_end(self, cause: Exception, words: str, in_flight: int) -> None:
         tell, age = self.teller.tell, self._age
+        # A replaced connection, or a closed session, is no loss.
         if isinstance(cause, Ended):
             tell(facts.ConnectionRetired, seconds=age, in_flight=in_flight, cause=words)
             return
@@ -352,6 +359,7 @@ class Connection:
 
     @trio.lowlevel.enable_ki_protection
     def _send(self, call: Call, local: float) -> None:
+        # The connection may have ended while the caller waited for room.
         if self.cause is not None:
             raise Lost(self.cause, is_sent=False)
         call.wire_id = self._waiting.id_for(call)
@@ -362,8 +370,10 @@ class Connection:
             # Calls that are made right after answers that came together are written together.
             call.outgoing = self._wire.send_nowait(data, at_once=not self._waiting.calls, written=written)
         except WireClosed as closed:
+            # The wire may know of its end before the reader has had its turn.
             self.end(closed)
             raise Lost(closed, is_sent=False) from None
+        # Only what was queued is charged, and waits for an answer.
         self._waiting.enter(call, local)
         if trace is not None:
             trace.queued(call.wire_id, len(data))
@@ -383,6 +393,7 @@ class Connection:
             params["apiKey"] = key.api_key
             params["signature"] = key.sign(payload(params))
         else:
+            # If the exchange then says that the key is missing, it has forgotten the logon: see `_refused`.
             call.trusts_logon = True
         return params
 
@@ -414,6 +425,7 @@ class Connection:
             self._take_verdict(envelope, message.payload)
 
     def _take_reply(self, request_id: RequestId, envelope: Envelope, message: Message) -> None:
+        # An answer that nobody waits for any more shows as well that calls are answered.
         self._doubt.answered_at = self.heard_at
         calls = self._waiting.calls
         # Taken out in the same step in which its caller is told, so no second answer can reach it (G2).
@@ -421,6 +433,7 @@ class Connection:
         if call is None:
             self._strays.take_reply(request_id, envelope, self.heard_at)
             return
+        # Before its caller wakes up, who may ask for room at once.
         call.account.ledger.settle(call.charge, envelope.rate_limits, self.heard_at)
         accept = call.accept or self._accept.get(call.api.name)
         if accept is not None and envelope.error is None:

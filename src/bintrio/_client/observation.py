@@ -81,6 +81,7 @@ class Observation:
         self.counters: Final = Counters()
         self._observer: Any = observer
         self._kinds: Container[object] | None = getattr(observer, "fact_kinds", None)
+        # Messages are told only to an observer that names their kinds: they are many, and have to be redacted first.
         self.is_recorded = self._kinds is not None and any(kind in self._kinds for kind in _MESSAGES)
         # `trio.current_time` looks for the run that it is in each time, and each call asks for the time five times.
         self.now = trio.lowlevel.current_clock().current_time
@@ -134,6 +135,7 @@ class Observation:
 
     def watched(self, call: Call, result: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         """Have it told how a call goes whose result a coroutine gives."""
+        # Without an observer there is no second coroutine around the call.
         return result if self._observer is None else self._watch(call, result)
 
     async def _watch(self, call: Call, result: Coroutine[Any, Any, T]) -> T:
@@ -175,6 +177,7 @@ class Teller:
             self.heard(message)
             take(message)
 
+        # Decided once, so that no message pays for it where nothing is recorded.
         return hear_and_take if self._observation.is_recorded else take
 
     def heard(self, message: Message) -> None:
@@ -316,6 +319,7 @@ def waiting(call: Call, awaited: Awaited) -> Generator[None]:
     try:
         yield
     finally:
+        # Also if the wait ended with an error or a cancellation.
         if call.trace is not None:
             call.trace.waited(awaited, trio.current_time() - since)
 

@@ -153,6 +153,7 @@ class Outcomes:
 
     def keep(self, call: Call, request: Request[Any] | None) -> None:
         """The caller of a call was cancelled: keep what it would have raised, if it trades and has left."""
+        # A read changes nothing, and what was not sent did nothing: there is nothing to be found out.
         if call.api.repeatable or not call.is_sent:
             return
         error = self.unknown(call, request, "its caller was cancelled after it was sent")
@@ -162,6 +163,7 @@ class Outcomes:
 
     def _settle(self, error: Any) -> None:
         """It is known what became of a call."""
+        # A request that is confirmed as such has no error that anybody keeps.
         if _is_a(OutcomeUnknown, error):
             for namesakes in known_of(error, self._namesakes):
                 namesakes.close(error)
@@ -197,7 +199,7 @@ class Outcomes:
         """What became of a call, by a clock that was measured after the last answer.
 
         What the exchange's times prove depends on the clock, and so does how late it was when it was asked. If one was
-        set meanwhile, everything is asked once more.
+        adjusted meanwhile, everything is asked once more.
         """
         clock = self._shared.clock
         since = self._shared.now() if sent.sent_at is None else sent.sent_at
@@ -206,6 +208,7 @@ class Outcomes:
             outcome, doubt = await self._inquire(session, sent, open_)
             if doubt is None and (is_known_by_name(sent, outcome) or sent.is_refused):  # times had no part in it
                 return outcome
+            # If the time runs out from here on, it was the question for the time that told nothing.
             open_.question = Question(Time())
             await self._supervisor.measure_clock()
             # The clock was not adjusted while questions were asked, so what times proved holds.
@@ -284,6 +287,7 @@ class Outcomes:
             except UnknownOrder:
                 return Reply(None, asked_at)
             except ProtocolViolation as violation:
+                # What cannot be read might have shown the order, so nearly always it decides nothing.
                 if not question.may_count_as_empty(violation.raw):
                     raise
                 tell, method = self._shared.observation.tell, question.request.api.name
@@ -315,8 +319,9 @@ class Outcomes:
         return math.ceil(self._shared.clock.error_of(time, trio.current_time()) * 1000)
 
     def _knows_clock(self, time: int | None, origin: Origin | None = None) -> bool:
-        """Whether the exchange's clock was measured before and since a call, and was not set in between."""
+        """Whether the exchange's clock was measured before and since a call, and was not adjusted in between."""
         clock = self._shared.clock
+        # It was sent by this session, which noted how many steps it had seen until then.
         if origin is not None and origin.namesakes is self._namesakes:
             return origin.clock_steps == clock.steps
         # By another session's clock the call may have left later than it did, by what a timestamp may lead.
@@ -341,6 +346,7 @@ class Outcomes:
             final_at=(call.final_at or 0) // units,
             is_anothers=lambda order: self._is_anothers(call, order.symbol, order.order_id),
             sent_at=left_at,
+            # What was measured since may show that the clock was worse than it was taken for.
             clock_error=error if left_at is None else max(error, self._error_of(left_at)),
             is_clock_known=not _is_placing(call.request) and self._knows_clock(left_at, origin_of(call)),
             seen_order_id=call.seen_order_id,
@@ -352,7 +358,9 @@ class Outcomes:
             return sent
         return msgspec.structs.replace(
             sent,
+            # A call that was answered is over, and is executed no more.
             final_at=min(sent.final_at, call.answered_at // units),
+            # `PartlyDone` is a `Rejected` too, but half of the call was done.
             is_refused=isinstance(call.answer, Rejected) and not isinstance(call.answer, PartlyDone),
             told=told_by(sent.request, call.answer),
             has_canceled=has_canceled(call.answer),
@@ -368,6 +376,7 @@ class Outcomes:
         left_at = None if sent_at is None else sent_at // units
         return Sent(
             request=_asked_for(request),
+            # It left before now, so its window ends before that of a call that would leave now.
             final_at=now + _window(request),
             sent_at=left_at,
             clock_error=self._error_of(now if left_at is None else left_at),
@@ -378,6 +387,7 @@ class Outcomes:
     def _tell(self, error: OutcomeUnknown, call: Call) -> None:
         assert call.late_answer is not None
         envelope, heard_at = call.late_answer
+        # An answer that cannot be read leaves the outcome as unknown as it was.
         with suppress(ProtocolViolation):
             answer = read_error(call.api.name, envelope)
             if answer is None:
@@ -434,6 +444,7 @@ def _asked_for(request: Any, method: str = "it") -> Request[Any]:
         name = request.api.name if isinstance(request, Request) else method
         raise InvalidRequest(f"{name} leaves nothing behind that could be asked for")
     is_by_number = isinstance(request, OrderAmendKeepPriority) and request.order_id is not None
+    # An amend that names the order by its number can be asked for by that.
     for name in () if is_by_number else request.api.client_ids:
         if getattr(request, name) is None:
             said = f"{request.api.name}: without {name} there is nothing to ask for: confirm the error that it raised"

@@ -105,6 +105,7 @@ class TcpStream(PromptStream):
         try:
             return self.socket.send(data)
         except BlockingIOError:
+            # The kernel's buffer is full, and has taken none of it.
             return 0
         except OSError as error:
             raise _translated(error) from error
@@ -113,6 +114,7 @@ class TcpStream(PromptStream):
         """See `trio.abc.SendStream`. If cancelled, what has not left yet leaves with what is sent next."""
         with self._sole_sender:
             self._check_open()
+            # A caller that is cancelled already sends nothing.
             await trio.lowlevel.checkpoint_if_cancelled()
             # It has all left, and nothing was waited for; a method of trio's is a checkpoint nevertheless.
             if self.send_nowait(data):
@@ -137,6 +139,7 @@ class TcpStream(PromptStream):
             try:
                 return self.socket.recv(size)
             except BlockingIOError:
+                # The kernel may call a socket readable that is not.
                 continue
             except OSError as error:
                 raise _translated(error) from error
@@ -181,6 +184,7 @@ class TlsStream(PromptStream):
             trio.BrokenResourceError: it failed. If that was not the connection, the cause is an `ssl.SSLError`.
         """
         while not self._shake_hands():
+            # What this step has to say must leave, or the server has nothing to answer.
             await self._transport.send_all(b"")
             data = await self._transport.receive_some()
             if data:
@@ -275,6 +279,7 @@ class TlsStream(PromptStream):
         except ssl.SSLError as error:
             self._failure = error  # told once everything before it has been returned
             return b""
+        # Nothing, and no error, is the server's close_notify.
         self._is_at_end = self._is_at_end or not data
         return data
 
@@ -324,6 +329,7 @@ class _SoleTask:
 
 
 def _checked_size(max_bytes: int | None) -> int:
+    # `index` refuses a float, as trio's own streams do.
     size = _RECEIVE_SIZE if max_bytes is None else index(max_bytes)
     if size < 1:
         raise ValueError("max_bytes must be at least 1")
@@ -391,6 +397,7 @@ async def open_tcp(host: str, port: int) -> TcpStream:
     """
     # trio tries all addresses of the name, of IPv6 and IPv4, as RFC 8305 has it.
     connected = await trio.open_tcp_stream(host, port)
+    # Detached, or trio's object would close the socket that ours has taken over.
     return TcpStream(_watched(socket.socket(fileno=connected.socket.detach())))
 
 
@@ -407,6 +414,7 @@ async def over_tls(stream: PromptStream, host: str, ssl_context: ssl.SSLContext 
         secure = TlsStream(stream, ssl_context, server_hostname=host)
         await secure.do_handshake()
     except BaseException:
+        # Also if it is cancelled: nobody else has the stream yet.
         await close_at_once(stream)
         raise
     return secure

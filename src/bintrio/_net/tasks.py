@@ -48,6 +48,7 @@ async def start(nursery: trio.Nursery, function: Callable[..., Awaitable[object]
         try:
             await nursery.start(function)
         except Exception as error:
+            # Raised by the caller: out of this task it would come in a group.
             failure = error
         is_over.set()
 
@@ -121,6 +122,7 @@ async def past_ctrl_c(function: Callable[..., Awaitable[T]], *args: object) -> T
 def _holds_ctrl_c(error: BaseException) -> bool:
     group: Any = error
     is_group = isinstance(error, BaseExceptionGroup)
+    # Each nursery on its way may have put it into another group.
     return any(map(_holds_ctrl_c, group.exceptions)) if is_group else isinstance(error, KeyboardInterrupt)
 
 

@@ -48,6 +48,7 @@ def way_of(proxy: Any, connect: Any) -> Routes:
     if proxy is not None and connect is not None:
         raise InvalidRequest("proxy and connect exclude each other: connect opens the whole way", field="proxy")
     routes = routes_of(proxy, os.environ)
+    # Found out before anything is opened, where it would count as an attempt that failed.
     if routes.proxies and find_spec("python_socks") is None:
         raise InvalidRequest("proxy needs python-socks: pip install 'bintrio[proxy]'", field="proxy")
     return routes
@@ -83,6 +84,7 @@ async def _through(proxies: tuple[Proxy, ...], ssl_context: ssl.SSLContext | Non
                 stream = await _encrypted(proxy, stream, ssl_context)
             await _ask(proxy, stream, host, port)
     except BaseException:
+        # Cancelled or failed: nobody else has the stream yet.
         await close_at_once(stream)
         raise
     return stream
@@ -148,6 +150,7 @@ class _Line:
     async def read(self) -> bytes:
         """The head of an answer of HTTP, or as much of another as shows that it is none."""
         received = b""
+        # What is not HTTP need not send a blank line.
         while b"\r\n\r\n" not in received and len(received) < MAX_HEAD and is_http(received):
             received += await self._some()
         self._surplus = received.partition(b"\r\n\r\n")[2]
@@ -156,6 +159,7 @@ class _Line:
     async def read_exactly(self, size: int) -> bytes:
         received = b""
         while len(received) < size:
+            # Not a byte more: what follows is from the next place on the way.
             received += await self._some(size - len(received))
         return received
 

@@ -237,6 +237,7 @@ class Wire:
         """
         if self.is_full and self._end is None:
             await self._writer.progress()
+        # Also after waiting: the wire may have ended meanwhile.
         if self._end is not None:
             raise self._closed()
 
@@ -251,6 +252,7 @@ class Wire:
         await close_at_once(self._stream)
 
     def _writing_failed(self, error: Exception) -> None:
+        # Nothing can be written any more, a close frame included.
         self._owes_close = False
         self._finish(None, f"writing failed: {said(error)}", error)
 
@@ -293,6 +295,7 @@ class Wire:
 
     async def _answer_pings(self) -> None:
         """Let trio-websocket queue its pongs, which takes it a few ticks."""
+        # Once trio-websocket has ended, it would never become idle.
         while self._owes_close and not self._control.is_idle:
             await trio.lowlevel.checkpoint()
 
@@ -332,14 +335,17 @@ class Wire:
     def _pass_on(self, frame: Message) -> None:
         if frame.opcode is Opcode.CLOSE:
             code, reason = parse_close(frame.payload)
+            # Nothing follows a close frame (RFC 6455, 5.5.1).
             self._is_reading = False
             self._server_closed = True
             self._finish(code, reason or "closed by the server", None)
         elif self._closing.is_set():
             return  # nothing may follow our close frame
         elif frame.opcode is Opcode.PING:
+            # The oldest ping that waits: its pong is the one that may be too late.
             self._pinged_at = self._pinged_at if self._unanswered_pings else trio.current_time()
             self._unanswered_pings += 1
+            # Pongs that the server does not read wait in our memory, so their number has a limit.
             if self._unanswered_pings > _MAX_UNANSWERED_PINGS:
                 self._break_off(CloseCode.POLICY_VIOLATION, "more pings than pongs can be written", b"")
                 return
@@ -383,6 +389,7 @@ class Wire:
             raise refusal
         self._control.feed(head)
         await self._handshake_over.wait()
+        # trio-websocket may have refused what the head says, such as a wrong accept key.
         if self._end is not None:
             raise self._handshake_failure(head)
         self._ready = self._cut(rest)
@@ -397,11 +404,13 @@ class Wire:
                 raise self._handshake_failure(received)
             data = await self._read()
             if not data:
+                # `_read` has noted why.
                 raise self._closed()
             received += data
         return received[: end + 4], received[end + 4 :]
 
     def _handshake_failure(self, received: bytes) -> WireClosed:
+        # An echo is our own request, with the secrets of the URL in it (G9).
         violation = ProtocolViolation(odd_answer(received), raw=b"" if is_echo(received) else received[:RAW_LIMIT])
         if self._end is not None:
             violation.__cause__ = self._end[2]
@@ -447,6 +456,7 @@ class Wire:
         self._finish(code, reason, ProtocolViolation(reason, raw=raw))
 
     async def _say_goodbye(self, websocket: trio_websocket.WebSocketConnection) -> None:
+        # What follows a close frame would not be read, so everything else leaves first.
         while self._writer.backlog:
             await self._writer.progress()
         await self._answer_pings()  # trio-websocket fails if it finds a ping once it has sent its close frame
@@ -454,6 +464,7 @@ class Wire:
 
     async def _close(self) -> None:
         """The closing handshake, as far as there is still one to be had, and the end of the stream."""
+        # These came with the last read, and nobody has asked for them.
         self._hand_out_late(self._ready)
         with trio.move_on_after(self._close_timeout):
             if self._owes_close:

@@ -123,6 +123,7 @@ def routes_of(value: Any, environ: Mapping[str, str]) -> Routes:
     if isinstance(value, str) and value == ENVIRONMENT:
         return _routes_of_environment(environ)
     urls: Any = [value] if isinstance(value, str) else value
+    # An empty list would silently mean the direct way.
     if not isinstance(urls, list | tuple) or not urls:
         raise _wrong(f"proxy must be a URL, several in a list, or {ENVIRONMENT!r}, not {type(value).__name__}")
     return Routes(tuple(proxy_of(url, "proxy") for url in urls))  # pyright: ignore[reportUnknownVariableType]
@@ -146,6 +147,7 @@ def proxy_of(url: Any, name: str) -> Proxy:
         raise _wrong(f"{name} is not a URL: its host or port cannot be read; {_ENCODE}")
     if parts.scheme not in _DEFAULT_PORTS:
         raise _wrong(f"{name} must start with {', '.join(f'{known}://' for known in _DEFAULT_PORTS)}")
+    # urllib takes port 0, to which nothing can connect.
     if not host or port == 0:
         raise _wrong(f"{name} names no host or no usable port")
     _check_text(url, parts, name)
@@ -171,6 +173,7 @@ def _wrong(message: str) -> InvalidRequest:
 def _split(url: str) -> tuple[SplitResult | None, str | None, int | None]:
     try:
         parts = urlsplit(url)
+        # Here, since `hostname` and `port` are read only when they are asked for, and may raise as well.
         return parts, parts.hostname, parts.port
     except ValueError:
         return None, None, None
@@ -181,6 +184,7 @@ def _credentials(parts: SplitResult, name: str) -> tuple[str | None, str | None]
     if parts.username is None and parts.password is None:
         return None, None
     username, password = _decoded(parts.username or ""), _decoded(parts.password)
+    # The password may be absent, but one that is there has to be readable.
     if username is None or (password is None and parts.password is not None):
         raise _wrong(f"the user or password of {name} is not UTF-8, or holds a control character")
     if not username:
@@ -191,9 +195,11 @@ def _credentials(parts: SplitResult, name: str) -> tuple[str | None, str | None]
 
 def _decoded(text: str | None) -> str | None:
     try:
+        # By default urllib puts U+FFFD for what is no UTF-8, and another password would be sent.
         decoded = unquote(text or "", errors="strict")
     except UnicodeDecodeError:
         return None
+    # A line break would end the header that carries it.
     return None if text is None or not decoded.isprintable() else decoded
 
 
@@ -205,6 +211,7 @@ def _of_http(username: str, password: str | None, name: str) -> tuple[str, str]:
 
 
 def _of_socks5(username: str, password: str | None, name: str) -> tuple[str, str]:
+    # A password has from 1 to 255 bytes (RFC 1929), so an empty one cannot be sent.
     if not password:
         raise _wrong(f"{name} has a user and no password, which SOCKS 5 wants together")
     for value in (username, password):
@@ -229,6 +236,7 @@ def _routes_of_environment(environ: Mapping[str, str]) -> Routes:
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         value = environ.get(name, "").strip()
         if value:
+            # As with curl, it is an HTTP proxy if nothing is said.
             url = value if _SCHEME.match(value) else f"http://{value}"
             bypasses = environ.get("no_proxy", "").strip() or environ.get("NO_PROXY", "")
             return Routes((proxy_of(url, name),), tuple(_bypasses_of(bypasses)), is_from_environment=True)
@@ -240,6 +248,7 @@ def _bypasses_of(text: str) -> Iterator[Bypass]:
         host, port = _host_and_port(entry)
         # `*.example.com` and `.example.com` mean the same as `example.com`.
         name = host if host == "*" else host.removeprefix("*").strip(".")
+        # Between two separators there is nothing.
         if name:
             yield Bypass(name, _network(host), port)
 

@@ -179,8 +179,10 @@ class LocalLedger:
         orders = self._accounts.get(account)
         if orders is None:
             orders = self._accounts[account] = self._add_account(account)
+            # The clock may have been measured before the first call of this account.
             if self._is_aligned:
                 orders.align(*self._alignment, self._now)
+            # The limits are the same for all accounts. What is used is not, so counts are left out.
             orders.record([limit for limit, _ in self.used("ORDERS", self._now)], self._now)
         return AccountLedger(self, orders)
 
@@ -250,6 +252,7 @@ class LocalLedger:
     def record(self, counts: Sequence[RateLimit], now: int) -> None:
         """See `Ledger.record`."""
         self._come_to(now)
+        # A new limit or a higher count may leave less room.
         self._room = _UNKNOWN
         for limit in counts:
             budget = self._learn(limit)
@@ -271,11 +274,13 @@ class LocalLedger:
     def reading(self, now: int) -> Reading | None:
         """See `Ledger.reading`."""
         offset, margin = self._alignment
+        # Before the clock is measured, no time of the exchange can be compared with ours.
         return Reading(now + offset, margin) if self._is_aligned else None
 
     def hold(self, refusal: Refusal, now: int) -> Hold:
         """See `Ledger.hold`."""
         self._come_to(now)
+        # Else a cost that still fits into the room would leave without a look at the hold.
         self._room = _UNKNOWN
         status, code, message, wait = refusal
         until = self._end_unstated(status, code) if wait is None else self._now + max(wait, 0)
@@ -325,6 +330,7 @@ class LocalLedger:
         """The delay, by a look at each budget, and the room there is."""
         now, own_reserve, budgets = self._now, self._own_reserve, self._budgets.values()
         rooms = (budget.room(own_reserve, now) for budget in budgets)
+        # During a hold no room is noted, so that each cost is looked at.
         self._room = _UNKNOWN if self._holds.of(now, orders=True) else min(rooms, default=FOREVER)
         hold = self.held(cost, now)
         free_at = max([budget.free_at(cost, own_reserve, now) for budget in budgets], default=0)
@@ -352,6 +358,7 @@ class LocalLedger:
     def _take(self, counts: Iterable[RateLimit], charge: Charge) -> None:
         for limit in counts:
             budget = self._budgets.get((limit.rate_limit_type, limit.interval, limit.interval_num))
+            # It is new, or the exchange has changed it.
             if budget is None or budget.limit.limit != limit.limit:
                 budget = self._learn(limit)
             if budget is not None and limit.count is not None:
@@ -381,6 +388,7 @@ class LocalLedger:
         history = self._history
         if not history or self._now - history[-1][0] >= _MINUTE:
             history.append((self._now, self._settled()))
+            # One from before the day is kept: it says what had been settled when the day began.
             while len(history) > 1 and history[1][0] <= self._now - _DAY:
                 history.popleft()
 
@@ -418,6 +426,7 @@ class LocalLedger:
         elif budget is None:
             return self._add_budget(limit)
         elif budget.limit.limit != limit.limit:
+            # What was used up stays, since the window is still the same.
             budget.limit = _bare(limit)
             self._room = _UNKNOWN
         return budget
@@ -449,6 +458,7 @@ class LocalLedger:
         """When a hold ends that does not say so: when the window turns that is used up."""
         blamed = _TYPE_OF[scope_of(code)]
         full = [b.turns_at for b in self._budgets.values() if b.limit.rate_limit_type == blamed and b.is_full]
+        # A ban lasts for two minutes at least ("IP Limits").
         shortest = self._now + SHORTEST_BAN if status == BANNED else self._now
         return max(shortest, max(full, default=self._now + UNSTATED_BACK_OFF))
 

@@ -68,6 +68,7 @@ _WITHOUT_JSON: Final = (TypeError, ValueError, RecursionError)
 
 
 def _no_json(value: Any, error: Exception) -> InvalidRequest:
+    # Only a TypeError names what has no JSON; the others speak of digits or of the depth of the stack.
     reason = str(error) if isinstance(error, TypeError) else f"there is no JSON for {shown(value)}"
     return InvalidRequest(reason, field="value")
 
@@ -124,9 +125,11 @@ _PLAIN: Final[tuple[type, ...]] = (str, int, float, NoneType)
 def _of_error(error: BaseException, verbatim: _Verbatim) -> Any:
     if isinstance(error, Rejected):
         known = {"code": error.code, "msg": error.message}
+        # As it came, with every digit.
         if error.data_json is not None:
             return known | {"data": verbatim(error.data_json)}
         return known if error.data is None else known | {"data": _values(error.data, verbatim)}
+    # What errors of other libraries keep is not ours to show.
     attributes = vars(error) if isinstance(error, BintrioError) else {}
     # `__notes__` are for those who read tracebacks.
     known = {name: _values(item, verbatim) for name, item in attributes.items() if name != "__notes__"}
@@ -168,6 +171,7 @@ def _of_response(response: Response, verbatim: _Verbatim) -> Any:
         reply["result"] = _values(response.result, verbatim)
     elif response.error_json is not None:
         reply["error"] = verbatim(response.error_json)
+    # Many answers lack them (inconsistency 3).
     limits = {"rateLimits": _values(response.rate_limits, verbatim)} if response.rate_limits else {}
     return reply | limits
 
@@ -232,6 +236,7 @@ def _mended(value: msgspec.Struct, found: Any, verbatim: _Verbatim) -> Any:
     plan = _plan(type(value))
     _mend_decimals(plan.decimals, found)
     for name in plan.arrays:
+        # Of a record that lacks the field, there is nothing to mend.
         if name in found:
             # msgspec leaves tuples as tuples; JSON knows lists only.
             found[name] = _listed(found[name])
@@ -292,6 +297,7 @@ def _mended_row(row: Row, found: list[Any], verbatim: _Verbatim) -> list[Any]:
 
 def _of_odd_row(row: Row, verbatim: _Verbatim) -> list[Any]:
     missing = row.missing_fields
+    # By position: behind one that did not come, nothing came.
     names = takewhile(lambda name: name not in missing, type(row).__struct_fields__)
     came = [getattr(row, name) for name in names if name != "unknown_fields"]
     beyond = row.unknown_fields or b"[]"

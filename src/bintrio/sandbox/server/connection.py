@@ -147,11 +147,13 @@ class Connections:
             if connection is not None:
                 connection.tell(message)
             else:
+                # A witness follows accounts by a session of its own, which has no connection.
                 self.witnesses.hear(session, message, self.now())
         self._delivered()
 
     def end_all(self, code: int | None, reason: str) -> None:
         """End every connection that is open: with a close frame, or cut it if there is no code."""
+        # A copy, since a connection that ends takes itself out.
         for connection in tuple(self.open.values()):
             if code is None:
                 connection.cut()
@@ -262,6 +264,7 @@ class Connection:
         while True:
             await trio.sleep(self._connections.timings.ping_interval)
             if not self._is_mute and not self._is_ending:
+                # By a task of its own, so that the next ping is on time although this one is not answered yet.
                 self._nursery.start_soon(protected, self._ping)
 
     async def _ping(self) -> None:
@@ -325,6 +328,7 @@ class Connection:
         call.answer = answer = self._answer(course, call)
         if course.ban is not None:
             self._budget.ban_until(self._connections.now() + int(course.ban * SECOND))
+        # A fault lets events overtake the answer of the request that caused them.
         if course.events_first:
             self._connections.deliver()
         delay = max(course.reply_delay, self._held_up(call))
@@ -369,6 +373,7 @@ class Connection:
         return due
 
     def _send_raw(self, data: bytes) -> None:
+        # What a fault delays may be due only after the end was decided.
         if not self._is_ending:
             self._outbox.put(data)
 
@@ -390,6 +395,7 @@ class Connection:
             self.fall_silent()
 
     def _postpone_events(self, seconds: float) -> None:
+        # A second fault of the kind only changes how late events are.
         if self._late_events is None:
             self._late_events = Postponed(self.send, overflow=self._overflow)
             self._nursery.start_soon(protected, self._late_events.bring)
