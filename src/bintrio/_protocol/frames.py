@@ -287,14 +287,17 @@ class FrameDecoder:
 
     def _check(self, first: int, second: int) -> None:
         """The rules for the first two bytes."""
+        # A client masks every frame, a server none (section 5.1).
         if (second >= MASKED) is not self._masked:
             raise _Fault(CloseCode.PROTOCOL_ERROR, "unmasked frame" if self._masked else "masked frame")
         # Nearly all frames are such, and nothing of what follows applies to them.
         if first == _WHOLE_TEXT and self._fragmented is None:
             return
+        # They are for extensions, and none was agreed on (section 5.2).
         if first & RESERVED:
             raise _Fault(CloseCode.PROTOCOL_ERROR, "reserved bits set")
         opcode = _OPCODES.get(first & 0x0F)
+        # Opcodes 3 to 7 and 11 to 15 are reserved (section 5.2).
         if opcode is None:
             raise _Fault(CloseCode.PROTOCOL_ERROR, f"unknown opcode {first & 0x0F:#x}")
         if opcode >= _FIRST_CONTROL:
@@ -304,6 +307,7 @@ class FrameDecoder:
             raise _Fault(CloseCode.PROTOCOL_ERROR, "fragments out of order")
 
     def _check_size(self, first: int, size: int) -> None:
+        # Control frames have a limit of their own, and belong to no message.
         if first & _FIRST_CONTROL == 0 and len(self._fragments) + size > self._max_message_size:
             raise _Fault(CloseCode.TOO_BIG, f"message over {self._max_message_size} bytes")
 
@@ -316,6 +320,7 @@ class FrameDecoder:
                 _check_close(payload)
             messages.append(Message(opcode, payload))
         elif first & FIN and self._fragmented is None:
+            # ASCII is UTF-8 already, and nearly every message is.
             if opcode is Opcode.TEXT and not payload.isascii():
                 self._check_text(payload, final=True)
             messages.append(Message(opcode, payload))
@@ -344,14 +349,17 @@ class FrameDecoder:
 def _long_size(field: bytes) -> int:
     """The length in a header's extra bytes: as short as possible, and below 2**63."""
     size = int.from_bytes(field, "big")
+    # "The minimal number of bytes MUST be used to encode the length" (section 5.2).
     if size < (126 if len(field) == 2 else 0x10000):
         raise _Fault(CloseCode.PROTOCOL_ERROR, "length not in its shortest form")
+    # "The most significant bit MUST be 0" (section 5.2).
     if size >> 63:
         raise _Fault(CloseCode.PROTOCOL_ERROR, "length of 2**63 or more")
     return size
 
 
 def _check_control(first: int, size: int) -> None:
+    # Control frames "MUST have a payload length of 125 bytes or less and MUST NOT be fragmented" (section 5.5).
     if not first & FIN:
         raise _Fault(CloseCode.PROTOCOL_ERROR, "fragmented control frame")
     if size > MAX_CONTROL_PAYLOAD:

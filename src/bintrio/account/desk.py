@@ -142,6 +142,7 @@ class Desk:
             if not self._find_out_later(error, course):
                 raise
         except BintrioError as error:
+            # Refused, or not sent: nothing was placed, and nothing will be.
             self.register.refuse(course, error)
             raise
         except BaseException:  # cancelled, or Ctrl-C
@@ -180,6 +181,7 @@ class Desk:
             order = order_of_answer(report)
         except ProtocolViolation as violation:  # of a field that did not come
             logger.warning("asking for the order: %s", violation)
+            # In a task of its own: the caller has the order that it waited for.
             self._nursery.start_soon(protected, self._ask_for, (report.symbol, report.order_id))
             return
         # Before the order, so that its fills add up when it is told of.
@@ -227,6 +229,7 @@ class Desk:
         except OutcomeUnknown as error:
             await self._confirm(error)
         except BintrioError:
+            # Refused, or not sent: nothing has changed.
             raise
         except BaseException:  # cancelled, or Ctrl-C
             self._leave_behind(request, None)
@@ -243,6 +246,7 @@ class Desk:
         try:
             self._take_outcome(await self._session.confirm(error))
         except BintrioError:
+            # Nothing could be found out, which the caller is told.
             raise
         except BaseException:  # cancelled, or Ctrl-C
             self._find_out_later(error, None)
@@ -274,11 +278,13 @@ class Desk:
     def _take_amended(self, answer: OrderAmended) -> None:
         amended = answer.amended_order
         known = self._state.order((amended.symbol, amended.order_id))
+        # As with a cancel: the answer says too little to make an order of it.
         if known is not None:
             self._state.take_order(after_amend(known, amended, answer.transact_time), "answer")
 
     def _take_outcome(self, outcome: Any) -> None:
         """What `confirm` has found out."""
+        # None says that nothing was done, which changes nothing.
         if isinstance(outcome, Order):
             self._state.take_order(outcome, "query")
         elif isinstance(outcome, OrderList):
@@ -300,6 +306,7 @@ class Desk:
 
     def _find_out_later(self, error: OutcomeUnknown, course: Course | None) -> bool:
         """Have it found out what became of a call. False if the account is followed no more, so that nobody does."""
+        # A cancel or an amend has no handle of its own that could show the error.
         if course is not None:
             self.register.doubt(course, error)
         # No task can be started any more, or none could find out anything, since the session is closed.
@@ -342,6 +349,7 @@ class Desk:
 
     def _seek_fills(self, course: OrderCourse) -> None:
         if self.is_over:
+            # No question will be answered any more, so whoever waits for the fills is let go.
             self.register.settle(course)
         elif course not in self._sought and course.order is not None:
             self._sought.add(course)

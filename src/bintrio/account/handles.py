@@ -160,6 +160,7 @@ class LiveOrder(_Handle):
     def remaining(self) -> Decimal | None:
         """What may yet trade of it; None as long as that is not known."""
         state = self.state
+        # Refused, nothing of it will trade. Otherwise it may have been placed.
         if state is None:
             return Decimal(0) if self.was_refused else None
         # What self-trade prevention took away trades no more.
@@ -173,6 +174,7 @@ class LiveOrder(_Handle):
         Raises:
             AccountNotFollowed: that is not known, and the account is left, or its session closed.
         """
+        # Its number alone does not do: after an ACK, the order itself comes by an event.
         await self._until(lambda: self.was_refused or self.state is not None)
         return self.state
 
@@ -208,6 +210,7 @@ class LiveOrder(_Handle):
         seen: list[Fill] = []
         while True:
             await self._until(lambda: len(self._course.fills) > len(seen) or self._course.is_settled)
+            # Fills are only added, so those that were given come first.
             fresh = self.fills[len(seen) :]
             # It was woken since all is known, so nothing more comes.
             if not fresh:

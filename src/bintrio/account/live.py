@@ -108,6 +108,7 @@ class LiveAccount:
 
         Of several orders that went by one client order id, the latest.
         """
+        # The number names one order, the client order id perhaps several, one after the other.
         if order_id is not None:
             return self._state.order((symbol, order_id))
         return None if client_order_id is None else self._state.named(symbol, client_order_id)
@@ -151,6 +152,7 @@ class LiveAccount:
             try:
                 await self.changed(after=seen)
             except AccountNotFollowed:
+                # That the account has ended is the end of its changes, and no error.
                 return
             # A copy: more may come while the user's code has the last one.
             for change in self._state.changes_after(seen):
@@ -207,11 +209,13 @@ class LiveAccount:
         since: int | None = None
         while True:
             async with self._session.user_data() as events:
+                # Not the first round: the buffer overflowed, and what came after that is lost.
                 if since is not None:
                     self._state.lose(since, "events came faster than they were taken")
                 self._stock.resume()
                 # Until an event says when it was: a buffer may overflow before the first is read.
                 last = self._session.now()
+                # Later rounds have something to show, and `keep_complete` asks for what was lost.
                 if since is None:
                     await self._stock.take_at_once()
                     self._publish()
@@ -222,6 +226,7 @@ class LiveAccount:
                     async for event in events:
                         last = getattr(event, "event_time", last)
                         self._take(event)
+                    # The session was closed.
                     return
                 except SubscriberTooSlow:
                     # Events come in the order in which they happened, but for so much.

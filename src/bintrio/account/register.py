@@ -113,9 +113,11 @@ class Register:
         match change:
             case OrderChanged(after=order):
                 unbound = self._by_fresh_id.get((order.symbol, order.client_order_id))
+                # The same name may be that of a list, whose orders have names of their own.
                 if isinstance(unbound, OrderCourse):
                     self.bind(unbound, order.order_id)
                 course = self._orders.get(key_of(order))
+                # Orders that were not placed through this account have no course.
                 if course is not None:
                     course.order = order
                     self._moved(course)
@@ -131,6 +133,7 @@ class Register:
             case NotShown(last=OrderList() as order_list):
                 self._lose(self._lists.get(order_list.order_list_id))
             case _:
+                # Balances have no handles.
                 pass
 
     def _move_list(self, order_list: OrderList) -> None:
@@ -155,6 +158,7 @@ class Register:
         course.move()
         if course.is_closed and course.key is not None:
             self._ended(course, course.key)
+        # What one order of a list does may be the end of the list.
         if course.group is not None:
             self._moved_list(course.group)
 

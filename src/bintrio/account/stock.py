@@ -138,6 +138,7 @@ class Stock:
             with trio.move_on_after(self._pause_for_fills()):
                 await self._has_to_ask.wait()
             if self._has_to_ask.is_set():
+                # Replaced before asking: what is lost meanwhile sets the new one.
                 self._has_to_ask, self._rounds = trio.Event(), 0
                 self._denied.clear()
                 await self.complete()
@@ -151,6 +152,7 @@ class Stock:
         """
         failures = itertools.count()
         state = self._state
+        # While events are interrupted nothing can be complete. Once they come again, `resume` has it asked anew.
         while state.as_of is not None and not state.is_interrupted:
             # Noted before asking: a loss meanwhile makes the answers too old.
             since, losses = state.missed_since, state.losses
@@ -218,6 +220,7 @@ class Stock:
         start, now = since, self._session.now()
         day = int(_DAY * self._ticks)
         while start <= now:
+            # The exchange takes spans of 24 hours at most.
             end = min(start + day - 1, now)
             page: tuple[Order, ...] = await self._session.send(
                 AllOrders(symbol=symbol, start_time=start, end_time=end, limit=_PAGE)
@@ -273,6 +276,7 @@ class Stock:
         try:
             await self.ask_for_fills(order)
         except _PASSING:
+            # The same question may be answered later, so all is asked again after a pause.
             raise
         except BintrioError as error:
             logger.warning("the exchange does not tell the fills of order %d: %s", order.order_id, error)
@@ -282,11 +286,13 @@ class Stock:
         # Nobody would take them in any more.
         if self._state.is_over or not self._lacking_fills():
             return math.inf
+        # A higher power would be longer than the longest pause, and soon no float.
         return min(_FIRST_PAUSE * 2.0 ** min(self._rounds, 32), _LONGEST_PAUSE)
 
     async def _ask_again_for_fills(self) -> None:
         self._rounds += 1
         lacking = {key_of(order): order for order in self._lacking_fills()}
+        # What lacks nothing any more is not counted any more.
         self._tries = Counter({key: self._tries[key] for key in lacking})
         # The least tried first, so that those which are never told hold back no others.
         for key in sorted(lacking, key=self._tries.__getitem__)[:_AT_ONCE]:

@@ -168,6 +168,7 @@ class Program:
             finally:
                 self._session = None
                 self._keep_unresolved(session)
+        # Again: calls that were in flight when it was closed have become unknown.
         self._keep_unresolved(session)
 
     def _keep_unresolved(self, session: Session) -> None:
@@ -204,6 +205,7 @@ class Program:
             WithHandle: self._handle,
         }
         session = self._session
+        # The exchange is down, or bans the program: then it does nothing.
         if session is None:
             return
         # A scope of its own for each act: that is how a program cancels a call.
@@ -217,6 +219,7 @@ class Program:
 
     async def _take(self, error: BintrioError, act: Act, session: Session) -> None:
         """What a program does about an error: nothing, or it asks what became of its calls."""
+        # The others are asked about when all has come to rest.
         if is_unknown(error) and isinstance(act, CallAct) and act.asks:
             with suppress(BintrioError):
                 await self._confirm_one(act, session)
@@ -250,6 +253,7 @@ class Program:
         # Only to draw one of them, since in a long world there are many.
         orders = self._sandbox.orders if isinstance(act, AboutOrder) else ()
         request = act.request(orders, window_of(number, self._terms.window))
+        # There is no order yet that the act could be about.
         if request is None:
             return
         timeout = self._terms.request_timeout if act.within is None else act.within
@@ -376,6 +380,7 @@ async def _with_patience(act: Act) -> AsyncGenerator[None]:
         if act.patience is not None:
             nursery.start_soon(_run_out, act.patience, act.ticks, nursery.cancel_scope)
         yield
+        # What was done in time does not wait for its timer.
         nursery.cancel_scope.cancel()
 
 

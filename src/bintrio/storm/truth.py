@@ -67,8 +67,10 @@ def _of_deed(deed: Deed, came: Sequence[Call]) -> Iterator[str]:
     is_trade = not deed.request.api.repeatable
     if is_trade and len(came) > 1:
         yield f"{deed} came to the exchange {len(came)} times (G7)"
+    # Both say that no byte of it has left.
     if isinstance(deed.error, NotSent | InvalidRequest) and came:
         yield f"{deed} was {deed.error!r}, and came to the exchange (G1)"
+    # Only signed calls carry the number by which they are found at the exchange.
     if isinstance(deed.error, Rejected) and deed.request.api.signed:
         yield from _of_refusal(deed, deed.error, came)
     if deed.result is not None and deed.request.api.signed:
