@@ -103,6 +103,22 @@ async def test_a_subscription_whose_end_is_unknown_can_be_made_again(autojump_cl
             assert await deltas(events, 1) == [1]
 
 
+async def test_a_subscription_whose_answer_cannot_be_read_may_have_been_made(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        method = "userDataStream.subscribe.signature"
+        keep = exchange.script[method]
+        exchange.script[method] = lambda _peer: {"subscriptionId": "none"}
+        with pytest.raises(OutcomeUnknown, match=r"its answer cannot be read: .*Expected `int`"):
+            async with session.user_data():
+                raise AssertionError
+        (peer,) = exchange.peers
+        assert session.connection is not None
+        exchange.script[method] = keep
+        async with session.user_data() as events:
+            await peer.balance(1)
+            assert await deltas(events, 1) == [1]
+
+
 @pytest.mark.parametrize("at", [20.0005, 20.0015], ids=["an even millisecond", "an odd one"])
 async def test_g5_a_feed_is_not_said_to_be_carried_before_it_is(autojump_clock: MockClock, at: float) -> None:
     """Times are whole milliseconds, and one that is rounded down would end a gap before the loss was over."""

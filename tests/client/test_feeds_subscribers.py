@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
+from bintrio._protocol.signing import payload
 from bintrio.errors import (
     NotSent,
     OutcomeUnknown,
@@ -290,6 +291,16 @@ async def test_restoring_goes_on_while_somebody_listens(autojump_clock: MockCloc
                 assert (await deltas(events, 3))[-1] == 1
         await trio.sleep(5)
         assert len(exchange.sent(method)) == (3 if stays else 2)
+
+
+async def test_who_comes_after_all_have_left_subscribes_by_a_key_of_its_own(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        for secret in ("old", "new"):
+            key = bintrio.HmacKey("another", secret)
+            async with session.user_data(key):
+                sent = exchange.sent("userDataStream.subscribe.signature")[-1]["params"]
+                assert sent["signature"] == key.sign(payload(sent))
+            await wait_all_tasks_blocked()
 
 
 async def test_a_feed_that_ended_does_not_take_its_successor_along(autojump_clock: MockClock) -> None:

@@ -6,9 +6,10 @@ import pickle
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio import OutcomeUnknown, PartlyDone
@@ -152,6 +153,21 @@ async def test_g7_an_order_may_be_of_a_call_that_is_not_answered_yet(autojump_cl
             await session.confirm(error)
         await trio.sleep(10)
         assert await session.confirm(error) is None
+
+
+@pytest.mark.parametrize("symbol", ["BTCUSDT", "ETHUSDT"])
+async def test_g7_an_order_is_not_of_a_call_with_another_id_or_symbol(autojump_clock: MockClock, symbol: str) -> None:
+    async with open_pair(key=HMAC) as (session, exchange), trio.open_nursery() as nursery:
+        with pytest.raises(OutcomeUnknown) as lost:
+            await session.within(1).send(BUY)
+        other = "another" if symbol == BUY.symbol else "mine"
+        nursery.start_soon(session.send, msgspec.structs.replace(BUY, symbol=symbol, new_client_order_id=other))
+        await wait_all_tasks_blocked()
+        exchange.script["order.status"] = lambda _peer: ORDER
+        found = await session.confirm(lost.value)
+        assert found is not None
+        assert found.order_id == ORDER["orderId"]
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("is_refused", [False, True])

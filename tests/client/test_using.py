@@ -17,7 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import bintrio
 from bintrio import InvalidRequest, OutcomeUnknown, Rejected
 from bintrio._protocol.facts_of_calls import AboutCall, CallEnded, OutcomeKept
-from bintrio._protocol.signing import payload, shown_key
+from bintrio._protocol.signing import digest_of, payload, shown_key
 from bintrio.endpoints import Address
 from bintrio.sandbox import Disconnect, DropReply, Limits, Sandbox, SandboxAccount, open_sandbox
 from tests.peer import ACK, ORDER, Json, Peer, ed25519_key, open_pair
@@ -100,6 +100,16 @@ async def test_the_session_s_own_key_needs_no_signature_of_its_own(autojump_cloc
         assert exchange.log[-1]["params"]["apiKey"] == key.api_key
         assert session.using(again)._account.ledger is session._account.ledger
         assert session.using(again)._outcomes is session._outcomes
+
+
+async def test_of_two_keys_with_one_name_the_latest_signs(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        exchange.script["order.status"] = lambda _peer: ORDER
+        for key in (OTHER, bintrio.HmacKey(OTHER.api_key, "another-secret"), OTHER):
+            await session.using(key).order_status(symbol="BTCUSDT", order_id=7)
+            sent = exchange.log[-1]["params"]
+            assert sent["signature"] == key.sign(payload(sent))
+            assert session.using(key)._account is session.using(key)._account
 
 
 async def test_it_goes_with_another_deadline(autojump_clock: MockClock) -> None:
@@ -245,6 +255,18 @@ async def test_g7_what_became_of_a_call_is_asked_of_its_own_account(autojump_clo
             await buy(using)
         assert await asker.confirm(lost.value) is None
         assert owners(sandbox) == [12]
+
+
+@pytest.mark.parametrize("which", [0, 2])
+async def test_g7_the_key_of_a_call_is_known_by_its_whole_digest(autojump_clock: MockClock, which: int) -> None:
+    """Whether that comes before the digest of the session's own key or after it."""
+    keys = [bintrio.HmacKey(name, "secret") for name in sorted(("one", "two", "three"), key=digest_of)]
+    async with open_pair(key=keys[1]) as (session, exchange):
+        with pytest.raises(OutcomeUnknown) as lost:
+            await session.using(keys[which]).within(1).send(BUY)
+        exchange.script["order.status"] = lambda _peer: ORDER
+        assert await session.confirm(lost.value) is not None
+        assert exchange.sent("order.status")[-1]["params"]["apiKey"] == keys[which].api_key
 
 
 async def test_g7_an_account_that_knows_nothing_of_a_call_is_not_asked(autojump_clock: MockClock) -> None:
@@ -439,7 +461,8 @@ async def test_nobody_is_told_any_more_when_the_session_is_closed(autojump_clock
         ledger: Any = session.using(OTHER)._account.ledger
         assert session._account.ledger._watchers  # type: ignore[attr-defined]  # of a `LocalLedger`
     assert not session._account.ledger._watchers  # type: ignore[attr-defined]
-    session.using(bintrio.HmacKey("late", "x"))  # it adds nobody who would be told
+    late: Any = session.using(bintrio.HmacKey("late", "x"))._account.ledger  # nobody is left who would be told
+    assert not late._watchers
     assert not session._account.ledger._watchers  # type: ignore[attr-defined]
     assert ledger is session.using(OTHER)._account.ledger
 

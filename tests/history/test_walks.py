@@ -233,6 +233,7 @@ def test_a_span_of_one_moment_has_the_candle_that_opens_then(moment: int) -> Non
     )
     walked = Walked(by_opening(source, Span(moment, moment), 0), lambda _request: [candle(moment, moment + 59)])
     assert [row.open_time for row in walked.rows] == [moment]
+    assert len(walked.asked) == 1  # it closes beyond the span, so no other opens in it
 
 
 def candle(opening: int, closing: int) -> Kline:

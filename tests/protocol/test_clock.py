@@ -86,6 +86,15 @@ def test_one_sample_in_microseconds() -> None:
     assert clock.error_bound(10.1) == pytest.approx(0.05, rel=1e-3)
 
 
+@pytest.mark.parametrize(("unit", "scale"), [("ms", 1), ("us", 1000)])
+def test_since_when_the_time_is_known_is_told_in_milliseconds(unit: TimeUnit, scale: int) -> None:
+    clock = Clock()
+    for second in (10, 20):
+        clock.record(second, (EPOCH + second * 1000) * scale + scale // 2, second + 0.5, unit=unit)
+    assert clock.known_since == EPOCH + 10_000
+    assert isinstance(clock.known_since, int)
+
+
 def test_milliseconds_are_rounded_down() -> None:
     clock = Clock()
     clock.record(0.0, EPOCH * 1000, 0.0, unit="us")

@@ -71,14 +71,14 @@ class Teller:
         return dict(zip(FIELDS, map(int, report[-len(FIELDS) :]), strict=True))
 
 
-@pytest.mark.parametrize("seconds", [7, 31])
-def test_the_age_of_a_window_is_told_by_the_exchanges_time(seconds: int) -> None:
+@pytest.mark.parametrize(("seconds", "reserve"), [(7, 29), (31, 29), (58, 0)], ids=["early", "midway", "late"])
+def test_the_age_of_a_window_is_told_by_the_exchanges_time(seconds: int, reserve: int) -> None:
     one = Teller()
     one.now = seconds * SECOND
     told = one.told()
     assert told["age"] == seconds * SECOND
     assert (told["window"], told["length"]) == (NOON // MINUTE, MINUTE)
-    assert (told["limit"], told["counted"], told["is_weight"], told["reserve"]) == (LIMIT, 1, 1, 29)
+    assert (told["limit"], told["counted"], told["is_weight"], told["reserve"]) == (LIMIT, 1, 1, reserve)
 
 
 def test_a_process_learns_the_exchanges_time_from_the_centre() -> None:
@@ -251,6 +251,14 @@ def test_g12_no_answer_of_the_window_before_was_seen_in_this_one() -> None:
     assert one.ledger.delay(Cost(1), one.now) > 0
     told = counted(one, one.ledger.charge(Cost(1), one.now), 1)
     assert (told["count"], told["seen"]) == (1, -1)
+
+
+def test_g12_what_others_used_is_not_told_as_taken_in_this_window_or_the_next() -> None:
+    one = Teller()
+    assert counted(one, one.charge(Cost(5)), 30)["taken"] == 5
+    assert counted(one, one.charge(Cost(5)), 45)["taken"] == 10
+    one.now = MINUTE
+    assert one.told()["taken"] == 0
 
 
 # Holds of others
