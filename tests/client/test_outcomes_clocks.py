@@ -103,6 +103,28 @@ async def test_g7_an_order_is_not_denied_by_a_clock_that_was_set_and_set_back_be
             await session.confirm(unknown)
 
 
+async def test_g8_while_the_clock_stands_still_what_became_of_an_order_is_asked_ever_more_rarely(
+    autojump_clock: MockClock,
+) -> None:
+    """Each look at the clock says that it was set, until it goes on."""
+    async with open_pair(key=HMAC) as (session, exchange):
+        world = Skewed(session, exchange)
+        await trio.sleep(10)
+        unknown = await world.lose(is_executed=True)
+        stood_at, goes_on_at = world.now() + 30_000, trio.current_time() + 20
+
+        def time(_peer: Any) -> dict[str, Any]:
+            return {"serverTime": stood_at + max(0, round((trio.current_time() - goes_on_at) * 1000))}
+
+        exchange.script["time"], exchange.delay = time, 0.02
+        asked = len(exchange.log)
+        found: Any = await session.confirm(unknown)
+        assert found is not None
+        assert found.order_id == 9
+        assert goes_on_at < trio.current_time() < goes_on_at + 40
+        assert len(exchange.log) - asked < 40
+
+
 class SkewedLists(Skewed):
     """The same of order lists, each of two orders."""
 

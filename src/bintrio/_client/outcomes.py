@@ -203,6 +203,7 @@ class Outcomes:
         """
         clock = self._shared.clock
         since = self._shared.now() if sent.sent_at is None else sent.sent_at
+        attempts = itertools.count()
         while True:
             steps = clock.steps
             outcome, doubt = await self._inquire(session, sent, open_)
@@ -219,6 +220,9 @@ class Outcomes:
             # Everything is asked again, with more doubt about when the call left.
             error = max(sent.clock_error, self._error_of(since))
             sent = msgspec.structs.replace(sent, clock_error=error, is_clock_known=False)
+            # One that stands still until it is right again is another at each look: asked for without a pause, half the
+            # weight of a minute would be used up before that.
+            await trio.sleep(backoff(next(attempts), self._shared.chance.fraction()))
 
     async def _inquire(self, session: Sender, sent: Sent, open_: _Open) -> tuple[Any, Undecided | None]:
         """What became of a call, or why that cannot be said."""

@@ -19,7 +19,9 @@ ahead, which is what -1021 is about. Whoever needs order within a process has th
 **Earlier estimates are remembered**, since the exchange dates by its own clock, also while that is wrong: `dates` and
 `offsets` tell what it may have shown in a time gone by. Between the samples before and after a step, from when the
 first was asked for until the second was here, either may have held. A step that is shorter than a round trip cannot be
-seen, so they add the longest of the latest ones.
+seen, so they add the longest of the latest ones. None is forgotten: the oldest ones become one that holds what each
+told. Of a clock that is set bit by bit, many samples may be taken within seconds, and what was known before has to
+outlast them.
 
 Left out: estimating the drift. At ten minutes between samples it is worth less than 60 ms, and a wrong one hurts more.
 
@@ -50,7 +52,7 @@ RECENT: Final = 8
 DOUBT: Final = 60_000_000
 """Microseconds by which a forgotten estimate is taken to be wrong, until the next sample, where dates are told."""
 
-_REMEMBERED: Final = 100  # how many estimates are remembered
+_REMEMBERED: Final = 100  # how many estimates are remembered, each by itself
 
 _NOT_SET: Final = "the exchange's time is not known before a sample is recorded"
 
@@ -87,6 +89,10 @@ class _Interval(NamedTuple):
     def meets(self, other: _Interval) -> bool:
         return max(self.low, other.low) <= min(self.high, other.high)
 
+    def with_all_of(self, other: _Interval) -> _Interval:
+        """The least interval that holds both."""
+        return _Interval(min(self.low, other.low), max(self.high, other.high), max(self.at, other.at))
+
     def moved(self, to: float) -> _Interval:
         """What it tells of another time, before or after."""
         # Back in time it becomes as uncertain as ahead.
@@ -95,17 +101,31 @@ class _Interval(NamedTuple):
 
 
 class _Estimate(NamedTuple):
-    """One that was replaced.
+    """One that was replaced, or several, one after the other.
 
     Attributes:
         interval: what was known.
         until: local time at which the sample that replaced it was here.
         next_since: local time since which that one may have held: if it refuted this one, since this was asked for.
+        told: the least and the greatest offset, in microseconds, that the time was told by.
     """
 
     interval: _Interval
     until: float
     next_since: float
+    told: tuple[int, int]
+
+    @classmethod
+    def of(cls, interval: _Interval, until: float, next_since: float) -> _Estimate:
+        """A single one."""
+        return cls(interval, until, next_since, (interval.middle, interval.middle))
+
+    def followed_by(self, later: _Estimate) -> _Estimate:
+        """What both tell of the time in which either held."""
+        # Each as it was last: a clock that was set little by little has been anywhere between the two.
+        interval = self.interval.aged(self.until).with_all_of(later.interval.aged(later.until))
+        told = min(self.told[0], later.told[0]), max(self.told[1], later.told[1])
+        return _Estimate(interval, later.until, later.next_since, told)
 
 
 class Clock:
@@ -126,7 +146,7 @@ class Clock:
         self._known: _Interval | None = None
         # What was known before it was forgotten, until the next sample.
         self._doubted: _Interval | None = None
-        self._earlier: deque[_Estimate] = deque(maxlen=_REMEMBERED)
+        self._earlier = deque[_Estimate]()
         # When the latest sample was asked for, and the microseconds by which a step since may be too small to be seen.
         self._asked_at = -math.inf
         self._unseen = 0
@@ -170,7 +190,7 @@ class Clock:
             is_refuted = not before.aged(received_at).meets(fresh)
             # A clock that was adjusted may have been so at any time since the latest sample was asked for.
             since = self._asked_at if is_refuted else received_at
-            self._earlier.append(_Estimate(before.wider(self._unseen), received_at, since))
+            self._remember(_Estimate.of(before.wider(self._unseen), received_at, since))
             self.steps += is_refuted
         # A step that is smaller than a round trip lies within both intervals, so no later sample shows it.
         self._asked_at, self._unseen = sent_at, math.ceil(max(self._round_trips) * 1e6)
@@ -178,6 +198,13 @@ class Clock:
         self._known = fresh if self._known is None else _meet(self._known, fresh)
         self._doubted = None
         self._offset = self._known.middle
+
+    def _remember(self, estimate: _Estimate) -> None:
+        earlier = self._earlier
+        earlier.append(estimate)
+        if len(earlier) > _REMEMBERED:
+            oldest, next_one = earlier.popleft(), earlier.popleft()
+            earlier.appendleft(oldest.followed_by(next_one))
 
     def forget(self) -> None:
         """Trust the estimate no longer, and let the next sample stand alone: for -1021."""
@@ -223,10 +250,8 @@ class Clock:
         """What may have held between two local times: each estimate as it was when it held first, and last."""
         held: list[tuple[_Interval, _Interval]] = []
         since = -math.inf
-        for known, until, next_since in (
-            *self._earlier,
-            _Estimate(self._trusted().wider(self._unseen), math.inf, math.inf),
-        ):
+        trusted = _Estimate.of(self._trusted().wider(self._unseen), math.inf, math.inf)
+        for known, until, next_since, _ in (*self._earlier, trusted):
             # It held for some of the time between the two.
             if since <= end and begin <= until:
                 held.append((known.moved(max(begin, since)), known.moved(min(end, until))))
@@ -245,14 +270,14 @@ class Clock:
         That is what all estimates differ by that may have shown this time or a later one, and those that came after:
         the one that it was taken from, those of a clock that was set back since, and what was measured later.
         """
-        estimates = (*self._earlier, _Estimate(self._trusted(), local, local))
-        held = [known.aged(until) for known, until, _ in estimates]
+        estimates = (*self._earlier, _Estimate.of(self._trusted(), local, local))
+        held = [each.interval.aged(each.until) for each in estimates]
         # Estimates that had ended before this time cannot have shown it.
         first = next((i for i, known in enumerate(held) if known.at * 1e6 + known.high >= time * 1000), -1)
         lowest, highest = min(known.low for known in held[first:]), max(known.high for known in held[first:])
-        middles = [known.middle for known in held[first:]]
+        told = [offset for each in estimates[first:] for offset in each.told]
         # Two microseconds for rounding, as in `error_bound`.
-        return (max(highest - min(middles), max(middles) - lowest) + 2) / 1e6
+        return (max(highest - min(told), max(told) - lowest) + 2) / 1e6
 
     @property
     def least_round_trip(self) -> float:
