@@ -195,6 +195,7 @@ class _Slow:
 
     def _note_failure(self, fact: Fact) -> None:
         self._buffered.failures += 1
+        # Once, since an observer that fails may do so at every fact.
         if self._buffered.failures == 1:
             log_failure(fact)
 

@@ -121,6 +121,7 @@ class OpenTelemetry:
 
     def __call__(self, fact: Fact) -> None:
         """Make of a fact what there is to make of it."""
+        # Another observer may pass on facts that nothing is made of.
         see = self._seen.get(type(fact))
         if see is not None:
             see(fact)
@@ -190,6 +191,7 @@ class _Calls:
         span = self._tracer.start_span(
             described.name, context, SpanKind.CLIENT, described.of_span, start_time=now - round(seconds * 1e9)
         )
+        # Only a failure has a status: the conventions leave that of a success unset.
         if fact.error is not None:
             span.set_status(Status(StatusCode.ERROR, fact.cause))
         span.end(now)
@@ -200,8 +202,10 @@ class _Calls:
             self._described.clear()
         of_metric = _outcome(fact)
         of_span = {**of_metric, "bintrio.session": fact.session}
+        # Without a key there is no account.
         if fact.account is not None:
             of_span["bintrio.account"] = fact.account
+        # A call that was not sent has no connection.
         if fact.connection is not None:
             of_span["bintrio.connection"] = fact.connection
         name = fact.method
@@ -311,10 +315,12 @@ class _Limits:
         self._clocks[fact.session] = fact
 
     def _forget(self, fact: facts.SessionEnded) -> None:
+        # A session that is over has neither limits nor a clock to be shown.
         self.latest.pop(fact.session, None)
         self._clocks.pop(fact.session, None)
 
     def _used(self, _: CallbackOptions) -> Iterable[Observation]:
+        # An answer may name a limit without its count.
         return [Observation(limit.count, named) for limit, named in self._all() if limit.count is not None]
 
     def _most(self, _: CallbackOptions) -> Iterable[Observation]:
@@ -368,6 +374,7 @@ def _seconds(meter: Meter, name: str, said: str) -> Histogram:
 
 
 def _server(address: str | None) -> Attributes:
+    # A call that was not sent knows no server.
     if address is None:
         return {}
     host, _, port = address.rpartition(":")
@@ -378,6 +385,7 @@ def _outcome(fact: facts.CallEnded) -> Attributes:
     """How a call ended, as the conventions have it: by the exchange's code, if it gave one, else by our error."""
     method = fact.method if fact.method in catalogue else "_OTHER"
     attributes = {"rpc.system.name": SYSTEM, "rpc.method": method, **_server(fact.address)}
+    # If the exchange gave no code, the status of its answer says how it went.
     code = fact.code if fact.code is not None else fact.status
     if code is not None:
         attributes["rpc.status_code"] = str(code)

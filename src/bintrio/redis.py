@@ -138,12 +138,14 @@ class _Part:
 
     def hear(self, channel: str) -> None:
         """Something was told on that channel."""
+        # The pattern brings what is told of every address and account.
         if channel == f"{self._root}:told":
             self.wake()
 
     async def run(self) -> None:
         """Report, again and again."""
         while True:
+            # Before the report: what is wanted meanwhile is reported right after it.
             self._wanted = trio.Event()
             await self.report()
             with trio.move_on_after(self.ledger.pause / 1000):
@@ -203,6 +205,7 @@ async def open_limits(
     client = _client(url)
 
     async def leave() -> None:
+        # Redis may not have been there at all.
         if limits is not None:
             await limits.leave()
 

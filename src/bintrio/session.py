@@ -332,11 +332,13 @@ class Session(Following):
                 raise
             raise self._outcomes.unknown(call, request, f"its answer cannot be read: {violation}") from violation
         if isinstance(error, RateLimited):
+            # It names a time of the exchange, which users are told in the unit of the session.
             self._shared.throttle.date(error, call.cost, call.account)
         # The timestamp was ours, so the estimate of the exchange's time is wrong.
         if isinstance(error, InvalidTimestamp):
             self._supervisor.clock_is_doubted.set()
         if isinstance(error, OutcomeUnknown):
+            # The exchange itself does not know: 5xx, -1006, -1007.
             raise self._outcomes.unknown(call, request, error.reason)
         raise error
 
@@ -415,6 +417,7 @@ class Session(Following):
                 return await connection.room()
         except NotSent as closed:
             raise self._unanswered(call, request, closed.reason) from None
+        # Without a connection, the reason is why none could be had.
         raise self._overdue(call, request) from None if self.connection else self._supervisor.last_failure
 
     async def _wait_for_budget(self, call: Call, request: Request[Any] | None, delay: float) -> None:

@@ -149,6 +149,7 @@ def _key(environ: Mapping[str, str]) -> Key | None:
     api_key, secret, passphrase = (_text(environ, name) for name in ("api_key", "hmac_secret", "passphrase"))
     pem, path = _either(environ, "private_key")
     _check_parts(is_named=bool(api_key), has_secret=bool(secret), is_private=bool(pem or path))
+    # Nor is there anything else of a key then: `_check_parts` has made sure of that.
     if not api_key:
         return None
     return HmacKey(api_key, secret) if secret else _private_key(pem, path, api_key, passphrase)

@@ -148,6 +148,7 @@ class Call(msgspec.Struct, eq=False):
         # No answer has come, which is nearly always so.
         with suppress(trio.WouldBlock):
             answer = self.answer[1].receive_nowait()
+            # That it was lost or is overdue, which may be there as well, tells nothing of what it did.
             if isinstance(answer, Envelope):
                 self.take_late(answer, now)
 
@@ -170,6 +171,7 @@ def window_of(method: str, params: Mapping[str, Json]) -> int:
     with suppress(ValueError, OverflowError):
         # The exchange takes fractions of a millisecond.
         window = math.ceil(float(str(given)))
+        # A negative one is refused as what is no number is.
         if window >= 0:
             return window
     said = f"{method}: recvWindow must be a number of milliseconds, not {shown(given)}"
@@ -243,6 +245,7 @@ class Owed:
         Returns:
             What was left of it; None if it is none of these.
         """
+        # An answer with `id: null` is about the connection.
         if envelope.id is None:
             return None
         call = self._calls.pop(envelope.id, None)

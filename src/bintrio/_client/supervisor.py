@@ -321,6 +321,7 @@ class Supervisor:
             # Callers that wait for room on it take the new one.
             before.stand_down()
         self._current = connection
+        # What failed before is over: no error is to name it as its reason any more.
         self.last_failure = None
         self._shared.counters.connections += 1
         self._signal()

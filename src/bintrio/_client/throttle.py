@@ -134,6 +134,7 @@ class Throttle:
             return NotSent(method, shortage)
         hold = self.held(ANYTHING, account)
         said = f"the exchange's limits leave no room for it for another {delay:.3f} s"
+        # Only a hold that lasts as long as the wait is the reason of it.
         if hold is not None and hold.until - now >= delay * 1000 - _NEWS:
             said += f", since it refused another call: {hold.status} {hold.code} {hold.message:.200}"
         return NotSent(method, said, retry_at=self.retry_at(now + math.ceil(delay * 1000)))
@@ -209,6 +210,7 @@ def _refusals(envelope: Envelope) -> Iterator[RateLimited]:
         yield error
     elif envelope.status in LIMITED:  # with a code that says that the outcome is unknown
         yield RateLimited("", status=envelope.status, code=0, message=str(error))
+    # Each half of an order.cancelReplace may be refused for a limit of its own.
     if isinstance(error, Rejected):
         yield from (half for half in refused_halves(error).values() if isinstance(half, RateLimited))
 

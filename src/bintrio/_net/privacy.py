@@ -45,6 +45,7 @@ async def open_stream(
 def is_private(address: Address, stream: trio.abc.Stream) -> bool:
     """Whether nobody else can read what is sent to an address over a stream."""
     sending = _sending(stream)
+    # It ends at a proxy, which can read what it passes on.
     if isinstance(sending, PromptStream) and sending.is_relayed:
         return False
     if isinstance(sending, TlsStream | trio.SSLStream) or _is_in_memory(sending):

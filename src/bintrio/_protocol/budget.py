@@ -199,6 +199,7 @@ class Budget:
 
     def room(self, own_reserve: int, now: int) -> int:
         """How much of what a user's calls cost fits still."""
+        # A limit that is not understood does not limit.
         if self._length == 0 or self.part is _nothing:
             return FOREVER
         return self.limit.limit - self.used - self._reserve("call", own_reserve, now)
@@ -328,11 +329,13 @@ class Budget:
 
     def _enter(self, now: int) -> None:
         offset, margin = self._alignment
+        # On the exchange's clock, windows begin at multiples of their length; here, a margin later.
         self._begin(now - (now + offset - margin) % self._length if self._length else 0)
 
     def _begin(self, at: int) -> None:
         self.began_at = at
         self.turns_at = at + self._length if self._length else FOREVER
+        # This window turns a margin later than the exchange's by our estimate, which may be wrong by another margin.
         self.spills_from = self.turns_at - 2 * self._alignment.margin
 
 

@@ -153,6 +153,7 @@ def as_bytes(data: Any) -> bytes:
         InvalidRequest: it is neither text nor bytes.
     """
     if isinstance(data, str):
+        # Half a surrogate pair is no UTF-8: who reads the bytes says so, with the place.
         return data.encode(errors="surrogatepass")
     if not isinstance(data, bytes | bytearray | memoryview):
         raise InvalidRequest(f"data must be bytes or a str, not {shown(data)}", field="data")

@@ -178,6 +178,7 @@ def is_younger(sent: Sent, order: Order) -> bool:
     Raises:
         Undecided: its time says so, and its order id says that it was there before.
     """
+    # Nothing else has had the id; or nobody knows when the call left, and then every order that fits is taken for its.
     if sent.is_id_fresh or sent.sent_at is None:
         return True
     # Order ids grow, so one that is not above was given before the call left.
@@ -339,5 +340,6 @@ class OrderIds:
                 self.note(each)
             return
         for part in ("orders", "new_order_response"):
+            # Most results have no orders in them.
             with suppress(AttributeError, ProtocolViolation):
                 self.note(getattr(result, part))

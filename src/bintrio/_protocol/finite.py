@@ -69,6 +69,7 @@ def _look_at_records(kind: Any) -> Callable[[Any], bool]:
         # Many numbers: picked and looked at in C, which is quicker than one by one.
         known["numbers"] = itemgetter(*numbers)
         looks.append("all(map(is_finite_number, filter(None, numbers(v))))")
+    # No field of it can hold a number.
     if not looks:
         return _is_no_number
     look: Callable[[Any], bool] = eval(f"lambda record: (v := values(record)) and {' and '.join(looks)}", known)  # noqa: S307

@@ -59,6 +59,7 @@ def read_private_key(data: bytes, passphrase: bytes | None) -> object:
         InvalidRequest: there is none, or one in another form, or the passphrase is missing, wrong or not needed.
     """
     block = _find(_as_text(data))
+    # A form of its own, which `load_pem_private_key` does not read.
     if block.label == _OPENSSH:
         return _load_openssh(block, passphrase)
     if block.is_encrypted and passphrase is None:
@@ -108,13 +109,16 @@ def _other_form(text: str) -> str:
     if text.startswith("0") and "\ufffd" in text:
         return "it is DER, the binary form; openssl pkey -inform DER makes PEM of it"
     bare = "".join(text.split()).strip("'\"")
+    # 32 bytes, the seed of an Ed25519 key, or 64, with its public key behind it.
     if re.fullmatch(r"[0-9a-fA-F]{64}|[0-9a-fA-F]{128}", bare):
         return "it looks like the bare bytes of a key in hex, or an HMAC secret, which goes into an HmacKey"
     decoded = _decoded(bare)
     if b"-----BEGIN" in decoded:
         return "it is PEM in base64 once more, as Kubernetes keeps it; decode it first"
+    # Its first byte is that of a sequence, and the DER of the shortest key has 48 bytes.
     if decoded.startswith(b"0") and len(decoded) > 40:
         return "it is base64 without the lines -----BEGIN PRIVATE KEY----- and -----END PRIVATE KEY----- around it"
+    # The exchange's HMAC secrets have as many letters and digits.
     if re.fullmatch(r"[A-Za-z0-9]{64}", bare):
         return "it looks like an HMAC secret, which goes into an HmacKey"
     return "there is no line that starts with -----BEGIN"
@@ -135,6 +139,7 @@ def _load(block: _Block, passphrase: bytes | None) -> object:
         return load_pem_private_key(block.text(), passphrase)
     # What the library says may quote the key (G9), so nothing of it is passed on.
     except (ValueError, TypeError, UnsupportedAlgorithm):
+        # The library does not tell a wrong passphrase from damage.
         if block.is_encrypted:
             raise _wrong_passphrase() from None
     # Version 2 of PKCS#8, which other libraries write for Ed25519, is not read by every version of cryptography.

@@ -169,6 +169,7 @@ def holds_records(known: Any) -> bool:
 @cache
 def has_shapes(known: Any) -> bool:
     """Whether there are records in it that msgspec cannot tell apart."""
+    # Filters have tags, by which msgspec tells them apart.
     if known == Filter:
         return False
     is_union = len(_members(known)) > 1 and holds_records(known)
@@ -258,6 +259,7 @@ def _by_fields(known: Any, asked: Any, method: str) -> Read:
         # Only now, since a wrong type in what came is to be told first.
         is_missing = _is_missing(required, parts, is_known=bool(fields))
         if unknown:
+            # As JSON, so that numbers keep every digit, and the record can be hashed.
             fields["unknown_fields"] = _encode(unknown)
         return incomplete(record, method, fields) if is_missing else record(**fields)
 
@@ -356,6 +358,7 @@ class _Shape(NamedTuple):
 
 def _by_shape(members: Sequence[Any], asked: Any, method: str) -> Read:
     """Objects are read as one of the records, the items of arrays as one of those that come in arrays."""
+    # A union that the request does not decide asks for none of its members.
     asked = None if _members(asked) else _record(asked)
     arrays = [member for member in members if get_origin(member) is tuple]
     if not arrays:

@@ -58,6 +58,7 @@ def raw_params(method: str, params: Mapping[str, Any]) -> dict[str, Json]:
 
 def _name(method: str, name: Any) -> str:
     if isinstance(name, str):
+        # A member of an enum is a str too; its value is meant.
         return str.__str__(name)
     raise InvalidRequest(f"{method}: parameter names must be str, not {shown(name)}")
 
@@ -72,6 +73,7 @@ def _exact(method: str, name: str, value: Any, depth: int = 0) -> Json:
         return int(value)
     if isinstance(value, Decimal) and _has_a_length(value):
         return plain(value)
+    # A list that contains itself has no end.
     if isinstance(value, list | tuple) and depth < _DEEPEST:
         return [_exact(method, name, item, depth + 1) for item in value]  # pyright: ignore[reportUnknownVariableType]
     expected = "a str, int of 64 bits, bool, finite Decimal or a list of them"
@@ -79,6 +81,7 @@ def _exact(method: str, name: str, value: Any, depth: int = 0) -> Json:
 
 
 def _has_a_length(value: Decimal) -> bool:
+    # A short Decimal such as 1E+1000000 has a million digits in plain notation.
     return value.is_finite() and abs(value.adjusted()) < _LONGEST_NUMBER
 
 

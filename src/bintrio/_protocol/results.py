@@ -195,6 +195,7 @@ def _tell_halves_apart(error: Rejected, data: msgspec.Raw) -> None:
     if not types and not isinstance(error, PartlyDone | CancelReplaceFailed):
         return
     parts: dict[str, msgspec.Raw] = {}
+    # Of data that cannot be read, no half is known.
     with suppress(*UNREADABLE):
         parts = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
     done, failed = _halves(error.method, types, parts)
@@ -285,6 +286,7 @@ def refused_halves(error: Rejected) -> dict[str, Rejected]:
     refused: dict[str, Rejected] = {}
     for name, half in halves.items():
         with suppress(*UNREADABLE):
+            # Not strictly: a code that came as text says the same.
             failure = msgspec.json.decode(half, type=Failure, strict=False)
             # A number above 0 is no error code of the exchange.
             if failure.code < 0:
@@ -296,6 +298,7 @@ def _half(method: str, half: msgspec.Raw, half_type: Any) -> Any:
     """A record, if a type is known, or else a `Failure`, or as it came if it is neither."""
     # First as what it is if it was done: a half that was refused has no such fields.
     if half_type is not None:
+        # What does not fit is perhaps a refusal: see below.
         with suppress(*UNREADABLE):
             found = in_exact(reader(half_type, half_type, method))(half)
             check_finite(found)

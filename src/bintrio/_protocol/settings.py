@@ -106,6 +106,7 @@ def check_name(what: str, name: Any, *, field: str = "name") -> None:
 
 def check_observation(*, name: Any, observer: Any, observe_params: Any) -> None:
     """Raise `InvalidRequest` unless each can be what it is for: see `open_session`."""
+    # Without a name the session goes by that of its endpoint.
     if name is not None:
         check_name("name", name)
     # An observer is told in the middle of synchronous steps, where nothing may wait.
@@ -134,6 +135,7 @@ def check_key(key: Any, *, or_none: bool = True) -> None:
 
 def check_privacy(address: Address, key: Key | None, *, is_private: bool) -> None:
     """Raise `InvalidRequest` if a key, or the password in a URL, would travel where others can read (G9)."""
+    # A password in the URL goes out with the handshake, also where there is no key.
     if not is_private and (key is not None or address.authorization is not None):
         secret = "a key" if key is not None else "a password"
         way = f"over plain ws:// to {address.host}"

@@ -162,6 +162,7 @@ class _PrivateKey(Key):
             InvalidRequest: this is no PEM, no private key or one of another type, or the passphrase is missing,
                 wrong or not needed; or the API key is malformed.
         """
+        # An empty one counts as none, as with variables of the environment.
         passphrase = _as_bytes(password, "password") if password else None
         private_key = read_private_key(_as_bytes(data, "data"), passphrase)
         return cls(private_key, api_key=api_key)
@@ -268,7 +269,9 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
     try:
         return Path(name).read_bytes()
     except (OSError, ValueError) as error:
+        # A ValueError: there is a null character in the path.
         reason = _why_unread(error)
+    # Outside of the except, or the system's error, which has the path, would be its context.
     raise InvalidRequest(f"cannot read the private key {shown_path(name)}: {reason}", field="path")
 
 

@@ -129,6 +129,7 @@ def of_changes(changes: Sequence[Change], ledgers: Ledgers) -> Iterator[str]:
             key = change.after.symbol, change.after.order_id
             yield from _of_change(change, ledgers.orders.get(key), key, shown(change.after), positions)
         elif isinstance(change, HoldingChanged) and change.after.is_certain:
+            # What is not certain may be older than what was told before.
             asset = change.after.asset
             held = change.after.free, change.after.locked
             yield from _of_change(change, ledgers.balances.get(asset), asset, held, positions)
@@ -172,6 +173,7 @@ def _known_until(look: Look, before: Sequence[Look], dates: Sequence[int], blind
     """How many events an account says that it knows, or at least how many it must know."""
     if look.is_at_rest:
         return look.seen
+    # It takes itself for current, and may not have noticed a loss within that time.
     if look.as_of is None:
         return max((each.seen for each in before if each.time < look.time - blind), default=0)
     return bisect_right(dates, look.as_of)

@@ -163,6 +163,7 @@ class Books:
             request: what to place.
         """
         book = self._book
+        # No account is followed just now, as while a session is opened.
         if book is None:
             return
         book.calls.append(number)

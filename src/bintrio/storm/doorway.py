@@ -77,6 +77,7 @@ class _Door:
         try:
             await self._send_all(data)
         except trio.BrokenResourceError:
+            # Nothing more can come, so there is nothing to wait for.
             self._is_over = True
             raise
 
@@ -101,6 +102,7 @@ class _Door:
         # Nearly all that leaves is a message, or the handshake.
         if data[:1] >= _FIRST_CONTROL:
             data = self._after_control(data)
+        # Before that, the handshake leaves.
         if self._is_open and data:
             self._look_at_messages(data)
 
@@ -129,6 +131,7 @@ class _Door:
         if not data:
             self._is_over = True
         if not self._is_open:
+            # Up to the blank line it is the answer to the handshake.
             self._head += data
             _, blank, data = self._head.partition(b"\r\n\r\n")
             self._is_open = bool(blank)
