@@ -258,6 +258,7 @@ class Sandbox(Showing):
             Refusal: there is not enough.
             InvalidRequest: the amount is no number, or there is no such account.
         """
+        # Not `-amount`, which rounds to the precision of the program's context.
         self.deposit(asset, checked_amount(amount).copy_negate(), uid=uid)
 
     def quote(self, symbol: str, bid: Decimal, ask: Decimal, quantity: Decimal) -> None:

@@ -144,6 +144,7 @@ class AddressBudget:
             return
         # Every request after the first 429 counts towards a ban.
         self._refused.add(1, now)
+        # This refusal is counted already.
         if self._refused.has_room(0, now):
             raise refusals.too_much_weight(
                 self.weight.rule.limit,

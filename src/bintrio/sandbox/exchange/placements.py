@@ -119,6 +119,7 @@ def order_of_list(
         side=side,
         type=given["type"],
         time_in_force=get("time_in_force") or "GTC",
+        # Without one, the list gives it a name that shows its number.
         client_order_id=get("client_order_id") or "",
         created_at=now,
         updated_at=now,

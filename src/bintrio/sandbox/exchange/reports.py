@@ -89,6 +89,7 @@ class Reports:
     ) -> int:
         """An order has changed. Returns the execution id."""
         execution_id = next(self._execution_ids)
+        # An event takes much of the time of a change, so it is made only where somebody reads it.
         if self._is_followed[order.owner]:
             event = shapes.execution_report(
                 order,

@@ -65,6 +65,7 @@ def _times(record: type[msgspec.Struct]) -> tuple[str, ...]:
 
 def minutes_ahead(time_zone: str) -> int:
     """How far the clocks of a time zone, as ``-2`` or ``5:45``, are ahead of UTC."""
+    # The sign counts for the minutes as well: -2:30 is two and a half hours behind.
     hours, _, minutes = time_zone.lstrip("+-").partition(":")
     ahead = int(hours) * 60 + int(minutes or 0)
     return -ahead if time_zone.startswith("-") else ahead

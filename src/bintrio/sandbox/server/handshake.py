@@ -55,6 +55,7 @@ def without_words(status: int) -> Rejection:
 def reject(refusal: Refusal, now: int) -> Rejection:
     """A refusal as HTTP; ``now`` is in microseconds."""
     seconds = None
+    # Only a refusal by a limit says until when.
     if refusal.data is not None:
         # Rounded up, so that who waits as told waits long enough.
         seconds = -((now - refusal.data["retryAfter"] * MILLISECOND) // SECOND)

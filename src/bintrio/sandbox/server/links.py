@@ -145,6 +145,7 @@ class Passage:
             arriving = self._arriving(piece)
             self._sent += len(piece)
             self._latest = self._arrival(len(piece), now)
+            # Beyond a cut, or a silence, nothing arrives.
             if arriving:
                 self._under_way.append((self._latest, arriving))
         self._break_if_due(self._latest)

@@ -62,6 +62,7 @@ async def listen_on(
 
 async def _own_names(host: str) -> Sequence[str]:
     """By what clients elsewhere know this machine, where all of its addresses are listened on."""
+    # Then the certificate is for the host that was named.
     if host not in _ALL_ADDRESSES:
         return ()
     name = trio.socket.gethostname()

@@ -70,6 +70,7 @@ class _Lane:
 
     def refuse(self) -> None:
         """Nobody reads any more. Who writes hears of it as soon as that can reach him."""
+        # The news travels the other way, which may have fallen silent.
         if not self.back.passage.is_silent:
             self.passage.refused_at = trio.current_time() + self.back.passage.way.latency
         self.tell()
@@ -96,6 +97,7 @@ class _Lane:
             await self._changed.wait()
 
     async def _hand_over(self) -> None:
+        # Who knows that nobody reads any more does not wait for room: there will be none.
         while self.passage.is_full and not self.passage.is_refused(trio.current_time()):
             await self.change_before(self.passage.refusal_at)
         self.check()
@@ -121,6 +123,7 @@ class Arrivals(trio.abc.ReceiveStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """See `trio.abc.ReceiveStream`."""
+        # A read of trio's is a checkpoint in any case.
         await trio.lowlevel.checkpoint()
         while (data := self._take(max_bytes or maxsize)) is None:
             await self._lane.change_before(self._lane.passage.changes_at)
@@ -131,6 +134,7 @@ class Arrivals(trio.abc.ReceiveStream):
             raise trio.ClosedResourceError
         now = trio.current_time()
         data = self._lane.passage.take(now, most)
+        # What had arrived before the reset is read first.
         if data is None and self._lane.passage.breaks_at <= now:
             raise trio.BrokenResourceError("the connection was reset")
         if data:

@@ -68,12 +68,12 @@ class Network:
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
         line = Line(link, next(self._numbers))
         self._nursery.start_soon(protected, self._serve, line, None)
-        # TCP has been accepted by the system already, so the stream is closed at once.
         return line.client
 
     async def accept(self, stream: trio.abc.Stream) -> None:
         """Serve who connects over TCP, through a line if the link is not ideal. Never raises but for cancellation."""
         try:
+            # The system has accepted it already, so all that is left is to close it at once.
             if self._is_refused():
                 return
             # The usual case needs no task that passes bytes on.

@@ -86,6 +86,7 @@ class Pulse:
     def now(self) -> int:
         """The time in microseconds, to which the market was brought."""
         now = self._clock()
+        # Without a market, time passes and nothing else.
         if self._crowd is not None:
             self._crowd.catch_up(now)
         return now
@@ -103,6 +104,7 @@ class Pulse:
             deliver: sends the events.
         """
         crowd = self._crowd
+        # Without a market this task is not started.
         assert crowd is not None
         while True:
             # A trade may be an event, so it has to happen at its own time.

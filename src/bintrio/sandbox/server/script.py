@@ -33,6 +33,7 @@ class Script:
 
     def add(self, fault: Fault) -> None:
         """Let a fault wait behind the others."""
+        # Once means as many requests as it takes: `Reorder` keeps several answers back.
         times = fault.strikes if fault.times == 1 else fault.times
         self._waiting.append(_Waiting(fault=fault, times=times, skip=fault.skip))
 

@@ -78,6 +78,7 @@ class Server:
             # The library has seen an end only, so the peer is told here.
             if wire.is_flooded:
                 await self._say(wire.send_close(_TOO_LARGE, "message too large"))
+            # Its stream stays open, and nobody touches it, until the sandbox ends.
             if wire.is_half_open:
                 await trio.sleep_forever()
             with trio.move_on_after(CLOSE_TIMEOUT):
@@ -97,6 +98,7 @@ class Server:
             await self._say(wire.send_last(without_words(status).as_bytes(), is_close=False))
 
     async def _say(self, last_words: Awaitable[None]) -> None:
+        # A peer that does not read is not waited for any longer.
         with trio.move_on_after(CLOSE_TIMEOUT), suppress(*_BROKEN):
             await last_words
 
@@ -111,6 +113,7 @@ class Server:
                         self._connections.add(session, connection)
                         await connection.run()
                     finally:
+                        # However it ended: no event is for it any more.
                         self._connections.forget(session)
                 # The library has tasks of its own in there.
                 nursery.cancel_scope.cancel()
@@ -136,9 +139,11 @@ class Server:
         self, wire: Wire, nursery: trio.Nursery, scope: trio.CancelScope
     ) -> tuple[Session, WebSocketConnection] | None:
         try:
+            # False: the peer has gone, so there is nobody to answer.
             if not await wire.receive_head():
                 return None
         except HeadTooLarge:
+            # RFC 6585: Request Header Fields Too Large.
             await wire.send_last(without_words(431).as_bytes(), is_close=False)
             return None
         # Of a head that it does not like the library says so to the peer, and closes; nobody else hears of it.
@@ -162,11 +167,13 @@ class Server:
             session = self._admit(request.path, wire.address, attempt)
         except _TurnedAway as turned_away:
             rejection = turned_away.rejection
+            # Before it is told: the peer may go meanwhile.
             attempt.status = rejection.status
             await request.reject(rejection.status, extra_headers=rejection.headers, body=rejection.body)
             return None
         attempt.status = 101
         websocket = await request.accept()
+        # Only now, since what came behind the head is frames.
         wire.upgrade()
         return session, websocket
 

@@ -165,6 +165,7 @@ class Wire(trio.abc.Stream):
         # Nothing was said that the peer has yet to read.
         if not (self._lingers or (self.has_closed and not self._is_closed)):
             return
+        # Over TCP the peer sees that nothing more comes, and ends its own side.
         if isinstance(self._stream, trio.abc.HalfCloseableStream):
             with suppress(trio.BrokenResourceError):
                 await self._stream.send_eof()
@@ -184,6 +185,7 @@ class Wire(trio.abc.Stream):
         try:
             return bytes(await self._stream.receive_some(max_bytes))
         except trio.BrokenResourceError:
+            # After a reset nothing more can be read, as after an end.
             return b""
 
 

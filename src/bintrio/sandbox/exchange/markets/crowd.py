@@ -136,6 +136,7 @@ class Crowd:
             time_in_force=time_in_force if type == "LIMIT" else None,
             price=price,
             quantity=on_step(symbol, quantity, price),
+            # The makers and takers are one account here, and have to trade with each other.
             self_trade_prevention_mode="NONE",
         )
         # What the exchange does not take from them is not there: a price beyond the limits, a closed market.

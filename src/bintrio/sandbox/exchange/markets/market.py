@@ -93,6 +93,7 @@ def on_tick(symbol: Symbol, price: Decimal, rounding: str = ROUND_FLOOR) -> Deci
     """A price that is a multiple of the tick size, within the symbol's limits."""
     tick = symbol.tick_size or _FINEST
     highest = min(price, symbol.max_price) if symbol.max_price else price
+    # A limit of 0 is disabled (filters.md).
     return (max(highest, symbol.min_price, tick) / tick).to_integral_value(rounding) * tick
 
 

@@ -43,6 +43,7 @@ def exchange_info(call: RequestContext) -> dict[str, Any]:
     """Limits and symbols. Given as JSON, which has fields that only some symbols have."""
     shows_sets = call.request.show_permission_sets is not False
     return {
+        # This answer is no record, so its time is brought to the unit here.
         "timezone": "UTC",
         "serverTime": call.now if call.session.unit == "us" else call.now // MILLISECOND,
         "rateLimits": [_without_count(rule) for rule in call.limits.rules()],
@@ -74,6 +75,7 @@ def _without_count(rule: Any) -> dict[str, Any]:
 def _symbols(call: RequestContext) -> Sequence[Symbol]:
     request: ExchangeInfo = call.request
     if request.symbol is not None or request.symbols is not None:
+        # Whatever their status: `symbolStatus` does not go together with names.
         return _named(call.engine, request)
     # Every symbol of a sandbox has the permission SPOT, and no other.
     if request.permissions is not None and "SPOT" not in request.permissions:

@@ -62,6 +62,7 @@ def order_list_cancel(call: RequestContext) -> CanceledOrder | CanceledOrderList
     request: OrderListCancel = call.request
     symbol = call.symbol  # one that does not exist is refused first
     record = _asked_for(call.account, request.order_list_id, request.list_client_order_id)
+    # The number may be that of a list of another symbol.
     if record is None or record.symbol != symbol.name:
         raise refusals.cancel_refused(UNKNOWN)
     orders = [call.account.orders[listed.order_id] for listed in record.orders]
