@@ -193,6 +193,7 @@ class Request(
                 exact = parameter.kind(value)
                 if exact is not value:
                     self._replace(parameter, value, exact)
+        # After all values: rules compare them, and rely on their exact form.
         for broken in filter(None, map(_ask, self.api.rules, repeat(self))):
             raise InvalidRequest(f"{self.api.name}: {broken}")
 

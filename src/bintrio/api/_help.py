@@ -49,6 +49,7 @@ def kind_of(annotation: Any) -> str:
         return f"milliseconds, {_DECIMAL}"
     if kind is Decimal:
         return _DECIMAL
+    # An open enum, with its known values beside the type.
     if get_origin(kind) is Annotated:
         return _one_of(get_args(kind)[1].extra["values"])
     return "sequence of str" if get_origin(kind) is Sequence else str(kind.__name__)
@@ -85,10 +86,12 @@ def result_of(result: Any) -> str:
     # `OneOf`, which only type checkers see as a union.
     if hasattr(result, "members"):
         return " | ".join(map(result_of, result.members))
+    # A mark such as `MaybeInArray`: a program gets what is inside.
     if origin is Annotated:
         return result_of(members[0])
     if origin in {Union, UnionType}:
         return " | ".join(map(result_of, members))
+    # A tuple, or a record that is generic in another.
     if origin is not None:
         inside = ["..." if member is ... else result_of(member) for member in members]
         return f"{origin.__name__}[{', '.join(inside)}]"

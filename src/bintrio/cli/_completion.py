@@ -41,6 +41,7 @@ def complete_argument(context: click.Context, _parameter: click.Parameter, begun
     # click has parsed what stands before the cursor, and leaves None for what does not.
     request_type = METHODS.get(python_name(context.params.get("method") or ""))
     given: Sequence[str] = context.params.get("arguments") or ()
+    # What is no method has no parameters to complete.
     if request_type is None:
         return []
     word = _word(given, begun, _types(request_type))

@@ -89,6 +89,7 @@ class RoundTrips:
 
     def __call__(self, fact: Fact) -> None:
         """Take in a fact."""
+        # Only what was sent and answered has a round trip.
         if isinstance(fact, CallEnded) and fact.answered_at is not None and fact.queued_at is not None:
             self.by_method[fact.method].append(fact.answered_at - fact.queued_at)
 

@@ -135,6 +135,7 @@ def directions(told: Made) -> Iterator[str]:
 def _of_keys(keys: Sequence[MadeKey]) -> Iterator[str]:
     for key in keys:
         yield f"{key.type + ' key':<13} {key.api_key}"
+        # A key that its bot has brought has neither: the bot has those.
         if key.secret is not UNSET:
             yield f"  secret      {key.secret}"
         if key.private_key_file is not UNSET:

@@ -188,6 +188,7 @@ class Memory:
     def note(self, change: Change) -> None:
         """Take in a change of the account."""
         now = trio.current_time()
+        # Fills have a list of their own, and no line among the news.
         if isinstance(change, FillAdded):
             self.fills.appendleft((now, change))
         words = _words(change)
@@ -316,6 +317,7 @@ def _fill(at: float, change: FillAdded, account: LiveAccount, moments: _Moments)
         time=moments.of_local(at),
         symbol=change.symbol,
         order_id=change.order_id,
+        # The account may have forgotten the order.
         side=None if order is None else order.side,
         price=change.fill.price,
         quantity=change.fill.qty,

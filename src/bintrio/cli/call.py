@@ -138,6 +138,7 @@ def _print_json(written: bytes, console: Console) -> None:
 
 def _kind_of_all(result: Any) -> type[msgspec.Struct] | None:
     """What each item of a result is; None if it is no list of records, or one of several kinds."""
+    # Lists come as tuples; all else is shown as JSON.
     if not isinstance(result, tuple):
         return None
     # A record of which a field did not come is still one of its kind.

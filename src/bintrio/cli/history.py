@@ -72,6 +72,7 @@ def history(method: str, arguments: tuple[str, ...], target: Target, csv: Path |
 
     async def read() -> int:
         asked = _Asked(_readable(method), texts_of(_with_symbol(arguments)), csv, plot)
+        # Before a session is opened for a picture that cannot be drawn.
         if plot is not None:
             check_chart(plot, asked.kind)
         await _read(asked, target)

@@ -145,6 +145,7 @@ class Pages(Generic[Row]):
         self._rows += found.rows
         self._count += len(found.rows)
         if self._tell is not None:
+            # Read by id, there is no span of time of which a part could be told.
             part = None if self._span is None else self._span.part(found.reached)
             self._tell(Progress(rows=self._count, pages=self._asked, reached=found.reached, part=part))
 

@@ -117,6 +117,7 @@ class Source(msgspec.Struct, Generic[Row], frozen=True, kw_only=True):
         return self._ask(start_time=first, limit=1)
 
     def _ask(self, **where: Any) -> Ask:
+        # Given times are those of the whole history, and not of this page.
         given = {name: value for name, value in msgspec.structs.asdict(self.request).items() if name not in _TIMES}
         return Ask(type(self.request)(**{**given, **where}))
 
@@ -126,6 +127,7 @@ def by_opening(source: Source[Kline], span: Span, _day: int) -> Walk[Kline]:
     first, closing = span.first, span.first - 1
     while closing < span.last:
         rows = yield source.in_span(Span(first, span.last))
+        # Whatever a server gives, no candle is found twice.
         new = [row for row in rows if row.open_time >= first]
         # The last candle was there already: no more open in the span.
         if not new:

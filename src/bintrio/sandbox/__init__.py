@@ -248,7 +248,6 @@ async def open_sandbox(
     if start_time_ms is not None:
         check_int("start_time_ms", start_time_ms, 0, LAST_TIME_MS)
     check_kind(Link, link=link)
-    # With nobody who could trade, a sandbox would be of no use.
     owners = checked_each("accounts", accounts or (), SandboxAccount) or (trader(),)
     faults = checked_each("faults", faults, Fault)
     exchange = _exchange(symbols, limits, exchange_filters, routes, keep)
@@ -263,7 +262,6 @@ async def open_sandbox(
     async with _left_to(storm), bare_nursery() as nursery:
         endpoint, client_context = MEMORY_ENDPOINT, None
         network = Network(Server(connections), connections.script, nursery, link)
-        # Without a market nothing trades by itself.
         if market is not None:
             nursery.start_soon(protected, pulse.beat, connections.deliver)
         if listen:
