@@ -62,6 +62,7 @@ def shown_path(path: str) -> str:
     folder = os.path.dirname(path)
     # Up to the nearest folder that exists: what stands below it may be the text of a key.
     while folder and not os.path.lexists(folder):
+        # A root is its own parent, and need not exist: a drive of Windows.
         parent = os.path.dirname(folder)
         folder = parent if parent != folder else ""
     return repr(os.path.join(folder, "…"))
@@ -112,7 +113,9 @@ def said(error: BaseException) -> str:
 
 
 def _words(error: BaseException, depth: int) -> str:
+    # Not without end: causes may form a circle.
     text, reasons = _own_words(error), _reasons(error) if depth else ()
+    # Several addresses may have failed for one reason, which is said once.
     words = "; ".join(dict.fromkeys(filter(None, (_words(reason, depth - 1) for reason in reasons))))
     # Many libraries repeat the cause's words in their own.
     if not text or not words or words in text:
@@ -163,11 +166,13 @@ def _message(body: bytes) -> str | None:
     # A server may answer anything.
     except (msgspec.DecodeError, RecursionError):
         return None
+    # What is JSON need not be an object: it is shown like a page then.
     if not isinstance(answer, dict):
         return None
     fields = cast("dict[str, Any]", answer)
     words = fields.get("msg", fields.get("message"))
     code = fields.get("code")
+    # As above: an object without a message is shown as it is.
     if not isinstance(words, str):
         return None
     return f"{code} {words}" if code and isinstance(code, int) else words

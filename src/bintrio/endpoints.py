@@ -33,6 +33,7 @@ def is_loopback(host: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
+        # A name. What it stands for is known only once it is looked up.
         return False
     mapped = getattr(address, "ipv4_mapped", None)  # an IPv4 peer of an IPv6 socket
     return (mapped or address).is_loopback
@@ -80,7 +81,9 @@ class Address(msgspec.Struct, frozen=True):
     @property
     def authority(self) -> str:
         """What the handshake's Host header says: the host, and the port unless it is the scheme's own."""
+        # An IPv6 address stands in brackets (RFC 3986, 3.2.2).
         host = f"[{self.host}]" if ":" in self.host else self.host
+        # "When not using the default port" (RFC 6455, 4.1).
         is_default = self.port == _DEFAULT_PORTS["wss" if self.secure else "ws"]
         return host if is_default else f"{host}:{self.port}"
 
@@ -104,10 +107,12 @@ class Endpoint(msgspec.Struct, frozen=True):
         # A string is a sequence too, of URLs with one character each.
         if not isinstance(urls, tuple | list) or not urls:
             raise InvalidRequest("an Endpoint needs at least one URL, in a tuple", field="urls")
+        # Now, so that a mistake shows where it is made, and not when a session is opened.
         for url in self.urls:
             _checked(url)
         if not isinstance(self.name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidRequest(f"name must be a str, not {type(self.name).__name__}", field="name")
+        # With a list, the record could be neither hashed nor relied on not to change.
         msgspec.structs.force_setattr(self, "urls", tuple(self.urls))
 
     def __repr__(self) -> str:
@@ -133,6 +138,7 @@ def as_endpoint(endpoint: Endpoint | str) -> Endpoint:
     """
     if isinstance(endpoint, Endpoint):
         return endpoint
+    # Without user and password, since names stand in logs.
     return Endpoint((endpoint,), name=_checked(endpoint).netloc.rpartition("@")[2])
 
 
@@ -180,6 +186,7 @@ def _address(parts: SplitResult, options: dict[str, str]) -> Address:
         host=parts.hostname or "",
         port=parts.port or _DEFAULT_PORTS[parts.scheme],
         secure=parts.scheme == "wss",
+        # No path is "/" (RFC 6455, 3).
         resource=urlunsplit(("", "", quote(parts.path, safe=_SAFE) or "/", query, "")),
         authorization=_authorization(parts),
     )
@@ -190,6 +197,7 @@ def _authorization(parts: SplitResult) -> str | None:
     # An empty user with a password is a user.
     if parts.username is None and parts.password is None:
         return None
+    # A URL has them percent-encoded, the header as they are.
     credentials = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
     return f"Basic {base64.b64encode(credentials.encode()).decode()}"
 

@@ -458,5 +458,6 @@ def _retry_after(data: Any) -> int | None:
 
 
 def _as_date(time: int) -> str:
+    # An error does not know its session's unit; the size of a time tells.
     seconds = time // (1_000_000 if time >= FIRST_MICROSECONDS else 1_000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -62,6 +62,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("storm")
     if marker is None:
         return
+    # There is nothing that the storm could strike, and nobody would notice that the mark does nothing.
     if "sandbox_storm" not in metafunc.fixturenames:
         raise pytest.UsageError(f"{metafunc.definition.nodeid} is marked storm, and uses no sandbox")
     seeds = marker.kwargs.get("seeds", DEFAULT_SEEDS)

@@ -29,6 +29,7 @@ def to_datetime(time: int, *, time_unit: TimeUnit = "ms") -> datetime:
         InvalidRequest: the time is no int, or none that a `datetime` can have, or the unit is not known.
     """
     unit, given = _unit(time_unit), _anything(time)
+    # To Python a bool is an int, and would become a time in 1970.
     if not isinstance(given, int) or isinstance(given, bool):
         raise InvalidRequest(f"time must be an int, not {shown(time)}", field="time")
     try:
@@ -59,6 +60,7 @@ def _anything(value: Any) -> Any:
 
 
 def _unit(time_unit: Any) -> timedelta:
+    # What cannot be hashed, as a list, would fail in the lookup.
     unit = _UNITS.get(time_unit) if isinstance(time_unit, str) else None
     if unit is None:
         raise InvalidRequest(f"time_unit must be 'ms' or 'us', not {shown(time_unit)}", field="time_unit")

@@ -78,6 +78,7 @@ class Accounts:
         return known
 
     def _ledger_of(self, name: str) -> Ledger:
+        # Once for each account: the orders of all its keys are counted together.
         if name not in self._ledgers:
             self._ledgers[name] = self.own.ledger.of_account(name)
         return self._ledgers[name]

@@ -38,11 +38,13 @@ def as_sent(request: Request[R], params: Mapping[str, Json]) -> Request[R]:
 def as_request(call: Call) -> Request[Any] | None:
     """The request that a call by wire names comes to, if the catalogue knows it."""
     known = catalogue.get(call.api.name)
+    # The exchange may have methods that this release does not know.
     if known is None:
         return None
     try:
         request: Request[Any] = msgspec.convert(call.params, known, strict=False)
     except (msgspec.ValidationError, InvalidRequest):
+        # By wire names anything may have been sent, also what no request of the catalogue can be.
         return None
     return request
 

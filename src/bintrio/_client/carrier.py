@@ -179,6 +179,7 @@ class Carrier:
         """A subscription that was given up brings no more; all that it owed has come, unless there is a reason."""
         self._ended.discard(number)
         feed = self.feeds.pop(number, None)
+        # It has ended in another way meanwhile, and that was told then.
         if feed is None:
             return
         now = ticks()

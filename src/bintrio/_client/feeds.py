@@ -121,6 +121,7 @@ class Feeds:
                 except Lost:
                     pass  # another connection may carry it
                 except InvalidTimestamp:
+                    # It is measured anew: else every later call would be refused as well.
                     self._supervisor.clock_is_doubted.set()
                     raise
                 else:
@@ -133,6 +134,7 @@ class Feeds:
 
     def _too_late(self, *, is_sent: bool) -> NotSent | OutcomeUnknown:
         timeout = self._shared.settings.request_timeout
+        # Where a connection is in use by now, it is not what was missing.
         failure = None if self._supervisor.connection else self._supervisor.last_failure
         if is_sent:
             error: NotSent | OutcomeUnknown = OutcomeUnknown(_SUBSCRIBE, f"no answer came within {timeout:g} s")
@@ -233,6 +235,7 @@ class Feeds:
 
     def restore(self, feed: Feed) -> None:
         """A connection carries a feed no longer: subscribe anew if no other does."""
+        # Else another connection still brings it, or nobody listened.
         if feed.outage is not None and not self._supervisor.is_closed:
             # A subscription that ends soon, again and again, is asked for with growing pauses.
             has_lasted = ticks() - feed.subscribed_at > LONGEST_BACKOFF * 1000

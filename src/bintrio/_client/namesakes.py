@@ -68,6 +68,7 @@ class Namesakes:
     def is_anothers(self, call: OutcomeUnknown, symbol: str, number: int) -> bool:
         """Whether an order is known to be another call's."""
         owner = self._owners.get((symbol, number), call)
+        # None stands for a call that was answered, which this one was not.
         return owner is None or not is_same(owner, call)
 
     def others(self, call: OutcomeUnknown) -> Iterator[OutcomeUnknown]:
@@ -116,6 +117,7 @@ def has_id_of(call: Call, error: OutcomeUnknown) -> bool:
 
 def orders_in(answer: Any) -> Sequence[Any]:
     """The orders that an answer says were placed by its call: records, or plain JSON by wire names."""
+    # Either half may be the one that was done; an order comes of this one alone.
     if isinstance(answer, PartlyDone):
         answer = answer.done.get("newOrderResponse")
     return _part(answer, "orders") or [_part(answer, "new_order_response") or answer]
@@ -137,6 +139,7 @@ def told_by(request: Request[Any], answer: Any) -> int | None:
 
 def has_canceled(answer: Any) -> bool | None:
     """Whether a late answer says that the old order of a replacement was canceled; None if it is no such answer."""
+    # Here too: the half that is told as done may be either.
     if isinstance(answer, PartlyDone):
         return "cancelResponse" in answer.done
     return True if isinstance(answer, ReplacedOrder) else None

@@ -40,6 +40,7 @@ class Strays:
         number = self._shared.counters.dropped_replies
         account, cause = self._waiting.settle_late(request_id, envelope, heard)
         self._teller.tell(facts.AnswerDropped, number=number, id=request_id, status=envelope.status, cause=cause)
+        # It may be a refusal that holds back all calls, whoever it was for.
         if envelope.status != 200:
             self._shared.throttle.take_answer(self._number, envelope, account)
 
@@ -51,5 +52,6 @@ class Strays:
         """What comes while the connection is closing reaches no call that waits, but a 429 counts all the same (G8)."""
         for message in messages:
             self._teller.heard(message)
+            # What cannot be read is no 429, and nobody is left who would be told of it.
             with suppress(ProtocolViolation):
                 self._waiting.take_while_closing(self._number, read_envelope(message.payload))

@@ -110,6 +110,7 @@ class Subscriber:
         try:
             # What is there already is taken without a turn of the scheduler.
             if self._run < _LONGEST_RUN:
+                # Each step can be cancelled, also one that does not wait.
                 await trio.lowlevel.checkpoint_if_cancelled()
                 self._run += 1
                 try:

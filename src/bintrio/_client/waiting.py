@@ -108,6 +108,7 @@ class Waiting:
     def take_while_closing(self, connection: int, envelope: Envelope) -> None:
         """Take in what comes by the connection of that number while it is closing, when no call waits any more."""
         debt = self.owed.take(envelope, self._shared.now())
+        # Nothing in an event or a success can hold back (G8).
         if not envelope.event and envelope.status != 200:
             account = self._shared.own if debt is None else debt.account
             self._shared.throttle.take_answer(connection, envelope, account)
@@ -119,6 +120,7 @@ class Waiting:
             hold: what was learned.
             account: whose orders it is about, if it is about orders.
         """
+        # A copy: what has not left is taken out.
         for call in list(self.calls.values()):
             is_held = call.cost.orders and call.account.ledger is account.ledger
             if (hold.scope == "everything" or is_held) and self.wire.withdraw(call.outgoing):
@@ -145,5 +147,6 @@ class Waiting:
             ledger.settle(call.charge, (), ticks())
         else:
             ledger.cancel(call.charge)
+            # It never left, so its user may give it again.
             if call.wire_id == call.id:
                 self._ids.give_back(call.wire_id)

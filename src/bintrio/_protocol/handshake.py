@@ -28,6 +28,7 @@ _TLS: Final = (b"\x15\x03", b"\x16\x03")  # an alert, a handshake
 
 def is_http(received: bytes) -> bool:
     """Whether it can be the start of an HTTP answer."""
+    # It may have been cut anywhere, also before its status.
     status = received[9:12]
     return b"HTTP/1.".startswith(received[:7]) and (status.isdigit() or not status)
 
@@ -79,6 +80,7 @@ def _dechunked(received: bytes) -> tuple[bytes, bool]:
     position = 0
     while (header := _CHUNK.match(received, position)) is not None:
         size = int(header[1], 16)
+        # The last chunk is empty (RFC 9112, 7.1).
         if not size:
             return b"".join(pieces), True
         pieces.append(received[header.end() : header.end() + size])

@@ -134,6 +134,7 @@ class Holds:
     def of(self, now: int, *, orders: bool) -> Hold | None:
         """What holds back a call that costs orders, or does not; None if nothing does."""
         holds = [hold for hold in self._last.values() if now < hold.until and (orders or hold.scope == "everything")]
+        # By its end, which is a hold's first field.
         return max(holds, default=None)
 
 
@@ -176,6 +177,7 @@ def milliseconds_of(value: object) -> int | None:
     The size decides, and not the unit that was asked for: a server that answers in the other one is understood too.
     """
     number = _number(value)
+    # The exchange knows no time before 1970.
     if number is None or number < 0:
         return None
     return math.ceil(number) // 1000 if number >= FIRST_MICROSECONDS else math.ceil(number)
@@ -229,6 +231,7 @@ def _number(value: object) -> int | float | None:
         return value
     with suppress(TypeError, ValueError, OverflowError):
         number = float(cast("Any", value))
+        # To Python, the texts "inf" and "nan" are floats.
         if math.isfinite(number):
             return number
     return None

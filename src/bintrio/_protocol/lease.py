@@ -276,6 +276,7 @@ class Lease:
         self._granted, self._prior_granted, self._free = grant.granted, grant.prior, grant.free
         self.is_known = grant.is_known != 0
         self._replies.append((order, grant.calls, grant.done))
+        # It may have been too little: whoever waits still wishes again.
         if grant.given:
             self._told = {}
             self._is_fresh = True

@@ -207,6 +207,7 @@ class LeasedLedger(LocalLedger):
         # The next report asks for it.
         lease.wish(cost.purpose, part)
         if self.is_away_at(self._now):
+            # By itself it may use a share of each window, so the next one helps, unless the call needs more than that.
             return budget.turns_at - self._now if part <= self._share * budget.limit.limit else UNREACHABLE
         self._ask(lease, cost.purpose)
         # Whoever waits is told if there is room sooner. A centre that does not know all may do so long before the turn.
@@ -282,6 +283,7 @@ class LeasedLedger(LocalLedger):
 
     def _heading(self, now: int) -> Iterator[str]:
         reading = self.reading(now)
+        # What is over by now is no news to anybody.
         holds = self._told_holds = [hold for hold in self._news.values() if hold.until > now]
         yield from (self._holder, str(self._number), str(len(self._watchers)))
         yield from ("", "") if reading is None else (str(reading.now), str(reading.error))

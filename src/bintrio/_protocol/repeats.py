@@ -53,6 +53,7 @@ class Kind:
         # What had come before it was asked, it does not bring again, however alike this one is.
         before = bisect_right(self.arrivals, asked)
         number = self.brought[connection] = max(before, self.brought.get(connection, 0)) + 1
+        # No other connection has brought so many, so this one is the first to bring it.
         if number > len(self.arrivals):
             self.arrivals.append(arrival)
         return number
@@ -90,6 +91,7 @@ class Memory:
         # Each is kept for the longest lag at least. They are forgotten by halves, so that none has to be looked at by
         # itself.
         if now > self._ages_at:
+            # After a longer silence both ages are too old.
             self._old = self._young if now <= self._ages_at + LONGEST_LAG else {}
             self._young = {}
             self._ages_at = now + LONGEST_LAG
@@ -117,6 +119,7 @@ def date_of(event: Event, unit: int) -> Timestamp | None:
     try:
         time: Any = event.event_time if not isinstance(event, UnknownEvent) else _Dated.of(event.raw)
     except (ProtocolViolation, *UNREADABLE):
+        # What cannot be read has no date to compare by; the rest of it decides.
         return None
     return time if time is None else time // unit
 

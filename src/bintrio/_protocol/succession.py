@@ -221,6 +221,7 @@ class Succession:
 
     def explain(self, reason: str) -> None:
         """Say why the outage lasts, if there is one."""
+        # Attempts fail again and again for one reason, which is said once.
         if self.outage is not None and reason not in self.outage.reason:
             self.outage = Interrupted(at=self.outage.at, reason=f"{self.outage.reason}; {reason}")
 
@@ -258,6 +259,7 @@ class Succession:
         if self._carriers:
             self._go_on(first, now, reason)
         else:
+            # How long it lasts is not known yet, so its gap is told when somebody carries again.
             self._last = first
             at = first.complete_until(self._calendar)
             self.outage = Interrupted(at=self._calendar.dates(at, at)[0], reason=reason or _NOBODY)
@@ -412,6 +414,7 @@ class _Carrier:
 
     def _latest_happened(self, calendar: Calendar) -> float:
         date = None if self.latest is None else date_of(self.latest, calendar.unit)
+        # Then it tells nothing, and the lag decides.
         if date is None:
             return -math.inf
         happened = calendar.earliest(date, self.latest_at)

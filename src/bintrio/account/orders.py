@@ -150,6 +150,7 @@ def order_of_answer(report: OrderReport) -> Order:
     # A pending order of an OPO list has no quantity yet.
     values["orig_qty"] = values.get("orig_qty") or _NOTHING
     values["stop_price"], values["iceberg_qty"] = report.stop_price or _NOTHING, report.iceberg_qty or _NOTHING
+    # An answer has one time: it was just placed, so nothing has changed it since.
     values["time"] = values["update_time"] = report.transact_time
     values["is_working"] = report.working_time is not None and report.working_time >= 0
     values["self_trade_prevention_mode"] = report.self_trade_prevention_mode or "NONE"

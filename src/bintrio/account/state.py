@@ -148,6 +148,7 @@ class State:
                 pass
 
     def _take_report(self, report: ExecutionReport) -> None:
+        # First, so that the change by which an order ends comes after those that tell of its fills.
         if report.execution_type == "TRADE":
             self.take_fill(key_of(report), fill_of_event(report), "event")
         self.take_order(order_of_event(report), "event")
@@ -220,6 +221,7 @@ class State:
 
     def give_up_order(self, key: OrderKey) -> None:
         """The exchange shows an open order no more."""
+        # An event may have closed it while the exchange was asked.
         last = self.open_orders.pop(key, None)
         if last is not None:
             self._tell(NotShown(version=self.version + 1, source="query", last=last))
@@ -282,6 +284,7 @@ class State:
 
     def give_up_list(self, number: int) -> None:
         """The exchange shows an open list no more."""
+        # As with an order: it may have ended while the exchange was asked.
         last = self.lists.pop(number, None)
         if last is not None:
             self._tell(NotShown(version=self.version + 1, source="query", last=last))
@@ -322,6 +325,7 @@ class State:
     def _put(self, holding: Holding, source: Source) -> None:
         known = self.holdings.get(holding.asset)
         self.holdings[holding.asset] = holding
+        # A later time alone is no news: every account.status brings all balances anew.
         is_news = known is None or _value(known) != _value(holding)
         if is_news:
             self._tell(HoldingChanged(version=self.version + 1, source=source, before=known, after=holding))
@@ -372,6 +376,7 @@ def _value(holding: Holding) -> tuple[Decimal, Decimal, bool]:
 
 
 def _is_later_list(order_list: OrderList, known: OrderList) -> bool:
+    # A list that is done stays so, whatever times an answer and an event have.
     if is_done_list(order_list) is not is_done_list(known):
         return is_done_list(order_list)
     return order_list.transaction_time > known.transaction_time

@@ -112,6 +112,7 @@ class Showing:
         """
         name = self._listing(symbol).symbol.name
         accounts = [self._exchange.engine.accounts[account.uid] for account in self._accounts]
+        # The latest of all are among the latest of each.
         latest = [one for account in accounts for one in account.executions.get(name, ())[-limit:]]
         return sorted(latest, key=attrgetter("time"))[-limit:]
 

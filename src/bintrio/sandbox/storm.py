@@ -108,6 +108,7 @@ def _told(call: Call) -> str:
     ids = ", ".join(_ids(call))
     named = f"{call.incoming.method} {ids}".rstrip()
     struck = "" if call.fault is None else f", struck by {type(call.fault).__name__}"
+    # Apart from the answer: what was done may be left unsaid, and what is said need not have been done.
     done = "not executed" if call.outcome is None else f"executed: {call.outcome.status}"
     said = "no answer" if call.answer is None else f"answer: {call.answer.status}"
     return f"  {named} on connection {call.connection}{struck}; {done}; {said}"

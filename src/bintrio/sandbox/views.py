@@ -149,6 +149,7 @@ def _connections(sandbox: Sandbox, _asked: Nothing) -> object:
 
 
 def _of_connection(connection: SandboxConnection) -> object:
+    # Before a logon there is no key, and none is no text with an ellipsis.
     return asdict(connection) | {"api_key": connection.api_key and f"{connection.api_key[:_KEY_SHOWN]}…"}
 
 
@@ -175,6 +176,7 @@ def _faults(sandbox: Sandbox, _asked: Nothing) -> object:
 
 
 def _of_fault(fault: Fault) -> object:
+    # What will strike tells more than that several are put together.
     parts = fault.faults if isinstance(fault, Together) else (fault,)
     names = " and ".join(type(part).__name__ for part in parts)
     return {"type": names, "method": fault.method, "times": fault.times, "skip": fault.skip}

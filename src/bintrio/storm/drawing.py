@@ -84,6 +84,7 @@ class Narrow:
 
     def choice(self, options: Sequence[T], /) -> T:
         """One of several."""
+        # A third of few is one, or none at all.
         if len(options) < FEW:
             return self._dice.choice(options)
         # By identity: some of them are functions and records, and all of them are constants.

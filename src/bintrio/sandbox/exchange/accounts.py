@@ -182,6 +182,7 @@ class Account:
     def _unname(self, order: Order) -> None:
         name = (order.symbol, order.client_order_id)
         others = self._namesakes.get(name, [])
+        # A later order has the name, so this one is among those that had it before.
         if self._named[name] is not order:
             others.remove(order)
         # Its name is again that of the one that had it before.

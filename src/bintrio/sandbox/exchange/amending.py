@@ -54,6 +54,7 @@ def _check(
     listing = engine.listings[order.symbol]
     if not listing.symbol.amend_allowed:
         raise amend_refused("Order amend is not supported for this symbol.")
+    # It may have been filled or canceled while the request was on its way.
     if not order.is_open:
         raise amend_refused("Unknown order sent.")
     _check_quantity(order, quantity)
@@ -90,6 +91,7 @@ def _reduce(engine: MatchingEngine, order: Order, quantity: Decimal, now: int, f
     reduced_by = before - quantity
     # As much has been traded already, so nothing is left.
     if reduced_by >= order.remaining:
+        # No order is for less than what was done of it.
         left = max(quantity, order.executed + order.prevented)
         execution_id = engine.end(order, "EXPIRED", now, quantity=left)
     else:

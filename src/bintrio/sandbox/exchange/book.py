@@ -123,6 +123,7 @@ class Book:
         """The orders on an order's own side, in the order in which they trade, all of its level included."""
         found: list[Order] = []
         for price, level in self._side(order).levels():
+            # Behind its own level, where nothing trades before it.
             if price < order.limit if order.is_buy else price > order.limit:
                 break
             found += level.orders.values()

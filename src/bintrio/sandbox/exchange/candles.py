@@ -47,6 +47,7 @@ class Interval(NamedTuple):
 
     def opening(self, time: int) -> int:
         """When the part that ``time`` is in opened."""
+        # Months differ in length, so the calendar tells.
         if self.is_month:
             return _month(time - self.origin) + self.origin
         return time - (time - self.origin) % self.length
@@ -66,6 +67,7 @@ class Interval(NamedTuple):
         """When parts opened, from ``last`` back, which must be an opening, down to ``first``."""
         while last >= first:
             yield last
+            # The microsecond before an opening lies in the part before.
             last = self.opening(last - 1)
 
 
@@ -118,6 +120,7 @@ def _candle(tape: Tape, opening: int, end: int) -> Kline:
     summary = tape.summary(opening, end)
     # Nothing was traded: the candle stays at the close before it.
     if summary is None:
+        # There is one: candles begin with the first trade.
         close = tape.price_before(opening)
         assert close is not None
         summary = Summary(close, close, close, close)

@@ -119,6 +119,7 @@ def _percent_price(rule: api.PercentPriceFilter, scene: Scene) -> Passes:
 def _percent_price_by_side(rule: api.PercentPriceBySideFilter, scene: Scene) -> Passes:
     def passes(order: Order, account: Account, coming: Coming) -> bool:
         down, up = rule.ask_multiplier_down, rule.ask_multiplier_up
+        # A buy is measured by the multipliers of the bids (PERCENT_PRICE_BY_SIDE).
         if order.is_buy:
             down, up = rule.bid_multiplier_down, rule.bid_multiplier_up
         return _is_near(order, scene.average(order, rule.avg_price_mins), down, up)
@@ -295,6 +296,7 @@ def _lists_counted(*, everywhere: bool = False) -> Callable[[Any, Scene], Passes
         limit: int = rule.max_num_order_lists
 
         def passes(order: Order, account: Account, coming: Coming) -> bool:
+            # An order that comes by itself adds no list, however many there are.
             if not coming.lists:
                 return True
             count = sum(everywhere or one.symbol == order.symbol for one in account.open_lists())

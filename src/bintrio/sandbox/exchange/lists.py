@@ -105,6 +105,7 @@ class Lists:
             active = group.pair
             self._lock_pair(group)
         engine.reports.of_list(account, group, "EXEC_STARTED", now)
+        # All are known before the first begins, which may trade at once and end the other one of its pair.
         for order in group.orders:
             engine.register(account, order, now)
         for order in active:
@@ -164,6 +165,7 @@ class Lists:
             if order.status == "FILLED":
                 self._place_pending(group, now)
             else:
+                # What they wait for can happen no more.
                 self._expire(group, "OTO_PHASE_ONE_EXPIRED", now)
         # One of a pair was canceled or expired, and the other goes with it.
         elif not group.is_decided:
@@ -262,6 +264,7 @@ def _check_prices(pair: tuple[Order, ...], last_price: Decimal | None) -> None:
         # Nothing has been traded, so there is no price to lie between.
         return
     for order in pair:
+        # A trailing order without a stop price follows the market, and stands on neither side of it.
         price = order.stop_price or (NOTHING if order.kind.trigger else order.limit)
         if price and (price <= last_price if belongs_above(order.side, order.kind.trigger) else price >= last_price):
             raise order_refused(_BAD_PRICES)

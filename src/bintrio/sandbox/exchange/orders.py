@@ -236,6 +236,7 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
 
     def crosses(self, price: Decimal) -> bool:
         """Whether it may trade at a price."""
+        # A market order, or a stop that becomes one, takes any price.
         if not self.kind.has_limit:
             return True
         return price <= self.limit if self.is_buy else price >= self.limit

@@ -72,6 +72,7 @@ class Settlement:
         # It waits for its price, or for another order.
         if not order.is_working:
             return self.needed_to_wait(order)
+        # A market order has no price to reckon by: what it locked when it was placed is all that it has.
         return needed_by(order) if order.kind.has_limit else order.reserved
 
     def needed_to_wait(self, order: Order) -> Decimal:
@@ -172,6 +173,7 @@ class Settlement:
 
     def _price_of(self, asset: str, other: str) -> Decimal | None:
         """What one asset costs in another, by the last price."""
+        # Who receives the discount asset itself needs no market for it.
         if asset == other:
             return Decimal(1)
         # There may be a symbol for the pair of assets in either direction, or none.
