@@ -130,6 +130,29 @@ async def test_g5_who_came_after_a_loss_misses_nothing_by_it_and_by_a_later_one_
     assert await everything(second) == again
 
 
+@pytest.mark.parametrize("is_told", [False, True])
+async def test_g5_a_wider_gap_of_an_earlier_loss_does_not_say_that_an_outage_is_over(is_told: bool) -> None:
+    calendar = Plain()
+    source, first, second = Feed(HmacKey("api", "secret"), calendar, Observation("test")), Inbox(10), Inbox(10)
+    source.add(first)
+    source.subscribed(1, 100)
+    source.lost(1, 200, 210, "cut")
+    source.subscribed(2, 300)
+    source.add(second)
+    source.lost(2, 400, 400, "again")
+    # Else it is told later than that gap, if it lasts.
+    if is_told:
+        source.tell_outage()
+    calendar.error = 7
+    source.clock_was_measured(source.doubts)
+    source.subscribed(3, 500)
+    outage = [Interrupted(at=300, reason="again")] if is_told else []
+    cut = [Gap(start=100, end=300, reason="cut"), Gap(start=93, end=307, reason="cut")]
+    over = [Gap(start=293, end=507, reason="again")]
+    assert await everything(first) == [cut[0], *outage, cut[1], *outage, *over]
+    assert await everything(second) == [*outage, *over]
+
+
 async def test_who_left_during_an_outage_and_whose_buffer_is_full_hear_of_it_no_more() -> None:
     source, left, full, stays = feed(), Inbox(10), Inbox(1), Inbox(10)
     for subscriber in (left, full, stays):

@@ -269,12 +269,22 @@ class Feed:
         self._observation.tell(SubscriberOverflowed, account=self.account, buffer=subscriber.buffer)
 
     def _hand_out_loss(self, loss: Interrupted | Gap, number: int) -> None:
+        self._tell_loss(loss)
+        losses = [loss]
+        # A gap says that events come again. This one is about an earlier loss, and they do not.
+        if isinstance(loss, Gap) and self.outage is not None and self._is_outage_told:
+            self._tell_loss(self.outage)
+            losses.append(self.outage)
+        # A subscriber that came later misses nothing.
+        self._subscribers = [
+            subscriber
+            for subscriber in self._subscribers
+            if subscriber.losses >= number or all(map(subscriber.put_nowait, losses))
+        ]
+
+    def _tell_loss(self, loss: Interrupted | Gap) -> None:
         tell = self._observation.tell
         if isinstance(loss, Gap):
             tell(EventsMissed, account=self.account, begin=loss.start, end=loss.end, cause=loss.reason)
         else:
             tell(EventsInterrupted, account=self.account, cause=loss.reason)
-        # A subscriber that came later misses nothing.
-        self._subscribers = [
-            subscriber for subscriber in self._subscribers if subscriber.losses >= number or subscriber.put_nowait(loss)
-        ]

@@ -63,6 +63,8 @@ SLACK: Final = 1_000
 class Interrupted(msgspec.Struct, frozen=True, kw_only=True):
     """No connection brings events at present, and none could be had at once. A `Gap` follows once they come again.
 
+    If a gap of an earlier loss turns out to be wider meanwhile, that `Gap` is told, and then this again.
+
     Attributes:
         at: the exchange's time, in the unit of the session, up to which nothing is missing. If its clock has been
             adjusted, the gap may start earlier.
