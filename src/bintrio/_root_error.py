@@ -25,6 +25,7 @@ class BintrioError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         # Python would call the class with `args`, which is the message, whatever the parameters of `__init__` are.
         state = {name: _portable(value) for name, value in vars(self).items()}
+        # It is none of what `vars` gives.
         if self.__cause__ is not None:
             state["__cause__"] = _portable(self.__cause__)
         return _without_init, (type(self), self.args), state

@@ -170,6 +170,7 @@ def read(source: str | os.PathLike[str] | Iterable[str | bytes]) -> Iterator[Mes
         InvalidRequest: a line is none of a recording; its number is in the message.
         OSError: the file cannot be read.
     """
+    # What is opened here is closed here; a file of the caller's is the caller's to close.
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
             yield from _read(file)
@@ -271,5 +272,6 @@ def _message(line: str | bytes, number: int) -> Message | None:
         is_sent=found.direction == "out",
         at=found.at,
         time=found.time,
+        # As it was written: what was no JSON stands there as a string.
         text=msgspec.json.decode(text, type=str) if text.startswith('"') else text,
     )

@@ -168,6 +168,7 @@ class _Part:
         if isinstance(failure, trio.TooSlowError):  # it has no words
             failure = TimeoutError(f"nothing came within {ANSWER_TIMEOUT:g} s")
         # Only the change is logged: a Redis that is away fails again with each report.
+        # Once for each outage, not for each report.
         if failure is not None and self.failure is None:
             logger.warning("shared limits: %s: Redis does not answer: %s", self._root, said(failure))
         elif failure is None and self.failure is not None:
@@ -240,6 +241,7 @@ async def _asking(client: Any, *, task_status: trio.TaskStatus[Ask]) -> None:
 def _check_url(url: Any) -> None:
     """Raise `InvalidRequest` unless this is the URL of a Redis."""
     if not isinstance(url, str) or not url.startswith(("redis://", "rediss://", "unix://")):
+        # It may hold a password.
         said = shown_url(url) if isinstance(url, str) else type(url).__name__
         raise InvalidRequest(f"url must be that of a Redis, redis://, rediss:// or unix://, not {said}", field="url")
 

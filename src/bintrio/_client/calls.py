@@ -121,6 +121,7 @@ def complain(request_type: type[Request[Any]], args: tuple[Any, ...], kwargs: Ma
     # Requests have many parameters of the same type, so an order of them would be guessed.
     if args:
         raise InvalidRequest(f"{method}: arguments are given by name, not by position") from None
+    # Before what is missing: a parameter that is misspelt is missing as well.
     for name in kwargs:
         if name not in known:
             raise InvalidRequest(f"{method}: no parameter {name!r}{did_you_mean(name, known)}", field=name) from None

@@ -187,6 +187,7 @@ class Teller:
 
     def tell_message(self, kind: type[MessageSent | MessageReceived], data: bytes) -> None:
         """Tell of a message, if the observer has asked for its kind."""
+        # Before the text is made, for which the whole message is read.
         if self._observation.is_wanted(kind):
             name, now, text = self._observation.name, trio.current_time(), redacted_message(data)
             self._observation.pass_on(kind(session=name, at=now, **self.here, text=text))

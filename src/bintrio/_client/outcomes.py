@@ -249,6 +249,7 @@ class Outcomes:
         symbol, orders = call.request.symbol, placed_by(new)
         for number in orders:
             self._check_claim(call, symbol, number, new)
+        # Another session may have made the call, and is to know it too.
         for namesakes in known_of(call, self._namesakes):
             namesakes.own(symbol, orders, call)
 
@@ -407,6 +408,7 @@ class Outcomes:
 
     def _clock_error(self, call: Call) -> float:
         """Seconds by which the timestamp of a call may be wrong."""
+        # It carried no timestamp that could be wrong.
         if call.final_at is None:
             return 0.0
         return self._shared.clock.error_of(call.final_at - call.window, trio.current_time())
@@ -445,6 +447,7 @@ def _asked_for(request: Any, method: str = "it") -> Request[Any]:
         InvalidRequest: it changes nothing, or has no client order id to be asked for.
     """
     if type(request) not in RULES:
+        # A call by wire names that the catalogue does not have is known by its method alone.
         name = request.api.name if isinstance(request, Request) else method
         raise InvalidRequest(f"{name} leaves nothing behind that could be asked for")
     is_by_number = isinstance(request, OrderAmendKeepPriority) and request.order_id is not None

@@ -128,5 +128,6 @@ class OwnCalls:
         """
         key = self._shared.own.key
         check_privacy(self._connection.address, key, is_private=self._connection.is_private)
+        # Other keys sign each call instead.
         if key is not None and key.can_log_on:
             await self.ask(SessionLogon(), key=key)

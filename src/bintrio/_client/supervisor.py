@@ -91,6 +91,7 @@ class Supervisor:
     def connection(self) -> Connection | None:
         """The connection in use, or None between two."""
         current = self._current
+        # It may just have been lost, and its successor not be there yet.
         return current if current is not None and current.cause is None else None
 
     async def live(self, method: str) -> Connection:

@@ -71,6 +71,7 @@ class Throttle:
         Raises:
             InvalidRequest: they never will.
         """
+        # Again, since others may have taken the room meanwhile.
         while (delay := self._ledger.delay(cost, ticks())) > 0:
             await self.wait(delay)
 
@@ -221,6 +222,7 @@ def _in_body(rejection: HandshakeRejected) -> RateLimited:
     # It may be the page of a firewall on the way, or cut off.
     with suppress(msgspec.DecodeError, RecursionError, ValueError):
         body = msgspec.json.decode(rejection.body)
+    # A proxy or a firewall may have answered, with anything.
     fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
     code, message = fields.get("code"), fields.get("msg")
     return RateLimited(

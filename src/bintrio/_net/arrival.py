@@ -26,6 +26,7 @@ class Arrival:
             is_another: whether it has begun with these bytes, and the one before came to its end.
         """
         now = trio.current_time()
+        # First, since it counts from the bytes before these.
         self.seconds = self.up_to_now
         self._latest = now
         if is_whole:

@@ -70,6 +70,7 @@ class _Addressed(msgspec.Struct, frozen=True):
     @property
     def refusal(self) -> int:
         """The status, if it says no; else 0."""
+        # In a message that is not as it should be, anything may stand there.
         return self.status if isinstance(self.status, int) and self.status >= 400 else 0
 
 

@@ -151,6 +151,7 @@ def _ed25519_v2(der: bytes) -> object:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     start = der.find(_ED25519_V2, 0, 16) + len(_ED25519_V2)
+    # Less than its own length: it was not found.
     if start < len(_ED25519_V2) or len(der) < start + 64:
         raise InvalidRequest("the private key is damaged, or in another form than PKCS#8", field="data")
     key = Ed25519PrivateKey.from_private_bytes(der[start : start + 32])

@@ -211,6 +211,7 @@ def _halves(
     method: str, types: Mapping[str, Any], parts: Mapping[str, msgspec.Raw]
 ) -> tuple[dict[str, Any], dict[str, Failure]]:
     """What was done and what was refused, of the halves that are objects."""
+    # Of a half that was not attempted there is null: it was neither done nor refused.
     halves = {
         name: _half(method, parts[name], types.get(name))
         for name in (types if method in catalogue else parts)

@@ -69,6 +69,7 @@ def check_duration(name: str, value: Any) -> None:
 
 def check_fraction(name: str, value: Any) -> None:
     """Raise `InvalidRequest` unless the value is a number from 0 to 1."""
+    # To Python a bool is an int, here and below.
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise InvalidRequest(f"{name} must be a number from 0 to 1, not {shown(value)}", field=name)
 

@@ -92,6 +92,7 @@ class _Handle:
 
     async def _until(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so, or raise `AccountNotFollowed` where nobody would learn it."""
+        # Each step can be cancelled, also where there is nothing to wait for.
         await trio.lowlevel.checkpoint_if_cancelled()
         while not is_so():
             if self._desk.is_over:
@@ -233,6 +234,7 @@ class LiveOrder(_Handle):
             OutcomeUnknown: whether it was canceled could not be found out.
         """
         await self.placed()
+        # It was not placed, or has ended: nothing is left to cancel.
         if self.key is not None and not self.is_closed:
             await self._desk.cancel_order(self.key)
         return self.state
@@ -315,6 +317,7 @@ class LiveOrderList(_Handle):
             As `LiveOrder.cancel` does.
         """
         await self.placed()
+        # As with an order: it was not placed, or has ended.
         if self.list_id is not None and not self.is_closed:
             await self._desk.cancel_list(self._course)
         return self._orders_known()

@@ -339,6 +339,7 @@ class Stock:
             request = MyTrades(symbol=order.symbol, order_id=order.order_id, from_id=first, limit=_PAGE)
             page: tuple[AccountTrade, ...] = await self._session.send(request)
             trades += page
+            # There may be more behind a page that is full.
             first = page[-1].id + 1 if len(page) == _PAGE else None
         for trade in trades:
             self._state.take_trade(trade)

@@ -184,6 +184,7 @@ _LAST_MILLISECOND: Final = 10**14
 
 
 def _milliseconds(time: int) -> int:
+    # By its size, since a request does not know the unit of its session.
     return time // 1000 if time > _LAST_MILLISECOND else time
 
 

@@ -130,6 +130,7 @@ def _moment(text: str, time_unit: TimeUnit) -> int | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
+    # Without an offset it is UTC, as everywhere with the exchange.
     return from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC), time_unit=time_unit)
 
 

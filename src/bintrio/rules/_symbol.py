@@ -202,6 +202,7 @@ class SymbolRules:
             yield _violation(name, leg, parameter, message)
         for one in self.filters:
             check = CHECKS.get(record_type(one))
+            # Those that count what is open are looked at once, for the whole request; others may not be known here.
             for term, message in check(one, judged) if check else ():
                 yield _violation(_name(one), leg, term, message)
 
@@ -217,6 +218,7 @@ class SymbolRules:
 
     def _check_lists(self, known: OrderContext) -> Iterator[Violation]:
         here, everywhere = self._find(MaxNumOrderListsFilter), self._find(ExchangeMaxNumOrderListsFilter)
+        # What the caller does not know is not judged.
         if here and known.open_order_lists is not None:
             yield from _used_up(here, known.open_order_lists, 1, here.max_num_order_lists, "order lists")
         if everywhere and known.open_order_lists_of_all is not None:

@@ -267,6 +267,7 @@ class World(WorldPart, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # What is left out is as usual; what is there and empty is a mistake.
         for field in ("symbols", "accounts"):
             if not getattr(self, field):
                 raise InvalidRequest(f"{field} must not be empty", field=field)
@@ -298,6 +299,7 @@ class World(WorldPart, frozen=True, kw_only=True):
         Raises:
             InvalidRequest: an order breaks a filter of the symbol, or a price cannot be right.
         """
+        # First, since filters may judge the quotes by them.
         for symbol, price in self.reference_prices.items():
             with _said_of(f"reference_prices.{symbol}"):
                 sandbox.set_reference_price(symbol, price)

@@ -171,6 +171,7 @@ def of_looks(book: Book, ledgers: Ledgers, dates: Sequence[int], blind: float) -
 
 def _known_until(look: Look, before: Sequence[Look], dates: Sequence[int], blind: float) -> int:
     """How many events an account says that it knows, or at least how many it must know."""
+    # Nothing is under way any more, so it must know all.
     if look.is_at_rest:
         return look.seen
     # It takes itself for current, and may not have noticed a loss within that time.
@@ -215,6 +216,7 @@ def _of_end(order: LiveOrder, timelines: Mapping[OrderKey, Timeline], *, can_tel
     """A handle tells how its order ended."""
     # Whose order it was cannot be told of an id that was used before, which is said.
     if order.key is None:
+        # Of several calls with one id nobody can tell whose an order is, and that is said.
         is_shared = order.client_order_id in REUSED and isinstance(order.error, OutcomeUnknown)
         if not (order.was_refused or is_shared):
             yield f"{order} is not known at rest"

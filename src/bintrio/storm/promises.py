@@ -229,6 +229,7 @@ def _covers(evidence: Evidence) -> defaultdict[str, list[_Cover]]:
     for fact in evidence.facts:
         if isinstance(fact, MessageSent) and UserDataStreamUnsubscribe.api.name in fact.text:
             number = json.loads(fact.text)["params"]["subscriptionId"]
+            # The first time counts: from then on the exchange may bring nothing.
             asked.setdefault((fact.session, fact.connection, number), fact.at)
         elif isinstance(fact, Subscribed):
             subscription = fact.session, fact.connection, fact.subscription

@@ -101,6 +101,7 @@ def _of_result(deed: Deed, came: Sequence[Call]) -> Iterator[str]:
     # Compared in the words of the exchange, which both records can be written in.
     told = _plain(deed.result)
     done = [_plain(call.outcome.result) for call in came if call.outcome is not None]
+    # A read may have been done more than once, and each answer is true.
     if told not in done:
         yield f"{deed} gave {told}, and the exchange {done} (G1, G2)"
 

@@ -74,6 +74,7 @@ def checks(method: str, names: frozenset[str]) -> Iterator[Callable[[Params], No
         if _in_list(prefix, "type") in names and (prefix or "side" in names):
             yield partial(_check_order, _Order(prefix, names))
     for pair in (*_EITHER, *_EITHER_OF_METHOD.get(method, ())):
+        # A method that does not have both cannot ask for one of them.
         if names.issuperset(pair):
             yield partial(_check_either, pair)
 

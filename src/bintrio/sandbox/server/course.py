@@ -77,6 +77,7 @@ class Course(msgspec.Struct, eq=False):
             for change in self.changes:
                 answer = change(answer)
             frame = encode_frame(Opcode.TEXT, answer.as_bytes())
+        # On a half-open connection nothing arrives any more.
         if frame is None or self.is_half_open:
             return []
         # Only the last copy is cut: what comes before it was sent whole. Without a copy nothing is.

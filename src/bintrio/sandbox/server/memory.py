@@ -82,6 +82,7 @@ class _Lane:
 
     def tell(self) -> None:
         """Let those who wait look: something was sent, read, changed or closed. A reset concerns both ways."""
+        # Once: by then both break at one time, so the other one does not tell back.
         if self.passage.breaks_at < self.back.passage.breaks_at:
             self.back.passage.breaks_at = self.passage.breaks_at
             self.back.tell()

@@ -79,6 +79,7 @@ class _Waiting(msgspec.Struct, eq=False):
         if self.skip:
             self.skip -= 1
             return False
+        # Without a number it strikes for ever.
         if self.times is not None:
             self.times -= 1
         return True
