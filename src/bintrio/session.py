@@ -234,6 +234,7 @@ class Session(Following):
     def _asker(self, call: object) -> Session:
         """The session for whom a call was made, of which it is to be asked what became."""
         made_with = call.signed_by if isinstance(call, OutcomeUnknown) else None
+        # A request alone does not say with which key it was sent: it is taken for this account's.
         if made_with is None or made_with == self._account.digest:
             return self
         account = self._shared.accounts.known(made_with)

@@ -114,6 +114,7 @@ def _read_in_part(data: bytes, error: Exception) -> Envelope:
     # Second try: id and status. The caller learns that the answer cannot be read, or that it says no.
     with suppress(*UNREADABLE):
         reply = msgspec.json.decode(data, type=_Addressed)
+        # Without an id, a refusal is about the connection, and anything else about nobody.
         if reply.id is not None or reply.refusal:
             said = Failure(0, bytes(reply.error).decode(errors="replace")) if reply.refusal and reply.error else None
             result = reply.result if reply.refusal else ABSENT

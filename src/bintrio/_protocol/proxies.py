@@ -60,6 +60,7 @@ class Proxy(msgspec.Struct, frozen=True):
     @property
     def url(self) -> str:
         """Without user and password."""
+        # An IPv6 address stands in brackets (RFC 3986, 3.2.2).
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 

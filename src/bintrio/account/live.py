@@ -130,6 +130,7 @@ class LiveAccount:
         Raises:
             AccountNotFollowed: it has none, and the account is left, or its session closed.
         """
+        # Each call can be cancelled, also where there is nothing to wait for.
         await trio.lowlevel.checkpoint_if_cancelled()
         while self._state.version <= after:
             if self._state.is_over:
@@ -165,6 +166,7 @@ class LiveAccount:
         changes = self._state.take_changes()
         # Before anybody wakes up: handles are to know what the account knows.
         self._desk.take_in(changes)
+        # Nobody need wake for an event that told nothing new.
         if changes:
             self._wake()
 

@@ -135,6 +135,7 @@ class Connections:
     def inject(self, fault: Fault) -> None:
         """Let a fault strike: the open connections at once, or what is to come."""
         if fault.strikes_at_once and self.open:
+            # A copy, since a fault may end a connection, which takes itself out.
             for connection in tuple(self.open.values()):
                 connection.strike(fault)
         else:
