@@ -86,6 +86,16 @@ def test_g5_a_gap_that_begins_too_early_is_found(monkeypatch: pytest.MonkeyPatch
     assert "may be missing (G5)" in found(Cut())
 
 
+def test_g5_an_account_that_is_current_while_nothing_brings_its_events_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Whoever asks for events has no answer, and nothing happens of which they would tell.
+    acts = Fail(fault=DropReply(method="userDataStream.subscribe", times=5)), Cut(), *[Ask()] * 5
+    assert found(*acts, pause=10.0, has_account=True) == ""
+    monkeypatch.setattr(Feed, "tell_outage", nothing)
+    assert "and nothing has brought its events since 20 (G5)" in found(*acts, pause=10.0, has_account=True)
+
+
 def test_g5_a_subscription_that_is_forgotten_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     not_done = Fail(fault=ServerError(method="userDataStream.unsubscribe", executed=False))
     acts = not_done, *[Ask()] * 5

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from .._client.carrier import ALREADY_SUBSCRIBED
+from .._client.feeds import OUTAGE
 from .._protocol.succession import Gap
 from ..api._base import catalogue
 from ..api.user_data import UserDataStreamUnsubscribe
@@ -247,6 +248,26 @@ def _covers(evidence: Evidence) -> defaultdict[str, list[_Cover]]:
     return covers
 
 
+def of_certainty(evidence: Evidence) -> Iterator[str]:
+    """No account says that it is current while nothing brings its events, but for as long as a loss may be over."""
+    carried = [*_subscriptions(evidence)]
+    for look in (look for book in evidence.program.books.books for look in book.looks if look.as_of is None):
+        until = max((cover.end for cover in carried if cover.begin <= look.time), default=-math.inf)
+        if until + OUTAGE + INSTANT < look.time:
+            yield f"an account was current at {look.time:g}, and nothing has brought its events since {until:g} (G5)"
+
+
+def _subscriptions(evidence: Evidence) -> Iterator[_Cover]:
+    """From when until when there was each."""
+    since = dict[_Subscription, float]()
+    for fact in evidence.facts:
+        if isinstance(fact, Subscribed):
+            since[fact.session, fact.connection, fact.subscription] = fact.at
+        elif isinstance(fact, Unsubscribed):
+            yield _Cover(since.pop((fact.session, fact.connection, fact.subscription)), fact.at)
+    yield from (_Cover(begin, math.inf) for begin in since.values())
+
+
 def of_listeners(evidence: Evidence) -> Iterator[str]:
     """Nobody who listens is told that the exchange brings the events already: a session finds a way out of that."""
     # A fault may say so of a connection on which it is not so.
@@ -311,5 +332,5 @@ def _is_mute(plan: Plan) -> bool:
 
 
 ALL: Final[Sequence[Callable[[Evidence], Iterator[str]]]] = (
-    *(of_limits, of_holds, of_pings, of_calm, of_gaps, of_listeners, of_secrets, of_remains),
+    *(of_limits, of_holds, of_pings, of_calm, of_gaps, of_certainty, of_listeners, of_secrets, of_remains),
 )
