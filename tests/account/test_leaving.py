@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from bintrio.account import LiveAccount, LiveOrder, LiveOrderList
 from bintrio.account.live import open_account
@@ -114,6 +114,28 @@ async def test_who_waits_learns_at_once_that_no_news_will_come(
     # The same later on: also who begins to wait then learns it.
     with pytest.raises(AccountNotFollowed):
         await WAITS[wait](stage)
+
+
+async def test_who_waits_when_an_account_is_left_that_was_not_current_yet_learns_it_too(
+    autojump_clock: MockClock,
+) -> None:
+    """The end changes nothing of such an account, so no change wakes who waits."""
+    learned = False
+
+    async def wait() -> None:
+        nonlocal learned
+        with pytest.raises(AccountNotFollowed), trio.fail_after(60):
+            await account.changed(after=version)
+        learned = True
+
+    async with kept_elsewhere() as (_, session, _), trio.open_nursery() as nursery:
+        async with open_account(session) as account:
+            version = account.version
+            nursery.start_soon(wait)
+            await wait_all_tasks_blocked()
+            assert not account.is_current
+        assert account.version == version
+    assert learned
 
 
 async def test_what_is_known_when_the_account_is_left_can_still_be_read(autojump_clock: MockClock) -> None:

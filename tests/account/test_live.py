@@ -483,6 +483,17 @@ async def test_a_lost_cancel_or_amend_is_asked_about(autojump_clock: MockClock, 
         assert (state.status, state.orig_qty) == (expected if is_executed else ("NEW", D(2)))
 
 
+async def test_what_confirm_shows_is_taken_in_although_no_event_tells_it(autojump_clock: MockClock) -> None:
+    async with following() as (sandbox, bent, account):
+        order = await account.place(**BUY)
+        assert order.state is not None
+        canceled = msgspec.structs.replace(order.state, status="CANCELED", update_time=order.state.update_time + 1)
+        bent.confirms = [lambda: canceled]
+        sandbox.inject(ServerError(method="order.cancel", executed=False))
+        assert await order.cancel() == canceled
+        assert not account.orders
+
+
 async def test_a_cancelled_cancel_is_seen_to_and_told_by_events(autojump_clock: MockClock) -> None:
     async with following() as (sandbox, bent, account):
         order = await account.place(**BUY)

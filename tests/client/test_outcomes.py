@@ -696,6 +696,16 @@ OLDER: dict[str, Any] = {**ORDER, "time": START - 60_000}
 DIFFERENT: dict[str, Any] = {**ORDER, "price": "2.00000000"}
 
 
+async def test_g7_if_no_orders_can_be_listed_at_all_the_order_that_fits_is_the_calls(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        exchange.script["order.status"] = lambda _peer: ORDER
+        exchange.script["allOrders"] = lambda _peer: {}
+        with trio.move_on_after(1):
+            await session.send(BUY)
+        found: Any = await session.confirm(session.unresolved[0])
+        assert found.order_id == ORDER["orderId"]
+
+
 @pytest.mark.parametrize("nothing", [{}, {"symbol": "BTCUSDT", "orderId": 8}, {"origClientOrderId": "mine"}])
 async def test_g7_if_no_orders_can_be_listed_at_all_the_older_order_under_the_id_tells_that_there_is_no_newer(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, nothing: Any

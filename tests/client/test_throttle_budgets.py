@@ -166,6 +166,27 @@ async def test_g8_the_order_limit_is_kept_before_the_exchange_has_to_say_so(auto
         nursery.cancel_scope.cancel()
 
 
+class Dated(LocalLedger):
+    """A ledger that keeps the times at which it was told of calls, and does not go by those of questions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.charged_at: list[int] = []
+
+    def charge(self, cost: Cost, now: int) -> Any:
+        self.charged_at.append(now)
+        return super().charge(cost, now)
+
+
+async def test_a_ledger_is_told_in_milliseconds_when_a_call_leaves(autojump_clock: MockClock) -> None:
+    ledger = Dated()
+    async with open_pair(ledger=ledger) as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        await trio.sleep_until(7.25)
+        await session.ping()
+        assert ledger.charged_at[-1] == 7_250
+
+
 class Portions(LocalLedger):
     """A ledger that gets its budget from elsewhere, and has none yet for costs of one purpose."""
 
