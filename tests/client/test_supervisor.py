@@ -15,6 +15,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import bintrio
 from bintrio._client.throttle import ticks
 from bintrio._protocol.chance import SYSTEM, Chance, using
+from bintrio._protocol.facts import NoConnection
+from bintrio._protocol.holds import Refusal
+from bintrio._protocol.rate_limits import LocalLedger
 from bintrio._protocol.rotation import backoff
 from bintrio.endpoints import Address
 from bintrio.errors import (
@@ -123,6 +126,35 @@ async def test_a_ban_at_the_first_opening_is_told_at_once(autojump_clock: MockCl
         assert caught.value.retry_at is not None
 
 
+@pytest.mark.parametrize("opened_at", [0, 50])
+@pytest.mark.parametrize(("held", "waits"), [(9, True), (11, False)])
+async def test_who_opens_waits_for_a_hold_that_ends_within_the_time_to_connect_and_for_no_other(
+    autojump_clock: MockClock, opened_at: int, held: int, waits: bool
+) -> None:
+    await trio.sleep_until(opened_at)
+    ledger = LocalLedger()
+    ledger.hold(Refusal(418, -1003, "banned", held * 1000), ticks())
+    ended: type[Exception] | None = None
+    async with open_exchange() as exchange:
+        try:
+            async with bintrio.open_session(URL, connect=exchange.connect, ledger=ledger, connect_timeout=10):
+                pass
+        except Banned as error:
+            ended = type(error)
+    assert ended is (None if waits else Banned)
+    assert trio.current_time() - opened_at == pytest.approx(held if waits else 0, abs=0.01)
+
+
+async def test_g13_that_a_hold_keeps_the_session_from_connecting_is_told(autojump_clock: MockClock) -> None:
+    told: list[Any] = []
+    async with open_world(observer=told.append) as (_, world):
+        await world.peers[0].refuse({"id": None}, 418, -1003, "banned", data={"retryAfter": world.now() + 600_000})
+        await wait_all_tasks_blocked()
+    (fact,) = [fact for fact in told if isinstance(fact, NoConnection)]
+    assert fact.error == "Banned"
+    assert "banned" in fact.cause
+
+
 async def test_g1_a_limit_of_no_connection_at_all_cannot_be_right(autojump_clock: MockClock) -> None:
     async with open_exchange() as exchange:
         none = [{**LIMITS[2], "limit": 0}]
@@ -188,6 +220,24 @@ async def test_the_clock_survives_a_question_that_fails(autojump_clock: MockCloc
         exchange.script["time"] = lambda _peer: {"serverTime": START + int(trio.current_time() * 1000)}
         await trio.sleep(602)
         assert session.connection is not None
+
+
+async def test_the_clock_is_asked_for_with_pauses_that_double(autojump_clock: MockClock) -> None:
+    with using(LONGEST_PAUSES):
+        async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+            asked_at: list[float] = []
+
+            def refuse(_peer: Peer) -> dict[str, Any]:
+                asked_at.append(trio.current_time())
+                return {"status": 400, "error": {"code": -1000, "msg": "no"}}
+
+            exchange.script["time"] = refuse
+            nursery.start_soon(session._supervisor.measure_clock)
+            await trio.sleep(20)
+            nursery.cancel_scope.cancel()
+    pauses = [after - before for before, after in pairwise(asked_at)]
+    assert pauses == [backoff(failures, 1.0) for failures in range(len(pauses))]
+    assert len(pauses) > 2
 
 
 async def test_opening_tries_each_address_and_tells_what_each_said(autojump_clock: MockClock) -> None:
