@@ -17,7 +17,6 @@ from bintrio import ProtocolViolation
 from bintrio.api._base import Request
 from bintrio.api.market import Kline
 from bintrio.history.walks import (
-    Ask,
     Found,
     Source,
     Span,
@@ -27,6 +26,7 @@ from bintrio.history.walks import (
     by_opening,
     by_spans,
     by_time_then_id,
+    go_on,
 )
 from bintrio.requests import AllOrders, Klines, MyTrades, TradesAggregate
 
@@ -52,19 +52,16 @@ class Walked:
         self.rows = list[Any]()
         self.asked = list[Any]()
         self.reached = list[int]()
-        step: Ask | Found[Any] | None = next(walk, None)
-        while step is not None:
+        rows: Sequence[Any] | None = None
+        while (step := go_on(walk, rows)) is not None:
             if isinstance(step, Found):
                 self.rows += step.rows
                 self.reached.append(step.reached)
-                step = next(walk, None)
+                rows = None
             else:
                 self.asked.append(step.request)
                 assert len(self.asked) < 10_000
-                try:
-                    step = walk.send(answer(step.request))
-                except StopIteration:
-                    step = None
+                rows = answer(step.request)
 
 
 def exchange_of_trades(rows: Sequence[Row], cap: int = 1000) -> Callable[[Any], Sequence[Row]]:

@@ -5,8 +5,9 @@ events are complete again shows everything that happened before, and with it and
 entering it is asked for at once as well, so that there is something to see.
 
 **What.** The account (weight 20), the open orders (80) and the open order lists (6) of all symbols. Each order and list
-that was open and is listed no more (4). Of each symbol in play, the orders that have changed since the loss, in pages
-of 1,000 and of a day (20 each). The trades of each order whose fills do not add up (5 a page).
+that was open and is listed no more (4). Of each symbol in play, the orders that have changed since the loss, in spans
+of a day, which are halved where there may be more than the 1,000 of a page (20 each). The trades of each order whose
+fills do not add up (5 a page).
 
 **How often.** A question without an answer is asked again, after a pause that grows up to half a minute, or once a hold
 is over. What the exchange refuses for good is not waited for. An order, or a list, that it says not to have is asked
@@ -20,7 +21,8 @@ import itertools
 import logging
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any, Final, Protocol, TypeVar
 
 import trio
@@ -45,6 +47,8 @@ from ..api.account import (
 from ..api.orders import OrderList
 from ..api.trading import Fill
 from ..errors import BintrioError, InvalidTimestamp, NotSent, OutcomeUnknown, RateLimited, UnknownOrder
+from ..history.walks import Found, Span, by_spans, go_on
+from ..history.walks import Source as HistorySource
 from .courses import OrderCourse
 from .orders import OrderKey, fill_of_trade, key_of
 from .state import State
@@ -184,8 +188,7 @@ class Stock:
             for symbol in sorted(
                 self.symbols.union(symbol for symbol, _ in (*state.open_orders, *state.closed_orders))
             ):
-                async for order in self._changed_since(symbol, since):
-                    state.take_order(order, "query")
+                await self._take_changed(symbol, since)
         listed: tuple[Order, ...] = await session.send(OpenOrdersStatus())
         for order in listed:
             state.take_order(order, "query")
@@ -215,21 +218,27 @@ class Stock:
         for key in denied:
             await ask(key)
 
-    async def _changed_since(self, symbol: str, since: int) -> AsyncIterator[Order]:
-        """The orders of a symbol that have changed since then, page by page."""
-        start, now = since, self._session.now()
-        day = int(_DAY * self._ticks)
-        while start <= now:
-            # The exchange takes spans of 24 hours at most.
-            end = min(start + day - 1, now)
-            page: tuple[Order, ...] = await self._session.send(
-                AllOrders(symbol=symbol, start_time=start, end_time=end, limit=_PAGE)
-            )
-            for order in page:
-                yield order
-            latest = max((order.update_time for order in page), default=0)
-            # A full page may have left some out; those of its latest moment come again.
-            start = latest if len(page) == _PAGE and latest > start else end + 1
+    async def _take_changed(self, symbol: str, since: int) -> None:
+        """Take in the orders of a symbol that have changed since then.
+
+        Raises:
+            ProtocolViolation: one moment has more of them than a page.
+        """
+        source: HistorySource[Order] = HistorySource(
+            request=AllOrders(symbol=symbol),
+            page_size=_PAGE,
+            time_of=attrgetter("update_time"),
+            id_of=attrgetter("order_id"),
+        )
+        walk = by_spans(source, Span(since, self._session.now()), int(_DAY * self._ticks))
+        rows: Sequence[Order] | None = None
+        while (step := go_on(walk, rows)) is not None:
+            if isinstance(step, Found):
+                rows = None
+                for order in step.rows:
+                    self._state.take_order(order, "query")
+            else:
+                rows = await self._session.send(step.request)
 
     async def ask_for_order(self, key: OrderKey) -> bool:
         """How an order stands. Whether the exchange has shown it; where it could not any more, it is given up."""

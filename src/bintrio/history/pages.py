@@ -15,7 +15,7 @@ from ..api._base import Request
 from ..api._values import RateLimit, Timestamp
 from ..endpoints import TimeUnit
 from ..errors import Banned, InvalidRequest, NotSent, RateLimited
-from .walks import Ask, Found, Span, Walk
+from .walks import Ask, Found, Span, Walk, go_on
 
 Row = TypeVar("Row")
 
@@ -128,18 +128,12 @@ class Pages(Generic[Row]):
         """Hand an answer to the walk, up to what it asks next."""
         # While the walk is run there is no question; if the callback raises here, the iteration is over.
         self._ask = None
-        step = next(self._walk, None) if rows is None else self._after(rows)
+        step = go_on(self._walk, rows)
         # All that an answer holds, up to the next question.
         while isinstance(step, Found):
             self._take(step)
-            step = next(self._walk, None)
+            step = go_on(self._walk, None)
         self._ask = step
-
-    def _after(self, rows: Any) -> Ask | Found[Row] | None:
-        try:
-            return self._walk.send(rows)
-        except StopIteration:
-            return None
 
     def _take(self, found: Found[Row]) -> None:
         self._rows += found.rows

@@ -14,7 +14,8 @@ no days are asked for in which there was nothing.
 
 **By spans.** Orders are asked for by the time of their last update, which is no order of their ids. A page that is
 full may be cut, at whatever end, so its span is halved, and both halves are asked for. What is still open may come
-again in a later span, since it was updated meanwhile; it is found once.
+again in a later span, since it was updated meanwhile; it is found once. An account reads the orders that changed during
+a loss in the same way.
 
 Source: "Market data requests" and "Account requests" of the WebSocket API document.
 """
@@ -57,6 +58,14 @@ class Found(msgspec.Struct, Generic[Row], frozen=True):
 
 
 Walk: TypeAlias = Generator[Ask | Found[Row], Sequence[Row], None]
+
+
+def go_on(walk: Walk[Row], rows: Sequence[Row] | None) -> Ask | Found[Row] | None:
+    """The next step of a walk, given the rows of an answer if it has asked; None at its end."""
+    try:
+        return next(walk) if rows is None else walk.send(rows)
+    except StopIteration:
+        return None
 
 
 class Span(NamedTuple):
