@@ -103,6 +103,42 @@ def test_a_body_is_read_to_its_end(headers: list[bytes], received: bytes, expect
     assert read_body(refused(b"HTTP/1.1 403 No", *headers), received) == expected
 
 
+@pytest.mark.parametrize(
+    ("headers", "is_chunked"),
+    [
+        ([b"Transfer-Encoding: chunked"], True),
+        ([b"TRANSFER-ENCODING:Chunked"], True),
+        ([b"transfer-encoding: \tCHUNKED "], True),
+        ([b"Transfer-Encoding: gzip, chunked"], True),
+        ([b"Transfer-Encoding: gzip,\tCHUNKED"], True),
+        ([b"Transfer-Encoding: chunked, ,"], True),  # RFC 9110, 5.6.1: empty elements are ignored
+        ([b"Transfer-Encoding: gzip", b"Server: x", b"Transfer-Encoding: chunked"], True),
+        ([b"Content-Length: 2", b"Transfer-Encoding: chunked"], True),
+        ([b"Transfer-Encoding: chunked, gzip"], False),
+        ([b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip"], False),
+        ([b"Transfer-Encoding: gzip"], False),
+        ([b"Transfer-Encoding: xchunked"], False),
+        ([b"Transfer-Encoding: "], False),
+        ([b"X-Transfer-Encoding: chunked"], False),
+        ([b"TE: chunked"], False),
+    ],
+)
+def test_a_body_is_in_chunks_if_that_is_its_last_coding_in_whatever_form(
+    headers: list[bytes], is_chunked: bool
+) -> None:
+    """RFC 9112, 6.1 and 7: a list, over several lines too, of names in whatever case."""
+    received = b"3\r\nabc\r\n0\r\n\r\n"
+    expected = (b"abc", True) if is_chunked else (received, False)
+    assert read_body(refused(b"HTTP/1.1 403 No", *headers), received) == expected
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"chunked, gzip"])
+def test_a_length_means_nothing_beside_a_coding(coding: bytes) -> None:
+    """RFC 9112, 6.3: such a body ends with the connection."""
+    error = refused(b"HTTP/1.1 403 No", b"Content-Length: 2", b"Transfer-Encoding: " + coding)
+    assert read_body(error, b"more than 2") == (b"more than 2", False)
+
+
 @given(st.lists(st.binary(min_size=1, max_size=20)), st.integers(min_value=0, max_value=200))
 def test_chunks_cut_anywhere_are_the_start_of_the_body(pieces: list[bytes], cut: int) -> None:
     chunked = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
@@ -66,13 +66,22 @@ def rejection(head: bytes, secrets: Sequence[bytes]) -> HandshakeRejected:
 
 def read_body(rejected: HandshakeRejected, received: bytes) -> tuple[bytes, bool]:
     """The body of a refusal as far as it has come, without its encoding in chunks; and whether that is all of it."""
-    if ("transfer-encoding", "chunked") in rejected.headers:
+    codings = _codings(rejected.headers)
+    # The last coding says how the body ends (RFC 9112, 6.3).
+    if codings[-1:] == ["chunked"]:
         body, is_whole = _dechunked(received)
     else:
-        size = rejected.content_length
-        # Without a length, the body ends with the connection.
+        # Beside a coding a length means nothing. Without one, the body ends with the connection.
+        size = None if codings else rejected.content_length
         body, is_whole = received[:size], size is not None and len(received) >= size
     return body[:MAX_BODY], is_whole or len(body) >= MAX_BODY
+
+
+def _codings(headers: Iterable[tuple[str, str]]) -> list[str]:
+    """What Transfer-Encoding names, in the order in which it was applied."""
+    # A list may be given in several lines, and names of codings are in any case (RFC 9112, 7).
+    said = ",".join(value for name, value in headers if name == "transfer-encoding")
+    return [coding.lower() for part in said.split(",") if (coding := part.strip())]
 
 
 def _dechunked(received: bytes) -> tuple[bytes, bool]:
