@@ -42,11 +42,12 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 ROUNDS: Final = 7
+# In one round.
 CALLS: Final = {
     "bintrio": {1: 1000, 32: 3000},
     "wire": {1: 1500, 32: 6000},
     "trio-websocket": {1: 800, 32: 1600},
-}  # in one round
+}
 GATE: Final = 3.0
 
 ANSWERS: Final[dict[bytes, bytes]] = {

@@ -7,6 +7,7 @@ conditions.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import mean, median
@@ -116,3 +117,23 @@ def test_functions_are_short() -> None:
 def test_a_function_in_another_counts_by_itself_and_a_docstring_not_at_all() -> None:
     text = 'def outer():\n    """Of\n    two lines."""\n    async def inner():\n        return a\n    return inner\n'
     assert lengths(text, "m.py") == {"m.py:1 outer": 4, "m.py:4 inner": 2}
+
+
+# Comments and docstrings
+
+_BEHIND_A_BRACKET: Final = re.compile(r"^\s*[])}]+[,:]?  # (?!fmt: |noqa|type: |pyright: ).*", re.MULTILINE)
+
+
+def test_a_comment_stands_at_what_it_explains() -> None:
+    """And not behind the bracket that closes it, lines below: a formatter that wraps a line leaves it there."""
+    found = {module: _BEHIND_A_BRACKET.findall(text) for module, text in sources().items()}
+    assert {module: comments for module, comments in found.items() if comments} == {}
+
+
+def test_comments_behind_a_bracket_are_found() -> None:
+    text = "a = (\n    1\n)  # why\nb = [\n    2\n]  # fmt: skip\nc = (3)  # of this line\n"
+    assert _BEHIND_A_BRACKET.findall(text) == [")  # why"]
+
+
+def test_no_docstring_begins_with_a_quotation_mark() -> None:
+    assert [module for module, text in sources().items() if '""""' in text] == []

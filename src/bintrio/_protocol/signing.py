@@ -46,9 +46,8 @@ def payload(params: Mapping[str, Json]) -> str:
     return text % pick(values)
 
 
-_ARE_THEIR_TEXT: Final = frozenset(
-    {str, int}
-)  # nearly all values are of these types, and their text is that of their JSON
+# Nearly all values are of these types, and their text is that of their JSON.
+_ARE_THEIR_TEXT: Final = frozenset({str, int})
 
 
 def _as_text(params: Mapping[str, Json]) -> dict[str, str]:

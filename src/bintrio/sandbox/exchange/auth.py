@@ -45,7 +45,7 @@ from .units import MILLISECOND, SECOND, as_microseconds
 from .validation import read_timestamp
 
 DEFAULT_RECV_WINDOW: Final = 5 * SECOND
-""""Timing security"."""
+"""Microseconds for which a signed request stays valid if it does not say ("Timing security")."""
 
 _API_KEY: Final = re.compile(r"[A-Za-z0-9]{1,128}")
 _WINDOW: Final = re.compile(r"[0-9]{1,20}(\.[0-9]+)?")
