@@ -187,10 +187,20 @@ def test_what_has_come_further_is_the_later_state(earlier: int) -> None:
         assert not is_later(FORWARD[earlier], FORWARD[later])
 
 
-def test_a_status_that_is_not_known_is_open() -> None:
+def test_g10_a_status_that_is_not_known_is_open() -> None:
     state = fresh()
     state.take_order(an_order(status="BREWING"), "query")
     assert list(state.open_orders) == [KEY]
+
+
+@pytest.mark.parametrize("status", ["BREWING", "CANCELING", "UNKNOWN"])
+def test_g10_a_list_of_a_status_that_is_not_known_is_open(status: str) -> None:
+    state = fresh()
+    state.take_list(a_list(5, status), "query")
+    assert state.unlisted_lists(()) == [1]
+    state.forget_older(9)
+    state.take_list(a_list(4, "ALL_DONE"), "query")
+    assert not state.unlisted_lists(())
 
 
 def test_orders_that_ended_are_kept_by_number_with_their_fills_and_names() -> None:

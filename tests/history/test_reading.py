@@ -8,12 +8,16 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
 
 import bintrio
 from bintrio import InvalidRequest
+from bintrio.api._values import RateLimit
+from bintrio.api.orders import OrderList
+from bintrio.endpoints import TimeUnit
 from bintrio.history import History, Progress
 from bintrio.requests import OrderListPlaceOco, OrderPlace
 from bintrio.sandbox import Disconnect, RandomWalk, Sandbox, TooManyRequests, open_sandbox
@@ -215,6 +219,43 @@ async def test_a_list_that_ends_while_it_is_read_comes_once(autojump_clock: Mock
     assert read == ["EXECUTING"]
     assert ended.list_order_status == "ALL_DONE"
     assert ended.transaction_time > begin + DAY
+
+
+class OneList:
+    """A session whose account has one order list, which ends on its second day, when it was seen before."""
+
+    def __init__(self, status: Any) -> None:
+        self.time_unit: TimeUnit = "ms"
+        self.request_weight: RateLimit | None = None
+        self._list = OrderList(
+            order_list_id=1,
+            contingency_type="OCO",
+            list_status_type="EXEC_STARTED",
+            list_order_status=status,
+            list_client_order_id="list",
+            transaction_time=1,
+            symbol="BTCUSDT",
+            orders=(),
+        )
+
+    def now(self) -> int:
+        return 2 * DAY
+
+    async def send(self, request: Any, /) -> tuple[OrderList, ...]:
+        await trio.lowlevel.checkpoint()
+        shown = self._list
+        if not request.start_time <= shown.transaction_time <= request.end_time:
+            return ()
+        self._list = msgspec.structs.replace(shown, list_order_status="ALL_DONE", transaction_time=DAY + 2)
+        return (shown,)
+
+
+@pytest.mark.parametrize("status", ["EXECUTING", "CANCELING", "BREWING"])
+async def test_g10_a_list_of_a_status_that_is_not_known_may_end_while_it_is_read(
+    autojump_clock: MockClock, status: str
+) -> None:
+    lists = [each async for each in History(OneList(status)).all_order_lists(start_time=1)]
+    assert [each.list_order_status for each in lists] == [status]
 
 
 async def test_g8_a_history_waits_for_its_budget_and_leaves_half(autojump_clock: MockClock) -> None:

@@ -616,6 +616,25 @@ def test_g7_nothing_is_open_counts_only_when_the_cancel_is_over() -> None:
     assert engine.now >= sent.settled_at
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        OrderCancel(symbol="X", order_id=2),
+        OrderAmendKeepPriority(symbol="X", order_id=2, new_client_order_id="b", new_qty=1),
+    ],
+)
+def test_g7_an_order_of_a_status_that_is_not_known_may_yet_be_changed(request_: Request[Any]) -> None:
+    engine = Engine()
+    placed = engine.place("a")
+    assert placed
+    engine.end(placed, "BREWING")
+    engine.now += 60_000
+    sent = sent_now(request_, engine)
+    canceled = told(sent, engine, [(engine.now + 30, lambda: engine.end(placed, "CANCELED"))])
+    assert canceled.status == "CANCELED"
+    assert engine.now >= sent.settled_at
+
+
 def test_g7_a_cancel_by_name_of_what_was_filled_may_yet_hit_another() -> None:
     engine = Engine()
     placed = engine.place("a")

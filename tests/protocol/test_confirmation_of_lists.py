@@ -168,3 +168,29 @@ def test_g7_a_list_is_canceled_when_it_is_over() -> None:
         assert told(sent, engine) == over
         assert (engine.now >= sent.settled_at) is by_name
         assert told(sent_now(request, Engine()), Engine()) is None
+
+
+@pytest.mark.parametrize("is_executed", [False, True])
+def test_g7_a_list_of_a_status_that_is_not_known_may_yet_be_canceled(is_executed: bool) -> None:
+    engine = Engine()
+    shown = oco(engine, 1)
+    shown = listed(engine, 1, status="BREWING")
+    sent = sent_now(OrderListCancel(symbol="X", order_list_id=1), engine)
+    cancel = [(engine.now + 30, lambda: listed(engine, 1, status="ALL_DONE"))] if is_executed else []
+    assert told(sent, engine, cancel) == (engine.lists[1] if is_executed else shown)
+    assert engine.now >= sent.settled_at
+
+
+def test_g7_a_list_of_a_status_that_is_not_known_may_have_lost_its_name() -> None:
+    """To the list that was canceled by it: only of one that is known to be open no other can have the name."""
+
+    class ShowsTheFirstList(Engine):
+        def answer(self, request: Request[Any]) -> Any:
+            return self.lists[1] if isinstance(request, OrderListStatus) else super().answer(request)
+
+    engine = ShowsTheFirstList()
+    listed(engine, 1, status="BREWING")
+    engine.now += 60_000
+    sent = sent_now(OrderListCancel(symbol="X", list_client_order_id="list"), engine)
+    canceled = listed(engine, 2, status="ALL_DONE")
+    assert told(sent, engine) == canceled

@@ -20,7 +20,7 @@ import msgspec
 
 from ..api._base import Request
 from ..api.account import AllOrders, OpenOrdersStatus, Order, OrderStatus
-from ..api.enums import OPEN_STATES
+from ..api.enums import CLOSED_STATES, OPEN_STATES
 from ..api.order_lists import OrderListCancel
 from ..api.orders import OrderList
 from ..api.sor import SorOrderPlace
@@ -238,7 +238,7 @@ def _is_ended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
     """Whether nothing can come of a cancel any more. By name it may yet hit another order, unless this one was it."""
     # One order has this number. Once it is closed, the cancel cannot hit it any more.
     if is_by_number:
-        return order.status not in OPEN_STATES
+        return order.status in CLOSED_STATES
     return order.status == "CANCELED" and sent.is_later(order, "update_time")
 
 
@@ -311,7 +311,7 @@ def _is_amended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
     if sent.is_id_fresh and order.client_order_id == request.new_client_order_id:
         return True
     # Closed orders cannot be amended. The new quantity shows that it was amended, by whomever.
-    is_over = order.status not in OPEN_STATES or found(order, "orig_qty") == request.new_qty
+    is_over = order.status in CLOSED_STATES or found(order, "orig_qty") == request.new_qty
     return is_over and (is_by_number or sent.is_later(order, "update_time"))
 
 

@@ -6,6 +6,7 @@ Source: "Place new Order list", "Cancel Order list" and "Query Order list" of th
 from __future__ import annotations
 
 from ..api.account import AllOrderLists, Order, OrderListStatus, OrderStatus
+from ..api.enums import CLOSED_LIST_STATES
 from ..api.order_lists import OrderListCancel
 from ..api.orders import OrderList
 from .evidence import LEGS, PAGE, Inquiry, Question, Sent, Undecided, is_placed, pauses
@@ -84,6 +85,13 @@ def _lists_since(sent: Sent, name: str | None) -> Inquiry[list[OrderList]]:
     return [each for each in lists if each.list_client_order_id == name]
 
 
+def _is_list_over(sent: Sent, shown: OrderList, *, is_by_number: bool) -> bool:
+    """Whether nothing can come of a cancel any more."""
+    is_closed = shown.list_order_status in CLOSED_LIST_STATES
+    # By name alone, the list may have been closed before the call left, and be another one.
+    return is_closed and (is_by_number or sent.is_later(shown, "transaction_time"))
+
+
 def list_canceled(sent: Sent) -> Inquiry[OrderList | None]:
     """The order list that was to be canceled, as it stands once the call is over; None if there is none."""
     request: OrderListCancel = sent.request
@@ -92,14 +100,13 @@ def list_canceled(sent: Sent) -> Inquiry[OrderList | None]:
     not_before = 0
     while True:
         shown, asked_at = yield Question(_list_status(number, name), not_before)
-        is_over = shown is not None and shown.list_order_status != "EXECUTING"
-        # By name alone, the list may have been closed before the call left, and be another one.
-        if is_over and (number is not None or sent.is_later(shown, "transaction_time")):
+        if shown is not None and _is_list_over(sent, shown, is_by_number=number is not None):
             return shown
         if asked_at >= sent.settled_at:
             break
         not_before = sent.settled_at
-    if shown is None or not is_over:
+    # A number belongs to one list for ever, and the name of one that is open to no other.
+    if shown is None or number is not None or shown.list_order_status == "EXECUTING":
         return shown
-    # It was closed before the call left: a later one may have its name.
+    # It was closed before the call left, or may have been: a later one may have its name.
     return max((shown, *(yield from _lists_since(sent, name))), key=lambda each: each.order_list_id)

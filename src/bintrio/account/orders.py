@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from ..api.account import AccountTrade, Allocation, Order
+from ..api.enums import CLOSED_LIST_STATES, CLOSED_STATES
 from ..api.events import ExecutionReport, ListStatus
 from ..api.orders import ListedOrder, OrderList
 from ..api.trading import AmendedOrder, CanceledOrder, Fill, OrderReport
@@ -25,20 +26,17 @@ OrderKey: TypeAlias = tuple[str, int]
 FillKey: TypeAlias = tuple[int, int | None]
 """What a fill of an order is known by: the trade's id, and that of the allocation where there was no trade."""
 
-CLOSED: Final = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH"})
-"""What an order ends as. One of a status that this release does not know counts as open: it is asked about again."""
-
 _NOTHING: Final = Decimal(0)
 
 
 def is_open(order: Order) -> bool:
     """Whether it can still trade."""
-    return order.status not in CLOSED
+    return order.status not in CLOSED_STATES
 
 
 def is_done_list(order_list: OrderList) -> bool:
     """Whether nothing will become of an order list any more."""
-    return order_list.list_order_status not in {"EXECUTING", "UNKNOWN"}
+    return order_list.list_order_status in CLOSED_LIST_STATES
 
 
 def key_of(order: Order | ExecutionReport | ListedOrder) -> OrderKey:
@@ -56,7 +54,7 @@ def is_later(order: Order, known: Order) -> bool:
 def _progress(order: Order) -> tuple[int, Decimal, Decimal, Decimal]:
     """How far an order has come. Every part only ever grows, once those before it have stopped."""
     # Nothing comes after the end.
-    if order.status in CLOSED:
+    if order.status in CLOSED_STATES:
         stage = 3
     elif order.status == "PENDING_NEW":
         stage = 0

@@ -17,6 +17,8 @@ import msgspec
 __all__ = [
     "AccountType",
     "AllocationType",
+    "CLOSED_LIST_STATES",
+    "CLOSED_STATES",
     "CancelReplaceMode",
     "CancelReplaceResult",
     "CancelRestrictions",
@@ -92,6 +94,9 @@ OrderState: TypeAlias = Open[
 OPEN_STATES: Final = frozenset({"NEW", "PENDING_NEW", "PARTIALLY_FILLED", "PENDING_CANCEL"})
 """States in which an order may still be filled, canceled or amended."""
 
+CLOSED_STATES: Final = frozenset({"FILLED", "CANCELED", "REJECTED", "EXPIRED", "EXPIRED_IN_MATCH"})
+"""States that an order ends in. One that this release does not know is none: such an order is asked about again."""
+
 NewOrderRespType: TypeAlias = Open[Literal["ACK", "RESULT", "FULL"]]
 # What expires of two orders that must not trade with each other: with EXPIRE_MAKER the one on the book, with
 # EXPIRE_TAKER the other, with DECREMENT of both as much as would have traded. TRANSFER moves that between accounts of
@@ -155,6 +160,8 @@ ContingencyType: TypeAlias = Open[Literal["OCO", "OTO"]]
 ListStatusType: TypeAlias = Open[Literal["RESPONSE", "EXEC_STARTED", "UPDATED", "ALL_DONE"]]
 # CANCELING is in the SBE schema only.
 ListOrderStatus: TypeAlias = Open[Literal["EXECUTING", "ALL_DONE", "REJECT", "CANCELING"]]
+CLOSED_LIST_STATES: Final = frozenset({"ALL_DONE", "REJECT"})
+"""States that an order list ends in. One that this release does not know is none, as with orders."""
 # REPLACED is said of an order that was amended.
 ExecutionType: TypeAlias = Open[
     Literal["NEW", "CANCELED", "REPLACED", "REJECTED", "TRADE", "EXPIRED", "TRADE_PREVENTION", "UNKNOWN"]

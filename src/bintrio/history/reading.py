@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar, overload
 from .. import requests
 from .._client.calls import complain, dress
 from .._protocol.settings import UNITS_PER_MILLISECOND
-from ..account.orders import is_open
+from ..account.orders import is_done_list, is_open
 from ..api._base import Request
 from ..api.orders import OrderList
 from ..errors import InvalidRequest
@@ -131,8 +131,8 @@ def _by(time: str, id_: str, **rest: Any) -> MakeSource:
     return partial(Source, time_of=attrgetter(time), id_of=attrgetter(id_), **rest)
 
 
-def _is_executing(order_list: OrderList) -> bool:
-    return order_list.list_order_status == "EXECUTING"
+def _is_open_list(order_list: OrderList) -> bool:
+    return not is_done_list(order_list)
 
 
 _CANDLES: Final = _by("open_time", "open_time")
@@ -142,7 +142,7 @@ _ALLOCATIONS: Final = _by("time", "allocation_id", id_name="from_allocation_id",
 _ORDERS: Final = _by(
     "update_time", "order_id", id_name="order_id", least_id=1, made_at=attrgetter("time"), is_open=is_open
 )
-_LISTS: Final = _by("transaction_time", "order_list_id", id_name="from_id", is_open=_is_executing)
+_LISTS: Final = _by("transaction_time", "order_list_id", id_name="from_id", is_open=_is_open_list)
 _PREVENTED: Final = _by("transact_time", "prevented_match_id", id_name="from_prevented_match_id")
 _AMENDMENTS: Final = _by("time", "execution_id", id_name="from_execution_id")
 

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from .._client.feeds import OUTAGE
 from ..account import Change, FillAdded, HoldingChanged, LiveOrder, NotShown, OrderChanged
-from ..account.orders import CLOSED, OrderKey
+from ..account.orders import OrderKey
+from ..api.enums import CLOSED_STATES
 from ..errors import OutcomeUnknown
 from ..sandbox import Told, Witness
 from .books import Book, Books, Handle, Held, Look, filled, orders_of, shown
@@ -190,7 +191,7 @@ def _of_orders(look: Look, timelines: Mapping[OrderKey, Timeline], bound: int) -
 
 
 def _is_not_open(state: Any) -> bool:
-    return state is None or state[0] in CLOSED
+    return state is None or state[0] in CLOSED_STATES
 
 
 # Rest
