@@ -102,6 +102,7 @@ async def test_what_is_refused_is_tried_again(autojump_clock: MockClock) -> None
         assert len(resting(sandbox)) == 3
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(5))
 async def test_the_grid_survives_a_storm(seed: int, autojump_clock: MockClock) -> None:
     chance = random.Random(seed)

@@ -63,6 +63,7 @@ def shown(handle: LiveOrder | LiveOrderList) -> list[tuple[Any, ...]]:
     return [(leg.state.status, leg.state.orig_qty) for leg in legs if leg.state is not None]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("wrong", WRONGS)
 @pytest.mark.parametrize("method", ACTS)
 async def test_g1_whoever_is_cancelled_at_any_step_the_handle_tells_its_end(

@@ -26,6 +26,7 @@ PLANS: Final = sorted((Path(__file__).parent / "plans").glob("*.json"))
 """What was once untrue in a world, made small. A seed means another world after any change; a plan does not."""
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", [*range(8), 49])
 def test_g1_to_g9_nothing_is_untrue_in_a_world(seed: int) -> None:
     report = run(draw_plan(seed))
@@ -39,6 +40,7 @@ def test_what_was_untrue_once_is_not_any_more(file: Path) -> None:
     assert run(read_plan(file.read_bytes())).untruths == []
 
 
+@pytest.mark.no_cover
 @settings(max_examples=10)
 @given(plans())
 def test_nothing_is_untrue_in_a_world_that_hypothesis_draws(plan: Plan) -> None:
@@ -56,6 +58,7 @@ def test_a_plan_is_data() -> None:
 # and so not what is different each time in those that the library masks.
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", [1, 5])
 def test_a_world_is_the_same_each_time_byte_for_byte(seed: int) -> None:
     once = transcript_of(draw_plan(seed))
@@ -84,6 +87,7 @@ def test_and_in_another_process_with_other_hashes_and_without_hypothesis() -> No
 # An untruth would be found
 
 
+@pytest.mark.no_cover
 def test_g7_an_order_that_is_sent_twice_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     def repeat(self: Session, call: Any, request: Any, lost: Any) -> None:
         """Has every call go to another connection."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -342,6 +343,7 @@ def test_an_order_that_was_rejected_is_told_and_is_no_order() -> None:
     world.check_replicas()
 
 
+@pytest.mark.no_cover
 @settings(max_examples=150, deadline=None)
 @given(st.lists(commands, min_size=5, max_size=25))
 def test_what_always_holds(given_: list[tuple[Any, ...]]) -> None:

@@ -40,6 +40,15 @@ def test_an_iceberg_order_shows_a_part_and_goes_to_the_end_with_the_next_one() -
     assert hall.asks() == [(10, 1)]
 
 
+def test_an_iceberg_order_shows_less_of_a_part_that_has_traded_in_part() -> None:
+    hall = Hall()
+    iceberg = hall.place(side="SELL", quantity="5", iceberg_qty="2")
+    hall.place(2, quantity="0.5")
+    assert (iceberg.executed, hall.asks()) == (D("0.5"), [(10, D("1.5"))])
+    hall.place(2, quantity="1.5")
+    assert (iceberg.executed, hall.asks()) == (2, [(10, 2)])
+
+
 def test_what_an_iceberg_order_must_be_like() -> None:
     hall = Hall(symbol(more_filters=(IcebergPartsFilter(limit=3),)))
     hall.place(quantity="3", iceberg_qty="1")

@@ -156,6 +156,7 @@ def heads(draw: st.DrawFn) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + draw(st.one_of(st.just(text(PING)), st.binary(max_size=20)))
 
 
+@pytest.mark.no_cover
 @settings(max_examples=80)
 @given(st.one_of(heads(), st.binary(max_size=200)))
 def test_g11_any_bytes_for_a_handshake(data: bytes) -> None:
@@ -174,6 +175,7 @@ _FRAMES = st.one_of(
 )
 
 
+@pytest.mark.no_cover
 @settings(max_examples=80)
 @given(st.lists(_FRAMES, max_size=6).map(b"".join))
 def test_g11_any_frames(data: bytes) -> None:
@@ -215,6 +217,7 @@ def is_answered(message: str) -> Attack:
     return attack
 
 
+@pytest.mark.no_cover
 @settings(max_examples=120)
 @given(st.one_of(requests().map(json.dumps), _JSON.map(json.dumps), st.text(max_size=50)))
 def test_g11_any_json_is_answered(message: str) -> None:
@@ -412,6 +415,13 @@ async def test_g11_a_handshake_that_takes_its_time(autojump_clock: MockClock) ->
         assert trio.current_time() < 20
 
 
+async def test_a_head_that_the_library_refuses_is_answered_and_ends_its_connection(autojump_clock: MockClock) -> None:
+    async with open_sandbox(listen=False) as sandbox, bystander_of(sandbox):
+        stream = await sandbox.connect(ADDRESS)
+        await stream.send_all(HANDSHAKE.replace(b"Upgrade: websocket", b"Upgrade: tea"))
+        assert (await read(stream)).startswith(b"HTTP/1.1 4")
+
+
 async def test_a_head_has_a_size(autojump_clock: MockClock) -> None:
     async with open_sandbox(listen=False) as sandbox, bystander_of(sandbox):
         stream = await sandbox.connect(ADDRESS)
@@ -439,6 +449,7 @@ async def test_methods_that_do_not_exist_are_not_kept(autojump_clock: MockClock)
         assert sandbox.received == {connection.UNKNOWN_METHOD: 100}
 
 
+@pytest.mark.no_cover
 async def test_g11_a_peer_that_does_not_read_is_held_back(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
