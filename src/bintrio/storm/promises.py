@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
@@ -284,8 +285,8 @@ def _code_of(call: Call) -> object:
 
 # Secrets
 
-# Characters of what may be a signature: the shortest one is longer, and hardly anything else in quotation marks is.
-_SHORTEST: Final = 40
+# What may be a signature: the shortest one is longer than that, and hardly anything else in quotation marks is.
+_MAY_BE_SIGNATURE: Final = re.compile(r'[^"]{40,}')
 
 
 def of_secrets(evidence: Evidence) -> Iterator[str]:
@@ -293,7 +294,7 @@ def of_secrets(evidence: Evidence) -> Iterator[str]:
     said = evidence.said
     yield from (f"the {name} was shown (G9)" for name, secret in evidence.secrets.items() if secret in said)
     # There are as many signatures as calls, and hardly anything else is as long as they are.
-    long = "\n".join(word for word in said.split('"') if len(word) >= _SHORTEST)
+    long = "\n".join(_MAY_BE_SIGNATURE.findall(said))
     for call in evidence.witness.calls:
         signature = call.incoming.params.get("signature")
         if signature is not None and str(signature)[:40] in long:
