@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Set
 from time import time_ns
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from opentelemetry.context import Context
@@ -122,9 +122,8 @@ class OpenTelemetry:
     def __call__(self, fact: Fact) -> None:
         """Make of a fact what there is to make of it."""
         # Another observer may pass on facts that nothing is made of.
-        see = self._seen.get(type(fact))
-        if see is not None:
-            see(fact)
+        if (kind := type(fact)) in self._seen:
+            self._seen[kind](fact)
 
     def watch(self, events: Subscriber, name: str) -> None:
         """Show how full the buffer of a subscriber is, as ``bintrio.subscriber.buffer.used``, as long as it is there.
@@ -137,14 +136,6 @@ class OpenTelemetry:
 
     def _fill(self, of: Callable[[Subscriber], int]) -> Iterable[Observation]:
         return [Observation(of(events), {"bintrio.subscriber": name}) for events, name in self._subscribers.items()]
-
-
-class _Described(NamedTuple):
-    """What is said of calls that went alike. There are few kinds of them, so it is put together once for each."""
-
-    name: str
-    of_metric: Attributes
-    of_span: Attributes
 
 
 class _Calls:
@@ -165,54 +156,29 @@ class _Calls:
         # A program with metrics alone pays nothing for spans.
         self._tracer = None if isinstance(tracer, NoOpTracer) else tracer
         self._span_for = span_for
-        self._described: dict[tuple[Any, ...], _Described] = {}
+        self._outcomes: dict[tuple[Any, ...], Attributes] = {}
         self._duration = _seconds(meter, "rpc.client.call.duration", "How long calls take.")
         self._waited = _seconds(meter, "bintrio.call.wait.duration", "How long calls wait before they are sent.")
 
     def _end(self, fact: facts.CallEnded) -> None:
-        now = time_ns()
         if fact.limits:  # answers may come without counts; the last known ones stay
             self._limits.latest[fact.session] = fact
-        alike = (
-            *(fact.session, fact.account, fact.method, fact.status, fact.code, fact.error),
-            *(fact.connection, fact.address),
-        )
-        described = self._described.get(alike)
-        # Built once for calls that went alike: most of the cost of a span is in its attributes.
-        if described is None:
-            described = self._describe(alike, fact)
-        seconds = fact.at - fact.started_at
-        self._duration.record(seconds, described.of_metric)
+        alike = fact.method, fact.address, fact.status, fact.code, fact.error
+        outcome = self._outcomes.get(alike)
+        # Built once for calls that went alike.
+        if outcome is None:
+            outcome = self._keep(alike, _outcome(fact))
+        self._duration.record(fact.at - fact.started_at, outcome)
         # Before the SDK is asked: one that samples has done half of its work by then.
-        if self._tracer is None or not self._span_for(fact):
-            return
-        # What a session does by itself is no part of what its user was doing when it was opened.
-        context = Context() if fact.is_own else None
-        span = self._tracer.start_span(
-            described.name, context, SpanKind.CLIENT, described.of_span, start_time=now - round(seconds * 1e9)
-        )
-        # Only a failure has a status: the conventions leave that of a success unset.
-        if fact.error is not None:
-            span.set_status(Status(StatusCode.ERROR, fact.cause))
-        span.end(now)
+        if self._tracer is not None and self._span_for(fact):
+            _make_span(self._tracer, fact, outcome)
 
-    def _describe(self, alike: tuple[Any, ...], fact: facts.CallEnded) -> _Described:
+    def _keep(self, alike: tuple[Any, ...], outcome: Attributes) -> Attributes:
         # Begun anew: an exchange that makes up codes must not fill the memory.
-        if len(self._described) >= _MOST:
-            self._described.clear()
-        of_metric = _outcome(fact)
-        of_span = {**of_metric, "bintrio.session": fact.session}
-        # Without a key there is no account.
-        if fact.account is not None:
-            of_span["bintrio.account"] = fact.account
-        # A call that was not sent has no connection.
-        if fact.connection is not None:
-            of_span["bintrio.connection"] = fact.connection
-        name = fact.method
-        if fact.method not in catalogue:  # what anybody may make up is none to group by
-            name, of_span["rpc.method_original"] = SYSTEM, fact.method
-        self._described[alike] = _Described(name, of_metric, of_span)
-        return self._described[alike]
+        if len(self._outcomes) >= _MOST:
+            self._outcomes.clear()
+        self._outcomes[alike] = outcome
+        return outcome
 
     def _wait(self, fact: facts.CallWaited) -> None:
         self._waited.record(fact.seconds, {"bintrio.awaited": fact.awaited, "bintrio.session": fact.session})
@@ -379,6 +345,28 @@ def _server(address: str | None) -> Attributes:
         return {}
     host, _, port = address.rpartition(":")
     return {"server.address": host, "server.port": int(port)}
+
+
+def _make_span(tracer: Tracer, fact: facts.CallEnded, outcome: Attributes) -> None:
+    attributes = {**outcome, "bintrio.session": fact.session}
+    # Without a key there is no account.
+    if fact.account is not None:
+        attributes["bintrio.account"] = fact.account
+    # A call that was not sent has no connection.
+    if fact.connection is not None:
+        attributes["bintrio.connection"] = fact.connection
+    name = fact.method
+    if fact.method not in catalogue:  # what anybody may make up is none to group by
+        name, attributes["rpc.method_original"] = SYSTEM, fact.method
+    # What a session does by itself is no part of what its user was doing when it was opened.
+    context = Context() if fact.is_own else None
+    now = time_ns()
+    began = now - round((fact.at - fact.started_at) * 1e9)
+    span = tracer.start_span(name, context, SpanKind.CLIENT, attributes, start_time=began)
+    # Only a failure has a status: the conventions leave that of a success unset.
+    if fact.error is not None:
+        span.set_status(Status(StatusCode.ERROR, fact.cause))
+    span.end(now)
 
 
 def _outcome(fact: facts.CallEnded) -> Attributes:

@@ -277,6 +277,10 @@ class Trace(msgspec.Struct, eq=False):
     def end(self, failure: BaseException | None) -> None:
         """It is over."""
         envelope = self.envelope
+        code = error = cause = None
+        if failure is not None:
+            code = failure.code if isinstance(failure, Rejected) else None
+            error, cause = kind_of(failure), words_of(failure)
         ended = CallEnded(
             session=self.observation.name,
             at=self.observation.now(),
@@ -295,9 +299,9 @@ class Trace(msgspec.Struct, eq=False):
             sent_size=self.sent_size,
             answer_size=self.answer_size,
             status=None if envelope is None else envelope.status,
-            code=failure.code if isinstance(failure, Rejected) else None,
-            error=None if failure is None else kind_of(failure),
-            cause=None if failure is None else words_of(failure),
+            code=code,
+            error=error,
+            cause=cause,
             limits=() if envelope is None else envelope.rate_limits,
         )
         self.observation.pass_on(ended)
