@@ -56,7 +56,7 @@ def asks(book: Book) -> list[Any]:
 
 
 def preview(book: Book, taker: Order) -> tuple[Any, ...]:
-    return book.preview(taker)[:2]
+    return book.preview(book.offers(taker), taker)[:2]
 
 
 def match(book: Book, taker: Order) -> Iterator[Trade]:

@@ -92,6 +92,10 @@ chains: dict[str, st.SearchStrategy[Any]] = {
     "pending_price": prices,
     "pending_quantity": quantities,
 }
+routed = st.one_of(
+    st.fixed_dictionaries({"type": st.just("LIMIT")} | limited),
+    st.fixed_dictionaries({"type": st.just("MARKET")} | common),
+)
 lists = st.one_of(*map(st.fixed_dictionaries, (pairs, old_pairs, chains)))
 replacements = st.fixed_dictionaries(
     {
@@ -107,7 +111,7 @@ commands = st.one_of(
     st.tuples(st.just("place"), st.integers(1, 3), orders),
     st.tuples(st.just("place"), st.integers(1, 3), orders),
     st.tuples(st.just("list"), st.integers(1, 3), lists),
-    st.tuples(st.just("route"), st.integers(1, 3), st.fixed_dictionaries({"type": st.just("LIMIT")} | limited)),
+    st.tuples(st.just("route"), st.integers(1, 3), routed),
     st.tuples(st.just("cancel"), st.integers(0, 9), st.none()),
     st.tuples(st.just("amend"), st.integers(0, 9), quantities),
     st.tuples(st.just("replace"), st.integers(0, 9), replacements),
@@ -128,6 +132,9 @@ class World:
         self.engine = self.hall.engine
         self.engine.listings["BNBUSDT"].book.last_price = D(20)
         self.hall.trade_at(10)
+        # One of them soon has nothing left to pay with.
+        for asset, amount in (("BTC", 5), ("USDT", 60), ("USDC", 60)):
+            self.hall.account(3).holding(asset).free = D(amount)
         self.replicas = Replicas(self.engine.accounts)
         self.replicas.lag = 1
         self.totals = {asset: self.hall.total(asset) for asset in ASSETS}
@@ -235,6 +242,7 @@ class World:
         for account in self.engine.accounts.values():
             for asset in ASSETS:
                 assert account.holding(asset).free >= 0
+                assert account.holding(asset).locked >= 0
                 assert account.holding(asset).locked == self.locked(account.uid, asset)
         for name in NAMES:
             self.check_book(name)
@@ -266,6 +274,7 @@ class World:
         assert order.executed == sum((one.quantity for one in order.executions), NOTHING)
         assert order.is_open or not (order.place or order.reserved)
         assert order.status != "FILLED" or not order.remaining
+        assert order.time_in_force != "FOK" or order.status == "FILLED" or not order.executed
         if order.group is not None:
             record = self.hall.account(order.owner).lists[order.list_id]
             assert (record.list_order_status == "ALL_DONE") is order.group.is_done

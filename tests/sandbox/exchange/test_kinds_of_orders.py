@@ -8,7 +8,9 @@ import pytest
 
 from bintrio.api.events import ExecutionReport
 from bintrio.api.filters import IcebergPartsFilter
+from bintrio.api.general import ExecutionRule
 from bintrio.sandbox.exchange.amending import amend
+from bintrio.sandbox.exchange.reference import External
 from bintrio.sandbox.exchange.refusals import Refusal
 
 from .hall import D, Hall, symbol
@@ -222,6 +224,66 @@ def test_fill_or_kill_counts_up_to_its_limit_only() -> None:
     hall.place(2, side="SELL", price="11", quantity="1")
     kill = hall.place(time_in_force="FOK", quantity="2", self_trade_prevention_mode="EXPIRE_TAKER")
     assert outcome(kill) == ("EXPIRED", 0, "UNFILLED_FOK_ORDER_EXPIRED")
+
+
+def test_fill_or_kill_sees_that_its_own_order_comes_before_the_hidden_part_of_another() -> None:
+    hall = Hall()
+    other = hall.place(2, side="SELL", quantity="5", iceberg_qty="1")
+    own = hall.place(side="SELL", quantity="1")
+    kill: dict[str, Any] = {"time_in_force": "FOK", "quantity": "3"}
+    assert outcome(hall.place(**kill, self_trade_prevention_mode="DECREMENT"))[:2] == ("EXPIRED", 0)
+    assert outcome(hall.place(**kill, self_trade_prevention_mode="EXPIRE_MAKER"))[:2] == ("FILLED", 3)
+    assert (other.executed, own.status) == (3, "EXPIRED_IN_MATCH")
+
+
+def test_fill_or_kill_is_not_filled_in_part_where_an_execution_rule_ends_it() -> None:
+    """price_range_execution_rules.md: no trade beyond the bounds."""
+    hall = Hall(symbol(execution_rules=(ExecutionRule(rule_type="PRICE_RANGE", bid_limit_mult_up=D("1.1")),)))
+    hall.engine.references.sources["BTCUSDT"] = External(D(10), 0)
+    for price in ("10", "11", "12"):
+        hall.place(2, side="SELL", price=price)
+    kill: dict[str, Any] = {"time_in_force": "FOK", "price": "12"}
+    assert outcome(hall.place(quantity="3", **kill)) == ("EXPIRED", 0, "UNFILLED_FOK_ORDER_EXPIRED")
+    assert outcome(hall.place(quantity="2", **kill)) == ("FILLED", 2, None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "free", "left"),
+    [
+        ("DECREMENT", 31, None),
+        ("DECREMENT", 32, 10),
+        ("TRANSFER", 32, 10),
+        ("EXPIRE_MAKER", 32, None),
+        ("EXPIRE_MAKER", 33, 0),
+        ("EXPIRE_TAKER", 0, 0),
+        ("EXPIRE_BOTH", 0, 0),
+        ("NONE", 32, 10),
+    ],
+)
+@pytest.mark.parametrize("kind", ["MARKET", "STOP_LOSS"])
+def test_nobody_pays_more_than_there_is_for_what_stands_behind_an_order_of_its_own(
+    kind: str, mode: str, free: int, left: int | None
+) -> None:
+    """stp_faq.md: what is left of an order goes on behind the match that was prevented."""
+    hall = Hall()
+    hall.trade_at(9)
+    for uid, price, quantity in ((1, "10", "1"), (2, "11", "9")):
+        hall.place(uid, side="SELL", price=price, quantity=quantity)
+    hall.account().holding("USDT").free = D(30)
+    given: dict[str, Any] = {"quantity": "3", "self_trade_prevention_mode": mode}
+    if kind == "MARKET":
+        hall.account().holding("USDT").free = D(free)
+        if left is None:
+            with pytest.raises(Refusal, match="insufficient balance"):
+                hall.place(type=kind, **given)
+            return
+        hall.place(type=kind, **given)
+    else:
+        stop = hall.place(type=kind, stop_price="9.5", **given)
+        hall.account().holding("USDT").free = D(free) - hall.account().holding("USDT").locked
+        hall.trade_at("9.5")
+        assert (stop.expiry_reason == "REJECTED") is (left is None)
+    assert hall.money()[2:] == (free if left is None else left, 0)
 
 
 def test_a_symbol_allows_some_modes_only() -> None:

@@ -30,7 +30,7 @@ from bintrio.api.market import Depth, Klines, TradesAggregate, TradesHistorical,
 from bintrio.api.tickers import Ticker, Ticker24hr, TickerBook, TickerPrice, TickerTradingDay
 from bintrio.sandbox.exchange.orders import NOTHING, Order
 
-from .test_invariants import NAMES, World, limited, lists, orders, prices, quantities, replacements, sides
+from .test_invariants import NAMES, World, lists, orders, prices, quantities, replacements, routed, sides
 
 uids = st.integers(1, 3)
 numbers = st.integers(0, 9)
@@ -65,7 +65,7 @@ class Machine(RuleBasedStateMachine):
     def place_list(self, uid: int, given: dict[str, Any]) -> None:
         self.both("list", uid, given)
 
-    @rule(uid=uids, given=st.fixed_dictionaries({"type": st.just("LIMIT")} | limited))
+    @rule(uid=uids, given=routed)
     def route(self, uid: int, given: dict[str, Any]) -> None:
         self.both("route", uid, given)
 

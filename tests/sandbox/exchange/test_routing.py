@@ -71,3 +71,23 @@ def test_what_is_left_rests_on_the_book_of_the_symbol() -> None:
     order = routed(hall, quantity="1")
     assert (order.place, order.floor) == ("book", "EXCHANGE")
     assert hall.bids() == [(31, 1)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "quantity", "status", "executed"),
+    [
+        ("EXPIRE_TAKER", "4", "EXPIRED", 0),
+        ("EXPIRE_TAKER", "3", "FILLED", 3),
+        ("DECREMENT", "4", "EXPIRED", 0),
+        ("EXPIRE_MAKER", "4", "FILLED", 4),
+        ("EXPIRE_MAKER", "6.5", "EXPIRED", 0),
+    ],
+)
+def test_fill_or_kill_does_not_count_on_orders_of_its_own_on_any_book(
+    mode: str, quantity: str, status: str, executed: int
+) -> None:
+    hall = hall_with(ASKS, "SELL")
+    own = hall.place(symbol="BTCUSDC", side="SELL", price="30", quantity="1")
+    order = routed(hall, time_in_force="FOK", quantity=quantity, price="30.6", self_trade_prevention_mode=mode)
+    assert (order.status, order.executed) == (status, executed)
+    assert own.is_open is (executed < 4)

@@ -10,6 +10,7 @@ An iceberg order shows a part at a time; when that has traded, the next part goe
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import islice
@@ -100,10 +101,6 @@ class Book:
         self._opposite(taker).trade(maker, quantity)
         return Trade(maker, price, quantity, amount)
 
-    def preview(self, taker: Order) -> Preview:
-        """What an incoming order would trade at once."""
-        return self.preview_of(self.offers(taker), taker)
-
     def offers(self, taker: Order) -> Iterator[tuple[Decimal, Decimal]]:
         """Price and quantity of each level on the other side, hidden parts included, best first, up to its limit."""
         for price, level in self._opposite(taker).levels():
@@ -112,12 +109,12 @@ class Book:
                 return
             yield price, level.total
 
-    def makers(self, taker: Order) -> Iterator[Order]:
-        """The orders on the other side, in the order in which an incoming order meets them, up to its limit."""
+    def makers(self, taker: Order) -> Iterator[tuple[Order, Decimal]]:
+        """The orders on the other side with what they offer, as an incoming order meets them, up to its limit."""
         for price, level in self._opposite(taker).levels():
             if not taker.crosses(price):
                 return
-            yield from level.orders.values()
+            yield from level.in_turn()
 
     def up_to(self, order: Order) -> list[Order]:
         """The orders on an order's own side, in the order in which they trade, all of its level included."""
@@ -129,7 +126,7 @@ class Book:
             found += level.orders.values()
         return found
 
-    def preview_of(self, offers: Iterator[tuple[Decimal, Decimal]], taker: Order) -> Preview:
+    def preview(self, offers: Iterator[tuple[Decimal, Decimal]], taker: Order) -> Preview:
         """What an incoming order would trade with these offers, prices and quantities, at once."""
         return _total(offers, taker, self._step)
 
@@ -195,6 +192,25 @@ class _Level:
     @property
     def shown(self) -> Decimal:
         return min(self.total - self.hidden, _MOST_SHOWN)
+
+    def in_turn(self) -> Iterator[tuple[Order, Decimal]]:
+        """Each order with what it offers, the oldest first; an iceberg order part by part."""
+        hidden: deque[tuple[Order, Decimal]] = deque()
+        for order in self.orders.values():
+            yield order, order.visible
+            if order.remaining > order.visible:
+                hidden.append((order, order.remaining - order.visible))
+        # The next part of each comes behind all who are there.
+        yield from _part_by_part(hidden)
+
+
+def _part_by_part(hidden: deque[tuple[Order, Decimal]]) -> Iterator[tuple[Order, Decimal]]:
+    while hidden:
+        order, left = hidden.popleft()
+        part = min(order.iceberg_quantity, left)
+        yield order, part
+        if left > part:
+            hidden.append((order, left - part))
 
 
 class _Side:

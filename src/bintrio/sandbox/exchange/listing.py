@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from heapq import merge
 from itertools import count
+from operator import itemgetter
 from typing import Final
 
 from bintrio.api.filters import Filter, LotSizeFilter, MarketLotSizeFilter
@@ -179,10 +181,24 @@ class Listing:
                 best, maker = listing, other
         return best, maker
 
-    def offers_of_all(self, order: Order) -> Iterator[tuple[Decimal, Decimal]]:
-        """What a routed order can trade with, best first."""
-        found = [offer for listing in self.routes for offer in listing.book.offers(order)]
-        return iter(sorted(found, key=lambda offer: offer[0], reverse=not order.is_buy))
+    def offers(self, order: Order) -> Iterator[tuple[Decimal, Decimal]]:
+        """Price and quantity of what an order meets, best first."""
+        if not order.floor:
+            return self.book.offers(order)
+        offers = (listing.book.offers(order) for listing in self._own_first())
+        return merge(*offers, key=itemgetter(0), reverse=not order.is_buy)
+
+    def makers(self, order: Order) -> Iterator[tuple[Order, Decimal]]:
+        """The orders that an order meets, in turn, with what they offer."""
+        if not order.floor:
+            return self.book.makers(order)
+        makers = (listing.book.makers(order) for listing in self._own_first())
+        return merge(*makers, key=lambda offer: offer[0].limit, reverse=not order.is_buy)
+
+    def _own_first(self) -> Iterator[Listing]:
+        """Those among whose books its orders may be routed: at equal prices its own goes first."""
+        yield self
+        yield from (listing for listing in self.routes if listing is not self)
 
 
 def _name(rule: Filter) -> str:

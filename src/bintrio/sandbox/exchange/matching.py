@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
-from itertools import count
+from itertools import count, takewhile
 from typing import Any, Final, Literal
 
 from bintrio.api.enums import ExecutionType, ExpiryReason
@@ -180,7 +180,7 @@ class MatchingEngine:
             if not (order.limit and order.remaining):
                 raise order_refused("Price * QTY is zero or less.")
             return needed_by(order)
-        quantity, amount, is_short = listing.book.preview_of(self._offers(order), order)
+        quantity, amount, is_short = listing.book.preview(self._offers(order), order)
         # By quote amount: the book says how much of the base asset that is.
         if order.quote_quantity:
             listing.check_amount(order, quantity)
@@ -240,14 +240,14 @@ class MatchingEngine:
                 return False
         if order.kind.has_limit:
             return self.settlement.try_lock(order, needed_by(order))
-        _, amount, _ = listing.book.preview(order)
+        _, amount, _ = listing.book.preview(self._offers(order), order)
         return self.settlement.try_lock(order, amount if order.is_buy else order.remaining)
 
     def _work(self, order: Order, now: int) -> None:
         """An order becomes active: it trades, and what is left goes on the book or expires."""
         listing = self.listings[order.symbol]
         # Fill or kill: as a whole or not at all.
-        if order.time_in_force != "FOK" or self._can_be_filled(order):
+        if order.time_in_force != "FOK" or self._can_be_filled(order, now):
             self._match(listing, order, now)
         if not order.is_open:
             return
@@ -258,20 +258,27 @@ class MatchingEngine:
             return
         self.end(order, "EXPIRED", now, reason=_UNFILLED.get(order.time_in_force, "INSUFFICIENT_LIQUIDITY"))
 
-    def _can_be_filled(self, order: Order) -> bool:
-        quantity, *_ = self.listings[order.symbol].book.preview_of(self._offers(order), order)
-        return quantity >= order.remaining
-
-    def _offers(self, order: Order) -> Iterator[tuple[Decimal, Decimal]]:
-        """What an order can trade with: with self-trade prevention, not with orders of its own."""
+    def _can_be_filled(self, order: Order, now: int) -> bool:
         listing = self.listings[order.symbol]
-        if order.floor:
-            return listing.offers_of_all(order)
+        offers, bounds = self._offers(order, prevention.STAYS_WHOLE), listing.bounds(now, is_buy=order.is_buy)
+        # Beyond the bounds of the execution rule it would end with a part of it traded.
+        if bounds is not None:
+            offers = takewhile(lambda offer: bounds.admit(offer[0]), offers)
+        return listing.book.preview(offers, order).quantity >= order.remaining
+
+    def _offers(self, order: Order, modes: frozenset[str] = prevention.GOES_ON) -> Iterator[tuple[Decimal, Decimal]]:
+        """What an order may come to pay for, best first, if it goes on behind its own orders in these modes."""
+        listing = self.listings[order.symbol]
         # Without prevention, everything on the book counts.
         if order.stp_mode == "NONE":
-            return listing.book.offers(order)
-        own, makers = self.accounts[order.owner], listing.book.makers(order)
-        return prevention.offers(order, makers, lambda maker: prevention.are_related(own, self.accounts[maker.owner]))
+            return listing.offers(order)
+        own = self.accounts[order.owner]
+        return prevention.offers(
+            order,
+            listing.makers(order),
+            lambda maker: prevention.are_related(own, self.accounts[maker.owner]),
+            modes=modes,
+        )
 
     # Matching
 

@@ -68,11 +68,34 @@ def match(
     )
 
 
-def offers(taker: Order, makers: Iterable[Order], is_own: Callable[[Order], bool]) -> Iterator[tuple[Decimal, Decimal]]:
-    """What an order can trade with. All but one mode end it, or a part of it, at the first order that is its own."""
-    for maker in makers:
-        if not is_own(maker):
-            yield maker.limit, maker.remaining
-        # In that mode alone the order goes on behind its own.
-        elif taker.stp_mode != "EXPIRE_MAKER":
-            return
+GOES_ON: Final = frozenset({"EXPIRE_MAKER", "DECREMENT", "TRANSFER"})
+"""The modes in which an order goes on behind one of its own."""
+
+STAYS_WHOLE: Final = frozenset({"EXPIRE_MAKER"})
+"""Those of them in which no part of it is taken away."""
+
+
+def offers(
+    taker: Order,
+    makers: Iterable[tuple[Order, Decimal]],
+    is_own: Callable[[Order], bool],
+    *,
+    modes: frozenset[str],
+) -> Iterator[tuple[Decimal, Decimal]]:
+    """Price and quantity of what an order meets, best first, until one of its own stops it.
+
+    Args:
+        taker: the order.
+        makers: the orders that it meets, in turn, and what they offer.
+        is_own: whether an order must not trade with it.
+        modes: those in which none stops it.
+    """
+    for maker, quantity in makers:
+        if is_own(maker):
+            if taker.stp_mode not in modes:
+                return
+            # That one expires.
+            if taker.stp_mode == "EXPIRE_MAKER":
+                continue
+        # Of its own, as much is taken away as would have traded: more than that it never pays.
+        yield maker.limit, quantity
