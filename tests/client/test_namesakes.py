@@ -317,6 +317,15 @@ def test_g7_only_the_latest_orders_are_remembered() -> None:
     assert not namesakes.is_anothers(call, "ETHUSDT", 1)
 
 
+def test_g7_an_order_that_is_named_twice_is_remembered_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the answer, and by `confirm`."""
+    monkeypatch.setattr("bintrio._client.namesakes.MOST_ORDERS", 3)
+    namesakes, call = Namesakes(), unknown(1)
+    for number in (1, 2, 1, 3, 4):
+        namesakes.own("BTCUSDT", [number], None)
+    assert [namesakes.is_anothers(call, "BTCUSDT", number) for number in (1, 2, 3, 4)] == [True, False, True, True]
+
+
 def test_g7_equal_errors_of_two_calls_are_not_one() -> None:
     namesakes, calls = Namesakes(), [unknown(1), unknown(1)]
     for call in calls:

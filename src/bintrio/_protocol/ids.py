@@ -62,7 +62,9 @@ class Ids:
 
 
 def remember(latest: dict[K, V], key: K, value: V, most: int) -> None:
-    """Add to what is remembered; the oldest of too many is forgotten."""
+    """Add to what is remembered, as the latest; the oldest of too many is forgotten."""
+    # A dict would leave it where it was, and no other need go for it.
+    latest.pop(key, None)
     if len(latest) >= most:
         # A dict keeps the order in which keys came.
         del latest[next(iter(latest))]
