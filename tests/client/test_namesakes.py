@@ -112,6 +112,41 @@ async def test_g7_what_confirm_raises_is_of_the_same_call(autojump_clock: MockCl
             assert await told(session, each) == sandbox.orders[0].order_id
 
 
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_g2_a_late_answer_is_told_to_whatever_error_is_of_its_call(
+    autojump_clock: MockClock, is_first: bool
+) -> None:
+    """To the one that the call raised, and to those that `confirm` raised, before it came or after."""
+    async with open_market() as (session, sandbox):
+        sandbox.inject(faults.LateReply("order.place", seconds=9.0))
+        error: OutcomeUnknown[OrderPlace] = await place(session, sandbox, "answered")
+        error.add_note("the third of the grid")
+        if is_first:
+            await trio.sleep(10)
+        again = await undecided(session, sandbox, error)
+        errors = [error, again, await undecided(session, sandbox, again)]
+        await trio.sleep(10)
+        number = sandbox.orders[0].order_id
+        assert [each.answer.order_id for each in errors] == [number] * 3
+        assert errors[0].answered_at is not None
+        assert [each.answered_at for each in errors] == [errors[0].answered_at] * 3
+        assert [each.__notes__ for each in errors] == [["the third of the grid"]] * 3
+        errors[-1].add_note("its own")
+        assert len(error.__notes__) == 1
+        assert [await told(session, each) for each in errors] == [number] * 3
+
+
+async def undecided(
+    session: bintrio.Session, sandbox: Sandbox, error: OutcomeUnknown[OrderPlace]
+) -> OutcomeUnknown[OrderPlace]:
+    """What `confirm` raises when its question has no answer."""
+    sandbox.inject(faults.DropReply("order.status"))
+    with pytest.raises(OutcomeUnknown, match="nothing for certain within 1 s") as caught:
+        await session.within(1).confirm(error)
+    await session.ping()  # else nothing was answered on this connection, and it would be given up
+    return caught.value
+
+
 async def test_g7_the_late_answer_to_a_cancel_says_not_whose_the_order_is(autojump_clock: MockClock) -> None:
     async with open_market() as (session, sandbox):
         sandbox.inject(faults.DropReply("order.place"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, cast
+from weakref import ref
 
 from .._protocol.evidence import found
 from .._protocol.ids import remember
@@ -37,6 +38,17 @@ class Origin:
     def __init__(self, namesakes: Namesakes, clock_steps: int) -> None:
         self.namesakes: Final = namesakes
         self.clock_steps: Final = clock_steps
+        self._errors: list[ref[OutcomeUnknown]] = []
+
+    def add(self, error: OutcomeUnknown) -> None:
+        """An error is of this call: the one that it raised, or one that `confirm` raised for it."""
+        error.origin = self
+        # Those that nobody has any more need be told nothing, however often it is asked.
+        self._errors = [*map(ref, self.errors()), ref(error)]
+
+    def errors(self) -> list[OutcomeUnknown]:
+        """All that somebody still has."""
+        return [error for each in self._errors if (error := each()) is not None]
 
 
 class Namesakes:

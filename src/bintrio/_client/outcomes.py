@@ -140,7 +140,7 @@ class Outcomes:
             is_id_fresh=bool(names) and is_fresh(call, request),
             signed_by=call.account.digest,
         )
-        error.origin = Origin(self._namesakes, call.clock_steps)
+        Origin(self._namesakes, call.clock_steps).add(error)
         self._namesakes.open(error)
         call.answered_late = partial(self._tell, error, call)
         # The answer came together with the end of the wait.
@@ -400,7 +400,8 @@ class Outcomes:
                 answer = read_answer(request, envelope) if request else read_result(call.api.name, Any, envelope)
             # An answer that itself does not know tells nothing new.
             if not isinstance(answer, OutcomeUnknown):
-                error.answer, error.answered_at = answer, self._shared.in_unit(heard_at)
+                for each in error.origin.errors():
+                    each.answer, each.answered_at = answer, self._shared.in_unit(heard_at)
                 self._namesakes.close(error)
                 # The answer to a cancel names an order as well.
                 if call.api.orders:
@@ -418,10 +419,15 @@ def _undecided(call: OutcomeUnknown | Request[Any], reason: str) -> OutcomeUnkno
     """What to raise if nothing tells: the same error with another reason."""
     if isinstance(call, Request):
         return OutcomeUnknown(call.api.name, reason, request=call)
-    known: dict[str, Any] = {name: value for name, value in vars(call).items() if name not in {"answer", "answered_at"}}
-    known["reason"] = reason
-    error: OutcomeUnknown = OutcomeUnknown(**known)
-    error.origin = origin_of(call)
+    error: OutcomeUnknown = OutcomeUnknown(call.method, reason, client_order_id=call.client_order_id)
+    # Also what was learned or noted since the call.
+    vars(error).update({**vars(call), "reason": reason})
+    if hasattr(call, "__notes__"):
+        error.__notes__ = [*call.__notes__]  # of its own: what is noted on one is not noted on the other
+    origin = origin_of(call)
+    # Nobody knows which call a copy is of.
+    if origin is not None:
+        origin.add(error)
     return error
 
 
