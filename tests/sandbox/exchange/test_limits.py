@@ -60,6 +60,22 @@ def test_connections_are_counted_and_weigh_two() -> None:
     budget.admit_connection(NOON + 5 * MINUTE)
 
 
+@pytest.mark.parametrize(("patience", "status"), [(10, 429), (0, 418)])
+def test_attempts_to_connect_count_also_if_weight_or_a_ban_turns_them_away(patience: int, status: int) -> None:
+    budget = AddressBudget(Limits(weight=4, connections=3, patience=patience, first_ban=60))
+    budget.weight.add(3, NOON)
+    with pytest.raises(Refusal) as caught:
+        budget.admit_connection(NOON)
+    assert (caught.value.status, caught.value.code) == (status, -1003)
+    later = NOON + MINUTE
+    for _ in range(2):
+        budget.admit_connection(later)
+    with pytest.raises(Refusal, match="Too many connection attempts") as caught:
+        budget.admit_connection(later + MINUTE)
+    assert budget.connections.count(later + MINUTE) == 4
+    assert budget.weight.count(later + MINUTE) == 0, "only of a connection that is opened"
+
+
 def test_orders_are_limited_by_account_in_two_windows() -> None:
     budget = OrderBudget(Limits(orders_per_10_seconds=2, orders_per_day=3))
     for _ in range(2):

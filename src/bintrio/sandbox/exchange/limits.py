@@ -4,6 +4,9 @@ Windows are aligned to the clock: a minute's window ends with the minute, whenev
 a limit gets 429 with the time when the window ends; who goes on after that is banned, the first time for two minutes,
 then twice as long each time.
 
+Of connections, attempts count: the document's "300 connections per attempt" is "connection requests" in its Chinese
+edition, and -1034 says "too many connection attempts".
+
 The document does not say how many requests after a 429 bring a ban; here it is `Limits.patience`.
 
 Times are microseconds. Source: "Rate limits" of the WebSocket API document.
@@ -35,7 +38,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         weight: request weight per minute and address.
         orders_per_10_seconds: unfilled orders per account.
         orders_per_day: unfilled orders per account.
-        connections: per 5 minutes and address.
+        connections: attempts to open one, per 5 minutes and address.
         patience: how many refusals with 429 in one window bring no ban yet; the next request does.
         first_ban: seconds.
         longest_ban: seconds.
@@ -181,14 +184,15 @@ class AddressBudget:
         Raises:
             Refusal: -1003 or -1034 with status 429 or 418.
         """
-        self.admit(CONNECT_WEIGHT, now)
+        # Attempts are counted, also those that are turned away.
+        self.connections.add(1, now)
         # Weight first, since that is what bans.
-        if not self.connections.has_room(1, now):
+        self.admit(CONNECT_WEIGHT, now)
+        if not self.connections.has_room(0, now):
             rule = self.connections.rule
             refusal = refusals.too_many_connections(rule.limit, _in_words(rule))
             refusal.data = {"serverTime": now // MILLISECOND, "retryAfter": self.connections.ends_at(now)}
             raise refusal
-        self.connections.add(1, now)
         self.weight.add(CONNECT_WEIGHT, now)
 
 

@@ -178,13 +178,13 @@ class Server:
         return session, websocket
 
     def _admit(self, resource: str, address: str, attempt: Attempt) -> Session:
-        # Before any limit: a fault is there to be seen.
+        # Before any limit, in the exchange's place, which does not count the attempt then: a fault is there to be seen.
         attempt.fault = fault = self._connections.script.for_opening(HandshakeStatus)
         if fault is not None:
             raise _TurnedAway(Rejection(fault.status, retry_after(fault.retry_after), fault.body))
         now = self._connections.now()
         try:
-            # The limit on connections counts attempts, also those that are turned away for another reason.
+            # First, since the limit on connections counts attempts, also those whose URL is wrong.
             self._exchange.budget(address).admit_connection(now)
             return open_session(resource, now)
         except Refusal as refusal:
