@@ -55,7 +55,8 @@ async def measure(rounds: int) -> tuple[float, float]:
         session.user_data() as subscriber,
         trio.open_nursery() as nursery,
     ):
-        account = LiveAccount(session, nursery, 1000, 86_400, 10_000)
+        teller = session._shared.observation.about()  # pyright: ignore[reportPrivateUsage]
+        account = LiveAccount(session, teller, nursery, 1000, 86_400, 10_000)
         (connection,) = server.exchange.connections
         for number in range(rounds):
             sent = list(events(1 + number * ORDERS, session.now()))

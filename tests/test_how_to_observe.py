@@ -67,7 +67,7 @@ def test_the_page_names_every_fact() -> None:
     kinds = {
         name for name, each in vars(observing).items() if isinstance(each, type) and issubclass(each, observing.Fact)
     }
-    assert named == kinds - {"Fact", "AboutCall", "AboutConnection"}
+    assert named == kinds - {"Fact", "AboutAccount", "AboutCall", "AboutConnection"}
 
 
 @pytest.mark.parametrize("name", ACCOUNTS)

@@ -55,6 +55,12 @@ from ._protocol.facts import SubscriberOverflowed as SubscriberOverflowed
 from ._protocol.facts import SwapCause as SwapCause
 from ._protocol.facts import Swapped as Swapped
 from ._protocol.facts import Unsubscribed as Unsubscribed
+from ._protocol.facts_of_accounts import AboutAccount as AboutAccount
+from ._protocol.facts_of_accounts import AccountNotCurrent as AccountNotCurrent
+from ._protocol.facts_of_accounts import FillsNotTold as FillsNotTold
+from ._protocol.facts_of_accounts import OrderDenied as OrderDenied
+from ._protocol.facts_of_accounts import OrderUnclear as OrderUnclear
+from ._protocol.facts_of_accounts import OutcomeNotFound as OutcomeNotFound
 from ._protocol.facts_of_calls import AboutCall as AboutCall
 from ._protocol.facts_of_calls import Awaited as Awaited
 from ._protocol.facts_of_calls import CallEnded as CallEnded
@@ -71,8 +77,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "AboutAccount",
     "AboutCall",
     "AboutConnection",
+    "AccountNotCurrent",
     "AnswerDropped",
     "AsyncObserver",
     "Awaited",
@@ -94,6 +102,7 @@ __all__ = [
     "EventsInterrupted",
     "EventsMissed",
     "Fact",
+    "FillsNotTold",
     "HoldBegan",
     "HoldDoubted",
     "LimitsUnknown",
@@ -103,7 +112,10 @@ __all__ = [
     "NoConnection",
     "NotSubscribed",
     "Observer",
+    "OrderDenied",
+    "OrderUnclear",
     "OutcomeKept",
+    "OutcomeNotFound",
     "PingAnswered",
     "QuestionPassedOver",
     "SessionEnded",

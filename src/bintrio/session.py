@@ -231,6 +231,10 @@ class Session(Following):
         other._outcomes = self._outcomes_of[account.digest]
         return other
 
+    @property
+    def _trading(self) -> Session:
+        return self
+
     def _asker(self, call: object) -> Session:
         """The session for whom a call was made, of which it is to be asked what became."""
         made_with = call.signed_by if isinstance(call, OutcomeUnknown) else None

@@ -235,7 +235,7 @@ async def test_trades_are_not_asked_for_when_the_account_is_followed_no_more(aut
     async with kept_elsewhere() as (sandbox, session, is_over):
         bent = Bent(session)
         bent.bends[requests.MyTrades] = raising(refusal(Rejected))
-        async with open_account(bent) as account:
+        async with open_account(bent, bent.teller) as account:
             order = await account.place(**BUY)
             sandbox.disconnect()
             sandbox.fill(order.order_id or 0)
@@ -292,7 +292,7 @@ async def test_who_waits_for_fills_when_the_session_is_closed_waits_no_more(auto
     async with kept_elsewhere() as (sandbox, session, is_over):
         bent = Bent(session)
         bent.bends[requests.MyTrades] = raising(NotSent("myTrades", "the test says so"))
-        async with open_account(bent) as account:
+        async with open_account(bent, bent.teller) as account:
             order = await account.place(**BUY)
             sandbox.disconnect()
             assert order.order_id is not None

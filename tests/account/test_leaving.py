@@ -67,7 +67,7 @@ async def staged() -> AsyncGenerator[Stage]:
     async with kept_elsewhere() as (sandbox, session, is_over):
         bent = Bent(session)
         with suppress(ZeroDivisionError), trio.CancelScope() as scope:
-            async with open_account(bent) as account:
+            async with open_account(bent, bent.teller) as account:
                 stage = Stage(bent, account, is_over.set, scope)
                 await stage.set_up(sandbox)
                 yield stage
@@ -129,7 +129,7 @@ async def test_who_waits_when_an_account_is_left_that_was_not_current_yet_learns
         learned = True
 
     async with kept_elsewhere() as (_, session, _), trio.open_nursery() as nursery:
-        async with open_account(session) as account:
+        async with session.account() as account:
             version = account.version
             nursery.start_soon(wait)
             await wait_all_tasks_blocked()

@@ -16,6 +16,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio import requests
+from bintrio._client.observation import Teller
 from bintrio._protocol.rotation import FIRST_BACKOFF
 from bintrio.account import Certainty, HoldingChanged, LiveAccount, LiveOrder, NotShown, OrderChanged
 from bintrio.account.live import open_account
@@ -95,6 +96,10 @@ class Bent:
         self.confirms: list[Callable[[], Any]] = []
 
     @property
+    def teller(self) -> Teller:
+        return self.session._shared.observation.about(account=self.session._account.shown)
+
+    @property
     def time_unit(self) -> TimeUnit:
         return self.session.time_unit
 
@@ -136,7 +141,7 @@ async def following(
         ) as session,
     ):
         bent = Bent(session)
-        async with open_account(bent, **options) as account:
+        async with open_account(bent, bent.teller, **options) as account:
             yield sandbox, bent, account
 
 
@@ -228,7 +233,7 @@ async def test_a_refused_question_on_entering_comes_out(autojump_clock: MockCloc
         refused = refusal(Rejected)
         bent.bends[requests.AccountStatus] = raising(refused)
         with pytest.raises(Rejected) as caught:
-            await open_account(bent).__aenter__()
+            await open_account(bent, bent.teller).__aenter__()
         assert caught.value is refused
 
 
@@ -1025,7 +1030,7 @@ async def test_an_account_that_is_not_read_for_long_begins_anew(
     ):
         bent = Bent(session)
         bent.buffer = 3
-        async with open_account(bent) as account:
+        async with open_account(bent, bent.teller) as account:
             await settled(account)
             before = account.version
             for _ in range(8):

@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from bintrio._client.observation import Observation
 from bintrio.account import Certainty
 from bintrio.account.state import State
 from bintrio.account.stock import Stock
@@ -78,7 +79,7 @@ def stock_of(exchange: Exchange, since: int) -> tuple[Stock, State]:
     state = State(keep=1000, history=1000)
     state.settle()
     state.lose(since, "a test")
-    stock = Stock(exchange, state, 1000, lambda: None)
+    stock = Stock(exchange, Observation("a test").about(account="key…"), state, 1000, lambda: None)
     stock.symbols.add("BTCUSDT")
     stock.resume()
     return stock, state

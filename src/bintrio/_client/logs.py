@@ -4,6 +4,7 @@
     bintrio.limits       what holds the session back, and limits that are not known
     bintrio.calls        calls of unknown outcome, and what came in that belongs to none
     bintrio.events       user data: subscriptions, interruptions, gaps, subscribers that are too slow
+    bintrio.account      accounts that are followed, and what the exchange does not tell of them
     bintrio.clock        measurements of the exchange's clock
     bintrio.observer     an observer that fails
 
@@ -23,6 +24,7 @@ import msgspec
 
 from .._protocol import facts
 from .._protocol.facts import Fact
+from .._protocol.facts_of_accounts import AccountNotCurrent, FillsNotTold, OrderDenied, OrderUnclear, OutcomeNotFound
 from .._protocol.facts_of_calls import OutcomeKept, QuestionPassedOver
 
 
@@ -104,6 +106,23 @@ LINES: Final[dict[object, Line]] = {
     ),
     facts.SubscriberOverflowed: Line(
         "events", WARNING, "a subscriber to {0.account} is cut off: more than {0.buffer} events waited"
+    ),
+    AccountNotCurrent: Line(
+        "account", WARNING, "{0.account} stands as of {0.as_of}: {0.cause}; asking again in {0.seconds:.4g} s"
+    ),
+    OrderDenied: Line("account", WARNING, "{0.account}: the exchange shows no {0.name} any more: {0.cause}"),
+    OrderUnclear: Line(
+        "account", WARNING, "{0.account}: how order {0.order_id} of {0.symbol} stands is not told: {0.cause}"
+    ),
+    FillsNotTold: Line(
+        "account",
+        WARNING,
+        "{0.account}: the exchange does not tell the fills of order {0.order_id} of {0.symbol}: {0.cause}{0.again}",
+    ),
+    OutcomeNotFound: Line(
+        "account",
+        WARNING,
+        "{0.account}: what became of a call, {0.method}: {0.cause}; asking again in {0.seconds:.4g} s",
     ),
     facts.HoldBegan: Line(
         "limits",

@@ -170,6 +170,10 @@ class Teller:
         make: Any = kind
         self._observation.tell(make, *args, **self.here, **fields)
 
+    def tell_failure(self, kind: Callable[..., Fact], failure: BaseException, **fields: Any) -> None:
+        """Tell a fact that says what went wrong: the class of an error (``error``), and its words (``cause``)."""
+        self.tell(kind, cause=said(failure), error=kind_of(failure), **fields)
+
     def hearing(self, take: Callable[[Message], None]) -> Callable[[Message], None]:
         """What takes the messages of the connection: the function itself, unless they are to be told of."""
 

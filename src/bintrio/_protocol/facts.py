@@ -64,7 +64,7 @@ class SessionStarted(Fact, frozen=True, kw_only=True):
 
 
 class SessionEnded(Fact, frozen=True, kw_only=True):
-    """A session is over, and all its connections are. Nothing is told of it after that."""
+    """A session is over, and all its connections are. After that only calls are told of that come too late."""
 
 
 class ConnectionOpening(AboutConnection, frozen=True, kw_only=True):

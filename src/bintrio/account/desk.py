@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
@@ -10,8 +9,10 @@ from typing import Any, Final, Protocol
 import msgspec
 import trio
 
+from .._client.observation import Teller
 from .._client.subscriptions import Subscriber
 from .._net.tasks import protected
+from .._protocol.facts_of_accounts import OrderUnclear, OutcomeNotFound
 from ..api._base import Request
 from ..api.account import Order
 from ..api.order_lists import OrderListCancel
@@ -36,8 +37,6 @@ from .orders import OrderKey, after_amend, after_cancel, is_open, key_of, order_
 from .register import Course, Register
 from .state import State
 from .stock import QUERY_DELAY_SECONDS, Stock
-
-logger: Final = logging.getLogger("bintrio.account")
 
 # Seconds until `confirm` is tried again where it has found out nothing.
 _PAUSE: Final = 60.0
@@ -82,6 +81,7 @@ class Desk:
 
     Args:
         session: to send by.
+        teller: is told what goes wrong.
         state: what is known of the account.
         stock: asks for what is not told.
         publish: is called when the state may have changed.
@@ -89,11 +89,18 @@ class Desk:
     """
 
     def __init__(
-        self, session: Trading, state: State, stock: Stock, publish: Callable[[], None], nursery: trio.Nursery
+        self,
+        session: Trading,
+        teller: Teller,
+        state: State,
+        stock: Stock,
+        publish: Callable[[], None],
+        nursery: trio.Nursery,
     ) -> None:
         self.register: Final = Register(state)
         self._state = state
         self._session = session
+        self._tell = teller.tell_failure
         self._stock = stock
         self._publish = publish
         self._nursery = nursery
@@ -180,9 +187,10 @@ class Desk:
             fills = (report.fills or ()) if isinstance(report, OrderFull | PendingOrderReport) else ()
             order = order_of_answer(report)
         except ProtocolViolation as violation:  # of a field that did not come
-            logger.warning("asking for the order: %s", violation)
+            key = (report.symbol, report.order_id)
+            self._tell_unclear(key, violation)
             # In a task of its own: the caller has the order that it waited for.
-            self._nursery.start_soon(protected, self._ask_for, (report.symbol, report.order_id))
+            self._nursery.start_soon(protected, self._ask_for, key)
             return
         # Before the order, so that its fills add up when it is told of.
         for fill in fills:
@@ -193,8 +201,12 @@ class Desk:
         try:
             await self._stock.ask_for_order(key)
         except BintrioError as error:
-            logger.warning("order %d of %s stands as it was known: %s", key[1], key[0], error)
+            self._tell_unclear(key, error)
         self._publish()
+
+    def _tell_unclear(self, key: OrderKey, error: BintrioError) -> None:
+        symbol, number = key
+        self._tell(OrderUnclear, error, symbol=symbol, order_id=number)
 
     # Canceling and amending
 
@@ -326,7 +338,7 @@ class Desk:
                 # The session is closed, so no answer will ever come. The error stays with the handle.
                 if self.is_over:
                     return
-                logger.warning("asking again in %g s what became of it: %s", _PAUSE, reason)
+                self._tell(OutcomeNotFound, reason, method=error.method, seconds=_PAUSE)
                 await trio.sleep(_PAUSE)
         self._asked = [asked for asked in self._asked if asked is not error]
         # `confirm` has proved that there is none.
@@ -359,7 +371,7 @@ class Desk:
         try:
             await self._stock.learn_fills(course, order)
         except BintrioError as error:
-            logger.warning("the exchange does not tell the fills of order %d: %s", order.order_id, error)
+            self._stock.tell_of_fills(key_of(order), error, None)
         self._publish()
         self.register.settle(course)
         # After it is settled, so that it is not asked for once more.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager
 
 from .._client.confirming import Confirming
@@ -12,8 +13,13 @@ from .live import LiveAccount, open_account
 class Following(Confirming):
     """A session as far as it tells what became of calls, and follows its account."""
 
+    @property
+    @abstractmethod
+    def _trading(self) -> Trading:
+        """Itself, as far as an account needs it."""
+
     def account(
-        self: Trading, *, keep: int = 1000, keep_for: float = 86_400, history: int = 10_000
+        self, *, keep: int = 1000, keep_for: float = 86_400, history: int = 10_000
     ) -> AbstractAsyncContextManager[LiveAccount]:
         """Follow the account of the session's key: ``async with session.account() as account: ...``.
 
@@ -37,4 +43,5 @@ class Following(Confirming):
             InvalidRequest: there is no key, or a number is no positive int.
             Rejected, NotSent, OutcomeUnknown: as `user_data` does, or the exchange refuses a question.
         """
-        return open_account(self, keep=keep, keep_for=keep_for, history=history)
+        teller = self._shared.observation.about(account=self._account.shown)
+        return open_account(self._trading, teller, keep=keep, keep_for=keep_for, history=history)

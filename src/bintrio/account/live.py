@@ -12,6 +12,7 @@ import trio
 
 from .. import requests
 from .._client.calls import Coro
+from .._client.observation import Teller
 from .._net.tasks import bare_nursery, protected, start
 from .._protocol.settings import check_duration, check_positive_int
 from .._protocol.succession import SLACK, Gap, Interrupted, UserDataEvent
@@ -31,14 +32,14 @@ from .stock import Stock
 
 @asynccontextmanager
 async def open_account(
-    session: Trading, *, keep: int = 1000, keep_for: float = 86_400, history: int = 10_000
+    session: Trading, teller: Teller, *, keep: int = 1000, keep_for: float = 86_400, history: int = 10_000
 ) -> AsyncGenerator[LiveAccount]:
-    """See `Session.account`."""
+    """See `Session.account`. What goes wrong is told by the teller."""
     check_positive_int("keep", keep)
     check_duration("keep_for", keep_for)
     check_positive_int("history", history)
     async with bare_nursery() as nursery:
-        account = LiveAccount(session, nursery, keep, keep_for, history)
+        account = LiveAccount(session, teller, nursery, keep, keep_for, history)
         await start(nursery, account.follow)
         yield account
 
@@ -56,7 +57,9 @@ class LiveAccount:
         lists: order lists, by their id: those that are open, and as many others as there may be closed orders.
     """
 
-    def __init__(self, session: Trading, nursery: trio.Nursery, keep: int, keep_for: float, history: int) -> None:
+    def __init__(
+        self, session: Trading, teller: Teller, nursery: trio.Nursery, keep: int, keep_for: float, history: int
+    ) -> None:
         self._session = session
         self._state = State(keep=keep, history=history)
         self.orders: Final[Mapping[OrderKey, Order]] = MappingProxyType(self._state.open_orders)
@@ -67,8 +70,8 @@ class LiveAccount:
         ticks = 1_000_000 if session.time_unit == "us" else 1_000
         self._kept = math.ceil(keep_for * ticks)
         self._slack = SLACK * ticks // 1_000
-        self._stock = Stock(session, self._state, ticks, self._publish)
-        self._desk = Desk(session, self._state, self._stock, self._publish, nursery)
+        self._stock = Stock(session, teller, self._state, ticks, self._publish)
+        self._desk = Desk(session, teller, self._state, self._stock, self._publish, nursery)
         self._moved = trio.Event()
 
     def __repr__(self) -> str:

@@ -18,7 +18,6 @@ asked for after a minute, and after twice as long each time, up to an hour: of `
 from __future__ import annotations
 
 import itertools
-import logging
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -27,8 +26,10 @@ from typing import Any, Final, Protocol, TypeVar
 
 import trio
 
+from .._client.observation import Teller
 from .._protocol import evidence
 from .._protocol.chance import chance_in_use
+from .._protocol.facts_of_accounts import AccountNotCurrent, FillsNotTold, OrderDenied
 from .._protocol.rotation import backoff
 from ..api._base import Request
 from ..api.account import (
@@ -52,8 +53,6 @@ from ..history.walks import Source as HistorySource
 from .courses import OrderCourse
 from .orders import OrderKey, fill_of_trade, key_of
 from .state import State
-
-logger: Final = logging.getLogger("bintrio.account")
 
 QUERY_DELAY_SECONDS: Final = evidence.QUERY_DELAY / 1000
 """Seconds by which queries may be behind the matching engine."""
@@ -96,6 +95,7 @@ class Stock:
 
     Args:
         session: to ask by.
+        teller: is told what goes wrong.
         state: to take the answers in.
         ticks: how many units of the session's time make a second.
         publish: is called when the state may have changed.
@@ -104,9 +104,10 @@ class Stock:
         symbols: those of orders that may have been placed; besides, those of all known orders are in play.
     """
 
-    def __init__(self, session: Asking, state: State, ticks: int, publish: Callable[[], None]) -> None:
+    def __init__(self, session: Asking, teller: Teller, state: State, ticks: int, publish: Callable[[], None]) -> None:
         self.symbols: Final[set[str]] = set()
         self._session = session
+        self._tell = teller.tell_failure
         self._state = state
         self._ticks = ticks
         self._publish = publish
@@ -152,7 +153,7 @@ class Stock:
     async def complete(self) -> None:
         """Ask, until everything is known that happened before events were complete.
 
-        What goes wrong is logged, and it is tried again after a pause, or once the exchange takes questions again.
+        What goes wrong is told, and it is tried again after a pause, or once the exchange takes questions again.
         """
         failures = itertools.count()
         state = self._state
@@ -165,7 +166,7 @@ class Stock:
                 await self._ask_for_all(since, losses)
             except (BintrioError, ExceptionGroup) as error:
                 seconds = self._pause_after(error, next(failures))
-                logger.warning("the account stands as of %s: %s; asking again in %.4g s", state.as_of, error, seconds)
+                self._tell(AccountNotCurrent, error, as_of=state.as_of, seconds=seconds)
                 await trio.sleep(seconds)
                 continue
             if state.losses == losses:  # nothing was missed meanwhile
@@ -246,7 +247,8 @@ class Stock:
         try:
             self._state.take_order(await self._session.send(OrderStatus(symbol=symbol, order_id=number)), "query")
         except UnknownOrder as error:
-            if self._is_denied(key, f"order {number} of {symbol}", error):
+            self._tell(OrderDenied, error, symbol=symbol, order_id=number)
+            if self._is_denied(key):
                 self._state.give_up_order(key)
             return False
         self._denied.pop(key, None)
@@ -257,15 +259,15 @@ class Stock:
         try:
             self._state.take_list(await self._session.send(OrderListStatus(order_list_id=number)), "query")
         except UnknownOrder as error:
-            if self._is_denied(number, f"order list {number}", error):
+            self._tell(OrderDenied, error, order_list_id=number)
+            if self._is_denied(number):
                 self._state.give_up_list(number)
             return False
         self._denied.pop(number, None)
         return True
 
-    def _is_denied(self, key: OrderKey | int, name: str, error: UnknownOrder) -> bool:
+    def _is_denied(self, key: OrderKey | int) -> bool:
         """Whether the exchange has no such thing: it says so for so long that queries would show it by now."""
-        logger.warning("the exchange shows no %s any more: %s", name, error)
         now = trio.current_time()
         since = self._denied.setdefault(key, now)
         # Added up as a pause is, so that rounding makes none too short.
@@ -288,7 +290,12 @@ class Stock:
             # The same question may be answered later, so all is asked again after a pause.
             raise
         except BintrioError as error:
-            logger.warning("the exchange does not tell the fills of order %d: %s", order.order_id, error)
+            self.tell_of_fills(key_of(order), error, None)
+
+    def tell_of_fills(self, key: OrderKey, error: Exception, seconds: float | None) -> None:
+        """Tell that the exchange does not tell the fills of an order: see `FillsNotTold`."""
+        symbol, number = key
+        self._tell(FillsNotTold, error, symbol=symbol, order_id=number, seconds=seconds)
 
     def _pause_for_fills(self) -> float:
         """Seconds until trades are asked for again that the exchange has not told, if there are such."""
@@ -310,7 +317,7 @@ class Stock:
                 await self.ask_for_fills(lacking[key])
             # What refuses one may refuse all: the next round begins with the others.
             except (BintrioError, ExceptionGroup) as error:
-                logger.warning("the exchange does not tell the fills of order %d: %s", key[1], error)
+                self.tell_of_fills(key, error, None)
                 break
         self._publish()
 
@@ -332,7 +339,7 @@ class Stock:
                     course.take_fill(fill)  # by now the account itself may have forgotten the order
             except _PASSING as error:
                 seconds = self._pause_after(error, next(failures))
-                logger.warning("asking again in %.4g s for the fills of order %d: %s", seconds, order.order_id, error)
+                self.tell_of_fills(key_of(order), error, seconds)
                 await trio.sleep(seconds)
             else:
                 return
