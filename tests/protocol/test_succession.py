@@ -295,6 +295,79 @@ def test_g5_three_that_leave_in_the_reverse_order_leave_no_gap() -> None:
     assert told.all == [event(2), event(3), event(4)]
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_g5_one_that_began_late_and_left_early_leaves_no_gap_behind_one_that_carried_all_the_time(
+    is_lost: bool,
+) -> None:
+    told = Told()
+    told.carry(1)
+    told.carry(2, now=NOW + 1_000)
+    told.succession.unsubscribing(1, NOW + 1_000)  # its answer comes late, or never
+    told.carry(3, now=NOW + 2_000)  # asked before the second, and answered only now
+    told.give_up(3, now=NOW + 2_000)
+    told.bring(2, event(1, at=NOW + 3_000))
+    told.carry(4, now=NOW + 5_000)
+    told.give_up(2, now=NOW + 5_000)
+    told.bring(4, event(2, at=NOW + 6_000))
+    if is_lost:
+        told.succession.lost(1, NOW + 7_000, NOW + 7_000, "cut")
+    else:
+        told.succession.transferred(1, NOW + 7_000, NOW + 7_000)
+    told.bring(4, event(3, at=NOW + 8_000))
+    gap = [Gap(start=NOW, end=NOW + 1_000, reason="cut")] if is_lost else []
+    assert told.all == [*gap, event(1, at=NOW + 3_000), event(2, at=NOW + 6_000), event(3, at=NOW + 8_000)]
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+@pytest.mark.parametrize("is_outage", [False, True])
+def test_g5_a_gap_begins_where_the_most_complete_of_those_before_it_ended(is_lost: bool, is_outage: bool) -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.succession.unsubscribing(2, NOW + 1_000)
+    told.carry(3, now=NOW + 2_000)
+    told.succession.unsubscribing(1, NOW + 3_000)
+    told.succession.lost(3, NOW + 4_000, NOW + 4_000, "cut")
+    if not is_outage:
+        told.carry(4, now=NOW + 5_000)
+    told.succession.transferred(1, NOW + 6_000, NOW + 6_000)
+    if is_lost:
+        told.succession.lost(2, NOW + 6_000, NOW + 6_000, "reset")
+    else:
+        told.succession.transferred(2, NOW + 6_000, NOW + 6_000)
+    reason = "reset" if is_lost else "no connection carried the subscription"
+    if is_outage:
+        assert told.succession.outage == Interrupted(at=NOW + 3_000, reason=reason)
+        told.carry(4, now=NOW + 7_000)
+    assert told.gaps == [Gap(start=NOW + 3_000, end=NOW + (7_000 if is_outage else 5_000), reason=reason)]
+
+
+def test_g5_one_that_began_late_and_left_early_is_not_the_last_word_behind_one_that_carried_on() -> None:
+    told = Told()
+    told.carry(1)
+    told.carry(2, now=NOW + 1_000)
+    told.succession.unsubscribing(1, NOW + 1_000)
+    told.carry(3, now=NOW + 2_000)
+    told.give_up(3, now=NOW + 2_000)
+    told.succession.transferred(1, NOW + 3_000, NOW + 3_000)
+    told.bring(2, event(1, at=NOW + 500_000))
+    told.succession.lost(2, NOW + 600_000, NOW + 600_000, "cut")
+    assert told.succession.outage == Interrupted(at=NOW + 600_000 - LONGEST_LAG, reason="cut")
+
+
+def test_g5_a_lost_one_may_be_more_complete_than_one_that_left_in_order_and_comes_later() -> None:
+    told = Told()
+    told.carry(1, 2, 3)
+    told.succession.unsubscribing(3, NOW + 1_000)
+    told.succession.unsubscribing(1, NOW + 2_000)
+    told.succession.unsubscribing(2, NOW + 90_000)
+    told.carry(4, now=NOW + 99_000)
+    told.succession.transferred(3, NOW + 99_000, NOW + 99_000)
+    told.succession.transferred(1, NOW + 99_000, NOW + 99_000)
+    told.succession.lost(2, NOW + 99_000, NOW + 99_000, "it did not answer")
+    (gap,) = told.gaps[-1:]
+    assert (gap.start, gap.end) == (NOW + 99_000 - LONGEST_LAG, NOW + 99_000)
+
+
 def test_g5_what_one_that_left_early_brought_is_the_last_word_if_nobody_is_left() -> None:
     told = Told()
     told.carry(1, 2)
@@ -664,6 +737,31 @@ def test_g5_in_a_world_of_hand_overs_alone_nothing_is_missing_and_there_is_no_ga
         while one_by_one and current in world.told.succession.carriers:
             go_on()
         current = following
+    world.advance(world.now + 10 * lag + 1)
+    assert world.told.numbers == list(range(len(world.happened)))
+    assert not world.told.gaps
+
+
+@given(st.integers(0, 10**9), st.sampled_from([0, 3, 40, 700, 9_000]))
+def test_g5_in_a_world_of_hand_overs_answered_in_any_order_nothing_is_missing_and_there_is_no_gap(
+    seed: int, lag: int
+) -> None:
+    """A connection may be put to use before it carries, and carry only after it was replaced."""
+    chance = random.Random(seed)
+    world = World(chance, lag)
+    in_use = world.subscribe()
+    world.advance(world.now + lag)
+    leaving = set[int]()
+    for _ in range(60):
+        world.advance(world.now + chance.randint(0, 50))
+        world.happen()
+        if chance.randrange(3) == 0:
+            in_use = world.subscribe()
+        # Each other one is asked to leave, but not before this one carries.
+        carriers = world.told.succession.carriers
+        for number in {*carriers} - {in_use} - leaving if in_use in carriers else ():
+            leaving.add(number)
+            world.unsubscribe(number)
     world.advance(world.now + 10 * lag + 1)
     assert world.told.numbers == list(range(len(world.happened)))
     assert not world.told.gaps

@@ -21,7 +21,7 @@ from bintrio._protocol.budget import Charge, Cost
 from bintrio._protocol.clock import Clock
 from bintrio._protocol.holds import Holds
 from bintrio._protocol.rate_limits import LocalLedger
-from bintrio._protocol.succession import Calendar, Gap, Succession, _Carrier, _Loss
+from bintrio._protocol.succession import Calendar, Gap, Succession, _Carrier, _complete_until, _Loss
 from bintrio.sandbox import DropReply, ErrorReply, Farewell, Link, Pings, ServerError, TooManyRequests, Way
 from bintrio.sandbox.weather import Cut, Fail, Relink
 from bintrio.storm import Plan, Step, Terms, run
@@ -141,7 +141,7 @@ def test_g5_a_gap_that_ends_before_it_begins_is_found(monkeypatch: pytest.Monkey
 
 def tell_in_any_case(succession: Succession, loss: _Loss) -> None:
     """Tells a gap for a loss by which nothing is missing, too."""
-    start, end = succession._calendar.dates(loss.carrier.complete_until(succession._calendar), loss.end)
+    start, end = succession._calendar.dates(_complete_until(loss.carriers, succession._calendar), loss.end)
     loss.told = Gap(start=start, end=end, reason=loss.reason)
     succession._tell_gap(loss.told, loss.number)
 

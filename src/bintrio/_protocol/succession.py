@@ -20,13 +20,13 @@ until the one that is left cannot be late any more.
 **Gaps.** A lost carrier is complete up to the last moment of which all must have come (`_Carrier.complete_until`): by
 the order up to its latest event, by the lag up to `LONGEST_LAG` before it was last heard. One that left in order is
 complete up to the moment when it was asked to unsubscribe. If the next in the queue had subscribed by then, nothing is
-missing; nor if the next one carried when the first was asked to leave, and the first has answered. Else a `Gap` leads
-from there to that subscription. If there is no other carrier, that is an outage (`Interrupted`), and the `Gap` follows
-when it is over.
+missing; nor if the next one carried when the first was asked to leave, or one whose turn came before, and that has
+answered. Else a `Gap` leads from there to that subscription; or from where one whose turn came before was complete, if
+that is later. If there is no other carrier, that is an outage (`Interrupted`), and the `Gap` follows when it is over.
 
 **Leaving before one's turn.** A carrier that is not the first may leave at any time: the first brings all that it has
-brought, or ends with a gap that covers it. But once the first has been asked to leave, it may have stopped earlier than
-the other. Then the other keeps its place, if all that it had to bring has come: its turn still comes, and is over at
+brought, or ends with a gap that covers it. But once all before it have been asked to leave, they may have stopped
+earlier than it. Then it keeps its place, if all that it had to bring has come: its turn still comes, and is over at
 once. For example: A is first, and B carries as well. A is asked to leave and stops, but its answer is slow. B brings an
 event that A does not bring any more, is asked to leave, and has answered before A has. That event waits for B's turn.
 
@@ -47,7 +47,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -113,6 +113,8 @@ class Calendar(Protocol):
         ...
 
 
+_MOST_OVER: Final = 8  # how many connections are remembered whose turn is over
+
 _NOBODY: Final = "no connection carried the subscription"
 
 
@@ -144,12 +146,14 @@ class Succession:
         self._tell = tell
         self._tell_gap = tell_gap
         self._calendar = calendar
-        # Whose turn was the last before the outage.
-        self._last: _Carrier
         # Who was asked to carry, and when.
         self._subscribing: dict[int, _Asked] = {}
         # In the order of their turns, with those that have left before theirs. The first has not.
         self._carriers: list[_Carrier] = []
+        # Those whose turn was over last: one of them may be more complete than those that came after it.
+        self._over = deque[_Carrier](maxlen=_MOST_OVER)
+        # How many have begun to carry, and how many had when one of those was asked to leave that had brought all.
+        self._begun = self._heirs = 0
         # As long as two may bring the same. How many events have come at such times.
         self._memory: Memory | None = None
         self._arrivals = 0
@@ -168,11 +172,12 @@ class Succession:
 
     def subscribed(self, number: int, now: int) -> None:
         """A connection carries, from ``now`` on at the latest."""
-        self._carriers.append(_Carrier(number, self._subscribing.pop(number, _Asked(now, 0)), now))
+        self._begun += 1
+        self._carriers.append(_Carrier(number, self._subscribing.pop(number, _Asked(now, 0)), now, self._begun))
         # The outage is over: now it is known until when events may be missing.
         if self.outage is not None:
             outage, self.outage = self.outage, None
-            self._note_loss(self._last, now, outage.reason)
+            self._note_loss(now, outage.reason)
 
     def bring(self, event: Event, number: int, now: int) -> None:
         """Hand out an event that a connection has brought, unless it has to wait, or is a repeat."""
@@ -190,7 +195,7 @@ class Succession:
         # Only the first question counts: whoever carried then has brought all since.
         if carrier.heirs is None:
             carrier.unsubscribing_at = now
-            carrier.heirs = self._carriers.copy()
+            carrier.heirs = self._begun
 
     def ended(self, number: int, end: Event, now: int) -> bool:
         """The exchange says that a subscription is over, so all has come of what it brings.
@@ -247,9 +252,12 @@ class Succession:
             self._drop(carrier, now)
 
     def _may_outlast(self, carrier: _Carrier) -> bool:
-        """Whether one whose turn comes earlier has been asked to leave, so that it may have stopped before this one."""
+        """Whether all whose turns come earlier have been asked to leave, so that they may have stopped before this one.
+
+        One that has not been asked goes on: it brings what this one has brought, or a gap covers that.
+        """
         earlier = self._carriers[: self._carriers.index(carrier)]
-        return any(other.heirs is not None for other in earlier)
+        return all(other.heirs is not None for other in earlier)
 
     def _drop(self, carrier: _Carrier, now: int) -> None:
         self._carriers.remove(carrier)
@@ -258,22 +266,23 @@ class Succession:
     def _end_turn(self, first: _Carrier, now: int, reason: str | None) -> None:
         """The turn of the one that was the first is over."""
         self.losses += 1
+        self._over.append(first)
+        # One whose turn comes later may have been asked to leave earlier, so the latest counts.
+        if first.is_whole:
+            self._heirs = max(self._heirs, first.heirs or 0)
         if self._carriers:
-            self._go_on(first, now, reason)
+            self._go_on(now, reason)
         else:
             # How long it lasts is not known yet, so its gap is told when somebody carries again.
-            self._last = first
-            at = first.complete_until(self._calendar)
+            at = _complete_until(self._over, self._calendar)
             self.outage = Interrupted(at=self._calendar.dates(at, at)[0], reason=reason or _NOBODY)
 
-    def _go_on(self, first: _Carrier, now: int, reason: str | None) -> None:
+    def _go_on(self, now: int, reason: str | None) -> None:
         """It is the next one's turn."""
         successor = self._carriers[0]
-        # The next one carried already when the first was asked to leave, and the first has brought all up to its
-        # answer.
-        is_heir = reason is None and first.heirs is not None and successor in first.heirs
-        if not is_heir:
-            self._note_loss(first, successor.begun_at, reason or _NOBODY)
+        # Else it carried already when one before it was asked to leave, and that has brought all up to its answer.
+        if successor.rank > self._heirs:
+            self._note_loss(successor.begun_at, reason or _NOBODY)
         self._catch_up(now)
 
     def _catch_up(self, now: int) -> None:
@@ -287,14 +296,14 @@ class Succession:
             self._drop(first, now)
             self._end_turn(first, now, None)
 
-    def _note_loss(self, carrier: _Carrier, end: int, reason: str) -> None:
-        loss = _Loss(self.losses, carrier, end, reason)
+    def _note_loss(self, end: int, reason: str) -> None:
+        loss = _Loss(self.losses, tuple(self._over), end, reason)
         self._judge(loss)
         self.doubtful.append(loss)
 
     def _judge(self, loss: _Loss) -> None:
         """Tell what may be missing, unless that has been told."""
-        begin = loss.carrier.complete_until(self._calendar)
+        begin = _complete_until(loss.carriers, self._calendar)
         # Else the next one had subscribed before the first was lost: nothing is missing.
         if begin < loss.end:
             start, end = self._calendar.dates(begin, loss.end)
@@ -354,15 +363,15 @@ class _Loss:
 
     Attributes:
         number: of the loss.
-        carrier: whose turn it was.
+        carriers: whose turn was over by then: the latest.
         end: the time from which the next one brings everything.
         reason: why it ended.
         told: the gap that was told last.
     """
 
-    def __init__(self, number: int, carrier: _Carrier, end: int, reason: str) -> None:
+    def __init__(self, number: int, carriers: Sequence[_Carrier], end: int, reason: str) -> None:
         self.number: Final = number
-        self.carrier: Final = carrier
+        self.carriers: Final = carriers
         self.end: Final = end
         self.reason: Final = reason
         self.told: Gap | None = None
@@ -382,8 +391,9 @@ class _Carrier:
         number: of the connection.
         asked: when it was asked to.
         begun_at: the time from which it brings everything, at the latest.
+        rank: which it is of all that have begun to carry, from 1 on.
         unsubscribing_at: the time at which it was asked to carry no more, at the earliest.
-        heirs: who carried at that time.
+        heirs: how many had begun to carry by that time; None if it was not asked.
         latest: the latest event that it brought.
         latest_at: when that came.
         heard: when the connection was last heard, once it has left.
@@ -391,12 +401,13 @@ class _Carrier:
         waiting: what it brought before its turn has come.
     """
 
-    def __init__(self, number: int, asked: _Asked, begun_at: int) -> None:
+    def __init__(self, number: int, asked: _Asked, begun_at: int, rank: int) -> None:
         self.number: Final = number
         self.asked: Final = asked
         self.begun_at: Final = begun_at
+        self.rank: Final = rank
         self.unsubscribing_at: float = math.inf
-        self.heirs: list[_Carrier] | None = None
+        self.heirs: int | None = None
         self.latest: Event | None = None
         self.latest_at = 0
         self.heard = 0
@@ -422,3 +433,8 @@ class _Carrier:
         happened = calendar.earliest(date, self.latest_at)
         # One that is far ahead was dated by a clock that was put right, or wrong, since.
         return min(happened, self.latest_at) if happened <= self.latest_at + LONGEST_LAG else -math.inf
+
+
+def _complete_until(carriers: Iterable[_Carrier], calendar: Calendar) -> int:
+    """The last moment of which all must have come, once the turns of these are over."""
+    return max(carrier.complete_until(calendar) for carrier in carriers)
