@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 import re
@@ -30,6 +31,10 @@ from bintrio.sandbox import Sandbox, open_sandbox
 from tests.logbook import ACCOUNTS, account
 from tests.test_how_to import ROOT, blocks, run
 
+SOURCE: Final = Path(bintrio.__file__).parent
+APART: Final = {"sandbox", "storm", "cli"}
+LEVELS: Final = ("debug", "info", "warning", "error", "exception", "critical")
+LOGGERS: Final = re.compile(r"^(self\.)?(logger|bugs)\.")
 LOGS: Final = (ROOT / "logs.md").read_text("utf-8")
 
 
@@ -77,8 +82,27 @@ async def test_the_account_of_the_logs_is_that_of_a_run(name: str, autojump_cloc
 
 
 def test_every_logger_is_named() -> None:
-    named = set(re.findall(r"^\| `(bintrio\.\w+)`", LOGS, re.MULTILINE))
-    assert named == {f"bintrio.{line.area}" for line in LINES.values()} | {"bintrio.observer"}
+    named = set(re.findall(r"^\| `(bintrio[.\w]*)`", LOGS, re.MULTILINE))
+    areas = {f"bintrio.{line.area}" for line in LINES.values()}
+    texts = [node.args[0] for node in log_calls("getLogger")]
+    written = {text.value for text in texts if isinstance(text, ast.Constant)}
+    # Those of the sandbox are named by their modules.
+    assert named == areas | written | {"bintrio.sandbox"}
+
+
+def log_calls(*names: str) -> list[ast.Call]:
+    """The calls of methods of that name in the source of the client."""
+    files = [file for file in SOURCE.rglob("*.py") if file.relative_to(SOURCE).parts[0] not in APART]
+    trees = [ast.parse(file.read_text("utf-8")) for file in files]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [node for node in calls if isinstance(node.func, ast.Attribute) and node.func.attr in names]
+
+
+def test_every_record_has_what_it_is_about_as_attributes() -> None:
+    written = [call for call in log_calls(*LEVELS, "log") if LOGGERS.search(ast.unparse(call.func))]
+    assert len(written) >= 10
+    lacking = [ast.unparse(call) for call in written if "extra" not in {keyword.arg for keyword in call.keywords}]
+    assert not lacking
 
 
 async def test_a_handler_finds_the_fields_of_a_fact(

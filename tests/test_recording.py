@@ -206,6 +206,7 @@ def test_half_a_line_of_a_program_that_was_killed_is_passed_over(
         "bintrio",
         "line 2 of a recording ends too soon, and is passed over",
     )
+    assert vars(warning)["line"] == 2
     # What is recorded next begins a line of its own.
     for number in (3, 4):
         with recording.to_file(path) as recorder:

@@ -210,6 +210,10 @@ async def test_g12_while_redis_is_away_nothing_is_sent_beyond_what_was_granted(
         await session.depth(symbol="BTCUSDT")
         await other.send(ORDER)
         assert "answers again" in caplog.text
+        told = {(vars(record)["limits"], vars(record).get("error")) for record in caplog.records}
+        assert told == {
+            (name, error) for name in ("address 198.51.100.7", "account main") for error in ("ConnectionError", None)
+        }
         assert refused(sandbox) == 0
 
 

@@ -167,6 +167,7 @@ def test_a_name_that_is_not_known_is_warned_of(caplog: pytest.LogCaptureFixture)
     proxi, service = caplog.messages
     assert proxi == "BINTRIO_PROXI is not a setting; did you mean 'BINTRIO_PROXY'?"
     assert service.startswith("BINTRIO_SERVICE_HOST is not a setting")
+    assert [vars(record)["variable"] for record in caplog.records] == ["BINTRIO_PROXI", "BINTRIO_SERVICE_HOST"]
 
 
 def test_g9_a_repr_shows_no_secret() -> None:

@@ -261,7 +261,7 @@ def _message(line: str | bytes, number: int) -> Message | None:
     except msgspec.DecodeError as error:
         # Its program was killed as it wrote; all that it had written before is what one wants to read then.
         if str(error) == _ENDS_TOO_SOON:
-            logger.warning("line %d of a recording ends too soon, and is passed over", number)
+            logger.warning("line %d of a recording ends too soon, and is passed over", number, extra={"line": number})
             return None
         raise InvalidRequest(f"line {number} is none of a recording, {error}: {shown(line)}", field="source") from None
     text = bytes(found.message).decode()

@@ -24,7 +24,7 @@ from ._protocol.lease import BEAT
 from ._protocol.leased_ledger import SCRIPT, LeasedLedger
 from ._protocol.ledger import Ledger
 from ._protocol.settings import check_duration, check_fraction, check_name
-from ._text import said, shown_url
+from ._text import kind_of, said, shown_url
 from .errors import ConnectionFailed, InvalidRequest
 
 __all__ = ["RedisLimits", "open_limits"]
@@ -51,7 +51,7 @@ class RedisLimits:
         # The centre tells the processes apart by this, so each run needs a name of its own.
         self._holder = chance_in_use().octets(8).hex()
         self._parts: list[_Part] = []
-        self._address = self._begin(f"bintrio:{{address {address}}}", ("REQUEST_WEIGHT", "CONNECTIONS"))
+        self._address = self._begin(f"address {address}", ("REQUEST_WEIGHT", "CONNECTIONS"))
 
     def account(self, name: str) -> Ledger:
         """The ledger for sessions of that account: the same name means the same account in every process.
@@ -85,7 +85,9 @@ class RedisLimits:
                         for part in self._parts:
                             part.hear(message["channel"])
             except* Exception:  # also beside our cancellation, in one group
-                logger.debug("shared limits: Redis does not tell of holds, but answers may", exc_info=True)
+                words = "shared limits of %s: Redis does not tell of holds, but answers may"
+                name = self._address.name
+                logger.debug(words, name, exc_info=True, extra={"limits": name})
             await trio.sleep(1)
 
     async def leave(self) -> None:
@@ -96,8 +98,8 @@ class RedisLimits:
                 part.ledger.give_back()
                 await part.report()
 
-    def _begin(self, root: str, types: Sequence[str]) -> _Part:
-        part = _Part(self._ask, root)
+    def _begin(self, name: str, types: Sequence[str]) -> _Part:
+        part = _Part(self._ask, name)
         part.ledger = LeasedLedger(
             self._holder,
             part.wake,
@@ -111,13 +113,14 @@ class RedisLimits:
         return part
 
     def _begin_account(self, name: str) -> LeasedLedger:
-        return self._begin(f"bintrio:{{account {name}}}", ("ORDERS",)).ledger
+        return self._begin(f"account {name}", ("ORDERS",)).ledger
 
 
 class _Part:
     """An address or an account, and the task that reports on it.
 
     Attributes:
+        name: which one it is, as logs call it.
         ledger: of it.
         has_answered: once Redis has.
         failure: what went wrong last; None after an answer.
@@ -125,9 +128,10 @@ class _Part:
 
     ledger: LeasedLedger
 
-    def __init__(self, ask: Ask, root: str) -> None:
+    def __init__(self, ask: Ask, name: str) -> None:
+        self.name: Final = name
         self._ask = ask
-        self._root = root
+        self._root = f"bintrio:{{{name}}}"
         self._wanted = trio.Event()
         self.has_answered = trio.Event()
         self.failure: Exception | None = None
@@ -167,12 +171,13 @@ class _Part:
     def _note(self, failure: Exception | None) -> None:
         if isinstance(failure, trio.TooSlowError):  # it has no words
             failure = TimeoutError(f"nothing came within {ANSWER_TIMEOUT:g} s")
-        # Only the change is logged: a Redis that is away fails again with each report.
-        # Once for each outage, not for each report.
+        # Once for each outage: a Redis that is away fails again with each report.
         if failure is not None and self.failure is None:
-            logger.warning("shared limits: %s: Redis does not answer: %s", self._root, said(failure))
+            words = "shared limits of %s: Redis does not answer: %s"
+            extra = {"limits": self.name, "cause": said(failure), "error": kind_of(failure)}
+            logger.warning(words, self.name, said(failure), extra=extra)
         elif failure is None and self.failure is not None:
-            logger.info("shared limits: %s: Redis answers again", self._root)
+            logger.info("shared limits of %s: Redis answers again", self.name, extra={"limits": self.name})
         self.failure = failure
 
 

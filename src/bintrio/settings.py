@@ -234,4 +234,4 @@ def _warn_of_others(environ: Mapping[str, str]) -> None:
     """Of misspelt names. No error, since others may name theirs so: Kubernetes does for a service called bintrio."""
     for name in sorted(environ):
         if name.startswith(_PREFIX) and name.removesuffix("_FILE") not in VARIABLES:
-            logger.warning("%s is not a setting%s", name, did_you_mean(name, VARIABLES))
+            logger.warning("%s is not a setting%s", name, did_you_mean(name, VARIABLES), extra={"variable": name})

@@ -582,7 +582,10 @@ def test_g11_a_watcher_that_fails_keeps_a_hold_from_nobody(caplog: pytest.LogCap
     ledger.watch(fail)
     ledger.watch(told.append)
     assert told == [hold(ledger, MINUTE)]
-    assert "which failed" in caplog.text
+    (error,) = caplog.records
+    assert (error.name, error.levelname) == ("bintrio.limits", "ERROR")
+    assert "which failed" in error.getMessage()
+    assert vars(error)["told"] == repr(fail)
 
 
 # The exchange's clock
@@ -777,7 +780,9 @@ def test_g8_a_limit_that_cannot_be_right_is_told_once_and_ignored(limit: int, ca
     ledger.record([weight(limit=limit)], NOON)
     assert ledger.used("REQUEST_WEIGHT", NOON) == [(weight(limit=100), 3)]
     assert ledger.delay(Cost(weight=90), NOON) == 0
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    (warning,) = caplog.records
+    assert (warning.name, warning.levelname) == ("bintrio.limits", "WARNING")
+    assert vars(warning)["limit"] == repr(weight(3, limit=limit))
 
 
 @pytest.mark.parametrize(("limit_type", "interval"), [("ORDERS", "DAY"), ("CONNECTIONS", "MINUTE")])

@@ -102,7 +102,7 @@ if TYPE_CHECKING:
     from ..api._values import RateLimit
     from .ledger import Ledger
 
-logger: Final = logging.getLogger("bintrio")
+logger: Final = logging.getLogger("bintrio.limits")
 
 MARGIN: Final = 250
 """Milliseconds: the least margin. An estimate of the exchange's time is good for half a round trip, so this does for
@@ -317,7 +317,7 @@ class LocalLedger:
             try:
                 told(hold)
             except Exception:  # it is nobody else's: the others have to be told
-                logger.exception("a hold was told to %r, which failed", told)
+                logger.exception("a hold was told to %r, which failed", told, extra={"told": repr(told)})
 
     @property
     def _own_reserve(self) -> int:
@@ -435,7 +435,7 @@ class LocalLedger:
         known = (limit.rate_limit_type, limit.interval, limit.interval_num, limit.limit)
         if known not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(known)
-            logger.warning("a limit that cannot be right is ignored: %r", limit)
+            logger.warning("a limit that cannot be right is ignored: %r", limit, extra={"limit": repr(limit)})
 
     def _add_budget(self, limit: RateLimit) -> Budget:
         """Count what is in flight, and what was settled since the window began."""
