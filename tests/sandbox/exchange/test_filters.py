@@ -8,6 +8,7 @@ import pytest
 
 from bintrio.api import filters as api
 from bintrio.api.general import ExecutionRule
+from bintrio.api.order_lists import OrderListPlaceOto
 from bintrio.sandbox.exchange.amending import amend
 from bintrio.sandbox.exchange.reference import External, MeanOfTrades
 from bintrio.sandbox.exchange.refusals import Refusal
@@ -153,6 +154,67 @@ def test_open_orders_are_counted(rule: api.Filter, order: dict[str, Any]) -> Non
         hall.place(**order, symbol="BTCUSDC")
     hall.engine.cancel(hall.account(), first, 9, cancel_id="x")
     hall.place(**order)
+
+
+def test_an_order_counts_once_towards_the_position_whatever_becomes_of_it() -> None:
+    """filters.md, MAX_POSITION: what is free and locked, and "the qty of all open BUY orders"."""
+    hall = Hall(symbol(more_filters=(api.MaxPositionFilter(max_position=D(106)),)))
+    hall.trade_at(12)
+    order = hall.place(quantity="6")
+    hall.place(2, side="SELL", quantity="2")
+    amend(hall.engine, hall.account(), order, D(5), 9, client_order_id="x")
+    assert (order.executed, order.remaining) == (2, 3)
+    pegged: dict[str, Any] = {"type": "STOP_LOSS_LIMIT", "stop_price": "13", "peg_price_type": "PRIMARY_PEG"}
+    stop = hall.place(quantity="1", price=None, **pegged)
+    with pytest.raises(Refusal, match="MAX_POSITION"):
+        hall.place(quantity="0.1")
+    hall.trade_at(13)
+    assert (stop.status, stop.place) == ("NEW", "book")
+
+
+def test_the_orders_of_a_list_count_towards_the_position() -> None:
+    hall = Hall(symbol(more_filters=(api.MaxPositionFilter(max_position=D(103)),)))
+    both: dict[str, Any] = {"working_side": "BUY", "pending_side": "BUY"}
+    with pytest.raises(Refusal, match="MAX_POSITION"):
+        hall.place_list(then(**both, pending_quantity="1.1"))
+    working, pending = hall.place_list(then(**both, pending_quantity="1"))
+    hall.place(2, side="SELL", quantity="2")
+    assert (working.status, pending.status, pending.place) == ("FILLED", "NEW", "book")
+
+
+def then(**changes: Any) -> OrderListPlaceOto:
+    """A list of which one order waits for the other."""
+    limited = {"type": "LIMIT", "price": "10", "time_in_force": "GTC"}
+    given: dict[str, Any] = {
+        f"{leg}_{name}": value for leg in ("working", "pending") for name, value in limited.items()
+    }
+    return OrderListPlaceOto(symbol="BTCUSDT", working_quantity="2", **given | changes)
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        (api.MaxPositionFilter(max_position=D(102)), "MAX_POSITION"),
+        (api.MaxAssetFilter(asset="BTC", limit=D(2)), "MAX_ASSET"),
+    ],
+)
+def test_an_order_by_quote_amount_is_judged_by_what_it_buys(rule: api.Filter, name: str) -> None:
+    hall = Hall(symbol(more_filters=(rule,)))
+    hall.place(2, side="SELL", quantity="2")
+    hall.place(2, side="SELL", quantity="2")
+    before = hall.money()
+    with pytest.raises(Refusal, match=f"Filter failure: {name}$"):
+        hall.place(type="MARKET", quantity=None, quote_order_qty="21")
+    assert hall.money() == before
+    assert hall.place(type="MARKET", quantity=None, quote_order_qty="20").status == "FILLED"
+
+
+def test_a_filter_of_which_only_the_name_is_known_is_listed_and_binds_nobody() -> None:
+    """T_PLUS_SELL is in no document but the SBE schema, which says nothing of what it does."""
+    rule = api.TPlusSellFilter(end_time=10**15)
+    hall = Hall(symbol(more_filters=(rule,)))
+    assert rule in hall.engine.symbols["BTCUSDT"].all_filters()
+    assert hall.place(side="SELL").is_open
 
 
 def test_amendments_are_counted() -> None:

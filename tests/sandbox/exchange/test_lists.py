@@ -249,21 +249,32 @@ def test_a_pair_waits_for_the_working_order(hall: Hall) -> None:
 # OPO
 
 
-@pytest.mark.parametrize(("free", "sold"), [(0, D("1.9")), (100, 2)])
-def test_what_was_bought_is_sold(hall: Hall, free: int, sold: Any) -> None:
-    """opo.md: commission comes from what is free, if there is enough; the quantity is rounded to lots."""
-    account = hall.account()
+@pytest.mark.parametrize(
+    ("base", "free", "first", "sold"),
+    [
+        ("BTC", "0", "0.999", "1.9"),
+        ("BTC", "0.0005", "0.999", "1.9"),
+        ("BTC", "0.001", "1", "1.9"),
+        ("BTC", "0.002", "1", "2"),
+        ("BNB", "10", "0.999", "1.9"),
+    ],
+)
+def test_what_was_bought_is_sold(base: str, free: str, first: str, sold: str) -> None:
+    """opo.md: commission comes from what is free, if that is enough and not BNB; the quantity is rounded to lots."""
+    hall = Hall(symbol(base=base))
+    account, name = hall.account(), f"{base}USDT"
     account.commissions = Commissions(standard=Rates(maker=D("0.001"), taker=D("0.001")))
-    account.receive("BTC", D(free - 100))
-    working, pending = hall.place_list(OrderListPlaceOpo(**WORKING, **PENDING))
+    account.holding(base).free = D(free)
+    total = hall.total(base)
+    working, pending = hall.place_list(OrderListPlaceOpo(**WORKING | {"symbol": name}, **PENDING))
     with pytest.raises(Refusal, match="pending OPO"):
         amend(hall.engine, account, pending, D(1), 9, client_order_id="x")
-    hall.place(2, side="SELL", quantity="1")
-    assert account.holding("BTC").locked == (1 if free else D("0.999"))
-    hall.place(2, side="SELL", quantity="1")
-    assert (working.status, pending.quantity, pending.status) == ("FILLED", sold, "NEW")
-    assert account.holding("BTC").locked == sold
-    assert hall.total("BTC") == 300 - 100 + free
+    hall.place(2, symbol=name, side="SELL", quantity="1")
+    assert account.holding(base).locked == D(first)
+    hall.place(2, symbol=name, side="SELL", quantity="1")
+    assert (working.status, pending.quantity, pending.status) == ("FILLED", D(sold), "NEW")
+    assert (account.holding(base).locked, account.holding(base).free) == (D(sold), D(free) + D("1.998") - D(sold))
+    assert hall.total(base) == total
 
 
 def test_what_was_bought_is_free_again_if_the_list_is_canceled(hall: Hall) -> None:
@@ -273,15 +284,17 @@ def test_what_was_bought_is_free_again_if_the_list_is_canceled(hall: Hall) -> No
     assert hall.money() == (101, 0, 9_990, 0)
 
 
-def test_a_pair_sells_what_was_bought() -> None:
+@pytest.mark.parametrize(("most", "stopped"), [("9", "1.5"), ("0", "1.5"), ("1.2", "1")])
+def test_a_pair_sells_what_was_bought(most: str, stopped: str) -> None:
+    """opo.md: the quantities are "adjusted to meet" LOT_SIZE and MARKET_LOT_SIZE."""
     rules = (
         LotSizeFilter(min_qty=D(1), max_qty=D(99), step_size=D(0)),
-        MarketLotSizeFilter(min_qty=D(1), max_qty=D(9), step_size=D("0.5")),
+        MarketLotSizeFilter(min_qty=D(1), max_qty=D(most), step_size=D("0.5")),
     )
     hall = Hall(symbol(more_filters=rules))
     _working, stop, limit = hall.place_list(OrderListPlaceOpoco(**WORKING | {"working_quantity": "1.7"}, **PAIR))
     hall.place(2, side="SELL", quantity="2")
-    assert (stop.quantity, limit.quantity) == (D("1.5"), D("1.7"))
+    assert (stop.quantity, limit.quantity) == (D(stopped), D("1.7"))
     assert hall.account().holding("BTC").locked == D("1.7")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bintrio.api.events import ExecutionReport
 from bintrio.api.sor import SorOrderPlace
 
 from .hall import D, Hall, symbol
@@ -71,6 +72,17 @@ def test_what_is_left_rests_on_the_book_of_the_symbol() -> None:
     order = routed(hall, quantity="1")
     assert (order.place, order.floor) == ("book", "EXCHANGE")
     assert hall.bids() == [(31, 1)]
+
+
+def test_where_an_order_was_active_last_is_told() -> None:
+    """sor_faq.md: "where the order's last activity occurred (filling, expiring, or being placed as new, etc.)"."""
+    hall = hall_with(ASKS, "SELL")
+    order = routed(hall, quantity="4", price="30")
+    reports = [notice.event for notice in hall.engine.take_notices() if isinstance(notice.event, ExecutionReport)]
+    assert [one.working_floor for one in reports if one.order_id == order.order_id] == ["EXCHANGE"] + ["SOR"] * 3
+    assert (order.executed, order.place, order.floor) == (3, "book", "EXCHANGE")
+    assert routed(hall, quantity="1", price="20", time_in_force="IOC").floor == "EXCHANGE"
+    assert routed(hall, quantity="5", price="30.5", time_in_force="IOC").floor == "SOR"
 
 
 @pytest.mark.parametrize(

@@ -249,9 +249,10 @@ def _max_position(rule: api.MaxPositionFilter, scene: Scene) -> Passes:
         if not order.is_buy:
             return True
         holding = account.holding(scene.base)
-        # Open bids may be filled, so they count as bought.
-        ordered = sum((one.remaining for one in account.open_orders(order.symbol) if one.is_buy), ZERO)
-        return holding.free + holding.locked + ordered + order.quantity <= rule.max_position
+        # Open bids may be filled, so they count as bought; one that is changed counts as it is to be.
+        known = (*account.open_orders(order.symbol), *coming.others)
+        ordered = sum((one.remaining for one in known if one.is_buy and one.order_id != order.order_id), ZERO)
+        return holding.free + holding.locked + ordered + order.remaining <= rule.max_position
 
     return passes
 

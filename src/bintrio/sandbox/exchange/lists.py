@@ -233,12 +233,14 @@ class Lists:
                 if isinstance(rule, LotSizeFilter) or (
                     isinstance(rule, MarketLotSizeFilter) and not order.kind.has_limit
                 ):
-                    quantity = _whole(quantity, rule.step_size)
+                    quantity = _in_lots(quantity, rule)
             order.resize(quantity)
 
 
-def _whole(quantity: Decimal, step: Decimal) -> Decimal:
-    return EXACT.subtract(quantity, EXACT.remainder(quantity, step)) if step else quantity
+def _in_lots(quantity: Decimal, rule: LotSizeFilter | MarketLotSizeFilter) -> Decimal:
+    # Of MARKET_LOT_SIZE, a maximum of 0 is none.
+    most = min(quantity, rule.max_qty or quantity)
+    return EXACT.subtract(most, EXACT.remainder(most, rule.step_size)) if rule.step_size else most
 
 
 # What lists must be like

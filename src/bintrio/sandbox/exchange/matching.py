@@ -186,6 +186,8 @@ class MatchingEngine:
             listing.check_amount(order, quantity)
             order.resize(quantity)
             order.is_short = is_short
+            # Now that its quantity is known: MAX_POSITION and MAX_ASSET go by it.
+            listing.filter(self.accounts[order.owner], order)
         return amount if order.is_buy else order.remaining
 
     def register(self, account: Account, order: Order, now: int) -> None:
@@ -254,6 +256,8 @@ class MatchingEngine:
         # Only a limit order can wait on the book.
         if order.kind.has_limit and order.time_in_force == "GTC":
             order.place = "book"
+            # Of a routed order, its own book is now where it was active last (sor_faq.md).
+            order.floor = order.floor and "EXCHANGE"
             listing.book.add(order)
             return
         self.end(order, "EXPIRED", now, reason=_UNFILLED.get(order.time_in_force, "INSUFFICIENT_LIQUIDITY"))

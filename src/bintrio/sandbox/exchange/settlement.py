@@ -17,7 +17,7 @@ from typing import Final
 
 from .accounts import Account
 from .listing import Listing
-from .orders import NOTHING, Execution, Order, Trade
+from .orders import NOTHING, Execution, Order, OrderList, Trade
 from .refusals import Refusal
 from .reports import Reports, Unfilled
 
@@ -165,11 +165,16 @@ class Settlement:
             self.fees[paid_in] = self.fees.get(paid_in, NOTHING) + due
         group = order.group
         if group is not None and group.pays and order is group.working:
-            # Commission comes from what is free, if there is enough (opo.md).
-            held = min(received, account.holding(asset).free)
-            account.lock(asset, held)
-            group.held += held
+            self._hold(group, account, asset, received, due if paid_in == asset else NOTHING)
         return due, paid_in
+
+    def _hold(self, group: OrderList, account: Account, asset: str, received: Decimal, due: Decimal) -> None:
+        """Lock what a working order has bought for the orders that it pays."""
+        # Commission comes from what is free, if there is enough and the asset is not BNB (opo.md).
+        is_from_free = asset != account.commissions.discount_asset and account.holding(asset).free >= received
+        held = received if is_from_free else received - due
+        account.lock(asset, held)
+        group.held += held
 
     def _price_of(self, asset: str, other: str) -> Decimal | None:
         """What one asset costs in another, by the last price."""
