@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bintrio._protocol.to_json import write_event
 from bintrio.api.events import ExecutionReport, ListStatus, OutboundAccountPosition
+from bintrio.api.general import ExecutionRule
 from bintrio.api.order_lists import (
     OrderListPlace,
     OrderListPlaceOco,
@@ -28,6 +29,7 @@ from bintrio.sandbox.exchange.commissions import Commissions, Rates
 from bintrio.sandbox.exchange.limits import Limits, OrderBudget
 from bintrio.sandbox.exchange.methods import RequestContext, functions
 from bintrio.sandbox.exchange.orders import NOTHING, Order
+from bintrio.sandbox.exchange.reference import MeanOfTrades
 from bintrio.sandbox.exchange.refusals import Refusal
 from bintrio.sandbox.exchange.replicas import Replicas
 from bintrio.sandbox.exchange.sessions import Session
@@ -123,7 +125,11 @@ class World:
     """A hall in which commands are obeyed or refused."""
 
     def __init__(self) -> None:
-        self.hall = Hall(symbol(), symbol(quote="USDC"), symbol(base="BNB"), routes=[NAMES])
+        # Of one of them, no trade is far from what was traded of late.
+        near = ExecutionRule(rule_type="PRICE_RANGE", bid_limit_mult_up=D("1.15"), ask_limit_mult_down=D("0.85"))
+        symbols = symbol(), symbol(quote="USDC", execution_rules=(near,)), symbol(base="BNB")
+        self.hall = Hall(*symbols, routes=[NAMES])
+        self.hall.engine.references.sources["BTCUSDC"] = MeanOfTrades(bucket_count=3, bucket_width_ms=60_000)
         for uid in (1, 2, 3):
             self.hall.account(uid).commissions = Commissions(
                 standard=Rates(D("0.001"), D("0.002")), tax=Rates(buyer=D("0.0005")), is_discounted=uid == 2

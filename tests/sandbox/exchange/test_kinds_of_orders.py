@@ -9,6 +9,7 @@ import pytest
 from bintrio.api.events import ExecutionReport
 from bintrio.api.filters import IcebergPartsFilter
 from bintrio.api.general import ExecutionRule
+from bintrio.sandbox.exchange import shapes
 from bintrio.sandbox.exchange.amending import amend
 from bintrio.sandbox.exchange.reference import External
 from bintrio.sandbox.exchange.refusals import Refusal
@@ -185,6 +186,47 @@ def test_self_trades_are_prevented(mode: str, maker_quantity: str, taker: Any, m
     assert len(matches) == (mode != "NONE")
     assert hall.total("BTC") == 300
     assert sum(q for _, q in hall.bids()) == (resting.remaining if resting.is_open else 0)
+
+
+SCENARIOS: dict[str, tuple[Any, ...]] = {
+    "B": ("EXPIRE_MAKER", "3", "1", [("1.2", "1.2"), ("1.3", "1.1"), ("8.1", "1")], ("NEW", None)),
+    "C": ("EXPIRE_TAKER", "3", "1", [("1.2", "1.2"), ("1.3", "1.1"), ("8.1", "1")], ("EXPIRED_IN_MATCH", "3")),
+    "D": ("EXPIRE_BOTH", "3", "1", [("1", "1")], ("EXPIRED_IN_MATCH", "3")),
+    "E": ("EXPIRE_TAKER", "1", "1", [("1", "1")], ("EXPIRED_IN_MATCH", "1")),
+    "F": ("EXPIRE_MAKER", "1", None, [("1", "1")], ("EXPIRED", None)),
+    "G": ("DECREMENT", "2", "2", [("6", "2")], ("EXPIRED_IN_MATCH", "2")),
+}
+"""The mode, quantity and price of the taker; quantity and price of each maker; status and prevented quantity."""
+
+MATCHES: dict[str, list[tuple[Any, ...]]] = {
+    "B": [("1.2", None, "1.2"), ("1.1", None, "1.3"), ("1", None, "8.1")],
+    "C": [("1.2", "3", None)],
+    "D": [("1", "3", "1")],
+    "E": [("1", "1", None)],
+    "F": [("1", None, "1")],
+    "G": [("2", "2", "2")],
+}
+"""Of each match: the price, what was prevented of the taker, and of the maker."""
+
+
+@pytest.mark.parametrize("letter", SCENARIOS)
+def test_the_documents_self_trades(letter: str) -> None:
+    """stp_faq.md, scenarios B to G: what each order is answered with."""
+    hall = Hall()
+    mode, quantity, price, offered, (status, prevented) = SCENARIOS[letter]
+    makers = [hall.place(quantity=each, price=at) for each, at in offered]
+    given: dict[str, Any] = {"price": price} if price else {"type": "MARKET"}
+    taker = shapes.full(hall.place(side="SELL", quantity=quantity, self_trade_prevention_mode=mode, **given))
+    assert (taker.status, taker.prevented_quantity) == (status, None if prevented is None else D(prevented))
+    matches = taker.prevented_matches or ()
+    told = [(one.price, one.taker_prevented_quantity, one.maker_prevented_quantity) for one in matches]
+    assert told == [tuple(None if part is None else D(part) for part in match) for match in MATCHES[letter]]
+    assert [one.maker_order_id for one in matches] == [maker.order_id for maker in makers][: len(matches)]
+    for maker, match in zip(makers, matches, strict=False):
+        shown = shapes.status(maker)
+        assert shown.prevented_quantity == match.maker_prevented_quantity
+        assert shown.prevented_match_id == (None if shown.prevented_quantity is None else match.prevented_match_id)
+        assert shown.status == ("NEW" if shown.prevented_quantity in {None, 2} else "EXPIRED_IN_MATCH")
 
 
 def test_accounts_of_one_group_are_one() -> None:

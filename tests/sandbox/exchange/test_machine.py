@@ -26,9 +26,22 @@ from bintrio.api.account import (
     OrderListStatus,
     OrderStatus,
 )
-from bintrio.api.market import Depth, Klines, TradesAggregate, TradesHistorical, TradesRecent, UiKlines
+from bintrio.api.general import ExchangeInfo, ExecutionRules
+from bintrio.api.market import (
+    AvgPrice,
+    CurrentReferencePrice,
+    Depth,
+    Klines,
+    ReferencePrice,
+    TradesAggregate,
+    TradesHistorical,
+    TradesRecent,
+    UiKlines,
+)
 from bintrio.api.tickers import Ticker, Ticker24hr, TickerBook, TickerPrice, TickerTradingDay
-from bintrio.sandbox.exchange.orders import NOTHING, Order
+from bintrio.sandbox.exchange.orders import NOTHING, Order, eight_decimals
+from bintrio.sandbox.exchange.tape import MINUTE
+from bintrio.sandbox.exchange.units import SECOND
 
 from .test_invariants import NAMES, World, lists, orders, prices, quantities, replacements, routed, sides
 
@@ -254,6 +267,30 @@ class Machine(RuleBasedStateMachine):
                     prices_[-1],
                 ]
                 assert (told.first_id, told.last_id) == (within[0].id, within[-1].id)
+
+    @rule(name=st.sampled_from(NAMES))
+    def averages_are_made_of_the_trades(self, name: str) -> None:
+        trades, now = self.ask(1, TradesHistorical(symbol=name, from_id=1, limit=1_000)), self.world.hall.now
+        within = [trade for trade in trades if trade.time >= now - 300 * SECOND] or trades[-1:]
+        amount, volume = (sum((getattr(one, kind) for one in within), NOTHING) for kind in ("quote_qty", "qty"))
+        told = self.ask(1, AvgPrice(symbol=name))
+        assert told.price == (eight_decimals(amount / volume) if within else 0)
+        assert told.close_time == (within[-1].time if within else 0)
+        reference = self.ask(1, ReferencePrice(symbol=name))
+        assert isinstance(reference, CurrentReferencePrice) is (name in self.world.engine.references.sources)
+        if isinstance(reference, CurrentReferencePrice) and reference.reference_price is not None:
+            recent = [trade.price for trade in trades if trade.time >= now - 4 * MINUTE]
+            assert min(recent) - Decimal("1E-8") <= reference.reference_price <= max(recent)
+
+    @rule()
+    def what_is_traded_is_told(self) -> None:
+        symbols = self.world.engine.symbols
+        told = self.ask(1, ExchangeInfo())
+        assert {one["symbol"]: one["filters"] for one in told["symbols"]} == {
+            name: symbol.all_filters() for name, symbol in symbols.items()
+        }
+        rules = self.ask(1, ExecutionRules()).symbol_rules
+        assert {one.symbol: one.rules for one in rules} == {one.name: one.execution_rules for one in symbols.values()}
 
     def teardown(self) -> None:
         self.world.check_replicas()
