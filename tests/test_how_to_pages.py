@@ -29,7 +29,9 @@ __all__ = ["in_memory", "in_virtual_time"]
 
 pytest_plugins = ["pytester"]
 
-TESTS = "".join(test.read_text("utf-8") for test in DOCS.parent.glob("tests/test_*.py"))
+OTHERS = [test for test in DOCS.parent.glob("tests/test_*.py") if test.name != Path(__file__).name]
+TESTS = "".join(text for test in OTHERS if "blocks(" in (text := test.read_text("utf-8")) or "(blocks," in text)
+"""The other tests that run blocks. What a page is read for here runs none of it."""
 HOW_TOS = [page for page in sorted(DOCS.glob("how-to/*.md")) if f'{page.name}"' not in TESTS]
 """Those that no other test names, since it runs them with what they need."""
 PAGES = ("index.md", *(page.relative_to(DOCS).as_posix() for page in HOW_TOS))
