@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import gc
 import weakref
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from bintrio.account.changes import NotShown
-from bintrio.account.courses import OrderCourse
+from bintrio.account.courses import ListCourse, OrderCourse
 from bintrio.account.register import Register
 from bintrio.account.state import State
+from bintrio.api.orders import ListedOrder
 from bintrio.errors import NotSent
+from bintrio.requests import OrderListPlaceOco
 
 from .test_state import KEY, a_fill, a_list, an_order, fresh
+
+PLACED: Final = OrderListPlaceOco(
+    symbol="BTCUSDT",
+    side="SELL",
+    quantity=1,
+    above_type="LIMIT_MAKER",
+    above_price=120,
+    below_type="STOP_LOSS",
+    below_stop_price=80,
+)
 
 
 def entered(state: State, fresh_id: str | None = None) -> tuple[Register, OrderCourse]:
@@ -94,6 +108,20 @@ def test_what_has_ended_is_kept_no_longer() -> None:
     del course
     gc.collect()
     assert held() is None
+
+
+def test_a_list_is_told_that_it_is_done_after_its_orders_have_ended() -> None:
+    state = fresh()
+    register, course = Register(state), ListCourse(PLACED, "BTCUSDT", "list-1")
+    register.enter(course, "list-1")
+    leg = ListedOrder(symbol="BTCUSDT", order_id=1, client_order_id="order-1")
+    state.take_list(msgspec.structs.replace(a_list(5), orders=(leg,)), "event")
+    state.take_order(an_order(1, status="CANCELED"), "event")
+    tell(state, register)
+    assert (course.is_closed, course.is_told, course.status) == (True, False, "EXECUTING")
+    state.take_list(a_list(6, "ALL_DONE"), "event")
+    tell(state, register)
+    assert (course.is_told, course.status) == (True, "ALL_DONE")
 
 
 def test_fills_that_come_before_and_after_the_end_are_its() -> None:
