@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from bintrio._protocol.confirmation import RULES, inquire
 from bintrio._protocol.evidence import Sent
 from bintrio.api._base import Request, catalogue, parameters
 from bintrio.api.account import OrderListStatus, OrderStatus
+from bintrio.api.trading import OrderTested, OrderTestedWithRates
 from tests.catalogue import METHODS, build, valid_params, wire_names
 
 CHANGING = [name for name, method in METHODS.items() if method["security"] == "TRADE" and not name.endswith(".test")]
@@ -50,3 +52,16 @@ def test_every_new_order_and_list_has_an_id_to_fill_in(method: str) -> None:
     cancels = "cancel" in method.lower() and method != "order.cancelReplace"
     new = {name for name in names if name.endswith("client_order_id") and "orig" not in name and "cancel" not in name}
     assert set(catalogue[method].api.client_ids) == (set() if cancels else new)
+
+
+@pytest.mark.parametrize("method", ["order.test", "sor.order.test"])
+@pytest.mark.parametrize(
+    ("with_rates", "expected"), [(True, OrderTestedWithRates), (False, OrderTested), (None, OrderTested)]
+)
+def test_what_a_tested_order_is_answered_with_is_decided_by_whether_rates_are_asked_for(
+    method: str, with_rates: bool | None, expected: type[Any]
+) -> None:
+    request = msgspec.structs.replace(build(method, valid_params(method)), compute_commission_rates=with_rates)
+    shapes = request.api.shapes
+    assert shapes is not None
+    assert shapes.results[shapes.kind(request)] is expected
