@@ -871,10 +871,13 @@ async def _until(account: LiveAccount, version: int) -> AsyncGenerator[Any, None
 
 
 async def test_g5_what_happened_during_an_outage_is_found_and_told_as_such(autojump_clock: MockClock) -> None:
-    async with following() as (sandbox, _, account):
+    async with following() as (sandbox, bent, account):
         order = await account.place(**BUY)
         assert order.order_id is not None
+        await settled(account)
+        asked = bent.sent.count("allOrders")
         told = await outage(sandbox, account, lambda: sandbox.fill(order.order_id or 0, D(2)))
+        assert bent.sent.count("allOrders") == asked + 1  # one question covers up to a day
         assert order.status == "FILLED"
         assert [fill.qty for fill in order.fills] == [2]
         assert account.balances["BTC"].free == D("101.998")

@@ -219,6 +219,15 @@ def test_a_time_that_an_estimate_may_just_have_shown_is_of_that_estimate() -> No
     assert len(shown) == 1
 
 
+def test_so_many_estimates_are_remembered_by_themselves_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bintrio._protocol.clock._REMEMBERED", 3)
+    clock, remembered = Clock(), list[int]()
+    for second in range(6):
+        clock.record(second, EPOCH + 1000 * second, second + 0.1)
+        remembered.append(len(clock._earlier))
+    assert remembered == [0, 1, 2, 3, 3, 3]
+
+
 def test_an_error_is_exact_to_the_microsecond() -> None:
     for microseconds in range(8):
         clock, exchange = Clock(), Exchange()

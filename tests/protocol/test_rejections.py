@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bintrio._protocol.rejections import rejection_type
+from bintrio._protocol.rejections import misses_signature, rejection_type
 from bintrio.errors import (
     Banned,
     CancelReplaceFailed,
@@ -144,3 +144,20 @@ def test_g10_a_code_that_is_unknown_is_carried() -> None:
     assert type(error) is Rejected
     assert (error.code, error.message, error.data, error.rate_limits) == (-9999, "New.", {"a": 1}, ())
     assert str(error) == "depth: 400 -9999 New."
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "misses"),
+    [
+        (-1022, "Signature for this request is not valid.", True),
+        (-2014, "API-key format invalid.", True),
+        (-1102, "Mandatory parameter 'signature' was not sent, was empty/null, or malformed.", True),
+        (-1102, "Mandatory parameter 'apiKey' was not sent, was empty/null, or malformed.", True),
+        (-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.", False),
+        (-1101, "Too many values sent for parameter 'signature'.", False),
+        (-1105, "Parameter 'apiKey' was empty.", False),
+        (-2015, "Invalid API-key, IP, or permissions for action.", False),
+    ],
+)
+def test_what_a_signature_would_help_against_is_told_by_code_and_message(code: int, message: str, misses: bool) -> None:
+    assert misses_signature(code, message) is misses

@@ -476,8 +476,10 @@ def test_g5_a_gap_covers_what_the_clock_may_be_wrong_by_and_an_event_is_as_old_a
     told.carry(1, now=NOW)
     told.bring(1, event(1, at=NOW + 5_000), now=NOW + 5_000)
     told.succession.lost(1, NOW + 6_000, NOW + 6_000, "cut")
+    start = NOW + 5_000 - 2 * 300 - SLACK
+    assert told.succession.outage == Interrupted(at=start, reason="cut")
     told.carry(2, now=NOW + 7_000)
-    assert told.gaps == [Gap(start=NOW + 5_000 - 2 * 300 - SLACK, end=NOW + 7_000 + 300, reason="cut")]
+    assert told.gaps == [Gap(start=start, end=NOW + 7_000 + 300, reason="cut")]
 
 
 def test_g5_no_gap_where_the_next_had_subscribed_by_then() -> None:
