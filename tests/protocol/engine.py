@@ -38,6 +38,7 @@ class Engine:
         orders: as they stand, by order id.
         lag: milliseconds by which queries are behind.
         asked: the questions.
+        page_key: by which of those that changed in a span come first on its page.
     """
 
     def __init__(self, lag: int = 0) -> None:
@@ -48,6 +49,7 @@ class Engine:
         self.lag = lag
         self.next_id = 1
         self.asked: list[Request[Any]] = []
+        self.page_key: Callable[[Order], int] = number_of
         self._past: list[tuple[int, dict[int, Order]]] = [(0, {})]
 
     def _put(self, order: Order) -> Order:
@@ -102,8 +104,9 @@ class Engine:
                 return max((o for o in orders if o.client_order_id == name), key=number_of, default=None)
             case AllOrders(order_id=int(first)):
                 return tuple(o for o in orders if o.order_id >= first)[: request.limit]
-            case AllOrders(start_time=since):
-                return tuple(o for o in orders if o.update_time >= (since or 0))[: request.limit]
+            case AllOrders(start_time=since, end_time=until):
+                found = [o for o in orders if (since or 0) <= o.update_time <= (until or o.update_time)]
+                return tuple(sorted(found, key=self.page_key)[: request.limit])
             case OpenOrdersStatus():
                 return tuple(o for o in orders if o.status == "NEW")
             case OrderAmendments(order_id=number):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import islice
 from random import Random
@@ -21,6 +22,7 @@ from bintrio._protocol.evidence import (
     OrderIds,
     Question,
     Reply,
+    Sent,
     Undecided,
     pauses,
 )
@@ -419,6 +421,89 @@ def test_g7_if_another_order_is_shown_all_are_looked_through() -> None:
     assert told(sent, engine) == placed
     canceled = OrderCancel(symbol="X", orig_client_order_id="a")
     assert told(sent_now(canceled, engine), engine) == placed
+
+
+class InUnits(ShowsTheFirst):
+    """Its times have so many units in a millisecond."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self._units = units
+
+    def shown(self) -> dict[int, Order]:
+        return {
+            number: msgspec.structs.replace(o, time=o.time * self._units, update_time=o.update_time * self._units)
+            for number, o in super().shown().items()
+        }
+
+
+def updated_at(order: Order) -> int:
+    return order.update_time
+
+
+def updated_last(order: Order) -> int:
+    return -order.update_time
+
+
+def busy(engine: Engine, after: int = 0) -> tuple[Sent, Order]:
+    """A call while another order is shown under its id and many others change, and its order, which changed last."""
+    sent = sent_now(order(), engine)
+    engine.now += 5
+    another = engine.place("a", side="SELL")
+    assert another
+    engine.end(another, "FILLED")
+    ours = engine.place("a")
+    assert ours
+    for number in range(10):
+        engine.now += 10
+        engine.place(f"other {number}")
+    engine.now += after
+    return sent, engine.end(ours, "FILLED")
+
+
+@pytest.mark.parametrize("units", [1, 1000])
+@pytest.mark.parametrize("page_key", [number_of, updated_at, updated_last])
+def test_g7_whichever_orders_a_full_page_leaves_out_all_that_were_placed_are_looked_through(
+    monkeypatch: pytest.MonkeyPatch, page_key: Callable[[Order], int], units: int
+) -> None:
+    monkeypatch.setattr("bintrio._protocol.confirmation.PAGE", 3)
+    engine = InUnits(units)
+    engine.page_key = page_key
+    sent, ours = busy(engine)
+    assert told(msgspec.structs.replace(sent, units=units), engine).order_id == ours.order_id
+
+
+@pytest.mark.parametrize(("seen", "first"), [(None, 3), (40, 41), (1, 3), (0, 3)])
+def test_g7_orders_are_looked_through_from_the_latest_that_is_known_to_be_older(
+    monkeypatch: pytest.MonkeyPatch, seen: int | None, first: int
+) -> None:
+    """As the session had seen it, or as a page shows it: orders may be too many to look through all."""
+    monkeypatch.setattr("bintrio._protocol.confirmation.PAGE", 3)
+    engine = ShowsTheFirst()
+    engine.page_key = updated_at
+    older = [engine.place(f"older {number}") for number in range(40)]
+    assert older[0]
+    engine.now += 60_000
+    engine.end(older[0], "CANCELED")
+    engine.now += 10
+    if first == 3:
+        monkeypatch.setattr("bintrio._protocol.confirmation.MOST_PAGES", 30)
+    sent, ours = busy(engine)
+    assert told(msgspec.structs.replace(sent, seen_order_id=seen), engine) == ours
+    starts = [question.order_id for question in engine.asked if isinstance(question, AllOrders)]
+    assert starts[:2] == [None, first]
+
+
+def test_g7_if_no_order_is_known_to_be_older_too_many_are_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bintrio._protocol.confirmation.PAGE", 3)
+    engine = ShowsTheFirst()
+    for number in range(40):
+        engine.place(f"older {number}")
+    engine.now += 60_000
+    sent, _ = busy(engine)
+    for sent_at in (sent.sent_at, None):
+        with pytest.raises(Undecided, match="more than 30 orders"):
+            told(msgspec.structs.replace(sent, seen_order_id=None, sent_at=sent_at), engine)
 
 
 def test_g7_an_exchange_that_has_shown_a_page_of_orders_must_show_the_next() -> None:

@@ -95,6 +95,16 @@ def test_g7_order_lists_are_looked_through_from_when_the_call_left(clock_error: 
     assert engine.asked[-1] == AllOrderLists(start_time=since, limit=PAGE)
 
 
+def test_g7_more_order_lists_than_a_page_are_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bintrio._protocol.confirmation_of_lists.PAGE", 3)
+    engine = Engine()
+    sent = sent_now(OCO, engine)
+    for number in range(1, 4):
+        listed(engine, number, status="ALL_DONE")
+    with pytest.raises(Undecided, match="3 order lists or more changed since it left"):
+        told(sent, engine)
+
+
 @pytest.mark.parametrize("symbol", ["A", "Z"])
 def test_g7_an_order_list_of_another_symbol_is_not_its(symbol: str) -> None:
     engine = Engine()

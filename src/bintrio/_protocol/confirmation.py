@@ -13,7 +13,7 @@ Source: "Cancel order", "Cancel and replace order" and "Order Amend Keep Priorit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -184,27 +184,46 @@ def _only(leg: Leg, ours: Collection[Order]) -> Order:
     return next(iter(ours))
 
 
-def _orders_from(sent: Sent, last: int | None, *, is_vital: bool = True) -> Inquiry[list[Order]]:
+def _orders_from(sent: Sent, last: int | None, *, is_vital: bool = True) -> Inquiry[Collection[Order]]:
     """The orders of the symbol after an order id, up to the end of the call; without an id, those that changed since
-    the call left.
+    the call left, and of too many for a page at least those that were placed since.
     """
-    symbol = sent.request.symbol
+    if last is not None:
+        return (yield from _orders_after(sent, last, is_vital=is_vital)).values()
     # No older order limits the search, so the time does. allOrders with a start time shows what changed since.
-    if last is None:
-        since = None if sent.earliest is None else sent.earliest * sent.units
-        question = AllOrders(symbol=symbol, start_time=since, limit=PAGE)
-    else:
-        question = AllOrders(symbol=symbol, order_id=last + 1, limit=PAGE)
-    orders: list[Order] = []
+    since = None if sent.earliest is None else sent.earliest * sent.units
+    question = AllOrders(symbol=sent.request.symbol, start_time=since, limit=PAGE)
+    page: tuple[Order, ...] = (yield Question(question, is_vital=is_vital)).result or ()
+    if len(page) < PAGE:
+        return page
+    # It may leave out any: the document does not say by which time it has the oldest. So ids have to lead on.
+    more = yield from _orders_after(sent, _last_before(sent, page), is_vital=True)
+    return ({_number_of(order): order for order in page} | more).values()
+
+
+def _orders_after(sent: Sent, last: int, *, is_vital: bool) -> Inquiry[dict[int, Order]]:
+    """The orders of the symbol after an order id, up to the end of the call, by their ids."""
+    orders: dict[int, Order] = {}
     for _ in range(MOST_PAGES):
+        question = AllOrders(symbol=sent.request.symbol, order_id=last + 1, limit=PAGE)
         page: tuple[Order, ...] = (yield Question(question, is_vital=is_vital)).result or ()
-        orders += page
+        orders |= {_number_of(order): order for order in page}
         # This was the last page, or it goes beyond the time in which the call can have been executed.
         if len(page) < PAGE or any(map(sent.is_too_late, page)):
             return orders
-        question = AllOrders(symbol=symbol, order_id=max(order.order_id for order in page) + 1, limit=PAGE)
+        last = max(map(_number_of, page))
         is_vital = True  # it has lists to give
     raise Undecided(f"there are more than {MOST_PAGES * PAGE:,} orders to look through")
+
+
+def _last_before(sent: Sent, page: Sequence[Order]) -> int:
+    """The order id after which all come that the call may have placed, and all behind a page; 0 if none is known."""
+    older = [order for order in page if not sent.is_later(order, "time")]
+    return min(max([sent.seen_order_id or 0, *map(_number_of, older)]), max(map(_number_of, page)))
+
+
+def _number_of(order: Order) -> int:
+    return order.order_id
 
 
 # One order that was to be changed

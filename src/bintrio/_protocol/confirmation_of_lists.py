@@ -82,6 +82,9 @@ def _lists_since(sent: Sent, name: str | None) -> Inquiry[list[OrderList]]:
     """The order lists of a name that changed since the call left."""
     since = None if sent.earliest is None else sent.earliest * sent.units
     lists: tuple[OrderList, ...] = (yield Question(AllOrderLists(start_time=since, limit=PAGE))).result or ()
+    # A full page may leave out any.
+    if len(lists) >= PAGE:
+        raise Undecided(f"{PAGE:,} order lists or more changed since it left, and allOrderLists may not show all")
     return [each for each in lists if each.list_client_order_id == name]
 
 
