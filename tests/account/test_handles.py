@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -13,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import bintrio
 from bintrio.account import LiveAccount, LiveOrder, LiveOrderList
 from bintrio.errors import BintrioError, InvalidRequest, OutcomeUnknown
-from bintrio.sandbox import Disconnect, DropReply, LateReply, Sandbox, ServerError, Timeout, open_sandbox
+from bintrio.sandbox import Disconnect, DropReply, EventsFirst, LateReply, Sandbox, ServerError, Timeout, open_sandbox
 from tests.sessions import CancelsAfter
 
 from .test_live import BUY, OCO, following, raising, settled
@@ -63,6 +64,20 @@ def shown(handle: LiveOrder | LiveOrderList) -> list[tuple[Any, ...]]:
     return [(leg.state.status, leg.state.orig_qty) for leg in legs if leg.state is not None]
 
 
+async def cancelled_after(steps: int, act: Callable[[], Awaitable[object]]) -> bool:
+    """Do something, cancelled after so many steps. Whether it was done before."""
+    scope, is_done = trio.CancelScope(), False
+    cancels = CancelsAfter(steps, scope)
+    trio.lowlevel.add_instrument(cancels)
+    try:
+        with scope:
+            await act()
+            is_done = True
+    finally:
+        trio.lowlevel.remove_instrument(cancels)
+    return is_done
+
+
 @pytest.mark.no_cover
 @pytest.mark.parametrize("wrong", WRONGS)
 @pytest.mark.parametrize("method", ACTS)
@@ -78,15 +93,7 @@ async def test_g1_whoever_is_cancelled_at_any_step_the_handle_tells_its_end(
             fault = WRONGS[wrong](method)
             if fault is not None:
                 sandbox.inject(fault)
-            scope = trio.CancelScope()
-            cancels = CancelsAfter(steps, scope)
-            trio.lowlevel.add_instrument(cancels)
-            try:
-                with scope:
-                    await act(handle)
-                    is_over = True
-            finally:
-                trio.lowlevel.remove_instrument(cancels)
+            is_over = await cancelled_after(steps, partial(act, handle))
             sandbox.clear_faults()
             await trio.sleep(60)
             await settled(account)
@@ -97,6 +104,73 @@ async def test_g1_whoever_is_cancelled_at_any_step_the_handle_tells_its_end(
             assert shown(handle) == truth(sandbox, handle)
             assert not account.handles
         assert steps > 10
+
+
+async def place_market(account: LiveAccount) -> LiveOrder:
+    return await account.place(symbol="BTCUSDT", side="BUY", type="MARKET", quantity=1)
+
+
+PLACINGS: Final[dict[str, tuple[str, Callable[[LiveAccount], Awaitable[LiveOrder | LiveOrderList]]]]] = {
+    "a limit order": ("order.place", lambda account: account.place(**BUY)),
+    "one with an id of its own": ("order.place", lambda account: account.place(**BUY, new_client_order_id="mine")),
+    "a market order": ("order.place", place_market),
+    "a list": ("orderList.place.oco", lambda account: account.place_oco(**OCO)),
+}
+
+
+def legs_of(handle: LiveOrder | LiveOrderList) -> tuple[LiveOrder, ...]:
+    return handle.orders if isinstance(handle, LiveOrderList) else (handle,)
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize("wrong", [*WRONGS, "events come first"])
+@pytest.mark.parametrize("placing", PLACINGS)
+async def test_g1_whoever_places_and_is_cancelled_at_any_step_there_is_a_handle_that_tells_the_end(
+    autojump_clock: MockClock, placing: str, wrong: str
+) -> None:
+    method, place = PLACINGS[placing]
+    async with following(query_lag=0.5) as (sandbox, bent, account):
+        sandbox.quote("BTCUSDT", D(110), D(120), D(500))
+        steps, is_over = 0, False
+        while not is_over:
+            steps += 1 + steps // 15  # as above
+            earlier, known = {order.order_id for order in sandbox.orders}, {*account.handles, *account.closed_handles}
+            fault = EventsFirst(method=method) if wrong == "events come first" else WRONGS[wrong](method)
+            if fault is not None:
+                sandbox.inject(fault)
+            is_over = await cancelled_after(steps, partial(place, account))
+            sandbox.clear_faults()
+            await trio.sleep(60)
+            await settled(account)
+            (handle,) = (
+                handle
+                for handle in {*account.handles, *account.closed_handles} - known
+                if handle.request is not None  # the orders of a list have none
+            )
+            assert handle.status != "UNKNOWN"
+            legs = legs_of(handle)
+            assert {leg.order_id for leg in legs if leg.key} == {o.order_id for o in sandbox.orders} - earlier
+            await handle.cancel()
+            await handle.closed()
+            assert shown(handle) == truth(sandbox, handle)
+            assert all(leg.has_all_fills for leg in legs)
+            assert handle in account.closed_handles
+            assert not account.handles
+            assert bent.unresolved == ()
+    assert steps > 10
+
+
+async def test_g1_a_cancelled_caller_finds_the_handle_of_what_has_ended_by_then(autojump_clock: MockClock) -> None:
+    async with following() as (sandbox, _, account):
+        sandbox.quote("BTCUSDT", D(110), D(120), D(500))
+        sandbox.inject(LateReply(method="order.place", seconds=3))
+        with trio.move_on_after(1):
+            await place_market(account)
+        assert not account.handles
+        (handle,) = account.closed_handles
+        assert isinstance(handle, LiveOrder)
+        assert await handle.filled()
+        assert [fill.qty for fill in handle.fills] == [1]
 
 
 async def test_g1_equal_calls_of_several_cancelled_callers_are_all_found_out_about(autojump_clock: MockClock) -> None:

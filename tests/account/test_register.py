@@ -16,6 +16,7 @@ from bintrio.api.orders import ListedOrder
 from bintrio.errors import NotSent
 from bintrio.requests import OrderListPlaceOco
 
+from .test_live import OCO
 from .test_state import KEY, a_fill, a_list, an_order, fresh
 
 PLACED: Final = OrderListPlaceOco(
@@ -96,15 +97,87 @@ def test_what_is_shown_no_more_concerns_only_who_placed_it() -> None:
     assert course.status == "NOT_SHOWN"
 
 
-def test_what_has_ended_is_kept_no_longer() -> None:
-    state = fresh()
+def end_another(state: State, register: Register) -> OrderCourse:
+    course = OrderCourse(None, "BTCUSDT", "order-2")
+    register.enter(course, None)
+    register.refuse(course, None)
+    return course
+
+
+def test_of_what_has_ended_the_latest_are_kept() -> None:
+    state = fresh(keep=1)
     register, course = entered(state, "order-1")
     state.take_order(an_order(1), "event")
     tell(state, register)
     held = weakref.ref(course)
     state.take_order(an_order(1, status="CANCELED"), "event")
     tell(state, register)
-    assert (course.is_closed, course.is_told) == (True, True)
+    assert (course.is_closed, course.is_told, list(register.closed())) == (True, True, [course])
+    latest = end_another(state, register)
+    assert list(register.closed()) == [latest]
+    del course
+    gc.collect()
+    assert held() is None
+
+
+def test_what_was_kept_for_its_fills_is_kept_no_longer_than_others() -> None:
+    state = fresh(keep=1)
+    register, course = entered(state, "order-1")
+    state.take_order(an_order(1, status="FILLED", executed_qty=a_fill().qty * 2), "event")
+    tell(state, register)
+    end_another(state, register)
+    # Its fills may be found yet, also by an event.
+    state.take_fill(KEY, a_fill(1), "event")
+    tell(state, register)
+    assert (len(course.fills), register.lacking()) == (1, (course,))
+    held = weakref.ref(course)
+    register.settle(course)
+    assert (course.is_settled, course.has_all_fills, register.lacking()) == (True, False, ())
+    del course
+    gc.collect()
+    assert held() is None
+
+
+def test_fills_that_were_given_up_count_as_long_as_the_order_is_kept() -> None:
+    state = fresh(keep=1)
+    register, course = entered(state, "order-1")
+    state.take_order(an_order(1, status="FILLED", executed_qty=a_fill().qty * 3), "event")
+    tell(state, register)
+    register.settle(course)
+    state.take_fill(KEY, a_fill(1), "event")
+    tell(state, register)
+    assert len(course.fills) == 1
+    end_another(state, register)
+    held = weakref.ref(course)
+    del course
+    gc.collect()
+    assert held() is None
+
+
+def settle_orders(register: Register, course: ListCourse) -> None:
+    for leg in course.orders:
+        register.settle(leg)
+
+
+def test_a_list_that_is_done_is_kept_no_longer_than_others_though_fills_of_it_lack() -> None:
+    state = fresh(keep=1)
+    register, course = Register(state), ListCourse(OrderListPlaceOco(**OCO), "BTCUSDT", "list-1")
+    register.enter(course, None)
+    state.take_list(a_list(1), "answer")
+    legs = [ListedOrder(symbol="BTCUSDT", order_id=number, client_order_id=f"leg-{number}") for number in (1, 2)]
+    register.bind_list(course, 1, legs)
+    for each in legs:
+        ended = an_order(2, order_id=each.order_id, status="FILLED", executed_qty=a_fill().qty)
+        state.take_order(ended, "event")
+    tell(state, register)
+    assert (course.is_closed, course.is_settled, course.status) == (True, False, "EXECUTING")
+    state.take_list(a_list(3, "ALL_DONE"), "event")
+    tell(state, register)
+    assert (course.is_told, course.status) == (True, "ALL_DONE")
+    settle_orders(register, course)
+    assert course.is_settled
+    end_another(state, register)
+    held = weakref.ref(course)
     del course
     gc.collect()
     assert held() is None

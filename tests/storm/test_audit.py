@@ -169,9 +169,9 @@ def test_at_rest_a_handle_tells_how_its_order_ended() -> None:
 # Calls
 
 
-def called(given: Any, placed: Any, unknown: Any = (), changes: Any = ()) -> list[str]:
-    book = Book(account=GIVEN(), calls=[1], handles={} if given is None else {1: given}, changes=[*changes])
-    return list(of_calls(book, {1: placed}, unknown))
+def called(given: Any, placed: Any) -> list[str]:
+    book = Book(account=GIVEN(), calls=[1], handles={} if given is None else {1: given})
+    return list(of_calls(book, {1: placed}))
 
 
 def test_g7_a_handle_is_of_what_its_call_has_placed() -> None:
@@ -183,12 +183,9 @@ def test_g7_a_handle_is_of_what_its_call_has_placed() -> None:
     assert called(handle(None, was_refused=True), None) == []
 
 
-def test_g1_what_a_cancelled_caller_has_no_handle_of_the_account_knows() -> None:
-    done = GIVEN(order_id=7)
-    assert called(None, None) == called(None, done, unknown={1}) == []
-    heard = OrderChanged(version=1, source="event", before=None, after=order())
-    assert called(None, done, changes=[heard]) == []
-    assert "of which the account does not know" in called(None, done)[0]
+def test_g1_of_what_a_cancelled_caller_has_placed_the_account_has_a_handle() -> None:
+    assert called(None, None) == []
+    assert "placed {7}, of which the account has no handle" in called(None, GIVEN(order_id=7))[0]
 
 
 def test_all_is_looked_at_and_refused_fills_are_no_untruth() -> None:
@@ -198,11 +195,11 @@ def test_all_is_looked_at_and_refused_fills_are_no_untruth() -> None:
     account: Any = GIVEN(orders={}, closed_orders={KEY: order("FILLED", 2)}, fills=telling(()))
     book = Book(account=account, looks=[look(seen=6, is_at_rest=True)])
     books: Any = GIVEN(untrue=["a lie"], opening={"BTC": (D(9), D(0))}, books=[book])
-    assert list(untruths(books, witness, {}, (), is_dated=True, late=0)) == ["a lie"]
+    assert list(untruths(books, witness, {}, is_dated=True, late=0)) == ["a lie"]
     witness.calls.clear()
-    assert len(list(untruths(books, witness, {}, (), is_dated=False, late=0))) == 2
+    assert len(list(untruths(books, witness, {}, is_dated=False, late=0))) == 2
     book.looks.clear()
-    assert list(untruths(books, witness, {}, (), is_dated=False, late=0)) == ["a lie"]
+    assert list(untruths(books, witness, {}, is_dated=False, late=0)) == ["a lie"]
 
 
 # In a world

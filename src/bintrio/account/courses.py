@@ -32,6 +32,7 @@ class _Course:
         error: why it was not placed, or is not known to have been; None if it is known to have been placed.
         was_refused: whether it was not placed, and never will be.
         is_lost: whether the exchange shows it no more, so that nobody will tell what it has ended as.
+        is_noted: whether it is noted among those that have ended.
     """
 
     def __init__(self, request: Request[Any] | None, symbol: str, client_id: str) -> None:
@@ -42,6 +43,7 @@ class _Course:
         self.error: BintrioError | None = None
         self.was_refused = False
         self.is_lost = False
+        self.is_noted = False
         self._moved = trio.Event()
 
     def move(self) -> None:
@@ -159,6 +161,6 @@ class ListCourse(_Course):
 
     @property
     def is_told(self) -> bool:
-        """Whether there is nothing more to be learned of it and its orders."""
+        """Whether it and its orders have ended, so that there is nothing more to be learned but fills of those."""
         is_done = self.order_list is not None and is_done_list(self.order_list)
-        return (is_done or self.is_lost) and self.is_closed and all(order.is_told for order in self.orders)
+        return (is_done or self.is_lost) and self.is_closed

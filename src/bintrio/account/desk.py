@@ -118,6 +118,10 @@ class Desk:
         """What has not ended."""
         return tuple(map(self._handle, self.register.open()))
 
+    def closed_handles(self) -> tuple[LiveOrder | LiveOrderList, ...]:
+        """What has ended last."""
+        return tuple(map(self._handle, self.register.closed()))
+
     def _handle(self, course: Course) -> LiveOrder | LiveOrderList:
         return LiveOrder(self, course) if isinstance(course, OrderCourse) else LiveOrderList(self, course)
 

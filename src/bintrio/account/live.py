@@ -125,6 +125,15 @@ class LiveAccount:
         """What was placed through this account and has not ended, also by callers that were cancelled."""
         return self._desk.handles()
 
+    @property
+    def closed_handles(self) -> tuple[LiveOrder | LiveOrderList, ...]:
+        """The latest ``keep`` of what was placed through this account and has ended, or was not placed; oldest first.
+
+        Here a caller who was cancelled finds what ended before it could be seen in `handles`. A handle that is here no
+        more still shows what it knows; of fills that the exchange tells only then, it learns nothing.
+        """
+        return self._desk.closed_handles()
+
     # Changes
 
     async def changed(self, *, after: int) -> int:

@@ -1,8 +1,8 @@
-"""Which order is whose: the courses of what was placed and has not ended. Synchronous; it asks for nothing.
+"""Which order is whose: the courses of what was placed. Synchronous; it asks for nothing.
 
 A course is entered before its call is sent. It is bound to an order by the answer, by what was found out later, or by
 an event that names a client order id which no earlier order can have had. From then on each change of the account that
-is about its order moves it.
+is about its order moves it. Of those that have ended, the latest are kept, for callers that were cancelled.
 """
 
 from __future__ import annotations
@@ -35,11 +35,17 @@ class Register:
         self._orders: dict[OrderKey, OrderCourse] = {}
         self._lists: dict[int, ListCourse] = {}
         self._lacking: dict[OrderKey, OrderCourse] = {}
+        # A dict keeps the order in which they ended.
+        self._closed: dict[Course, None] = {}
 
     def open(self) -> Iterator[Course]:
         """Those that have not ended; those of which nothing is known yet come first."""
         courses = (*self._unknown.values(), *self._lists.values(), *self._orders.values())
         return (course for course in courses if not course.is_closed)
+
+    def closed(self) -> Iterator[Course]:
+        """Those that ended last, the earliest first: as many as orders that have ended are kept."""
+        return iter(self._closed)
 
     # Before its order is known
 
@@ -65,6 +71,7 @@ class Register:
         if id(course) in self._unknown:
             self._leave(course)
             course.refuse(error)
+            self._keep_closed(course)
 
     def _leave(self, course: Course) -> None:
         """It is not unknown any more."""
@@ -157,6 +164,7 @@ class Register:
         """Wake whoever waits. What has ended, and whose fills are known, is followed no more."""
         course.move()
         if course.is_closed and course.key is not None:
+            self._keep_closed(course)
             self._ended(course, course.key)
         # What one order of a list does may be the end of the list.
         if course.group is not None:
@@ -180,6 +188,9 @@ class Register:
         if not course.is_told:
             course.give_up()
             self._lacking = {key: each for key, each in self._lacking.items() if each is not course}
+            # It was kept on for this alone.
+            if course not in self._closed:
+                self._forget(course)
         self._moved(course)
 
     def end(self) -> None:
@@ -189,5 +200,25 @@ class Register:
 
     def _moved_list(self, course: ListCourse) -> None:
         course.move()
+        if course.is_closed:
+            self._keep_closed(course)
         if course.is_told and course.number is not None:
             self._lists.pop(course.number, None)
+
+    # What has ended
+
+    def _keep_closed(self, course: Course) -> None:
+        # Once only: of one that was forgotten fills may be found yet, which moves it.
+        if course.is_noted:
+            return
+        course.is_noted = True
+        self._closed[course] = None
+        if len(self._closed) > self._state.keep:
+            oldest = next(iter(self._closed))
+            del self._closed[oldest]
+            self._forget(oldest)
+
+    def _forget(self, course: Course) -> None:
+        # One whose fills are being asked for is forgotten when that is over. A list is not kept beyond its end.
+        if isinstance(course, OrderCourse) and course.key is not None and course.key not in self._lacking:
+            self._orders.pop(course.key, None)

@@ -59,6 +59,7 @@ class State:
         history: how many changes are kept.
 
     Attributes:
+        keep: how many closed orders are kept.
         open_orders: by symbol and order id.
         closed_orders: the latest that have ended, by symbol and order id.
         holdings: by asset.
@@ -87,7 +88,7 @@ class State:
         self.is_interrupted = True
         self.losses = 0
         self.is_over = False
-        self._keep: Final = keep
+        self.keep: Final = keep
         self._untold: list[Change] = []
         # Assets that events have told of since they are complete.
         self._heard: Final[set[str]] = set()
@@ -199,7 +200,7 @@ class State:
             self.open_orders.pop(key, None)
             self.closed_orders[key] = order
             # The first that has ended: a dict keeps the order in which keys came.
-            if len(self.closed_orders) > self._keep:
+            if len(self.closed_orders) > self.keep:
                 self._forget_oldest()
         # The latest one that had the name counts, as with the exchange.
         self._name(key, order)
@@ -274,7 +275,7 @@ class State:
         self._tell(ListChanged(version=self.version + 1, source=source, before=known, after=order_list))
         # Lists that are open are kept, however many there are.
         done = [number for number, each in self.lists.items() if is_done_list(each)]
-        for number in done[: max(0, len(done) - self._keep)]:
+        for number in done[: max(0, len(done) - self.keep)]:
             del self.lists[number]
 
     def unlisted_lists(self, listed: Iterable[OrderList]) -> list[int]:

@@ -9,7 +9,7 @@ What an account says to know up to some moment has to be a state that still held
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -89,7 +89,7 @@ class Ledgers:
 
 
 def untruths(
-    books: Books, witness: Witness, placed: Mapping[int, Any], unknown: Container[int], *, is_dated: bool, late: float
+    books: Books, witness: Witness, placed: Mapping[int, Any], *, is_dated: bool, late: float
 ) -> Iterator[str]:
     """What was untrue in the books.
 
@@ -97,7 +97,6 @@ def untruths(
         books: of the program.
         witness: of the exchange.
         placed: what each call of the program placed, by its number; None if nothing.
-        unknown: the calls of which the program can ask itself what became of them.
         is_dated: whether the exchange's clock went as clocks do, so that its times can be compared.
         late: seconds by which the exchange's events were late at most.
     """
@@ -108,7 +107,7 @@ def untruths(
     for book in books.books:
         yield from of_changes(book.changes, ledgers)
         yield from of_looks(book, ledgers, dates, BLIND + late)
-        yield from of_calls(book, placed, unknown)
+        yield from of_calls(book, placed)
         if book.is_at_rest:
             yield from of_rest(book, ledgers, can_tell_fills=not _refused_fills(witness))
 
@@ -232,16 +231,14 @@ def _of_end(order: LiveOrder, timelines: Mapping[OrderKey, Timeline], *, can_tel
 # Calls
 
 
-def of_calls(book: Book, placed: Mapping[int, Any], unknown: Container[int]) -> Iterator[str]:
+def of_calls(book: Book, placed: Mapping[int, Any]) -> Iterator[str]:
     """A handle shows the orders of its call, or none yet, and does not say that nothing was placed if something was."""
-    heard = {change.after.order_id for change in book.changes if isinstance(change, OrderChanged)}
     for number in book.calls:
         handle, orders = book.handles.get(number), _orders_placed(placed.get(number))
         if handle is not None:
             yield from _of_handle(handle, number, orders)
-        # A cancelled caller has no handle of what ended at once: the account shows it all the same.
-        elif not (orders <= heard or number in unknown):
-            yield f"call {number} placed {orders}, of which the account does not know (G1)"
+        elif orders:
+            yield f"call {number} placed {orders}, of which the account has no handle (G1)"
 
 
 def _of_handle(handle: Handle, number: int, orders: set[int]) -> Iterator[str]:

@@ -171,10 +171,12 @@ class Books:
         given = {name: getattr(request, name) for name in request.__struct_fields__}
         try:
             book.handles[number] = await method(**{name: value for name, value in given.items() if value is not None})
-        except BaseException:
+        except BaseException as error:
             # Whoever is cancelled gets no handle, but the account has one: of the request that carries this number.
-            for handle in book.account.handles:
-                if getattr(handle.request, "recv_window", None) == given["recv_window"]:
+            for handle in (*book.account.handles, *book.account.closed_handles):
+                is_of_call = getattr(handle.request, "recv_window", None) == given["recv_window"]
+                # Of what was refused, the error tells enough.
+                if is_of_call and not (handle.was_refused and isinstance(error, BintrioError)):
                     book.handles[number] = handle
             raise
 

@@ -234,9 +234,7 @@ def of_accounts(evidence: Evidence) -> Iterator[str]:
     program = evidence.program
     placed = {number: _done(came) for number, came in evidence.arrivals().items()}
     is_dated = not promises.has_jumped(evidence.plan)
-    yield from audit.untruths(
-        program.books, evidence.witness, placed, program.unknown, is_dated=is_dated, late=lateness(evidence.plan)
-    )
+    yield from audit.untruths(program.books, evidence.witness, placed, is_dated=is_dated, late=lateness(evidence.plan))
 
 
 # Events
