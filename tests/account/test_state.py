@@ -426,6 +426,22 @@ def test_a_query_makes_certain_what_a_transfer_left_uncertain() -> None:
     assert held(state) == (D(13), D(0), 9, True)
 
 
+def test_a_query_from_before_a_transfer_does_not_take_it_back() -> None:
+    state = fresh()
+    state.apply(position(5, 10))
+    state.apply(BalanceUpdate(event_time=9, asset="BTC", delta=D(3), clear_time=9))
+    state.apply(ExternalLockUpdate(event_time=8, asset="BTC", delta=D(2), transaction_time=8))
+    state.take_account(an_account(8, BTC=9), is_sure=True)  # something else has happened before the transfer
+    assert held(state) == (D(11), D(2), 5, False)
+    state.take_account(an_account(9, BTC=12), is_sure=False)
+    assert held(state) == (D(12), D(0), 9, True)
+    state.apply(BalanceUpdate(event_time=11, asset="BTC", delta=D(3), clear_time=11))
+    state.resume()
+    # It must show the transfer, whatever time it has.
+    state.take_account(an_account(10, BTC=15), is_sure=True)
+    assert held(state) == (D(15), D(0), 10, True)
+
+
 # Lists
 
 

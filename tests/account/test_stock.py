@@ -11,14 +11,14 @@ import trio
 from trio.testing import MockClock
 
 from bintrio._client.observation import Observation
-from bintrio.account import Certainty
+from bintrio.account import Certainty, HoldingChanged
 from bintrio.account.state import State
 from bintrio.account.stock import Stock
 from bintrio.api._base import Request
 from bintrio.api.account import Order
 from bintrio.requests import AccountStatus, AllOrders
 
-from .test_state import an_account, an_order
+from .test_state import an_account, an_order, position
 
 Cut: TypeAlias = Callable[[Sequence[Order], int], Sequence[Order]]
 """Which orders of a span fit into a page of so many."""
@@ -33,11 +33,13 @@ class Exchange:
     Attributes:
         orders: all that there are.
         spans: the times that were asked for.
+        accounts: what account.status answers, one after the other; the last one again and again.
     """
 
     def __init__(self, orders: Sequence[Order], cut: Cut) -> None:
         self.orders = orders
         self.spans: list[tuple[int, int]] = []
+        self.accounts = [an_account(NOW)]
         self._cut = cut
 
     def now(self) -> int:
@@ -46,7 +48,7 @@ class Exchange:
     async def send(self, request: Request[Any], /) -> Any:
         await trio.lowlevel.checkpoint()
         if isinstance(request, AccountStatus):
-            return an_account(NOW)
+            return self.accounts.pop(0) if len(self.accounts) > 1 else self.accounts[0]
         return self._page(request) if isinstance(request, AllOrders) else ()
 
     def _page(self, request: AllOrders) -> tuple[Order, ...]:
@@ -117,3 +119,24 @@ async def test_g5_an_account_says_as_of_when_it_stands_while_one_moment_has_more
     certainties = [change.as_of for change in state.changes if isinstance(change, Certainty)]
     assert certainties == [None, NOW - 100, None]
     assert [*state.closed_orders] == [("BTCUSDT", 1)]
+
+
+async def test_g5_an_account_asks_again_where_the_answer_is_older_than_what_was_known(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange = Exchange((), the_oldest)
+    exchange.accounts = [an_account(NOW - 9, BTC=1, USDT=5), an_account(NOW - 5, BTC=2, USDT=7)]
+    stock, state = stock_of(exchange, NOW - 100)
+    state.apply(position(NOW - 5, 7, asset="USDT"))
+    before = state.version
+    with caplog.at_level(logging.WARNING, "bintrio.account"):
+        await stock.complete()
+    told = [
+        change.after.free if isinstance(change, HoldingChanged) else "current"
+        for change in state.changes_after(before)
+        if isinstance(change, HoldingChanged | Certainty)
+    ]
+    # It is not current by what it was told first.
+    assert told == [1, 2, "current"]
+    assert state.holdings["USDT"].free == 7
+    assert f"account.status is of {NOW - 9}, and events have told of {NOW - 5}" in caplog.text

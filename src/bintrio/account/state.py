@@ -90,6 +90,8 @@ class State:
         self.is_over = False
         self.keep: Final = keep
         self._untold: list[Change] = []
+        # When something was last added to a balance that is not certain since, by asset.
+        self._shifted: Final[dict[str, int]] = {}
         # Assets that events have told of since they are complete.
         self._heard: Final[set[str]] = set()
         self._by_client_id: Final[dict[tuple[str, str], OrderKey]] = {}
@@ -174,6 +176,7 @@ class State:
             known = Holding(asset=asset, free=_NOTHING, locked=_NOTHING, as_of=0)
         # Else the balance that is known has this in it already.
         if time > known.as_of:
+            self._shifted[asset] = max(time, self._shifted.get(asset, 0))
             self._put(
                 Holding(
                     asset=asset,
@@ -292,6 +295,11 @@ class State:
 
     # Balances
 
+    @property
+    def told_until(self) -> int:
+        """The latest time of the account that positions and answers have told."""
+        return max((holding.as_of for holding in self.holdings.values()), default=0)
+
     def take_account(self, account: Account, *, is_sure: bool) -> None:
         """Take in account.status.
 
@@ -313,7 +321,9 @@ class State:
         # What is known from before may lack what was missed at the same time; what was heard since lacks nothing. An
         # older answer is never later: queries may be further behind than they should be.
         is_whole = is_sure and held.asset not in self._heard
-        if known is None or held.as_of > known.as_of or (is_whole and held.as_of == known.as_of):
+        # What events have added after the answer's time may not be in it.
+        is_overtaken = not is_whole and held.as_of < self._shifted.get(held.asset, 0)
+        if known is None or (held.as_of > known.as_of and not is_overtaken) or (is_whole and held.as_of == known.as_of):
             self._put(held, "query")
 
     def _hold(self, asset: str, free: Decimal, locked: Decimal, time: int, source: Source) -> None:
@@ -326,6 +336,8 @@ class State:
     def _put(self, holding: Holding, source: Source) -> None:
         known = self.holdings.get(holding.asset)
         self.holdings[holding.asset] = holding
+        if holding.is_certain:
+            self._shifted.pop(holding.asset, None)
         # A later time alone is no news: every account.status brings all balances anew.
         is_news = known is None or _value(known) != _value(holding)
         if is_news:

@@ -10,9 +10,10 @@ of a day, which are halved where there may be more than the 1,000 of a page (20 
 fills do not add up (5 a page).
 
 **How often.** A question without an answer is asked again, after a pause that grows up to half a minute, or once a hold
-is over. What the exchange refuses for good is not waited for. An order, or a list, that it says not to have is asked
-for once more, when queries must show it, and then given up. Trades that it refuses to tell, or tells too few of, are
-asked for after a minute, and after twice as long each time, up to an hour: of `_AT_ONCE` orders at a time.
+is over; so is one for balances whose answer is older than what was known before. What the exchange refuses for good is
+not waited for. An order, or a list, that it says not to have is asked for once more, when queries must show it, and
+then given up. Trades that it refuses to tell, or tells too few of, are asked for after a minute, and after twice as
+long each time, up to an hour: of `_AT_ONCE` orders at a time.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from .._protocol.facts_of_accounts import AccountNotCurrent, FillsNotTold, Order
 from .._protocol.rotation import backoff
 from ..api._base import Request
 from ..api.account import (
+    Account,
     AccountStatus,
     AccountTrade,
     Allocation,
@@ -76,6 +78,10 @@ _LONGEST_PAUSE: Final = 3600.0
 _AT_ONCE: Final = 20
 
 K = TypeVar("K", OrderKey, int)
+
+
+class _Behind(Exception):
+    """An answer is older than what was known before it was asked for, so it may lack what was missed."""
 
 
 class Asking(Protocol):
@@ -164,7 +170,7 @@ class Stock:
             await trio.sleep_until(self._resumed_at + QUERY_DELAY_SECONDS)
             try:
                 await self._ask_for_all(since, losses)
-            except (BintrioError, ExceptionGroup) as error:
+            except (BintrioError, ExceptionGroup, _Behind) as error:
                 seconds = self._pause_after(error, next(failures))
                 self._tell(AccountNotCurrent, error, as_of=state.as_of, seconds=seconds)
                 await trio.sleep(seconds)
@@ -200,9 +206,17 @@ class Stock:
         self._publish()
         for order in self._lacking_fills():
             await self._seek_fills(order)
-        account = await session.send(AccountStatus())
+        await self._ask_for_balances(losses)
+
+    async def _ask_for_balances(self, losses: int) -> None:
+        state = self._state
+        # Noted before asking: what is told meanwhile may come after the answer's time.
+        told_until = state.told_until
+        account: Account = await self._session.send(AccountStatus())
         state.take_account(account, is_sure=state.losses == losses)  # else events became complete only later
         self._publish()
+        if account.update_time < told_until:
+            raise _Behind(f"account.status is of {account.update_time}, and events have told of {told_until}")
 
     async def _ask_for_lists(self) -> None:
         state = self._state
