@@ -296,6 +296,10 @@ def test_a_pair_sells_what_was_bought(most: str, stopped: str) -> None:
     hall.place(2, side="SELL", quantity="2")
     assert (stop.quantity, limit.quantity) == (D(stopped), D("1.7"))
     assert hall.account().holding("BTC").locked == D("1.7")
+    for quantity, both in (("1.6", (stopped, "1.6")), ("1", ("1", "1"))):
+        amend(hall.engine, hall.account(), limit, D(quantity), 9, client_order_id="same")
+        assert (stop.quantity, limit.quantity) == tuple(map(D, both))
+        assert hall.account().holding("BTC").locked == D(quantity)
 
 
 def test_a_pair_may_be_reached_from_both_sides_if_there_was_no_price() -> None:

@@ -39,7 +39,8 @@ def amend(
     # Both orders of a pair share one quantity.
     if group is not None:
         other = None if group.is_decided else group.other(order)
-        if other is not None and other.is_open:
+        # Of what was bought for both, a market order may sell fewer lots; it is never made greater.
+        if other is not None and other.is_open and quantity < other.quantity:
             _reduce(engine, other, quantity, now, other.client_order_id)
         # The list names its orders, so it has changed.
         if former_id != client_order_id and not group.is_done:
