@@ -37,6 +37,7 @@ from bintrio.sandbox import (
     MutePings,
     Rates,
     Reorder,
+    Replay,
     Sandbox,
     SandboxAccount,
     ServerError,
@@ -433,3 +434,13 @@ async def test_an_account_that_is_not_there_is_named(autojump_clock: MockClock, 
     async with open_sandbox(listen=False) as sandbox:
         with pytest.raises(InvalidRequest, match=r"^uid must be one of \[0, 2\]"):
             sandbox.deposit("BTC", D(1), uid=uid)
+
+
+async def test_recorded_trades_come_at_the_times_that_they_had(autojump_clock: MockClock) -> None:
+    times = [1_609_459_200_000 + 3_600_000 * hour for hour in range(25)]
+    replay = Replay([f"{number},64000,1,64000,{at},True,True" for number, at in enumerate(times)], "BTCUSDT")
+    async with open_sandbox(listen=False, market=replay, start_time_ms=replay.start_time_ms) as sandbox:
+        await trio.sleep(24 * 3_600)
+        hours = sandbox.candles("BTCUSDT", "1h")
+    assert [hour.open_time for hour in hours] == times
+    assert all(hour.number_of_trades == 1 for hour in hours)

@@ -6,11 +6,14 @@ Lines are those of the exchange's documents at commit a5e0bc3d (July 2026).
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from bintrio.api.general import ExchangeInfo
+from bintrio.api.trading import OrderPlace
+from bintrio.sandbox.exchange.auth import SandboxAccount
 from bintrio.sandbox.exchange.exchange import Exchange
 from bintrio.sandbox.exchange.limits import Limits
 from bintrio.sandbox.exchange.messages import Number, read_message
@@ -21,6 +24,7 @@ from tests.sandbox.client import BUY, Client
 
 OF_BTC = {"symbol": "BTCUSDT"}
 SELL = BUY | {"side": "SELL", "quantity": "1", "price": "100.00"}
+BID: dict[str, Any] = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "time_in_force": "GTC"}
 EATS = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "newOrderRespType": "FULL"}
 
 
@@ -144,7 +148,14 @@ def test_pegged_orders_are_refused_in_words_of_their_own(client: Client, changes
 
 def test_no_book_is_deeper_than_five_thousand(client: Client) -> None:
     """CHANGELOG.md, line 2340: "If the limit provided is greater than 5000, then the response will be truncated"."""
-    assert client.call("depth", **OF_BTC, limit=5_001)["status"] == 200
+    client.exchange.open_account(SandboxAccount(8, {"USDT": Decimal(10**6)}))
+    for cents in range(5_001):
+        price = Decimal(10_000 + cents) / 100
+        client.exchange.place(8, OrderPlace(**BID, price=price, quantity=Decimal("0.1")), client.now)
+    before = client.budget.weight.count(client.now)
+    bids = client.result("depth", **OF_BTC, limit=5_001)["bids"]
+    assert (len(bids), bids[0][0], bids[-1][0]) == (5_000, "150.00000000", "100.01000000")
+    assert client.budget.weight.count(client.now) - before == 250
 
 
 def test_reports_of_market_orders_say_whether_they_are_on_the_book(client: Client) -> None:

@@ -46,6 +46,14 @@ PAIR = {
 OLD = {"symbol": "BTCUSDT", "side": "SELL", "price": "120", "quantity": "2", "stopPrice": "90"}
 STOP_LIMIT = {"stopLimitPrice": "80", "stopLimitTimeInForce": "GTC"}
 
+SOLD: dict[str, Any] = {
+    "symbol": "BTCUSDT",
+    "side": "SELL",
+    "type": "LIMIT",
+    "time_in_force": "GTC",
+    "price": "100",
+    "quantity": "0.1",
+}
 LISTS: dict[str, dict[str, Any]] = {
     "orderList.place": OLD | STOP_LIMIT,
     "orderList.place.oco": OCO,
@@ -255,6 +263,31 @@ def test_unfilled_orders_are_credited_for_their_first_fill() -> None:
     assert count() == 1  # +1 -1 as a taker, -5 as a maker
     client.trade("order.place", **BUY | {"side": "SELL", "quantity": "0.2"})
     assert count() == 1  # that maker is counted no more
+
+
+def test_what_was_canceled_or_has_expired_still_counts_as_unfilled() -> None:
+    """order_count_decrement.md: "Canceling an order does not change the unfilled order count", nor does expiring."""
+    client = Client()
+    client.log_on()
+    order = client.trade("order.place", **BUY)
+    client.trade("order.cancel", symbol="BTCUSDT", orderId=order["orderId"])
+    assert client.trade("order.place", **BUY | {"timeInForce": "FOK"})["status"] == "EXPIRED"
+    assert [window["count"] for window in client.trade("account.rateLimits.orders")] == [2, 2]
+
+
+def test_a_fill_lessens_the_present_count_whenever_its_order_was_placed() -> None:
+    """order_count_decrement.md, "What happens if I placed an order yesterday but it is filled the next day?"."""
+    client = Client(limits=Limits(maker_credit=1))
+    client.log_on()
+    client.exchange.open_account(SandboxAccount(8, {"BTC": D(9)}))
+    small = BUY | {"quantity": "0.1"}
+    for placed, filled, counts in ((5, 0, (5, 5)), (10, 5, (5, 5)), (2, 10, (0, 0))):
+        for _ in range(placed):
+            client.trade("order.place", **small)
+        for _ in range(filled):
+            client.exchange.place(8, OrderPlace(**SOLD), client.now)
+        assert [window["count"] for window in client.trade("account.rateLimits.orders")] == [*counts]
+        client.now += 86_400_000_000
 
 
 @pytest.mark.parametrize("lag", [0, 1_000_000])
