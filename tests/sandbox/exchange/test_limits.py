@@ -92,14 +92,16 @@ def test_orders_are_limited_by_account_in_two_windows() -> None:
         budget.admit(1, later)
     assert caught.value.data is not None
     assert caught.value.data["retryAfter"] == (NOON + 12 * 3_600 * SECOND) // 1_000
-    budget.add(-1, later)
+    budget.credit(1, later)
     budget.admit(1, later)
 
 
 def test_a_count_never_goes_below_zero() -> None:
-    budget = OrderBudget(Limits())
-    budget.add(-1, NOON)
-    assert [window.count(NOON) for window in budget.windows] == [0, 0]
+    budget = OrderBudget(Limits(credit_delay=1))
+    budget.add(1, NOON)
+    budget.credit(5, NOON)
+    budget.add(1, NOON + 10 * SECOND)  # without a look at the count in between
+    assert [window.count(NOON + 10 * SECOND) for window in budget.windows] == [1, 1]
 
 
 def test_the_defaults_are_the_documents() -> None:

@@ -39,6 +39,7 @@ from .methods import RequestContext, functions
 from .orders import Order
 from .refusals import Refusal
 from .replicas import Replicas
+from .reports import Unfilled
 from .sessions import Session
 from .symbols import Symbol
 from .units import in_unit
@@ -129,7 +130,7 @@ class Exchange:
         self.replicas: Final = Replicas(self.engine.accounts)
         self.address_budgets: Final[dict[str, AddressBudget]] = {}
         self.order_budgets: Final[dict[int, OrderBudget]] = {}
-        self._credits = {"placed": 1, "taken": -limits.taker_credit, "made": -limits.maker_credit}
+        self._credits = {"taken": limits.taker_credit, "made": limits.maker_credit}
         self._deliveries: list[Delivery] = []
 
     @in_exact
@@ -320,11 +321,17 @@ class Exchange:
         notices = self.engine.take_notices()
         self.replicas.note(notices, now)
         for notice in notices:
-            # Orders that were filled give back some of the limit, whoever filled them.
             if notice.unfilled is not None:
-                self.order_budgets[notice.uid].add(self._credits[notice.unfilled], now)
+                self._count_unfilled(self.order_budgets[notice.uid], notice.unfilled, now)
             if notice.event is not None:
                 self._send(notice.uid, notice.event)
+
+    def _count_unfilled(self, orders: OrderBudget, change: Unfilled, now: int) -> None:
+        if change == "placed":
+            orders.add(1, now)
+        # Orders that were filled give back some of the limit, whoever filled them.
+        else:
+            orders.credit(self._credits[change], now)
 
     def _send(self, uid: int, event: KnownEvent) -> None:
         for session in self.sessions:

@@ -14,6 +14,7 @@ Times are microseconds. Source: "Rate limits" of the WebSocket API document.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 import msgspec
@@ -22,7 +23,7 @@ from bintrio.api._values import RateLimit
 from bintrio.api.enums import RateLimitInterval, RateLimitType
 
 from . import refusals
-from .arguments import NotNegative, Positive, check_fields
+from .arguments import NotNegative, Positive, Seconds, check_fields
 from .units import MILLISECOND, SECOND
 
 _UNITS: Final = {"SECOND": SECOND, "MINUTE": 60 * SECOND, "HOUR": 3600 * SECOND, "DAY": 86_400 * SECOND}
@@ -44,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         longest_ban: seconds.
         taker_credit: what the first fill of an order takes off the unfilled orders if it comes at once.
         maker_credit: the same if it comes later; the document says that it is more, and "gives only a general idea".
+        credit_delay: seconds from the fill until then; the document speaks of "a short delay".
 
     Raises:
         InvalidRequest: a value is of another type, or out of range.
@@ -58,6 +60,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     longest_ban: NotNegative = 3 * 86_400
     taker_credit: NotNegative = 1
     maker_credit: NotNegative = 5
+    credit_delay: Seconds = 0
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -90,20 +93,34 @@ class Window:
         self._length = rule.interval_num * _UNITS[rule.interval]
         self._index = 0
         self._count = 0
+        self._later: deque[tuple[int, int]] = deque()
 
     def count(self, now: int) -> int:
         """Used so far."""
-        index = now // self._length
+        if self._later:
+            self._take_back(now)
+        return self._at(now)
+
+    def _at(self, time: int) -> int:
+        index = time // self._length
         # A new window has begun, and nothing of it is used.
         if index != self._index:
             self._index, self._count = index, 0
         return self._count
 
+    def _take_back(self, now: int) -> None:
+        while self._later and self._later[0][0] <= now:
+            time, amount = self._later.popleft()
+            # Fills give back more than their orders cost, and a window never owes.
+            self._count = max(self._at(time) - amount, 0)
+
     def add(self, amount: int, now: int) -> None:
-        """Use some, or with a negative amount give some back."""
-        count = self.count(now) + amount
-        # Fills give back more than their orders cost, and a window never owes.
-        self._count = count if count > 0 else 0
+        """Use some."""
+        self._count = self.count(now) + amount
+
+    def give_back(self, amount: int, time: int) -> None:
+        """Give some back at a time that may be still to come."""
+        self._later.append((time, amount))
 
     def has_room(self, amount: int, now: int) -> bool:
         """Whether so much may still be used."""
@@ -201,6 +218,7 @@ class OrderBudget:
 
     def __init__(self, limits: Limits) -> None:
         self.windows: Final = tuple(map(Window, limits.order_rules()))
+        self._delay = round(limits.credit_delay * SECOND)
 
     def admit(self, orders: int, now: int) -> None:
         """Let a request pass that adds orders, or not.
@@ -218,9 +236,14 @@ class OrderBudget:
                 )
 
     def add(self, orders: int, now: int) -> None:
-        """Count orders; a negative number takes back those that were filled."""
+        """Count orders."""
         for window in self.windows:
             window.add(orders, now)
+
+    def credit(self, orders: int, now: int) -> None:
+        """Take back orders that were filled now."""
+        for window in self.windows:
+            window.give_back(orders, now + self._delay)
 
 
 def _in_words(rule: RateLimit) -> str:

@@ -290,6 +290,30 @@ def test_a_fill_lessens_the_present_count_whenever_its_order_was_placed() -> Non
         client.now += 86_400_000_000
 
 
+def test_the_count_may_learn_of_a_fill_a_moment_later() -> None:
+    """order_count_decrement.md: "a short delay between the order being filled and the [...] count update"."""
+    client = Client(limits=Limits(maker_credit=2, credit_delay=15))
+    client.log_on()
+    client.exchange.open_account(SandboxAccount(8, {"BTC": D(9)}))
+    for _ in range(3):
+        client.trade("order.place", **BUY | {"quantity": "0.1"})
+    client.exchange.place(8, OrderPlace(**SOLD), client.now)
+
+    def counts() -> list[int]:
+        return [window["count"] for window in client.trade("account.rateLimits.orders")]
+
+    assert counts() == [3, 3]
+    client.now += 14_900_000
+    client.trade("order.place", **BUY | {"quantity": "0.1"})
+    assert counts() == [1, 4]
+    client.now += 100_000  # what is given back counts in the window of that moment
+    assert counts() == [0, 2]
+    client.exchange.place(8, OrderPlace(**SOLD), client.now)
+    client.now += 30_000_000
+    client.trade("order.place", **BUY | {"quantity": "0.1"})
+    assert counts() == [1, 1]
+
+
 @pytest.mark.parametrize("lag", [0, 1_000_000])
 def test_queries_that_lag_know_lists_matches_and_their_orders(lag: int) -> None:
     client = Client()
