@@ -19,6 +19,11 @@ from bintrio.sandbox import Sandbox, open_sandbox
 from tests.proxies import Network, client_context, open_network, over_tls
 
 ROOT: Final = Path(__file__).parent.parent / "docs" / "how-to"
+EXAMPLES: Final = ROOT.parent.parent / "examples"
+FILES: Final = [file for root in (ROOT.parent, EXAMPLES) for file in sorted(root.rglob("*.*"))]
+SHOWN: Final = [
+    file for file in FILES if file.suffix in {".md", ".py", ".yaml"} and "BINTRIO_" in file.read_text("utf-8")
+]
 
 
 def blocks(name: str) -> list[str]:
@@ -66,6 +71,12 @@ def test_every_setting_is_told_of_with_its_default() -> None:
     assert set(told) == {"API_KEY", "PRIVATE_KEY", "PASSPHRASE", "HMAC_SECRET", *names}
     for name in names[3:]:
         assert told[name].strip("`") == str(getattr(settings.Settings(), name.lower()))
+
+
+@pytest.mark.parametrize("file", SHOWN, ids=lambda file: file.name)
+def test_every_variable_that_is_shown_is_a_setting(file: Path) -> None:
+    shown = set(re.findall(r"\bBINTRIO_[A-Z][A-Z_]*[A-Z]\b", file.read_text("utf-8")))
+    assert {name.removesuffix("_FILE") for name in shown} <= set(settings.VARIABLES)
 
 
 # The page
