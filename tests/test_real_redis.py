@@ -9,7 +9,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -155,6 +156,44 @@ async def test_g12_sessions_of_two_processes_share_a_real_redis() -> None:
             await trio.sleep(0.1)
             assert two.hold is not None
             assert sum(call.status == 429 for call in sandbox.calls) == 1
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    with trio.fail_after(90):
+        while not condition():  # noqa: ASYNC110 - other processes are waited for
+            await trio.sleep(0.02)
+
+
+async def test_g12_processes_are_refused_nothing_while_one_is_killed_and_redis_loses_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three of the benchmark's processes, of four sessions each, that place as many orders as there is room for."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("needs redis-server, which Debian has")
+    monkeypatch.setattr(benchmark, "PROCESSES", 3)
+    limits = Limits(orders_per_10_seconds=20)
+    with benchmark.running() as server:
+        async with open_sandbox(limits=limits, accounts=benchmark.ACCOUNTS) as sandbox:
+            seen = sandbox.witness().calls  # all of them: `calls` forgets
+            processes = benchmark.processes_of(server, sandbox, "--orders")
+
+            def placed() -> int:
+                return len(sandbox.orders)
+
+            try:
+                await benchmark.all_connected(sandbox)
+                await until(lambda: placed() >= 60)
+                processes[0].kill()
+                await until(lambda: sandbox.connections == 8)
+                server.restart()
+                at_restart = placed()
+                await until(lambda: placed() >= at_restart + 60)
+            finally:
+                for process in processes:
+                    process.kill()
+                    process.wait()
+    statuses = Counter(call.answer.status for call in seen if call.answer is not None)
+    assert set(statuses) == {200}
 
 
 async def test_what_a_fleet_costs_is_measured() -> None:
