@@ -914,6 +914,22 @@ async def test_g5_orders_that_came_and_went_during_an_outage_are_found_page_by_p
         assert [fill.qty for fill in order.fills] == [D("0.5")] * 3
 
 
+@pytest.mark.parametrize("time_unit", ["ms", "us"])
+async def test_orders_of_which_no_event_told_are_found_by_a_question_a_day(
+    autojump_clock: MockClock, time_unit: TimeUnit
+) -> None:
+    async with following(time_unit) as (_, bent, account):
+        since = bent.now()
+        order = await account.place(**BUY)
+        await order.cancel()
+        await trio.sleep(3 * 3_600)
+        account._state.closed_orders.clear()  # as if the events had not come
+        asked = bent.sent.count("allOrders")
+        await account._stock._take_changed("BTCUSDT", since)
+        assert list(account.closed_orders) == [order.key]
+        assert bent.sent.count("allOrders") == asked + 1
+
+
 async def test_the_trades_of_an_order_are_asked_for_page_by_page(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
