@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from decimal import Decimal
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pytest
 import trio
@@ -19,6 +20,7 @@ from bintrio.rules import SymbolRules
 from bintrio.sandbox import Disconnect, DropReply, HalfOpen, LateReply, Sandbox, ServerError, open_sandbox
 
 D = Decimal
+T = TypeVar("T")
 FILE: Final = Path(__file__).parent.parent / "examples" / "grid.py"
 PRICE: Final = D(64000)
 
@@ -134,3 +136,37 @@ async def test_the_grid_survives_a_storm(seed: int, autojump_clock: MockClock) -
         await trio.sleep(900)
         await wait_all_tasks_blocked()
         assert len(resting(sandbox)) == PLAN.levels
+
+
+@pytest.mark.no_cover
+@pytest.mark.parametrize("seed", range(4))
+async def test_the_grid_survives_what_a_storm_draws(seed: int, autojump_clock: MockClock) -> None:
+    async with open_sandbox(listen=False, storm=seed) as sandbox:
+        assert sandbox.storm is not None
+        async with bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session:
+            await live_through(sandbox, session)
+        assert sandbox.storm.doubled() == []
+
+
+async def asked(question: Callable[[], Awaitable[T]]) -> T:
+    """What is asked for in a storm may be refused, or have no answer."""
+    while True:
+        with suppress(bintrio.BintrioError):
+            return await question()
+        await trio.sleep(1)
+
+
+async def live_through(sandbox: Sandbox, session: bintrio.Session) -> None:
+    """A grid trades in the storm, and after it stands as it should; when it is left, it leaves nothing open."""
+    rules = SymbolRules.of(await asked(partial(session.exchange_info, symbol="BTCUSDT")), "BTCUSDT")
+    async with AsyncExitStack() as stack:
+        account = await asked(lambda: stack.enter_async_context(session.account()))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(example.Grid(account, rules, PLAN).run, PRICE)
+            await trio.sleep(900)
+            assert sandbox.storm is not None
+            sandbox.storm.end()
+            await trio.sleep(4000)
+            assert len(resting(sandbox)) == PLAN.levels
+            nursery.cancel_scope.cancel()
+        assert not [order for order in sandbox.orders if order.is_open]

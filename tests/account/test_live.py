@@ -1077,3 +1077,45 @@ async def test_a_routed_order_has_allocations_for_fills(autojump_clock: MockCloc
         account._state.fills.clear()
         await account._stock.ask_for_fills(order.state)
         assert [(fill.qty, fill.alloc_id) for fill in order.fills] == [(D(2), 0)]
+
+
+async def test_what_happens_while_an_account_is_entered_is_applied_to_what_it_was_answered(
+    autojump_clock: MockClock,
+) -> None:
+    async with (
+        open_sandbox(listen=False, query_lag=1.5) as sandbox,
+        bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
+    ):
+        early, late = [await session.send(requests.OrderPlace(**BUY)) for _ in range(2)]
+        await trio.sleep(5)
+        sandbox.inject(LateReply(method="openOrders.status", seconds=3))
+        async with trio.open_nursery() as nursery:
+
+            async def trade() -> None:
+                await trio.sleep(1)
+                sandbox.fill(early.order_id)
+                sandbox.fill(late.order_id, D(1))
+
+            nursery.start_soon(trade)
+            async with session.account() as account:
+                # The answers were older than that, and came after it.
+                await wait_all_tasks_blocked()
+                assert [order.executed_qty for order in account.orders.values()] == [1]
+                btc = account.balances["BTC"]
+                assert {each.asset: each.free for each in sandbox.balances()}["BTC"] == btc.free
+                await settled(account)
+                assert [order.executed_qty for order in account.closed_orders.values()] == [2]
+
+
+async def test_what_an_account_shows_cannot_be_changed(autojump_clock: MockClock) -> None:
+    async with following() as (_, _, account):
+        order = await account.place(**BUY)
+        # Type checkers do not let it be tried.
+        mappings: tuple[Any, ...] = (account.orders, account.closed_orders, account.balances, account.lists)
+        for shown in mappings:
+            with pytest.raises(TypeError, match="does not support item assignment"):
+                shown["BTC"] = None
+        records: tuple[Any, ...] = (order.state, account.balances["BTC"], *account._state.changes)
+        for record in records:
+            with pytest.raises(AttributeError, match="immutable"):
+                record.symbol = "ETHUSDT"

@@ -226,6 +226,16 @@ def test_what_ended_before_a_time_is_forgotten_and_what_is_open_is_not() -> None
     assert list(state.lists) == [3, 4]
 
 
+def test_orders_of_two_symbols_may_have_one_id() -> None:
+    state = fresh()
+    state.take_order(an_order(1), "event")
+    state.take_order(an_order(1, symbol="ETHUSDT", client_order_id="other"), "event")
+    state.take_fill(("ETHUSDT", 1), a_fill(1), "event")
+    state.take_order(an_order(1, symbol="ETHUSDT", client_order_id="other", status="CANCELED"), "event")
+    assert (list(state.open_orders), list(state.closed_orders)) == ([KEY], [("ETHUSDT", 1)])
+    assert (state.executed(KEY), state.executed(("ETHUSDT", 1))) == (D(0), a_fill(1).qty)
+
+
 def test_a_client_order_id_that_was_used_again_is_that_of_the_later_order() -> None:
     state = fresh(keep=1)
     state.take_order(an_order(1, status="CANCELED", client_order_id="mine"), "event")
