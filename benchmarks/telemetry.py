@@ -46,7 +46,7 @@ ATTRIBUTES: Final[dict[str, Any]] = {
     "rpc.method": "order.place",
     "server.address": "127.0.0.1",
     "server.port": 443,
-    "rpc.status_code": "200",
+    "rpc.response.status_code": "200",
 }
 ATTRIBUTES_OF_SPAN: Final = {**ATTRIBUTES, "bintrio.session": "bench", "bintrio.connection": 1}
 

@@ -95,7 +95,7 @@ async def test_g13_a_call_is_a_client_span_in_that_of_its_caller(autojump_clock:
     assert dict(span.attributes or {}) == {
         "rpc.system.name": "binance",
         "rpc.method": "ping",
-        "rpc.status_code": "200",
+        "rpc.response.status_code": "200",
         "bintrio.session": "bot",
         "bintrio.connection": 1,
         **SERVER,
@@ -199,11 +199,29 @@ async def test_g13_the_duration_of_calls_goes_by_the_conventions(autojump_clock:
         await wait_all_tasks_blocked()
         metric = world.metrics()["rpc.client.call.duration"]
         assert (metric.unit, metric.data.data_points[0].explicit_bounds) == ("s", BOUNDARIES)
-        common = {"rpc.system.name": "binance", "rpc.status_code": "200", **SERVER}
+        common = {"rpc.system.name": "binance", "rpc.response.status_code": "200", **SERVER}
         points = world.points("rpc.client.call.duration")
     assert ({**common, "rpc.method": "ping"}, (3, 0.75)) in points
     # What the session does by itself counts, as it costs as much.
     assert {attributes["rpc.method"] for attributes, _ in points} == {"ping", "time", "exchangeInfo"}
+
+
+async def test_attributes_that_are_not_ours_are_named_as_the_conventions_name_them(
+    autojump_clock: MockClock, world: World
+) -> None:
+    # Semantic conventions for RPC, 1.44: client spans, and the client's metrics.
+    conventions = {
+        *("rpc.system.name", "rpc.method", "rpc.method_original", "rpc.response.status_code"),
+        *("error.type", "server.address", "server.port"),
+    }
+    async with open_pair(observer=world.telemetry) as (session, _):
+        with pytest.raises(bintrio.InvalidRequest):
+            await session.send(BUY)
+        with trio.move_on_after(1):
+            await session.request("coffee.price")
+    used = {name for span in world.exporter.get_finished_spans() for name in span.attributes or {}}
+    used |= {name for metric in world.metrics() for attributes, _ in world.points(metric) for name in attributes}
+    assert {name for name in used if not name.startswith("bintrio.")} == conventions
 
 
 @pytest.mark.parametrize(
@@ -230,7 +248,7 @@ async def test_g13_a_call_that_failed_says_how(
             await exchange.peers[0].refuse(request, *answer)
     (span,) = world.spans("order.place")
     attributes = dict(span.attributes or {})
-    assert (attributes.get("rpc.status_code"), attributes["error.type"]) == (status, error)
+    assert (attributes.get("rpc.response.status_code"), attributes["error.type"]) == (status, error)
     assert span.status.status_code is StatusCode.ERROR
     assert span.status.description == ("it was cancelled" if answer is None else str(outcome.error))
     (point,) = [p for p, _ in world.points("rpc.client.call.duration") if p["rpc.method"] == "order.place"]
@@ -270,7 +288,7 @@ async def test_a_call_without_a_connection_has_none(autojump_clock: MockClock, w
         with pytest.raises(bintrio.InvalidRequest):
             await session.send(BUY)
     (span,) = world.spans("order.place")
-    assert not {"bintrio.connection", "server.address", "rpc.status_code"} & set(span.attributes or {})
+    assert not {"bintrio.connection", "server.address", "rpc.response.status_code"} & set(span.attributes or {})
 
 
 async def test_sets_of_attributes_do_not_pile_up(

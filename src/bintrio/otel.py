@@ -376,7 +376,7 @@ def _outcome(fact: facts.CallEnded) -> Attributes:
     # If the exchange gave no code, the status of its answer says how it went.
     code = fact.code if fact.code is not None else fact.status
     if code is not None:
-        attributes["rpc.status_code"] = str(code)
+        attributes["rpc.response.status_code"] = str(code)
     if fact.error is not None:
         attributes["error.type"] = fact.error if fact.code is None else str(fact.code)
     return attributes
