@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +27,8 @@ from bintrio.errors import (
     HandshakeRejected,
     InvalidTimestamp,
 )
+from bintrio.sandbox import ErrorReply, Link, Way, open_sandbox
+from bintrio.storm.doorway import Doorway
 from tests.peer import LIMITS, START, URL, Exchange, Peer, ed25519_key, open_exchange, open_pair
 from tests.refusing import open_world
 from tests.sessions import BUY, HMAC, in_background, interrupt_when_idle, run_with_ctrl_c
@@ -399,3 +402,18 @@ async def test_the_state_between_two_connections_is_shown(autojump_clock: MockCl
         assert "ended: the server ended the stream" in repr(first)
         assert session.round_trip == 0
         assert isinstance(session.clock_offset, float)
+
+
+@pytest.mark.parametrize("hundredths", range(5, 100, 10))
+async def test_g5_a_connection_that_could_not_log_on_takes_its_leave_whenever_the_session_is_closed(
+    autojump_clock: MockClock, hundredths: int
+) -> None:
+    link = Link(up=Way(latency=0.1), down=Way(latency=0.1))
+    async with open_sandbox(listen=False, link=link) as sandbox:
+        doorway = Doorway(sandbox)
+        async with bintrio.open_session(sandbox.endpoint, connect=doorway.connect, key=sandbox.key) as session:
+            sandbox.inject(ErrorReply(method="session.logon", code=-2015))
+            with suppress(bintrio.BintrioError), trio.move_on_after(hundredths / 100):
+                await session.rotate()
+    # Neither was its close frame the last word, nor did anything follow that.
+    assert doorway.untrue == []

@@ -80,6 +80,7 @@ class Connection:
         self.is_logged_on = False
         self.is_private = False
         self.is_ready = False
+        self._is_told = False  # whether whoever opened it has been told what came of that
         self.cause: Exception | None = None
         self.is_due: Final = trio.Event()
         self.has_notice = False
@@ -122,10 +123,10 @@ class Connection:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Live until the end. ``started()`` means that ``make_ready`` is done.
+        """Live until the end. ``started()`` means that ``make_ready`` is done: `check_ready` says with what result.
 
         Raises:
-            Exception: what ended the connection, if that was before it was ready.
+            Exception: what ended the connection, if that was before.
             RateLimited: so did a hold, before the opening handshake had left, or was answered.
         """
         # Before the first byte: a hold concerns opening handshakes too (G8).
@@ -136,7 +137,12 @@ class Connection:
         # It may have begun while the handshake was under way: see `hold_back`.
         if self._held_by is not None:
             raise self._shared.throttle.refusal("connect", self._held_by)
-        # Whoever opened it has to know why it failed; the end of one that was ready is told by `end`.
+        # It was lost while it was made ready: whoever opened it has to know why.
+        if not self._is_told:
+            self.check_ready()
+
+    def check_ready(self) -> None:
+        """Once `run` has started, raise why it has not become ready, if it has not."""
         if not self.is_ready:
             assert self.cause is not None
             raise self.cause
@@ -172,12 +178,14 @@ class Connection:
                         nursery.start_soon(protected, self._read)
                         nursery.start_soon(protected, self._watch_heart)
                         nursery.start_soon(protected, self._watch_deadlines)
-                        if await self._become_ready(make_ready):
-                            task_status.started()
+                        await self._become_ready(make_ready)
+                        # If it failed, it takes its leave as others do: nobody waits for that or cuts it short.
+                        self._is_told = True
+                        task_status.started()
         finally:
             self.end(Ended("the session was closed"))
 
-    async def _become_ready(self, make_ready: Callable[[Connection], Awaitable[None]]) -> bool:
+    async def _become_ready(self, make_ready: Callable[[Connection], Awaitable[None]]) -> None:
         try:
             await make_ready(self)
         except Lost as lost:
@@ -188,7 +196,6 @@ class Connection:
         self.is_ready = self.cause is None
         if self.is_ready:
             self.teller.tell(facts.ConnectionReady, seconds=self._age, is_logged_on=self.is_logged_on)
-        return self.is_ready
 
     @trio.lowlevel.enable_ki_protection
     def end(self, cause: Exception) -> None:

@@ -237,6 +237,7 @@ class Supervisor:
         try:
             with self._telling(connection), trio.fail_after(self._settings.connect_timeout):
                 await self._nursery.start(self._run, connection)
+                connection.check_ready()
         except HandshakeRejected as rejected:
             hold = self._shared.throttle.take_rejection(connection.number, rejected)
             if hold is not None:  # it concerns this machine's address, so no other URL would do
