@@ -18,7 +18,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-extra test-all check lint docs bench bench-faults bench-guard soak soak-mutations mutants dist clean
+.PHONY: demo test test-extra test-all check lint mypy basedpyright docs bench bench-faults bench-guard soak soak-mutations mutants dist clean
 
 demo: $(VENV)/.demo
 	$(BIN)/bintrio demo
@@ -33,8 +33,10 @@ test-all: $(VENV)/.dev
 	$(BIN)/python -m scripts.every_python
 
 check: lint
-	$(BIN)/mypy
-	$(BIN)/basedpyright
+	@$(MAKE) --no-print-directory --jobs 2 mypy basedpyright
+
+mypy basedpyright: $(VENV)/.dev
+	$(BIN)/$@
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

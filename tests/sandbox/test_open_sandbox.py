@@ -346,8 +346,9 @@ def _odd(kind: Any) -> list[Any]:
 @pytest.mark.parametrize(
     ("kind", "needed", "field", "values"),
     [
-        *((Limits, {}, field.name, COUNTS) for field in msgspec.structs.fields(Limits)),
+        *((Limits, {}, field.name, COUNTS) for field in msgspec.structs.fields(Limits) if field.name != "credit_delay"),
         (Limits, {}, "weight", [0]),
+        (Limits, {}, "credit_delay", ["1", None, -1, NAN, True]),
         *(
             (Symbol, {"base": "A", "quote": "B"}, field.name, values)
             for field in msgspec.structs.fields(Symbol)

@@ -17,7 +17,7 @@ from hypothesis import Phase, find, given, settings
 import bintrio
 from bintrio.sandbox.weather import Cut, Fail
 from bintrio.session import Session
-from bintrio.storm import Plan, draw_plan, read_plan, run
+from bintrio.storm import Plan, Step, Terms, draw_plan, read_plan, run
 from bintrio.storm.plan import Place
 from tests.storm.dice import plans, small_plans
 from tests.storm.transcript import transcript_of
@@ -33,6 +33,12 @@ def test_g1_to_g9_nothing_is_untrue_in_a_world(seed: int) -> None:
     assert report.untruths == []
     assert report.seconds > 600
     assert report.calls > 5
+
+
+@pytest.mark.parametrize("key", ["ed25519", "hmac", "rsa"])
+def test_a_program_may_sign_with_each_kind_of_key(key: Any) -> None:
+    report = run(Plan(terms=Terms(key=key), steps=(Step(1.0, Place()),)))
+    assert (report.untruths, report.orders) == ([], 1)
 
 
 @pytest.mark.parametrize("file", PLANS, ids=lambda file: file.stem)

@@ -103,6 +103,14 @@ def test_a_maker_that_is_not_done_keeps_its_place() -> None:
     assert traded(book, order("BUY", 10, 1))[0][0] == maker.order_id
 
 
+def test_an_iceberg_order_is_met_part_by_part_behind_all_who_are_there() -> None:
+    iceberg, other = order("SELL", 10, 5), order("SELL", 10, 1)
+    iceberg.iceberg_quantity = Decimal(2)
+    book = book_of(iceberg, other)
+    met: list[tuple[Any, ...]] = [(maker.order_id, quantity) for maker, quantity in book.makers(order("BUY", 10, 9))]
+    assert met == [(iceberg.order_id, 2), (other.order_id, 1), (iceberg.order_id, 2), (iceberg.order_id, 1)]
+
+
 def test_a_market_order_takes_every_price() -> None:
     book = book_of(order("SELL", 10, 1), order("SELL", 1_000, 1))
     assert len(traded(book, order("BUY", 0, 5, kind="MARKET"))) == 2
