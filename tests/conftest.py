@@ -13,6 +13,7 @@ from . import streams
 from .order_of_tasks import pytest_addoption as pytest_addoption
 from .order_of_tasks import pytest_runtest_call as pytest_runtest_call
 from .time_limit import pytest_runtest_protocol as pytest_runtest_protocol
+from .untraced import pytest_pyfunc_call as pytest_pyfunc_call
 
 # The same examples each time, and no clock that a busy machine could trip: a failure is the code's own.
 settings.register_profile(

@@ -54,7 +54,7 @@ def limit_order(price: int = 40_000) -> OrderPlace:
 # G1, G7: lost answers
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 async def test_g1_g7_cut_at_every_byte_of_an_answer_the_order_is_found(autojump_clock: MockClock) -> None:
     async with open_pair(limits=GENEROUS) as (session, sandbox):
         position, cuts = 0, 0
@@ -76,7 +76,7 @@ async def test_g1_g7_cut_at_every_byte_of_an_answer_the_order_is_found(autojump_
         assert sandbox.received["order.place"] == len(sandbox.orders) == cuts + 1
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 async def test_g1_g7_cut_at_every_byte_of_an_answer_a_read_is_repeated(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, sandbox):
         for position in range(150):
@@ -201,7 +201,7 @@ async def deposits(events: bintrio.Subscriber, received: list[Decimal]) -> None:
             received.append(event.delta)
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.plain_streams("days of pings, and few calls")
 async def test_g5_three_days_with_events_and_calls_lose_nothing_and_double_nothing(autojump_clock: MockClock) -> None:
     async with open_pair() as (session, sandbox), session.user_data() as events, trio.open_nursery() as nursery:
@@ -217,7 +217,7 @@ async def test_g5_three_days_with_events_and_calls_lose_nothing_and_double_nothi
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("kind", ["Ed25519", "HMAC"])
 async def test_g5_shutdowns_and_rotations_under_load_cost_nothing(autojump_clock: MockClock, kind: str) -> None:
     """Some thousand orders and an event for each, through ten changes of connection."""

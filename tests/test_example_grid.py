@@ -104,7 +104,7 @@ async def test_what_is_refused_is_tried_again(autojump_clock: MockClock) -> None
         assert len(resting(sandbox)) == 3
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(5))
 async def test_the_grid_survives_a_storm(seed: int, autojump_clock: MockClock) -> None:
     chance = random.Random(seed)
@@ -138,7 +138,7 @@ async def test_the_grid_survives_a_storm(seed: int, autojump_clock: MockClock) -
         assert len(resting(sandbox)) == PLAN.levels
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(4))
 async def test_the_grid_survives_what_a_storm_draws(seed: int, autojump_clock: MockClock) -> None:
     async with open_sandbox(listen=False, storm=seed) as sandbox:

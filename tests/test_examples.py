@@ -233,7 +233,7 @@ async def test_the_chart_is_a_program(autojump_clock: MockClock, tmp_path: Path)
 # A storm
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 def test_the_bot_withstands_storms(pytester: pytest.Pytester) -> None:
     name = "test_in_a_storm.py"
     (pytester.path / name).write_text((FOLDER / name).read_text("utf-8"))

@@ -84,7 +84,7 @@ def test_modules_are_short() -> None:
     assert {module: lines for module, lines in found.items() if lines > LONGEST_MODULE and module not in TABLES} == {}
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 def test_few_ways_lead_through_a_function() -> None:
     found: dict[str, int] = {}
     for module, text in sources().items():
@@ -108,7 +108,7 @@ def outer(a):
     assert ways(text, "m") == {"m:2 outer": 10, "m:5 inner": 2}
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 def test_functions_are_short() -> None:
     found: dict[str, int] = {}
     for module, text in sources().items():

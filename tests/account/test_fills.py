@@ -58,7 +58,7 @@ async def ended_unheard(
 # Whatever was lost
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("wrong", WRONGS)
 @pytest.mark.parametrize("shape", ["ACK", "RESULT", "FULL"])
 @pytest.mark.parametrize("lag", [0.0, 1.9])
@@ -159,7 +159,7 @@ async def test_fills_that_the_exchange_does_not_tell_are_not_waited_for(
         assert (filled_of(order), order.has_all_fills) == (D(2), True)
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("bend", [itemgetter(slice(1)), raising(refusal(Rejected))])
 async def test_what_the_exchange_did_not_tell_is_asked_for_less_and_less_often(
     autojump_clock: MockClock, bend: Callable[[Any], Any]

@@ -78,7 +78,7 @@ async def cancelled_after(steps: int, act: Callable[[], Awaitable[object]]) -> b
     return is_done
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("wrong", WRONGS)
 @pytest.mark.parametrize("method", ACTS)
 async def test_g1_whoever_is_cancelled_at_any_step_the_handle_tells_its_end(
@@ -122,7 +122,7 @@ def legs_of(handle: LiveOrder | LiveOrderList) -> tuple[LiveOrder, ...]:
     return handle.orders if isinstance(handle, LiveOrderList) else (handle,)
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("wrong", [*WRONGS, "events come first"])
 @pytest.mark.parametrize("placing", PLACINGS)
 async def test_g1_whoever_places_and_is_cancelled_at_any_step_there_is_a_handle_that_tells_the_end(

@@ -91,7 +91,7 @@ def is_refusal(reply: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @settings(max_examples=120)
 @given(
     request=st.sampled_from(REQUESTS), reply=replies, cut=st.sampled_from([0, 0, 0, 0, 1, 7]), times=st.integers(1, 2)
@@ -192,7 +192,7 @@ class Post:
             await peer.answer(request, {"n": request["params"]["n"]})
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @settings(max_examples=60)
 @given(planned=st.lists(moves, min_size=20, max_size=40), ids=st.lists(st.sampled_from(IDS), min_size=40, max_size=40))
 def test_g2_an_answer_reaches_the_call_that_it_is_for_whatever_ids_are_used_again(

@@ -64,7 +64,7 @@ def expect_brief(error: BintrioError) -> None:
     assert len(str(error)) < 1000
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @given(st.data())
 @settings(max_examples=400)
 def test_g1_no_parameter_of_any_request_raises_anything_else(data: st.DataObject) -> None:

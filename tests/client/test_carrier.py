@@ -276,7 +276,7 @@ async def give_up_after(ticks: int, step: Callable[[], Awaitable[None]]) -> bool
     return is_done
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("what", ["subscribe", "rotate and subscribe"])
 async def test_g5_g6_whoever_is_cancelled_at_any_tick_leaves_a_session_that_works(
     autojump_clock: MockClock, what: str
@@ -308,7 +308,7 @@ async def test_g5_g6_whoever_is_cancelled_at_any_tick_leaves_a_session_that_work
         assert len(session._supervisor.feeds.by_key) == 1
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 async def test_g6_a_session_whose_opening_or_closing_is_cancelled_at_any_tick_leaves_nothing(
     autojump_clock: MockClock,
 ) -> None:

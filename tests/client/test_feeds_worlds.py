@@ -133,7 +133,6 @@ async def rotate(session: bintrio.Session) -> None:
         await session.rotate()
 
 
-@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(15))
 async def test_g5_in_any_world_each_event_comes_once_in_order_or_lies_in_a_gap(
     autojump_clock: MockClock, seed: int

@@ -80,7 +80,7 @@ class Metered:
         )
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     "learned", ["by an answer", "by counts that are late", "at the next connection", "by another session"]
 )
@@ -143,7 +143,7 @@ odd_limits = st.fixed_dictionaries(
 )
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @settings(max_examples=60)
 @given(
     odd=st.lists(odd_limits, min_size=1, max_size=4),

@@ -425,7 +425,7 @@ async def test_g5_a_long_answer_arrives_whole_on_a_connection_that_was_replaced(
 # Junk
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 async def test_g11_a_hundred_thousand_junk_messages_are_counted_and_logged_a_few_times(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -463,7 +463,7 @@ JUNK: Final[dict[str, bytes]] = {
 }
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("message", JUNK.values(), ids=JUNK)
 async def test_g11_messages_of_one_kind_fill_no_log_and_delay_nobody(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, message: bytes

@@ -182,7 +182,7 @@ async def test_g1_a_call_cancelled_before_it_left_is_not_listed(autojump_clock: 
         assert not exchange.sent("order.place")
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("meanwhile", ["nothing", "a rotation", "a loss", "a lost answer"])
 async def test_g1_an_order_cancelled_at_any_step_was_not_sent_or_is_answered_or_unresolved(
     autojump_clock: MockClock, meanwhile: str

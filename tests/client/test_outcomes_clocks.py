@@ -74,7 +74,7 @@ class Skewed:
         return unknown
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("step", [-990, -500, 500, 4_000])
 @pytest.mark.parametrize("measured", ["before", "by confirm", "meanwhile"])
 @pytest.mark.parametrize("is_executed", [False, True])
@@ -167,7 +167,7 @@ class SkewedLists(Skewed):
         return self.session.unresolved[-1]
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("step", [-990, -500, 500, 4_000])
 @pytest.mark.parametrize("measured", ["before", "by confirm", "meanwhile"])
 @pytest.mark.parametrize("is_used", [False, True], ids=["new names", "names used before"])

@@ -25,7 +25,7 @@ from tests.orders import limit, open_market
 pytestmark = pytest.mark.usefixtures("both_streams")
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.plain_streams  # what is told does not depend on how bytes travel
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("lag", [0.0, 0.4, 1.9])

@@ -22,7 +22,7 @@ from tests.sessions import BUY, HMAC, deltas, in_background, pinging
 pytestmark = pytest.mark.usefixtures("both_streams")
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.plain_streams("days of pings, and hardly a call")
 async def test_g5_the_session_moves_before_its_lifetime_is_over_without_a_failed_call(
     autojump_clock: MockClock,

@@ -181,7 +181,7 @@ class Storm:
         return 987_654
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @settings(max_examples=30)
 @given(planned=st.lists(steps, min_size=1, max_size=8))
 def test_g8_nothing_leaves_in_a_hold_and_everything_goes_on_after_it(planned: list[Step]) -> None:

@@ -39,7 +39,7 @@ LONGEST_PAUSES = Chance(lambda: 1.0, SYSTEM.octets)
 pytestmark = pytest.mark.usefixtures("both_streams")
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.plain_streams("some hundred thousand pings, and hardly a call")
 async def test_forty_days_leave_nothing_behind(autojump_clock: MockClock) -> None:
     async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data():

@@ -91,7 +91,7 @@ def _metered(world: World, limit: int) -> Callable[[Peer], Any]:
     return lambda _peer: most
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("limit", [30, 60, 600])
 async def test_g5_g8_a_full_budget_keeps_no_rotation_and_no_cancel_waiting(
     autojump_clock: MockClock, limit: int

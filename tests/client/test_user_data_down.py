@@ -169,7 +169,7 @@ async def test_g1_a_subscription_that_found_no_connection_was_not_sent(autojump_
 # The end of a session
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("meanwhile", ["nothing", "a rotation", "a rotation that waits for its answer"])
 async def test_g5_a_session_that_is_closed_at_any_tick_leaves_no_gap(autojump_clock: MockClock, meanwhile: str) -> None:
     """Nor does one whose body is cancelled."""

@@ -93,7 +93,7 @@ async def rotate(session: bintrio.Session) -> None:
         await session.rotate()
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(10))
 async def test_g1_g2_g7_orders_in_any_weather(autojump_clock: MockClock, seed: int) -> None:
     """Answers, deadlines, cancellations, losses and rotations fall on the same instants, in every order."""

@@ -269,7 +269,7 @@ async def step(session: bintrio.Session, where: Watched, exchange: Exchange, wha
             await trio.sleep(5)
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.usefixtures("both_streams")
 @settings(max_examples=60)
 @given(planned=st.lists(STEPS, min_size=5, max_size=15), key=st.sampled_from(sorted(KEYS)))

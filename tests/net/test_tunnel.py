@@ -277,7 +277,7 @@ CANCELLED: Final[list[tuple[str, Kind]]] = [
 ]
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize(("proxy", "kind"), CANCELLED)
 async def test_g6_cancelled_at_any_tick_the_way_is_closed(
     proxy: str, kind: Kind, network: Network, autojump_clock: MockClock

@@ -29,7 +29,7 @@ def used(world: World) -> list[int]:
 # A fleet
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(2))
 def test_g12_a_fleet_uses_its_limit_and_no_more(seed: int) -> None:
     world = World(seed, weight(LIMIT), Weather())
@@ -40,7 +40,7 @@ def test_g12_a_fleet_uses_its_limit_and_no_more(seed: int) -> None:
     assert min(used(world)) >= 0.95 * (LIMIT - 50)
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 def test_g12_messages_that_are_lost_late_or_doubled_breach_nothing() -> None:
     world = World(3, weight(LIMIT), ROUGH)
     fleet(world, 6)
@@ -49,7 +49,7 @@ def test_g12_messages_that_are_lost_late_or_doubled_breach_nothing() -> None:
     assert min(used(world)) >= 0.6 * LIMIT
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("weather", [Weather(), ROUGH], ids=["calm", "rough"])
 def test_g12_what_a_process_had_that_died_counts_until_the_window_ends(weather: Weather) -> None:
     world = World(4, weight(LIMIT), weather)
@@ -62,7 +62,7 @@ def test_g12_what_a_process_had_that_died_counts_until_the_window_ends(weather: 
     assert min(used(world)) >= 0.6 * LIMIT
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("weather", [Weather(), ROUGH], ids=["calm", "rough"])
 @pytest.mark.parametrize("keeps", [True, False])
 def test_g12_a_centre_that_was_started_anew_asks_first(weather: Weather, keeps: bool) -> None:
@@ -79,7 +79,7 @@ def test_g12_a_centre_that_was_started_anew_asks_first(weather: Weather, keeps: 
     assert max(used(world)) >= 0.75 * LIMIT
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("share", [0, 1 / 6])
 def test_g12_a_centre_that_is_away_and_back_breaches_nothing(share: float) -> None:
     world = World(6, weight(LIMIT), Weather())
@@ -93,7 +93,7 @@ def test_g12_a_centre_that_is_away_and_back_breaches_nothing(share: float) -> No
     assert min(used(world)) >= 0.8 * LIMIT
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 def test_g12_own_calls_find_room_in_a_busy_fleet() -> None:
     world = World(7, weight(LIMIT), Weather())
     processes = fleet(world, 6)

@@ -823,7 +823,7 @@ def test_a_window_of_a_year_may_be_right_and_no_longer_one() -> None:
 # An exchange behind the ledger
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @settings(max_examples=200)
 @given(
     st.lists(calls_of(""), min_size=1, max_size=40),

@@ -42,7 +42,7 @@ def test_g12_each_session_of_any_account_has_its_part_of_the_reserve() -> None:
     assert accounts[3].delay(Cost(weight=100, purpose="own"), now) == 0
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @settings(max_examples=200)
 @given(
     st.lists(calls_of("alice", "bob", "carol"), min_size=1, max_size=40),

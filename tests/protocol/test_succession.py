@@ -716,7 +716,7 @@ def test_g5_in_any_world_each_event_comes_once_and_in_order_or_lies_in_a_gap(see
         assert is_told or at < world.begun_at, f"event {number} is missing without a word"
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @given(st.integers(0, 10**9), st.sampled_from([0, 3, 40, 700, 9_000]), st.booleans())
 def test_g5_in_a_world_of_hand_overs_alone_nothing_is_missing_and_there_is_no_gap(
     seed: int, lag: int, one_by_one: bool

@@ -42,7 +42,7 @@ def test_what_a_cancelled_caller_has_placed_has_a_handle_or_is_shown() -> None:
     assert untruths(PLACED, late, cancelled, lost, cancelled, at_once) == []
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("wrong", [None, EventsFirst(), DropReply()])
 @pytest.mark.parametrize("placing", [Place(quantity=2), PlaceList(), PlacePair(quantity=2)])
 def test_g1_whoever_is_cancelled_at_any_tick_each_handle_tells_its_end(placing: Any, wrong: Any) -> None:

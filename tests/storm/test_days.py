@@ -9,7 +9,7 @@ from scripts.days import DAY, days, lines, main
 from bintrio.storm import Plan, run
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 def test_a_day_is_lived_through_without_an_untruth() -> None:
     report = run(days(1))
     assert report.untruths == []

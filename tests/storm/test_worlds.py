@@ -17,7 +17,7 @@ from hypothesis import Phase, find, given, settings
 import bintrio
 from bintrio.sandbox.weather import Cut, Fail
 from bintrio.session import Session
-from bintrio.storm import Plan, Step, Terms, draw_plan, read_plan, run
+from bintrio.storm import Plan, Step, Terms, draw_plan, keys, read_plan, run
 from bintrio.storm.plan import Place
 from tests.storm.dice import plans, small_plans
 from tests.storm.transcript import transcript_of
@@ -26,7 +26,7 @@ PLANS: Final = sorted((Path(__file__).parent / "plans").glob("*.json"))
 """What was once untrue in a world, made small. A seed means another world after any change; a plan does not."""
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", [*range(8), 49])
 def test_g1_to_g9_nothing_is_untrue_in_a_world(seed: int) -> None:
     report = run(draw_plan(seed))
@@ -37,6 +37,7 @@ def test_g1_to_g9_nothing_is_untrue_in_a_world(seed: int) -> None:
 
 @pytest.mark.parametrize("key", ["ed25519", "hmac", "rsa"])
 def test_a_program_may_sign_with_each_kind_of_key(key: Any) -> None:
+    keys._sandbox_key.cache_clear()  # else it was read in another test
     report = run(Plan(terms=Terms(key=key), steps=(Step(1.0, Place()),)))
     assert (report.untruths, report.orders) == ([], 1)
 
@@ -46,7 +47,7 @@ def test_what_was_untrue_once_is_not_any_more(file: Path) -> None:
     assert run(read_plan(file.read_bytes())).untruths == []
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @settings(max_examples=10)
 @given(plans())
 def test_nothing_is_untrue_in_a_world_that_hypothesis_draws(plan: Plan) -> None:
@@ -64,7 +65,7 @@ def test_a_plan_is_data() -> None:
 # and so not what is different each time in those that the library masks.
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @pytest.mark.parametrize("seed", [1, 5])
 def test_a_world_is_the_same_each_time_byte_for_byte(seed: int) -> None:
     once = transcript_of(draw_plan(seed))
@@ -93,7 +94,7 @@ def test_and_in_another_process_with_other_hashes_and_without_hypothesis() -> No
 # An untruth would be found
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 def test_g7_an_order_that_is_sent_twice_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
     def repeat(self: Session, call: Any, request: Any, lost: Any) -> None:
         """Has every call go to another connection."""

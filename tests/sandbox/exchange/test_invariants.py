@@ -358,7 +358,7 @@ def test_an_order_that_was_rejected_is_told_and_is_no_order() -> None:
     world.check_replicas()
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @settings(max_examples=150, deadline=None)
 @given(st.lists(commands, min_size=5, max_size=25))
 def test_what_always_holds(given_: list[tuple[Any, ...]]) -> None:

@@ -165,7 +165,7 @@ def _history(client: Client, steps: list[tuple[int, Step]]) -> Iterator[tuple[in
         yield client.now, looks(client)
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @given(st.lists(st.tuples(st.sampled_from((1, 300_000, SECOND)), _STEPS), max_size=25), st.sampled_from((1, SECOND)))
 def test_a_query_that_lags_says_what_one_that_does_not_said_then(steps: list[tuple[int, Step]], lag: int) -> None:
     truth = list(_history(trader(), steps))

@@ -156,7 +156,7 @@ def heads(draw: st.DrawFn) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n" + draw(st.one_of(st.just(text(PING)), st.binary(max_size=20)))
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @settings(max_examples=80)
 @given(st.one_of(heads(), st.binary(max_size=200)))
 def test_g11_any_bytes_for_a_handshake(data: bytes) -> None:
@@ -175,7 +175,7 @@ _FRAMES = st.one_of(
 )
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @settings(max_examples=80)
 @given(st.lists(_FRAMES, max_size=6).map(b"".join))
 def test_g11_any_frames(data: bytes) -> None:
@@ -217,7 +217,7 @@ def is_answered(message: str) -> Attack:
     return attack
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 @settings(max_examples=120)
 @given(st.one_of(requests().map(json.dumps), _JSON.map(json.dumps), st.text(max_size=50)))
 def test_g11_any_json_is_answered(message: str) -> None:
@@ -449,7 +449,7 @@ async def test_methods_that_do_not_exist_are_not_kept(autojump_clock: MockClock)
         assert sandbox.received == {connection.UNKNOWN_METHOD: 100}
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 async def test_g11_a_peer_that_does_not_read_is_held_back(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,7 +112,7 @@ async def test_an_unsolicited_pong_keeps_nothing_alive(autojump_clock: MockClock
     assert sandbox.connections == 0
 
 
-@pytest.mark.no_cover
+@pytest.mark.untraced
 async def test_a_connection_lives_for_24_hours(autojump_clock: MockClock, sandbox: Sandbox, peer: Peer) -> None:
     await trio.sleep(86_399)
     assert (await peer.call("ping"))["status"] == 200
