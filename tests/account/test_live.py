@@ -35,7 +35,16 @@ from bintrio.errors import (
     UnknownOrder,
     UnknownSymbol,
 )
-from bintrio.sandbox import Disconnect, DropReply, EventsFirst, LateReply, Sandbox, ServerError, open_sandbox
+from bintrio.sandbox import (
+    Disconnect,
+    DropReply,
+    EventsFirst,
+    LateReply,
+    Sandbox,
+    ServerError,
+    SlowHandshake,
+    open_sandbox,
+)
 
 D = Decimal
 BUY: Final[dict[str, Any]] = {
@@ -893,22 +902,24 @@ async def test_g5_orders_that_came_and_went_during_an_outage_are_found_page_by_p
     monkeypatch.setattr("bintrio.account.stock._PAGE", 2)
     async with following() as (sandbox, bent, account):
         order = await account.place(**BUY)
+        await settled(account)
+        sandbox.inject(SlowHandshake(seconds=5))
+        sandbox.disconnect()
+        # The account's session is the first to come back, so the outage lasts for as long as its handshake does.
+        await wait_all_tasks_blocked()
         others: list[int] = []
         async with bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as other:
-            await settled(account)
-            sandbox.disconnect()
-            while len(others) < 5:
-                try:
-                    placed = await other.send(requests.OrderPlace(**BUY))
-                    others.append(placed.order_id)
-                    await other.order_cancel(symbol="BTCUSDT", order_id=others[-1])
-                except (NotSent, OutcomeUnknown):
-                    continue
+            for _ in range(5):
+                placed = await other.send(requests.OrderPlace(**BUY))
+                others.append(placed.order_id)
+                await other.order_cancel(symbol="BTCUSDT", order_id=placed.order_id)
                 # A moment with as many orders as a page could not be read.
                 await trio.sleep(0.01)
-            for _ in range(3):
-                sandbox.trade("BTCUSDT", "SELL", D(100), D("0.5"))
-            await settled(account)
+        for _ in range(3):
+            sandbox.trade("BTCUSDT", "SELL", D(100), D("0.5"))
+        # An outage is noticed after some seconds; until then the account says that it is current.
+        await trio.sleep(10)
+        await settled(account)
         assert {key[1] for key in account.closed_orders} >= set(others)
         assert bent.sent.count("allOrders") > 1
         assert [fill.qty for fill in order.fills] == [D("0.5")] * 3
@@ -930,10 +941,11 @@ async def test_orders_of_which_no_event_told_are_found_by_a_question_a_day(
         assert bent.sent.count("allOrders") == asked + 1
 
 
+@pytest.mark.parametrize(("size", "questions"), [(1, 4), (2, 2)])
 async def test_the_trades_of_an_order_are_asked_for_page_by_page(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, size: int, questions: int
 ) -> None:
-    monkeypatch.setattr("bintrio.account.stock._PAGE", 2)
+    monkeypatch.setattr("bintrio.account.stock._PAGE", size)
     async with following() as (sandbox, bent, account):
         order = await account.place(**BUY)
         for _ in range(3):
@@ -945,7 +957,7 @@ async def test_the_trades_of_an_order_are_asked_for_page_by_page(
         await account._stock.ask_for_fills(order.state)
         assert order.fills == fills
         assert len(fills) == 3
-        assert bent.sent.count("myTrades") == 2
+        assert bent.sent.count("myTrades") == questions
 
 
 async def test_answers_about_an_order_that_is_not_known_are_left_alone(autojump_clock: MockClock) -> None:
