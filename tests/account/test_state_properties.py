@@ -16,11 +16,18 @@ from bintrio.account.orders import OrderKey, key_of, order_of_event
 from bintrio.account.state import State
 from bintrio.api.account import Account as AccountRecord
 from bintrio.api.account import AccountTrade, Balance, Order
-from bintrio.api.events import BalanceUpdate, ExecutionReport, KnownEvent, OutboundAccountPosition
+from bintrio.api.events import (
+    BalanceUpdate,
+    ExecutionReport,
+    ExternalLockUpdate,
+    KnownEvent,
+    OutboundAccountPosition,
+)
 from bintrio.sandbox.exchange import shapes
 from bintrio.sandbox.exchange.accounts import Account
 from bintrio.sandbox.exchange.matching import MatchingEngine
 from bintrio.sandbox.exchange.refusals import Refusal
+from bintrio.sandbox.exchange.transfers import lock_externally, transfer
 
 from .test_state import SYMBOL, an_account, do
 
@@ -49,7 +56,7 @@ class History(NamedTuple):
 Act = tuple[str, int, int]
 ACTS = st.lists(
     st.tuples(
-        st.sampled_from(["buy", "sell", "stop", "market", "amend", "cancel", "deposit", "withdraw"]),
+        st.sampled_from(["buy", "sell", "stop", "market", "amend", "cancel", "deposit", "withdraw", "lock", "release"]),
         st.integers(1, 4),
         # How much later: much happens at one time.
         st.integers(0, 1),
@@ -81,7 +88,9 @@ def lived(acts: Sequence[Act]) -> History:
         now += later
         try:
             if act in {"deposit", "withdraw"}:
-                engine.transfer(mine, "BTC", D(number) if act == "deposit" else -D(number), now)
+                transfer(engine.reports, mine, "BTC", D(number) if act == "deposit" else -D(number), now)
+            elif act in {"lock", "release"}:
+                lock_externally(engine.reports, mine, "BTC", D(number) if act == "lock" else -D(number), now)
             else:
                 do(engine, act, number, now)
         except Refusal:
@@ -156,8 +165,9 @@ def shuffled(history: History, chance: Any, *, most: int) -> list[KnownEvent | S
     """Each event so many times at most, in any order, among answers of any moment."""
     told: list[KnownEvent | Snapshot] = []
     for event in history.events:
-        # A transfer is told by what is added, so only a session can tell that it comes again.
-        told += [event] * min(chance.randint(0, most), 1 if isinstance(event, BalanceUpdate) else most)
+        # A transfer, or a lock, is told by what is added, so only a session can tell that it comes again.
+        is_added = isinstance(event, BalanceUpdate | ExternalLockUpdate)
+        told += [event] * min(chance.randint(0, most), 1 if is_added else most)
     told += [shown for shown in history.snapshots if chance.randint(0, 2) == 0]
     chance.shuffle(told)
     return told

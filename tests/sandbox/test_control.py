@@ -136,6 +136,15 @@ async def test_balances_are_added_to_and_taken_from() -> None:
         assert told.sandbox.balances()[0].free == Decimal("1.5")
 
 
+async def test_another_system_locks_and_releases() -> None:
+    async with controlled(accounts=[SandboxAccount(5, {}), SandboxAccount(6, {"BTC": Decimal(2)})]) as told:
+        assert await told.tell("external-lock", asset="BTC", amount="0.5", uid=6) == {
+            "BTC": {"free": "1.50000000", "locked": "0.50000000"}
+        }
+        assert (await told.tell("external-lock", asset="BTC", amount=-0.5, uid=6))["BTC"]["locked"] == "0.00000000"
+        assert (await told.refused("external-lock", asset="BTC", amount=1)).keys() == {"error", "code"}
+
+
 async def test_faults_strike_and_can_be_forgotten() -> None:
     async with controlled() as told, told.session() as session:
         await told.tell("fault", type="ServerError", method="order.place", executed=False, times=None)

@@ -16,6 +16,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from trio_websocket import open_websocket_url, wrap_client_stream
 
+import bintrio
 from bintrio import open_session
 from bintrio._text import shown
 from bintrio.api.filters import ExchangeMaxNumOrdersFilter
@@ -229,6 +230,27 @@ async def test_deposits_and_withdrawals() -> None:
             sandbox.withdraw("BTC", D(3))
 
 
+async def test_another_system_locks_what_is_free_and_who_follows_is_told(autojump_clock: MockClock) -> None:
+    async with (
+        open_sandbox(listen=False, accounts=[SandboxAccount(7, {"BTC": D(3)}), SandboxAccount(8, {})]) as sandbox,
+        open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
+        session.user_data() as events,
+    ):
+        sandbox.lock_externally("BTC", D(2))
+        locked, position = await anext(events), await anext(events)
+        assert isinstance(locked, bintrio.ExternalLockUpdate)
+        assert (locked.asset, locked.delta) == ("BTC", D(2))
+        assert locked.event_time == locked.transaction_time == sandbox.now()
+        assert isinstance(position, bintrio.OutboundAccountPosition)
+        assert (position.balances[0].free, position.balances[0].locked) == (D(1), D(2))
+        with pytest.raises(Refusal, match="insufficient"):
+            sandbox.withdraw("BTC", D(2))
+        with pytest.raises(Refusal, match="insufficient"):
+            sandbox.lock_externally("BTC", D(1), uid=8)
+        sandbox.lock_externally("BTC", D(-2))
+        assert sandbox.balances()[0].locked == 0
+
+
 async def test_all_connections_can_be_cut(autojump_clock: MockClock) -> None:
     async with open_sandbox(listen=False) as sandbox, trio.open_nursery() as nursery:
         stream: Any = await sandbox.connect(Address("x", 1, False, "/ws-api/v3"))
@@ -406,7 +428,7 @@ def test_settings_that_fit_are_taken_as_their_types() -> None:
         ("deposit", (1, D(1)), "asset"),
         *(
             (name, ("BTC", amount), "amount")
-            for name in ("deposit", "withdraw")
+            for name in ("deposit", "withdraw", "lock_externally")
             for amount in ("x", None, NAN, D("inf"))
         ),
         ("quote", ("BTCUSDT", "x", D(1), D(1)), "price"),

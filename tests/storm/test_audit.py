@@ -40,7 +40,8 @@ EVENTS: Final = [
     report("FILLED", 2),
     position(7, 2),
     position(5, 2),
-    {"e": "balanceUpdate"},
+    {"e": "balanceUpdate", "a": "BTC", "d": "3"},
+    {"e": "externalLockUpdate", "a": "BTC", "d": "2"},
 ]
 JOURNAL: Final = [Told(NOW + number, event) for number, event in enumerate(EVENTS)]
 DATES: Final = [told.time for told in JOURNAL]
@@ -62,8 +63,12 @@ def told(*after: Any) -> list[str]:
     return list(of_changes(changes, LEDGERS))
 
 
-def held(free: int, *, is_certain: bool = True) -> Holding:
-    return Holding(asset="BTC", free=D(free), locked=D(0), as_of=0, is_certain=is_certain)
+def held(free: int, *, is_certain: bool = True, locked: int = 0) -> Holding:
+    return Holding(asset="BTC", free=D(free), locked=D(locked), as_of=0, is_certain=is_certain)
+
+
+def shifted(before: Holding | None, after: Holding, source: Any = "event") -> list[str]:
+    return list(of_changes([HoldingChanged(version=1, source=source, before=before, after=after)], LEDGERS))
 
 
 def test_an_order_goes_through_the_states_that_it_was_in() -> None:
@@ -76,8 +81,17 @@ def test_an_order_goes_through_the_states_that_it_was_in() -> None:
 def test_a_balance_goes_through_the_states_that_it_was_in_and_those_of_one_time_are_alike() -> None:
     assert told(held(9), held(5), held(7), held(5), held(7)) == []
     assert "BTC was not" in told(held(6))[0]
-    assert told(held(6, is_certain=False)) == []
     assert len(told(held(7), held(9))) == 1
+
+
+def test_a_balance_that_is_not_certain_has_changed_by_what_an_event_says() -> None:
+    before = held(6)
+    assert shifted(before, held(9, is_certain=False)) == shifted(None, held(3, is_certain=False)) == []
+    assert shifted(before, held(4, locked=2, is_certain=False)) == []
+    assert "no event says so" in shifted(before, held(8, locked=-2, is_certain=False))[0]
+    assert "no event says so" in shifted(before, held(6, locked=2, is_certain=False))[0]
+    # A question may leave in doubt what there is.
+    assert shifted(before, held(6, is_certain=False), "query") == []
 
 
 def test_a_fill_is_told_once() -> None:

@@ -59,4 +59,4 @@ def test_where_somebody_listens_now_and_then_the_events_go_on_once_although_they
 
 def test_what_is_calm_draws_nothing_that_may_cost_an_event() -> None:
     calm = {type(step.act).__name__ for step in draw_plan(0).steps if isinstance(step.act, get_args(AnyBlow))}
-    assert calm <= {"Fill", "Deposit", "ShutDown", "Lag", "Relink"}
+    assert calm <= {"Fill", "Deposit", "ExternalLock", "ShutDown", "Lag", "Relink"}

@@ -86,6 +86,19 @@ class Deposit(WorldPart, frozen=True, kw_only=True):
     uid: int | None = None
 
 
+class ExternalLock(WorldPart, frozen=True, kw_only=True):
+    """What another system of the exchange locks of an account.
+
+    Attributes:
+        amount: below 0, it is released.
+        uid: of the account; the first one, if it is not given.
+    """
+
+    asset: str
+    amount: Annotated[Decimal, msgspec.Meta(description="of any sign")]
+    uid: int | None = None
+
+
 class Advance(WorldPart, frozen=True, kw_only=True):
     """Sets the exchange's clock forward; pings and what is under way take their time still.
 
@@ -200,6 +213,11 @@ def _deposit(sandbox: Sandbox, asked: Deposit) -> object:
     return balances(sandbox, asked.uid)
 
 
+def _lock_externally(sandbox: Sandbox, asked: ExternalLock) -> object:
+    sandbox.lock_externally(asked.asset, asked.amount, uid=asked.uid)
+    return balances(sandbox, asked.uid)
+
+
 def _advance(sandbox: Sandbox, asked: Advance) -> object:
     sandbox.advance(asked.seconds)
     return {"time": sandbox.now()}
@@ -261,6 +279,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "block-trade": Command(BlockTrade, _block_trade, "two others trade outside the book"),
     "reference-price": Command(ReferencePrice, _reference_price, "execution rules measure prices by another price"),
     "deposit": Command(Deposit, _deposit, "an account has more, or less; its balances are answered"),
+    "external-lock": Command(
+        ExternalLock, _lock_externally, "another system locks a part of what is free; the balances are answered"
+    ),
     "account": Command(
         WorldAccount, _account, "another account, as in a world's file; two keys of its own are answered"
     ),

@@ -261,6 +261,21 @@ class Sandbox(Showing):
         # Not `-amount`, which rounds to the precision of the program's context.
         self.deposit(asset, checked_amount(amount).copy_negate(), uid=uid)
 
+    def lock_externally(self, asset: str, amount: Decimal, *, uid: int | None = None) -> None:
+        """Lock a part of what is free for another system of the exchange, as for a margin; with a negative amount,
+        release it.
+
+        It stays the account's, of which orders and withdrawals cannot use it. Whoever follows the account is told by
+        externalLockUpdate.
+
+        Raises:
+            Refusal: so much is not free, or was not locked so.
+            InvalidRequest: the amount is no number, or there is no such account.
+        """
+        asset, amount = checked("asset", asset, str), checked_amount(amount)
+        self._exchange.lock_externally(self._known(uid), asset, amount, self._connections.now())
+        self._connections.deliver()
+
     def quote(self, symbol: str, bid: Decimal, ask: Decimal, quantity: Decimal) -> None:
         """Let the market maker buy and sell at these prices; its earlier orders for the symbol are canceled.
 

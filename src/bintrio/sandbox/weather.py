@@ -195,6 +195,24 @@ class Deposit(Blow, frozen=True, kw_only=True):
         sandbox.deposit(self.asset, self.amount)
 
 
+class ExternalLock(Blow, frozen=True, kw_only=True):
+    """Another system of the exchange locks a part of an asset, or releases it.
+
+    Attributes:
+        asset: of which.
+        amount: how much; below 0, it is released.
+    """
+
+    asset: str
+    amount: Decimal
+
+    def strike(self, sandbox: Sandbox) -> None:
+        """Do it."""
+        # So much may not be free, or not have been locked before.
+        with suppress(Refusal):
+            sandbox.lock_externally(self.asset, self.amount)
+
+
 class Relink(Blow, frozen=True, kw_only=True):
     """The network is another one from now on.
 
@@ -209,7 +227,9 @@ class Relink(Blow, frozen=True, kw_only=True):
         sandbox.link = self.link
 
 
-AnyBlow: TypeAlias = Fail | Noise | Cut | EndEvents | ShutDown | Jump | Revoke | Lag | Fill | Deposit | Relink
+AnyBlow: TypeAlias = (
+    Fail | Noise | Cut | EndEvents | ShutDown | Jump | Revoke | Lag | Fill | Deposit | ExternalLock | Relink
+)
 
 METHODS: Final = (
     *("order.place", "order.place", "order.cancel", "order.cancelReplace", "order.amend.keepPriority"),
@@ -290,6 +310,9 @@ _MILD: Final[Sequence[Callable[[Dice], AnyBlow]]] = (
     lambda dice: Fill(which=dice.randint(0, 9), parts=dice.randint(1, 3)),
     lambda dice: Fill(which=dice.randint(0, 9)),
     lambda dice: Deposit(asset=dice.choice(("BTC", "ETH", "USDT")), amount=Decimal(dice.randint(1, 9))),
+    lambda dice: ExternalLock(
+        asset=dice.choice(("BTC", "ETH", "USDT")), amount=Decimal(dice.choice((-3, -1, 1, 2, 4)))
+    ),
     # Time enough to move to another connection: after several of these a session waits up to half a minute before.
     lambda dice: ShutDown(after=dice.choice((60.0, 600.0))),
     lambda dice: Lag(seconds=dice.choice((0.0, 0.5, 1.9))),

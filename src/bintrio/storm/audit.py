@@ -9,7 +9,7 @@ What an account says to know up to some moment has to be a state that still held
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -68,11 +68,17 @@ class Ledgers:
     Args:
         opening: its balances before the first event.
         journal: its events.
+
+    Attributes:
+        orders: the timelines of its orders.
+        balances: the timelines of its balances.
+        shifts: by how much transfers and external locks have changed what is free and what is locked of an asset.
     """
 
     def __init__(self, opening: Mapping[str, Held], journal: Sequence[Told]) -> None:
         self.orders: Final[dict[OrderKey, Timeline]] = {}
         self.balances: Final = {asset: Timeline(held) for asset, held in opening.items()}
+        self.shifts: Final[set[tuple[str, Held]]] = set()
         for index, told in enumerate(journal, start=1):
             self._enter(index, told.event)
 
@@ -86,6 +92,11 @@ class Ledgers:
                 # Those of a balance by their times, as the account itself does.
                 held = Decimal(each["f"]), Decimal(each["l"])
                 self.balances.setdefault(each["a"], Timeline(_NONE)).add(index, event["u"], held)
+        elif event["e"] == "balanceUpdate":
+            self.shifts.add((event["a"], (Decimal(event["d"]), Decimal(0))))
+        elif event["e"] == "externalLockUpdate":
+            # What is locked was free ("External Lock Update" of user-data-stream.md).
+            self.shifts.add((event["a"], (-Decimal(event["d"]), Decimal(event["d"]))))
 
 
 def untruths(
@@ -133,12 +144,22 @@ def of_changes(changes: Sequence[Change], ledgers: Ledgers) -> Iterator[str]:
             asset = change.after.asset
             held = change.after.free, change.after.locked
             yield from _of_change(change, ledgers.balances.get(asset), asset, held, positions)
+        elif isinstance(change, HoldingChanged) and change.source == "event":
+            yield from _of_shift(change, ledgers.shifts)
         # The sandbox keeps every order.
         elif isinstance(change, NotShown):
             yield f"an account says that the exchange shows no more, though it does: {change.last}"
     fills = [_key_of(change) for change in changes if isinstance(change, FillAdded)]
     if len(fills) != len(set(fills)):
         yield f"an account told a fill twice: {fills}"
+
+
+def _of_shift(change: HoldingChanged, shifts: Collection[tuple[str, Held]]) -> Iterator[str]:
+    """A balance that an event leaves uncertain has changed by what the event says."""
+    before, after = change.before, change.after
+    free, locked = _NONE if before is None else (before.free, before.locked)
+    if (after.asset, (after.free - free, after.locked - locked)) not in shifts:
+        yield f"{after.asset} changed from {before} to {after}, and no event says so"
 
 
 def _of_change(

@@ -33,6 +33,7 @@ from bintrio.sandbox.exchange.reference import MeanOfTrades
 from bintrio.sandbox.exchange.refusals import Refusal
 from bintrio.sandbox.exchange.replicas import Replicas
 from bintrio.sandbox.exchange.sessions import Session
+from bintrio.sandbox.exchange.transfers import lock_externally, transfer
 from bintrio.sandbox.exchange.units import SECOND
 
 from .hall import D, Hall, symbol
@@ -109,6 +110,9 @@ replacements = st.fixed_dictionaries(
 )
 """An order id that is not given is that of the order that is chosen. Nobody can pay for the largest quantity."""
 
+moved = st.tuples(st.sampled_from(ASSETS), st.integers(-30, 30))
+"""An asset, and how much is deposited or locked by another system; below 0, withdrawn or released."""
+
 commands = st.one_of(
     st.tuples(st.just("place"), st.integers(1, 3), orders),
     st.tuples(st.just("place"), st.integers(1, 3), orders),
@@ -117,6 +121,8 @@ commands = st.one_of(
     st.tuples(st.just("cancel"), st.integers(0, 9), st.none()),
     st.tuples(st.just("amend"), st.integers(0, 9), quantities),
     st.tuples(st.just("replace"), st.integers(0, 9), replacements),
+    st.tuples(st.just("transfer"), st.integers(1, 3), moved),
+    st.tuples(st.just("lock"), st.integers(1, 3), moved),
     st.tuples(st.just("wait"), st.integers(0, 200), st.none()),
 )
 
@@ -144,6 +150,7 @@ class World:
         self.replicas = Replicas(self.engine.accounts)
         self.replicas.lag = 1
         self.totals = {asset: self.hall.total(asset) for asset in ASSETS}
+        self.external: dict[tuple[int, str], Decimal] = {}
         self.sent: list[bytes] = []
         self.engine.take_notices()
 
@@ -197,6 +204,17 @@ class World:
         name = f"{order.client_order_id}+"
         amend(self.engine, self.hall.account(order.owner), order, D(quantity), self.hall.now, client_order_id=name)
 
+    def _transfer(self, uid: int, given_: tuple[str, int]) -> None:
+        asset, amount = given_
+        transfer(self.engine.reports, self.hall.account(uid), asset, D(amount), self.hall.now)
+        # Nothing else brings anything into an account, or takes it away.
+        self.totals[asset] += amount
+
+    def _lock(self, uid: int, given_: tuple[str, int]) -> None:
+        asset, amount = given_
+        lock_externally(self.engine.reports, self.hall.account(uid), asset, D(amount), self.hall.now)
+        self.external[uid, asset] = self.external.get((uid, asset), NOTHING) + amount
+
     def _wait(self, seconds: int, _: None) -> None:
         self.hall.now += seconds * SECOND
 
@@ -249,7 +267,9 @@ class World:
             for asset in ASSETS:
                 assert account.holding(asset).free >= 0
                 assert account.holding(asset).locked >= 0
-                assert account.holding(asset).locked == self.locked(account.uid, asset)
+                external = self.external.get((account.uid, asset), NOTHING)
+                assert account.holding(asset).external == external >= 0
+                assert account.holding(asset).locked == self.locked(account.uid, asset) + external
         for name in NAMES:
             self.check_book(name)
         for order in self.engine.orders:

@@ -43,7 +43,7 @@ from bintrio.sandbox.exchange.orders import NOTHING, Order, eight_decimals
 from bintrio.sandbox.exchange.tape import MINUTE
 from bintrio.sandbox.exchange.units import SECOND
 
-from .test_invariants import NAMES, World, lists, orders, prices, quantities, replacements, routed, sides
+from .test_invariants import NAMES, World, lists, moved, orders, prices, quantities, replacements, routed, sides
 
 uids = st.integers(1, 3)
 numbers = st.integers(0, 9)
@@ -106,6 +106,10 @@ class Machine(RuleBasedStateMachine):
     @rule(number=numbers, given=replacements)
     def replace(self, number: int, given: dict[str, Any]) -> None:
         self.both("replace", number, given)
+
+    @rule(uid=uids, kind=st.sampled_from(["transfer", "lock"]), given=moved)
+    def move(self, uid: int, kind: str, given: tuple[str, int]) -> None:
+        self.both(kind, uid, given)
 
     @rule(seconds=st.integers(0, 200))
     def wait(self, seconds: int) -> None:

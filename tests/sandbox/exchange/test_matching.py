@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bintrio.api.events import BalanceUpdate, ExecutionReport, OutboundAccountPosition
+from bintrio.api.events import BalanceUpdate, ExecutionReport, ExternalLockUpdate, OutboundAccountPosition
 from bintrio.api.trading import OrderPlace
 from bintrio.sandbox.exchange.accounts import Account
 from bintrio.sandbox.exchange.amending import amend
@@ -17,6 +17,7 @@ from bintrio.sandbox.exchange.matching import MatchingEngine
 from bintrio.sandbox.exchange.orders import NOTHING, Order
 from bintrio.sandbox.exchange.refusals import Refusal
 from bintrio.sandbox.exchange.symbols import Symbol
+from bintrio.sandbox.exchange.transfers import lock_externally, transfer
 
 D = Decimal
 SYMBOL = Symbol(base="BTC", quote="USDT", min_notional=D(0), min_quantity=D("0.1"), step_size=D("0.1"))
@@ -254,13 +255,40 @@ def test_finding_an_order() -> None:
 
 def test_a_transfer_changes_the_balance_and_says_so() -> None:
     hall = Hall()
-    hall.engine.transfer(hall.account(), "DOGE", D(5), 3)
+    transfer(hall.engine.reports, hall.account(), "DOGE", D(5), 3)
     update, position = (notice.event for notice in hall.engine.take_notices())
     assert update == BalanceUpdate(event_time=3, asset="DOGE", delta=D("5.00000000"), clear_time=3)
     assert isinstance(position, OutboundAccountPosition)
     assert hall.account().holding("DOGE").free == 5
     with pytest.raises(Refusal, match="insufficient"):
-        hall.engine.transfer(hall.account(), "DOGE", D(-6), 3)
+        transfer(hall.engine.reports, hall.account(), "DOGE", D(-6), 3)
+
+
+def test_an_external_lock_takes_from_what_is_free_and_says_so() -> None:
+    hall = Hall()
+    hall.place(side="SELL", quantity="30")
+    hall.engine.take_notices()
+    lock_externally(hall.engine.reports, hall.account(), "BTC", D(50), 3)
+    update, position = (notice.event for notice in hall.engine.take_notices())
+    assert update == ExternalLockUpdate(event_time=3, asset="BTC", delta=D("50.00000000"), transaction_time=3)
+    assert isinstance(position, OutboundAccountPosition)
+    (told,) = position.balances
+    assert (told.asset, told.free, told.locked) == ("BTC", D(20), D(80))
+    assert hall.account().holding("BTC").external == 50
+
+
+@pytest.mark.parametrize("amount", [21, -51])
+def test_what_is_not_free_is_not_locked_and_what_orders_hold_is_not_released(amount: int) -> None:
+    hall = Hall()
+    hall.place(side="SELL", quantity="30")
+    lock_externally(hall.engine.reports, hall.account(), "BTC", D(50), 3)
+    hall.engine.take_notices()
+    with pytest.raises(Refusal, match="insufficient"):
+        lock_externally(hall.engine.reports, hall.account(), "BTC", D(amount), 3)
+    assert hall.engine.take_notices() == []
+    assert hall.money()[:2] == (20, 80)
+    lock_externally(hall.engine.reports, hall.account(), "BTC", D(-50), 4)
+    assert hall.money()[:2] == (70, 30)
 
 
 def test_an_unknown_symbol() -> None:

@@ -145,6 +145,7 @@ _STEPS = st.one_of(
         )
     ),
     st.sampled_from(("BTC", "USDT")).map(lambda asset: ("deposit", {"asset": asset})),
+    st.sampled_from(("BTC", "USDT")).map(lambda asset: ("lock", {"asset": asset})),
 )  # fmt: skip
 
 
@@ -152,6 +153,8 @@ def _take(client: Client, step: Step) -> None:
     method, params = step
     if method == "deposit":
         client.exchange.transfer(7, params["asset"], D(1), client.now)
+    elif method == "lock":
+        client.exchange.lock_externally(7, params["asset"], D("0.1"), client.now)
     else:
         answer(client, method, **params)
 

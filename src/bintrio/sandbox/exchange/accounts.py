@@ -24,14 +24,21 @@ from .refusals import client_order_id_differs, no_such_order, order_refused
 
 @dataclass(slots=True)  # it changes with each order, which a Struct does more slowly
 class Holding:
-    """What an account has of one asset."""
+    """What an account has of one asset.
+
+    Attributes:
+        free: what orders may use.
+        locked: what orders hold, and other systems of the exchange.
+        external: how much of what is locked those others hold.
+    """
 
     free: Decimal = NOTHING
     locked: Decimal = NOTHING
+    external: Decimal = NOTHING
 
     def copy(self) -> Holding:
         """One of its own that is as much."""
-        return Holding(self.free, self.locked)
+        return Holding(self.free, self.locked, self.external)
 
 
 class Account:
@@ -110,6 +117,17 @@ class Account:
         holding = self.holding(asset)
         holding.locked -= amount
         holding.free += amount
+
+    def lock_externally(self, asset: str, amount: Decimal) -> None:
+        """Set an amount aside for another system of the exchange; a negative one is given back.
+
+        Raises:
+            Refusal: -2010, so much is not free, or was not set aside for such a system.
+        """
+        if self.holding(asset).external + amount < 0:
+            raise order_refused("Account has insufficient balance for requested action.")
+        self.lock(asset, amount)
+        self.holding(asset).external += amount
 
     def swap(self, given: str, paid: Decimal, asset: str, received: Decimal) -> None:
         """Take an amount out of what is locked of one asset, and add one to what is free of another."""

@@ -42,6 +42,7 @@ from .replicas import Replicas
 from .reports import Unfilled
 from .sessions import Session
 from .symbols import Symbol
+from .transfers import lock_externally, transfer
 from .units import in_unit
 from .validation import fields, read_request
 
@@ -274,7 +275,17 @@ class Exchange:
         Raises:
             Refusal: -2010, there is not enough.
         """
-        self.engine.transfer(self.engine.accounts[uid], asset, amount, now)
+        transfer(self.engine.reports, self.engine.accounts[uid], asset, amount, now)
+        self._distribute(now)
+
+    @in_exact
+    def lock_externally(self, uid: int, asset: str, amount: Decimal, now: int) -> None:
+        """Lock for another system of the exchange, or with a negative amount release.
+
+        Raises:
+            Refusal: -2010, so much is not free, or was not locked so.
+        """
+        lock_externally(self.engine.reports, self.engine.accounts[uid], asset, amount, now)
         self._distribute(now)
 
     @in_exact

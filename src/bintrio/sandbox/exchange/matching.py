@@ -20,7 +20,6 @@ from itertools import count, takewhile
 from typing import Any, Final, Literal
 
 from bintrio.api.enums import ExecutionType, ExpiryReason
-from bintrio.api.events import BalanceUpdate
 from bintrio.api.filters import Filter
 
 from . import prevention
@@ -28,7 +27,7 @@ from .accounts import Account
 from .list_requests import ListBuilder
 from .listing import Listing
 from .lists import Lists
-from .orders import Order, OrderList, Prevention, eight_decimals
+from .orders import Order, OrderList, Prevention
 from .placements import Placement, as_order
 from .reference import ReferencePrices
 from .refusals import Refusal, cancel_refused, invalid_symbol, order_refused, reject_reason
@@ -466,22 +465,6 @@ class MatchingEngine:
                 order.place = ""
             for order in fired:
                 self._trigger(order, now)
-
-    # Transfers
-
-    def transfer(self, account: Account, asset: str, amount: Decimal, now: int) -> None:
-        """Deposit an amount, or withdraw a negative one.
-
-        Raises:
-            Refusal: -2010, there is not enough to withdraw.
-        """
-        # Only what is free can be withdrawn.
-        if account.holding(asset).free + amount < 0:
-            raise order_refused("Account has insufficient balance for requested action.")
-        account.receive(asset, amount)
-        event = BalanceUpdate(event_time=now, asset=asset, delta=eight_decimals(amount), clear_time=now)
-        self.reports.of_transfer(account, event)
-        self.reports.of_balances(account, (asset,), now)
 
 
 _UNFILLED: Final[dict[str, ExpiryReason]] = {

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from bintrio.api.enums import ExecutionType, ListOrderStatus, ListStatusType, OrderRejectReason
-from bintrio.api.events import BalanceUpdate, KnownEvent, OutboundAccountPosition
+from bintrio.api.events import BalanceUpdate, ExternalLockUpdate, KnownEvent, OutboundAccountPosition
 from bintrio.api.orders import OrderList as ListRecord
 
 from . import shapes
@@ -125,8 +125,8 @@ class Reports:
             # Once for a command, whatever it moved: a market order with many fills is one change of the account.
             self._moved.setdefault(account, {}).update(dict.fromkeys(assets))
 
-    def of_transfer(self, account: Account, event: BalanceUpdate) -> None:
-        """Something was deposited or withdrawn."""
+    def of_transfer(self, account: Account, event: BalanceUpdate | ExternalLockUpdate) -> None:
+        """Something was deposited or withdrawn, or another system of the exchange locked or released it."""
         self._notices.append(Notice(account.uid, event, (event.asset,)))
 
     def of_list(self, account: Account, group: OrderList, kind: ListStatusType, now: int) -> None:

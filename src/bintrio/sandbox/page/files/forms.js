@@ -7,7 +7,7 @@ const GROUPS = [
   ["Market", ["quote", "trade", "fill", "block-trade", "reference-price"]],
   ["Connections", ["shutdown", "disconnect", "end-events", "link"]],
   ["Time", ["advance", "set-back", "lag"]],
-  ["Accounts", ["deposit", "account", "revoke"]],
+  ["Accounts", ["deposit", "external-lock", "account", "revoke"]],
 ];
 const BUTTONS = { fault: "Inject the fault" };
 
