@@ -9,11 +9,13 @@ from typing import Any, Final
 import pytest
 
 from bintrio.account import Change, FillAdded, Holding, HoldingChanged, LiveAccount, NotShown, OrderChanged
+from bintrio.account.state import State
 from bintrio.account.stock import Stock
+from bintrio.api.events import ExternalLockUpdate
 from bintrio.api.trading import Fill
 from bintrio.errors import OutcomeUnknown
 from bintrio.sandbox import Told, Witness
-from bintrio.sandbox.weather import Cut
+from bintrio.sandbox.weather import Cut, ExternalLock
 from bintrio.sandbox.weather import Fill as FillOrder
 from bintrio.storm import Plan, Step, Terms, run
 from bintrio.storm.audit import BLIND, Ledgers, of_calls, of_changes, of_looks, of_rest, untruths
@@ -231,6 +233,18 @@ def test_an_account_that_asks_for_nothing_after_a_loss_is_found(monkeypatch: pyt
 
     monkeypatch.setattr(Stock, "complete", complete)
     assert any("at rest, instead of" in said for said in run(plan).untruths)
+
+
+def test_an_account_that_takes_a_lock_the_wrong_way_round_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = (Step(5.0, ExternalLock(asset="BTC", amount=D(3))), Step(5.0, ExternalLock(asset="BTC", amount=D(-1))))
+    plan = Plan(terms=Terms(has_account=True), steps=steps)
+    assert run(plan).untruths == []
+
+    def take(self: State, event: ExternalLockUpdate) -> None:
+        self._shift(event.asset, event.delta, -event.delta, event.transaction_time)
+
+    monkeypatch.setattr(State, "_take_lock", take)
+    assert len([said for said in run(plan).untruths if "and no event says so" in said]) == 2
 
 
 def test_an_account_that_is_current_too_soon_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import Phase, find, given, settings
 
 import bintrio
-from bintrio.sandbox.weather import Cut, Fail
+from bintrio.sandbox.weather import Cut, Fail, Relink
 from bintrio.session import Session
 from bintrio.storm import Plan, Step, Terms, draw_plan, keys, read_plan, run
 from bintrio.storm.plan import Place
@@ -61,12 +61,24 @@ def test_a_plan_is_data() -> None:
     assert draw_plan(1) != draw_plan(2)
 
 
-# The same each time. In these worlds no link loses bytes and goes on: past such a hole frames cannot be told apart,
-# and so not what is different each time in those that the library masks.
+# The same each time
+
+
+def has_hole(plan: Plan) -> bool:
+    """Whether a link may lose bytes and go on.
+
+    Past such a hole frames cannot be told apart, so neither can what is different each time in those of control.
+    """
+    links = [step.act.link for step in plan.steps if isinstance(step.act, Relink)]
+    return any(link.up.silent_at is not None for link in links)
+
+
+# A world in which something may be lost, and a calm one.
+SAME: Final = (next(seed for seed in range(1, 50, 2) if seed != 5 and not has_hole(draw_plan(seed))), 5)
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("seed", [1, 5])
+@pytest.mark.parametrize("seed", SAME)
 def test_a_world_is_the_same_each_time_byte_for_byte(seed: int) -> None:
     once = transcript_of(draw_plan(seed))
     assert len(once) > 200
@@ -79,15 +91,16 @@ import hashlib, sys
 from bintrio.storm import draw_plan
 from tests.storm.transcript import transcript_of
 assert "hypothesis" not in sys.modules  # it sets trio's order of tasks by itself
-print(hashlib.sha256(repr([transcript_of(draw_plan(seed)) for seed in (1, 5)]).encode()).hexdigest())
+print(hashlib.sha256(repr([transcript_of(draw_plan(int(seed))) for seed in sys.argv[1:]]).encode()).hexdigest())
 """
 
 
 def test_and_in_another_process_with_other_hashes_and_without_hypothesis() -> None:
-    here = hashlib.sha256(repr([transcript_of(draw_plan(seed)) for seed in (1, 5)]).encode()).hexdigest()
+    here = hashlib.sha256(repr([transcript_of(draw_plan(seed)) for seed in SAME]).encode()).hexdigest()
     environment = {**os.environ, "PYTHONHASHSEED": "77"}
     root = Path(__file__).parent.parent.parent
-    found = subprocess.run([sys.executable, "-c", PROGRAM], cwd=root, env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-c", PROGRAM, *map(str, SAME)]
+    found = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     assert found.stdout.strip() == here, found.stderr
 
 

@@ -136,22 +136,28 @@ def of_changes(changes: Sequence[Change], ledgers: Ledgers) -> Iterator[str]:
     """Each order and balance was once as it was told, and none went back; each fill was told once."""
     positions: dict[Any, int] = {}
     for change in changes:
-        if isinstance(change, OrderChanged):
-            key = change.after.symbol, change.after.order_id
-            yield from _of_change(change, ledgers.orders.get(key), key, shown(change.after), positions)
-        elif isinstance(change, HoldingChanged) and change.after.is_certain:
-            # What is not certain may be older than what was told before.
-            asset = change.after.asset
-            held = change.after.free, change.after.locked
-            yield from _of_change(change, ledgers.balances.get(asset), asset, held, positions)
-        elif isinstance(change, HoldingChanged) and change.source == "event":
-            yield from _of_shift(change, ledgers.shifts)
-        # The sandbox keeps every order.
-        elif isinstance(change, NotShown):
-            yield f"an account says that the exchange shows no more, though it does: {change.last}"
+        yield from _of_told(change, ledgers, positions)
     fills = [_key_of(change) for change in changes if isinstance(change, FillAdded)]
     if len(fills) != len(set(fills)):
         yield f"an account told a fill twice: {fills}"
+
+
+def _of_told(change: Change, ledgers: Ledgers, positions: dict[Any, int]) -> Iterator[str]:
+    match change:
+        case OrderChanged(after=order):
+            key = order.symbol, order.order_id
+            yield from _of_change(change, ledgers.orders.get(key), key, shown(order), positions)
+        case HoldingChanged(after=after) if after.is_certain:
+            held = after.free, after.locked
+            yield from _of_change(change, ledgers.balances.get(after.asset), after.asset, held, positions)
+        # What is not certain may be older than what was told before, so it is held against its own event alone.
+        case HoldingChanged(source="event"):
+            yield from _of_shift(change, ledgers.shifts)
+        # The sandbox keeps every order.
+        case NotShown():
+            yield f"an account says that the exchange shows no more, though it does: {change.last}"
+        case _:
+            pass
 
 
 def _of_shift(change: HoldingChanged, shifts: Collection[tuple[str, Held]]) -> Iterator[str]:
