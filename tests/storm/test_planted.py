@@ -147,7 +147,7 @@ def tell_in_any_case(succession: Succession, loss: _Loss) -> None:
 
 
 def test_g7_what_leaves_behind_the_exchanges_close_frame_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    acts = [Fail(fault=Farewell(method="time", pings=2)), Rotate()] * 4
+    acts = [Fail(fault=Farewell(method="time", pings=2)), Rotate()] * 8
     assert found(*acts) == ""
     monkeypatch.setattr(Writer, "withdraw_all", Writer.release)
     assert "left after the exchange's close frame had come (G7)" in found(*acts)

@@ -7,7 +7,7 @@ failure smaller.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Final, Protocol, TypeAlias, TypeVar
@@ -330,8 +330,13 @@ _HARD: Final[Sequence[Callable[[Dice], AnyBlow]]] = (
 )
 
 
-# One byte at a time costs a world half as much again, and finds its mistakes soon: so it is drawn seldom.
-_SEGMENTS: Final = (*(None,) * 30, 1, 100)
+# One byte at a time costs a world as much as three others, so it is drawn least; ragged reads divide the same things.
+_SEGMENTS: Final[Sequence[Mapping[str, int]]] = (
+    *({},) * 120,
+    *({"ragged": 60},) * 5,
+    *({"segment": 100},) * 2,
+    {"segment": 1},
+)
 
 
 def draw_link(dice: Dice) -> Link:
@@ -348,7 +353,7 @@ def _draw_way(dice: Dice) -> Way:
         latency=dice.choice((0.0, 0.0004, 0.03, 0.2)),
         jitter=dice.choice((0.0, 0.01)),
         bandwidth=dice.choice((None, None, None, 50_000.0)),
-        segment=dice.choice(_SEGMENTS),
+        **dice.choice(_SEGMENTS),
     )
 
 

@@ -43,7 +43,7 @@ WAITING: Final = (0.0, 0.0005, 0.5, 5.0, 60.0, 60.0, 60.0)
 """Seconds for which somebody waits for an order: some never end."""
 
 TICKS: Final = (0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 25)
-"""Turns of the scheduler: in memory and without latency, a call has its answer after some twenty."""
+"""Turns of the scheduler: in memory and without latency, a call has its answer after some ten."""
 
 WITHIN: Final = (None, None, None, None, None, None, 0.2, 0.7, 1.2, 2.0, 2.9)
 """Seconds for a call, many different ones: so that what a call waits for may come shortly before its deadline."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -69,6 +70,24 @@ async def test_each_read_gets_no_more_than_a_segment() -> None:
     assert [await client.receive_some() for _ in range(3)] == [b"a", b"b", b"c"]
 
 
+async def test_ragged_reads_bring_any_number_of_bytes_up_to_the_most_and_half_of_them_one() -> None:
+    client, server = memory_stream_pair(Link(down=Way(ragged=8)))
+    await server.send_all(b"x" * 9_000)
+    sizes = Counter([len(await client.receive_some()) for _ in range(2_000)])
+    assert set(sizes) == set(range(1, 9))
+    assert sizes[1] == pytest.approx(2_000 * (1 / 2 + 1 / 16), rel=0.1)
+
+
+async def test_ragged_reads_are_the_same_for_the_same_seed() -> None:
+    async def sizes(seed: int) -> list[int]:
+        client, server = memory_stream_pair(Link(down=Way(ragged=60), seed=seed))
+        await server.send_all(b"x" * 1_000)
+        return [len(await client.receive_some()) for _ in range(10)]
+
+    first, again, other = [await sizes(seed) for seed in (7, 7, 8)]
+    assert first == again != other
+
+
 async def test_a_read_gets_no_more_than_it_asks_for_and_all_that_has_come() -> None:
     client, server = memory_stream_pair()
     await server.send_all(b"abc")
@@ -100,6 +119,7 @@ async def test_jitter_is_the_same_for_the_same_seed_and_another_for_another_conn
         jitter=st.floats(0, 3),
         bandwidth=st.none() | st.floats(1, 80_000),
         segment=st.none() | st.integers(1, 5_000),
+        ragged=st.none() | st.integers(1, 5_000),
     ),
     st.integers(),
 )
@@ -121,7 +141,7 @@ def test_all_arrives_once_and_in_order_whatever_the_way(writes: list[tuple[bytes
             received.append(arrived)
     assert b"".join(received) == b"".join(data for data, _ in writes)
     assert all(before < after for before, after in pairwise(times))
-    assert all(len(each) <= (way.segment or 2**16) for each in received)
+    assert all(len(each) <= min(way.segment or 2**16, way.ragged or 2**16) for each in received)
     assert passage.unread == 0
 
 
@@ -253,6 +273,7 @@ async def test_another_link_counts_for_what_is_sent_from_then_on(autojump_clock:
         ("jitter", "much"),
         ("bandwidth", 0),
         ("segment", 0),
+        ("ragged", 0),
         ("buffer", 0),
         ("cut_at", -1),
         ("silent_at", 1.5),

@@ -30,6 +30,9 @@ MAX_UNREAD: Final = 2**18
 PACKET: Final = 1_460
 """Bytes that arrive together over a link with a bandwidth: those of a TCP segment on Ethernet."""
 
+_SINGLE: Final = 0.5
+"""The share of ragged reads that bring a single byte."""
+
 Bandwidth = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -41,6 +44,8 @@ class Way(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         jitter: at most so many seconds on top, at random (see `Link.seed`).
         bandwidth: bytes per second; None is without limit.
         segment: at most so many bytes come with each read; None is without limit.
+        ragged: at most so many bytes come with each read, at random (see `Link.seed`); every other one brings a single
+            byte. So whatever is read is divided anywhere, by fewer reads than with segments of one byte.
         buffer: bytes that may be under way or unread when more are written; then who writes waits.
         cut_at: the connection is reset, for both ends, once so many bytes have come this way.
         silent_at: so many bytes come this way, and no others ever; neither end is told.
@@ -53,6 +58,7 @@ class Way(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     jitter: Seconds = 0.0
     bandwidth: Bandwidth | None = None
     segment: Positive | None = None
+    ragged: Positive | None = None
     buffer: Positive = MAX_UNREAD
     cut_at: NotNegative | None = None
     silent_at: NotNegative | None = None
@@ -67,7 +73,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     Attributes:
         up: the way to the sandbox.
         down: the way to the client.
-        seed: of the chance that there is in jitter.
+        seed: of the chance that there is in jitter and in ragged reads.
 
     Raises:
         InvalidRequest: a value is not of its type.
@@ -159,8 +165,10 @@ class Passage:
 
     def take(self, now: float, most: int) -> bytes | None:
         """What has arrived, as far as one read gets it; empty at the end, None if nothing has come."""
+        if not self._has_come(now):
+            return b"" if self._has_ended(now) else None
         taken = bytearray()
-        limit = min(most, self.way.segment or most)
+        limit = self._limit(most)
         while self._has_come(now) and len(taken) < limit:
             arrival, piece = self._under_way.popleft()
             room = limit - len(taken)
@@ -169,7 +177,15 @@ class Passage:
                 # The rest waits for the next read, as in the buffer of a socket.
                 self._under_way.appendleft((arrival, piece[room:]))
         self.unread -= len(taken)
-        return bytes(taken) if taken or self._has_ended(now) else None
+        return bytes(taken)
+
+    def _limit(self, most: int) -> int:
+        """How many bytes the next read gets, if so many have come."""
+        limit, ragged = min(most, self.way.segment or most), self.way.ragged
+        if ragged is None:
+            return limit
+        # Many of them one: what is short, like the head of a frame, is to be divided as well.
+        return 1 if self._chance.random() < _SINGLE else min(limit, self._chance.randint(1, ragged))
 
     def _has_come(self, now: float) -> bool:
         return bool(self._under_way) and self._under_way[0][0] <= now

@@ -8,8 +8,8 @@ comes out of it, and the peer is still to be told by a close frame.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, cast
 
 import trio
@@ -99,12 +99,12 @@ class Wire(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes, after all that others are sending."""
-        async with self._turn:
+        async with self._in_turn():
             await self._write(bytes(data), is_close=self.is_upgraded and data[:1] == bytes([_CLOSE_FRAME]))
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait for the peer to read."""
-        async with self._turn:
+        async with self._in_turn():
             await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
@@ -113,8 +113,10 @@ class Wire(trio.abc.Stream):
             raise trio.ClosedResourceError
         data, self._head = self._head, b""
         if not data:
-            # What came behind the head is of the connection, which is not there before it was accepted.
-            await self._upgraded.wait()
+            # What came behind the head is of the connection, which is not there before it was accepted. Once it is,
+            # waiting for that would still take a turn of the scheduler.
+            if not self.is_upgraded:
+                await self._upgraded.wait()
             data, self._ahead = self._ahead, b""
         if not data:
             data = await self._receive(max_bytes)
@@ -140,7 +142,7 @@ class Wire(trio.abc.Stream):
             data: whole frames.
             last_words: such, too, the last of which closes the connection.
         """
-        async with self._turn:
+        async with self._in_turn():
             await self._write(data, is_close=False)
             if last_words is not None:
                 self._lingers = True
@@ -148,7 +150,7 @@ class Wire(trio.abc.Stream):
 
     async def send_last(self, data: bytes, *, is_close: bool) -> None:
         """Send an HTTP answer or a close frame, for the peer to read in peace; not into the middle of a frame."""
-        async with self._turn:
+        async with self._in_turn():
             # Into the middle of a frame nothing can be written that the peer would understand.
             if not self._is_torn:
                 self._lingers = not self.has_closed
@@ -171,6 +173,20 @@ class Wire(trio.abc.Stream):
                 await self._stream.send_eof()
         while await self._receive(_RECEIVE_SIZE):
             pass
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncGenerator[None]:
+        """Nobody else writes meanwhile. Mostly nobody does: then this is no turn of the scheduler, as the write is."""
+        # Who is cancelled already has written nothing, so the stream is not torn.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._turn.acquire_nowait()
+        except trio.WouldBlock:
+            await self._turn.acquire()
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     async def _write(self, data: bytes, *, is_close: bool) -> None:
         # Nothing may follow a close frame (RFC 6455, 5.5.1).
