@@ -660,6 +660,21 @@ def test_a_window_that_was_moved_is_left_with_what_was_used_in_it() -> None:
     assert weight_used(ledger, NOON + 40 * SECOND) == 0
 
 
+def test_g8_what_was_used_of_a_window_counts_when_the_exchanges_clock_is_set_back_and_the_window_comes_again() -> None:
+    ledger = ledger_of(weight(), margin=MARGIN)
+    turned = NOON + MARGIN
+    ledger.align(0, 0, turned)
+    ledger.settle(ledger.charge(Cost(weight=3), turned), (), turned)
+    # A clock that stands still is found to have been set back again and again.
+    for seconds in (1, 2, 3):
+        now = turned + seconds * SECOND
+        ledger.align(-seconds * SECOND - 1, 0, now)
+        assert weight_used(ledger, now) == 3
+        assert weight_used(ledger, now + 1) == 3, "the window has come again"
+    assert weight_used(ledger, now + MINUTE) == 3
+    assert weight_used(ledger, now + MINUTE + 1) == 0
+
+
 def test_g8_what_is_settled_in_the_moment_in_which_windows_move_counts_on_both_sides() -> None:
     ledger = ledger_of(weight())
     now = NOON + 59 * SECOND

@@ -134,6 +134,7 @@ class Budget:
         began_at: when the window began here, margin included.
         turns_at: when it is over here.
         spills_from: what is settled from then on may have arrived in the next window already.
+        window: its number by the exchange's clock, the same in each process; 0 if it has no end.
     """
 
     __slots__ = (
@@ -151,6 +152,7 @@ class Budget:
         "spills_from",
         "tally",
         "turns_at",
+        "window",
     )
 
     def __init__(
@@ -239,12 +241,20 @@ class Budget:
         self._sort(charges)
 
     def align(self, alignment: Alignment, charges: Iterable[Charge], now: int) -> None:
-        """Move the window to where the exchange's clock has it. What is used up stays used until the next turn."""
+        """Move the window to where the exchange's clock has it. What is used up stays used until the next turn; if the
+        window comes again that was left, until the turn after that.
+        """
         known, self._alignment = self._alignment, alignment
         # Here a window begins at its time on the exchange's clock, less the offset, plus the margin.
         shift = (known.offset - alignment.offset) + (alignment.margin - known.margin)
         if abs(shift) > max(known.margin, alignment.margin):
-            self._enter(now)  # a clock was adjusted: the window that it is now may be another one
+            # A clock was adjusted: the window that it is now may be another one.
+            left = self.window
+            self._enter(now)
+            if self.window != left:
+                # The exchange's clock was set back over the turn, or stands still before it: the window that was left
+                # comes again, with all that was used of it. If it was moved further, another one comes next.
+                self._spilt = self.tally.settled + self.known_beyond if self.window + 1 == left else 0
         else:
             self._begin(self.began_at + shift)
         self._sort(charges)
@@ -334,9 +344,11 @@ class Budget:
 
     def _begin(self, at: int) -> None:
         self.began_at = at
+        offset, margin = self._alignment
+        self.window = (at + offset - margin) // self._length if self._length else 0
         self.turns_at = at + self._length if self._length else FOREVER
         # This window turns a margin later than the exchange's by our estimate, which may be wrong by another margin.
-        self.spills_from = self.turns_at - 2 * self._alignment.margin
+        self.spills_from = self.turns_at - 2 * margin
 
 
 def length_of(limit: RateLimit) -> int:

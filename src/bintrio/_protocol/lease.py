@@ -23,12 +23,9 @@ class LeasedBudget(Budget):
 
     Attributes:
         corrected: by how much counts of the exchange have changed what is known of this window.
-        window: the number of this window, by the exchange's clock: the same in each process.
     """
 
-    __slots__ = ("corrected", "window")
-
-    window: int
+    __slots__ = ("corrected",)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.corrected = 0
@@ -81,11 +78,6 @@ class LeasedBudget(Budget):
         if now >= self.turns_at:
             self.corrected = 0
         super().turn(charges, now)
-
-    def _begin(self, at: int) -> None:
-        super()._begin(at)
-        offset, margin = self._alignment
-        self.window = (at + offset - margin) // self._length if self._length else 0
 
 
 class Wish(NamedTuple):

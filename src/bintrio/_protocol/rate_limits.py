@@ -9,7 +9,8 @@ windows go by the exchange's clock: full minutes, days from 00:00 UTC. `align` s
 estimate may be wrong by a little, and nobody can see from here in which window a call arrives that leaves close to a
 turn. Hence the margin, as wide as the error of the estimate: windows turn here that much later than by the estimate,
 and what is settled within a margin of the exchange's turn counts in both windows. When the estimate changes, the
-windows move with it, and what was used stays used until the next turn.
+windows move with it, and what was used stays used until the next turn. If it was set back over a turn, or the
+exchange's clock stands still before one, the window that was left comes again, and what was used of it counts in it.
 
 **What is used up** in a window is `known` and `open` together, and never less than the truth, as far as our own calls
 go:
