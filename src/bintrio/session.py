@@ -27,7 +27,7 @@ from ._client.connection import Connection
 from ._client.heart import LONGEST_ARRIVAL
 from ._client.in_flight import Call, Lost, Overdue, cost_of, window_of
 from ._client.observation import waiting
-from ._client.outcomes import TELL_ORDERS, Outcomes
+from ._client.outcomes import CANCEL, TELL_ORDERS, Outcomes
 from ._client.shared import Shared
 from ._client.subscriptions import Inbox, Subscriber
 from ._client.supervisor import Supervisor
@@ -49,7 +49,17 @@ from ._text import said, shown
 from .account.following import Following
 from .api._base import Request, catalogue, unknown_api
 from .endpoints import Endpoint
-from .errors import InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
+from .errors import (
+    BintrioError,
+    InvalidRequest,
+    InvalidTimestamp,
+    NotSent,
+    OutcomeUnknown,
+    PartlyDone,
+    ProtocolViolation,
+    RateLimited,
+    Rejected,
+)
 from .history.reading import History
 
 R = TypeVar("R")
@@ -326,9 +336,9 @@ class Session(Following):
                 result = read_result(name, Any, envelope) if request is None else read_answer(request, envelope)
                 # The highest id so far tells later calls' orders from earlier ones (G7).
                 if name in TELL_ORDERS:
-                    self._outcomes.order_ids.note(result)
+                    self._outcomes.note(result)
                     # An id of the session's making is no other call's, so nothing has to be kept of it.
-                    if call.has_chosen_id:
+                    if call.has_chosen_id or name in CANCEL:
                         self._outcomes.own(call, result)
                 return result
         except ProtocolViolation as violation:
@@ -336,6 +346,10 @@ class Session(Following):
             if call.api.repeatable:
                 raise
             raise self._outcomes.unknown(call, request, f"its answer cannot be read: {violation}") from violation
+        raise self._refusal(call, request, error)
+
+    def _refusal(self, call: Call, request: Request[Any] | None, error: BintrioError) -> BintrioError:
+        """What to raise when the exchange has answered with an error."""
         if isinstance(error, RateLimited):
             # It names a time of the exchange, which users are told in the unit of the session.
             self._shared.throttle.date(error, call.cost, call.account)
@@ -344,8 +358,11 @@ class Session(Following):
             self._supervisor.clock_is_doubted.set()
         if isinstance(error, OutcomeUnknown):
             # The exchange itself does not know: 5xx, -1006, -1007.
-            raise self._outcomes.unknown(call, request, error.reason)
-        raise error
+            return self._outcomes.unknown(call, request, error.reason)
+        # What the one half did, no other call did.
+        if isinstance(error, PartlyDone):
+            self._outcomes.own(call, error)
+        return error
 
     async def _exchange(self, call: Call, request: Request[Any] | None) -> Envelope:
         """Get a call answered, by one connection after the other, as far as it may be repeated (G7)."""

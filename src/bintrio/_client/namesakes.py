@@ -1,8 +1,10 @@
-"""Whose an order is, where several calls went out under one client order id.
+"""Whose an order is, where several calls went out under one client order id; and by which call an order was canceled.
 
 The exchange takes an id again once the order that had it is closed. So an order that is as a call had it may be that of
 another call. What an answer named is its own call's, and so is what `confirm` has told of a call. Of two calls that
 were not answered, nobody knows whose it is. Ids that the session made are no matter here: none is used twice.
+
+An order is canceled once. So one of which an answer has said that its call canceled it, was canceled by no other.
 """
 
 from __future__ import annotations
@@ -15,13 +17,15 @@ from weakref import ref
 from .._protocol.evidence import found
 from .._protocol.ids import remember
 from ..api._base import Request, wire_name
+from ..api.account import Order
 from ..api.orders import OrderList
 from ..api.trading import ReplacedOrder
 from ..errors import OutcomeUnknown, PartlyDone
 from .in_flight import Call
 
 MOST_ORDERS: Final = 10_000
-"""Orders whose calls are remembered, the latest ones. What may be another call's was placed within seconds of it."""
+"""Orders whose calls are remembered, the latest ones. What may be another call's was placed, or canceled, within
+seconds of it."""
 
 MOST_OPEN: Final = 1000
 """Calls whose outcome is not known that are remembered, the latest ones."""
@@ -52,11 +56,12 @@ class Origin:
 
 
 class Namesakes:
-    """Which orders are known to be of which calls, and the calls of which nothing is known."""
+    """Which calls are known to have placed, and to have canceled, which orders; and those of which nothing is known."""
 
     def __init__(self) -> None:
         # By symbol and order id. A call that was answered has no error.
         self._owners: dict[tuple[str, int], OutcomeUnknown | None] = {}
+        self._cancelers: dict[tuple[str, int], OutcomeUnknown | None] = {}
         self._open: dict[int, OutcomeUnknown] = {}
 
     def own(self, symbol: str, orders: Iterable[int], error: OutcomeUnknown | None) -> None:
@@ -64,6 +69,11 @@ class Namesakes:
         for number in orders:
             # Order ids are unique within a symbol only.
             remember(self._owners, (symbol, number), error, MOST_ORDERS)
+
+    def cancel(self, symbol: str, orders: Iterable[int], error: OutcomeUnknown | None) -> None:
+        """These were canceled by one call: of that error, or by one that was answered."""
+        for number in orders:
+            remember(self._cancelers, (symbol, number), error, MOST_ORDERS)
 
     def open(self, error: OutcomeUnknown) -> None:
         """Nobody knows what became of a call."""
@@ -79,9 +89,11 @@ class Namesakes:
 
     def is_anothers(self, call: OutcomeUnknown, symbol: str, number: int) -> bool:
         """Whether an order is known to be another call's."""
-        owner = self._owners.get((symbol, number), call)
-        # None stands for a call that was answered, which this one was not.
-        return owner is None or not is_same(owner, call)
+        return _is_other(self._owners.get((symbol, number), call), call)
+
+    def has_another_canceled(self, call: OutcomeUnknown, order: Order) -> bool:
+        """Whether an order is known to have been canceled by another call."""
+        return _is_other(self._cancelers.get((order.symbol, order.order_id), call), call)
 
     def others(self, call: OutcomeUnknown) -> Iterator[OutcomeUnknown]:
         """The other calls of which nothing is known, and which used one of its ids for an order of its symbol."""
@@ -108,6 +120,11 @@ def is_same(one: OutcomeUnknown, other: OutcomeUnknown) -> bool:
     origins = origin_of(one), origin_of(other)
     # Without it, a call is known by what was sent.
     return origins[0] is origins[1] if all(origins) else _sent(one) == _sent(other)
+
+
+def _is_other(owner: OutcomeUnknown | None, call: OutcomeUnknown) -> bool:
+    # None stands for a call that was answered, which this one was not.
+    return owner is None or not is_same(owner, call)
 
 
 def _sent(error: OutcomeUnknown) -> tuple[Any, ...]:
@@ -138,6 +155,16 @@ def orders_in(answer: Any) -> Sequence[Any]:
 def placed_by(answer: Any) -> tuple[int, ...]:
     """Their ids."""
     numbers = (_part(order, "order_id") for order in orders_in(answer))
+    return tuple(number for number in numbers if isinstance(number, int))
+
+
+def canceled_by(answer: Any) -> tuple[int, ...]:
+    """The ids of the orders that an answer says were canceled by its call: one, those of a list, or all of a symbol."""
+    if isinstance(answer, PartlyDone):
+        answer = answer.done.get("cancelResponse")
+    answer = _part(answer, "cancel_response") or answer
+    several = cast("Sequence[Any]", answer) if isinstance(answer, tuple | list) else (answer,)
+    numbers = (_part(order, "order_id") for each in several for order in _part(each, "orders") or (each,))
     return tuple(number for number in numbers if isinstance(number, int))
 
 

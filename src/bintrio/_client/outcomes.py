@@ -52,7 +52,18 @@ from ..errors import (
 from .as_sent import as_request, as_sent, is_fresh
 from .calls import Sender
 from .in_flight import DEFAULT_RECV_WINDOW, Call
-from .namesakes import Namesakes, Origin, has_canceled, has_id_of, known_of, orders_in, origin_of, placed_by, told_by
+from .namesakes import (
+    Namesakes,
+    Origin,
+    canceled_by,
+    has_canceled,
+    has_id_of,
+    known_of,
+    orders_in,
+    origin_of,
+    placed_by,
+    told_by,
+)
 from .shared import Shared
 from .supervisor import Supervisor
 
@@ -62,9 +73,16 @@ MOST_UNRESOLVED: Final = 1000
 """Calls whose callers were cancelled that are kept. When there are that many, trading calls are not sent any more."""
 
 
-TELL_ORDERS: Final = frozenset({"order.status", "openOrders.status", "allOrders"}) | {
-    name for name, request in catalogue.items() if request.api.orders
+CANCEL: Final = frozenset({OrderCancelReplace.api.name}) | {
+    name for name, request in catalogue.items() if request.api.purpose == "cancel"
 }
+"""Methods that cancel orders."""
+
+TELL_ORDERS: Final = (
+    frozenset({"order.status", "openOrders.status", "allOrders"})
+    | {name for name, request in catalogue.items() if request.api.orders}
+    | CANCEL
+)
 """Methods whose results name orders of the account."""
 
 
@@ -89,15 +107,18 @@ class Outcomes:
 
     Attributes:
         order_ids: the order ids that answers brought.
+        note: takes note of those in a result.
         unresolved: the errors that calls would have raised whose callers were cancelled.
     """
 
     def __init__(self, shared: Shared, supervisor: Supervisor) -> None:
         self.order_ids: Final = OrderIds()
+        self.note: Final = self.order_ids.note
         self.unresolved: Final[list[OutcomeUnknown]] = []
         self._is_full = False
         self._namesakes = Namesakes()
         self._shared = shared
+        self._clock = shared.clock
         self._supervisor = supervisor
 
     def before(self, call: Call) -> None:
@@ -110,17 +131,22 @@ class Outcomes:
         if self._is_full:
             said = f"{MOST_UNRESOLVED:,} calls whose callers were cancelled wait in session.unresolved to be confirmed"
             raise NotSent(call.api.name, said)
-        call.clock_steps = self._shared.clock.steps
-        params: dict[str, Any] = call.params
+        call.clock_steps = self._clock.steps
         try:
-            call.seen_order_id = self.order_ids.highest[params["symbol"]]
+            call.seen_order_id = self.order_ids.highest[call.params["symbol"]]
         except (KeyError, TypeError):  # a call by wire names may lack it, or have something else in its place
             call.seen_order_id = 0
 
-    def own(self, call: Call, result: Any) -> None:
-        """Take note of the orders that a call placed under an id of its user's choice: they are no other call's."""
-        if call.api.orders:
-            self._namesakes.own(cast("str", call.params.get("symbol")), placed_by(result), None)
+    def own(self, call: Call, answer: Any, error: OutcomeUnknown | None = None) -> None:
+        """Take note of the orders that a call placed under an id of its user's choice, and of those that it canceled:
+        no other call did. The answer may have come after the error, and may be that one half was done.
+        """
+        symbol = cast("str", call.params.get("symbol"))
+        # An id of the session's making is no other call's. And the answer to a cancel names an order as well.
+        if call.api.orders and call.has_chosen_id:
+            self._namesakes.own(symbol, placed_by(answer), error)
+        if call.api.name in CANCEL:
+            self._namesakes.cancel(symbol, canceled_by(answer), error)
 
     def unknown(self, call: Call, request: Request[Any] | None, reason: str) -> OutcomeUnknown:
         """The error for a call whose outcome is not known. A late answer will be told to it."""
@@ -201,7 +227,7 @@ class Outcomes:
         What the exchange's times prove depends on the clock, and so does how late it was when it was asked. If one was
         adjusted meanwhile, everything is asked once more.
         """
-        clock = self._shared.clock
+        clock = self._clock
         since = self._shared.now() if sent.sent_at is None else sent.sent_at
         attempts = itertools.count()
         while True:
@@ -316,16 +342,16 @@ class Outcomes:
         Queries lag behind the engine by a real time, so what a clock was set forward by counts only after that.
         """
         local = trio.current_time()
-        lowest, _ = self._shared.clock.offsets(local - QUERY_DELAY / 1000, local)
+        lowest, _ = self._clock.offsets(local - QUERY_DELAY / 1000, local)
         return (math.floor(local * 1e6) + lowest) // 1000
 
     def _error_of(self, time: int) -> int:
         """By how many milliseconds a time that was taken from our clock may be wrong, as far as is known now."""
-        return math.ceil(self._shared.clock.error_of(time, trio.current_time()) * 1000)
+        return math.ceil(self._clock.error_of(time, trio.current_time()) * 1000)
 
     def _knows_clock(self, time: int | None, origin: Origin | None = None) -> bool:
         """Whether the exchange's clock was measured before and since a call, and was not adjusted in between."""
-        clock = self._shared.clock
+        clock = self._clock
         # It was sent by this session, which noted how many steps it had seen until then.
         if origin is not None and origin.namesakes is self._namesakes:
             return origin.clock_steps == clock.steps
@@ -346,10 +372,12 @@ class Outcomes:
         units = self._shared.in_unit(1)
         left_at = None if call.sent_at is None else call.sent_at // units
         error = math.ceil(call.clock_error * 1000)
+        known = known_of(call, self._namesakes)
         sent = Sent(
             request=_asked_for(call.request, call.method),
             final_at=(call.final_at or 0) // units,
             is_anothers=lambda order: self._is_anothers(call, order.symbol, order.order_id),
+            was_canceled_by_another=lambda order: any(each.has_another_canceled(call, order) for each in known),
             sent_at=left_at,
             # What was measured since may show that the clock was worse than it was taken for.
             clock_error=error if left_at is None else max(error, self._error_of(left_at)),
@@ -403,16 +431,14 @@ class Outcomes:
                 for each in error.origin.errors():
                     each.answer, each.answered_at = answer, self._shared.in_unit(heard_at)
                 self._namesakes.close(error)
-                # The answer to a cancel names an order as well.
-                if call.api.orders:
-                    self._namesakes.own(cast("str", call.params.get("symbol")), placed_by(answer), error)
+                self.own(call, answer, error)
 
     def _clock_error(self, call: Call) -> float:
         """Seconds by which the timestamp of a call may be wrong."""
         # It carried no timestamp that could be wrong.
         if call.final_at is None:
             return 0.0
-        return self._shared.clock.error_of(call.final_at - call.window, trio.current_time())
+        return self._clock.error_of(call.final_at - call.window, trio.current_time())
 
 
 def _undecided(call: OutcomeUnknown | Request[Any], reason: str) -> OutcomeUnknown:

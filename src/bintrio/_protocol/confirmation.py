@@ -258,7 +258,7 @@ def _is_ended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
     # One order has this number. Once it is closed, the cancel cannot hit it any more.
     if is_by_number:
         return order.status in CLOSED_STATES
-    return order.status == "CANCELED" and sent.is_later(order, "update_time")
+    return sent.may_have_canceled(order)
 
 
 def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
@@ -279,9 +279,8 @@ def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
     ]
 
     def likelihood(each: Order) -> tuple[bool, bool, int]:
-        is_hit = each.status == "CANCELED" and sent.is_later(each, "update_time")
         # The one that was canceled since is most likely the one that the call hit; else the one that it may yet hit.
-        return is_hit, each.status in OPEN_STATES, each.update_time
+        return sent.may_have_canceled(each), each.status in OPEN_STATES, each.update_time
 
     return max((order, *namesakes), key=likelihood)
 
@@ -360,6 +359,9 @@ def _is_by_call(sent: Sent, old: Order, new: Order | None) -> bool:
     # An answer has said so.
     if sent.has_canceled is not None:
         return sent.has_canceled
+    # So has that to another call.
+    if sent.was_canceled_by_another(old):
+        return False
     canceled_at, placed_at = sent.time(old, "update_time"), sent.time(new, "time")
     return sent.is_later(old, "update_time") or (placed_at is not None and canceled_at == placed_at)
 

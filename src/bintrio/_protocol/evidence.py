@@ -89,6 +89,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         told: the id of the order, or order list, that an answer named that came late.
         has_canceled: whether such an answer says that the old order of a replacement was canceled; None if none came.
         is_anothers: whether an order is known to be another call's.
+        was_canceled_by_another: whether one is known to have been canceled by another call.
         units: how many units of the times in answers are a millisecond.
     """
 
@@ -103,6 +104,7 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     told: int | None = None
     has_canceled: bool | None = None
     is_anothers: Callable[[Order], bool] = _nobodys
+    was_canceled_by_another: Callable[[Order], bool] = _nobodys
     units: int = 1
 
     @property
@@ -124,6 +126,11 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         time = self.time(record, field)
         # What has no time is not ruled out by it.
         return time is None or self.earliest is None or time >= self.earliest
+
+    def may_have_canceled(self, order: Order) -> bool:
+        """Whether an order may have been canceled by the call: since it left, and by no call that was answered."""
+        is_canceled = order.status == "CANCELED" and self.is_later(order, "update_time")
+        return is_canceled and not self.was_canceled_by_another(order)
 
     def is_too_late(self, order: Order) -> bool:
         """Whether an order came only when the call was over."""
@@ -324,7 +331,8 @@ class OrderIds:
     """
 
     def __init__(self) -> None:
-        self.highest: Final = defaultdict[str, int](int)
+        # A call by wire names may have anything in the place of a symbol.
+        self.highest: Final = defaultdict[Any, int](int)
 
     def note(self, result: Any) -> None:
         """Take note of the orders in a result: an order, several, or a record that has some."""
