@@ -194,8 +194,8 @@ async def open_limits(
         url: of the Redis: ``redis://``, ``rediss://`` or ``unix://``, with a user and password if it wants them. It has
             to keep what it is given: ``maxmemory-policy noeviction``.
         address: a name for the address that the exchange sees, the same in each process behind it.
-        share: what this process does while Redis is away. 0: it uses up what it was granted, and then sends nothing.
-            More than 0: it goes on with that part of what is free, such as 1/8 in each of eight processes.
+        share: what this process does while Redis is away. 0: it sends nothing. More than 0: it goes on with what it
+            was granted and with that part of what is free, such as 1/8 in each of eight processes.
         connect_timeout: seconds within which Redis has to answer for the first time.
 
     Raises:

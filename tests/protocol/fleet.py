@@ -8,6 +8,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -112,49 +113,69 @@ class Process:
         self.is_alive = True
         self._ahead = world.chance.randrange(-(10**6), 10**6)
         error = world.chance.randint(-world.weather.skew, world.weather.skew)
+        self._stopped_until = 0
         self._waiting: list[Callable[[], None]] = []
         self._asked = 0
         self._is_asking = self._is_wanted = False
-        self.ledger = LeasedLedger(f"p{number}", self._wake, types=("REQUEST_WEIGHT",), **options)
+        self.ledger = LeasedLedger(f"p{number}", self._wake, types=(world.limit.rate_limit_type,), **options)
         self.ledger.align(error - self._ahead, 0, self.local)
         self.ledger.record([world.limit], self.local)
         self.ledger.watch(self._hear)
         for _ in range(callers):
-            purpose: Purpose = "call"
-            world.at(world.chance.randrange(100), self._caller(Cost(weight=weight, purpose=purpose), pause))
+            self._at(world.chance.randrange(100), self._caller(self._cost(weight), pause))
         self._beat()
 
     @property
     def local(self) -> int:
         return self.world.now + self._ahead
 
+    def _cost(self, amount: int, purpose: Purpose = "call") -> Cost:
+        if self.world.limit.rate_limit_type == "ORDERS":
+            return Cost(orders=amount, purpose=purpose)
+        return Cost(weight=amount, purpose=purpose)
+
     def kill(self) -> None:
         self.is_alive = False
+
+    def stop(self, milliseconds: int) -> None:
+        """As SIGSTOP and SIGCONT: what is under way goes on, and nothing else."""
+        self._stopped_until = self.world.now + milliseconds
+
+    def _at(self, pause: float, event: Callable[[], None]) -> None:
+        """What the process itself does, after a while: once it goes on, and not if it is dead."""
+
+        def run() -> None:
+            if self._stopped_until > self.world.now:
+                self.world.at(self._stopped_until - self.world.now, run)
+            elif self.is_alive:
+                event()
+
+        self.world.at(pause, run)
 
     # Calls
 
     def _caller(self, cost: Cost, pause: int) -> Callable[[], None]:
         def again() -> None:
-            if self.is_alive:
-                self.call(cost, lambda: self.world.at(pause, again))
+            self.call(cost, lambda: self._at(pause, again))
 
         return again
 
     def call(self, cost: Cost, done: Callable[[], None]) -> None:
         """Call once there is room, and be told when it was answered, or given up."""
         world, began = self.world, self.world.now
-        is_over = False
+        tries = 0
 
-        def attempt() -> None:
-            nonlocal is_over
-            if is_over or not self.is_alive:
+        def attempt(number: int = 0) -> None:
+            nonlocal tries
+            if number != tries:  # it was tried again sooner, since it was told that there may be room
                 return
+            tries += 1
             delay = self.ledger.delay(cost, self.local)
             if delay > 0:
-                self._waiting.append(attempt)
-                world.at(math.ceil(delay * 1000), attempt)
+                again = partial(attempt, tries)
+                self._waiting.append(again)
+                self._at(math.ceil(delay * 1000), again)
                 return
-            is_over = True
             if cost.purpose == "own":
                 world.waits.append(world.now - began)
             self._send(cost, done)
@@ -166,47 +187,41 @@ class Process:
         charge = self.ledger.charge(cost, self.local)
 
         def arrive() -> None:
-            window = world.window
-            count = world.take(cost.weight)
+            count = world.take(cost.weight + cost.orders)
             if world.chance.random() < world.weather.unanswered:
-                world.at(1_000, done)
+                self._at(1_000, done)
                 return
 
             def settle() -> None:
-                if self.is_alive:
-                    counts = [msgspec.structs.replace(world.limit, count=count)] if window >= 0 else []
-                    self.ledger.settle(charge, counts, self.local)
-                    done()
+                self.ledger.settle(charge, [msgspec.structs.replace(world.limit, count=count)], self.local)
+                done()
 
-            world.at(world.lags(world.weather.there), settle)
+            self._at(world.lags(world.weather.there), settle)
 
         world.at(world.lags(world.weather.there), arrive)
 
     def _hear(self, _hold: object) -> None:
         waiting, self._waiting = self._waiting, []
         for attempt in waiting:
-            self.world.at(0, attempt)
+            self._at(0, attempt)
 
     # The task beside the calls
 
     def _wake(self) -> None:
         self._is_wanted = True
         if not self._is_asking:
-            self.world.at(0, self._ask_if_wanted)
+            self._at(0, self._ask_if_wanted)
 
     def _ask_if_wanted(self) -> None:
         if self._is_wanted and not self._is_asking:
             self._ask()
 
     def _beat(self) -> None:
-        if self.is_alive:
-            if not self._is_asking:
-                self._ask()
-            self.world.at(self.ledger.pause, self._beat)
+        if not self._is_asking:
+            self._ask()
+        self._at(self.ledger.pause, self._beat)
 
     def _ask(self) -> None:
-        if not self.is_alive:
-            return
         world = self.world
         self._asked += 1
         number = self._asked
@@ -218,15 +233,15 @@ class Process:
                 return
             answer = world.centre.ask(ROOT, report)
             if not world.is_lost():
-                world.at(world.lags(world.weather.late), lambda: self._answered(number, answer))
+                self._at(world.lags(world.weather.late), lambda: self._answered(number, answer))
 
         # A command that was given up may be carried out all the same, later than the next.
         late = world.chance.random() < world.weather.lost
         world.at(world.lags(world.weather.late) + (2 * TIMEOUT if late else 0), reach)
-        world.at(TIMEOUT, lambda: self._answered(number, None))
+        self._at(TIMEOUT, lambda: self._answered(number, None))
 
     def _answered(self, number: int, answer: list[str] | None) -> None:
-        if not self.is_alive or number != self._asked or not self._is_asking:
+        if number != self._asked or not self._is_asking:
             return
         self._is_asking = False
         if answer is not None:

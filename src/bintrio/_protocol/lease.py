@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from .budget import OWN_RESERVE, Budget, Charge, Purpose, Tally
+
+if TYPE_CHECKING:
+    from ..api._values import RateLimit
 
 BEAT: Final = 100
 """Milliseconds between two reports, if nothing asks for one sooner."""
 
 IDLE: Final = 300
 """The same while nothing is under way."""
+
+PROBE: Final = 300
+"""At most so much of each window is kept for after a loss."""
+
+# One part in so many of a limit is kept for that: of orders less, since their windows may be a day.
+_PROBE_PART: Final = 20
+_PROBE_PART_OF_ORDERS: Final = 50
+# A limit below that has nothing to keep for that: after a loss, its next window is waited for.
+_LEAST_WITH_PROBE: Final = 10
 
 # Replies that are remembered: a call that was charged before all of these lowers nothing.
 _REMEMBERED: Final = 64
@@ -110,6 +122,7 @@ class Grant(NamedTuple):
         given: how much of what was granted is new.
         free: what is left for all processes.
         is_known: 0 as long as the centre does not know all that was used of the window.
+        spent: how often some may have been granted of what is kept for after a loss; for the next centre.
     """
 
     granted: int
@@ -119,6 +132,7 @@ class Grant(NamedTuple):
     given: int
     free: int
     is_known: int
+    spent: int
 
 
 class Lease:
@@ -146,6 +160,7 @@ class Lease:
         self.window = self.budget.window
         self._is_fresh = False
         self.is_known = True
+        self._spent = 0
         self.exhausted: frozenset[Purpose] = frozenset()
         self._granted = self._prior_granted = 0
         self._prior_before = self._prior.charged
@@ -214,7 +229,8 @@ class Lease:
         self._pace = max(taken - self._marked, self._pace * 0.95)
         self._marked = taken
         # Who waited for what came in this beat has not had the time to take it.
-        if not self._is_fresh and not self._wishes and not self._told:
+        # What is given back of a window that the centre does not know, it may grant to nobody.
+        if self.is_known and not self._is_fresh and not self._wishes and not self._told:
             self._granted -= max(0, self.room("call") - 2 * self.low)
         self._is_fresh = False
 
@@ -243,6 +259,7 @@ class Lease:
         return [
             *(budget.limit.limit, self.window, budget.length, budget.age(now)),
             *(int(budget.limit.rate_limit_type != "CONNECTIONS"), int(is_weight), reserve),
+            *(probe_of(budget.limit), self._spent),
             *(self._granted, max(self._prior_granted, self._prior_taken), taken, done, min(done, budget.spilt)),
             budget.own_taken if is_weight else 0,
             *self._told.get("own", Wish()),
@@ -263,14 +280,30 @@ class Lease:
         calls, done = next(((calls, done) for at, calls, done in reversed(self._replies) if at < order), (-1, 0))
         return count, calls, done
 
-    def take(self, grant: Grant, order: int) -> None:
-        """Take what is granted. Order: how many charges there have been."""
+    def take(self, grant: Grant, order: int, *, is_settled: bool) -> None:
+        """Take what is granted.
+
+        Args:
+            grant: of the centre.
+            order: how many charges there have been.
+            is_settled: whether all that another run of the centre had granted has arrived, or is told.
+        """
         self._granted, self._prior_granted, self._free = grant.granted, grant.prior, grant.free
         self.is_known = grant.is_known != 0
-        self._replies.append((order, grant.calls, grant.done))
+        self._spent = grant.spent
+        if is_settled:
+            # A call that left earlier has not seen all that was used, so its count tells less.
+            self._replies.append((order, grant.calls, grant.done))
         # It may have been too little: whoever waits still wishes again.
         if grant.given:
             self._told = {}
             self._is_fresh = True
         # What is still wished for, the centre could not give.
         self.exhausted = frozenset(self._told)
+
+
+def probe_of(limit: RateLimit) -> int:
+    """How much of a window is never granted, but to learn what was used of it after the centre has lost that."""
+    part = _PROBE_PART_OF_ORDERS if limit.rate_limit_type == "ORDERS" else _PROBE_PART
+    least = 1 if limit.limit >= _LEAST_WITH_PROBE else 0
+    return max(least, min(PROBE, limit.limit // part))

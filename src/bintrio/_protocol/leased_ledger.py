@@ -34,19 +34,35 @@ only by what it cannot have missed: the centre tells with each answer what was d
 which calls left later. That is the rule of `rate_limits`, with the centre's time. What others used in the last window
 is kept free in this one until it shows.
 
-**A centre that was started anew**, or has lost its keys, knows that by the number of its run. It grants nothing before
-all processes have had the time to say what they hold. Of the window that it is in, it does not know what processes
-used that are gone. So it grants one part in a hundred until a count of the exchange tells, or the window is over.
+**A centre that was started anew**, or has lost its keys, knows that by the number of its run. What processes hold that
+are there, it is told. What others had used or been granted that are gone, nobody tells. So each run keeps a little of
+each window back (`lease.probe_of`), and grants that to nobody; a run that does not know a window grants from that, and
+nothing else, until a count of the exchange tells how much is used, or a window begins of which it knows all:
+
+    what all runs before granted  <=  limit - kept        what this run grants, not knowing that  <=  kept
+
+So the limit holds without anybody knowing what was used. A count is the truth about those that are gone if all that
+they sent has arrived. That is so `SETTLING` after the run began: whoever has had no answer for `AWAY` sends nothing any
+more, and what has left arrives within `FLIGHT`, or never. So nothing is granted before that, and a count is believed
+if its call left after an answer that was given later than that. A process that speaks later still may have used what
+it reports as taken, and what it had left is void. The next window is known if it begins after that, else it is as
+unknown as the one before; since what is under way at once never exceeds the limit less what is kept either, that holds
+in it, too. A run that comes after one that did not know the window takes a half of what that one may have left: the
+processes tell it (`Grant.spent`). What is kept lapses for the last part of a window, in which no run grants anything of
+a window that it does not know.
+
+What no protocol can know: what was used in this window if the centre has lost its keys and no process is left that
+speaks, but for the count in the first answer. The first connection of a new fleet is opened without knowing.
 
 **What is kept free** is kept by the centre, for all processes together: for what sessions need to live (29 of the
 weight of a window, or 7 for each session of the fleet), and for calls that cancel. A process that needs it asks for it
 by purpose.
 
-**The centre is away** when it has not answered for a second. What was granted may still be used. Beyond that it is the
-user's choice: a share that this process may use by itself, or nothing. It is a share of what the centre said to be free
-in this window, or of the whole limit in a window in which it has said nothing. When it is back, it has everybody tell
-what they hold before it grants anything, as one that was started anew. Nothing waits for the centre without an end:
-`delay` tells when to ask again.
+**The centre is away** when it has answered no report of the last second. Then it is the user's choice: nothing is sent,
+or this process goes on with what it was granted and with a share of its own. That is a share of what the centre said to
+be free in this window, or of the whole limit in a window in which it has said nothing. A centre that hears nobody for a
+second, of whom one has a share, begins anew, since nobody knows what shares were used. Nothing waits for the centre
+without an end: `delay` tells when to ask again.
 """
 
 from __future__ import annotations
@@ -67,8 +83,11 @@ from .rate_limits import MARGIN, LocalLedger, Share
 AWAY: Final = 1_000
 """Milliseconds without an answer after which the centre is away."""
 
-SETTLING: Final = IDLE + 200
-"""Milliseconds in which all processes have told what they hold, once the centre is there."""
+FLIGHT: Final = 2_000
+"""Milliseconds in which a call that has left has arrived at the exchange, or never does."""
+
+SETTLING: Final = AWAY + FLIGHT
+"""Milliseconds after which nothing arrives any more that another run of the centre had granted, unless it was told."""
 
 UNREACHABLE: Final = 600_000
 """Milliseconds that a call would have to wait that needs the centre while that is away: longer than any call has."""
@@ -121,12 +140,13 @@ class LeasedLedger(LocalLedger):
         self._reported_at = self._measured_at = 0
         self._heard_at = -FOREVER
         self._run = ""
+        self._is_settled = True
         # What the centre has not been told yet, and what it was told by the last report.
         self._news: dict[str, Hold] = {}
         self._told_holds: list[Hold] = []
 
     def is_away_at(self, now: int) -> bool:
-        """Whether the centre has not answered for a while."""
+        """Whether the centre has not answered for a while, to a report of that time or later."""
         return now - self._heard_at >= AWAY
 
     # As a session sees it
@@ -168,7 +188,7 @@ class LeasedLedger(LocalLedger):
             return f"{centre} has not answered yet"
         if self.is_away_at(self._now):
             seconds = (self._now - self._heard_at) / 1000
-            return f"{centre} has not answered for {seconds:.1f} s, and too little is left of what it granted"
+            return f"{centre} has not answered for {seconds:.1f} s, and too little may be used until it does"
         if not all(lease.is_known for lease in leases):
             return f"{centre} does not know yet what was used of this window before it was started, or lost its keys"
         if any(cost.purpose not in lease.exhausted for lease in leases):
@@ -187,13 +207,33 @@ class LeasedLedger(LocalLedger):
     def _look(self, cost: Cost) -> float:
         delay = super()._look(cost)
         # As long as the exchange's time is not known, there is no saying which window this is. That is one connection.
-        if delay > 0 or not self._is_aligned:
+        if not self._is_aligned:
+            return max(delay, self._time_to_learn())
+        if delay > 0:
             return delay
         leases = list(self._current())
         wait = max((self._wait(lease, cost) for lease in leases), default=0)
         # There is a look at each call from the time on when a lease begins to be low.
-        self._room = min([self._room, *(lease.room("call") - lease.low for lease in leases)])
+        rooms = (-FOREVER if self._is_void else lease.room("call") - lease.low for lease in leases)
+        self._room = min([self._room, *rooms])
         return wait / 1000
+
+    def _time_to_learn(self) -> float:
+        """Seconds until it is worth asking again whether others have told the centre the time."""
+        if self._is_settled or self.is_away_at(self._now):
+            return 0
+        self._room = -FOREVER  # no lease limits it yet
+        return BEAT / 1000
+
+    def _catch_up(self) -> None:
+        super()._catch_up()
+        self._note_end()
+
+    def _note_end(self) -> None:
+        """There is a look at each call from the time on when what was granted may not be used any more."""
+        ends_at = self._heard_at + AWAY
+        if self._now < ends_at:
+            self._due_at = min(self._due_at, ends_at)
 
     def _wait(self, lease: Lease, cost: Cost) -> int:
         """Milliseconds until it is worth asking again whether the lease has room for a cost; 0 if it has."""
@@ -221,7 +261,13 @@ class LeasedLedger(LocalLedger):
             return False
         # Only while the centre is away: else each process would take a share on top of what it is granted.
         share = self._share if self.is_away_at(self._now) else 0
-        return part > lease.room(cost.purpose, share)
+        return self._is_void or part > lease.room(cost.purpose, share)
+
+    @property
+    def _is_void(self) -> bool:
+        """Whether nothing may be used that the centre has granted."""
+        # A centre that has lost what it knew counts on that: whoever it does not hear sends nothing any more.
+        return self._share == 0 and self.is_away_at(self._now)
 
     def _ask(self, lease: Lease, purpose: Purpose) -> None:
         if purpose not in lease.exhausted:  # else each beat asks
@@ -285,7 +331,7 @@ class LeasedLedger(LocalLedger):
         reading = self.reading(now)
         # What is over by now is no news to anybody.
         holds = self._told_holds = [hold for hold in self._news.values() if hold.until > now]
-        yield from (self._holder, str(self._number), str(len(self._watchers)))
+        yield from (self._holder, str(self._number), str(len(self._watchers)), self._run, str(int(self._share > 0)))
         yield from ("", "") if reading is None else (str(reading.now), str(reading.error))
         yield from (str(SETTLING), str(len(holds)))
         for hold in holds:
@@ -304,7 +350,10 @@ class LeasedLedger(LocalLedger):
         """
         said = read_answer(answer, len(self._reported))
         self._come_to(now)
-        was_away, self._heard_at = self.is_away_at(now), now
+        # The centre answered since then, no one knows when.
+        was_away, self._heard_at = self.is_away_at(now), self._reported_at
+        self._is_settled = said.is_settled
+        self._note_end()
         for hold in self._told_holds:  # but not what came since
             if self._news.get(hold.scope) == hold:
                 del self._news[hold.scope]
@@ -315,7 +364,7 @@ class LeasedLedger(LocalLedger):
                 lease.forget()
         for (lease, window), grant in zip(self._reported, said.grants, strict=True):
             if window == lease.budget.window:  # else it is of the last one
-                lease.take(grant, self._order)
+                lease.take(grant, self._order, is_settled=said.is_settled)
         self._learn_from(said, now)
         self._room = -FOREVER
         # Whoever waits may go on: there is more to take, or the centre is there to ask.
@@ -342,6 +391,7 @@ class Answer(NamedTuple):
 
     Attributes:
         run: a name for what it knows: another one, if it has lost something.
+        is_settled: whether all that another run had granted has arrived at the exchange, or was told.
         time: the exchange's time in milliseconds, and by what it may be wrong; None if nobody has told it.
         holds: what holds all back.
         grants: for each limit of the report.
@@ -349,6 +399,7 @@ class Answer(NamedTuple):
     """
 
     run: str
+    is_settled: bool
     time: tuple[int, int] | None
     holds: Sequence[Refusal]
     grants: Sequence[Grant]
@@ -362,14 +413,14 @@ def read_answer(answer: Sequence[str], count: int) -> Answer:
         ProtocolViolation: it is none.
     """
     try:
-        run, time, error, number, *rest = answer
+        run, settled, time, error, number, *rest = answer
         ends = 4 * int(number)
         holds = [_refusal(*rest[at : at + 4]) for at in range(0, ends, 4)]
         size = len(Grant._fields)
         begins, ends = ends, ends + size * count
         grants = [Grant(*map(int, rest[at : at + size])) for at in range(begins, ends, size)]
         limits = [_limit(*rest[at : at + 2]) for at in range(ends, len(rest), 2)]
-        return Answer(run, (int(time), int(error)) if time else None, holds, grants, limits)
+        return Answer(run, settled == "1", (int(time), int(error)) if time else None, holds, grants, limits)
     except (TypeError, ValueError, msgspec.ValidationError) as error_:
         raise ProtocolViolation(f"the centre of shared limits answers in another way: {error_}") from error_
 
