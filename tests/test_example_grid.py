@@ -17,7 +17,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio.rules import SymbolRules
-from bintrio.sandbox import Disconnect, DropReply, HalfOpen, LateReply, Sandbox, ServerError, open_sandbox
+from bintrio.sandbox import Disconnect, DropReply, ErrorReply, HalfOpen, LateReply, Sandbox, ServerError, open_sandbox
 
 D = Decimal
 T = TypeVar("T")
@@ -104,6 +104,21 @@ async def test_what_is_refused_is_tried_again(autojump_clock: MockClock) -> None
         assert len(resting(sandbox)) == 3
 
 
+@pytest.mark.parametrize("code", [-9999, -2035, -1013])
+async def test_a_subscription_that_is_refused_for_now_does_not_end_the_grid(
+    code: int, autojump_clock: MockClock
+) -> None:
+    async with trading() as (sandbox, grid):
+        sandbox.inject(ErrorReply(method="userDataStream.subscribe", code=code, times=3))
+        sandbox.end_events()
+        await trio.sleep(1)
+        sandbox.fill(max(sandbox.orders, key=lambda order: order.limit))
+        await trio.sleep(60)
+        sandbox.fill(next(order for order in sandbox.orders if order.side == "SELL"))
+        await trio.sleep(1)
+        assert grid.cycles == 1
+
+
 @pytest.mark.untraced
 @pytest.mark.parametrize("seed", range(5))
 async def test_the_grid_survives_a_storm(seed: int, autojump_clock: MockClock) -> None:
@@ -139,7 +154,7 @@ async def test_the_grid_survives_a_storm(seed: int, autojump_clock: MockClock) -
 
 
 @pytest.mark.untraced
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [*range(4), 103, 155])
 async def test_the_grid_survives_what_a_storm_draws(seed: int, autojump_clock: MockClock) -> None:
     async with open_sandbox(listen=False, storm=seed) as sandbox:
         assert sandbox.storm is not None

@@ -233,19 +233,6 @@ async def test_an_account_needs_a_key_and_numbers_that_can_be_right(autojump_clo
                 await session.account(**wrong).__aenter__()
 
 
-async def test_a_refused_question_on_entering_comes_out(autojump_clock: MockClock) -> None:
-    async with (
-        open_sandbox(listen=False) as sandbox,
-        bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
-    ):
-        bent = Bent(session)
-        refused = refusal(Rejected)
-        bent.bends[requests.AccountStatus] = raising(refused)
-        with pytest.raises(Rejected) as caught:
-            await open_account(bent, bent.teller).__aenter__()
-        assert caught.value is refused
-
-
 async def test_the_account_stays_as_it_was_when_the_session_is_closed(autojump_clock: MockClock) -> None:
     is_over = trio.Event()
     hand_over, take_over = trio.open_memory_channel[bintrio.Session](1)

@@ -11,11 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import bintrio
 from bintrio import sandbox as faults
 from bintrio._client.feeds import OUTAGE
-from bintrio.errors import (
-    InvalidTimestamp,
-    OutcomeUnknown,
-    Unauthorized,
-)
+from bintrio.errors import InvalidSignature, InvalidTimestamp, OutcomeUnknown, Unauthorized
 from tests.events import SUBSCRIBE, drain, now, refuse_one
 from tests.orders import open_market
 from tests.peer import START, URL, ed25519_key, open_exchange, open_pair
@@ -314,11 +310,36 @@ async def test_a_subscription_that_the_exchange_ends_is_restored(autojump_clock:
         assert update == 1
 
 
-async def test_a_subscription_that_cannot_be_restored_ends_with_the_reason(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize(
+    "refusal", [(400, -2042), (400, -9999), (403, -1000), (400, -2035)], ids=["too many", "new", "firewall", "active"]
+)
+async def test_a_subscription_that_is_refused_for_now_is_restored(
+    autojump_clock: MockClock, refusal: tuple[int, int]
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        keep, exchange.script[SUBSCRIBE] = exchange.script[SUBSCRIBE], None
+        peer = exchange.peers[0]
+        await peer.event(0, e="eventStreamTerminated", E=START)
+        for _ in range(3):
+            await peer.refuse(await peer.next(), *refusal, "not now")
+        exchange.script[SUBSCRIBE] = keep
+        await trio.sleep(10)
+        await peer.balance(1, peer.subscriptions[-1])
+        await wait_all_tasks_blocked()
+        ended, *losses, update = drain(events)
+        assert isinstance(ended, bintrio.EventStreamTerminated)
+        assert isinstance(losses[-1], bintrio.Gap)
+        assert update == 1
+
+
+@pytest.mark.parametrize("refusal", [(401, -2015), (400, -2015), (400, -1022)])
+async def test_a_subscription_whose_key_is_refused_ends_with_the_reason(
+    autojump_clock: MockClock, refusal: tuple[int, int]
+) -> None:
     async with open_pair(key=HMAC) as (session, exchange), session.user_data() as events:
         exchange.script["userDataStream.subscribe.signature"] = None
         await exchange.peers[0].event(0, e="eventStreamTerminated", E=START)
-        await exchange.peers[0].refuse(await exchange.peers[0].next(), 401, -2015, "Invalid API-key")
+        await exchange.peers[0].refuse(await exchange.peers[0].next(), *refusal, "no")
         assert isinstance(await anext(events), bintrio.EventStreamTerminated)
-        with pytest.raises(Unauthorized):
+        with pytest.raises((Unauthorized, InvalidSignature)):
             await anext(events)

@@ -311,7 +311,7 @@ async def test_a_feed_that_ended_does_not_take_its_successor_along(autojump_cloc
             async with session.user_data(HMAC) as ended:
                 exchange.script[method] = None
                 await peer.event(0, e="eventStreamTerminated", E=START)
-                await peer.refuse(await peer.next(), 400, -1000, "hiccup")
+                await peer.refuse(await peer.next(), 400, -2015, "Invalid API-key")
                 async for _ in ended:
                     pass
         exchange.script[method] = keep

@@ -16,10 +16,11 @@ from typing import Any, Final, Protocol
 import trio
 
 from .._protocol.facts import NotSubscribed
+from .._protocol.rejections import LASTING
 from .._protocol.rotation import LONGEST_BACKOFF, backoff
 from .._protocol.signing import Key
 from .._text import kind_of, said
-from ..errors import InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, RateLimited, Rejected
+from ..errors import InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, Rejected
 from .connection import Connection
 from .in_flight import Lost
 from .own_calls import OWN_CALL
@@ -211,7 +212,7 @@ class Feeds:
             feed.is_judged = False
 
     async def _try(self, feed: Feed, subscribe: Callable[[], Awaitable[None]]) -> None:
-        """One attempt to have a feed carried. A refusal ends the feed, unless another connection still carries it."""
+        """One attempt to have a feed carried. If the key is refused and no connection carries it, the feed ends."""
         timeout = self._shared.settings.request_timeout
         failure: Exception = TimeoutError(f"no answer came within {timeout:g} s")
         try:
@@ -221,13 +222,14 @@ class Feeds:
         except InvalidTimestamp as error:
             self._supervisor.clock_is_doubted.set()
             failure = error
-        except (Lost, NotSent, OutcomeUnknown, RateLimited, InvalidRequest) as error:
-            failure = error
-        except Rejected as error:
+        except LASTING as error:
             # The exchange takes the key no longer. As long as another connection brings the events, users lose nothing.
             if not feed.is_carried:
                 feed.end(error)
                 self._forget(feed)
+            failure = error
+        # What else the exchange says may pass: the user data service is down or busy, say.
+        except (Lost, NotSent, OutcomeUnknown, Rejected, InvalidRequest) as error:
             failure = error
         feed.failures += 1
         cause, kind = said(failure), kind_of(failure)

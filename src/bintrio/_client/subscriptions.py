@@ -82,7 +82,7 @@ class Subscriber:
 
     Raises, while iterating:
         SubscriberTooSlow: the buffer overflowed here; what came before was delivered.
-        Rejected: the exchange does not accept the subscription any more.
+        Rejected: the exchange does not accept the key any more. Whatever else it says to a subscription is tried again.
     """
 
     def __init__(self, inbox: Inbox) -> None:

@@ -273,7 +273,7 @@ class Unsubscribed(AboutConnection, frozen=True, kw_only=True):
 
 
 class NotSubscribed(Fact, frozen=True, kw_only=True):
-    """An attempt to have an account's events brought failed. The session tries again unless it was refused for good.
+    """An attempt to have an account's events brought failed. The session tries again unless the key was refused.
 
     Attributes:
         account: the beginning of its API key.

@@ -85,6 +85,10 @@ _BY_MESSAGE: Final[dict[str, type[Rejected]]] = {
 _FILTER_FAILURE: Final = "filter failure"
 
 
+LASTING: Final = (Unauthorized, InvalidSignature)
+"""Refusals of the key itself. The same question is refused again, until the owner of the key changes something."""
+
+
 def rejection_type(status: int, code: int, message: str) -> type[Rejected]:
     """The class for a refusal: by status, then by message, then by code; plain `Rejected` for the rest."""
     # These statuses mean the same with any code.

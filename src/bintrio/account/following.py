@@ -31,8 +31,12 @@ class Following(Confirming):
         more; 5 for each order whose trades are missing, and for each 1,000 of them.
 
         Where no answer comes it is all asked again, after a pause that grows up to half a minute; under a hold or a
-        ban, once that is over. Trades that are refused, or too few, are asked for after a minute, and after twice as
-        long each time, up to an hour: for weight 100 at a time.
+        ban, once that is over. So it is with the subscription and each question on entering, for a minute; then, or if
+        a hold lasts longer, entering raises what was said last. A key that the exchange does not accept is not tried
+        again: entering raises that at once, and so does the block if it is refused later on.
+
+        Trades that are refused, or too few, are asked for after a minute, and after twice as long each time, up to an
+        hour: for weight 100 at a time.
 
         Args:
             keep: how many orders that have ended are kept, and how many order lists.
@@ -41,7 +45,8 @@ class Following(Confirming):
 
         Raises:
             InvalidRequest: there is no key, or a number is no positive int.
-            Rejected, NotSent, OutcomeUnknown: as `user_data` does, or the exchange refuses a question.
+            Rejected: the exchange does not accept the key, or refused for a minute what has to be asked.
+            NotSent, OutcomeUnknown: there was no answer for a minute.
         """
         teller = self._shared.observation.about(account=self._account.shown)
         return open_account(self._trading, teller, keep=keep, keep_for=keep_for, history=history)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import trio
 from .. import requests
 from .._client.calls import Coro
 from .._client.observation import Teller
+from .._client.subscriptions import Subscriber
 from .._net.tasks import bare_nursery, protected, start
 from .._protocol.settings import check_duration, check_positive_int
 from .._protocol.succession import SLACK, Gap, Interrupted, UserDataEvent
@@ -28,6 +30,9 @@ from .orders import OrderKey
 from .placing import Placing
 from .state import State
 from .stock import Stock
+
+ENTERING: Final = 60.0
+"""Seconds for which entering asks again where that may help: the exchange counts the weight of requests by minutes."""
 
 
 @asynccontextmanager
@@ -220,22 +225,22 @@ class LiveAccount:
         self._wake()
 
     async def _follow(self, task_status: trio.TaskStatus[None]) -> None:
-        since: int | None = None
+        until = trio.current_time() + ENTERING
         while True:
-            async with self._session.user_data() as events:
-                # Not the first round: the buffer overflowed, and what came after that is lost.
-                if since is not None:
-                    self._state.lose(since, "events came faster than they were taken")
+            async with AsyncExitStack() as stack:
+                events = await self._stock.insist(partial(self._subscribe, stack), until=until)
                 self._stock.resume()
                 # Until an event says when it was: a buffer may overflow before the first is read.
                 last = self._session.now()
                 # Later rounds have something to show, and `keep_complete` asks for what was lost.
-                if since is None:
-                    await self._stock.take_at_once()
+                if until < math.inf:
+                    await self._stock.take_at_once(until=until)
                     self._publish()
                     # Beside the events, which go on while questions are asked.
                     self._nursery.start_soon(protected, self._stock.keep_complete)
                     task_status.started()
+                    # Whoever follows it has something to wait for, however long that takes.
+                    until = math.inf
                 try:
                     async for event in events:
                         last = getattr(event, "event_time", last)
@@ -243,8 +248,12 @@ class LiveAccount:
                     # The session was closed.
                     return
                 except SubscriberTooSlow:
-                    # Events come in the order in which they happened, but for so much.
-                    since = last - self._slack
+                    # Events come in the order in which they happened, but for so much. What came after these is lost.
+                    self._state.interrupt(last - self._slack, "events came faster than they were taken")
+                    self._publish()
+
+    async def _subscribe(self, stack: AsyncExitStack) -> Subscriber:
+        return await stack.enter_async_context(self._session.user_data())
 
     def _take(self, event: UserDataEvent) -> None:
         state = self._state

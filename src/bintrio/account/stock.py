@@ -22,6 +22,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final, Protocol, TypeVar
 
@@ -31,6 +32,7 @@ from .._client.observation import Teller
 from .._protocol import evidence
 from .._protocol.chance import chance_in_use
 from .._protocol.facts_of_accounts import AccountNotCurrent, FillsNotTold, OrderDenied
+from .._protocol.rejections import LASTING
 from .._protocol.rotation import backoff
 from ..api._base import Request
 from ..api.account import (
@@ -49,7 +51,7 @@ from ..api.account import (
 )
 from ..api.orders import OrderList
 from ..api.trading import Fill
-from ..errors import BintrioError, InvalidTimestamp, NotSent, OutcomeUnknown, RateLimited, UnknownOrder
+from ..errors import BintrioError, InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, RateLimited, UnknownOrder
 from ..history.walks import Found, Span, by_spans, go_on
 from ..history.walks import Source as HistorySource
 from .courses import OrderCourse
@@ -78,6 +80,7 @@ _LONGEST_PAUSE: Final = 3600.0
 _AT_ONCE: Final = 20
 
 K = TypeVar("K", OrderKey, int)
+T = TypeVar("T")
 
 
 class _Behind(Exception):
@@ -133,14 +136,43 @@ class Stock:
         # By this machine's clock: the exchange's may be adjusted meanwhile.
         self._resumed_at = trio.current_time()
 
-    async def take_at_once(self) -> None:
-        """What the exchange shows now: it may be behind the events."""
-        state, session = self._state, self._session
+    async def insist(self, ask: Callable[[], Awaitable[T]], *, until: float) -> T:
+        """Ask, and again after pauses, where the answer may yet come.
+
+        Args:
+            ask: the question.
+            until: when it is given up, by trio's clock.
+
+        Raises:
+            Rejected: the exchange does not accept the key.
+            InvalidRequest: there is no key.
+            BintrioError: the last failure, when the time is over.
+        """
+        failures = itertools.count()
+        while True:
+            try:
+                return await ask()
+            except (*LASTING, InvalidRequest):
+                raise
+            except (BintrioError, ExceptionGroup) as error:
+                seconds = self._pause_after(error, next(failures))
+                # What the exchange says to wait for may be longer than that: then there is nothing to wait for.
+                if trio.current_time() + seconds > until:
+                    raise
+                self._tell(AccountNotCurrent, error, as_of=self._state.as_of, seconds=seconds)
+                await trio.sleep(seconds)
+
+    async def take_at_once(self, *, until: float) -> None:
+        """What the exchange shows now: it may be behind the events. As `insist`."""
+        state, send = self._state, self._session.send
         # Not sure: queries may be behind the events.
-        state.take_account(await session.send(AccountStatus()), is_sure=False)
-        for order in await session.send(OpenOrdersStatus()):
+        account: Account = await self.insist(partial(send, AccountStatus()), until=until)
+        state.take_account(account, is_sure=False)
+        orders: tuple[Order, ...] = await self.insist(partial(send, OpenOrdersStatus()), until=until)
+        for order in orders:
             state.take_order(order, "query")
-        for order_list in await session.send(OpenOrderListsStatus()):
+        lists: tuple[OrderList, ...] = await self.insist(partial(send, OpenOrderListsStatus()), until=until)
+        for order_list in lists:
             state.take_list(order_list, "query")
 
     async def keep_complete(self) -> None:
