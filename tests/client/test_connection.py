@@ -13,8 +13,10 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
+from bintrio._client.connection import Connection
 from bintrio._client.in_flight import Call, Lost
 from bintrio._client.waiting import Ended
+from bintrio._net.wire import WireClosed
 from bintrio._protocol.budget import Cost
 from bintrio.endpoints import Address
 from bintrio.errors import (
@@ -42,6 +44,23 @@ async def test_g1_a_call_on_a_connection_that_has_ended_is_not_sent(autojump_clo
             await connection.call(Call(Ping.api, {}, Cost(weight=1), session._shared.own), 0)
         assert not caught.value.is_sent
         assert str(caught.value.cause) == "the test says so"
+
+
+async def test_g1_whoever_opens_a_connection_is_told_why_it_was_lost_while_it_was_made_ready(
+    autojump_clock: MockClock,
+) -> None:
+    """Also if what makes it ready does not wait for a call, which would be told."""
+    async with open_pair() as (session, exchange), trio.open_nursery() as nursery:
+        connection = Connection(session._shared, exchange.addresses[0], 2)
+
+        async def make_ready(_connection: Connection) -> None:
+            await exchange.peers[1].cut()
+            await trio.sleep_forever()
+
+        with pytest.raises(WireClosed, match="the server ended the stream without a close frame") as told:
+            await nursery.start(connection.run, exchange.connect, make_ready)
+        assert told.value is connection.cause
+        assert not connection.is_ready
 
 
 async def test_g7_a_call_that_waits_for_room_goes_to_the_next_connection(autojump_clock: MockClock) -> None:

@@ -13,7 +13,7 @@ Source: "Cancel order", "Cancel and replace order" and "Order Amend Keep Priorit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -30,6 +30,12 @@ from .evidence import LEGS, PAGE, Inquiry, Leg, Question, Sent, Undecided, found
 
 MOST_PAGES: Final = 10
 """How often allOrders is asked on."""
+
+MOST_SPANS: Final = 60
+"""How often allOrders is asked for the orders that changed in a span of time."""
+
+DAY: Final = 86_400_000
+"""Milliseconds that such a span may have."""
 
 
 class HalfReplaced(msgspec.Struct, frozen=True, kw_only=True):
@@ -271,7 +277,7 @@ def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
         return order
     # An order that is open now may have changed before the call left, so allOrders from then on would not show it.
     open_orders: tuple[Order, ...] = (yield Question(OpenOrdersStatus(symbol=order.symbol))).result or ()
-    changed = yield from _orders_from(sent, None)
+    changed = yield from _changed_since(sent)
     namesakes = [
         other
         for other in (*changed, *open_orders)
@@ -283,6 +289,39 @@ def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
         return sent.may_have_canceled(each), each.status in OPEN_STATES, each.update_time
 
     return max((order, *namesakes), key=likelihood)
+
+
+def _changed_since(sent: Sent) -> Inquiry[Collection[Order]]:
+    """The orders of the symbol that changed since the call left, whenever they were placed."""
+    # Without its time there is no span to look through, and none to leave out.
+    if sent.earliest is None:
+        return (yield from _orders_from(sent, None))
+    orders: dict[int, Order] = {}
+    spans: list[tuple[int, int | None]] = [(sent.earliest, None)]
+    for _ in range(MOST_SPANS):
+        first, last = spans.pop()
+        end = None if last is None else (last + 1) * sent.units - 1
+        question = AllOrders(symbol=sent.request.symbol, start_time=first * sent.units, end_time=end, limit=PAGE)
+        result, asked_at = yield Question(question)
+        page: tuple[Order, ...] = result or ()
+        orders |= {order.order_id: order for order in page}
+        # A full page may leave out any, whichever the document calls the first.
+        if len(page) >= PAGE:
+            spans += _parts(first, last, asked_at)
+        if not spans:
+            return orders.values()
+    raise Undecided(f"too many orders changed since it left: {MOST_SPANS} questions have not told which")
+
+
+def _parts(first: int, last: int | None, now: int) -> Iterable[tuple[int, int | None]]:
+    """The parts of a span of time of which a page was full; one without an end comes to now at least."""
+    if last is None:
+        until = min(max(first, now), first + DAY - 1)
+        return (until + 1, None), (first, until)
+    if first == last:
+        raise Undecided(f"{PAGE:,} orders or more changed at {first}, and allOrders may not show all")
+    middle = (first + last) // 2
+    return (first, middle), (middle + 1, last)
 
 
 def _amended(sent: Sent) -> Inquiry[Order | None]:
@@ -377,7 +416,7 @@ def _old(sent: Sent, request: OrderCancelReplace, new: Order | None) -> Inquiry[
 
 def _namesake_before(sent: Sent, name: str | None, new: Order) -> Inquiry[Order | None]:
     """The order that was to be canceled, whose name the new one has taken, if it changed since the call left."""
-    orders = yield from _orders_from(sent, None)
+    orders = yield from _changed_since(sent)
     old = [order for order in orders if order.client_order_id == name and order.order_id < new.order_id]
     return max(old, key=lambda order: order.order_id, default=None)
 
