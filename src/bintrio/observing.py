@@ -57,6 +57,7 @@ from ._protocol.facts import Swapped as Swapped
 from ._protocol.facts import Unsubscribed as Unsubscribed
 from ._protocol.facts_of_accounts import AboutAccount as AboutAccount
 from ._protocol.facts_of_accounts import AccountNotCurrent as AccountNotCurrent
+from ._protocol.facts_of_accounts import BalancesNotCertain as BalancesNotCertain
 from ._protocol.facts_of_accounts import FillsNotTold as FillsNotTold
 from ._protocol.facts_of_accounts import OrderDenied as OrderDenied
 from ._protocol.facts_of_accounts import OrderUnclear as OrderUnclear
@@ -85,6 +86,7 @@ __all__ = [
     "AsyncObserver",
     "Awaited",
     "Buffered",
+    "BalancesNotCertain",
     "CallEnded",
     "CallSent",
     "CallStarted",

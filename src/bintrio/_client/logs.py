@@ -24,7 +24,14 @@ import msgspec
 
 from .._protocol import facts
 from .._protocol.facts import Fact
-from .._protocol.facts_of_accounts import AccountNotCurrent, FillsNotTold, OrderDenied, OrderUnclear, OutcomeNotFound
+from .._protocol.facts_of_accounts import (
+    AccountNotCurrent,
+    BalancesNotCertain,
+    FillsNotTold,
+    OrderDenied,
+    OrderUnclear,
+    OutcomeNotFound,
+)
 from .._protocol.facts_of_calls import OutcomeKept, QuestionPassedOver
 
 
@@ -109,6 +116,11 @@ LINES: Final[dict[object, Line]] = {
     ),
     AccountNotCurrent: Line(
         "account", WARNING, "{0.account} stands as of {0.as_of}: {0.cause}; asking again in {0.seconds:.4g} s"
+    ),
+    BalancesNotCertain: Line(
+        "account",
+        WARNING,
+        "{0.account}: the balances of {0.assets} are not certain: {0.cause}; asking again in {0.seconds:.4g} s",
     ),
     OrderDenied: Line("account", WARNING, "{0.account}: the exchange shows no {0.name} any more: {0.cause}"),
     OrderUnclear: Line(

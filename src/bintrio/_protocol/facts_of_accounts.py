@@ -32,6 +32,18 @@ class AccountNotCurrent(AboutAccount, frozen=True, kw_only=True):
     seconds: float
 
 
+class BalancesNotCertain(AboutAccount, frozen=True, kw_only=True):
+    """The exchange does not tell what there is of some assets: its answer fails, or is older than what events told.
+
+    Attributes:
+        assets: of which.
+        seconds: until they are asked for again, unless an event tells of them.
+    """
+
+    assets: tuple[str, ...]
+    seconds: float
+
+
 class OrderDenied(AboutAccount, frozen=True, kw_only=True):
     """The exchange says not to have an order, or an order list, that is known to be open.
 

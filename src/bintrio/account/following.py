@@ -36,7 +36,9 @@ class Following(Confirming):
         again: entering raises that at once, and so does the block if it is refused later on.
 
         Trades that are refused, or too few, are asked for after a minute, and after twice as long each time, up to an
-        hour: for weight 100 at a time.
+        hour: for weight 100 at a time. So are balances that are not certain (`Holding.is_certain`), for weight 20. If
+        after a loss the answer for balances is older, by its own time, than what events had told before, all is asked
+        again for a minute, some ten times; after that only the balances are, which are not certain until then.
 
         Args:
             keep: how many orders that have ended are kept, and how many order lists.

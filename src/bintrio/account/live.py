@@ -102,8 +102,9 @@ class LiveAccount:
     def is_current(self) -> bool:
         """Whether everything is known that the exchange has told so far, and nothing may be missing.
 
-        The one exception: trades of an order that the exchange refuses to tell. Orders and balances are certain without
-        them, and `fills` of that order makes up less than its ``executed_qty``, until a later question is answered.
+        There are two exceptions, which say so by themselves. Trades of an order that the exchange refuses to tell:
+        orders and balances are certain without them, and `fills` of that order makes up less than its ``executed_qty``,
+        until a later question is answered. And balances that are not certain (`Holding.is_certain`).
 
         What the exchange has not told yet nobody can know. So an event that does not come is noticed when its
         connection is known to be lost: at the latest after 63 s, the pong window (G4) and the 3 s in which a loss may
@@ -265,4 +266,7 @@ class LiveAccount:
             self._stock.resume()
         else:
             state.apply(event)
+            # The exchange says "any time an account balance has changed", so its position should be the next event.
+            if state.has_shifts:
+                self._stock.look()
         self._publish()

@@ -21,6 +21,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from ..api.account import Account, AccountTrade, Allocation, Order
 from ..api.events import (
     BalanceUpdate,
@@ -296,6 +298,11 @@ class State:
     # Balances
 
     @property
+    def has_shifts(self) -> bool:
+        """Whether something was added to a balance that is not certain since."""
+        return bool(self._shifted)
+
+    @property
     def told_until(self) -> int:
         """The latest time of the account that positions and answers have told."""
         return max((holding.as_of for holding in self.holdings.values()), default=0)
@@ -342,6 +349,19 @@ class State:
         is_news = known is None or _value(known) != _value(holding)
         if is_news:
             self._tell(HoldingChanged(version=self.version + 1, source=source, before=known, after=holding))
+
+    def doubtful(self) -> tuple[str, ...]:
+        """The assets whose balance is not certain."""
+        return tuple(asset for asset, holding in self.holdings.items() if not holding.is_certain)
+
+    def doubt(self) -> None:
+        """The answer for balances may lack what was missed: those are certain that events have told of since then."""
+        for asset in [asset for asset in self.holdings if asset not in self._heard]:
+            self._put(msgspec.structs.replace(self.holdings[asset], is_certain=False), "query")
+
+    def expect(self, assets: Iterable[str]) -> None:
+        """From here on events tell what happens to some assets; an answer must show what happened before."""
+        self._heard.difference_update(assets)
 
     # Certainty
 

@@ -10,10 +10,14 @@ of a day, which are halved where there may be more than the 1,000 of a page (20 
 fills do not add up (5 a page).
 
 **How often.** A question without an answer is asked again, after a pause that grows up to half a minute, or once a hold
-is over; so is one for balances whose answer is older than what was known before. What the exchange refuses for good is
-not waited for. An order, or a list, that it says not to have is asked for once more, when queries must show it, and
-then given up. Trades that it refuses to tell, or tells too few of, are asked for after a minute, and after twice as
-long each time, up to an hour: of `_AT_ONCE` orders at a time.
+is over. What the exchange refuses for good is not waited for. An order, or a list, that it says not to have is asked
+for once more, when queries must show it, and then given up.
+
+**What is not told.** Trades that the exchange refuses to tell, or tells too few of, and balances that are not certain
+are asked for after a minute, and after twice as long each time, up to an hour: trades of `_AT_ONCE` orders at a time.
+Balances are not certain after a transfer or a lock that no position has followed, and where the answer stays older, by
+its own time, than what events had told before it was asked for. All is asked again then, for `_LONGEST_LAG` seconds.
+After that, not the queries are taken to be behind but the time to mean something else than the documents suggest.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ import trio
 from .._client.observation import Teller
 from .._protocol import evidence
 from .._protocol.chance import chance_in_use
-from .._protocol.facts_of_accounts import AccountNotCurrent, FillsNotTold, OrderDenied
+from .._protocol.facts_of_accounts import AccountNotCurrent, BalancesNotCertain, FillsNotTold, OrderDenied
 from .._protocol.rejections import LASTING
 from .._protocol.rotation import backoff
 from ..api._base import Request
@@ -75,6 +79,9 @@ _PASSING: Final = (RateLimited, InvalidTimestamp, NotSent, OutcomeUnknown, Excep
 # Seconds until trades are asked for again that the exchange has not told, at first and at most.
 _FIRST_PAUSE: Final = 60.0
 _LONGEST_PAUSE: Final = 3600.0
+
+# Seconds after events are complete for which queries that are behind are waited for: thirty times what they may be.
+_LONGEST_LAG: Final = 60.0
 
 # Orders whose trades are then asked for: weight 100, so that an account whose trades are never told costs little.
 _AT_ONCE: Final = 20
@@ -122,17 +129,21 @@ class Stock:
         self._publish = publish
         self._chance = chance_in_use()
         self._resumed_at = 0.0
-        self._has_to_ask = trio.Event()
+        self._woken = trio.Event()
+        self._has_to_ask = False
+        # When what is not told is asked for again.
+        self._due = math.inf
         # Since when the exchange says not to have an order, or a list, that is known to be open.
         self._denied: dict[OrderKey | int, float] = {}
-        # How often each order's trades were asked for again, and in how many rounds since the last loss.
+        # How often each order's trades were asked for again, and in how many rounds something was, one after the other.
         self._tries: Counter[OrderKey] = Counter()
         self._rounds = 0
 
     def resume(self) -> None:
         """Events are complete again."""
         self._state.resume()
-        self._has_to_ask.set()
+        self._has_to_ask = True
+        self._woken.set()
         # By this machine's clock: the exchange's may be adjusted meanwhile.
         self._resumed_at = trio.current_time()
 
@@ -176,17 +187,31 @@ class Stock:
             state.take_list(order_list, "query")
 
     async def keep_complete(self) -> None:
-        """Ask whenever something was lost, and now and then for trades that were not told."""
+        """Ask whenever something was lost, and now and then for what was not told."""
         while True:
-            with trio.move_on_after(self._pause_for_fills()):
-                await self._has_to_ask.wait()
-            if self._has_to_ask.is_set():
-                # Replaced before asking: what is lost meanwhile sets the new one.
-                self._has_to_ask, self._rounds = trio.Event(), 0
+            with trio.move_on_at(self._due):
+                await self._woken.wait()
+            # Replaced before asking: what is lost meanwhile sets the new one.
+            self._woken = trio.Event()
+            if self._has_to_ask:
+                self._has_to_ask, self._rounds = False, 0
                 self._denied.clear()
                 await self.complete()
-            else:
+            elif trio.current_time() >= self._due:
+                self._rounds += 1
                 await self._ask_again_for_fills()
+                await self._ask_again_for_balances()
+            pause = self._pause()
+            self._due = trio.current_time() + pause
+            # What comes to be lacking later is asked for as soon as this was.
+            if pause == math.inf:
+                self._rounds = 0
+
+    def look(self) -> None:
+        """A balance is not certain: it is asked for, unless an event tells of it before its turn comes."""
+        # What is due already stays due then, however often this is called.
+        if self._due == math.inf:
+            self._woken.set()
 
     async def complete(self) -> None:
         """Ask, until everything is known that happened before events were complete.
@@ -247,8 +272,14 @@ class Stock:
         account: Account = await self._session.send(AccountStatus())
         state.take_account(account, is_sure=state.losses == losses)  # else events became complete only later
         self._publish()
-        if account.update_time < told_until:
-            raise _Behind(f"account.status is of {account.update_time}, and events have told of {told_until}")
+        if account.update_time >= told_until:
+            return
+        behind = _behind(account, told_until)
+        if trio.current_time() < self._resumed_at + _LONGEST_LAG:
+            raise behind
+        # All else was asked for that long after events are complete, so it is certain. Balances may lack something.
+        state.doubt()
+        self._tell_of_balances(behind)
 
     async def _ask_for_lists(self) -> None:
         state = self._state
@@ -343,16 +374,38 @@ class Stock:
         symbol, number = key
         self._tell(FillsNotTold, error, symbol=symbol, order_id=number, seconds=seconds)
 
-    def _pause_for_fills(self) -> float:
-        """Seconds until trades are asked for again that the exchange has not told, if there are such."""
-        # Nobody would take them in any more.
-        if self._state.is_over or not self._lacking_fills():
+    def _pause(self) -> float:
+        """Seconds until what the exchange has not told is asked for again, if there is anything."""
+        # Nobody would take it in any more.
+        if self._state.is_over or not (self._lacking_fills() or self._state.doubtful()):
             return math.inf
         # A higher power would be longer than the longest pause, and soon no float.
         return min(_FIRST_PAUSE * 2.0 ** min(self._rounds, 32), _LONGEST_PAUSE)
 
+    async def _ask_again_for_balances(self) -> None:
+        state = self._state
+        # An event has told of them meanwhile.
+        if not state.doubtful():
+            return
+        losses, told_until = state.losses, state.told_until
+        # What is asked for that long after they were told shows it, unless they are told of anew.
+        state.expect(state.doubtful())
+        await trio.sleep(QUERY_DELAY_SECONDS)
+        try:
+            account: Account = await self._session.send(AccountStatus())
+        except (BintrioError, ExceptionGroup) as error:
+            self._tell_of_balances(error)
+            return
+        if account.update_time >= told_until:
+            state.take_account(account, is_sure=state.losses == losses)
+            self._publish()
+        if state.doubtful():
+            self._tell_of_balances(_behind(account, told_until))
+
+    def _tell_of_balances(self, error: Exception) -> None:
+        self._tell(BalancesNotCertain, error, assets=self._state.doubtful(), seconds=self._pause())
+
     async def _ask_again_for_fills(self) -> None:
-        self._rounds += 1
         lacking = {key_of(order): order for order in self._lacking_fills()}
         # What lacks nothing any more is not counted any more.
         self._tries = Counter({key: self._tries[key] for key in lacking})
@@ -406,3 +459,7 @@ class Stock:
         for trade in trades:
             self._state.take_trade(trade)
         return [fill_of_trade(trade) for trade in trades]
+
+
+def _behind(account: Account, told_until: int) -> _Behind:
+    return _Behind(f"account.status is of {account.update_time}, and events have told of {told_until}")
