@@ -129,6 +129,20 @@ async def test_g11_what_an_observer_raises_in_its_thread_is_counted_and_logged_o
     assert [record.name for record in caplog.records] == ["bintrio.observer"]
 
 
+async def test_g11_what_waits_goes_to_the_other_thread_together() -> None:
+    """To change the thread for each fact would cost far more than most functions do."""
+    waiting: list[int] = []
+
+    def look(_fact: Fact) -> None:
+        waiting.append(quick.waiting)
+
+    quick: observing.Buffered
+    async with buffered(look) as quick:
+        for number in range(4):
+            quick(fact(number))
+    assert waiting == [0, 0, 0, 0]
+
+
 async def test_g11_a_function_may_block_and_keeps_nobody_waiting() -> None:
     """It is called in another thread, in which it waits for what this one does meanwhile."""
     may_go_on = threading.Event()

@@ -856,3 +856,28 @@ async def test_g7_in_microseconds_too(autojump_clock: MockClock) -> None:
             found = await session.confirm(caught.value)
             assert (found is not None) is executed
             assert found is None or found.order_id != first.order_id
+
+
+async def test_g7_an_error_tells_the_highest_order_id_that_answers_brought(autojump_clock: MockClock) -> None:
+    async with open_market() as (session, sandbox):
+        first = await session.send(limit())
+        second = await session.send(limit())
+        await session.order_status(symbol="BTCUSDT", order_id=first.order_id)
+        sandbox.inject(faults.DropReply("order.place"))
+        with pytest.raises(OutcomeUnknown) as caught:
+            await session.within(1).send(limit())
+        assert caught.value.seen_order_id == second.order_id
+
+
+async def test_g7_that_a_clock_was_set_forward_makes_queries_no_newer(autojump_clock: MockClock) -> None:
+    """The window of the call is over at once by the exchange's clock, and queries are behind by real seconds still."""
+    async with open_market() as (session, sandbox):
+        sandbox.query_lag = QUERY_DELAY / 1000 - 0.1
+        sandbox.inject(faults.Disconnect("order.place", executed=True))
+        with pytest.raises(OutcomeUnknown) as caught:
+            await session.send(limit())
+        sandbox.advance(60)
+        await session.rotate()  # it measures the clock
+        found: bintrio.Order | None = await session.confirm(caught.value)
+        assert found is not None
+        assert found.client_order_id == caught.value.client_order_id
