@@ -304,3 +304,39 @@ def test_of_connections_no_count_ever_tells_so_after_a_loss_few_are_opened(is_fi
 )
 def test_what_is_kept_for_after_a_loss_is_little(kind: str, limit: int, kept: int) -> None:
     assert probe_of(limit_of(kind, "MINUTE", 1, limit)) == kept
+
+
+# How much is used
+
+
+@pytest.mark.untraced
+@pytest.mark.parametrize(
+    ("limit", "amount", "what"),
+    [
+        (weight(3_000, 60), 5, "nothing"),
+        (weight(3_000, 60), 5, "both"),
+        *((limit_of("ORDERS", "SECOND", 10, 200), 1, what) for what in ("nothing", "a death", "a loss", "both")),
+    ],
+    ids=["weight, nothing", "weight, both", "nothing", "a death", "a loss", "both"],
+)
+def test_g12_a_fleet_uses_nearly_all_of_each_window_in_which_nothing_died(
+    limit: RateLimit, amount: int, what: str
+) -> None:
+    """As `benchmarks.fleet` tries it: eight processes, of which each asks for all that it can get."""
+    length = limit.interval_num
+    world = World(7, limit, Weather(late=30))
+    first, *_ = fleet(world, 8, callers=8, weight=amount, pause=20)
+    world.run(length - world.now / 1_000 % length + length + 1)  # into a second whole window
+    disturbed = {world.window} if what != "nothing" else set[int]()
+    if what in {"a death", "both"}:
+        first.kill()
+    if what in {"a loss", "both"}:
+        world.centre.restart()
+    world.run(2 * length)
+    assert not world.breaches
+    begun, *whole, _ = sorted(world.most)
+    parts = {window: world.most[window] / limit.limit for window in whole}
+    assert len(parts) == 3
+    assert begun < min(parts)
+    assert min(part for window, part in parts.items() if window not in disturbed) >= 0.95
+    assert min(parts.values()) >= 0.9
