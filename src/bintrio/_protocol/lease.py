@@ -20,9 +20,9 @@ IDLE: Final = 300
 PROBE: Final = 300
 """At most so much of each window is kept for after a loss."""
 
-# One part in so many of a limit is kept for that: of orders less, since their windows may be a day.
-_PROBE_PART: Final = 20
-_PROBE_PART_OF_ORDERS: Final = 50
+# One part in so many of a limit is kept for that: of orders less, since their windows may be a day; of connections
+# more, since no count tells of them: there is no more until their window ends.
+_PROBE_PARTS: Final = {"REQUEST_WEIGHT": 20, "ORDERS": 50, "CONNECTIONS": 3}
 # A limit below that has nothing to keep for that: after a loss, its next window is waited for.
 _LEAST_WITH_PROBE: Final = 10
 
@@ -304,6 +304,5 @@ class Lease:
 
 def probe_of(limit: RateLimit) -> int:
     """How much of a window is never granted, but to learn what was used of it after the centre has lost that."""
-    part = _PROBE_PART_OF_ORDERS if limit.rate_limit_type == "ORDERS" else _PROBE_PART
     least = 1 if limit.limit >= _LEAST_WITH_PROBE else 0
-    return max(least, min(PROBE, limit.limit // part))
+    return max(least, min(PROBE, limit.limit // _PROBE_PARTS[limit.rate_limit_type]))

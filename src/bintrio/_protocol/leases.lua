@@ -46,7 +46,7 @@ local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local boot = {}
 each(root .. ':boot', function(field, value) boot[field] = value end)
 local function is_over()
-  if boot.server ~= server or now < tonumber(boot.since) then return true end
+  if boot.server ~= server or not boot.old or now < tonumber(boot.since) then return true end
   return boot.shares == '1' and now - tonumber(boot.heard) >= AWAY
 end
 if is_over() then boot.since, boot.shares, boot.old = text(now), '0', '0' end
