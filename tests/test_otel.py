@@ -57,12 +57,18 @@ class World(NamedTuple):
         ]
 
 
-@pytest.fixture
-def world() -> Generator[World]:
+def _each(call: observing.CallEnded) -> bool:
+    """As `otel.every_call`, but a function of its user's: it is to see all that is known of a call."""
+    assert isinstance(call, observing.CallEnded)
+    return True
+
+
+@pytest.fixture(params=[otel.every_call, _each], ids=["outlines", "facts"])
+def world(request: pytest.FixtureRequest) -> Generator[World]:
     exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
     spans, meters = TracerProvider(), MeterProvider([reader])
     spans.add_span_processor(SimpleSpanProcessor(exporter))
-    telemetry = OpenTelemetry(tracer_provider=spans, meter_provider=meters, span_for=otel.every_call)
+    telemetry = OpenTelemetry(tracer_provider=spans, meter_provider=meters, span_for=request.param)
     yield World(telemetry, spans.get_tracer("test"), exporter, reader)
     spans.shutdown()
     meters.shutdown()
@@ -431,6 +437,37 @@ async def test_g13_how_full_the_buffer_of_a_subscriber_is(autojump_clock: MockCl
             assert world.points("bintrio.subscriber.buffer.limit") == [(named, 50)]
         del events
     assert world.points("bintrio.subscriber.buffer.used") == []
+
+
+async def test_a_class_that_is_made_of_it_is_told_of_each_call(autojump_clock: MockClock) -> None:
+    heard: list[str] = []
+
+    class Noting(OpenTelemetry):
+        def __call__(self, fact: observing.Fact) -> None:
+            super().__call__(fact)
+            heard.append(type(fact).__name__)
+
+    async with open_pair(observer=Noting()):
+        pass
+    assert "CallEnded" in heard
+
+
+async def test_what_it_raises_over_the_end_of_a_call_is_counted_and_logged_once(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    telemetry = OpenTelemetry()
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    vars(telemetry)["take_outline"] = fail
+    async with open_pair(observer=telemetry) as (session, exchange):
+        exchange.script["ping"] = lambda _peer: {}
+        before = session.counters.observer_failures
+        await session.ping()
+        assert session.counters.observer_failures == before + 1
+    logged = [vars(record)["fact"] for record in caplog.records if record.name == "bintrio.observer"]
+    assert logged == ["CallEnded"]
 
 
 async def test_without_providers_it_goes_to_those_of_the_program(autojump_clock: MockClock) -> None:

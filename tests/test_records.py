@@ -16,6 +16,7 @@ import bintrio
 CHANGES: Final = {
     "_client.in_flight.Call",
     "_client.observation.Counters",
+    "_client.observation.Outline",
     "_client.observation.Trace",
     "_net.writer.Outgoing",
     "_protocol.budget.Charge",

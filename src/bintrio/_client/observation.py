@@ -23,6 +23,7 @@ from .._protocol.frames import Message
 from .._protocol.requests import RequestId
 from .._protocol.secrets import redacted, redacted_message
 from .._text import kind_of, leaves, said, shown_url
+from ..api._values import RateLimit
 from ..endpoints import Endpoint
 from ..errors import Rejected
 from .in_flight import Call, Tells
@@ -89,6 +90,9 @@ class Observation:
         self.tells_beginnings = self.is_wanted(CallStarted)
         self.tells_sending = self.is_wanted(CallSent)
         self.tells_ends = self.is_wanted(CallEnded)
+        # An observer of ours that needs no steps of calls: no facts are made for it, and no times are taken.
+        self._take_outline: Callable[[Outline], None] | None = getattr(observer, "take_outline", None)
+        self._trace_type: type[Outline] = Trace if self._take_outline is None else Outline
         self._shows_params = shows_params
         self._numbers = itertools.count(1)
 
@@ -113,10 +117,22 @@ class Observation:
         try:
             self._observer(fact)
         except BaseException:  # Ctrl-C waits here, so it is the observer's own, whatever it is
-            self.counters.observer_failures += 1
-            # One line: an observer that fails at every fact would flood the logs.
-            if self.counters.observer_failures == 1:
-                log_failure(fact)
+            self._note_failure(fact)
+
+    @trio.lowlevel.enable_ki_protection
+    def pass_outline(self, outline: Outline) -> None:
+        """Give the observer, which takes it, the outline of a call that is over."""
+        assert self._take_outline is not None
+        try:
+            self._take_outline(outline)
+        except BaseException:  # as above
+            self._note_failure(outline)
+
+    def _note_failure(self, fact: Fact | Outline) -> None:
+        self.counters.observer_failures += 1
+        # One line: an observer that fails at every fact would flood the logs.
+        if self.counters.observer_failures == 1:
+            log_failure(fact)
 
     @contextmanager
     def of_session(self, endpoint: Endpoint) -> Generator[None]:
@@ -140,7 +156,9 @@ class Observation:
 
     async def _watch(self, call: Call, result: Coroutine[Any, Any, T]) -> T:
         is_own = call.cost.purpose == "own"
-        trace = call.trace = Trace(self, next(self._numbers), call.api.name, is_own, call.shown_account, self.now())
+        trace = call.trace = self._trace_type(
+            self, next(self._numbers), call.api.name, is_own, call.shown_account, self.now()
+        )
         if self.tells_beginnings:
             trace.start(redacted(call.params) if self._shows_params else None)
         try:
@@ -203,11 +221,17 @@ class Teller:
         bugs.exception("%s: connection %d: %s", session, number, words, extra={"session": session, **self.here})
 
 
-class Trace(msgspec.Struct, eq=False):
-    """The steps of one call that is observed: see `CallEnded`. Some are noted in the reader's and the writer's task.
+class Outline(msgspec.Struct, eq=False):
+    """How a call began and ended, for an observer that needs no more, and makes no `CallEnded` of it.
 
-    It is on the path of each call. So it makes its facts itself, and is a struct, which is made in a third of the time.
-    The garbage collector looks at it: the traceback of an error leads to it, and the observer may keep the error.
+    It is on the path of each call. So it is a struct, which is made in a third of the time. The garbage collector looks
+    at it: the traceback of an error leads to it, and the observer may keep the error.
+
+    Attributes:
+        observation: of the session.
+        at: when the call was over.
+        teller: of the connection that it was sent on last; None if it was not sent.
+        envelope: its answer, if there was one.
     """
 
     observation: Observation
@@ -216,61 +240,57 @@ class Trace(msgspec.Struct, eq=False):
     is_own: bool
     account: str | None
     started_at: float
-    tries: int = 0
-    sent_size: int = 0
-    connection: int | None = None
-    address: str | None = None
-    queued_at: float | None = None
-    written_at: float | None = None
-    answered_at: float | None = None
-    taken_at: float | None = None
-    answer_size: int = 0
+    at: float = 0.0
+    teller: Tells | None = None
     envelope: Envelope | None = None
+    code: int | None = None
+    error: str | None = None
+    cause: str | None = None
 
-    def _forget(self) -> None:
-        """What is known of an earlier try is of no interest."""
-        self.queued_at = self.written_at = self.answered_at = self.taken_at = None
-        self.answer_size = 0
-        self.envelope = None
+    @property
+    def session(self) -> str:
+        """See `Fact`."""
+        return self.observation.name
+
+    @property
+    def connection(self) -> int | None:
+        """See `CallEnded`."""
+        return None if self.teller is None else self.teller.here["connection"]
+
+    @property
+    def address(self) -> str | None:
+        """See `CallEnded`."""
+        return None if self.teller is None else self.teller.here["address"]
+
+    @property
+    def status(self) -> int | None:
+        """See `CallEnded`."""
+        return None if self.envelope is None else self.envelope.status
+
+    @property
+    def limits(self) -> tuple[RateLimit, ...]:
+        """See `CallEnded`."""
+        return () if self.envelope is None else self.envelope.rate_limits
 
     def start(self, params: dict[str, Any] | None) -> None:
         """It was made."""
         self.observation.pass_on(CallStarted(**self._here(self.started_at), params=params))
 
-    def begin(self, now: float, teller: Tells, data: bytes) -> Callable[[], None]:
+    def begin(self, now: float, teller: Tells, data: bytes) -> Callable[[], None] | None:
         """It is about to be queued, or written at once. What is given is to be called when it is written."""
-        # Its earlier try was taken back, or lost with its connection.
-        if self.tries:
-            self._forget()
-        self.queued_at = now
-        self.connection, self.address = teller.here["connection"], teller.here["address"]
-        return partial(self._write, teller, data) if self.observation.is_recorded else self._written
-
-    def _written(self) -> None:
-        self.written_at = self.observation.now()
-
-    def _write(self, teller: Tells, data: bytes) -> None:
-        self._written()
-        teller.tell_message(MessageSent, data)
+        self.teller = teller
+        # The answer of an earlier try is of no interest.
+        self.envelope = None
+        return None
 
     def queued(self, request_id: RequestId, size: int) -> None:
         """It was queued, or written at once."""
-        connection = self.connection
-        assert connection is not None  # since `begin`
-        self.tries += 1
-        self.sent_size = size
-        if self.observation.tells_sending:
-            here = self._here(self.observation.now())
-            self.observation.pass_on(CallSent(**here, connection=connection, id=request_id, size=size))
 
     def answered(self, size: int) -> None:
         """Its answer was read."""
-        self.answered_at = self.observation.now()
-        self.answer_size = size
 
     def taken(self, envelope: Envelope) -> None:
         """Its caller has the answer."""
-        self.taken_at = self.observation.now()
         self.envelope = envelope
 
     def waited(self, awaited: Awaited, seconds: float) -> None:
@@ -280,35 +300,16 @@ class Trace(msgspec.Struct, eq=False):
 
     def end(self, failure: BaseException | None) -> None:
         """It is over."""
-        envelope = self.envelope
-        code = error = cause = None
+        observation = self.observation
+        self.at = observation.now()
         if failure is not None:
-            code = failure.code if isinstance(failure, Rejected) else None
-            error, cause = kind_of(failure), words_of(failure)
-        ended = CallEnded(
-            session=self.observation.name,
-            at=self.observation.now(),
-            call=self.call,
-            method=self.method,
-            is_own=self.is_own,
-            account=self.account,
-            started_at=self.started_at,
-            queued_at=self.queued_at,
-            written_at=self.written_at,
-            answered_at=self.answered_at,
-            taken_at=self.taken_at,
-            tries=self.tries,
-            connection=self.connection,
-            address=self.address,
-            sent_size=self.sent_size,
-            answer_size=self.answer_size,
-            status=None if envelope is None else envelope.status,
-            code=code,
-            error=error,
-            cause=cause,
-            limits=() if envelope is None else envelope.rate_limits,
-        )
-        self.observation.pass_on(ended)
+            self._note(failure)
+        observation.pass_outline(self)
+
+    def _note(self, failure: BaseException) -> None:
+        # Not the error itself: its traceback leads here.
+        self.code = failure.code if isinstance(failure, Rejected) else None
+        self.error, self.cause = kind_of(failure), words_of(failure)
 
     def _here(self, now: float) -> dict[str, Any]:
         return {
@@ -319,6 +320,91 @@ class Trace(msgspec.Struct, eq=False):
             "is_own": self.is_own,
             "account": self.account,
         }
+
+
+class Trace(Outline, eq=False):
+    """The steps of one call that is observed: see `CallEnded`. Some are noted in the reader's and the writer's task."""
+
+    tries: int = 0
+    sent_size: int = 0
+    queued_at: float | None = None
+    written_at: float | None = None
+    answered_at: float | None = None
+    taken_at: float | None = None
+    answer_size: int = 0
+
+    def _forget(self) -> None:
+        """What is known of an earlier try is of no interest."""
+        self.queued_at = self.written_at = self.answered_at = self.taken_at = None
+        self.answer_size = 0
+        self.envelope = None
+
+    def begin(self, now: float, teller: Tells, data: bytes) -> Callable[[], None]:
+        """See `Outline.begin`."""
+        # Its earlier try was taken back, or lost with its connection.
+        if self.tries:
+            self._forget()
+        self.queued_at = now
+        self.teller = teller
+        return partial(self._write, teller, data) if self.observation.is_recorded else self._written
+
+    def _written(self) -> None:
+        self.written_at = self.observation.now()
+
+    def _write(self, teller: Tells, data: bytes) -> None:
+        self._written()
+        teller.tell_message(MessageSent, data)
+
+    def queued(self, request_id: RequestId, size: int) -> None:
+        """See `Outline.queued`."""
+        self.tries += 1
+        self.sent_size = size
+        if self.observation.tells_sending:
+            assert self.teller is not None  # since `begin`
+            here, connection = self._here(self.observation.now()), self.teller.here["connection"]
+            self.observation.pass_on(CallSent(**here, connection=connection, id=request_id, size=size))
+
+    def answered(self, size: int) -> None:
+        """See `Outline.answered`."""
+        self.answered_at = self.observation.now()
+        self.answer_size = size
+
+    def taken(self, envelope: Envelope) -> None:
+        """See `Outline.taken`."""
+        self.taken_at = self.observation.now()
+        self.envelope = envelope
+
+    def end(self, failure: BaseException | None) -> None:
+        """See `Outline.end`."""
+        self.at = self.observation.now()
+        if failure is not None:
+            self._note(failure)
+        # Not by the properties: it is on the path of each call.
+        teller, envelope = self.teller, self.envelope
+        ended = CallEnded(
+            session=self.observation.name,
+            at=self.at,
+            call=self.call,
+            method=self.method,
+            is_own=self.is_own,
+            account=self.account,
+            started_at=self.started_at,
+            queued_at=self.queued_at,
+            written_at=self.written_at,
+            answered_at=self.answered_at,
+            taken_at=self.taken_at,
+            tries=self.tries,
+            connection=None if teller is None else teller.here["connection"],
+            address=None if teller is None else teller.here["address"],
+            sent_size=self.sent_size,
+            answer_size=self.answer_size,
+            status=None if envelope is None else envelope.status,
+            code=self.code,
+            error=self.error,
+            cause=self.cause,
+            limits=() if envelope is None else envelope.rate_limits,
+        )
+        self.observation.pass_on(ended)
 
 
 @contextmanager
@@ -338,9 +424,10 @@ def name_of(endpoint: Endpoint) -> str:
     return endpoint.name or endpoint.addresses(time_unit="ms")[0].authority
 
 
-def log_failure(fact: Fact) -> None:
+def log_failure(fact: Fact | Outline) -> None:
     """Log the error that an observer raised."""
-    extra = {"session": fact.session, "fact": type(fact).__name__}
+    kind = CallEnded if isinstance(fact, Outline) else type(fact)
+    extra = {"session": fact.session, "fact": kind.__name__}
     logger.exception("%s: the observer failed; further failures are only counted", fact.session, extra=extra)
 
 
