@@ -17,6 +17,9 @@ from tests.sessions import CancelsAfter
 
 from .test_live import BUY, OCO, D, following, settled
 
+ONE: Final[dict[str, Any]] = {**BUY, "quantity": 1}
+NEAR: Final[dict[str, Any]] = {**OCO, "above_price": 65_000}
+
 Happening = Callable[[Sandbox, int], Awaitable[None]]
 
 
@@ -90,7 +93,7 @@ async def _check_left(account: LiveAccount) -> None:
 async def test_g1_who_reads_fills_may_be_cancelled_at_any_turn(autojump_clock: MockClock, happens: Happening) -> None:
     async def once(steps: int) -> bool:
         async with following() as (sandbox, _, account):
-            order = await account.place(**{**BUY, "quantity": 1})
+            order = await account.place(**ONE)
             await settled(account)
             given: list[Fill] = []
 
@@ -119,7 +122,7 @@ async def test_g1_who_waits_for_the_end_of_a_list_may_be_cancelled_at_any_turn(
 ) -> None:
     async def once(steps: int) -> bool:
         async with following() as (sandbox, _, account):
-            placed = await account.place_oco(**{**OCO, "above_price": 65_000})
+            placed = await account.place_oco(**NEAR)
             await settled(account)
             (maker,) = [order for order in placed.orders if order.state and order.state.type == "LIMIT_MAKER"]
             is_over = await _cancelled_after(steps, placed.closed, lambda: happens(sandbox, maker.order_id or 0))

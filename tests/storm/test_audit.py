@@ -44,6 +44,7 @@ EVENTS: Final = [
     position(5, 2),
     {"e": "balanceUpdate", "a": "BTC", "d": "3"},
     {"e": "externalLockUpdate", "a": "BTC", "d": "2"},
+    {"e": "listStatus"},
 ]
 JOURNAL: Final = [Told(NOW + number, event) for number, event in enumerate(EVENTS)]
 DATES: Final = [told.time for told in JOURNAL]
