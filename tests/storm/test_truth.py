@@ -81,9 +81,9 @@ def test_g1_what_was_done_behind_its_callers_back_can_be_asked_about() -> None:
 # What became of them
 
 
-def confirmed(act: Any, outcome: Answer | None, result: Any = None, error: Any = None) -> list[str]:
+def confirmed(act: Any, outcome: Answer | None, result: Any = None) -> list[str]:
     calls = [] if outcome is None else [came(1, outcome=outcome)]
-    return list(of_confirmed(Confirmed(number=1, result=result, error=error), deed(act), calls))
+    return list(of_confirmed(Confirmed(number=1, result=result), deed(act), calls))
 
 
 def order(**known: Any) -> Any:
@@ -127,13 +127,6 @@ def test_g1_a_replacement_is_told_by_both_halves() -> None:
     assert confirmed(Replace(), None) == []
     assert "the new order is 7" in confirmed(Replace(), half)[0]
     assert "the new order is None" in confirmed(Replace(), None, both)[0]
-
-
-def test_g1_what_cannot_be_told_is_only_whose_order_it_was() -> None:
-    assert confirmed(Place(client_order_id="again"), None, error=unknown(Place())) == []
-    assert "confirm came to" in confirmed(Place(), None, error=unknown(Place()))[0]
-    assert "confirm came to" in confirmed(Cancel(), None, error=unknown(Place()))[0]
-    assert "confirm came to" in confirmed(Place(client_order_id="again"), None, error=NotSent("x", "y"))[0]
 
 
 def test_all_that_was_confirmed_is_looked_at() -> None:

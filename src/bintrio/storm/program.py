@@ -15,7 +15,7 @@ from .._protocol.succession import Gap, Interrupted
 from .._protocol.to_json import to_builtins
 from ..api._base import Request
 from ..api.events import EventStreamTerminated
-from ..errors import BintrioError, OutcomeUnknown, Rejected, SubscriberTooSlow
+from ..errors import BintrioError, OutcomeUnknown, RateLimited, Rejected, SubscriberTooSlow
 from ..sandbox import Sandbox, Witness
 from ..session import Session
 from .books import Books
@@ -24,6 +24,9 @@ from .plan import AboutOrder, Act, ByAccount, CallAct, Confirm, Listen, Reopen, 
 Open = Callable[[], AbstractAsyncContextManager[Session]]
 
 FOREVER: Final = math.inf
+
+LONGEST_PAUSE: Final = 60.0
+"""Seconds after which a program that was told to wait tries to open a session again, at most."""
 
 
 class Deed(msgspec.Struct, eq=False, kw_only=True):
@@ -39,6 +42,7 @@ class Deed(msgspec.Struct, eq=False, kw_only=True):
         result: what came of it, if it was answered.
         error: what it raised, if it was not canceled.
         is_canceled: whether its caller was.
+        session: which of the program's sessions made it, counted from 1.
         by_account: whether it was made through an account, which then tells what became of it.
     """
 
@@ -51,6 +55,7 @@ class Deed(msgspec.Struct, eq=False, kw_only=True):
     result: Any = None
     error: Any = None
     is_canceled: bool = False
+    session: int = 1
     by_account: bool = False
 
     def __str__(self) -> str:
@@ -65,12 +70,14 @@ class Confirmed(msgspec.Struct, eq=False, frozen=True, kw_only=True):
         result: what became of it.
         error: what it raised instead.
         at_rest: whether everything had come to rest.
+        session: which of the program's sessions was asked.
     """
 
     number: int
     result: Any = None
     error: BintrioError | None = None
     at_rest: bool = False
+    session: int = 1
 
 
 class Heard(msgspec.Struct, eq=False, kw_only=True):
@@ -140,6 +147,8 @@ class Program:
         self._session: Session | None = None
         self._is_closing = trio.Event()
         self._is_over = False
+        self._is_held_off = False
+        self._sessions: list[Session] = []
         self.unknown: Final[dict[int, OutcomeUnknown]] = {}
         self._at_rest = False
 
@@ -147,16 +156,25 @@ class Program:
 
     async def live(self) -> None:
         """Have a session open, and listen to the account, until `leave`."""
+        pause = 1.0
         while not self._is_over:
             self._is_closing = trio.Event()
             try:
                 await self._live_once()
+            except RateLimited:
+                # No session is opened during a hold, and that may last for days.
+                self._is_held_off = True
+                await trio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
             except BintrioError:
-                await trio.sleep(1)  # the exchange is down, or bans us
+                await trio.sleep(1)  # the exchange is down
+            else:
+                pause = 1.0
 
     async def _live_once(self) -> None:
         async with self._open_session() as session:
-            self._session = session
+            self._session, self._is_held_off = session, False
+            self._sessions.append(session)
             try:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._listen_on, session)
@@ -259,7 +277,12 @@ class Program:
         timeout = self._terms.request_timeout if act.within is None else act.within
         # It is noted before it is sent, so that a call that is cancelled is known as well.
         deed = self.deeds[number] = Deed(
-            number=number, act=act, request=request, began=trio.current_time(), timeout=timeout
+            number=number,
+            act=act,
+            request=request,
+            began=trio.current_time(),
+            timeout=timeout,
+            session=len(self._sessions),
         )
         try:
             await carry_out(deed)
@@ -327,7 +350,8 @@ class Program:
 
     async def _confirm(self, number: int, session: Session) -> None:
         result = await session.confirm(self.unknown[number])
-        self.confirmed.append(Confirmed(number=number, result=result, at_rest=self._at_rest))
+        asked = self._sessions.index(session) + 1
+        self.confirmed.append(Confirmed(number=number, result=result, at_rest=self._at_rest, session=asked))
 
     @property
     def session(self) -> Session | None:
@@ -344,8 +368,8 @@ class Program:
 
     @property
     def is_held(self) -> bool:
-        """Whether its session has been told to wait."""
-        return self._session is not None and self._session.hold is not None
+        """Whether it has been told to wait: its session, or that none can be opened."""
+        return self._is_held_off if self._session is None else self._session.hold is not None
 
     async def come_to_rest(self) -> None:
         """Nothing goes wrong any more: find out what became of every call."""
@@ -360,7 +384,8 @@ class Program:
             try:
                 await self._confirm(number, session)
             except BintrioError as error:
-                self.confirmed.append(Confirmed(number=number, error=error, at_rest=True))
+                asked = len(self._sessions)
+                self.confirmed.append(Confirmed(number=number, error=error, at_rest=True, session=asked))
         try:
             # Whatever happened, the session must be of use again in the end; what was asked above may have taken up the
             # weight of a minute.

@@ -19,9 +19,10 @@ from ..sandbox.server.calls import Call
 from ..sandbox.server.links import IDEAL
 from ..sandbox.weather import Fail, Relink
 from . import audit, conduct, promises
+from .doubts import Inquest
 from .evidence import Evidence
-from .plan import Place, Plan
-from .program import Confirmed, Deed, Heard, Program, is_unknown
+from .plan import Plan
+from .program import Confirmed, Deed, Heard, Program
 
 GRACE: Final = 0.01
 """Seconds by which a call may end later than it should: a timer is set to whole milliseconds."""
@@ -126,18 +127,21 @@ def _of_kept(deed: Deed, program: Program, came: Sequence[Call]) -> Iterator[str
 
 
 def of_confirmations(evidence: Evidence) -> Iterator[str]:
-    """What `confirm` said of calls is so."""
+    """What `confirm` said of calls is so, and it knew what can be known."""
     arrivals = evidence.arrivals()
     for confirmed in evidence.program.confirmed:
         deed = evidence.program.deeds[confirmed.number]
-        yield from of_confirmed(confirmed, deed, arrivals.get(deed.number, ()))
+        inquest = Inquest(confirmed, deed, evidence, arrivals)
+        if confirmed.error is None:
+            yield from of_confirmed(confirmed, deed, arrivals.get(deed.number, ()))
+            if inquest.takes_anothers_cancel():
+                yield f"{deed}: confirm gave {confirmed.result!r}, and the answer to another call had said who did (G7)"
+        elif not inquest.may_be_open():
+            yield f"{deed}: confirm came to {confirmed.error!r} at rest"
 
 
 def of_confirmed(confirmed: Confirmed, deed: Deed, came: Sequence[Call]) -> Iterator[str]:
     """What `confirm` said of a call, if it is so."""
-    if confirmed.error is not None:
-        yield from _of_undecided(confirmed, deed)
-        return
     judge = _JUDGES.get(deed.request.api.name, _of_nothing)
     for said in judge(confirmed.result, _done(came)):
         yield f"{deed}: confirm gave {confirmed.result!r}, {said} (G1, G7)"
@@ -151,13 +155,6 @@ def _done(came: Sequence[Call]) -> Any:
         if outcome.status == 409:
             return (outcome.error or {}).get("data")
     return None
-
-
-def _of_undecided(confirmed: Confirmed, deed: Deed) -> Iterator[str]:
-    # Whose order it was cannot be told of calls that used one id at a time, which is said.
-    is_shared = isinstance(deed.act, Place) and deed.act.client_order_id is not None
-    if not (is_shared and is_unknown(confirmed.error)):
-        yield f"{deed}: confirm came to {confirmed.error!r} at rest"
 
 
 def _of_nothing(told: Any, done: Any) -> Iterator[str]:
