@@ -131,7 +131,7 @@ def test_a_clock_that_is_trusted_although_a_timestamp_was_refused_is_found(monke
 
 def test_g5_a_gap_that_ends_before_it_begins_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def said() -> str:
-        moves = [Plan(seed=seed, steps=tuple(draw_move(random.Random(seed)))) for seed in range(6)]
+        moves = [Plan(seed=seed, steps=tuple(draw_move(random.Random(seed)))) for seed in range(16)]
         return "\n".join(untruth for move in moves for untruth in run(move).untruths)
 
     assert said() == ""

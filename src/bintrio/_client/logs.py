@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
+from functools import cache
 from logging import DEBUG, INFO, WARNING
 from typing import Any, Final, NamedTuple
 
@@ -44,6 +45,12 @@ def _always(_fact: Any) -> bool:
     return True
 
 
+@cache
+def _logger_of(area: str) -> logging.Logger:
+    # To look for it takes a lock, each time.
+    return logging.getLogger(f"bintrio.{area}")
+
+
 class Line(NamedTuple):
     """How one kind of fact is logged: with that logger of ours and level, in words made of its fields."""
 
@@ -55,7 +62,7 @@ class Line(NamedTuple):
     @property
     def logger(self) -> logging.Logger:
         """Where it goes."""
-        return logging.getLogger(f"bintrio.{self.area}")
+        return _logger_of(self.area)
 
     @property
     def is_heard(self) -> bool:

@@ -8,7 +8,7 @@ cannot be repeated.
 from __future__ import annotations
 
 import random
-from collections.abc import Generator
+from collections.abc import Generator, MutableSequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,15 +26,22 @@ def scheduled(seed: int | str) -> Generator[None]:
     Raises:
         SchedulingUnknown: trio has changed.
     """
-    run, source = _internals()
-    was_deterministic, before = run._ALLOW_DETERMINISTIC_SCHEDULING, source.getstate()
-    run._ALLOW_DETERMINISTIC_SCHEDULING = True
-    source.seed(str(seed))
+    run, before = _internals()
+    was_deterministic = run._ALLOW_DETERMINISTIC_SCHEDULING
+    run._ALLOW_DETERMINISTIC_SCHEDULING, run._r = True, _Source(str(seed))
     try:
         yield
     finally:
-        run._ALLOW_DETERMINISTIC_SCHEDULING = was_deterministic
-        source.setstate(before)
+        run._ALLOW_DETERMINISTIC_SCHEDULING, run._r = was_deterministic, before
+
+
+class _Source(random.Random):
+    """Gives what any source does of the same seed, and is quick where there is nothing to choose: one task, mostly."""
+
+    def shuffle(self, x: MutableSequence[Any]) -> None:
+        """See `random.Random`."""
+        if len(x) > 1:
+            super().shuffle(x)
 
 
 def _internals() -> tuple[Any, random.Random]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Any, Final, TypeVar, get_origin
 
 import msgspec
@@ -246,12 +247,17 @@ def _may_be(error: Rejected, halves: int, done: int, failed: int) -> bool:
     return done == 0
 
 
-def _types_of_halves(method: str) -> dict[str, Any]:
+def _types_of_halves(method: str) -> Mapping[str, Any]:
     """The halves of the result of a method, by their names; none of most."""
     known = catalogue.get(method)
     result: Any = known.api.result if known else None
     if (get_origin(result) or result) is not ReplacedOrder:
         return {}
+    return _halves_of(result)
+
+
+@cache
+def _halves_of(result: Any) -> Mapping[str, Any]:
     fields = msgspec.structs.fields(result)
     return {field.encode_name: field.type for field in fields if field.name.endswith("_response")}
 

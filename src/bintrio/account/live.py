@@ -94,8 +94,7 @@ class LiveAccount:
     def as_of(self) -> int:
         """The exchange's time, in the unit of the session, up to which all of this is known; now, if `is_current`.
 
-        It is 0 until the account has been current for the first time. Once the account was left, or its session closed,
-        it stays at that time.
+        Once the account was left, or its session closed, it stays at that time.
         """
         return self._session.now() if self._state.as_of is None else self._state.as_of
 

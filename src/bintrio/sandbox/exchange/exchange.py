@@ -326,7 +326,7 @@ class Exchange:
 
     def _is_followed(self, uid: int) -> bool:
         """Whether somebody is told of an account's changes, or a replica has to be."""
-        return self.replicas.lag > 0 or any(uid in session.followed for session in self.sessions)
+        return self.replicas.has(uid) or any(uid in session.followed for session in self.sessions)
 
     def _distribute(self, now: int) -> None:
         notices = self.engine.take_notices()

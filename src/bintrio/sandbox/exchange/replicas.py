@@ -36,6 +36,7 @@ class Replicas:
         self.elapsed: Callable[[], int] | None = None
         self._accounts: Final = accounts
         self._replicas: dict[int, _Replica] = {}
+        self._unasked: set[int] = set()
         self._lag = 0
 
     @property
@@ -50,7 +51,8 @@ class Replicas:
             self._replicas = {}
         # From now on: a change before this is old enough.
         elif not self._lag:
-            self._replicas = {uid: _Replica(account) for uid, account in self._accounts.items()}
+            copied = (account for uid, account in self._accounts.items() if uid not in self._unasked)
+            self._replicas = {account.uid: _Replica(account) for account in copied}
         self._lag = lag
 
     def open_account(self, account: Account) -> None:
@@ -58,20 +60,29 @@ class Replicas:
         if self._lag:
             self._replicas[account.uid] = _Replica(account)
 
+    def forgo(self, uid: int) -> None:
+        """Keep no copy of an account about which nobody asks, however much happens to it."""
+        self._unasked.add(uid)
+        self._replicas.pop(uid, None)
+
+    def has(self, uid: int) -> bool:
+        """Whether a copy of an account is kept."""
+        return uid in self._replicas
+
     def note(self, notices: Iterable[Notice], now: int) -> None:
         """Take note of what has changed just now."""
-        # Nobody keeps a copy, so nothing is copied.
-        if not self._lag:
-            return
         changes: dict[int, list[Notice]] = {}
         for notice in notices:
-            changes.setdefault(notice.uid, []).append(notice)
+            # Of an account without a copy, nothing is copied.
+            if notice.uid in self._replicas:
+                changes.setdefault(notice.uid, []).append(notice)
         for uid, of_account in changes.items():
             self._replicas[uid].note(of_account, self._passed(now))
 
     def account(self, uid: int, now: int) -> Account:
         """An account as a query sees it; not to be changed."""
-        return self._replicas[uid].at(self._passed(now) - self._lag) if self._lag else self._accounts[uid]
+        replica = self._replicas.get(uid)
+        return self._accounts[uid] if replica is None else replica.at(self._passed(now) - self._lag)
 
     def _passed(self, now: int) -> int:
         return now if self.elapsed is None else self.elapsed()

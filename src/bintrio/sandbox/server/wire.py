@@ -8,8 +8,8 @@ comes out of it, and the peer is still to be told by a close frame.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, cast
 
 import trio
@@ -30,6 +30,27 @@ MAX_UNFINISHED: Final = 2**24
 
 class HeadTooLarge(Exception):
     """A handshake that is larger than `MAX_HEAD`."""
+
+
+class _Turn:
+    """Lets one task write at a time, strictly in turn.
+
+    Mostly nobody else writes: then it takes no turn of the scheduler, as the write does.
+    """
+
+    def __init__(self) -> None:
+        self._lock = trio.StrictFIFOLock()
+
+    async def __aenter__(self) -> None:
+        # Who is cancelled already has written nothing, so the stream is not torn.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._lock.acquire_nowait()
+        except trio.WouldBlock:
+            await self._lock.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 class Wire(trio.abc.Stream):
@@ -54,8 +75,8 @@ class Wire(trio.abc.Stream):
         self.has_closed = False
         self.received = 0
         self._stream = stream
-        # Strictly in turn: a close frame that waits must not be overtaken for ever.
-        self._turn = trio.StrictFIFOLock()
+        # A close frame that waits must not be overtaken for ever.
+        self._turn = _Turn()
         self._head = b""
         self._ahead = b""
         self._upgraded = trio.Event()
@@ -99,12 +120,12 @@ class Wire(trio.abc.Stream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes, after all that others are sending."""
-        async with self._in_turn():
+        async with self._turn:
             await self._write(bytes(data), is_close=self.is_upgraded and data[:1] == bytes([_CLOSE_FRAME]))
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait for the peer to read."""
-        async with self._in_turn():
+        async with self._turn:
             await self._stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
@@ -142,7 +163,7 @@ class Wire(trio.abc.Stream):
             data: whole frames.
             last_words: such, too, the last of which closes the connection.
         """
-        async with self._in_turn():
+        async with self._turn:
             await self._write(data, is_close=False)
             if last_words is not None:
                 self._lingers = True
@@ -150,7 +171,7 @@ class Wire(trio.abc.Stream):
 
     async def send_last(self, data: bytes, *, is_close: bool) -> None:
         """Send an HTTP answer or a close frame, for the peer to read in peace; not into the middle of a frame."""
-        async with self._in_turn():
+        async with self._turn:
             # Into the middle of a frame nothing can be written that the peer would understand.
             if not self._is_torn:
                 self._lingers = not self.has_closed
@@ -173,20 +194,6 @@ class Wire(trio.abc.Stream):
                 await self._stream.send_eof()
         while await self._receive(_RECEIVE_SIZE):
             pass
-
-    @asynccontextmanager
-    async def _in_turn(self) -> AsyncGenerator[None]:
-        """Nobody else writes meanwhile. Mostly nobody does: then this is no turn of the scheduler, as the write is."""
-        # Who is cancelled already has written nothing, so the stream is not torn.
-        await trio.lowlevel.checkpoint_if_cancelled()
-        try:
-            self._turn.acquire_nowait()
-        except trio.WouldBlock:
-            await self._turn.acquire()
-        try:
-            yield
-        finally:
-            self._turn.release()
 
     async def _write(self, data: bytes, *, is_close: bool) -> None:
         # Nothing may follow a close frame (RFC 6455, 5.5.1).

@@ -51,6 +51,18 @@ def test_a_trade_is_on_the_tape_and_the_makers_quote_around_it() -> None:
     assert [trade.is_buyer_maker for trade in world.exchange.engine.listings["BTCUSDT"].tape.trades] == [True, False]
 
 
+def test_no_copy_is_kept_of_the_account_of_makers_and_takers_when_queries_lag() -> None:
+    world = World(Told((0, 100, 1, True), (1, 200, 2, False)))
+    replicas, maker = world.exchange.replicas, world.exchange.engine.accounts[MAKER]
+    replicas.lag = SECOND
+    assert (replicas.has(USER), replicas.has(MAKER)) == (True, False)
+    world.look(2)
+    assert replicas.account(MAKER, START) is maker
+    # One that comes later has had a copy.
+    crowd.Crowd(world.exchange, Told(), USER, START)
+    assert not replicas.has(USER)
+
+
 @pytest.mark.parametrize(
     ("side", "price", "is_buyer_maker", "fill"),
     [

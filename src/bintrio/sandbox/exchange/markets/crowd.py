@@ -39,7 +39,7 @@ class Crowd:
     Args:
         exchange: where they trade.
         market: what they do.
-        uid: of their account, which must have plenty of everything.
+        uid: of their account, which must have plenty of everything. Queries see it without a lag.
         start: microseconds; when the market begins.
 
     Raises:
@@ -55,6 +55,7 @@ class Crowd:
         self._next = next(self._ticks, None)
         # It places an order for each trade, so they would fill the memory.
         exchange.engine.accounts[uid].keep = ORDERS_KEPT
+        exchange.replicas.forgo(uid)
         self._unquoted: dict[str, Tick] = {}
 
     @property
