@@ -123,7 +123,7 @@ def draw_terms(dice: Dice) -> Terms:
     return Terms(
         query_lag=dice.choice((0.0, 0.0, 0.7, 1.9)),
         ping_interval=dice.choice((20.0, 7.0)),
-        lifetime=dice.choice((86_400.0, 900.0, 240.0)),
+        lifetime=dice.choice((86_400.0, 600.0, 240.0)),
         limits=dice.choice((Limits(), Limits(), Limits(weight=900, orders_per_10_seconds=12))),
         link=draw_link(dice),
         walk=dice.choice((None, None, None, 10.0)),

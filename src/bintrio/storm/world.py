@@ -35,8 +35,9 @@ from .truth import untruths
 FAREWELL: Final = 5.0
 """Seconds that both sides have for closing."""
 
-REST: Final = 600.0
-"""Seconds after which everything that was lost has been found out."""
+REST: Final = 300.0
+"""Seconds after which everything that was lost has been found out: a silent connection is given up after a minute, and
+the longest hold that is drawn takes a minute and a half."""
 
 LAST: Final = 20.0
 """Seconds from the last call to the end: a ledger keeps a charge that nobody settles for a minute."""
