@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -265,6 +266,22 @@ async def test_the_answer_to_unsubscribing_does_not_overtake_late_events(
     begin = trio.current_time()
     await peer.call("userDataStream.unsubscribe")
     assert trio.current_time() == begin
+
+
+async def test_nor_those_that_a_shorter_delay_would_let_leave_before_them(
+    autojump_clock: MockClock, sandbox: Sandbox, peer: Peer
+) -> None:
+    await follow(peer)
+    sandbox.inject(LateEvents(seconds=5))
+    begin = trio.current_time()
+    await peer.buy()
+    assert await kinds(peer, 1) == [9]
+    sandbox.inject(LateEvents(seconds=1))
+    sandbox.deposit("BTC", Decimal(1))
+    await peer.send(10, "userDataStream.unsubscribe")
+    told = ["executionReport", "outboundAccountPosition", "balanceUpdate", "outboundAccountPosition"]
+    assert await kinds(peer, 6) == [*told, "eventStreamTerminated", 10]
+    assert trio.current_time() - begin == pytest.approx(5, abs=0.01)
 
 
 async def test_events_may_be_late_on_either_connection(autojump_clock: MockClock, sandbox: Sandbox, peer: Peer) -> None:

@@ -124,8 +124,11 @@ class Postponed:
         if len(self._waiting) >= MAX_POSTPONED:
             self._overflow()
             return
-        # A later one may be due sooner, if the delay was made shorter; `bring` still takes them in turn.
-        self._waiting.append((trio.current_time() + self.seconds, message))
+        due = trio.current_time() + self.seconds
+        # The delay may have been made shorter: then it leaves with the one before, since they leave in turn.
+        if self._waiting:
+            due = max(due, self._waiting[-1][0])
+        self._waiting.append((due, message))
         self._filled.set()
 
     async def bring(self) -> None:
