@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from random import Random
 from typing import Any, Final, TypeAlias
 
 import pytest
@@ -174,3 +175,55 @@ def test_g7_orders_are_read_off_the_answer_to_whatever_canceled_them() -> None:
     assert canceled_by(half) == ()
     half.done = {"cancelResponse": order}
     assert canceled_by(half) == (5,)
+
+
+FATES: Final[tuple[Callable[[str], faults.Fault | None], ...]] = (
+    lambda _: None,
+    faults.DropReply,
+    lambda method: faults.Disconnect(method, executed=True),
+    faults.Disconnect,
+)
+
+
+@pytest.mark.plain_streams  # what is told does not depend on how bytes travel
+@pytest.mark.parametrize("seed", range(24))
+async def test_g7_of_calls_that_were_to_cancel_one_order_none_takes_what_another_was_told(
+    autojump_clock: MockClock, seed: int
+) -> None:
+    """Whichever were answered, executed or lost, how soon after each other, and whichever session is asked."""
+    chance = Random(seed)
+    async with open_market() as (session, sandbox):
+        sandbox.query_lag = chance.choice([0.0, 1.9])
+        order = await session.send(limit())
+        replace = replacing(order.order_id, "ALLOW_FAILURE", price=30_000, quantity="0.001")
+        lost: list[tuple[Lost, int | None]] = []
+        is_known = False
+        for _ in range(4):
+            await trio.sleep(chance.choice([0.0, 0.001, 0.5, 3.0]))
+            was_open, before = _status(sandbox, order.order_id) == "NEW", len(sandbox.orders)
+            request: Request[Any] = chance.choice([replace, CANCELERS["order.cancel"](order.order_id)])
+            fault = chance.choice(FATES)(request.api.name)
+            if fault is not None:
+                sandbox.inject(fault)
+            try:
+                await session.send(request)
+            except OutcomeUnknown as unknown:
+                if request is replace:
+                    lost.append((unknown, sandbox.orders[-1].order_id if len(sandbox.orders) > before else None))
+            except bintrio.Rejected:
+                pass
+            is_known |= was_open and fault is None
+        for error, placed in lost:
+            try:
+                found = await confirmed(session, sandbox, error, by_another=chance.random() < 0.5)
+            except OutcomeUnknown:
+                assert not is_known, "nobody was told who canceled it"
+                continue
+            new = found.new_order if isinstance(found, HalfReplaced) else found
+            assert (new and new.order_id) == placed
+            if is_known:
+                assert found is None or (isinstance(found, HalfReplaced) and not found.is_canceled)
+
+
+def _status(sandbox: Sandbox, number: int) -> str:
+    return next(order.status for order in sandbox.orders if order.order_id == number)
