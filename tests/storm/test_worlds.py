@@ -124,6 +124,6 @@ def test_g7_an_order_that_is_sent_twice_is_found_and_made_small(monkeypatch: pyt
         is_sent_twice,
         settings=settings(max_examples=1_000, phases=[Phase.generate, Phase.shrink]),
         # What is found first, and so how far it can be made smaller one choice at a time, is the same each time.
-        random=random.Random(2),
+        random=random.Random(1),
     )
     assert len(found.steps) == 2
