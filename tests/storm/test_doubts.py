@@ -120,6 +120,28 @@ def test_g1_what_an_account_placed_is_told_to_the_account_alone() -> None:
     assert not left_open(deed(AGAIN), by_account)
 
 
+def told_of(number: int, other: Deed, *, late: int = 0, done: bool = True) -> bool:
+    """Whether it is a lie that the first of two calls placed the order of that number, which the other one placed."""
+    held = evidence(deed(AGAIN), other, calls=[placed(2, late)] if done else ())
+    held.program.unknown[1] = OutcomeUnknown(
+        "order.place", "no", request=deed(AGAIN).request, sent_at=NOW - 100, final_at=NOW + 5000
+    )
+    held.program.confirmed.append(Confirmed(number=1, result=order(order_id=number), session=2))
+    return any("and its order is None" in said for said in of_confirmations(held))
+
+
+def test_g7_an_order_of_a_third_session_may_be_taken_for_that_of_a_call_like_it() -> None:
+    assert not told_of(2, deed(AGAIN, 2, session=3))
+    assert told_of(3, deed(AGAIN, 2, session=3))
+    assert told_of(2, deed(AGAIN, 2, session=3), late=8000)
+    assert told_of(2, deed(AGAIN, 2, session=3), done=False)
+    assert told_of(2, deed(Place(client_order_id="again", price=91), 2, session=3))
+    assert told_of(2, deed(Cancel(), 2, session=3))
+    assert told_of(2, deed(Place(), 2, session=3))
+    for session in (1, 2):
+        assert told_of(2, deed(AGAIN, 2, session=session))
+
+
 # Orders that were to be changed
 
 

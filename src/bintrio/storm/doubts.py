@@ -21,7 +21,6 @@ from .._protocol.confirmation import HalfReplaced
 from .._protocol.evidence import LARGEST_LEAD, QUERY_DELAY, leg_of
 from .._protocol.to_json import to_builtins
 from ..api.account import Order
-from ..api.trading import OrderPlace
 from ..errors import OutcomeUnknown, Rejected
 from ..sandbox import Told
 from ..sandbox.server.calls import Call
@@ -68,6 +67,19 @@ class Inquest:
         if not (self._confirmed.at_rest and isinstance(self._deed.act, Replace)):
             return False
         return _says_canceled(self._confirmed.result) and self._request.cancel_order_id in self._canceled_by_others()
+
+    def is_mistaken_unawares(self) -> bool:
+        """Whether an order is said to be this call's that is of a call like it, of a third session: neither the one
+        that made this call nor the one that is asked knows of that, and nothing of the order tells. That is a limit of
+        `confirm`, and documented.
+        """
+        strangers = filter(self._is_stranger, self._others())
+        calls = filter(_has_done, self._calls_of(strangers))
+        return any(_is_of(self._confirmed.result, call) and self._is_in_time(_date_of(call)) for call in calls)
+
+    def _is_stranger(self, other: Deed) -> bool:
+        is_unknown_here = other.session not in {self._deed.session, self._confirmed.session}
+        return is_unknown_here and _is_alike(other, self._deed)
 
     # An order that was placed
 
@@ -169,7 +181,9 @@ def _given(request: Any, *fields: str) -> set[Any]:
 
 
 def _is_alike(other: Deed, deed: Deed) -> bool:
-    return isinstance(other.request, OrderPlace) and leg_of(other.request) == leg_of(deed.request)
+    """Whether two calls place the same order, under one id of the program's choice."""
+    ids = {getattr(each.act, "client_order_id", None) for each in (other, deed)}
+    return None not in ids and leg_of(other.request) == leg_of(deed.request)
 
 
 def _was_answered(deed: Deed) -> bool:
@@ -183,6 +197,11 @@ def _says_canceled(told: Any) -> bool:
 
 def _has_done(call: Call) -> bool:
     return call.outcome is not None and call.outcome.status == 200
+
+
+def _is_of(told: Any, call: Call) -> bool:
+    """Whether an order is the one that a call has placed."""
+    return isinstance(told, Order) and told.order_id == cast("Any", call.outcome).result.order_id
 
 
 def _date_of(call: Call) -> int:

@@ -133,7 +133,8 @@ def of_confirmations(evidence: Evidence) -> Iterator[str]:
         deed = evidence.program.deeds[confirmed.number]
         inquest = Inquest(confirmed, deed, evidence, arrivals)
         if confirmed.error is None:
-            yield from of_confirmed(confirmed, deed, arrivals.get(deed.number, ()))
+            if not inquest.is_mistaken_unawares():
+                yield from of_confirmed(confirmed, deed, arrivals.get(deed.number, ()))
             if inquest.takes_anothers_cancel():
                 yield f"{deed}: confirm gave {confirmed.result!r}, and the answer to another call had said who did (G7)"
         elif not inquest.may_be_open():
