@@ -82,6 +82,25 @@ def test_lists_that_are_done_are_forgotten(lag: int) -> None:
     assert bounded.error("orderList.status", timestamp=NOW // 1_000, orderListId=placed[1])[1] == -2013
 
 
+def test_a_list_whose_first_order_was_forgotten_can_be_canceled() -> None:
+    bounded = client()
+    working = {"workingType": "LIMIT", "workingSide": "BUY", "workingPrice": "100.00", "workingQuantity": "0.10"}
+    pending = {"pendingType": "LIMIT", "pendingSide": "SELL", "pendingPrice": "200.00", "pendingQuantity": "0.10"}
+    times = {"workingTimeInForce": "GTC", "pendingTimeInForce": "GTC"}
+    placed = bounded.trade("orderList.place.oto", **COMMON, **working, **pending, **times)["orderListId"]
+    bounded.trade("order.place", **BUY | {"side": "SELL", "price": "100.00", "quantity": "0.10"})
+    trade(bounded, 4)
+    first, second = bounded.trade("orderList.status", orderListId=placed)["orders"]
+    sought = COMMON | {"timestamp": NOW // 1_000}
+    assert bounded.error("order.status", **sought, orderId=first["orderId"])[1] == -2013
+    canceled = bounded.trade("orderList.cancel", **COMMON, orderListId=placed)
+    assert ids(canceled["orderReports"]) == [second["orderId"]]
+    # The list is known for longer than any of its orders.
+    trade(bounded, 4)
+    assert bounded.trade("orderList.status", orderListId=placed)["listOrderStatus"] == "ALL_DONE"
+    assert bounded.error("orderList.cancel", **sought, orderListId=placed)[1] == -2011
+
+
 def test_matches_that_were_prevented_are_forgotten() -> None:
     bounded = client()
     bounded.trade("order.place", **BUY)

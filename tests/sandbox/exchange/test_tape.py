@@ -84,7 +84,7 @@ def test_a_bounded_tape_forgets_the_oldest_trades_and_minutes_and_goes_on_counti
         record(tape, order(), str(10 + minute), minute * MINUTE)
     kept = [[trade.id for trade in tape.trades], [one.id for one in tape.aggregates]]
     assert kept == [[5, 6, 7, 8, 9, 10, 11]] * 2
-    assert tape.start == 4 * MINUTE
+    assert tape.start(MINUTE) == 4 * MINUTE
     day = tape.summary(0, DAY)
     assert day is not None
     assert (day.open, day.close, day.first_id, day.last_id, day.trades) == (D(14), D(20), 5, 11, 7)
@@ -100,6 +100,10 @@ def test_minutes_outlive_their_trades() -> None:
     assert (tape.price_before(MINUTE), tape.price_before(0)) == (D(11), None)
     found = candles(tape, interval("1m"), MINUTE + 2, start=0, end=None, limit=500)
     assert [candle.number_of_trades for candle in found] == [2, 2]
+    # Of the seconds of the first minute nothing is known any more.
+    found = candles(tape, interval("1s"), MINUTE + 2, start=0, end=None, limit=500)
+    assert [(candle.open_time, candle.number_of_trades) for candle in found] == [(MINUTE, 2)]
+    assert candles(Tape(), interval("1s"), MINUTE, start=None, end=None, limit=500) == ()
 
 
 class Item(NamedTuple):

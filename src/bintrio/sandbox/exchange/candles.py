@@ -100,9 +100,10 @@ def candles(
     """
     last = now if end is None else min(now, end)
     # Before its first trade, a symbol has no candles.
-    if tape.start is None or (start is not None and start > last):
+    known = tape.start(parts.length)
+    if known is None or (start is not None and start > last):
         return ()
-    first = parts.opening(tape.start)
+    first = parts.opening(known)
     # The newest, but told from the oldest to the newest.
     if start is None:
         openings = [*islice(parts.openings_back(parts.opening(last), first), limit)][::-1]

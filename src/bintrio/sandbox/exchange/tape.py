@@ -125,9 +125,11 @@ class Tape:
         """The trades from ``start`` on and before ``end``."""
         return self.trades[self._position(start) : self._position(end)]
 
-    @property
-    def start(self) -> int | None:
-        """When the first trade was of which anything is known; None if there is none."""
+    def start(self, length: int) -> int | None:
+        """When the first trade was of which is known what parts of that length need; None if there is none."""
+        # Minutes are kept for longer than their trades, and say nothing of a part of theirs.
+        if length < MINUTE:
+            return self.trades[0].time if self.trades else None
         return self.minutes[0].start if self.minutes else None
 
     def summary(self, start: int, end: int) -> Summary | None:

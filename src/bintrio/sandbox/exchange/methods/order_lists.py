@@ -63,9 +63,11 @@ def order_list_cancel(call: RequestContext) -> CanceledOrder | CanceledOrderList
     symbol = call.symbol  # one that does not exist is refused first
     record = _asked_for(call.account, request.order_list_id, request.list_client_order_id)
     # The number may be that of a list of another symbol.
-    if record is None or record.symbol != symbol.name:
+    listed = () if record is None or record.symbol != symbol.name else record.orders
+    # Where closed orders are forgotten, a list may be known for longer than some of its orders.
+    orders = [call.account.orders[one.order_id] for one in listed if one.order_id in call.account.orders]
+    if record is None or not orders:
         raise refusals.cancel_refused(UNKNOWN)
-    orders = [call.account.orders[listed.order_id] for listed in record.orders]
     # To cancel any open order cancels the list. Of a list without one, the refusal is the same for each.
     opened = next((order for order in orders if order.is_open), orders[0])
     return cancel(call, opened, request.new_client_order_id or f"cancel-list-{record.order_list_id}")
