@@ -22,7 +22,7 @@ from decimal import (
     InvalidOperation,
     Overflow,
     getcontext,
-    localcontext,
+    setcontext,
 )
 from functools import wraps
 from typing import Final, ParamSpec, TypeVar
@@ -48,9 +48,13 @@ def in_exact(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        # The context of the program comes back on return, also after an error.
-        with localcontext(EXACT):
+        # Not by `localcontext`, which copies the context for each call.
+        of_program = getcontext()
+        setcontext(EXACT)
+        try:
             return function(*args, **kwargs)
+        finally:
+            setcontext(of_program)
 
     return run
 

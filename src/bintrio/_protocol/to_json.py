@@ -15,13 +15,13 @@ from decimal import Decimal
 from functools import cache, lru_cache
 from itertools import takewhile
 from types import NoneType, UnionType
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, Union, cast, get_args, get_origin
+from typing import Any, Final, NamedTuple, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 
 from .._text import shown
 from ..api._base import Request
-from ..api._values import UNKNOWN_FIELDS, RateLimit, Row, plain
+from ..api._values import UNKNOWN_FIELDS, RateLimit, Row, plain, times_in
 from ..api.events import Event, UnknownEvent, UserEvent
 from ..api.filters import UnknownFilter
 from ..errors import BintrioError, InvalidRequest, Rejected
@@ -31,8 +31,17 @@ from .results import Response
 
 _encode: Final = msgspec.json.Encoder().encode
 
-# What stands for JSON as it came: itself where bytes are made, its values where those are wanted.
-_Verbatim: TypeAlias = Callable[[bytes], Any]
+
+class _Style(msgspec.Struct, frozen=True):
+    """How values are written.
+
+    Attributes:
+        verbatim: what stands for JSON as it came: itself where bytes are made, its values where those are wanted.
+        time_unit: how many of the units that times are given in make one of those that they are written in.
+    """
+
+    verbatim: Callable[[bytes], Any]
+    time_unit: int = 1
 
 
 def to_json(value: Any) -> bytes:
@@ -46,7 +55,7 @@ def to_json(value: Any) -> bytes:
         InvalidRequest: there is no JSON for such a value.
     """
     try:
-        return _encode(_values(value, _raw))
+        return _encode(_values(value, _AS_BYTES))
     except _WITHOUT_JSON as error:
         raise _no_json(value, error) from None
 
@@ -58,7 +67,7 @@ def to_builtins(value: Any) -> Any:
         InvalidRequest: there is no JSON for such a value.
     """
     try:
-        return _values(value, _plain_values)
+        return _values(value, _AS_VALUES)
     except _WITHOUT_JSON as error:
         raise _no_json(value, error) from None
 
@@ -93,28 +102,32 @@ def _plain_values(sent: bytes) -> Any:
         return sent.decode(errors="replace")
 
 
-def _values(value: Any, verbatim: _Verbatim) -> Any:
+_AS_BYTES: Final = _Style(_raw)
+_AS_VALUES: Final = _Style(_plain_values)
+
+
+def _values(value: Any, style: _Style) -> Any:
     """What msgspec can encode, with every Decimal in plain notation."""
     if isinstance(value, msgspec.Struct):
-        return _of_struct(value, verbatim)
+        return _of_struct(value, style)
     if isinstance(value, Decimal):
         return plain(value)
     if isinstance(value, _CONTAINERS):
-        return _of_container(value, verbatim)
+        return _of_container(value, style)
     if isinstance(value, BaseException):
-        return _of_error(value, verbatim)
+        return _of_error(value, style)
     # What came and was kept as it came.
     if isinstance(value, bytes):
-        return verbatim(value)
+        return style.verbatim(value)
     if isinstance(value, _PLAIN):
         return value
     raise TypeError(f"there is no JSON for {type(value).__name__}")
 
 
-def _of_container(value: Any, verbatim: _Verbatim) -> Any:
+def _of_container(value: Any, style: _Style) -> Any:
     if isinstance(value, Mapping):
-        return {name: _values(item, verbatim) for name, item in cast("Mapping[str, Any]", value).items()}
-    return [_values(item, verbatim) for item in value]
+        return {name: _values(item, style) for name, item in cast("Mapping[str, Any]", value).items()}
+    return [_values(item, style) for item in value]
 
 
 # Made once: a union that stands in a function is made anew by each call.
@@ -122,26 +135,26 @@ _CONTAINERS: Final[tuple[type, ...]] = (Mapping, list, tuple, set, frozenset)
 _PLAIN: Final[tuple[type, ...]] = (str, int, float, NoneType)
 
 
-def _of_error(error: BaseException, verbatim: _Verbatim) -> Any:
+def _of_error(error: BaseException, style: _Style) -> Any:
     if isinstance(error, Rejected):
         known = {"code": error.code, "msg": error.message}
         # As it came, with every digit.
         if error.data_json is not None:
-            return known | {"data": verbatim(error.data_json)}
-        return known if error.data is None else known | {"data": _values(error.data, verbatim)}
+            return known | {"data": style.verbatim(error.data_json)}
+        return known if error.data is None else known | {"data": _values(error.data, style)}
     # What errors of other libraries keep is not ours to show.
     attributes = vars(error) if isinstance(error, BintrioError) else {}
     # `__notes__` are for those who read tracebacks.
-    known = {name: _values(item, verbatim) for name, item in attributes.items() if name != "__notes__"}
+    known = {name: _values(item, style) for name, item in attributes.items() if name != "__notes__"}
     return {"type": type(error).__name__, "message": str(error), **known}
 
 
-def _of_struct(value: msgspec.Struct, verbatim: _Verbatim) -> Any:
-    return _form(type(value))(value, verbatim)
+def _of_struct(value: msgspec.Struct, style: _Style) -> Any:
+    return _form(type(value))(value, style)
 
 
 @cache
-def _form(kind: type[msgspec.Struct]) -> Callable[[Any, _Verbatim], Any]:
+def _form(kind: type[msgspec.Struct]) -> Callable[[Any, _Style], Any]:
     """What gives the JSON of one kind of struct."""
     for base, form in _FORMS.items():
         if issubclass(kind, base):
@@ -149,30 +162,30 @@ def _form(kind: type[msgspec.Struct]) -> Callable[[Any, _Verbatim], Any]:
     return _of_record
 
 
-def _as_it_came(value: UnknownEvent | UnknownFilter, verbatim: _Verbatim) -> Any:
-    return verbatim(value.raw)
+def _as_it_came(value: UnknownEvent | UnknownFilter, style: _Style) -> Any:
+    return style.verbatim(value.raw)
 
 
-def _of_event(value: UserEvent, verbatim: _Verbatim) -> Any:
-    return _in_envelope(value.subscription_id, _of_struct(value.event, verbatim))
+def _of_event(value: UserEvent, style: _Style) -> Any:
+    return _in_envelope(value.subscription_id, _of_struct(value.event, style))
 
 
-def _of_request(value: Request[Any], verbatim: _Verbatim) -> Any:
+def _of_request(value: Request[Any], style: _Style) -> Any:
     return value.params()
 
 
-def _of_record(value: msgspec.Struct, verbatim: _Verbatim) -> Any:
-    return _mended(value, msgspec.to_builtins(value, builtin_types=(bytes,)), verbatim)
+def _of_record(value: msgspec.Struct, style: _Style) -> Any:
+    return _mended(value, msgspec.to_builtins(value, builtin_types=(bytes,)), style)
 
 
-def _of_response(response: Response, verbatim: _Verbatim) -> Any:
+def _of_response(response: Response, style: _Style) -> Any:
     reply: dict[str, Any] = {"id": response.id, "status": response.status}
     if response.error is None:
-        reply["result"] = _values(response.result, verbatim)
+        reply["result"] = _values(response.result, style)
     elif response.error_json is not None:
-        reply["error"] = verbatim(response.error_json)
+        reply["error"] = style.verbatim(response.error_json)
     # Many answers lack them (inconsistency 3).
-    limits = {"rateLimits": _values(response.rate_limits, verbatim)} if response.rate_limits else {}
+    limits = {"rateLimits": _values(response.rate_limits, style)} if response.rate_limits else {}
     return reply | limits
 
 
@@ -181,7 +194,7 @@ def _in_envelope(subscription_id: int | None, event: Any) -> dict[str, Any]:
 
 
 # By their kinds; all others are records.
-_FORMS: Final[dict[type, Callable[[Any, _Verbatim], Any]]] = {
+_FORMS: Final[dict[type, Callable[[Any, _Style], Any]]] = {
     UnknownEvent: _as_it_came,
     UnknownFilter: _as_it_came,
     Response: _of_response,
@@ -198,24 +211,31 @@ class _Plan(NamedTuple):
 
     Attributes:
         decimals: Decimals.
+        times: times, which may have to be in another unit.
         arrays: tuples without records.
         nested: what has records in it, with their Python names.
     """
 
     decimals: tuple[str, ...]
+    times: tuple[str, ...]
     arrays: tuple[str, ...]
     nested: tuple[tuple[str, str], ...]
 
 
 @cache
 def _plan(record: type[msgspec.Struct]) -> _Plan:
-    fields = msgspec.structs.fields(record)
-    nested = [field for field in fields if _is_nested(field.type)]
+    fields, times = msgspec.structs.fields(record), times_in(record)
+    nested = tuple((field.name, field.encode_name) for field in fields if _is_nested(field.type))
     return _Plan(
-        tuple(field.encode_name for field in fields if Decimal in _alternatives(field.type)),
-        tuple(field.encode_name for field in fields if tuple in _alternatives(field.type) and field not in nested),
-        tuple((field.name, field.encode_name) for field in nested),
+        _holding(Decimal, fields),
+        tuple(field.encode_name for field in fields if field.name in times),
+        tuple(name for name in _holding(tuple, fields) if name not in dict(nested).values()),
+        nested,
     )
+
+
+def _holding(kind: type, fields: Iterable[msgspec.structs.FieldInfo]) -> tuple[str, ...]:
+    return tuple(field.encode_name for field in fields if kind in _alternatives(field.type))
 
 
 def _is_nested(known: Any) -> bool:
@@ -230,11 +250,13 @@ def _alternatives(known: Any) -> list[Any]:
     return [get_origin(member) or member for member in members]
 
 
-def _mended(value: msgspec.Struct, found: Any, verbatim: _Verbatim) -> Any:
+def _mended(value: msgspec.Struct, found: Any, style: _Style) -> Any:
     if isinstance(value, Row):
-        return _mended_row(value, found, verbatim)
+        return _mended_row(value, found, style)
     plan = _plan(type(value))
     _mend_decimals(plan.decimals, found)
+    if style.time_unit > 1:
+        _divide_times(plan.times, found, style.time_unit)
     for name in plan.arrays:
         # Of a record that lacks the field, there is nothing to mend.
         if name in found:
@@ -242,9 +264,9 @@ def _mended(value: msgspec.Struct, found: Any, verbatim: _Verbatim) -> Any:
             found[name] = _listed(found[name])
     for name, name_in_json in plan.nested:
         if name_in_json in found:
-            found[name_in_json] = _mended_part(getattr(value, name), found[name_in_json], verbatim)
+            found[name_in_json] = _mended_part(getattr(value, name), found[name_in_json], style)
     unknown = found.pop(UNKNOWN_FIELDS, None)
-    return found if unknown is None else found | _parts_of(unknown, verbatim)
+    return found if unknown is None else found | _parts_of(unknown, style)
 
 
 def _mend_decimals(names: Iterable[str], found: Any) -> None:
@@ -255,23 +277,30 @@ def _mend_decimals(names: Iterable[str], found: Any) -> None:
             found[name] = _in_plain(text)
 
 
+def _divide_times(names: Iterable[str], found: dict[str, Any], time_unit: int) -> None:
+    for name in names:
+        time = found.get(name)
+        if time and time > 0:  # -1 says "never"
+            found[name] = time // time_unit
+
+
 @lru_cache(maxsize=64)  # it is 0 that comes again and again
 def _in_plain(text: str) -> str:
     return plain(Decimal(text))
 
 
-def _parts_of(unknown: Any, verbatim: _Verbatim) -> dict[str, Any]:
+def _parts_of(unknown: Any, style: _Style) -> dict[str, Any]:
     parts = msgspec.json.decode(unknown, type=dict[str, msgspec.Raw])
-    return {name: verbatim(bytes(part)) for name, part in parts.items()}
+    return {name: style.verbatim(bytes(part)) for name, part in parts.items()}
 
 
-def _mended_part(value: Any, found: Any, verbatim: _Verbatim) -> Any:
+def _mended_part(value: Any, found: Any, style: _Style) -> Any:
     if isinstance(value, tuple):
         items = cast("Any", zip(value, found, strict=True))  # pyright: ignore[reportUnknownArgumentType]
-        return [_mended_part(item, part, verbatim) for item, part in items]
+        return [_mended_part(item, part, style) for item, part in items]
     if isinstance(value, UnknownFilter):
-        return verbatim(value.raw)
-    return _mended(value, found, verbatim) if isinstance(value, msgspec.Struct) else found
+        return style.verbatim(value.raw)
+    return _mended(value, found, style) if isinstance(value, msgspec.Struct) else found
 
 
 def _listed(items: Any) -> Any:
@@ -279,29 +308,36 @@ def _listed(items: Any) -> Any:
 
 
 @cache
-def _positions(row: type[msgspec.Struct]) -> tuple[int, ...]:
-    """Where the Decimals are in it."""
-    return tuple(position for position, field in enumerate(msgspec.structs.fields(row)) if field.type is Decimal)
+def _positions(row: type[msgspec.Struct]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Where the Decimals are in it, and the times."""
+    fields, times = msgspec.structs.fields(row), times_in(row)
+    return (
+        tuple(position for position, field in enumerate(fields) if field.type is Decimal),
+        tuple(position for position, field in enumerate(fields) if field.name in times),
+    )
 
 
-def _mended_row(row: Row, found: list[Any], verbatim: _Verbatim) -> list[Any]:
+def _mended_row(row: Row, found: list[Any], style: _Style) -> list[Any]:
     # Rare: then positions do not stand where the plan says.
     if row.unknown_fields is not None or row.missing_fields:
-        return _of_odd_row(row, verbatim)
-    for position in _positions(type(row)):
+        return _of_odd_row(row, style)
+    decimals, times = _positions(type(row))
+    for position in decimals:
         text = found[position]
         if "E" in text or "e" in text:
             found[position] = _in_plain(text)
+    for position in times:
+        found[position] //= style.time_unit
     return found
 
 
-def _of_odd_row(row: Row, verbatim: _Verbatim) -> list[Any]:
+def _of_odd_row(row: Row, style: _Style) -> list[Any]:
     missing = row.missing_fields
     # By position: behind one that did not come, nothing came.
     names = takewhile(lambda name: name not in missing, type(row).__struct_fields__)
     came = [getattr(row, name) for name in names if name != "unknown_fields"]
     beyond = row.unknown_fields or b"[]"
-    return [*map(to_builtins, came), *(verbatim(bytes(item)) for item in split(beyond))]
+    return [*map(to_builtins, came), *(style.verbatim(bytes(item)) for item in split(beyond))]
 
 
 # The sandbox's side
@@ -314,18 +350,27 @@ def write_reply(
     result: Any = None,
     error: Mapping[str, Any] | None = None,
     rate_limits: Sequence[RateLimit] | None = None,
+    time_unit: int = 1,
 ) -> bytes:
-    """A reply as JSON: a result, or an error if there is one. ``rate_limits`` None leaves the field out."""
+    """A reply as JSON: a result, or an error if there is one. ``rate_limits`` None leaves the field out.
+
+    Times in records are divided by ``time_unit``.
+    """
     reply: dict[str, Any] = {"id": request_id, "status": status}
     if error is None:
-        reply["result"] = _values(result, _raw)
+        reply["result"] = _values(result, _style(time_unit))
     else:
-        reply["error"] = _values(error, _raw)
+        reply["error"] = _values(error, _style(time_unit))
     if rate_limits is not None:
         reply["rateLimits"] = rate_limits  # there is no Decimal in them
     return _encode(reply)
 
 
-def write_event(subscription_id: int | None, event: Event) -> bytes:
-    """An event as JSON, in its envelope."""
-    return _encode(_in_envelope(subscription_id, _of_struct(event, _raw)))
+def write_event(subscription_id: int | None, event: Event, *, time_unit: int = 1) -> bytes:
+    """An event as JSON, in its envelope; its times are divided by ``time_unit``."""
+    return _encode(_in_envelope(subscription_id, _of_struct(event, _style(time_unit))))
+
+
+@cache
+def _style(time_unit: int) -> _Style:
+    return _Style(_raw, time_unit)

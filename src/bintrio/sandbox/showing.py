@@ -8,6 +8,8 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import Final
 
+from msgspec.structs import replace
+
 from bintrio._text import shown
 from bintrio.api.account import Balance
 from bintrio.api.enums import KlineInterval
@@ -22,7 +24,7 @@ from .exchange.candles import candles, interval
 from .exchange.listing import Listing
 from .exchange.orders import Execution, SandboxOrder, eight_decimals
 from .exchange.symbols import Symbol
-from .exchange.units import MILLISECOND, in_unit
+from .exchange.units import MILLISECOND
 from .seen import SandboxBudget, SandboxCall, SandboxConnection, budgets_as_seen, call_as_seen, connection_as_seen
 from .server.connection import Connections
 from .server.faults import Fault
@@ -134,7 +136,10 @@ class Showing:
         """
         tape, parts = self._listing(symbol).tape, interval(checked_interval(interval_name))
         found: Sequence[Kline] = candles(tape, parts, self._connections.now(), start=None, end=None, limit=limit)
-        return [in_unit(candle, "ms") for candle in found]
+        return [
+            replace(one, open_time=one.open_time // MILLISECOND, close_time=one.close_time // MILLISECOND)
+            for one in found
+        ]
 
     def _listing(self, symbol: str) -> Listing:
         check_kind(str, symbol=symbol)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from bintrio.api.trading import ORDER_RULES
+
 from . import refusals
 from .orders import KINDS
 from .pairs import check_pair
@@ -44,6 +46,9 @@ _SURPLUS_BY_TYPE: Final = {
 _WORKING_TYPES: Final = ("LIMIT", "LIMIT_MAKER")
 _ROUTED_TYPES: Final = ("LIMIT", "MARKET")
 _DEEPEST_PEG: Final = 100  # ``pegOffsetValue``
+
+COVERED: Final = frozenset(ORDER_RULES)
+"""What declarations demand of orders: it is refused here, with the exchange's own codes."""
 
 _EITHER: Final = (
     ("orderId", "origClientOrderId"),
@@ -154,8 +159,9 @@ def _check_names(order: _Order, kind: _Kind, sent: Params) -> None:
         # A pegged order takes its price from the book.
         if name not in sent and not (name == order.price and order.peg in sent):
             raise refusals.mandatory(name)
-    for name in kind.surplus.intersection(sent):
-        raise refusals.not_required(name)
+    if not kind.surplus.isdisjoint(sent):
+        # The first in the order of declaration: a set has none that is the same in each run.
+        raise refusals.not_required(next(name for name in sent if name in kind.surplus))
     if kind.either is not None:
         _check_either(kind.either, sent)
 

@@ -43,7 +43,7 @@ from .reports import Unfilled
 from .sessions import Session
 from .symbols import Symbol
 from .transfers import lock_externally, transfer
-from .units import in_unit
+from .units import UNITS
 from .validation import fields, read_request
 
 
@@ -51,9 +51,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """A reply, before it is written.
 
     Attributes:
-        result: of a success, times in the unit of the connection.
+        result: of a success, times in microseconds.
         error: of a refusal.
         rate_limits: None when they are not to be shown.
+        time_unit: microseconds in one of the units in which the connection is told times.
     """
 
     request_id: RequestId | None
@@ -61,11 +62,17 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     result: Any = None
     error: Mapping[str, Any] | None = None
     rate_limits: tuple[RateLimit, ...] | None = None
+    time_unit: int = 1
 
     def as_bytes(self) -> bytes:
         """As JSON."""
         return write_reply(
-            self.request_id, self.status, result=self.result, error=self.error, rate_limits=self.rate_limits
+            self.request_id,
+            self.status,
+            result=self.result,
+            error=self.error,
+            rate_limits=self.rate_limits,
+            time_unit=self.time_unit,
         )
 
 
@@ -76,7 +83,7 @@ class Delivery(NamedTuple):
     message: bytes
 
 
-class _Context:
+class _Context(msgspec.Struct):
     """What a request gathers on its way through the gates.
 
     Attributes:
@@ -84,13 +91,12 @@ class _Context:
         orders: the limits on the account's orders, if it is about orders.
     """
 
-    def __init__(self, session: Session, budget: AddressBudget, params: Mapping[str, Any], now: int) -> None:
-        self.session: Final = session
-        self.budget: Final = budget
-        self.params: Final = params
-        self.now: Final = now
-        self.weight = 1
-        self.orders: OrderBudget | None = None
+    session: Session
+    budget: AddressBudget
+    params: Mapping[str, Any]
+    now: int
+    weight: int = 1
+    orders: OrderBudget | None = None
 
 
 class Exchange:
@@ -176,17 +182,19 @@ class Exchange:
             # The exchange answers with `id: null` where it cannot tell whose request it was.
             if refusal.is_anonymous:
                 request_id = None
-        # A refusal weighs something too.
-        budget.weight.add(context.weight, now)
+        # A refusal weighs something too; of what trades, a success weighs nothing.
+        if context.weight:
+            budget.weight.add(context.weight, now)
         # Also after a refusal: order.cancelReplace may have cancelled before it was refused.
         self._distribute(now)
         self._tell_ended(session, now)
         return Answer(
             request_id=request_id,
             status=status,
-            result=in_unit(result, session.unit),
+            result=result,
             error=error,
             rate_limits=self._rate_limits(context),
+            time_unit=UNITS[session.unit],
         )
 
     @in_exact
@@ -351,7 +359,7 @@ class Exchange:
                 self._deliver(session, number, event)
 
     def _deliver(self, session: Session, number: int | None, event: KnownEvent) -> None:
-        self._deliveries.append(Delivery(session, write_event(number, in_unit(event, session.unit))))
+        self._deliveries.append(Delivery(session, write_event(number, event, time_unit=UNITS[session.unit])))
 
 
 _FLAGS: Final = {"true": True, "false": False}

@@ -97,22 +97,24 @@ class Window:
 
     def count(self, now: int) -> int:
         """Used so far."""
-        if self._later:
-            self._take_back(now)
-        return self._at(now)
+        # Mostly it is the same window as before, and nothing is given back.
+        if self._later or now // self._length != self._index:
+            self._go_to(now)
+        return self._count
 
-    def _at(self, time: int) -> int:
+    def _go_to(self, now: int) -> None:
+        while self._later and self._later[0][0] <= now:
+            time, amount = self._later.popleft()
+            self._turn(time)
+            # Fills give back more than their orders cost, and a window never owes.
+            self._count = max(self._count - amount, 0)
+        self._turn(now)
+
+    def _turn(self, time: int) -> None:
         index = time // self._length
         # A new window has begun, and nothing of it is used.
         if index != self._index:
             self._index, self._count = index, 0
-        return self._count
-
-    def _take_back(self, now: int) -> None:
-        while self._later and self._later[0][0] <= now:
-            time, amount = self._later.popleft()
-            # Fills give back more than their orders cost, and a window never owes.
-            self._count = max(self._at(time) - amount, 0)
 
     def add(self, amount: int, now: int) -> None:
         """Use some."""
@@ -159,7 +161,8 @@ class AddressBudget:
             Refusal: -1003 with status 429 or 418.
         """
         # A ban is told before any limit: it lasts longer.
-        self.check_ban(now)
+        if self.banned_until:
+            self.check_ban(now)
         if self.weight.has_room(weight, now):
             return
         # Every request after the first 429 counts towards a ban.

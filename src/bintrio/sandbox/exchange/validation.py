@@ -20,7 +20,8 @@ from typing import Annotated, Any, Final, NamedTuple, TypeAlias, Union, cast, ge
 
 import msgspec
 
-from bintrio.api._base import Request
+from bintrio.api._base import Api, Request
+from bintrio.api._rules import Rule
 
 from . import combinations, refusals
 from .refusals import Refusal
@@ -118,7 +119,13 @@ def _made_of_read_values(request_type: type[Request[Any]]) -> type[Request[Any]]
     """The same type, but its values are not checked again: each was read. What must hold between them is."""
     name, namespace = request_type.__name__, {"__post_init__": _check_rules}
     made: Any = msgspec.defstruct(name, [], bases=(request_type,), namespace=namespace, frozen=True, kw_only=True)
+    made.api = request_type.api._replace(rules=_rules_left(request_type.api))
     return cast("type[Request[Any]]", made)
+
+
+def _rules_left(api: Api) -> tuple[Rule, ...]:
+    # Those of orders are in the form's checks already.
+    return tuple(rule for rule in api.rules if rule not in combinations.COVERED)
 
 
 def _check_rules(request: Request[Any]) -> None:
@@ -150,21 +157,28 @@ def read_request(request_type: type[Request[Any]], params: Params) -> Request[An
     sent: dict[str, Any] = {}
     for name, wire_name, read, required in _to_read(request_type, tuple(params)):
         value = get(wire_name)
-        if value is None:
-            if required:
-                raise refusals.mandatory(wire_name)
-        # Empty is not the same as absent: it has a code of its own.
-        elif value == "":
-            raise refusals.mandatory(wire_name) if required else refusals.empty(wire_name)
-        else:
+        # Most values are something, which takes one look.
+        if value or not _is_absent(value, wire_name, is_required=required):
             given[name] = sent[wire_name] = read(value)
     for check in form.checks:
         check(sent)
     return form.made(**given)
 
 
+def _is_absent(value: Any, name: str, *, is_required: bool) -> bool:
+    """Whether a parameter did not come; one that has to, or is empty, is refused."""
+    if value is not None and value != "":
+        return False
+    if is_required:
+        raise refusals.mandatory(name)
+    # Empty is not the same as absent: it has a code of its own.
+    if value is not None:
+        raise refusals.empty(name)
+    return True
+
+
 @lru_cache(maxsize=1024)  # clients send the same few sets of names again and again
-def _to_read(request_type: type[Request[Any]], names: tuple[str, ...]) -> tuple[Field, ...]:
+def _to_read(request_type: type[Request[Any]], names: tuple[str, ...]) -> tuple[tuple[Any, ...], ...]:
     """What came or has to come, in the order of declaration, which decides what is refused first.
 
     Raises:
@@ -174,7 +188,8 @@ def _to_read(request_type: type[Request[Any]], names: tuple[str, ...]) -> tuple[
     # Refused before any value is looked at.
     if not form.legal.issuperset(names):
         raise _surplus(form, frozenset(names))
-    return tuple(field for field in fields(request_type) if field.required or field.wire_name in names)
+    # A named tuple would take twice as long to be taken apart for each request.
+    return tuple(tuple(field) for field in fields(request_type) if field.required or field.wire_name in names)
 
 
 def _surplus(form: _Form, sent: frozenset[str]) -> Refusal:

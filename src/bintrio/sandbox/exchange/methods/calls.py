@@ -1,8 +1,7 @@
 """What a method's function is given, and where it is registered.
 
 A function takes a `RequestContext` and returns a record with times in microseconds, or raises a `Refusal`. Decorating
-it with `answers` is all it takes to add a method. A record within a record is the function's to bring into the
-connection's unit (`RequestContext.in_unit`).
+it with `answers` is all it takes to add a method.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from ..replicas import Replicas
 from ..sessions import Session
 from ..symbols import Symbol
 from ..tape import Tape
-from ..units import as_microseconds, in_unit, last_microsecond
+from ..units import as_microseconds, last_microsecond
 
 _DEFAULT_LIMIT: Final = 500
 _MAX_LIMIT: Final = 1_000
@@ -122,10 +121,6 @@ class RequestContext(msgspec.Struct, frozen=True):
         if not 1 <= limit <= greatest:
             raise refusals.invalid_value("limit")
         return limit
-
-    def in_unit(self, record: Any) -> Any:
-        """A record with its times in the unit of the connection."""
-        return in_unit(record, self.session.unit)
 
 
 Function: TypeAlias = Callable[[RequestContext], Any]

@@ -53,7 +53,7 @@ def order_list_place(call: RequestContext) -> PlacedOrderList[Any]:
     report = (_REPORTS_OF_PAYING if group.pays else _REPORTS)[shown]
     record = shapes.order_list(group, "EXEC_STARTED", "EXECUTING", call.now)
     known: dict[str, Any] = msgspec.structs.asdict(record) | {"symbol": symbol.name}
-    return PlacedOrderList(**known, order_reports=tuple(call.in_unit(report(order)) for order in placed))
+    return PlacedOrderList(**known, order_reports=tuple(map(report, placed)))
 
 
 @answers(OrderListCancel)

@@ -21,7 +21,7 @@ def sor_order_place(call: RequestContext) -> tuple[Any, ...]:
     request: SorOrderPlace = call.request
     _check(call)
     order = call.engine.place(call.account, request, call.now, is_routed=True)
-    return (call.in_unit(SHAPES[request.new_order_resp_type or "FULL"](order)),)
+    return (SHAPES[request.new_order_resp_type or "FULL"](order),)
 
 
 @answers(SorOrderTest)

@@ -129,9 +129,9 @@ def cancel(
         return shapes.canceled(order, cancel_id)
     record = call.account.lists[order.list_id]
     # Those that had ended before are not canceled by this.
-    reports = (shapes.canceled(one, cancel_id) for one in order.group.orders if one.status == "CANCELED")
+    reports = tuple(shapes.canceled(one, cancel_id) for one in order.group.orders if one.status == "CANCELED")
     known = msgspec.structs.asdict(record)
-    return CanceledOrderList(**known, order_reports=tuple(map(call.in_unit, reports)))
+    return CanceledOrderList(**known, order_reports=reports)
 
 
 def _cancel_id(order: Order) -> str:
@@ -170,7 +170,7 @@ def order_cancel_replace(call: RequestContext) -> dict[str, Any]:
         raise _nothing_done(canceled, over_limit)
     # Over the limit, only the cancel is done.
     placed = over_limit or _place_instead(call, canceled)
-    halves = _half(call, "cancel", canceled) | _half(call, "newOrder", placed)
+    halves = _half("cancel", canceled) | _half("newOrder", placed)
     failures = [half for half in (canceled, placed) if isinstance(half, Refusal)]
     # One half was done.
     if len(failures) == 1:
@@ -211,10 +211,10 @@ def _place_instead(call: RequestContext, canceled: Any) -> Any:
     return placed
 
 
-def _half(call: RequestContext, name: str, outcome: Any) -> dict[str, Any]:
+def _half(name: str, outcome: Any) -> dict[str, Any]:
     if isinstance(outcome, Refusal):
         return {f"{name}Result": "FAILURE", f"{name}Response": _as_half(outcome)}
-    return {f"{name}Result": "SUCCESS", f"{name}Response": call.in_unit(outcome)}
+    return {f"{name}Result": "SUCCESS", f"{name}Response": outcome}
 
 
 def _as_half(refusal: Refusal) -> dict[str, Any]:
@@ -256,6 +256,6 @@ def order_amend_keep_priority(call: RequestContext) -> OrderAmended:
     return OrderAmended(
         transact_time=call.now,
         execution_id=execution_id,
-        amended_order=call.in_unit(shapes.amended(order, former)),
+        amended_order=shapes.amended(order, former),
         list_status=None if order.group is None else shapes.amended_list(order.group),
     )
