@@ -34,11 +34,14 @@ HEAD: Final = """\
 
 Every method of the exchange's WebSocket API, in the order of its document. Parameters are given by name; those in
 bold are required. Where a result has several shapes, the parameters decide which one comes, and a type checker knows
-it where they do. "0 on success" means that the weight is given back when the call succeeds. The sandbox answers all
-of them; [the last section](#the-documents-examples-in-the-sandbox) says how.
+it where they do. "0 on success" means that the weight is given back when the call succeeds. The data source is where
+the exchange takes the answer from: its matching engine is up to date, its memory a little behind and its database
+somewhat more; of two, the first that has the data answers. The sandbox answers all of them;
+[the last section](#the-documents-examples-in-the-sandbox) says how.
 """
 COLUMNS: Final = (
-    "| method | Python | parameters | weight | security | result |\n| --- | --- | --- | --- | --- | --- |\n"
+    "| method | Python | parameters | weight | security | data source | result |\n"
+    "| --- | --- | --- | --- | --- | --- | --- |\n"
 )
 EXAMPLES: Final = """\
 
@@ -93,6 +96,7 @@ def row(request_type: type[Request[Any]]) -> str:
         ", ".join(names) or "none",
         weight_of(request_type),
         api.security,
+        api.source or "not given",
         f"`{result_of(api.result)}`".replace("|", "\\|"),
     )
     return f"| {' | '.join(cells)} |\n"

@@ -155,6 +155,7 @@ def method(request_type: type[Request[Any]]) -> str:
     api = request_type.api
     name = python_name(api.name)
     orders = f" It counts as {api.orders} unfilled order{'s' * (api.orders > 1)}." if api.orders else ""
+    source = f" Data source: {api.source}." if api.source else ""
     why = inspect.cleandoc(api.shapes.kind.__doc__ or "") if api.shapes else ""
     rules = "".join(f"* {line}\n" for line in _help.rules_of(api))
     parts = (
@@ -162,7 +163,7 @@ def method(request_type: type[Request[Any]]) -> str:
         fenced("py:method", f"bintrio.Session.{name}", "", ":no-typesetting:"),
         f"{linked(inspect.cleandoc(request_type.__doc__ or ''))}\n\n",
         f"[`{api.name}`]({api.url}) in the exchange's document. As a value: `requests.{request_type.__name__}`.\n",
-        f"Weight: {_help.weight_of(request_type)}.{orders} Security: {api.security}.\n\n",
+        f"Weight: {_help.weight_of(request_type)}.{orders}{source} Security: {api.security}.\n\n",
         parameters(request_type),
         f"**Rules**\n\n{rules}\n" if rules else "",
         f"**Returns** {linked_type(_help.result_of(api.result))}. {linked(why)}\n\n",

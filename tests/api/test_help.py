@@ -101,7 +101,7 @@ def test_help_of_an_order_reads_so() -> None:
     assert text.startswith("Place an order. Args: symbol (str, required): The symbol, such as BTCUSDT. side (BUY|SELL")
     assert "type='LIMIT' requires time_in_force, price or peg_price_type, quantity." in text
     assert "quantity and quote_order_qty exclude each other." in text
-    assert "Weight: 1; 0 on success. Unfilled orders: 1. Security: TRADE." in text
+    assert "Weight: 1; 0 on success. Unfilled orders: 1. Data source: Matching Engine. Security: TRADE." in text
     assert help_of(OrderPlace) == inspect.getdoc(bintrio.Session.order_place)
 
 
@@ -121,6 +121,6 @@ Raises:
     OutcomeUnknown: it may have happened, but its answer did not come, or cannot be read.
     ProtocolViolation: its answer does not fit the documented type.
 
-Weight: 1. Security: NONE.
+Weight: 1. Data source: Memory. Security: NONE.
 Source: {Ping.api.url}"""
     )

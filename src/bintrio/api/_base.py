@@ -2,7 +2,7 @@
 
 A method is one class, decorated with what a machine must know of it::
 
-    @api("depth", security="NONE", weight=depth_weight, repeatable=True, section="order-book")
+    @api("depth", security="NONE", source="Memory", weight=depth_weight, repeatable=True, section="order-book")
     class Depth(Request[OrderBook], frozen=True, kw_only=True):
         symbol: str
         limit: int | None = None
@@ -69,6 +69,8 @@ Security = Literal["NONE", "TRADE", "USER_DATA", "USER_STREAM", "SESSION"]
 """The exchange's security types; ``SESSION`` is ours for session.logon, which the document tags SIGNED, and for
 userDataStream.subscribe, which needs a session that is logged on but takes no parameters."""
 
+DataSource = Literal["", "Matching Engine", "Memory", "Database", "Memory => Database"]
+
 # Where camelCase begins a new word.
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])[A-Z]")
 
@@ -104,6 +106,8 @@ class Api(NamedTuple):
     Attributes:
         name: the exchange's name of the method.
         security: who may call it.
+        source: where the exchange takes the answer from, as the document writes it ("Data sources"): what is not the
+            matching engine's own answer may be from a moment ago. Empty where the document says nothing.
         weight: request weight, or a function of the request that gives it.
         weight_on_success: what a successful call weighs in the end ("Trading requests", since 2026-04-02).
         orders: how many unfilled orders the call adds.
@@ -120,6 +124,7 @@ class Api(NamedTuple):
 
     name: str
     security: Security
+    source: DataSource
     weight: int | Callable[[Any], int]
     weight_on_success: int | None
     orders: int
@@ -132,6 +137,11 @@ class Api(NamedTuple):
     rules: tuple[Rule, ...]
     shapes: Shapes | None = None
     notes: Mapping[str, str] = NOTHING
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the exchange may answer from a moment ago, by its data source."""
+        return self.source not in {"", "Matching Engine"}
 
     @property
     def url(self) -> str:
@@ -154,6 +164,7 @@ def unknown_api(method: Any) -> Api:
         # A member of an enum becomes its value.
         name=str.__str__(method),
         security="NONE",
+        source="",
         weight=1,
         weight_on_success=None,
         orders=0,
@@ -230,6 +241,7 @@ def api(
     security: Security,
     weight: int | Callable[[Any], int],
     section: str,
+    source: DataSource = "",
     weight_on_success: int | None = None,
     orders: int = 0,
     cancels: bool = False,
@@ -258,6 +270,7 @@ def api(
         request_type.api = Api(
             name=name,
             security=security,
+            source=source,
             weight=weight,
             weight_on_success=weight_on_success,
             orders=orders,

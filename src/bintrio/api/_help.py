@@ -121,7 +121,8 @@ def _result_line(api: Api) -> str:
 def _cost(request_type: type[Request[Any]]) -> str:
     api = request_type.api
     orders = f" Unfilled orders: {api.orders}." if api.orders else ""
-    return f"Weight: {weight_of(request_type)}.{orders} Security: {api.security}."
+    source = f" Data source: {api.source}." if api.source else ""
+    return f"Weight: {weight_of(request_type)}.{orders}{source} Security: {api.security}."
 
 
 def _section(title: str, lines: Iterable[str]) -> str:

@@ -87,7 +87,13 @@ class Order(OrderDetails, frozen=True, kw_only=True):
     self_trade_prevention_mode: SelfTradePreventionMode
 
 
-@api("account.status", security="USER_DATA", weight=20, section="account-information-user_data")
+@api(
+    "account.status",
+    security="USER_DATA",
+    source="Memory => Database",
+    weight=20,
+    section="account-information-user_data",
+)
 class AccountStatus(Request[Account], frozen=True, kw_only=True):
     """The account and its balances."""
 
@@ -98,6 +104,7 @@ class AccountStatus(Request[Account], frozen=True, kw_only=True):
 @api(
     "order.status",
     security="USER_DATA",
+    source="Memory => Database",
     weight=4,
     section="query-order-user_data",
     # With both, the exchange looks for the order id and then compares the other ("Query order").
@@ -121,6 +128,7 @@ def _open_orders_weight(request: OpenOrdersStatus) -> int:
 @api(
     "openOrders.status",
     security="USER_DATA",
+    source="Memory => Database",
     weight=_open_orders_weight,
     section="current-open-orders-user_data",
 )
@@ -134,6 +142,7 @@ class OpenOrdersStatus(Request[tuple[Order, ...]], frozen=True, kw_only=True):
 @api(
     "allOrders",
     security="USER_DATA",
+    source="Database",
     weight=20,
     section="account-order-history-user_data",
     rules=(within_a_day("start_time", "end_time"),),
@@ -153,6 +162,7 @@ class AllOrders(Request[tuple[Order, ...]], frozen=True, kw_only=True):
 @api(
     "orderList.status",
     security="USER_DATA",
+    source="Database",
     weight=4,
     section="query-order-list-user_data",
     # With both, the name is used and the number ignored, unlike in orderList.cancel (inconsistency 31).
@@ -167,7 +177,13 @@ class OrderListStatus(Request[OrderList], frozen=True, kw_only=True):
     recv_window: Milliseconds | None = None
 
 
-@api("openOrderLists.status", security="USER_DATA", weight=6, section="current-open-order-lists-user_data")
+@api(
+    "openOrderLists.status",
+    security="USER_DATA",
+    source="Memory => Database",
+    weight=6,
+    section="current-open-order-lists-user_data",
+)
 class OpenOrderListsStatus(Request[tuple[OrderList, ...]], frozen=True, kw_only=True):
     """The open order lists of all symbols."""
 
@@ -177,6 +193,7 @@ class OpenOrderListsStatus(Request[tuple[OrderList, ...]], frozen=True, kw_only=
 @api(
     "allOrderLists",
     security="USER_DATA",
+    source="Database",
     weight=20,
     section="account-order-list-history-user_data",
     rules=(within_a_day("start_time", "end_time"),),
@@ -219,6 +236,7 @@ def _trades_weight(request: MyTrades) -> int:
 @api(
     "myTrades",
     security="USER_DATA",
+    source="Memory => Database",
     weight=_trades_weight,
     section="account-trade-history-user_data",
     rules=(
@@ -242,7 +260,13 @@ class MyTrades(Request[tuple[AccountTrade, ...]], frozen=True, kw_only=True):
     recv_window: Milliseconds | None = None
 
 
-@api("account.rateLimits.orders", security="USER_DATA", weight=40, section="unfilled-order-count-user_data")
+@api(
+    "account.rateLimits.orders",
+    security="USER_DATA",
+    source="Memory",
+    weight=40,
+    section="unfilled-order-count-user_data",
+)
 class AccountRateLimitsOrders(Request[tuple[RateLimit, ...]], frozen=True, kw_only=True):
     """How many unfilled orders of the account count against its limits."""
 
@@ -274,6 +298,7 @@ def _prevented_weight(request: MyPreventedMatches) -> int:
 @api(
     "myPreventedMatches",
     security="USER_DATA",
+    source="Database",
     weight=_prevented_weight,
     section="account-prevented-matches-user_data",
     rules=(
@@ -317,6 +342,7 @@ class Allocation(Record, frozen=True, kw_only=True):
 @api(
     "myAllocations",
     security="USER_DATA",
+    source="Database",
     weight=20,
     section="account-allocations-user_data",
     rules=(
@@ -358,7 +384,13 @@ class Commission(Record, frozen=True, kw_only=True):
     discount: Discount
 
 
-@api("account.commission", security="USER_DATA", weight=20, section="account-commission-rates-user_data")
+@api(
+    "account.commission",
+    security="USER_DATA",
+    source="Database",
+    weight=20,
+    section="account-commission-rates-user_data",
+)
 class AccountCommission(Request[Commission], frozen=True, kw_only=True):
     """The commission rates of the account for a symbol."""
 
@@ -379,7 +411,7 @@ class Amendment(Record, frozen=True, kw_only=True):
     time: Timestamp
 
 
-@api("order.amendments", security="USER_DATA", weight=4, section="query-order-amendments-user_data")
+@api("order.amendments", security="USER_DATA", source="Database", weight=4, section="query-order-amendments-user_data")
 class OrderAmendments(Request[tuple[Amendment, ...]], frozen=True, kw_only=True):
     """The changes of one order's quantity."""
 
@@ -398,7 +430,7 @@ class RelevantFilters(Record, frozen=True, kw_only=True):
     asset_filters: tuple[Filter, ...]
 
 
-@api("myFilters", security="USER_DATA", weight=40, section="query-relevant-filters-user_data")
+@api("myFilters", security="USER_DATA", source="Memory", weight=40, section="query-relevant-filters-user_data")
 class MyFilters(Request[RelevantFilters], frozen=True, kw_only=True):
     """The filters that orders of the account for a symbol must pass; the only source of asset filters."""
 

@@ -30,18 +30,18 @@ class ConnectionStatus(Record, frozen=True, kw_only=True):
 
 
 # Shown with an HMAC key too, but only Ed25519 keys are accepted (inconsistency 34).
-@api("session.logon", security="SESSION", signed=True, weight=2, section="log-in-with-api-key-signed")
+@api("session.logon", security="SESSION", source="Memory", signed=True, weight=2, section="log-in-with-api-key-signed")
 class SessionLogon(Request[ConnectionStatus], frozen=True, kw_only=True):
     """Log the connection on. Ed25519 keys only."""
 
     recv_window: Milliseconds | None = None
 
 
-@api("session.status", security="NONE", weight=2, section="query-session-status")
+@api("session.status", security="NONE", source="Memory", weight=2, section="query-session-status")
 class SessionStatus(Request[ConnectionStatus], frozen=True, kw_only=True):
     """How the connection stands."""
 
 
-@api("session.logout", security="NONE", weight=2, section="log-out-of-the-session")
+@api("session.logout", security="NONE", source="Memory", weight=2, section="log-out-of-the-session")
 class SessionLogout(Request[ConnectionStatus], frozen=True, kw_only=True):
     """Log the connection off. Later calls are signed one by one."""

@@ -113,12 +113,12 @@ class ExecutionRuleBook(Record, frozen=True, kw_only=True):
     symbol_rules: tuple[SymbolExecutionRules, ...]
 
 
-@api("ping", security="NONE", weight=1, section="test-connectivity")
+@api("ping", security="NONE", source="Memory", weight=1, section="test-connectivity")
 class Ping(Request[Nothing], frozen=True, kw_only=True):
     """Test connectivity."""
 
 
-@api("time", security="NONE", weight=1, section="check-server-time")
+@api("time", security="NONE", source="Memory", weight=1, section="check-server-time")
 class Time(Request[ServerTime], frozen=True, kw_only=True):
     """The exchange's clock."""
 
@@ -126,6 +126,7 @@ class Time(Request[ServerTime], frozen=True, kw_only=True):
 @api(
     "exchangeInfo",
     security="NONE",
+    source="Memory",
     weight=20,
     section="exchange-information",
     # Only one of the three may be given, and the status not with a symbol ("Exchange information").
@@ -153,6 +154,7 @@ def _execution_rules_weight(request: ExecutionRules) -> int:
 @api(
     "executionRules",
     security="NONE",
+    source="Memory",
     weight=_execution_rules_weight,
     section="query-execution-rules",
     rules=(at_most_one("symbol", "symbols", "symbol_status"),),

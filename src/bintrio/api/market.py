@@ -65,6 +65,7 @@ def _depth_weight(request: Depth) -> int:
 @api(
     "depth",
     security="NONE",
+    source="Memory",
     weight=_depth_weight,
     section="order-book",
     notes={
@@ -97,7 +98,7 @@ class Trade(BlockTrade, frozen=True, kw_only=True):
     is_best_match: bool
 
 
-@api("trades.recent", security="NONE", weight=25, section="recent-trades")
+@api("trades.recent", security="NONE", source="Memory", weight=25, section="recent-trades")
 class TradesRecent(Request[tuple[Trade, ...]], frozen=True, kw_only=True):
     """The newest trades, oldest first."""
 
@@ -105,7 +106,7 @@ class TradesRecent(Request[tuple[Trade, ...]], frozen=True, kw_only=True):
     limit: int | None = None
 
 
-@api("trades.historical", security="NONE", weight=25, section="historical-trades")
+@api("trades.historical", security="NONE", source="Database", weight=25, section="historical-trades")
 class TradesHistorical(Request[tuple[Trade, ...]], frozen=True, kw_only=True):
     """Trades from ``from_id`` on, or the newest."""
 
@@ -114,7 +115,7 @@ class TradesHistorical(Request[tuple[Trade, ...]], frozen=True, kw_only=True):
     limit: int | None = None
 
 
-@api("blockTrades.historical", security="NONE", weight=25, section="historical-block-trades")
+@api("blockTrades.historical", security="NONE", source="Database", weight=25, section="historical-block-trades")
 class BlockTradesHistorical(Request[tuple[BlockTrade, ...]], frozen=True, kw_only=True):
     """Block trades from ``from_id`` on."""
 
@@ -153,6 +154,7 @@ class AggregateTrade(
 @api(
     "trades.aggregate",
     security="NONE",
+    source="Database",
     weight=4,
     section="aggregate-trades",
     # "fromId cannot be used together with startTime and endTime" ("Aggregate trades").
@@ -197,12 +199,19 @@ class KlineRequest(Request[tuple[Kline, ...]], frozen=True, kw_only=True):
     limit: int | None = None
 
 
-@api("klines", security="NONE", weight=2, section="klines", rules=(time_zone_in_range("time_zone"),))
+@api("klines", security="NONE", source="Database", weight=2, section="klines", rules=(time_zone_in_range("time_zone"),))
 class Klines(KlineRequest, frozen=True, kw_only=True):
     """Candlesticks; their days begin at midnight in ``time_zone``."""
 
 
-@api("uiKlines", security="NONE", weight=2, section="ui-klines", rules=(time_zone_in_range("time_zone"),))
+@api(
+    "uiKlines",
+    security="NONE",
+    source="Database",
+    weight=2,
+    section="ui-klines",
+    rules=(time_zone_in_range("time_zone"),),
+)
 class UiKlines(KlineRequest, frozen=True, kw_only=True):
     """Candlesticks as charts show them."""
 
@@ -215,7 +224,7 @@ class AveragePrice(Record, frozen=True, kw_only=True):
     close_time: Timestamp | None = None  # of the last trade
 
 
-@api("avgPrice", security="NONE", weight=2, section="current-average-price")
+@api("avgPrice", security="NONE", source="Memory", weight=2, section="current-average-price")
 class AvgPrice(Request[AveragePrice], frozen=True, kw_only=True):
     """The average price that the filters of the symbol go by."""
 
@@ -237,7 +246,7 @@ class NoReferencePrice(Record, frozen=True, kw_only=True):
     msg: str
 
 
-@api("referencePrice", security="NONE", weight=2, section="query-reference-price")
+@api("referencePrice", security="NONE", source="Memory", weight=2, section="query-reference-price")
 class ReferencePrice(Request[CurrentReferencePrice | NoReferencePrice], frozen=True, kw_only=True):
     """The reference price of a symbol, by which its execution rules and filters go."""
 
@@ -277,7 +286,13 @@ class ExternalCalculation(Record, frozen=True, kw_only=True, tag_field="calculat
         return "EXTERNAL"
 
 
-@api("referencePrice.calculation", security="NONE", weight=2, section="query-reference-price-calculation")
+@api(
+    "referencePrice.calculation",
+    security="NONE",
+    source="Memory",
+    weight=2,
+    section="query-reference-price-calculation",
+)
 class ReferencePriceCalculation(
     Request[ArithmeticMean | ExternalCalculation | OtherCalculation], frozen=True, kw_only=True
 ):

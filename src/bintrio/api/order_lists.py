@@ -109,6 +109,7 @@ _OF_BOTH = {"quantity": "How much each of the two orders is for, in the base ass
 @api(
     "orderList.place",
     security="TRADE",
+    source="Matching Engine",
     weight=1,
     weight_on_success=0,
     orders=2,  # one or two, says the document; two keeps the limit in any case (inconsistency 38)
@@ -177,6 +178,7 @@ def _opposite(above: str, below: str) -> Rule:
 @api(
     "orderList.place.oco",
     security="TRADE",
+    source="Matching Engine",
     weight=1,
     weight_on_success=0,
     orders=2,
@@ -236,6 +238,7 @@ class OtoRequest(OnePendingRequest[R_co], Generic[R_co], frozen=True, kw_only=Tr
 @api(
     "orderList.place.oto",
     security="TRADE",
+    source="Matching Engine",
     weight=1,
     weight_on_success=0,
     orders=2,
@@ -301,6 +304,7 @@ _BUY_THEN_SELL = (fixed_value("working_side", "BUY"), fixed_value("pending_side"
 @api(
     "orderList.place.otoco",
     security="TRADE",
+    source="Matching Engine",
     weight=1,
     weight_on_success=0,
     orders=3,
@@ -318,6 +322,7 @@ class OrderListPlaceOtoco(OtocoRequest[PlacedOrderList[AnyReport]], frozen=True,
 @api(
     "orderList.place.opo",
     security="TRADE",
+    source="Matching Engine",
     weight=1,
     weight_on_success=0,
     orders=2,
@@ -337,6 +342,7 @@ class OrderListPlaceOpo(
 @api(
     "orderList.place.opoco",
     security="TRADE",
+    source="Matching Engine",
     weight=1,
     weight_on_success=0,
     orders=3,
@@ -356,6 +362,7 @@ class OrderListPlaceOpoco(
 @api(
     "orderList.cancel",
     security="TRADE",
+    source="Matching Engine",
     weight=1,
     weight_on_success=0,
     cancels=True,

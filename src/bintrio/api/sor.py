@@ -37,6 +37,7 @@ _RULES = (requires("type", ("LIMIT",), "time_in_force", "price"),)
 @api(
     "sor.order.place",
     security="TRADE",
+    source="Matching Engine",
     weight=1,
     weight_on_success=0,
     orders=1,
@@ -60,6 +61,7 @@ class SorOrderTestRequest(RoutedOrder[R_co], Generic[R_co], frozen=True, kw_only
 @api(
     "sor.order.test",
     security="TRADE",
+    source="Memory",
     weight=test_weight,
     # It places nothing, so it may be sent again.
     repeatable=True,

@@ -112,6 +112,7 @@ class TickerRequest(Request[R_co], Generic[R_co], frozen=True, kw_only=True):
 @api(
     "ticker.24hr",
     security="NONE",
+    source="Memory",
     weight=_day_weight,
     section="24hr-ticker-price-change-statistics",
     rules=(at_most_one("symbol", "symbols"),),
@@ -139,6 +140,7 @@ class TradingDayRequest(TickerRequest[R_co], Generic[R_co], frozen=True, kw_only
 @api(
     "ticker.tradingDay",
     security="NONE",
+    source="Database",
     weight=_window_weight,
     section="trading-day-ticker",
     rules=(exactly_one("symbol", "symbols"),),
@@ -166,6 +168,7 @@ class RollingWindowRequest(TickerRequest[R_co], Generic[R_co], frozen=True, kw_o
 @api(
     "ticker",
     security="NONE",
+    source="Database",
     weight=_window_weight,
     section="rolling-window-price-change-statistics",
     # "Maximum number of symbols in one request: 200" ("Rolling window price change statistics").
@@ -195,6 +198,7 @@ class SymbolPrice(Record, frozen=True, kw_only=True):
 @api(
     "ticker.price",
     security="NONE",
+    source="Memory",
     weight=_price_weight,
     section="symbol-price-ticker",
     rules=(at_most_one("symbol", "symbols"),),
@@ -220,6 +224,7 @@ class SymbolBook(Record, frozen=True, kw_only=True):
 @api(
     "ticker.book",
     security="NONE",
+    source="Memory",
     weight=_price_weight,
     section="symbol-order-book-ticker",
     rules=(at_most_one("symbol", "symbols"),),

@@ -316,6 +316,7 @@ ORDER_RULES = (
 @api(
     "order.place",
     security="TRADE",
+    source="Matching Engine",
     weight=1,
     weight_on_success=0,
     orders=1,
@@ -355,6 +356,7 @@ class OrderTestRequest(NewOrder[R_co], Generic[R_co], frozen=True, kw_only=True)
 @api(
     "order.test",
     security="TRADE",
+    source="Memory",
     weight=test_weight,
     # It places nothing, so it may be sent again.
     repeatable=True,
@@ -374,6 +376,7 @@ CANCELLATION = {"new_client_order_id": "Your id of the cancellation. The exchang
 @api(
     "order.cancel",
     security="TRADE",
+    source="Matching Engine",
     weight=1,
     weight_on_success=0,
     cancels=True,
@@ -408,6 +411,7 @@ class CancelReplaceRequest(NewOrder[R_co], Generic[R_co], frozen=True, kw_only=T
 @api(
     "order.cancelReplace",
     security="TRADE",
+    source="Matching Engine",
     weight=1,
     weight_on_success=0,
     orders=1,
@@ -428,6 +432,7 @@ class OrderCancelReplace(
 @api(
     "order.amend.keepPriority",
     security="TRADE",
+    source="Matching Engine",
     weight=4,
     section="order-amend-keep-priority-trade",
     client_ids=("new_client_order_id",),
@@ -452,6 +457,7 @@ class OrderAmendKeepPriority(Request[OrderAmended], frozen=True, kw_only=True):
 @api(
     "openOrders.cancelAll",
     security="TRADE",
+    source="Matching Engine",
     weight=1,
     weight_on_success=0,
     cancels=True,

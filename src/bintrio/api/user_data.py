@@ -24,7 +24,7 @@ class Subscription(Record, frozen=True, kw_only=True):
     expiration_time: Timestamp | None = None
 
 
-@api("session.subscriptions", security="NONE", weight=2, section="listing-all-subscriptions")
+@api("session.subscriptions", security="NONE", source="Memory", weight=2, section="listing-all-subscriptions")
 class SessionSubscriptions(Request[tuple[Subscription, ...]], frozen=True, kw_only=True):
     """The user data subscriptions of the connection."""
 
@@ -44,6 +44,7 @@ class UserDataStreamSubscribe(Request[Subscription], frozen=True, kw_only=True):
 @api(
     "userDataStream.subscribe.signature",
     security="USER_STREAM",
+    source="Memory",
     signed=True,
     weight=2,
     # A subscription is of one connection, so another one must not make it by itself.

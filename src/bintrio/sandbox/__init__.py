@@ -221,9 +221,9 @@ async def open_sandbox(
         ping_interval: seconds between pings.
         pong_window: seconds after which an unanswered ping ends the connection.
         lifetime: seconds after which a connection is ended.
-        query_lag: seconds, by trio's clock, after which a change is seen by account.status, order.status,
-            openOrders.status, allOrders, myTrades, order.amendments and the like, which the exchange answers from a
-            cache or a database ("Data sources": Memory, Database). Requests to the matching engine and events are never
+        query_lag: seconds, by trio's clock, after which a change is seen by methods that the exchange answers from a
+            cache or a database ("Data sources": Memory, Database): queries of an account, market data, and tests of
+            orders; docs/methods.md has the data source of each. Requests to the matching engine and events are never
             behind.
         keep: how many closed orders and lists of each account are kept, the newest, and at least how many trades of
             each account and symbol, and minutes with trades. What is older queries do not find; candles and statistics
@@ -251,10 +251,10 @@ async def open_sandbox(
     owners = checked_each("accounts", accounts or (), SandboxAccount) or (trader(),)
     faults = checked_each("faults", faults, Fault)
     exchange = _exchange(symbols, limits, exchange_filters, routes, keep)
-    exchange.replicas.lag = microseconds(query_lag=query_lag)
     for account in (_market_maker(exchange), *owners):
         exchange.open_account(account)
     pulse = _pulse(exchange, Clock(start_time_ms), market)
+    _let_lag(exchange, pulse, query_lag)
     connections = Connections(
         exchange, Script(faults), Timings(ping_interval, pong_window, lifetime), pulse.now, pulse.notice
     )
@@ -275,6 +275,14 @@ def _pulse(exchange: Exchange, clock: Clock, market: Market | None) -> Pulse:
         return Pulse(exchange, clock)
     check_kind(Market, market=market)
     return Pulse(exchange, clock, Crowd(exchange, market, MARKET_MAKER_UID, clock()))
+
+
+def _let_lag(exchange: Exchange, pulse: Pulse, query_lag: float) -> None:
+    lag = microseconds(query_lag=query_lag)
+    # Queries know at once what a market begins with.
+    if lag:
+        pulse.now()
+    exchange.replicas.lag = lag
 
 
 def _struck(sandbox: Sandbox, storm: int | None, nursery: trio.Nursery) -> Sandbox:
@@ -321,9 +329,12 @@ async def open_world(
         InvalidRequest: a value of the world cannot be right.
     """
     check_kind(World, world=world)
-    async with open_sandbox(host=host, port=port, tls=tls, listen=listen, storm=storm, **world.settings()) as sandbox:
+    settings: dict[str, Any] = {**world.settings(), "query_lag": 0}
+    async with open_sandbox(host=host, port=port, tls=tls, listen=listen, storm=storm, **settings) as sandbox:
         # The market maker's quotes are orders like others, so they need an exchange that runs.
         world.set_prices(sandbox)
+        # Queries know at once what a world begins with.
+        sandbox.query_lag = world.query_lag
         yield sandbox
 
 

@@ -158,7 +158,7 @@ class Sandbox(Showing):
 
     @property
     def query_lag(self) -> float:
-        """Seconds by which queries of orders, trades and balances are behind the matching engine (see `open_sandbox`).
+        """Seconds by which queries of accounts and market data are behind the matching engine (see `open_sandbox`).
 
         It may be changed at any time. What a query has shown already it goes on showing; 0 shows everything at once.
         """
@@ -344,12 +344,9 @@ class Sandbox(Showing):
             InvalidRequest: a value cannot be right.
         """
         check_kind(str, symbol=symbol)
-        listing = self._exchange.engine.listing(symbol)
-        source = price if isinstance(price, MeanOfTrades) else self._from_outside(price)
-        self._exchange.engine.references.sources[listing.symbol.name] = source
-
-    def _from_outside(self, price: Decimal | None) -> External:
-        return External(None if price is None else number("price", price), self._connections.now())
+        now = self._connections.now()
+        source = price if isinstance(price, MeanOfTrades) else _from_outside(price, now)
+        self._exchange.set_reference(symbol, source, now)
 
     def block_trade(self, symbol: str, side: Side, price: Decimal, quantity: Decimal) -> BlockTrade:
         """Let two parties trade outside the book; blockTrades.historical shows it. ``side`` is the taker's.
@@ -361,5 +358,8 @@ class Sandbox(Showing):
         price, quantity = number("price", price), number("quantity", quantity)
         check_kind(str, symbol=symbol)
         check_side(side)
-        tape = self._exchange.engine.listing(symbol).tape
-        return tape.record_block(price, quantity, self._connections.now(), is_buyer_maker=side == "SELL")
+        return self._exchange.trade_block(symbol, side, price, quantity, self._connections.now())
+
+
+def _from_outside(price: Decimal | None, now: int) -> External:
+    return External(None if price is None else number("price", price), now)

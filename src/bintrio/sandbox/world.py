@@ -237,7 +237,7 @@ class World(WorldPart, frozen=True, kw_only=True):
         routes: groups of symbols of one base asset among whose books sor.order.place may take.
         faults: what goes wrong, in order.
         link: what lies between the sandbox and who connects; over TCP, on top of what lies there in truth.
-        query_lag: seconds by which queries of orders, trades and balances are behind the matching engine.
+        query_lag: seconds by which queries of accounts and market data are behind the matching engine.
         ping_interval: seconds between pings.
         pong_window: seconds after which an unanswered ping ends the connection.
         lifetime: seconds after which a connection is ended.

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from .._protocol.confirmation import HalfReplaced
 from .._protocol.succession import Gap
 from .._protocol.to_json import to_builtins
 from ..api.account import Order
 from ..errors import InvalidRequest, NotSent, Rejected
 from ..sandbox import LateEvents, Told
+from ..sandbox.exchange.exchange import Answer
 from ..sandbox.server.calls import Call
 from ..sandbox.server.links import IDEAL
 from ..sandbox.weather import Fail, Relink
@@ -100,15 +103,16 @@ def _of_refusal(deed: Deed, error: Rejected, came: Sequence[Call]) -> Iterator[s
 
 def _of_result(deed: Deed, came: Sequence[Call]) -> Iterator[str]:
     # Compared in the words of the exchange, which both records can be written in.
-    told = _plain(deed.result)
-    done = [_plain(call.outcome.result) for call in came if call.outcome is not None]
+    told = to_builtins(deed.result)
+    done = [_as_sent(call.outcome) for call in came if call.outcome is not None]
     # A read may have been done more than once, and each answer is true.
     if told not in done:
         yield f"{deed} gave {told}, and the exchange {done} (G1, G2)"
 
 
-def _plain(value: Any) -> Any:
-    return to_builtins(value)
+def _as_sent(outcome: Answer) -> Any:
+    """The result in the unit of times that the connection asked for."""
+    return msgspec.json.decode(outcome.as_bytes()).get("result")
 
 
 def _was_done(call: Call) -> bool:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
 from bintrio._protocol.to_json import write_event
 from bintrio.api.events import ExecutionReport, ListStatus, OutboundAccountPosition
 from bintrio.api.general import ExecutionRule
+from bintrio.api.market import BlockTrade
 from bintrio.api.order_lists import (
     OrderListPlace,
     OrderListPlaceOco,
@@ -26,7 +28,7 @@ from bintrio.errors import InvalidRequest
 from bintrio.sandbox.exchange.amending import amend
 from bintrio.sandbox.exchange.auth import Credential
 from bintrio.sandbox.exchange.commissions import Commissions, Rates
-from bintrio.sandbox.exchange.limits import Limits, OrderBudget
+from bintrio.sandbox.exchange.limits import Limits, OrderBudget, Unfilled
 from bintrio.sandbox.exchange.methods import RequestContext, functions
 from bintrio.sandbox.exchange.orders import NOTHING, Order
 from bintrio.sandbox.exchange.reference import MeanOfTrades
@@ -37,6 +39,7 @@ from bintrio.sandbox.exchange.transfers import lock_externally, transfer
 from bintrio.sandbox.exchange.units import SECOND
 
 from .hall import D, Hall, symbol
+from .told import check_report
 
 ASSETS = ("BTC", "USDT", "USDC", "BNB")
 NAMES = ("BTCUSDT", "BTCUSDC")
@@ -124,6 +127,7 @@ commands = st.one_of(
     st.tuples(st.just("transfer"), st.integers(1, 3), moved),
     st.tuples(st.just("lock"), st.integers(1, 3), moved),
     st.tuples(st.just("wait"), st.integers(0, 200), st.none()),
+    st.tuples(st.just("block"), st.integers(0, 9), quantities),
 )
 
 
@@ -147,23 +151,46 @@ class World:
         # One of them soon has nothing left to pay with.
         for asset, amount in (("BTC", 5), ("USDT", 60), ("USDC", 60)):
             self.hall.account(3).holding(asset).free = D(amount)
-        self.replicas = Replicas(self.engine.accounts)
+        generous = Limits(orders_per_10_seconds=10_000)
+        self.order_budgets = {uid: OrderBudget(generous) for uid in self.engine.accounts}
+        self.replicas = Replicas(self.engine, self.order_budgets)
         self.replicas.lag = 1
         self.totals = {asset: self.hall.total(asset) for asset in ASSETS}
         self.external: dict[tuple[int, str], Decimal] = {}
         self.sent: list[bytes] = []
+        self.refusal: Refusal | InvalidRequest | None = None
+        self.blocks: list[BlockTrade] = []
+        self.session = Session(connected_since=self.hall.now, unit="us")
+        self.unfilled: dict[int, list[tuple[int, Unfilled]]] = {uid: [] for uid in self.engine.accounts}
+        self._known: set[int] = set()
+        self._filled: set[int] = set()
         self.engine.take_notices()
+
+    def place_and_tell(self, uid: int, params: dict[str, Any]) -> None:
+        """Place an order; its refusal comes out."""
+        self.obey(("place", uid, params))
+        if self.refusal is not None:
+            raise self.refusal
 
     def obey(self, command: tuple[Any, ...]) -> None:
         name, number, given_ = command
         self.hall.now += 1
+        self.refusal = None
         try:
             getattr(self, f"_{name}")(number, given_)
-        except (Refusal, InvalidRequest):
-            assert self.engine.take_notices() == []
-            return
-        notices = self.engine.take_notices()
+        except (Refusal, InvalidRequest) as refusal:
+            self.refusal = refusal
+            notices = self.engine.take_notices()
+            # An order that was not attempted counts, and there is no event of it.
+            assert all(notice.event is None and notice.unfilled == "placed" for notice in notices)
+            for notice in notices:
+                self.unfilled[notice.uid].append((self.hall.now, "placed"))
+        else:
+            notices = self.engine.take_notices()
         self.replicas.note(notices, self.hall.now)
+        for notice in notices:
+            if notice.unfilled is not None:
+                self.order_budgets[notice.uid].note(notice.unfilled, self.hall.now)
         self.sent += [write_event(0, notice.event) for notice in notices if notice.event is not None]
         self.check_events([notice.event for notice in notices], notices)
 
@@ -215,6 +242,10 @@ class World:
         lock_externally(self.engine.reports, self.hall.account(uid), asset, D(amount), self.hall.now)
         self.external[uid, asset] = self.external.get((uid, asset), NOTHING) + amount
 
+    def _block(self, number: int, quantity: str) -> None:
+        tape = self.engine.listings["BTCUSDT"].tape
+        self.blocks.append(tape.record_block(D(number + 1), D(quantity), self.hall.now, is_buyer_maker=number % 2 == 0))
+
     def _wait(self, seconds: int, _: None) -> None:
         self.hall.now += seconds * SECOND
 
@@ -248,12 +279,12 @@ class World:
         """What a method answers to an account."""
         context = RequestContext(
             engine=self.engine,
-            replicas=Replicas(self.engine.accounts),
+            replicas=Replicas(self.engine, self.order_budgets),
             limits=Limits(),
             request=request,
-            session=Session(connected_since=0, unit="us"),
+            session=self.session,
             credential=Credential("key", uid, lambda _payload, _signature: True),
-            order_budget=OrderBudget(Limits(orders_per_10_seconds=10_000)),
+            order_budget=self.order_budgets[uid],
             now=self.hall.now,
         )
         return functions[request.api.name](context)
@@ -312,6 +343,7 @@ class World:
         for notice, event in zip(notices, events, strict=True):
             if isinstance(event, ExecutionReport):
                 last[notice.uid, event.order_id] = event
+                self._count(notice.uid, event)
             elif isinstance(event, OutboundAccountPosition):
                 last |= {(notice.uid, one.asset): one for one in event.balances}
             elif isinstance(event, ListStatus):
@@ -321,21 +353,26 @@ class World:
             if isinstance(event, ExecutionReport) and event.execution_type == "REJECTED":
                 assert event.order_id not in account.orders
             elif isinstance(event, ExecutionReport):
-                order = account.orders[event.order_id]
-                told = (
-                    event.order_status,
-                    event.cumulative_filled_quantity,
-                    event.client_order_id,
-                    event.order_list_id,
-                )
-                told_id = order.client_order_id if event.execution_type != "CANCELED" else event.client_order_id
-                assert told == (order.status, order.executed, told_id, order.list_id)
+                check_report(event, account.orders[event.order_id])
             elif isinstance(event, ListStatus):
-                assert account.lists[event.order_list_id].list_order_status == event.list_order_status
+                record = account.lists[event.order_list_id]
+                for name in {*record.__struct_fields__} - {"list_status_type", "orders"}:
+                    assert getattr(event, name) == getattr(record, name), name
+                assert [*map(astuple, event.orders)] == [*map(astuple, record.orders)]
             else:
                 holding = account.holding(event.asset)
                 assert abs(event.free - holding.free) < D("1E-8")
                 assert abs(event.locked - holding.locked) < D("1E-8")
+
+    def _count(self, uid: int, event: ExecutionReport) -> None:
+        """Only the first time that an order is new, or is filled, means something to the number of unfilled orders."""
+        number, kind = event.order_id, event.execution_type
+        if kind == "NEW" and number not in self._known:
+            self._known.add(number)
+            self.unfilled[uid].append((self.hall.now, "placed"))
+        elif kind == "TRADE" and number not in self._filled:
+            self._filled.add(number)
+            self.unfilled[uid].append((self.hall.now, "made" if event.is_maker else "taken"))
 
     def check_replicas(self) -> None:
         """Who keeps a copy by what is told has what is."""
@@ -345,9 +382,18 @@ class World:
             assert copy.balances() == account.balances()
             assert [*copy.orders] == [*account.orders]
             for number, order in account.orders.items():
-                twin = copy.orders[number]
-                for name in ("status", "executed", "prevented", "working_time", "trailing_time", "quantity", "limit"):
-                    assert getattr(twin, name) == getattr(order, name), name
+                for name in order.__struct_fields__:
+                    assert getattr(copy.orders[number], name) == getattr(order, name), name
+            seen = self.replicas.order_budget(uid, self.hall.now + 9)
+            for window, known in zip(seen.windows, self.order_budgets[uid].windows, strict=True):
+                assert window.count(self.hall.now + 9) == known.count(self.hall.now + 9)
+        for name, listing in self.engine.listings.items():
+            book, tape, _ = self.replicas.board(name, self.hall.now + 9)
+            true = listing.book
+            assert (book.bids(99), book.asks(99), book.update_id) == (true.bids(), true.asks(), true.update_id)
+            assert book.last_price == true.last_price
+            for kind in ("trades", "aggregates", "minutes", "block_trades"):
+                assert getattr(tape, kind) == getattr(listing.tape, kind), kind
 
 
 def test_an_order_that_was_rejected_is_told_and_is_no_order() -> None:

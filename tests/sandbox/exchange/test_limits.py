@@ -80,28 +80,38 @@ def test_orders_are_limited_by_account_in_two_windows() -> None:
     budget = OrderBudget(Limits(orders_per_10_seconds=2, orders_per_day=3))
     for _ in range(2):
         budget.admit(1, NOON)
-        budget.add(1, NOON)
+        budget.note("placed", NOON)
     with pytest.raises(Refusal) as caught:
         budget.admit(1, NOON)
     assert (caught.value.status, caught.value.code) == (429, -1015)
     assert caught.value.message == "Too many new orders; current limit is 2 orders per 10 SECOND."
     later = NOON + 10 * SECOND
     budget.admit(1, later)
-    budget.add(1, later)
+    budget.note("placed", later)
     with pytest.raises(Refusal, match="3 orders per 1 DAY") as caught:
         budget.admit(1, later)
     assert caught.value.data is not None
     assert caught.value.data["retryAfter"] == (NOON + 12 * 3_600 * SECOND) // 1_000
-    budget.credit(1, later)
+    budget.note("taken", later)
     budget.admit(1, later)
 
 
 def test_a_count_never_goes_below_zero() -> None:
     budget = OrderBudget(Limits(credit_delay=1))
-    budget.add(1, NOON)
-    budget.credit(5, NOON)
-    budget.add(1, NOON + 10 * SECOND)  # without a look at the count in between
+    budget.note("placed", NOON)
+    budget.note("made", NOON)
+    budget.note("placed", NOON + 10 * SECOND)  # without a look at the count in between
     assert [window.count(NOON + 10 * SECOND) for window in budget.windows] == [1, 1]
+
+
+def test_a_copy_counts_on_its_own() -> None:
+    budget = OrderBudget(Limits(credit_delay=1))
+    budget.note("placed", NOON)
+    budget.note("taken", NOON)
+    twin = budget.copy()
+    twin.note("placed", NOON)
+    assert [window.count(NOON) for window in (*budget.windows, *twin.windows)] == [1, 1, 2, 2]
+    assert [window.count(NOON + SECOND) for window in (*budget.windows, *twin.windows)] == [0, 0, 1, 1]
 
 
 def test_the_defaults_are_the_documents() -> None:

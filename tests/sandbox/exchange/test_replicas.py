@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 import bintrio
+from bintrio.api._base import catalogue
 from bintrio.sandbox import open_sandbox
 from bintrio.sandbox.exchange.auth import SandboxAccount
 from bintrio.sandbox.exchange.limits import Limits
@@ -21,6 +22,7 @@ from tests.sandbox.client import BUY, Client, D
 
 SECOND = 1_000_000
 NAMES = ("a", "b", "c")
+OF_A_MARKET = ("depth", "trades.recent", "trades.aggregate", "ticker.price", "ticker.book")
 PLENTY = Limits(weight=10**9, orders_per_10_seconds=10**6)
 
 
@@ -33,7 +35,9 @@ def trader(lag: int = 0) -> Client:
 
 def answer(client: Client, method: str, /, **params: Any) -> Any:
     """The result, or the error; neither needs to be there."""
-    message = json.dumps({"id": 1, "method": method, "params": params | {"timestamp": client.now // 1_000}})
+    if catalogue[method].api.signed:
+        params |= {"timestamp": client.now // 1_000}
+    message = json.dumps({"id": 1, "method": method, "params": params})
     reply = json.loads(
         client.exchange.execute(client.session, client.budget, read_message(message), client.now).as_bytes()
     )
@@ -49,7 +53,7 @@ def looks(client: Client) -> dict[str, Any]:
     of_btc = {"symbol": "BTCUSDT"}
     return {
         **{method: answer(client, method) for method in ("account.status", "openOrders.status")},
-        **{method: answer(client, method, **of_btc) for method in ("allOrders", "myTrades")},
+        **{method: answer(client, method, **of_btc) for method in ("allOrders", "myTrades", *OF_A_MARKET)},
         **{name: answer(client, "order.status", origClientOrderId=name, **of_btc) for name in NAMES},
         "trades of 1": answer(client, "myTrades", orderId=1, **of_btc),
         "amendments of 1": answer(client, "order.amendments", orderId=1, **of_btc),

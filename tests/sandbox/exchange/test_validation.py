@@ -16,8 +16,9 @@ from bintrio.api.account import AccountStatus, AllOrders, OrderListStatus, Order
 from bintrio.api.general import ExchangeInfo, Ping
 from bintrio.api.market import Depth, Klines
 from bintrio.api.tickers import Ticker24hr
-from bintrio.api.trading import OrderCancel, OrderPlace
+from bintrio.api.trading import OrderCancel, OrderCancelReplace, OrderPlace, OrderTest
 from bintrio.sandbox.exchange.messages import Number
+from bintrio.sandbox.exchange.orders import KINDS
 from bintrio.sandbox.exchange.refusals import Refusal
 from bintrio.sandbox.exchange.validation import read_request
 
@@ -178,6 +179,29 @@ json_values = st.recursive(
 def test_whatever_is_sent_it_is_a_request_or_a_refusal(params: dict[str, Any]) -> None:
     with suppress(Refusal):
         assert isinstance(read_request(OrderPlace, LIMIT | params), OrderPlace)
+
+
+NUMBERS = ("price", "quantity", "quoteOrderQty", "stopPrice", "icebergQty")
+ORDERS = st.fixed_dictionaries(
+    {"type": st.sampled_from([*KINDS])},
+    optional={
+        **dict.fromkeys(NUMBERS, st.just("1")),
+        "timeInForce": st.sampled_from(["GTC", "IOC", "FOK"]),
+        "trailingDelta": st.just(100),
+        "pegPriceType": st.just("PRIMARY_PEG"),
+        "pegOffsetType": st.just("PRICE_LEVEL"),
+        "pegOffsetValue": st.just(1),
+    },
+)
+
+
+@pytest.mark.parametrize("kind", [OrderPlace, OrderTest, OrderCancelReplace])
+@given(params=ORDERS)
+def test_what_was_read_of_an_order_obeys_the_rules_of_its_declaration(kind: Any, params: dict[str, Any]) -> None:
+    replaced = {"cancelReplaceMode": "ALLOW_FAILURE", "cancelOrderId": 1} if kind is OrderCancelReplace else {}
+    with suppress(Refusal):
+        read_ = read_request(kind, {"symbol": "BTCUSDT", "side": "BUY", **replaced, **params})
+        assert [rule(read_) for rule in kind.api.rules] == [None] * len(kind.api.rules)
 
 
 def test_a_span_of_time_may_have_a_limit() -> None:

@@ -49,6 +49,18 @@ async def test_nothing_moves_until_somebody_looks(autojump_clock: MockClock) -> 
         assert [(bar.open, bar.close) for bar in bars] == [(D(100), D(95)), (D(94), D(92))]
 
 
+async def test_a_query_that_lags_sees_what_happened_while_nobody_looked(autojump_clock: MockClock) -> None:
+    async with (
+        open_sandbox(listen=False, market=Falling(), query_lag=2) as sandbox,
+        bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
+    ):
+        await trio.sleep(61)
+        seen = [await session.ticker_price(symbol="BTCUSDT")]
+        await trio.sleep(1)
+        seen.append(await session.ticker_price(symbol="BTCUSDT"))
+        assert [one.price for one in seen] == [95, 94]
+
+
 async def test_events_come_when_they_happen(autojump_clock: MockClock) -> None:
     market = Falling()
     async with (

@@ -24,8 +24,10 @@ from bintrio._protocol.to_json import write_event, write_reply
 from bintrio.api._base import Api, Request, catalogue
 from bintrio.api._values import RateLimit
 from bintrio.api.account import MyPreventedMatches
+from bintrio.api.enums import Side
 from bintrio.api.events import EventStreamTerminated, KnownEvent
 from bintrio.api.filters import Filter
+from bintrio.api.market import BlockTrade
 from bintrio.api.trading import OrderAmended, OrderPlace
 from bintrio.errors import InvalidRequest
 
@@ -37,9 +39,9 @@ from .matching import MatchingEngine
 from .messages import Incoming
 from .methods import RequestContext, functions
 from .orders import Order
+from .reference import Source
 from .refusals import Refusal
 from .replicas import Replicas
-from .reports import Unfilled
 from .sessions import Session
 from .symbols import Symbol
 from .transfers import lock_externally, transfer
@@ -113,7 +115,7 @@ class Exchange:
         engine: books and accounts.
         keyring: API keys.
         sessions: the live connections.
-        replicas: the accounts as queries see them.
+        replicas: accounts and markets as queries see them.
         address_budgets: the limits on each address from which somebody came.
         order_budgets: the limits on the orders of each account, by its uid.
     """
@@ -134,10 +136,9 @@ class Exchange:
         self.keyring: Final = Keyring()
         self.sessions: Final[dict[Session, None]] = {}  # in the order in which they came: events go out in it
         self.limits: Final = limits
-        self.replicas: Final = Replicas(self.engine.accounts)
         self.address_budgets: Final[dict[str, AddressBudget]] = {}
         self.order_budgets: Final[dict[int, OrderBudget]] = {}
-        self._credits = {"taken": limits.taker_credit, "made": limits.maker_credit}
+        self.replicas: Final = Replicas(self.engine, self.order_budgets)
         self._deliveries: list[Delivery] = []
 
     @in_exact
@@ -159,8 +160,8 @@ class Exchange:
             keep=self._keep,
         )
         self.engine.accounts[account.uid] = opened
-        self.replicas.open_account(opened)
         self.order_budgets[account.uid] = OrderBudget(self.limits)
+        self.replicas.open_account(opened)
 
     def budget(self, address: str) -> AddressBudget:
         """The limits on one address."""
@@ -322,6 +323,27 @@ class Exchange:
         self._distribute(now)
 
     @in_exact
+    def trade_block(self, symbol: str, side: Side, price: Decimal, quantity: Decimal, now: int) -> BlockTrade:
+        """Let two parties trade outside the book; the side is the taker's.
+
+        Raises:
+            Refusal: -1121.
+        """
+        block = self.engine.listing(symbol).tape.record_block(price, quantity, now, is_buyer_maker=side == "SELL")
+        self.replicas.note((), now)
+        return block
+
+    @in_exact
+    def set_reference(self, symbol: str, source: Source, now: int) -> None:
+        """Say where a symbol's reference price comes from.
+
+        Raises:
+            Refusal: -1121.
+        """
+        self.engine.references.sources[self.engine.symbol(symbol).name] = source
+        self.replicas.note((), now)
+
+    @in_exact
     def end_events(self, uid: int, now: int) -> None:
         """End all subscriptions to an account."""
         for session in self.sessions:
@@ -341,16 +363,9 @@ class Exchange:
         self.replicas.note(notices, now)
         for notice in notices:
             if notice.unfilled is not None:
-                self._count_unfilled(self.order_budgets[notice.uid], notice.unfilled, now)
+                self.order_budgets[notice.uid].note(notice.unfilled, now)
             if notice.event is not None:
                 self._send(notice.uid, notice.event)
-
-    def _count_unfilled(self, orders: OrderBudget, change: Unfilled, now: int) -> None:
-        if change == "placed":
-            orders.add(1, now)
-        # Orders that were filled give back some of the limit, whoever filled them.
-        else:
-            orders.credit(self._credits[change], now)
 
     def _send(self, uid: int, event: KnownEvent) -> None:
         for session in self.sessions:

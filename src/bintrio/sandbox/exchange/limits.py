@@ -15,7 +15,7 @@ Times are microseconds. Source: "Rate limits" of the WebSocket API document.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -25,6 +25,9 @@ from bintrio.api.enums import RateLimitInterval, RateLimitType
 from . import refusals
 from .arguments import NotNegative, Positive, Seconds, check_fields
 from .units import MILLISECOND, SECOND
+
+Unfilled: TypeAlias = Literal["placed", "taken", "made"]
+"""What a change means to the number of unfilled orders: a new one, or a first fill as taker or maker."""
 
 _UNITS: Final = {"SECOND": SECOND, "MINUTE": 60 * SECOND, "HOUR": 3600 * SECOND, "DAY": 86_400 * SECOND}
 
@@ -136,6 +139,12 @@ class Window:
         """As an answer shows it."""
         return msgspec.structs.replace(self.rule, count=self.count(now))
 
+    def copy(self) -> Window:
+        """One of its own of which as much is used."""
+        twin = Window(self.rule)
+        twin._index, twin._count, twin._later = self._index, self._count, self._later.copy()
+        return twin
+
 
 class AddressBudget:
     """The limits on one network address.
@@ -220,8 +229,10 @@ class OrderBudget:
     """The limits on the unfilled orders of one account."""
 
     def __init__(self, limits: Limits) -> None:
-        self.windows: Final = tuple(map(Window, limits.order_rules()))
+        self.windows = tuple(map(Window, limits.order_rules()))
+        self._limits = limits
         self._delay = round(limits.credit_delay * SECOND)
+        self._credits = {"taken": limits.taker_credit, "made": limits.maker_credit}
 
     def admit(self, orders: int, now: int) -> None:
         """Let a request pass that adds orders, or not.
@@ -238,15 +249,20 @@ class OrderBudget:
                     retry_after=window.ends_at(now),
                 )
 
-    def add(self, orders: int, now: int) -> None:
-        """Count orders."""
+    def note(self, change: Unfilled, now: int) -> None:
+        """Count an order, or take back what one that was filled gives back."""
+        if change == "placed":
+            for window in self.windows:
+                window.add(1, now)
+            return
         for window in self.windows:
-            window.add(orders, now)
+            window.give_back(self._credits[change], now + self._delay)
 
-    def credit(self, orders: int, now: int) -> None:
-        """Take back orders that were filled now."""
-        for window in self.windows:
-            window.give_back(orders, now + self._delay)
+    def copy(self) -> OrderBudget:
+        """Limits of their own of which as much is used."""
+        twin = OrderBudget(self._limits)
+        twin.windows = tuple(window.copy() for window in self.windows)
+        return twin
 
 
 def _in_words(rule: RateLimit) -> str:

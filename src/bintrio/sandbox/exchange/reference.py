@@ -9,7 +9,7 @@ Source: price_range_execution_rules.md.
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -70,6 +70,10 @@ class Bounds(NamedTuple):
         return (self.least is None or price >= self.least) and (self.greatest is None or price <= self.greatest)
 
 
+Source: TypeAlias = MeanOfTrades | External
+"""Where a reference price comes from."""
+
+
 class ReferencePrices:
     """The reference prices of all symbols.
 
@@ -78,14 +82,17 @@ class ReferencePrices:
     """
 
     def __init__(self) -> None:
-        self.sources: dict[str, MeanOfTrades | External] = {}
+        self.sources: dict[str, Source] = {}
 
     def price(self, symbol: str, tape: Tape, now: int) -> Decimal | None:
         """A symbol's reference price, if it has one now."""
         source = self.sources.get(symbol)
-        if source is None:
-            return None
-        return source.price if isinstance(source, External) else _mean(source, tape, now)
+        return None if source is None else price_of(source, tape, now)
+
+
+def price_of(source: Source, tape: Tape, now: int) -> Decimal | None:
+    """A reference price, if there is one now."""
+    return source.price if isinstance(source, External) else _mean(source, tape, now)
 
 
 def _multipliers(rule: ExecutionRule, *, is_buy: bool) -> tuple[Decimal | None, Decimal | None]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -18,10 +17,8 @@ from bintrio.api.orders import OrderList as ListRecord
 
 from . import shapes
 from .accounts import Account
+from .limits import Unfilled
 from .orders import Execution, Order, OrderList, Prevention
-
-Unfilled: TypeAlias = Literal["placed", "taken", "made"]
-"""What a change means to the number of unfilled orders: a new one, or a first fill as taker or maker."""
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False):
@@ -113,6 +110,10 @@ class Reports:
             event = shapes.execution_report(order, "REJECTED", execution_id=execution_id, reject_reason=reason)
             # Without a subject: no copy of the account learns of an order that it never had.
             self._notices.append(Notice(order.owner, event, ()))
+
+    def of_attempt(self, account: Account) -> None:
+        """An order was not attempted, and counts all the same."""
+        self._notices.append(Notice(account.uid, None, (), "placed"))
 
     def of_nothing(self, order: Order) -> None:
         """An order has changed in a way for which there is no event."""

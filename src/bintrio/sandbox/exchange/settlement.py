@@ -16,10 +16,11 @@ from itertools import count
 from typing import Final
 
 from .accounts import Account
+from .limits import Unfilled
 from .listing import Listing
 from .orders import NOTHING, Execution, Order, OrderList, Trade
 from .refusals import Refusal
-from .reports import Reports, Unfilled
+from .reports import Reports
 
 
 class Settlement:

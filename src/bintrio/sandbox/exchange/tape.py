@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
+from copy import copy
 from decimal import Decimal
 from itertools import count
 from operator import attrgetter
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
@@ -34,6 +35,22 @@ T = TypeVar("T")
 _start_of: Final[Callable[[Summary], int]] = attrgetter("start")
 _end_of: Final[Callable[[Summary], int]] = attrgetter("end")
 time_of: Final[Callable[[Any], int]] = attrgetter("time")
+
+
+class Lengths(NamedTuple):
+    """How many there have been so far of what a tape notes."""
+
+    trades: int
+    aggregates: int
+    block_trades: int
+
+
+class Noted(NamedTuple):
+    """What a tape has noted since some moment."""
+
+    trades: Sequence[PublicTrade]
+    aggregates: Sequence[AggregateTrade]
+    block_trades: Sequence[BlockTrade]
 
 
 class Tape:
@@ -120,6 +137,46 @@ class Tape:
         )
         self.block_trades.append(block)
         return block
+
+    # Copies
+
+    @property
+    def lengths(self) -> Lengths:
+        """How much there is of it."""
+        return Lengths(self.trades.length, self.aggregates.length, len(self.block_trades))
+
+    def copy(self) -> Tape:
+        """One of its own that says the same, to `follow` what this one notes from then on."""
+        twin = Tape(self._keep)
+        twin.minutes.extend(map(copy, self.minutes))
+        twin.minutes.forgotten, twin._minute = self.minutes.forgotten, self._minute
+        twin.trades.extend(self.trades)
+        twin.aggregates.extend(self.aggregates)
+        twin.trades.forgotten, twin.aggregates.forgotten = self.trades.forgotten, self.aggregates.forgotten
+        twin.block_trades.extend(self.block_trades)
+        return twin
+
+    def since(self, lengths: Lengths) -> Noted:
+        """What came after there was so much of it."""
+        now = self.lengths
+        return Noted(
+            self.trades.between(lengths.trades, now.trades),
+            # Each is whole at the end of a command: a taker order trades at one time only.
+            self.aggregates.between(lengths.aggregates, now.aggregates),
+            self.block_trades[lengths.block_trades :],
+        )
+
+    def follow(self, noted: Noted) -> None:
+        """Note what another one has noted."""
+        for trade in noted.trades:
+            self.trades.append(trade)
+            self._sum_up(trade)
+        self.aggregates.extend(noted.aggregates)
+        self.block_trades.extend(noted.block_trades)
+        for journal in (self.trades, self.aggregates, self.minutes):
+            journal.bound(self._keep)
+
+    # Spans of time
 
     def between(self, start: int, end: int) -> Sequence[PublicTrade]:
         """The trades from ``start`` on and before ``end``."""

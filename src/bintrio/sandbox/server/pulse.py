@@ -44,6 +44,10 @@ class Clock:
         # Rounded down: a time that is not over yet is not shown.
         return math.floor((trio.current_time() - self._origin) * SECOND)
 
+    def elapsed_at(self, time: int) -> int:
+        """How long it had gone when it showed a time, as it is set now: a market is brought up to the time later."""
+        return self.elapsed() - (self() - time)
+
     def advance(self, microseconds: int) -> None:
         """Set it forward."""
         self._start += microseconds
@@ -68,7 +72,7 @@ class Pulse:
         self._clock = clock
         self._crowd = crowd
         # How far queries are behind is no matter of the clock, which may be adjusted.
-        exchange.replicas.elapsed = clock.elapsed
+        exchange.replicas.elapsed = clock.elapsed_at
         self._subscribed = trio.Event()
         self._was_advanced = trio.Event()
 

@@ -63,7 +63,7 @@ _KEPT: Final = 90 * DAY
 @answers(AccountStatus)
 def account_status(call: RequestContext) -> AccountInformation:
     """The account and its balances."""
-    account = call.queried_account
+    account = call.account
     standard = account.commissions.standard
     return AccountInformation(
         # The older fields have whole basis points, so a fraction of one is cut off.
@@ -141,7 +141,7 @@ def my_filters(call: RequestContext) -> RelevantFilters:
 def order_status(call: RequestContext) -> OrderInformation:
     """One order."""
     request: OrderStatus = call.request
-    order = call.queried_account.find(call.symbol.name, request.order_id, request.orig_client_order_id)
+    order = call.account.find(call.symbol.name, request.order_id, request.orig_client_order_id)
     # An order that ended without a trade is archived after 90 days ("Query order").
     if not order.is_open and not order.executed and call.now - order.updated_at > _KEPT:
         raise refusals.archived()
@@ -155,14 +155,14 @@ def open_orders_status(call: RequestContext) -> tuple[OrderInformation, ...]:
     # Only to refuse a name that there is not.
     if symbol is not None:
         call.engine.symbol(symbol)
-    return tuple(map(shapes.status, call.queried_account.open_orders(symbol)))
+    return tuple(map(shapes.status, call.account.open_orders(symbol)))
 
 
 @answers(AllOrders)
 def all_orders(call: RequestContext) -> tuple[OrderInformation, ...]:
     """Orders in a span of time, which goes first, from an order id on, or the newest."""
     request: AllOrders = call.request
-    history, limit = [*call.queried_account.history[call.symbol.name].values()], call.limit()
+    history, limit = [*call.account.history[call.symbol.name].values()], call.limit()
     # Without a span of time, which would go first.
     if call.start is call.end is None:
         found = (
@@ -182,7 +182,7 @@ def order_amendments(call: RequestContext) -> Sequence[Amendment]:
     """The changes of one order's quantity, oldest first."""
     request: OrderAmendments = call.request
     limit = call.limit()
-    order = call.queried_account.find(call.symbol.name, request.order_id, None)
+    order = call.account.find(call.symbol.name, request.order_id, None)
     return from_id(order.amendments, request.from_execution_id or 0, limit, attrgetter("execution_id"))
 
 
@@ -202,7 +202,7 @@ def my_trades(call: RequestContext) -> tuple[AccountTrade, ...]:
 
 
 def _executions(call: RequestContext) -> Sequence[Execution]:
-    account, symbol, order_id = call.queried_account, call.symbol.name, call.request.order_id
+    account, symbol, order_id = call.account, call.symbol.name, call.request.order_id
     if order_id is None:
         return account.executions[symbol]
     # An order of another symbol has no trades of this one.
@@ -214,7 +214,7 @@ def _executions(call: RequestContext) -> Sequence[Execution]:
 def my_prevented_matches(call: RequestContext) -> Sequence[PreventedMatch]:
     """One match, or those of one order, oldest first."""
     request: MyPreventedMatches = call.request
-    matches, limit = call.queried_account.prevented[call.symbol.name], call.limit()
+    matches, limit = call.account.prevented[call.symbol.name], call.limit()
     wanted = request.prevented_match_id
     if wanted is not None:
         return tuple(match for match in matches if match.prevented_match_id == wanted)
@@ -228,7 +228,7 @@ def my_allocations(call: RequestContext) -> tuple[Allocation, ...]:
     """What was allocated to the account, or to one of its orders: from an id on, in a span of time, or the oldest."""
     request: MyAllocations = call.request
     limit = call.limit()
-    kept: Sequence[Execution] = call.queried_account.allocations[call.symbol.name]
+    kept: Sequence[Execution] = call.account.allocations[call.symbol.name]
     if request.order_id is not None:
         kept = [one for one in kept if one.order.order_id == request.order_id]
     # "Account allocations": by the symbol alone, they come from the oldest on.
@@ -246,7 +246,7 @@ def my_allocations(call: RequestContext) -> tuple[Allocation, ...]:
 def order_list_status(call: RequestContext) -> OrderList:
     """One order list. The document gives one that is not found no code of its own."""
     request: OrderListStatus = call.request
-    account = call.queried_account
+    account = call.account
     name = request.orig_client_order_id
     # The name goes first (inconsistency 31).
     found = account.list_named(name) if name is not None else account.lists.get(request.order_list_id or 0)
@@ -258,14 +258,14 @@ def order_list_status(call: RequestContext) -> OrderList:
 @answers(OpenOrderListsStatus)
 def open_order_lists_status(call: RequestContext) -> tuple[OrderList, ...]:
     """All that have an open order."""
-    return tuple(call.queried_account.open_lists())
+    return tuple(call.account.open_lists())
 
 
 @answers(AllOrderLists)
 def all_order_lists(call: RequestContext) -> Sequence[OrderList]:
     """Order lists in a span of time, which goes first, from an id on, or the newest."""
     request: AllOrderLists = call.request
-    lists, limit = tuple(call.queried_account.lists.values()), call.limit()
+    lists, limit = tuple(call.account.lists.values()), call.limit()
     if call.start is call.end is None:
         if request.from_id is None:
             return newest(lists, limit)

@@ -16,6 +16,7 @@ from bintrio.api._base import Request
 from .. import refusals
 from ..accounts import Account
 from ..auth import Credential
+from ..boards import Board
 from ..limits import Limits, OrderBudget
 from ..listing import Listing
 from ..matching import MatchingEngine
@@ -55,20 +56,21 @@ class RequestContext(msgspec.Struct, frozen=True):
         return self.credential
 
     @property
-    def account(self) -> Account:
-        """The account that the key belongs to."""
-        return self.engine.accounts[self.signer.uid]
+    def is_behind(self) -> bool:
+        """Whether the answer is from a moment ago: whether it may be is said by the method's data source."""
+        return self.replicas.lag > 0 and self.request.api.is_behind
 
     @property
-    def queried_account(self) -> Account:
-        """The same account as queries see it: where the data source is Memory or Database, not the matching engine."""
-        return self.replicas.account(self.signer.uid, self.now)
+    def account(self) -> Account:
+        """The account that the key belongs to, as the method sees it."""
+        uid = self.signer.uid
+        return self.replicas.account(uid, self.now) if self.is_behind else self.engine.accounts[uid]
 
     @property
     def orders(self) -> OrderBudget:
         """The limits on the account's orders, where the method asks for a key."""
         assert self.order_budget is not None
-        return self.order_budget
+        return self.replicas.order_budget(self.signer.uid, self.now) if self.is_behind else self.order_budget
 
     @property
     def listing(self) -> Listing:
@@ -89,13 +91,26 @@ class RequestContext(msgspec.Struct, frozen=True):
         return self.listing.symbol
 
     @property
-    def tape(self) -> Tape:
-        """The public trades of that symbol.
+    def board(self) -> Board:
+        """The market of that symbol, as the method sees it.
 
         Raises:
             Refusal: -1121.
         """
-        return self.listing.tape
+        return self.board_of(self.symbol)
+
+    def board_of(self, symbol: Symbol) -> Board:
+        """The market of a symbol, as the method sees it."""
+        return self.replicas.board(symbol.name, self.now)
+
+    @property
+    def tape(self) -> Tape:
+        """The public trades of that symbol, as the method sees them.
+
+        Raises:
+            Refusal: -1121.
+        """
+        return self.board.tape
 
     @property
     def start(self) -> int | None:

@@ -50,7 +50,7 @@ from bintrio.api.tickers import (
 from .. import refusals
 from ..candles import DAY, candles, interval, window
 from ..orders import NOTHING, eight_decimals
-from ..reference import MeanOfTrades
+from ..reference import MeanOfTrades, price_of
 from ..summary import Summary
 from ..symbols import Symbol
 from ..tape import MINUTE, from_id, in_span, newest
@@ -79,7 +79,7 @@ def depth(call: RequestContext) -> OrderBook:
     # Not refused: the changelog of 2022-02-24 cuts the answer.
     asked: int | None = call.request.limit
     limit = MAX_DEPTH if asked is not None and asked > MAX_DEPTH else call.limit(_DEFAULT_DEPTH, MAX_DEPTH)
-    book = call.listing.book
+    book = call.board.book
     return OrderBook(last_update_id=book.update_id, bids=_levels(book.bids(limit)), asks=_levels(book.asks(limit)))
 
 
@@ -196,7 +196,7 @@ def _best(call: RequestContext, symbol: Symbol) -> SymbolBook:
 
 
 def _top(call: RequestContext, symbol: Symbol) -> tuple[PriceLevel, PriceLevel]:
-    book, nothing = call.engine.listings[symbol.name].book, PriceLevel(_ZERO, _ZERO)
+    book, nothing = call.board_of(symbol).book, PriceLevel(_ZERO, _ZERO)
     bid, ask = (next(iter(_levels(levels)), nothing) for levels in (book.bids(1), book.asks(1)))
     return bid, ask
 
@@ -230,7 +230,7 @@ def ticker_trading_day(call: RequestContext) -> Any:
 
 def _mini(call: RequestContext, span: _Window, symbol: Symbol) -> dict[str, Any]:
     """The fields of a MINI ticker. Without a trade, all prices but the last one are 0."""
-    tape = call.engine.listings[symbol.name].tape
+    tape = call.board_of(symbol).tape
     # The end of a summary is exclusive, and the closing time still belongs to the window.
     summary = tape.summary(span.opening, span.closing + 1) or Summary(_ZERO, _ZERO, _ZERO, _last_price(call, symbol))
     return {
@@ -250,7 +250,7 @@ def _mini(call: RequestContext, span: _Window, symbol: Symbol) -> dict[str, Any]
 
 
 def _last_price(call: RequestContext, symbol: Symbol) -> Decimal:
-    return eight_decimals(call.engine.listings[symbol.name].book.last_price or NOTHING)
+    return eight_decimals(call.board_of(symbol).book.last_price or NOTHING)
 
 
 def _full(mini: dict[str, Any]) -> dict[str, Any]:
@@ -277,7 +277,7 @@ def _day_statistics(call: RequestContext, span: _Window, symbol: Symbol) -> DayS
     if call.request.type == "MINI":
         return MiniStatistics(**mini)
     bid, ask = _top(call, symbol)
-    tape = call.engine.listings[symbol.name].tape
+    tape = call.board_of(symbol).tape
     before = tape.price_before(span.opening)
     return DayStatistics(
         **_full(mini),
@@ -298,20 +298,20 @@ def _day_statistics(call: RequestContext, span: _Window, symbol: Symbol) -> DayS
 @answers(ReferencePrice)
 def reference_price(call: RequestContext) -> CurrentReferencePrice | NoReferencePrice:
     """The reference price. That there never was one is a refusal, but a success by its status."""
-    engine, name = call.engine, call.symbol.name
+    _, tape, source = call.board
     # The document answers with status 200 and an error in the result.
-    if name not in engine.references.sources:
+    if source is None:
         refusal = refusals.no_reference_price()
         return NoReferencePrice(code=refusal.code, msg=refusal.message)
-    price = engine.references.price(name, call.tape, call.now)
-    return CurrentReferencePrice(symbol=name, reference_price=price, timestamp=call.now)
+    price = price_of(source, tape, call.now)
+    return CurrentReferencePrice(symbol=call.symbol.name, reference_price=price, timestamp=call.now)
 
 
 @answers(ReferencePriceCalculation)
 def reference_price_calculation(call: RequestContext) -> ArithmeticMean | ExternalCalculation:
     """How it is made; that there is none is a refusal like others."""
     _check_status(call, call.symbol)
-    source = call.engine.references.sources.get(call.symbol.name)
+    source = call.board.reference
     if source is None:
         raise refusals.no_reference_price()
     if isinstance(source, MeanOfTrades):

@@ -166,7 +166,7 @@ def order_cancel_replace(call: RequestContext) -> dict[str, Any]:
     canceled = _attempt(_cancel_first, call)
     if isinstance(canceled, Refusal) and request.cancel_replace_mode == "STOP_ON_FAILURE":
         # "A new order that was not attempted will still increase the unfilled order count by 1".
-        call.orders.add(1, call.now)
+        call.engine.reports.of_attempt(call.account)
         raise _nothing_done(canceled, over_limit)
     # Over the limit, only the cancel is done.
     placed = over_limit or _place_instead(call, canceled)
