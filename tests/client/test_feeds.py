@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
+from bintrio._client.carrier import OVERLAP
 from bintrio._client.feeds import FEED_PATIENCE
 from bintrio.errors import InvalidTimestamp
 from bintrio.requests import OrderPlace
@@ -301,6 +302,7 @@ async def test_g5_a_feed_is_given_up_at_once_although_calls_are_unanswered(autoj
         nursery.start_soon(session.send, BUY)
         request = await exchange.peers[0].next()
         await session.rotate()
+        await trio.sleep(2 * OVERLAP / 1000)
         await wait_all_tasks_blocked()
         assert exchange.sent("userDataStream.unsubscribe")
         assert not exchange.peers[0].is_over.is_set()

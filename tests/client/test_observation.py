@@ -810,6 +810,7 @@ VALUES: dict[str, Any] = {
     "RequestId": "an id",
     "Timestamp": START,
     "tuple[RateLimit, ...]": (),
+    "tuple[str, ...]": ("some text",),
 }
 
 

@@ -42,6 +42,11 @@ ALREADY_SUBSCRIBED: Final = -2035
 
 NOT_SUBSCRIBED: Final = -2036
 
+OVERLAP: Final = 2
+"""Milliseconds for which two connections carry a feed at least, when one takes it over. The exchange dates events to the
+millisecond. So one that only the first brought, and one that only the other brings, are never of the same moment; else
+they could be alike, and the second would be taken for the first, said again."""
+
 _ENDED: Final = "the exchange ended the subscription"
 
 # Events that may be about the subscription or the connection: a misshapen one arrives as unknown.
@@ -276,7 +281,8 @@ class Carrier:
         cost = Cost(weight=request.weight, purpose="own")
         try:
             await self._shared.throttle.room_for(cost)  # until there is room, the subscription goes on
-            # It ended while this waited for room.
+            await self._overlap(feed)
+            # It ended while this waited.
             if number not in self.feeds:
                 return
             feed.unsubscribing(self._connection.number, ticks())
@@ -293,3 +299,10 @@ class Carrier:
         elif number in self.feeds and self._shared.throttle.has_room_for(cost):
             self._unsure.add(feed.key.api_key)
             self._leave(number, "its connection was replaced, and did not say that it was over")
+
+    async def _overlap(self, feed: Feed) -> None:
+        """Wait until a feed that is heard has been carried for a moment by the connection that began last to bring it."""
+        delay = feed.subscribed_at + OVERLAP - ticks()
+        # Nearly always it has been carried for long.
+        if delay > 0 and feed.is_heard:
+            await trio.sleep(delay / 1000)

@@ -15,7 +15,9 @@ except what lies in a gap: what was taken for missing, and came by a connection 
 are the same if they differ in nothing but the event time, and in that by no more than `SAME`. For those of a type that
 is not known it is `SAME_UNKNOWN`, since they may hold no time of their own. They are counted, so an event that the
 exchange says twice comes twice: a connection goes on counting from what had come before it was asked. Counting goes on
-until the one that is left cannot be late any more.
+until the one that is left cannot be late any more. Two that are alike may be of one millisecond, so for more than one
+both connections carry (`OVERLAP` of `carrier`): an event that one of them alone has brought is then not like one that
+the other alone brings.
 
 **Gaps.** A lost carrier is complete up to the last moment of which all must have come (`_Carrier.complete_until`): by
 the order up to its latest event, by the lag up to `LONGEST_LAG` before it was last heard. One that left in order is
