@@ -43,9 +43,9 @@ ALREADY_SUBSCRIBED: Final = -2035
 NOT_SUBSCRIBED: Final = -2036
 
 OVERLAP: Final = 2
-"""Milliseconds for which two connections carry a feed at least, when one takes it over. The exchange dates events to the
-millisecond. So one that only the first brought, and one that only the other brings, are never of the same moment; else
-they could be alike, and the second would be taken for the first, said again."""
+"""Milliseconds for which two connections carry a feed at least, when one takes it over. The exchange dates events to
+the millisecond. So one that only the first brought, and one that only the other brings, are never of the same moment;
+else they could be alike, and the second would be taken for the first, said again."""
 
 _ENDED: Final = "the exchange ended the subscription"
 
@@ -301,7 +301,7 @@ class Carrier:
             self._leave(number, "its connection was replaced, and did not say that it was over")
 
     async def _overlap(self, feed: Feed) -> None:
-        """Wait until a feed that is heard has been carried for a moment by the connection that began last to bring it."""
+        """Wait until a feed that is heard has been carried for a moment by the connection that began it last."""
         delay = feed.subscribed_at + OVERLAP - ticks()
         # Nearly always it has been carried for long.
         if delay > 0 and feed.is_heard:
