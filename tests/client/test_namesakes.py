@@ -83,6 +83,21 @@ async def test_g7_another_session_knows_whose_an_order_is_too(
         assert found == (OutcomeUnknown if is_shared else truth)
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+async def test_g7_what_was_said_without_knowing_of_a_call_denies_it_no_order(
+    autojump_clock: MockClock, order: tuple[int, int]
+) -> None:
+    """Two sessions made two calls under one id, and a third one is asked: first about one, then about the other."""
+    async with open_market() as (session, sandbox):
+        errors = [await place(session, sandbox, "lost")]
+        async with bintrio.open_session(sandbox.memory_endpoint, connect=sandbox.connect, key=sandbox.key) as second:
+            errors.append(await place(second, sandbox, "executed"))
+        async with bintrio.open_session(sandbox.memory_endpoint, connect=sandbox.connect, key=sandbox.key) as third:
+            # Of the other call it knows nothing yet.
+            assert await told(third, errors[order[0]]) == sandbox.orders[0].order_id
+            assert await told(third, errors[order[1]]) is OutcomeUnknown
+
+
 async def told(session: bintrio.Session, error: OutcomeUnknown[OrderPlace]) -> Any:
     """The id of the order that is said to be a call's; `OutcomeUnknown` if nothing is said."""
     try:

@@ -91,6 +91,17 @@ class Namesakes:
         """Whether an order is known to be another call's."""
         return _is_other(self._owners.get((symbol, number), call), call)
 
+    def is_surely_anothers(self, call: OutcomeUnknown, order: Order) -> bool:
+        """The same, if an answer named it, or if `confirm` knew of this call when it said whose the order is."""
+        owner = self._owners.get((order.symbol, order.order_id), call)
+        return _is_other(owner, call) and (owner is None or owner.answered_at is not None or self._knew(call, owner))
+
+    def _knew(self, call: OutcomeUnknown, owner: OutcomeUnknown) -> bool:
+        """Whether a session that was asked about one call knew of another: made by itself or by the same session."""
+        origins = origin_of(call), origin_of(owner)
+        # Nothing is known of who made a copy.
+        return not all(origins) or origins[0].namesakes in {self, origins[1].namesakes}  # type: ignore[union-attr]
+
     def has_another_canceled(self, call: OutcomeUnknown, order: Order) -> bool:
         """Whether an order is known to have been canceled by another call."""
         return _is_other(self._cancelers.get((order.symbol, order.order_id), call), call)
@@ -113,6 +124,11 @@ def known_of(call: OutcomeUnknown, own: Namesakes) -> Sequence[Namesakes]:
     """What is known of a call and its like: by this session, and by the one that made it if that is another one."""
     origin = origin_of(call)
     return (own,) if origin is None or origin.namesakes is own else (own, origin.namesakes)
+
+
+def is_surely_anothers(known: Iterable[Namesakes], call: OutcomeUnknown, order: Order) -> bool:
+    """Whether an order is surely another call's, by all that is known of a call and its like."""
+    return any(each.is_surely_anothers(call, order) for each in known)
 
 
 def is_same(one: OutcomeUnknown, other: OutcomeUnknown) -> bool:

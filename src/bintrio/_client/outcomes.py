@@ -58,6 +58,7 @@ from .namesakes import (
     canceled_by,
     has_canceled,
     has_id_of,
+    is_surely_anothers,
     known_of,
     orders_in,
     origin_of,
@@ -376,7 +377,7 @@ class Outcomes:
         sent = Sent(
             request=_asked_for(call.request, call.method),
             final_at=(call.final_at or 0) // units,
-            is_anothers=lambda order: self._is_anothers(call, order.symbol, order.order_id),
+            is_anothers=lambda order: is_surely_anothers(known, call, order),
             was_canceled_by_another=lambda order: any(each.has_another_canceled(call, order) for each in known),
             sent_at=left_at,
             # What was measured since may show that the clock was worse than it was taken for.
