@@ -139,7 +139,7 @@ def test_g5_where_nothing_goes_wrong_nothing_is_lost() -> None:
     assert "although nothing went wrong" in found(deed(Place(), error=unknown(Place())), plan=CALM)[0]
     assert found(deed(Place(), error=closed), deed(Place(within=1.0), 2, error=unknown(Place())), plan=CALM) == []
     calm = evidence(deed(Place()), events=JOURNAL[:1], plan=CALM)
-    calm.program.heard.append(Heard(since=0, events=[event(0), gap(1, 2)]))
+    calm.program.heard.append(Heard(asked=0, since=0, events=[event(0), gap(1, 2)]))
     assert "Gap" in untruths(calm)[0]
 
 

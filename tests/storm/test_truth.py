@@ -140,7 +140,7 @@ def test_all_that_was_confirmed_is_looked_at() -> None:
 
 def heard(*told: Any, until: int | None = None, since: int = 0) -> list[str]:
     held = evidence(events=JOURNAL)
-    held.program.heard.append(Heard(since=since, until=until, events=[*told]))
+    held.program.heard.append(Heard(asked=since, since=since, until=until, events=[*told]))
     return untruths(held)
 
 

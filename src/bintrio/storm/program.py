@@ -84,11 +84,13 @@ class Heard(msgspec.Struct, eq=False, kw_only=True):
     """What one listener was told of the account.
 
     Attributes:
-        since: how many events the account had had when it began to listen.
+        asked: how many events the account had had when it asked to listen.
+        since: how many when it was told that it does.
         until: how many when it stopped; None if it listened until everything had come to rest.
         events: what it was told.
     """
 
+    asked: int
     since: int
     until: int | None = None
     events: list[Any] = []
@@ -309,8 +311,9 @@ class Program:
             raise
 
     async def _hear(self, session: Session, buffer: int, seconds: float, *, is_slow: bool) -> None:
+        asked = len(self._witness.events)
         async with session.user_data(buffer=buffer) as events:
-            heard = Heard(since=len(self._witness.events))
+            heard = Heard(asked=asked, since=len(self._witness.events))
             self.heard.append(heard)
             try:
                 with trio.move_on_after(seconds):

@@ -252,7 +252,7 @@ def _of_heard(heard: Heard, journal: Sequence[Told]) -> Iterator[str]:
     # What lies in a gap may be missing, and may come.
     gaps = heard.gaps
     in_gaps = {index for index, event in enumerate(journal) if _is_in(event, gaps)}
-    taken, strays = _matched(heard.told, journal, heard.since)
+    taken, strays = _matched(heard.told, journal, heard.asked)
     for stray in strays:
         # What lies in a gap may come all the same, and later than its time.
         late = next((index for index in in_gaps - taken if journal[index].event == stray), None)
@@ -269,10 +269,10 @@ def _end_of(heard: Heard, journal: Sequence[Told], taken: set[int]) -> int:
     return len(journal) if heard.until is None else max(taken, default=heard.since)
 
 
-def _matched(told: Iterable[Any], journal: Sequence[Told], since: int) -> tuple[set[int], list[Any]]:
+def _matched(told: Iterable[Any], journal: Sequence[Told], asked: int) -> tuple[set[int], list[Any]]:
     """Which events were told in order, and what was told that has no place in that order."""
-    # Some may have come between the subscription and the moment that the program had it.
-    position, taken, strays = max(0, since - 50), set[int](), list[Any]()
+    # Some that had happened before it asked may come later, by a connection that carried already.
+    position, taken, strays = max(0, asked - 50), set[int](), list[Any]()
     for event in told:
         index = next((index for index in range(position, len(journal)) if journal[index].event == event), None)
         if index is None:
