@@ -26,6 +26,7 @@ CHANGES: Final = {
     "_protocol.rate_limits.Share",
     "_protocol.repeats._Dated",
     "sandbox.exchange.auth.Credential",
+    "sandbox.exchange.exchange._Context",
     "sandbox.exchange.orders.OrderList",
     "sandbox.exchange.orders.SandboxOrder",
     "sandbox.server.calls.Attempt",
