@@ -54,6 +54,7 @@ def test_a_list_may_have_one_item() -> None:
         (OrderPlace, {"symbol": "B", "side": "BUY", "type": "stop-loss"}, "did you mean 'STOP_LOSS'?"),
         (OrderPlace, {"symbol": "B", "side": "BUY", "type": "markt"}, "did you mean 'MARKET'?"),
         (OrderPlace, {"symbol": "B", "side": "BYU", "type": "MARKET"}, "side 'BYU': did you mean 'BUY'?"),
+        (ExchangeInfo, {"permissions": ["spot"]}, "permissions 'spot': did you mean 'SPOT'?"),
         (OrderPlace, {"symbol": "B", "side": "BUY", "type": "LIMTI"}, "type 'LIMTI': did you mean 'LIMIT'?"),
         (Klines, {"symbol": "B", "interval": "1H"}, "interval '1H': did you mean '1h'?"),
     ],

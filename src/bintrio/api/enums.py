@@ -150,7 +150,7 @@ TickerWindowSize: TypeAlias = Open[
     ]
 ]
 # fmt: on
-Permission: TypeAlias = str
+Permission: TypeAlias = Annotated[str, msgspec.Meta(extra={"values": ("SPOT", "MARGIN", "LEVERAGED")})]
 """``"SPOT"``, ``"MARGIN"``, ``"LEVERAGED"`` or ``"TRD_GRP_"`` and three digits. New groups keep coming, so to a type
 checker it is any `str`."""
 
