@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from decimal import ROUND_UP, Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import pytest
@@ -284,6 +284,49 @@ def test_an_amendment_is_checked() -> None:
 def test_a_routed_order_is_checked() -> None:
     order = SorOrderPlace(symbol="BNBBTC", side="BUY", type="MARKET", quantity="0.0015")
     assert fields(example("LOT_SIZE").check(order)) == ["quantity"]
+
+
+MARKET: Final = OrderPlace(symbol="BNBBTC", side="BUY", type="MARKET", quantity=1)
+SPENDING: Final = OrderPlace(symbol="BNBBTC", side="BUY", type="MARKET", quote_order_qty=1)
+AMEND: Final = OrderAmendKeepPriority(symbol="BNBBTC", order_id=1, new_qty=1)
+EVERYTHING: Final = OrderContext(
+    reference_price=Decimal(1),
+    holding=Decimal(1),
+    open_orders=[],
+    open_order_lists=1,
+    open_order_lists_of_all=1,
+    amendments=1,
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "order", "lacking"),
+    [
+        ("PRICE_FILTER", MARKET, []),
+        ("PERCENT_PRICE", MARKET, []),
+        ("PERCENT_PRICE_BY_SIDE", limit(symbol="BNBBTC"), ["reference_price"]),
+        ("NOTIONAL", MARKET, []),  # of which neither bound applies to MARKET orders
+        ("MIN_NOTIONAL", MARKET, ["reference_price"]),
+        ("MIN_NOTIONAL", SPENDING, []),
+        ("MIN_NOTIONAL", limit(symbol="BNBBTC"), []),
+        ("MAX_POSITION", MARKET, ["holding", "open_orders"]),
+        ("MAX_POSITION", SPENDING, []),
+        ("MAX_NUM_ORDERS", MARKET, ["open_orders"]),
+        ("MAX_NUM_ALGO_ORDERS", MARKET, []),
+        ("MAX_NUM_ORDER_AMENDS", AMEND, ["amendments"]),
+        ("MAX_NUM_ORDER_LISTS", MARKET, []),
+    ],
+)
+def test_what_would_have_to_be_known_is_named(kind: str, order: Any, lacking: list[str]) -> None:
+    found = example(kind)
+    assert [*found.lacking(order)] == lacking
+    assert found.lacking(order, EVERYTHING) == ()
+
+
+def test_of_a_list_the_open_lists_have_to_be_known() -> None:
+    found = rules(FILTERS["MAX_NUM_ORDER_LISTS"]["example"], FILTERS["EXCHANGE_MAX_NUM_ORDER_LISTS"]["example"])
+    assert found.lacking(OCO) == ("open_order_lists", "open_order_lists_of_all")
+    assert found.lacking(OCO, EVERYTHING) == ()
 
 
 def test_g10_an_unknown_filter_is_not_judged_and_named_as_such() -> None:

@@ -81,22 +81,40 @@ def _check_orders(orders: Any) -> None:
         raise InvalidRequest("open_orders must be a sequence of Order", field="open_orders")
 
 
+class Asked:
+    """An `OrderContext` that remembers what it was asked for and does not know.
+
+    Attributes:
+        lacking: the fields.
+    """
+
+    def __init__(self, known: OrderContext) -> None:
+        self.lacking: Final[set[str]] = set()
+        self._known = known
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._known, name)
+        if value is None:
+            self.lacking.add(name)
+        return value
+
+
 class Judged(msgspec.Struct, frozen=True):
     """An order, and what it is judged by."""
 
     leg: Leg
     symbol: SymbolInfo
-    known: OrderContext
+    known: OrderContext | Asked
 
     @property
     def notional(self) -> Decimal | None:
         """Quote asset the order moves; at the reference price if it has none of its own."""
         leg = self.leg
-        price = self.known.reference_price if leg.price is None else leg.price
-        # Sized by the quote asset, that is the notional; without a price or a quantity it is not known.
-        if leg.quote_order_qty is not None or leg.quantity is None or price is None:
+        # Sized by the quote asset, that is the notional; a pending order of an OPO list has no quantity yet.
+        if leg.quote_order_qty is not None or leg.quantity is None:
             return leg.quote_order_qty
-        return price * leg.quantity
+        price = self.known.reference_price if leg.price is None else leg.price
+        return None if price is None else price * leg.quantity
 
 
 def outside(
@@ -134,8 +152,8 @@ def _percent_price_by_side(one: PercentPriceBySideFilter, order: Judged) -> Foun
 
 
 def _far_off(order: Judged, down: Decimal, up: Decimal) -> Found:
-    reference = order.known.reference_price
-    # What the reference price is, the caller may not know.
+    # What the reference price is, the caller may not know; an order without a price needs none.
+    reference = None if order.leg.price is None else order.known.reference_price
     if reference is not None:
         for message in outside(order.leg.price, reference * down, reference * up):
             yield "price", message
@@ -166,8 +184,10 @@ def _notional(one: NotionalFilter, order: Judged) -> Found:
     is_market = order.leg.is_market
     low = one.min_notional if not is_market or one.apply_min_to_market else None
     high = one.max_notional if not is_market or one.apply_max_to_market else None
-    for message in outside(order.notional, low, high):
-        yield None, f"price * quantity: {message}"
+    # Where neither applies, nothing has to be known of the price.
+    if low is not None or high is not None:
+        for message in outside(order.notional, low, high):
+            yield None, f"price * quantity: {message}"
 
 
 def _iceberg_parts(one: IcebergPartsFilter, order: Judged) -> Found:
@@ -201,20 +221,26 @@ def _max_position(one: MaxPositionFilter, order: Judged) -> Found:
 
 def _position(order: Judged) -> Decimal | None:
     """What the account would have of the base asset if all its bids were filled; None if that is not known."""
-    known, quantity = order.known, order.leg.quantity
-    if known.holding is None or known.open_orders is None or quantity is None:
+    quantity = order.leg.quantity
+    if quantity is None:
+        return None
+    # Both are looked at, so that what is lacking is named in full.
+    holding, open_orders = order.known.holding, order.known.open_orders
+    if holding is None or open_orders is None:
         return None
     # "The sum of the qty of all open BUY orders" (MAX_POSITION): also what has traded of them, so that it errs to the
     # safe side.
-    bids = (each for each in known.open_orders if each.symbol == order.symbol.symbol and each.side == "BUY")
-    return sum((each.orig_qty for each in bids), known.holding) + quantity
+    bids = (each for each in open_orders if each.symbol == order.symbol.symbol and each.side == "BUY")
+    return sum((each.orig_qty for each in bids), holding) + quantity
 
 
 def _max_asset(one: MaxAssetFilter, order: Judged) -> Found:
     # "The limit applies to the order's quantity" of the base asset, "to its notional value" of the quote asset
     # (MAX_ASSET).
-    assets = {order.symbol.base_asset: order.leg.quantity, order.symbol.quote_asset: order.notional}
-    for message in outside(assets.get(one.asset), high=one.limit):
+    moved = order.leg.quantity if one.asset == order.symbol.base_asset else None
+    if one.asset == order.symbol.quote_asset:
+        moved = order.notional
+    for message in outside(moved, high=one.limit):
         yield None, f"{one.asset}: {message}"
 
 

@@ -10,8 +10,9 @@ amends none, or is for another symbol, is refused.
 
 Some filters depend on what the order alone does not tell: the average price, the open orders, what the account holds.
 `OrderContext` says what is known of that. A filter that needs what is not known is not judged, nor is the quantity of
-a pending order that sells what another buys (OPO), which has none yet; `SymbolRules.unjudged` names filters that this
-release cannot judge. Otherwise an empty list means that nothing speaks against the order.
+a pending order that sells what another buys (OPO), which has none yet. `SymbolRules.lacking` names what would have to
+be known, and `SymbolRules.unjudged` the filters that this release cannot judge. Where both are empty, an empty list
+means that nothing speaks against the order.
 
 The exchange decides: between checking and sending, prices move and orders fill.
 
@@ -59,7 +60,7 @@ from ..api.order_lists import (
 from ..api.sor import SorOrderPlace, SorOrderTest
 from ..api.trading import OrderAmendKeepPriority, OrderCancelReplace
 from ..errors import InvalidRequest
-from ._filters import CHECKS, Judged, OrderContext, outside
+from ._filters import CHECKS, Asked, Judged, OrderContext, outside
 from ._legs import ALGO_TYPES, Leg, PlacingRequest, legs_of
 
 CheckedRequest: TypeAlias = PlacingRequest | OrderAmendKeepPriority
@@ -162,9 +163,26 @@ class SymbolRules:
         Raises:
             InvalidRequest: the request places and amends no order, or is for another symbol.
         """
+        return self._violations(order, self._checked(order, known))
+
+    @in_exact
+    def lacking(self, order: CheckedRequest, known: OrderContext | None = None) -> tuple[str, ...]:
+        """The fields of `OrderContext` that `check` would have to know to judge all of it, and does not.
+
+        Raises:
+            InvalidRequest: as for `check`.
+        """
+        asked = Asked(self._checked(order, known))
+        self._violations(order, asked)
+        return tuple(name for name in OrderContext.__struct_fields__ if name in asked.lacking)
+
+    def _checked(self, order: CheckedRequest, known: OrderContext | None) -> OrderContext:
         # Else it would find nothing wrong with what it has not looked at.
         known = OrderContext() if known is None else known
         _check_arguments(self.symbol.symbol, order, known)
+        return known
+
+    def _violations(self, order: CheckedRequest, known: OrderContext | Asked) -> list[Violation]:
         found = [*self._check_request(order)]
         if isinstance(order, OrderAmendKeepPriority):
             return [*found, *self._check_amendment(order, known)]
@@ -196,7 +214,7 @@ class SymbolRules:
             said = f"the symbol does not take {mode}"
             yield Violation("allowedSelfTradePreventionModes", "self_trade_prevention_mode", said)
 
-    def _check_leg(self, leg: Leg, known: OrderContext) -> Iterator[Violation]:
+    def _check_leg(self, leg: Leg, known: OrderContext | Asked) -> Iterator[Violation]:
         judged = Judged(leg, self.symbol, known)
         for name, parameter, message in _not_allowed(leg, self.symbol):
             yield _violation(name, leg, parameter, message)
@@ -206,7 +224,9 @@ class SymbolRules:
             for term, message in check(one, judged) if check else ():
                 yield _violation(_name(one), leg, term, message)
 
-    def _check_counts(self, order: PlacingRequest, legs: Sequence[Leg], known: OrderContext) -> Iterator[Violation]:
+    def _check_counts(
+        self, order: PlacingRequest, legs: Sequence[Leg], known: OrderContext | Asked
+    ) -> Iterator[Violation]:
         """What the account may have open, with all that the request adds."""
         for kind, (limit, is_counted, words, of_symbol) in _COUNTS.items():
             one: Any = self._find(kind)
@@ -216,7 +236,7 @@ class SymbolRules:
                 there = _that_stay(known.open_orders, order, of_symbol=of_symbol)
                 yield from _used_up(one, sum(map(is_counted, there)), added, getattr(one, limit), words)
 
-    def _check_lists(self, known: OrderContext) -> Iterator[Violation]:
+    def _check_lists(self, known: OrderContext | Asked) -> Iterator[Violation]:
         here, everywhere = self._find(MaxNumOrderListsFilter), self._find(ExchangeMaxNumOrderListsFilter)
         # What the caller does not know is not judged.
         if here and known.open_order_lists is not None:
@@ -225,7 +245,7 @@ class SymbolRules:
             limit = everywhere.max_num_order_lists
             yield from _used_up(everywhere, known.open_order_lists_of_all, 1, limit, "order lists")
 
-    def _check_amendment(self, order: OrderAmendKeepPriority, known: OrderContext) -> Iterator[Violation]:
+    def _check_amendment(self, order: OrderAmendKeepPriority, known: OrderContext | Asked) -> Iterator[Violation]:
         amends, lot = self._find(MaxNumOrderAmendsFilter), self._find(LotSizeFilter)
         if amends and known.amendments is not None:
             yield from _used_up(amends, known.amendments, 1, amends.max_num_order_amends, "amendments")
