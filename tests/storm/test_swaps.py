@@ -97,6 +97,16 @@ def test_g1_no_call_leaves_that_cannot_be_answered_in_time() -> None:
     assert len(left(14.75, round_trips=(0.1, *[0.6] * 8))) == len(left(15.0, round_trips=())) == 1
 
 
+def test_g1_an_account_may_call_in_the_same_moment_with_a_deadline_of_its_own() -> None:
+    made = deed(Place(), ended=15.0)
+    first, second = [
+        CallStarted(call=number, method="order.place", is_own=False, at=0.0, params=None) for number in (7, 8)
+    ]
+    sent = CallSent(call=8, method="order.place", is_own=False, at=14.75, connection=1, id=1, size=10)
+    assert told(measured(0.4), first, second, sent, deeds=[made]) == []
+    assert len(told(measured(0.4), second, sent, deeds=[made])) == 1
+
+
 def test_g1_another_session_has_calls_of_its_own() -> None:
     made = deed(Place(), ended=15.0)
     about: dict[str, Any] = {"call": 7, "method": "order.place"}

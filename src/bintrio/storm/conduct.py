@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -128,6 +128,8 @@ class _Haste:
 
     def __init__(self, deeds: Iterable[Deed]) -> None:
         self._deadlines: dict[tuple[str, float], float] = {}
+        # How many calls with a known deadline have not begun yet; below 0, so many others have begun.
+        self._to_begin = Counter[tuple[str, float]]()
         self._calls: dict[int, CallStarted] = {}
         self._round_trips = deque[float](maxlen=RECENT)
         for deed in deeds:
@@ -136,6 +138,7 @@ class _Haste:
                 # Of calls that begin in one moment it is not known which is which, so the latest deadline counts.
                 known = self._deadlines.get(call := (api.name, deed.began), 0.0)
                 self._deadlines[call] = max(known, deed.began + deed.timeout)
+                self._to_begin[call] += 1
 
     @property
     def sees(self) -> Mapping[type[Fact], See]:
@@ -158,13 +161,18 @@ class _Haste:
     def _note_start(self, fact: CallStarted) -> None:
         if not fact.is_own:
             self._calls[fact.call] = fact
+            self._to_begin[fact.method, fact.at] -= 1
 
     def _late_by(self, fact: CallSent) -> str | None:
         started = self._calls.get(fact.call)
         # One that leaves at once has all its time: if that is too short, its user has it so.
         if started is None or fact.at == started.at:
             return None
-        deadline = self._deadlines.get((fact.method, started.at), math.inf)
+        call = (fact.method, started.at)
+        # An account has called in the same moment, with a deadline of its own, and it may be that call.
+        if self._to_begin[call] < 0:
+            return None
+        deadline = self._deadlines.get(call, math.inf)
         least = min(self._round_trips, default=0.0)
         is_late = fact.at >= deadline - least
         return f"{fact} left {deadline - fact.at:g} s before its deadline (G1)" if is_late else None
