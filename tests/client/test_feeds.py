@@ -17,7 +17,7 @@ from bintrio.errors import InvalidTimestamp
 from bintrio.requests import OrderPlace
 from tests.events import SUBSCRIBE, drain, kinds, now, refuse_one
 from tests.peer import ACK, START, URL, Json, Peer, ed25519_key, open_exchange, open_pair
-from tests.sessions import HMAC
+from tests.sessions import HMAC, deltas
 
 pytestmark = pytest.mark.usefixtures("both_streams")
 BUY = OrderPlace(symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price=1, quantity=1)
@@ -265,6 +265,21 @@ async def test_g8_a_subscription_that_the_limits_leave_no_room_for_is_not_sent(a
             async with session.user_data():
                 raise AssertionError
         assert not exchange.sent(SUBSCRIBE)
+
+
+async def test_g5_a_feed_goes_on_where_it_was_if_the_connection_that_takes_it_over_is_lost_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key(), pong_window=1e6) as (session, exchange), session.user_data() as events:
+        await trio.sleep(5)
+        await session.rotate()
+        await wait_all_tasks_blocked()
+        exchange.refuse_with.append(OSError("no route"))
+        await exchange.peers[1].cut()
+        await trio.sleep(1)
+        assert not exchange.sent("userDataStream.unsubscribe")
+        await exchange.peers[0].balance(1)
+        assert await deltas(events, 1) == [1]
 
 
 async def refuse_ping(session: bintrio.Session) -> None:

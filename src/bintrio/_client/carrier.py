@@ -272,9 +272,9 @@ class Carrier:
             for number in [number for number, carried in self.feeds.items() if carried is feed]:
                 # An attempt that finds no room in the limits leaves it as it was.
                 while number in self.feeds and is_wanted():
-                    await self._unsubscribe(number, feed)
+                    await self._unsubscribe(number, feed, is_wanted)
 
-    async def _unsubscribe(self, number: int, feed: Feed) -> None:
+    async def _unsubscribe(self, number: int, feed: Feed, is_wanted: Callable[[], bool]) -> None:
         # Whether anybody misses something is decided now: listeners may come and go until the answer.
         self._unsubscribing[number] = feed.is_heard
         request = UserDataStreamUnsubscribe(subscription_id=number)
@@ -284,6 +284,10 @@ class Carrier:
             await self._overlap(feed)
             # It ended while this waited.
             if number not in self.feeds:
+                return
+            # It has to go on: the connection that was to take it over is lost, or somebody listens again.
+            if not is_wanted():
+                del self._unsubscribing[number]
                 return
             feed.unsubscribing(self._connection.number, ticks())
             with trio.move_on_after(self._shared.settings.drain_timeout):
