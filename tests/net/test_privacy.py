@@ -6,7 +6,7 @@ import ssl
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 import trio
@@ -71,6 +71,12 @@ def stapled(stream: Any) -> trio.abc.Stream:
     return trio.StapledStream(stream, stream)
 
 
+def stapled_deep(stream: Any, depth: int) -> trio.abc.Stream:
+    for _ in range(depth):
+        stream = trio.StapledStream(stream, MemoryReceiveStream())
+    return cast("trio.abc.Stream", stream)
+
+
 def tls() -> list[trio.abc.Stream]:
     context = ssl.create_default_context()
     return [TlsStream(tcp(AFAR), context, server_hostname="x"), trio.SSLStream(tcp(AFAR), context)]
@@ -92,6 +98,11 @@ STREAMS: list[tuple[str, Callable[[], trio.abc.Stream], tuple[bool, bool, bool]]
     ("Unix", lambda: tcp(UNIX), (True, False, True)),
     ("stapled TCP here", lambda: stapled(tcp(HERE)), (True, False, True)),
     ("stapled TCP afar", lambda: stapled(tcp(AFAR)), (False, False, False)),
+    ("TCP afar, stapled twice", lambda: stapled_deep(tcp(AFAR), 2), (False, False, False)),
+    ("TCP afar, stapled five times", lambda: stapled_deep(tcp(AFAR), 5), (False, False, False)),
+    ("TCP here, stapled twice", lambda: stapled_deep(tcp(HERE), 2), (True, False, True)),
+    ("TLS, stapled twice", lambda: stapled_deep(tls()[0], 2), (True, True, True)),
+    ("memory, stapled five times", lambda: stapled_deep(MemorySendStream(), 5), (True, True, True)),
     ("unknown", Unknown, (True, False, True)),
     ("stapled unknown", lambda: stapled(Unknown()), (True, False, True)),
 ]

@@ -65,8 +65,10 @@ def check_chance(chance: Chance, stream: trio.abc.Stream) -> None:
 
 def _sending(stream: Any) -> Any:
     """The part of a stream by which something leaves: what comes in is no secret."""
+    stapled: type[Any] = trio.StapledStream
     sending = stream
-    if isinstance(stream, trio.StapledStream):
+    # The half that sends may be such a stream again.
+    while isinstance(sending, stapled):
         sending = sending.send_stream
     return sending
 
