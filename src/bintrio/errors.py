@@ -278,7 +278,10 @@ class Rejected(BintrioError):
 
 
 class Unauthorized(Rejected):
-    """401, or a code that says that the API key, its address or its permissions were not accepted."""
+    """401, or a code that says that the API key, its address or its permissions were not accepted.
+
+    -2008 says so with any status but 409, 418 and 429: there half was done, or a time has to be waited out.
+    """
 
     hint = "check the API key, its permissions and its allowed addresses"
 

@@ -132,6 +132,21 @@ def test_a_key_that_is_not_accepted(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("status", "expected"),
+    [
+        *((status, Unauthorized) for status in (400, 401, 403, 404)),
+        (409, PartlyDone),
+        (418, Banned),
+        (429, RateLimited),
+    ],
+)
+def test_g8_a_key_that_does_not_exist_is_told_unless_a_time_has_to_be_waited_out(
+    status: int, expected: type[Rejected]
+) -> None:
+    assert rejection_type(status, -2008, "Invalid Api-Key ID.") is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
     [(401, Unauthorized), (403, WafBlocked), (409, PartlyDone), (418, Banned), (429, RateLimited), (400, Rejected)],
 )
 def test_the_status_goes_first(status: int, expected: type[Rejected]) -> None:

@@ -1,5 +1,7 @@
 """Which class of error a refusal becomes: by its status, else by its message, else by its code.
 
+Only -2008, which says that there is no such key, goes before a status: unless that is 409, 418 or 429.
+
 Codes and messages that are unknown here are carried by a plain `Rejected` (G10).
 
 Source: the exchange's errors.md, and "HTTP Return Codes" of its documents.
@@ -54,7 +56,6 @@ _BY_CODE: Final[dict[int, type[Rejected]]] = {
     -1034: RateLimited,
     -1112: OrderRefused,
     -1121: UnknownSymbol,
-    -2008: Unauthorized,
     -2010: OrderRefused,
     -2011: OrderRefused,
     -2013: UnknownOrder,
@@ -85,13 +86,20 @@ _BY_MESSAGE: Final[dict[str, type[Rejected]]] = {
 _FILTER_FAILURE: Final = "filter failure"
 
 
+# "Invalid Api-Key ID."
+_INVALID_KEY: Final = -2008
+_GOES_FIRST: Final = frozenset({409, 418, 429})
+
 LASTING: Final = (Unauthorized, InvalidSignature)
 """Refusals of the key itself. The same question is refused again, until the owner of the key changes something."""
 
 
 def rejection_type(status: int, code: int, message: str) -> type[Rejected]:
     """The class for a refusal: by status, then by message, then by code; plain `Rejected` for the rest."""
-    # These statuses mean the same with any code.
+    # No firewall knows keys. But what has to be waited out, or was half done, is so whatever the key is.
+    if code == _INVALID_KEY and status not in _GOES_FIRST:
+        return Unauthorized
+    # These statuses mean the same with any other code.
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     said = message.casefold().rstrip(".")
