@@ -40,6 +40,11 @@ def shown(value: Any) -> str:
     return f"{type(value).__name__} {text[:_LONGEST]}"
 
 
+def shown_key(api_key: str) -> str:
+    """As much of an API key as tells it from others, and opens nothing."""
+    return f"{api_key[:4]}…"
+
+
 def shown_url(url: str) -> str:
     """A URL without its user, password, query and fragment: ``wss://relay.example/ws?…``."""
     found = _SCHEME.match(url)

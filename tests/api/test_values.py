@@ -9,6 +9,7 @@ import pytest
 
 from bintrio.api import _values, enums
 from bintrio.api._values import Record
+from bintrio.api.authentication import ConnectionStatus
 from tests.catalogue import document
 
 ENUMS: dict[str, Any] = document("enums.json")
@@ -69,3 +70,14 @@ def test_a_record_has_camel_case_and_shows_and_writes_what_is_set() -> None:
     assert msgspec.json.decode(b'{"firstPrice":1}', type=Rich) == Rich(first_price=1)
     with pytest.raises(msgspec.ValidationError, match="unknown"):  # which is read once more, see _reading
         msgspec.json.decode(b'{"firstPrice":1,"unknown":[]}', type=Rich)
+
+
+@pytest.mark.parametrize(("key", "shown"), [("k" * 4 + "secret", "'kkkk…'"), (None, "None")])
+def test_g9_of_an_api_key_only_the_beginning_is_shown(key: str | None, shown: str) -> None:
+    status = ConnectionStatus(
+        api_key=key, authorized_since=None, connected_since=1, return_rate_limits=False, server_time=2
+    )
+    assert f"api_key={shown}," in repr(status)
+    rich: Any = status.__rich_repr__()
+    assert "secret" not in str(rich)
+    assert status.api_key == key

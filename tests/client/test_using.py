@@ -17,7 +17,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import bintrio
 from bintrio import InvalidRequest, OutcomeUnknown, Rejected
 from bintrio._protocol.facts_of_calls import AboutCall, CallEnded, OutcomeKept
-from bintrio._protocol.signing import digest_of, payload, shown_key
+from bintrio._protocol.signing import digest_of, payload
+from bintrio._text import shown_key
 from bintrio.endpoints import Address
 from bintrio.sandbox import Disconnect, DropReply, Limits, Sandbox, SandboxAccount, open_sandbox
 from tests.peer import ACK, ORDER, Json, Peer, ed25519_key, open_pair

@@ -11,7 +11,8 @@ import msgspec
 
 from .._protocol.holds import Hold
 from .._protocol.ledger import Ledger
-from .._protocol.signing import Key, digest_of, shown_key
+from .._protocol.signing import Key, digest_of
+from .._text import shown_key
 
 
 class Account(msgspec.Struct, frozen=True, eq=False):

@@ -19,8 +19,8 @@ from .._protocol.facts import MessageReceived, MessageSent
 from .._protocol.facts_of_calls import Awaited
 from .._protocol.ids import remember
 from .._protocol.requests import RequestId
-from .._protocol.signing import Key, shown_key
-from .._text import shown
+from .._protocol.signing import Key
+from .._text import shown, shown_key
 from ..api._base import Api, Json
 from ..api._values import Timestamp
 from ..errors import InvalidRequest, ProtocolViolation

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from .._protocol.facts import EventsInterrupted, EventsMissed, SubscriberOverflowed
-from .._protocol.signing import shown_key
 from .._protocol.succession import Calendar, Gap, Interrupted, Succession, UserDataEvent
+from .._text import shown_key
 from ..api.events import Event
 from ..errors import SubscriberTooSlow
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
 import msgspec
 
-from .._text import shown_path
+from .._text import shown_key, shown_path
 from ..errors import InvalidRequest
 from .pem import read_private_key
 
@@ -64,11 +64,6 @@ def _template(names: tuple[str, ...]) -> tuple[Callable[[Mapping[str, Json]], ob
     # A text without a ``%s`` takes any dict.
     pick: Callable[[Mapping[str, Json]], object] = itemgetter(*signed) if signed else dict
     return pick, "&".join(name.replace("%", "%%") + "=%s" for name in signed)
-
-
-def shown_key(api_key: str) -> str:
-    """As much of an API key as tells it from others, and opens nothing."""
-    return f"{api_key[:4]}…"
 
 
 def digest_of(api_key: str) -> str:

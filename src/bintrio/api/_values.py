@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeAlias, Ty
 
 import msgspec
 
+from .._text import shown_key
 from .enums import RateLimitInterval, RateLimitType
 
 Timestamp: TypeAlias = int
@@ -74,13 +75,24 @@ class _Readable(msgspec.Struct, frozen=True):
         return ()
 
     def __repr__(self) -> str:
-        came = self.__struct_fields__  # of an incomplete record those only
-        values = [(name, getattr(self, name), default) for name, default in _defaults(type(self)) if name in came]
-        shown = [f"{name}={_shown(value)}" for name, value, default in values if value != default]
+        shown = [f"{name}={_shown(value)}" for name, value, default in _came(self) if value != default]
         # To read them would raise an error, so only their names are shown.
         if self.missing_fields:
             shown.append(f"missing_fields={self.missing_fields!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, value) for name, value, _ in _came(self)]
+
+
+def _came(record: _Readable) -> list[tuple[str, Any, Any]]:
+    """The fields of a record that came, each with its value as it may be shown, and its default."""
+    came = record.__struct_fields__  # of an incomplete record those only
+    values = [(name, getattr(record, name), default) for name, default in _defaults(type(record)) if name in came]
+    # What is printed may be read by anybody: of an API key only the beginning, as in logs.
+    return [
+        (name, shown_key(value) if name == "api_key" and value else value, default) for name, value, default in values
+    ]
 
 
 @cache
