@@ -22,10 +22,10 @@ LAYERS: Final[tuple[tuple[str, ...], ...]] = (
     # The catalogue and the errors. Building a request raises an error, and an error carries a `RateLimit`, so here the
     # order is one of modules.
     (
+        "_text",
         "api",
         "api.enums",
         "api._values",
-        "_text",
         "_root_error",
         "errors",
         "endpoints",

@@ -153,8 +153,8 @@ class Session(Following):
     ) -> Any:
         """Send a call by its wire names, and give its result as plain JSON values.
 
-        For what the catalogue does not know. It is sent as it stands: an order without a client order id is given none,
-        so `confirm` cannot find out what became of it.
+        For what the catalogue does not know. It is sent as it stands: an order without a client order id is given none.
+        `confirm` can find out what became of such a one only if an answer to it came late, which names its order.
 
         Args:
             method: the exchange's name of the method.

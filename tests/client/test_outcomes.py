@@ -239,7 +239,7 @@ async def test_g1_a_call_by_wire_names_can_be_asked_about_if_it_names_its_order(
         first, nameless, *others = unresolved
         assert first.request == BUY
         assert first.client_order_id == "mine"
-        with pytest.raises(InvalidRequest, match="without new_client_order_id there is nothing to ask for"):
+        with pytest.raises(InvalidRequest, match=r"without new_client_order_id, and no answer .* look in openOrders"):
             await session.confirm(nameless)
         for other in others:
             assert other.method in {"order.place", "coffee.place"}
@@ -250,6 +250,43 @@ async def test_g1_a_call_by_wire_names_can_be_asked_about_if_it_names_its_order(
         found = await session.confirm(first)
         assert found is not None
         assert found.order_id == 7
+
+
+NAMELESS = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "1", "quantity": "1"}
+
+
+async def late_by_wire_names(session: bintrio.Session, exchange: Any, method: str, reply: Any) -> OutcomeUnknown[Any]:
+    with trio.move_on_after(1):
+        await session.request(method, NAMELESS)
+    await exchange.peers[0].answer(await exchange.peers[0].next(), **reply)
+    await wait_all_tasks_blocked()
+    return session.unresolved[-1]
+
+
+async def test_g1_a_late_answer_names_the_order_of_a_call_that_did_not(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        unknown = await late_by_wire_names(session, exchange, "order.place", {"result": ACK})
+        exchange.script["order.status"] = lambda _peer: ORDER
+        found: Any = await session.confirm(unknown)
+        assert found.order_id == 7
+        assert exchange.log[-1]["params"]["orderId"] == 7
+        assert not session.unresolved
+
+
+async def test_g1_a_late_refusal_settles_a_call_that_named_no_order(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        refusal = {"status": 400, "error": {"code": -2010, "msg": "Market is closed."}}
+        unknown = await late_by_wire_names(session, exchange, "order.place", refusal)
+        assert await session.confirm(unknown) is None
+        assert not session.unresolved
+
+
+async def test_g1_what_the_catalogue_does_not_know_is_told_by_its_late_answer_alone(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        unknown = await late_by_wire_names(session, exchange, "coffee.place", {"result": {"cup": 1}})
+        with pytest.raises(InvalidRequest, match=r"coffee.place leaves nothing .* is in the `answer` of its error"):
+            await session.confirm(unknown)
+        assert unknown.answer == {"cup": 1}
 
 
 async def test_g1_when_too_many_are_unresolved_nothing_is_traded_any_more(

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 import trio
 
-from .._protocol.confirmation import RULES, HalfReplaced, inquire, is_known_by_name
+from .._protocol.confirmation import HalfReplaced, inquire, is_known_by_name
 from .._protocol.evidence import (
     LARGEST_LEAD,
     PATIENCE,
@@ -37,19 +37,18 @@ from ..api._base import Request, catalogue, wire_name
 from ..api.account import Order
 from ..api.general import Time
 from ..api.orders import OrderList
-from ..api.trading import OrderAmendKeepPriority, OrderCancelReplace
+from ..api.trading import OrderCancelReplace
 from ..errors import (
     InvalidRequest,
     InvalidTimestamp,
     NotSent,
     OutcomeUnknown,
-    PartlyDone,
     ProtocolViolation,
     RateLimited,
-    Rejected,
     UnknownOrder,
 )
 from .as_sent import as_request, as_sent, is_fresh
+from .asked_for import asked_for, asked_of, is_refused
 from .calls import Sender
 from .in_flight import DEFAULT_RECV_WINDOW, Call
 from .namesakes import (
@@ -375,7 +374,7 @@ class Outcomes:
         error = math.ceil(call.clock_error * 1000)
         known = known_of(call, self._namesakes)
         sent = Sent(
-            request=_asked_for(call.request, call.method),
+            request=asked_of(call),
             final_at=(call.final_at or 0) // units,
             is_anothers=lambda order: is_surely_anothers(known, call, order),
             was_canceled_by_another=lambda order: any(each.has_another_canceled(call, order) for each in known),
@@ -394,8 +393,7 @@ class Outcomes:
             sent,
             # A call that was answered is over, and is executed no more.
             final_at=min(sent.final_at, call.answered_at // units),
-            # `PartlyDone` is a `Rejected` too, but half of the call was done.
-            is_refused=isinstance(call.answer, Rejected) and not isinstance(call.answer, PartlyDone),
+            is_refused=is_refused(call.answer),
             told=told_by(sent.request, call.answer),
             has_canceled=has_canceled(call.answer),
         )
@@ -409,7 +407,7 @@ class Outcomes:
         units, now = self._shared.in_unit(1), self._shared.now()
         left_at = None if sent_at is None else sent_at // units
         return Sent(
-            request=_asked_for(request),
+            request=asked_for(request),
             # It left before now, so its window ends before that of a call that would leave now.
             final_at=now + _window(request),
             sent_at=left_at,
@@ -471,25 +469,6 @@ def _window(request: Request[Any]) -> int:
     """The ``recvWindow`` of a request, in whole milliseconds."""
     given = getattr(request, "recv_window", None)
     return DEFAULT_RECV_WINDOW if given is None else math.ceil(given)
-
-
-def _asked_for(request: Any, method: str = "it") -> Request[Any]:
-    """A request of which it can be asked what became.
-
-    Raises:
-        InvalidRequest: it changes nothing, or has no client order id to be asked for.
-    """
-    if type(request) not in RULES:
-        # A call by wire names that the catalogue does not have is known by its method alone.
-        name = request.api.name if isinstance(request, Request) else method
-        raise InvalidRequest(f"{name} leaves nothing behind that could be asked for")
-    is_by_number = isinstance(request, OrderAmendKeepPriority) and request.order_id is not None
-    # An amend that names the order by its number can be asked for by that.
-    for name in () if is_by_number else request.api.client_ids:
-        if getattr(request, name) is None:
-            said = f"{request.api.name}: without {name} there is nothing to ask for: confirm the error that it raised"
-            raise InvalidRequest(said, field=name)
-    return cast("Request[Any]", request)
 
 
 def _is_a(kind: type[Any], value: Any) -> bool:
