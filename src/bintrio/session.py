@@ -198,7 +198,8 @@ class Session(Following):
 
         Every call made through it, `confirm` included, ends within that time, a read behind a long message too, in the
         same ways; what left and was not answered by then is `OutcomeUnknown`. Unlike a cancel scope, it leaves no call
-        behind of which the caller knows nothing.
+        behind of which the caller knows nothing. `rotate` ends within that time as well, unless the exchange holds the
+        session back. Not bounded by it is entering `user_data` and `account`: they have times of their own.
 
         Raises:
             InvalidRequest: it is no positive, finite number.
@@ -261,11 +262,11 @@ class Session(Following):
         """Move to a fresh connection now. Returns once it is in use; calls in flight are answered by the old one.
 
         Raises:
-            NotSent: no other connection was ready within ``request_timeout``, or the session was closed. The session
-                goes on trying, and uses the old connection meanwhile. While the exchange holds the session back
-                (`hold`), the time does not run.
+            NotSent: no other connection was ready within ``request_timeout``, or the seconds of `within`, or the
+                session was closed. The session goes on trying, and uses the old connection meanwhile. While
+                the exchange holds the session back (`hold`), the time does not run.
         """
-        timeout = self._shared.settings.request_timeout
+        timeout = self._timeout
         old: Connection | None = None
         is_held = True
         while is_held:

@@ -252,6 +252,16 @@ async def test_g1_a_call_by_wire_names_can_be_asked_about_if_it_names_its_order(
         assert found.order_id == 7
 
 
+async def test_g1_a_rotation_ends_within_the_seconds_that_it_was_given(autojump_clock: MockClock) -> None:
+    async with open_market() as (session, sandbox):
+        sandbox.inject(faults.RefuseConnection(times=100))
+        before = trio.current_time()
+        with pytest.raises(NotSent, match="no other connection was ready within 2 s"):
+            await session.within(2).rotate()
+        assert trio.current_time() - before == 2
+        sandbox.clear_faults()
+
+
 NAMELESS = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "1", "quantity": "1"}
 
 
