@@ -24,6 +24,7 @@ from bintrio._protocol.results import decode_response, read_answer
 from bintrio.requests import Depth, OrderPlace
 from bintrio.rules import OrderContext, SymbolRules
 from bintrio.sandbox import open_sandbox
+from bintrio.sandbox.weather import Fill
 from tests.catalogue import EXAMPLES
 
 SIGNALS: Final = (
@@ -168,5 +169,34 @@ def test_the_sandbox_calculates_alike_in_every_context(context: Context) -> None
         return [re.sub(r"[0-9a-f]{32}", "id", each).upper() for each in said]  # client order ids are random
 
     expected = run()
+    with in_context(context):
+        assert run() == expected
+
+
+@pytest.mark.parametrize("context", HARSH, ids=["harsh", "no traps", "inexact", "basic"])
+def test_an_account_calculates_alike_in_every_context(context: Context) -> None:
+    async def follow() -> list[str]:
+        async with (
+            open_sandbox(listen=False) as sandbox,
+            bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
+            session.account() as account,
+        ):
+            order = await account.place(
+                symbol="BTCUSDT", side="BUY", type="LIMIT", time_in_force="GTC", price="63999.99", quantity="1.23457"
+            )
+            sandbox.deposit("USDT", Decimal("0.12345678"))
+            sandbox.lock_externally("USDT", Decimal("0.12345679"))
+            Fill(which=0, parts=3).strike(sandbox)
+            await order.amend("1.23456")
+            await trio.sleep(1)
+            found = [order.state, order.remaining, *order.fills, order.has_all_fills, account.balances]
+            return [repr(each) for each in found]
+
+    def run() -> list[str]:
+        said = trio.run(follow, clock=MockClock(autojump_threshold=0))
+        return [re.sub(r"[0-9a-f]{32}", "id", each).upper() for each in said]
+
+    expected = run()
+    assert expected[1] == "DECIMAL('0.82306000')"
     with in_context(context):
         assert run() == expected

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import trio
 
+from .._protocol.exact import in_exact
 from ..api._base import Request
 from ..api.account import Order
 from ..api.orders import OrderList
@@ -110,6 +111,7 @@ class OrderCourse(_Course):
         return self.last_word is not None or (self.order is not None and not is_open(self.order))
 
     @property
+    @in_exact
     def has_all_fills(self) -> bool:
         """Whether the fills that are known make up what was executed."""
         executed = sum((fill.qty for fill in self.fills.values()), _NOTHING)

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import trio
 
+from .._protocol.exact import in_exact
 from ..api._base import Request
 from ..api.account import Order
 from ..api.orders import OrderList
@@ -158,6 +159,7 @@ class LiveOrder(_Handle):
         return self._course.has_all_fills
 
     @property
+    @in_exact
     def remaining(self) -> Decimal | None:
         """What may yet trade of it; None as long as that is not known."""
         state = self.state

@@ -60,7 +60,8 @@ def _progress(order: Order) -> tuple[int, Decimal, Decimal, Decimal]:
         stage = 0
     else:
         stage = 1 if (order.working_time or -1) < 0 else 2
-    return stage, order.executed_qty, order.prevented_quantity or _NOTHING, -order.orig_qty
+    # `-` would round it as the program's context says.
+    return stage, order.executed_qty, order.prevented_quantity or _NOTHING, order.orig_qty.copy_negate()
 
 
 # Out of events

@@ -23,6 +23,7 @@ from typing import Final
 
 import msgspec
 
+from .._protocol.exact import in_exact
 from ..api.account import Account, AccountTrade, Allocation, Order
 from ..api.events import (
     BalanceUpdate,
@@ -110,6 +111,7 @@ class State:
         key = self._by_client_id.get((symbol, client_order_id))
         return None if key is None else self.order(key)
 
+    @in_exact
     def executed(self, key: OrderKey) -> Decimal:
         """What the fills of an order that are known add up to."""
         return sum((fill.qty for fill in self.fills.get(key, {}).values()), _NOTHING)
@@ -167,8 +169,9 @@ class State:
         self._shift(event.asset, event.delta, _NOTHING, time)
 
     def _take_lock(self, event: ExternalLockUpdate) -> None:
-        self._shift(event.asset, -event.delta, event.delta, event.transaction_time)
+        self._shift(event.asset, event.delta.copy_negate(), event.delta, event.transaction_time)
 
+    @in_exact
     def _shift(self, asset: str, free: Decimal, locked: Decimal, time: int) -> None:
         """Add to a balance until the exchange tells what it is. What it told since then has this in it already."""
         known = self.holdings.get(asset)

@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from bintrio._protocol.exact import in_exact
 from bintrio.errors import InvalidRequest
 
 from .exchange.refusals import Refusal
@@ -167,6 +168,7 @@ class Fill(Blow, frozen=True, kw_only=True):
     which: int
     parts: int = 1
 
+    @in_exact
     def strike(self, sandbox: Sandbox) -> None:
         """Do it."""
         resting = [order for order in sandbox.open_orders if order.place == "book"]
