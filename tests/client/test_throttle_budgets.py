@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ import bintrio
 from bintrio._client.throttle import ANYTHING, ticks
 from bintrio._protocol.budget import Cost
 from bintrio._protocol.rate_limits import LocalLedger
+from bintrio.api.events import BalanceUpdate, OutboundAccountPosition
 from bintrio.errors import NotSent
+from bintrio.sandbox import Limits, open_sandbox
 from tests.peer import ACK, LIMITS, Json, Peer, ed25519_key, open_pair
 from tests.refusing import BUY, World, open_world, quietly
 from tests.sessions import HMAC, in_background
@@ -250,3 +253,26 @@ async def test_g6_a_caller_cancelled_while_it_waits_for_room_is_not_woken(autoju
         await trio.sleep(10)
         with pytest.raises(trio.WouldBlock):
             exchange.peers[0].requests.receive_nowait()
+
+
+async def test_g5_a_session_moves_in_the_minute_in_which_it_was_opened_under_full_use(
+    autojump_clock: MockClock,
+) -> None:
+    async with (
+        open_sandbox(listen=False, limits=Limits(weight=150)) as sandbox,
+        bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session,
+        session.user_data() as events,
+    ):
+        await trio.sleep(1)
+        hurried = session.within(1)
+        for _ in range(150):
+            await quietly(hurried.ping)
+            # There is no such order, so each of them weighs 1.
+            await quietly(lambda: hurried.order_cancel(symbol="BTCUSDT", order_id=1))
+        begun = trio.current_time()
+        assert begun < 50
+        await session.within(5).rotate()
+        sandbox.deposit("BTC", Decimal(1))
+        told = {type(await anext(events)) for _ in range(2)}
+        assert told == {BalanceUpdate, OutboundAccountPosition}
+        assert trio.current_time() - begun < 1

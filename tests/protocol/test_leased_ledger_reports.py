@@ -9,7 +9,7 @@ import pytest
 
 from bintrio._protocol.budget import Cost
 from bintrio._protocol.holds import Refusal
-from bintrio._protocol.lease import BEAT, IDLE
+from bintrio._protocol.lease import BEAT, IDLE, probe_of
 from bintrio._protocol.leased_ledger import AWAY, SCRIPT, LeasedLedger
 from tests.protocol.centre import Centre
 from tests.protocol.fleet import ROOT
@@ -91,6 +91,32 @@ def test_a_process_learns_the_exchanges_time_from_the_centre() -> None:
     reading = other.reading(one.now)
     assert reading is not None
     assert (reading.now, reading.error) == (NOON + one.now, 40)
+
+
+def test_what_the_count_of_a_later_call_has_in_it_was_taken_here_all_the_same() -> None:
+    one = Teller()
+    one.wait_until(MINUTE - 1)
+    slow = one.charge(Cost(20))
+    one.wait_until(MINUTE + 1)
+    later = one.charge(Cost(1))
+    one.ledger.settle(later, [limit_of("REQUEST_WEIGHT", "MINUTE", 1, LIMIT, 21)], one.now)
+    one.ledger.settle(slow, (), one.now)
+    assert [used for _, used in one.ledger.used("REQUEST_WEIGHT", one.now)] == [21]
+    assert one.told()["taken"] == 21
+
+
+def test_g5_each_session_can_move_to_another_connection_whatever_opening_it_has_used() -> None:
+    one = Teller()
+    one.ledger.watch(lambda _hold: None)
+    one.ledger.settle(one.charge(Cost(29, purpose="own")), (), one.now)
+    one.beat()
+    one.ledger.settle(one.charge(Cost(400)), (), one.now)
+    left = LIMIT - probe_of(limit_of("REQUEST_WEIGHT", "MINUTE", 1, LIMIT)) - 29 - 400 - 50 - 7
+    for _ in range(left):
+        one.ledger.settle(one.charge(Cost(1)), (), one.now)
+    for _ in range(3):
+        assert one.ledger.delay(Cost(1), one.now) > 0
+        one.beat()
 
 
 def test_what_is_granted_and_not_taken_keeps_a_process_reporting_until_it_is_given_back() -> None:

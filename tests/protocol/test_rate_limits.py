@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bintrio._protocol import rate_limits
-from bintrio._protocol.budget import CANCEL_RESERVE, OWN_RESERVE, Charge, Cost, Purpose
+from bintrio._protocol.budget import CANCEL_RESERVE, OWN_RESERVE, RESERVE_PER_SESSION, Charge, Cost, Purpose
 from bintrio._protocol.holds import Hold, Refusal
 from bintrio._protocol.ledger import Ledger
 from bintrio._protocol.rate_limits import LONGEST_FLIGHT, MARGIN, UNSTATED_BACK_OFF, LocalLedger
@@ -422,6 +422,34 @@ def test_an_answer_from_across_a_turn_brings_no_count() -> None:
     assert weight_used(ledger, NOON + MINUTE + 1) == 4
 
 
+def test_g8_what_the_count_of_a_later_call_has_in_it_counts_once_although_it_left_before_the_turn() -> None:
+    ledger, turn = ledger_of(weight(limit=100)), NOON + MINUTE
+    slow = [ledger.charge(Cost(weight=20), turn - 1) for _ in range(3)]
+    ledger.settle(ledger.charge(Cost(weight=1), turn), [weight(61)], turn)
+    assert weight_used(ledger, turn) == 121
+    for each, used in zip(slow, (101, 81, 61), strict=True):
+        ledger.settle(each, [weight(20)], turn)
+        assert weight_used(ledger, turn) == used
+
+
+def test_g8_what_others_use_is_not_taken_for_calls_that_left_before_the_turn() -> None:
+    ledger, turn = ledger_of(weight(limit=100)), NOON + MINUTE
+    slow = ledger.charge(Cost(weight=20), turn - 1)
+    ledger.settle(ledger.charge(Cost(weight=1), turn), [weight(22)], turn)
+    ledger.settle(slow, (), turn)
+    assert weight_used(ledger, turn) == 42
+
+
+def test_g8_what_a_count_has_of_a_call_after_the_turn_it_has_not_of_one_before_it() -> None:
+    ledger, turn = ledger_of(weight(limit=100)), NOON + MINUTE
+    before = ledger.charge(Cost(weight=20), turn - 1)
+    after = ledger.charge(Cost(weight=20), turn)
+    ledger.settle(ledger.charge(Cost(weight=1), turn), [weight(21)], turn)
+    ledger.settle(after, [weight(20)], turn)
+    ledger.settle(before, (), turn)
+    assert weight_used(ledger, turn) == 41
+
+
 def test_an_answer_after_its_charge_was_forgotten_adds_nothing() -> None:
     ledger = ledger_of(orders())
     charge = ledger.charge(Cost(orders=4), NOON)
@@ -756,6 +784,20 @@ def test_what_the_session_used_itself_is_not_reserved_once_more() -> None:
     later = NOON + 2 * MINUTE
     ledger.charge(Cost(weight=60 - OWN_RESERVE - 6), later)
     assert ledger.delay(Cost(weight=1), later) > 0
+
+
+@pytest.mark.parametrize("sessions", [1, 3, 6])
+def test_g5_each_session_can_move_to_another_connection_whatever_opening_it_has_used(sessions: int) -> None:
+    ledger, least = ledger_of(weight(limit=900), reserve=OWN_RESERVE), sessions * RESERVE_PER_SESSION
+    for _ in range(sessions):
+        ledger.watch(lambda _hold: None)
+        ledger.charge(Cost(weight=OWN_RESERVE, purpose=OWN), NOON)
+    left = 900 - sessions * OWN_RESERVE - least
+    assert ledger.delay(Cost(weight=left - CANCEL_RESERVE), NOON) == 0
+    assert ledger.delay(Cost(weight=left - CANCEL_RESERVE + 1), NOON) == 57
+    ledger.charge(Cost(weight=left, purpose=CANCEL), NOON)
+    assert ledger.delay(Cost(weight=1, purpose=CANCEL), NOON) == 57
+    assert ledger.delay(Cost(weight=least, purpose=OWN), NOON) == 0
 
 
 def test_a_call_that_would_never_fit_beside_the_reserve_passes_it_by() -> None:

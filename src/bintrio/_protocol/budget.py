@@ -56,6 +56,18 @@ Purpose: TypeAlias = Literal["call", "cancel", "own"]
 """What a cost is for: a user's call, one that cancels, or what the session needs to live."""
 
 
+class Reserve(NamedTuple):
+    """Weight that is kept for what sessions need themselves.
+
+    Attributes:
+        whole: in each window, less what they have used of it; 0 for no reserve, also none for cancels.
+        least: whatever they have used: what one more connection takes, for each session.
+    """
+
+    whole: int = 0
+    least: int = 0
+
+
 class Cost(NamedTuple):
     """What a call, or opening a connection, takes of each kind of limit, and what it is for."""
 
@@ -139,6 +151,7 @@ class Budget:
 
     __slots__ = (
         "_alignment",
+        "_explained",
         "_foreign_since",
         "_forgotten",
         "_length",
@@ -178,6 +191,8 @@ class Budget:
         self._own_before = 0
         # The latest charge when use by others last showed.
         self._foreign_since = 0
+        # What counts have raised known by, and may be of calls that are open.
+        self._explained = 0
         self._enter(now)
         self._sort(charges)
         self.known_beyond = -self.part(settled_before(self.began_at))
@@ -199,14 +214,14 @@ class Budget:
         """Whether the exchange may refuse what counts here."""
         return self._length > 0 and self.used >= self.limit.limit
 
-    def room(self, own_reserve: int, now: int) -> int:
+    def room(self, own: Reserve, now: int) -> int:
         """How much of what a user's calls cost fits still."""
         # A limit that is not understood does not limit.
         if self._length == 0 or self.part is _nothing:
             return FOREVER
-        return self.limit.limit - self.used - self._reserve("call", own_reserve, now)
+        return self.limit.limit - self.used - self._reserve("call", own, now)
 
-    def free_at(self, cost: Cost, own_reserve: int, now: int) -> int:
+    def free_at(self, cost: Cost, own: Reserve, now: int) -> int:
         """When a cost fits, or at least is worth trying again; 0 if it fits now, or this does not limit it.
 
         Raises:
@@ -219,13 +234,13 @@ class Budget:
         if part > self.limit.limit:
             raise InvalidRequest(f"this takes {part} of {_in_words(self.limit)}, so it can never be sent")
         room = self.limit.limit - self.used
-        reserve = self._reserve(cost.purpose, own_reserve, now)
+        reserve = self._reserve(cost.purpose, own, now)
         if part > self.limit.limit - reserve:  # beside the reserve it would never fit
             reserve = 0
         if part <= room - reserve:
             return 0
         # What only the reserve keeps out fits once that lapses, which is before the turn.
-        lapsed = self._reserve(cost.purpose, own_reserve, self.lapses_at)
+        lapsed = self._reserve(cost.purpose, own, self.lapses_at)
         return self.lapses_at if part <= room - lapsed else self.turns_at
 
     def turn(self, charges: Iterable[Charge], now: int) -> None:
@@ -269,8 +284,18 @@ class Budget:
         self.close(part, at)
         if not self._counts(at):
             self.known_beyond -= part
-        elif now >= self.spills_from:
+            return
+        if now >= self.spills_from:
             self._spilt += part
+        # Its own count may be of the window before, and puts nothing right.
+        if at < self.began_at:
+            self._see_in_count(part)
+
+    def _see_in_count(self, part: int) -> None:
+        """Take what is settled for a part of what a count of a later call has had in it already, if one may have."""
+        counted = min(part, self._explained)
+        self._explained -= counted
+        self.known_beyond -= counted
 
     def correct(self, more: int, charge: Charge, order: int) -> int:
         """Let the count that came with the answer to a charge, which is settled, put right what is known.
@@ -287,6 +312,8 @@ class Budget:
             # More than what is under way explains: others use the limit, from this charge on.
             if more > self.open:
                 self._foreign_since = order
+            else:
+                self._explained += more
             self.known_beyond += more
             return more
         # A call that left before that use showed may not have counted it, so its count lowers nothing.
@@ -294,6 +321,8 @@ class Budget:
             settled_since = self.tally.settled - self.part(charge.settled_before) - self.part(charge.cost)
             if more + settled_since < 0:
                 self.known_beyond += more + settled_since
+                # So much of it was explained by this call.
+                self._explained = max(0, self._explained + more + settled_since)
         return 0
 
     def raise_to(self, count: int, order: int) -> None:
@@ -308,19 +337,20 @@ class Budget:
     def lapses_at(self) -> int:
         return self.turns_at - self._length // LAPSE
 
-    def _reserve(self, purpose: Purpose, own_reserve: int, now: int) -> int:
+    def _reserve(self, purpose: Purpose, own: Reserve, now: int) -> int:
         """What a cost for that purpose must leave free."""
         # The reserve is for the sessions themselves, and only weight is kept free.
-        if purpose == "own" or self.limit.rate_limit_type != "REQUEST_WEIGHT" or own_reserve == 0:
+        if purpose == "own" or self.limit.rate_limit_type != "REQUEST_WEIGHT" or own.whole == 0:
             return 0
         # Of a small limit a tenth, so that enough is left for the other calls.
         cancels = 0 if purpose == "cancel" else max(1, min(CANCEL_RESERVE, self.limit.limit // 10))
-        return cancels + (self._own_left(own_reserve) if now < self.lapses_at else 0)
+        return cancels + (self._own_left(own) if now < self.lapses_at else 0)
 
-    def _own_left(self, own_reserve: int) -> int:
-        """What is left of the sessions' own reserve: they may have used it."""
+    def _own_left(self, own: Reserve) -> int:
+        """What is left of the sessions' own reserve: they may have used it, but for the least."""
         used = max(0, self._own.charged - self._own_before)
-        return max(0, min(own_reserve, self.limit.limit // 2) - used)
+        most = self.limit.limit // 2
+        return max(min(own.whole, most) - used, min(own.least, most))
 
     def is_to_live(self, cost: Cost, part: int) -> bool:
         """Whether the session could not connect for long if this limited it: then it does not."""
@@ -338,6 +368,7 @@ class Budget:
         self._forgotten = sum(self.part(charge.cost) for charge in charges if not self._counts(charge.at))
 
     def _enter(self, now: int) -> None:
+        self._explained = 0
         offset, margin = self._alignment
         # On the exchange's clock, windows begin at multiples of their length; here, a margin later.
         self._begin(now - (now + offset - margin) % self._length if self._length else 0)

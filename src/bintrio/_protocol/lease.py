@@ -84,6 +84,12 @@ class LeasedBudget(Budget):
         super().raise_to(count, order)
         self.corrected += self.known_beyond - known
 
+    def _see_in_count(self, part: int) -> None:
+        """See `Budget._see_in_count`."""
+        known = self.known_beyond
+        super()._see_in_count(part)
+        self.corrected += self.known_beyond - known
+
     def turn(self, charges: Iterable[Charge], now: int) -> None:
         """See `Budget.turn`."""
         # The correction was about the window that ends here.

@@ -184,7 +184,8 @@ end
 local function grant(window, held, field, free, most)
   local own, cancels = 0, kept_for_cancels(field)
   if field.reserve > 0 then
-    own = math.max(0, math.min(math.max(field.reserve, 7 * sessions), math.floor(field.limit / 2)) - window.own)
+    local most, least = math.floor(field.limit / 2), 7 * sessions  -- whatever they have used, the least is kept
+    own = math.max(math.min(math.max(field.reserve, least), most) - window.own, math.min(least, most))
   end
   local function give(want, need, reserve)
     if need > field.limit - field.probe - reserve then reserve = 0 end  -- beside the reserve it would never fit

@@ -39,6 +39,9 @@ it may have missed what was settled since the call was charged, and nothing else
 order. Lowering matters: a trading call weighs its weight when it fails and 0 when it succeeds, and an order that fills
 is counted no longer.
 
+What was charged in the window before may count in this one, and its own count may be of either, so it lowers nothing.
+If the answer to a later call overtakes it, known is raised by what it may be of; once it is settled, that is taken off.
+
 *What is not answered* in time: a charge counts in its window and the next, then it is forgotten, since the exchange
 gives up on a call after 10 s, the length of the shortest window it publishes. A charge that is not settled for a minute
 is settled without a count, or a lost answer would weigh twice for a whole day, once as open and once in every count. A
@@ -47,10 +50,11 @@ as well: `_history` tells how much, to the minute.
 
 **The reserve.** The session's own life comes before its user's calls, so a part of each weight window is kept for what
 it needs itself (connecting, the time, logging on, subscribing): 29, or 7 for each session that shares the ledger, and
-half of a small limit at most, less what was used of it. It lapses for the last twentieth of the window, so it costs no
-use. A second part, 50 or a tenth, is kept for calls that cancel: no other call ever takes it. No limit keeps the
-session from connecting: what it needs itself is not held back by a limit that it could never keep, or whose window is
-longer than five minutes.
+half of a small limit at most, less what was used of it. Those 7 are kept whatever was used, so that opening a session
+does not keep it from moving. The reserve lapses for the last twentieth of the window, so it costs no use. A second
+part, 50 or a tenth, is kept for calls that cancel: no other call ever takes it. No limit keeps the session from
+connecting: what it needs itself is not held back by a limit that it could never keep, or whose window is longer than
+five minutes.
 
 **After 429 and 418** nothing goes out before the time they name: see `holds`. Whoever has something waiting is told at
 once (`watch`), since a hold concerns all sessions that share a ledger.
@@ -94,6 +98,7 @@ from .budget import (
     Charge,
     Cost,
     Parts,
+    Reserve,
     Tally,
     is_plausible,
 )
@@ -321,8 +326,9 @@ class LocalLedger:
                 logger.exception("a hold was told to %r, which failed", told, extra={"told": repr(told)})
 
     @property
-    def _own_reserve(self) -> int:
-        return max(self._reserve, RESERVE_PER_SESSION * len(self._watchers)) if self._reserve else 0
+    def _own_reserve(self) -> Reserve:
+        least = RESERVE_PER_SESSION * len(self._watchers)
+        return Reserve(max(self._reserve, least), least) if self._reserve else Reserve()
 
     def _settled(self) -> tuple[int, ...]:
         return tuple(map(_SETTLED, self._tallies))
