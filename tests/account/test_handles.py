@@ -197,11 +197,11 @@ async def test_g1_a_caller_who_waits_for_what_became_of_a_cancel_may_be_cancelle
         asked = trio.Event()
         confirm = bent.confirm
 
-        async def confirm_slowly(call: Any) -> Any:
+        async def confirm_slowly(call: Any, *, sent_at: int | None = None) -> Any:
             if not asked.is_set():
                 asked.set()
                 await trio.sleep_forever()
-            return await confirm(call)
+            return await confirm(call, sent_at=sent_at)
 
         monkeypatch.setattr(bent, "confirm", confirm_slowly)
         sandbox.inject(Disconnect(method="order.cancel", executed=True))

@@ -133,10 +133,10 @@ class Bent:
         bend = self.bends.get(type(request))
         return answer if bend is None else bend(answer)
 
-    async def confirm(self, call: Any) -> Any:
+    async def confirm(self, call: Any, *, sent_at: int | None = None) -> Any:
         if self.confirms:
             return self.confirms.pop(0)()
-        return await self.session.confirm(call)  # pyright: ignore[reportUnknownVariableType]
+        return await self.session.confirm(call, sent_at=sent_at)  # pyright: ignore[reportUnknownVariableType]
 
 
 @asynccontextmanager

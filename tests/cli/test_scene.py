@@ -15,8 +15,11 @@ from trio.testing import MockClock
 
 import bintrio
 from bintrio.account import LiveAccount
+from bintrio.api._missing import incomplete
+from bintrio.api.events import ExecutionReport
 from bintrio.cli._scene import Memory, Scene, scene_as_json, scene_of
 from bintrio.sandbox import Disconnect, Sandbox, TooManyRequests, open_sandbox
+from tests.account.test_lacking import REPORT
 
 D = Decimal
 
@@ -83,6 +86,27 @@ async def test_a_scene_has_all_that_there_is(time_unit: str, autojump_clock: Moc
     assert "the account is current" in words
     assert words[-1].startswith("the session to ")
     assert [each.time for each in scene.news] == sorted((each.time for each in scene.news), reverse=True)
+
+
+@pytest.mark.parametrize("lacking", [{"side", "order_type", "price", "order_creation_time"}, {"price"}, {"side"}])
+async def test_g10_an_order_is_seen_without_what_the_exchange_leaves_out(
+    autojump_clock: MockClock, lacking: set[str]
+) -> None:
+    came = {name: getattr(REPORT, name) for name in REPORT.__struct_fields__ if name not in lacking}
+    async with seen() as (_, session, account, memory):
+        before = account.version
+        account._take(incomplete(ExecutionReport, "executionReport", came))
+        for change in account._state.changes_after(before):
+            memory.note(change)
+        scene = scene_of(session, account, memory)
+    side, price = ("side" in lacking, "price" in lacking)
+    assert scene.account is not None
+    (order,) = scene.account.orders
+    assert (order.side, order.price) == (None if side else "BUY", None if price else 10)
+    assert (order.type is None, order.time is None) == (len(lacking) > 1, len(lacking) > 1)
+    assert scene.account.fills[0].side == order.side
+    figures = f"1 of 2 at {'?' if price else 10}"
+    assert scene.news[0].words == f"order 1 {'?' if side else 'BUY'} BTCUSDT PARTIALLY_FILLED, {figures}, by event"
 
 
 async def test_a_line_of_json_has_the_whole_scene(autojump_clock: MockClock) -> None:

@@ -125,6 +125,7 @@ def test_all_of_a_scene_is_drawn() -> None:
         ({"account": replace(ACCOUNT, is_current=False)}, "as of 2026-01-02 03:04:05"),
         ({"account": replace(ACCOUNT, is_current=False, as_of=None)}, "being asked for"),
         ({"account": replace(ACCOUNT, orders=())}, "none"),
+        ({"account": replace(ACCOUNT, orders=(replace(ORDER, type=None, price=None),))}, "buy ? ? 0.00000001 0.5"),
         ({"account": replace(ACCOUNT, orders=(ORDER,) * 11)}, "and 3 more"),
     ],
 )

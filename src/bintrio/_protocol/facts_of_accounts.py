@@ -21,7 +21,9 @@ class AboutAccount(Fact, frozen=True, kw_only=True):
 
 
 class AccountNotCurrent(AboutAccount, frozen=True, kw_only=True):
-    """Events were lost, and a question for what they would have told has failed. The account stays as it was.
+    """Events were lost, and a question for what they would have told has failed, or an event could not be read.
+
+    The account stays as it was.
 
     Attributes:
         as_of: the exchange's time up to which all is known, in the unit of the session; None if that is now.

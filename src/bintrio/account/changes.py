@@ -35,7 +35,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
         asset: which.
         free: what orders may use.
         locked: what orders hold, or other systems of the exchange.
-        as_of: the exchange's time, in the unit of the session, at which it was so.
+        as_of: the exchange's time, in the unit of the session, at which it was so; 0 if the exchange did not say.
         is_certain: False after a deposit, a withdrawal or an external lock, until the exchange has told what is there;
             and after a loss of events, if its answers stay older, for a minute, than what events had told before.
     """

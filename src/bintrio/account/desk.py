@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 import trio
@@ -33,7 +33,7 @@ from ..errors import BintrioError, OutcomeUnknown, ProtocolViolation, UnknownOrd
 from .changes import Change
 from .courses import ListCourse, OrderCourse
 from .handles import LiveOrder, LiveOrderList
-from .orders import OrderKey, after_amend, after_cancel, is_open, key_of, order_of_answer
+from .orders import OrderKey, after_amend, after_cancel, is_open, key_of, list_of_answer, order_of_answer
 from .register import Course, Register
 from .state import State
 from .stock import QUERY_DELAY_SECONDS, Stock
@@ -71,9 +71,25 @@ class Trading(Protocol):
         """Send a request."""
         ...
 
-    async def confirm(self, call: Any) -> Any:
+    async def confirm(self, call: Any, *, sent_at: int | None = None) -> Any:
         """Find out what became of a call."""
         ...
+
+
+class _Doubt(NamedTuple):
+    """A call of which something is to be found out.
+
+    Attributes:
+        error: why that is not known.
+        call: what `confirm` is asked about.
+        method: the exchange's name of the method.
+        sent_at: the exchange's time before which the call was not sent; None if the error says more.
+    """
+
+    error: BintrioError
+    call: OutcomeUnknown | Request[Any]
+    method: str
+    sent_at: int | None = None
 
 
 class Desk:
@@ -105,7 +121,7 @@ class Desk:
         self._publish = publish
         self._nursery = nursery
         # Errors of cancelled callers that are being asked about: equal requests may have left equal ones.
-        self._asked: list[OutcomeUnknown] = []
+        self._asked: list[BintrioError] = []
         # Orders whose fills are being asked for.
         self._sought: set[OrderCourse] = set()
 
@@ -146,11 +162,16 @@ class Desk:
         self._stock.symbols.add(course.symbol)
         # An event that names an id that was never used can be of nothing else.
         self.register.enter(course, course.client_id if is_fresh else None)
+        sent_at = self._session.now()
         try:
-            answer = await self._session.send(sent)
+            self._take_answer(course, await self._session.send(sent))
         except OutcomeUnknown as error:
             # The account is followed no more, so nobody would find out: the caller has to know.
-            if not self._find_out_later(error, course):
+            if not self._find_out_later(_doubt(error), course):
+                raise
+        except ProtocolViolation as violation:
+            # It was placed, and a field did not come that tells as what.
+            if not self._find_out_later(_Doubt(violation, sent, sent.api.name, sent_at), course):
                 raise
         except BintrioError as error:
             # Refused, or not sent: nothing was placed, and nothing will be.
@@ -160,13 +181,14 @@ class Desk:
             if not self._leave_behind(sent, course):
                 self.register.refuse(course, None)  # it was not sent
             raise
+        self._publish()
+
+    def _take_answer(self, course: Course, answer: Any) -> None:
+        self._bind(course, answer)
+        if isinstance(course, ListCourse):
+            self._take_list(answer)
         else:
-            self._bind(course, answer)
-            if isinstance(course, ListCourse):
-                self._take_list(answer)
-            else:
-                self._take_placed(answer)
-            self._publish()
+            self._take_placed(answer)
 
     def _bind(self, course: Course, answer: Any) -> None:
         """An answer, or what was found out, tells which order it is, or which list."""
@@ -178,7 +200,7 @@ class Desk:
     # What an answer tells
 
     def _take_list(self, answer: PlacedOrderList[Any]) -> None:
-        self._state.take_list(_plain_list(answer), "answer")
+        self._state.take_list(list_of_answer(answer), "answer")
         for report in answer.order_reports:
             self._take_placed(report)
 
@@ -193,12 +215,16 @@ class Desk:
         except ProtocolViolation as violation:  # of a field that did not come
             key = (report.symbol, report.order_id)
             self._tell_unclear(key, violation)
+            self._stock.look()  # for its fills
             # In a task of its own: the caller has the order that it waited for.
             self._nursery.start_soon(protected, self._ask_for, key)
             return
         # Before the order, so that its fills add up when it is told of.
         for fill in fills:
-            self._state.take_fill(key_of(order), fill, "answer")
+            if fill.missing_fields:
+                self._stock.look()
+            else:
+                self._state.take_fill(key_of(order), fill, "answer")
         self._state.take_order(order, "answer")
 
     async def _ask_for(self, key: OrderKey) -> None:
@@ -265,7 +291,7 @@ class Desk:
             # Nothing could be found out, which the caller is told.
             raise
         except BaseException:  # cancelled, or Ctrl-C
-            self._find_out_later(error, None)
+            self._find_out_later(_doubt(error), None)
             raise
 
     async def _learn_end(self, key: OrderKey) -> None:
@@ -282,7 +308,7 @@ class Desk:
 
     def _take_canceled(self, answer: CanceledOrder | CanceledOrderList) -> None:
         if isinstance(answer, CanceledOrderList):
-            self._state.take_list(_plain_list(answer), "answer")
+            self._state.take_list(list_of_answer(answer), "answer")
             for report in answer.order_reports:
                 self._take_canceled(report)
             return
@@ -317,37 +343,37 @@ class Desk:
         # By identity, since a program may send equal requests.
         error = next((error for error in left if not any(error is asked for asked in self._asked)), None)
         if error is not None:
-            self._find_out_later(error, course)
+            self._find_out_later(_doubt(error), course)
         return error is not None
 
-    def _find_out_later(self, error: OutcomeUnknown, course: Course | None) -> bool:
+    def _find_out_later(self, doubt: _Doubt, course: Course | None) -> bool:
         """Have it found out what became of a call. False if the account is followed no more, so that nobody does."""
         # A cancel or an amend has no handle of its own that could show the error.
         if course is not None:
-            self.register.doubt(course, error)
+            self.register.doubt(course, doubt.error)
         # No task can be started any more, or none could find out anything, since the session is closed.
         if self.is_over or self._nursery.cancel_scope.cancel_called:
             return False
-        self._asked.append(error)
-        self._nursery.start_soon(protected, self._find_out, error, course)
+        self._asked.append(doubt.error)
+        self._nursery.start_soon(protected, self._find_out, doubt, course)
         return True
 
-    async def _find_out(self, error: OutcomeUnknown, course: Course | None) -> None:
+    async def _find_out(self, doubt: _Doubt, course: Course | None) -> None:
         """Ask until it is known what became of a call."""
         while True:
             try:
-                outcome = await self._session.confirm(error)
+                outcome = await self._session.confirm(doubt.call, sent_at=doubt.sent_at)
                 break
             except (BintrioError, ExceptionGroup) as reason:
                 # The session is closed, so no answer will ever come. The error stays with the handle.
                 if self.is_over:
                     return
-                self._tell(OutcomeNotFound, reason, method=error.method, seconds=_PAUSE)
+                self._tell(OutcomeNotFound, reason, method=doubt.method, seconds=_PAUSE)
                 await trio.sleep(_PAUSE)
-        self._asked = [asked for asked in self._asked if asked is not error]
+        self._asked = [asked for asked in self._asked if asked is not doubt.error]
         # `confirm` has proved that there is none.
         if course is not None and outcome is None:
-            self.register.refuse(course, error)
+            self.register.refuse(course, doubt.error)
         elif course is not None:
             self._bind(course, outcome)
         self._take_outcome(outcome)
@@ -382,14 +408,12 @@ class Desk:
         self._sought.discard(course)
 
 
+def _doubt(error: OutcomeUnknown) -> _Doubt:
+    return _Doubt(error, error, error.method)
+
+
 def _identified(request: Any, new_id: Callable[[], str]) -> tuple[Any, bool]:
     """The request with all its client order ids, and whether the one that it is known by is ours: used never before."""
     lacking = [name for name in request.api.client_ids if getattr(request, name) is None]
     sent = msgspec.structs.replace(request, **{name: new_id() for name in lacking})
     return sent, not {"new_client_order_id", "list_client_order_id"}.isdisjoint(lacking)
-
-
-def _plain_list(answer: Any) -> OrderList:
-    """An order list without the reports of its orders."""
-    names = set(OrderList.__struct_fields__) - {"unknown_fields"}
-    return OrderList(**{name: getattr(answer, name) for name in names})

@@ -40,6 +40,11 @@ class Following(Confirming):
         after a loss the answer for balances is older, by its own time, than what events had told before, all is asked
         again for a minute, some ten times; after that only the balances are, which are not certain until then.
 
+        Of an order, or a list, that an event shows without a documented field, only that field is missing, and to read
+        it is a `ProtocolViolation`. An event that cannot be read at all, or lacks what nothing can be told without, as
+        which order it is, is a loss like any other: the account says as of when it stands, and asks for all of it; for
+        the sake of such events once a minute.
+
         Args:
             keep: how many orders that have ended are kept, and how many order lists.
             keep_for: seconds for which they are kept at most. Older ones are gone with the next change.

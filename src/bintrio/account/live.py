@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,13 +16,15 @@ from .._client.calls import Coro
 from .._client.observation import Teller
 from .._client.subscriptions import Subscriber
 from .._net.tasks import bare_nursery, protected, start
+from .._protocol.repeats import LONGEST_LAG
 from .._protocol.settings import check_duration, check_positive_int
 from .._protocol.succession import SLACK, Gap, Interrupted, UserDataEvent
 from ..api._base import Request
 from ..api.account import Order
+from ..api.events import Event, UnknownEvent
 from ..api.orders import OrderList
 from ..api.trading import Fill
-from ..errors import AccountNotFollowed, SubscriberTooSlow
+from ..errors import AccountNotFollowed, ProtocolViolation, SubscriberTooSlow
 from .changes import Change, Holding
 from .desk import Desk, Trading
 from .handles import LiveOrder, LiveOrderList
@@ -75,6 +77,7 @@ class LiveAccount:
         ticks = 1_000_000 if session.time_unit == "us" else 1_000
         self._kept = math.ceil(keep_for * ticks)
         self._slack = SLACK * ticks // 1_000
+        self._lag = self._slack + LONGEST_LAG * ticks // 1_000
         self._stock = Stock(session, teller, self._state, ticks, self._publish)
         self._desk = Desk(session, teller, self._state, self._stock, self._publish, nursery)
         self._moved = trio.Event()
@@ -244,7 +247,9 @@ class LiveAccount:
                     until = math.inf
                 try:
                     async for event in events:
-                        last = getattr(event, "event_time", last)
+                        # One that does not say when it was tells nothing of the others.
+                        with suppress(ProtocolViolation):
+                            last = getattr(event, "event_time", last)
                         self._take(event)
                     # The session was closed.
                     return
@@ -265,8 +270,24 @@ class LiveAccount:
             state.lose(event.start, event.reason)
             self._stock.resume()
         else:
-            state.apply(event)
-            # The exchange says "any time an account balance has changed", so its position should be the next event.
-            if state.has_shifts:
-                self._stock.look()
+            self._take_told(event)
         self._publish()
+
+    def _take_told(self, event: Event) -> None:
+        try:
+            self._state.apply(event)
+        except ProtocolViolation as violation:
+            self._miss(violation)
+        # The exchange says "any time an account balance has changed", so its position should be the next event. What a
+        # report lacks of a trade may lack for ever.
+        is_whole = isinstance(event, UnknownEvent) or not event.missing_fields
+        if self._state.has_shifts or not is_whole:
+            self._stock.look()
+
+    def _miss(self, violation: ProtocolViolation) -> None:
+        """What an event tells cannot be read."""
+        # All that happened earlier was told before it came.
+        self._state.lose(self._session.now() - self._lag, str(violation))
+        # Otherwise all is asked for when events come again.
+        if not self._state.is_interrupted:
+            self._stock.make_up_for(violation)

@@ -8,17 +8,21 @@ Source: "Trading requests" and "Account requests" of the WebSocket API document,
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cache
-from typing import Any, Final, TypeAlias
+from operator import attrgetter
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
+from ..api._missing import incomplete
+from ..api._values import Record
 from ..api.account import AccountTrade, Allocation, Order
 from ..api.enums import CLOSED_LIST_STATES, CLOSED_STATES
 from ..api.events import ExecutionReport, ListStatus
 from ..api.orders import ListedOrder, OrderList
-from ..api.trading import AmendedOrder, CanceledOrder, Fill, OrderReport
+from ..api.trading import AmendedOrder, CanceledOrder, CanceledOrderList, Fill, OrderReport, PlacedOrderList
 
 OrderKey: TypeAlias = tuple[str, int]
 """What an order is known by: its symbol and the exchange's id."""
@@ -27,6 +31,8 @@ FillKey: TypeAlias = tuple[int, int | None]
 """What a fill of an order is known by: the trade's id, and that of the allocation where there was no trade."""
 
 _NOTHING: Final = Decimal(0)
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 def is_open(order: Order) -> bool:
@@ -44,14 +50,73 @@ def key_of(order: Order | ExecutionReport | ListedOrder) -> OrderKey:
     return order.symbol, order.order_id
 
 
+def name_of(known: Order | OrderList) -> tuple[str, str] | None:
+    """Symbol and client order id, of a list its own; None if the exchange has left the latter out."""
+    field = "client_order_id" if isinstance(known, Order) else "list_client_order_id"
+    return None if field in known.missing_fields else (known.symbol, getattr(known, field))
+
+
+# What did not come
+
+
+def check_order(order: Order) -> None:
+    """Make sure that an order has what the account itself goes by. Whatever else did not come hurts who reads it (G10).
+
+    Raises:
+        ProtocolViolation: it has not.
+    """
+    _read_all(order, _GONE_BY)
+
+
+def check_list(order_list: OrderList) -> None:
+    """The same for an order list.
+
+    Raises:
+        ProtocolViolation: it has not.
+    """
+    _read_all(order_list, _GONE_BY_OF_LISTS)
+    for each in order_list.orders:
+        _read_all(each, _GONE_BY_OF_LEGS)
+
+
+_GONE_BY: Final = ("symbol", "order_id", "status", "orig_qty", "executed_qty", "update_time")
+_GONE_BY_OF_LISTS: Final = ("symbol", "order_list_id", "list_order_status", "transaction_time", "orders")
+_GONE_BY_OF_LEGS: Final = ("symbol", "order_id", "client_order_id")
+
+
+def _read_all(record: Record, names: Iterable[str]) -> None:
+    # Nearly every record is whole.
+    if record.missing_fields:
+        for name in names:
+            getattr(record, name)
+
+
+def _carrier(record: type[T], method: str, names: Mapping[str, str]) -> Callable[..., T]:
+    """A function that makes a record out of another, by the names of fields in each. What lacks there lacks here."""
+    required = {field.name for field in msgspec.structs.fields(record) if field.required}
+    read = attrgetter(*names.values())
+
+    def carry(source: Any, **own: Any) -> T:
+        # Nearly every record is whole.
+        if not source.missing_fields:
+            own.update(zip(names, read(source), strict=True))
+            return record(**own)
+        came = {name: getattr(source, there) for name, there in names.items() if there not in source.missing_fields}
+        values = came | own
+        return record(**values) if required <= values.keys() else incomplete(record, method, values)
+
+    return carry
+
+
+# Which is later
+
+
 def is_later(order: Order, known: Order) -> bool:
-    """Whether an order as it stands here comes after another state of it."""
-    here, there = _progress(order), _progress(known)
-    # What may change without progress, as the price that a trailing stop follows, its times tell.
-    return here > there or (here == there and order.update_time > known.update_time)
+    """Whether an order as it stands here comes after another state of it, or is the same and lacks less."""
+    return _standing(order) > _standing(known)
 
 
-def _progress(order: Order) -> tuple[int, Decimal, Decimal, Decimal]:
+def _standing(order: Order) -> tuple[int, Decimal, Decimal, Decimal, int, int]:
     """How far an order has come. Every part only ever grows, once those before it have stopped."""
     # Nothing comes after the end.
     if order.status in CLOSED_STATES:
@@ -61,83 +126,93 @@ def _progress(order: Order) -> tuple[int, Decimal, Decimal, Decimal]:
     else:
         stage = 1 if (order.working_time or -1) < 0 else 2
     # `-` would round it as the program's context says.
-    return stage, order.executed_qty, order.prevented_quantity or _NOTHING, order.orig_qty.copy_negate()
+    reduced = order.orig_qty.copy_negate()
+    # What may change without progress, as the price that a trailing stop follows, its times tell.
+    told = order.update_time, -len(order.missing_fields)
+    return stage, order.executed_qty, order.prevented_quantity or _NOTHING, reduced, *told
 
 
 # Out of events
 
 
 def order_of_event(report: ExecutionReport) -> Order:
-    """The order as an event shows it."""
-    # Of a cancellation, the client order id is its own; the order's is the original one.
-    is_renamed = report.execution_type == "REPLACED"
-    client_order_id = report.client_order_id if is_renamed else report.original_client_order_id
-    return Order(
-        symbol=report.symbol,
-        order_id=report.order_id,
-        order_list_id=report.order_list_id,
-        client_order_id=client_order_id or report.client_order_id,
-        price=report.price,
-        orig_qty=report.quantity,
-        executed_qty=report.cumulative_filled_quantity,
-        cummulative_quote_qty=report.cumulative_quote_quantity,
-        orig_quote_order_qty=report.quote_order_quantity,
-        status=report.order_status,
-        time_in_force=report.time_in_force,
-        type=report.order_type,
-        side=report.side,
-        stop_price=report.stop_price,
-        iceberg_qty=report.iceberg_quantity,
-        time=report.order_creation_time,
-        update_time=report.transaction_time,
-        is_working=report.working_time is not None,
-        working_time=report.working_time,
-        self_trade_prevention_mode=report.self_trade_prevention_mode,
-        prevented_match_id=report.prevented_match_id,
-        prevented_quantity=report.prevented_quantity,
-        strategy_id=report.strategy_id,
-        strategy_type=report.strategy_type,
-        trailing_delta=report.trailing_delta,
-        trailing_time=report.trailing_time,
-        used_sor=report.used_sor,
-        working_floor=report.working_floor,
-        peg_price_type=report.peg_price_type,
-        peg_offset_type=report.peg_offset_type,
-        peg_offset_value=report.peg_offset_value,
-        pegged_price=report.pegged_price,
-        expiry_reason=report.expiry_reason,
-        order_capacity=report.order_capacity,
-    )
+    """The order as an event shows it. What does not come in the event, the order lacks.
+
+    Raises:
+        ProtocolViolation: the event does not say what happened.
+    """
+    own: dict[str, Any] = {"is_working": report.working_time is not None}
+    name = _name_in(report)
+    if name not in report.missing_fields:
+        own["client_order_id"] = getattr(report, name)
+    return _order_in(report, **own)
 
 
-def fill_of_event(report: ExecutionReport) -> Fill:
-    """The trade, or the allocation, that an event with execution type TRADE tells of."""
-    return Fill(
-        price=report.last_executed_price,
-        qty=report.last_executed_quantity,
-        commission=report.commission_amount,
-        commission_asset=report.commission_asset,
-        trade_id=report.trade_id,
-        match_type=report.match_type,
-        alloc_id=report.allocation_id,
-    )
+def _name_in(report: ExecutionReport) -> str:
+    """Which field has the order's client order id."""
+    if report.execution_type == "REPLACED":
+        return "client_order_id"
+    # Of a cancellation the other is its own. Without this one, nobody can tell whether there was one.
+    is_other = "original_client_order_id" in report.missing_fields or report.original_client_order_id
+    return "original_client_order_id" if is_other else "client_order_id"
+
+
+_OWN: Final = {"client_order_id", "is_working", "unknown_fields"}
+
+_order_in: Final = _carrier(
+    Order,
+    "executionReport",
+    {name: name for name in Order.__struct_fields__ if name not in _OWN}
+    | {
+        "orig_qty": "quantity",
+        "executed_qty": "cumulative_filled_quantity",
+        "cummulative_quote_qty": "cumulative_quote_quantity",
+        "orig_quote_order_qty": "quote_order_quantity",
+        "status": "order_status",
+        "type": "order_type",
+        "iceberg_qty": "iceberg_quantity",
+        "time": "order_creation_time",
+        "update_time": "transaction_time",
+    },
+)
+
+
+def fill_of_event(report: ExecutionReport) -> Fill | None:
+    """The trade, or the allocation, that an event tells of; None if it tells of none, or not all of it."""
+    is_told = report.execution_type == "TRADE" and _IN_TRADES.isdisjoint(report.missing_fields)
+    return _fill_in(report) if is_told else None
+
+
+_FILL_NAMES: Final = {
+    "price": "last_executed_price",
+    "qty": "last_executed_quantity",
+    "commission": "commission_amount",
+    "commission_asset": "commission_asset",
+    "trade_id": "trade_id",
+    "match_type": "match_type",
+    "alloc_id": "allocation_id",
+}
+_IN_TRADES: Final = frozenset(_FILL_NAMES.values())
+
+_fill_in: Final = _carrier(Fill, "executionReport", _FILL_NAMES)
 
 
 def list_of_event(status: ListStatus) -> OrderList:
-    """The order list as an event shows it."""
-    return OrderList(
-        order_list_id=status.order_list_id,
-        contingency_type=status.contingency_type,
-        list_status_type=status.list_status_type,
-        list_order_status=status.list_order_status,
-        list_client_order_id=status.list_client_order_id,
-        transaction_time=status.transaction_time,
-        symbol=status.symbol,
-        orders=tuple(
-            ListedOrder(symbol=order.symbol, order_id=order.order_id, client_order_id=order.client_order_id)
-            for order in status.orders
-        ),
+    """The order list as an event shows it. What does not come in the event, the list lacks.
+
+    Raises:
+        ProtocolViolation: the event does not say which orders it has.
+    """
+    orders = tuple(
+        ListedOrder(symbol=order.symbol, order_id=order.order_id, client_order_id=order.client_order_id)
+        for order in status.orders
     )
+    return _list_in(status, orders=orders)
+
+
+_OF_LISTS: Final = {name: name for name in OrderList.__struct_fields__ if name not in {"orders", "unknown_fields"}}
+
+_list_in: Final = _carrier(OrderList, "listStatus", _OF_LISTS)
 
 
 # Out of answers and queries
@@ -154,6 +229,18 @@ def order_of_answer(report: OrderReport) -> Order:
     values["is_working"] = report.working_time is not None and report.working_time >= 0
     values["self_trade_prevention_mode"] = report.self_trade_prevention_mode or "NONE"
     return Order(**values)
+
+
+def list_of_answer(answer: PlacedOrderList[Any] | CanceledOrderList) -> OrderList:
+    """An order list without the reports of its orders. What the answer lacks, the list lacks.
+
+    Raises:
+        ProtocolViolation: the answer does not say which orders it has.
+    """
+    return _list_of(answer, orders=answer.orders)
+
+
+_list_of: Final = _carrier(OrderList, "orderList", _OF_LISTS)
 
 
 @cache

@@ -15,7 +15,7 @@ from ..api.orders import ListedOrder, OrderList
 from ..errors import BintrioError
 from .changes import Change, FillAdded, ListChanged, NotShown, OrderChanged
 from .courses import ListCourse, OrderCourse
-from .orders import OrderKey, key_of
+from .orders import OrderKey, key_of, name_of
 from .state import State
 
 Course: TypeAlias = OrderCourse | ListCourse
@@ -119,7 +119,7 @@ class Register:
         """Let the course that a change is about take it in, and wake whoever waits for that."""
         match change:
             case OrderChanged(after=order):
-                unbound = self._by_fresh_id.get((order.symbol, order.client_order_id))
+                unbound = self._named(order)
                 # The same name may be that of a list, whose orders have names of their own.
                 if isinstance(unbound, OrderCourse):
                     self.bind(unbound, order.order_id)
@@ -143,8 +143,13 @@ class Register:
                 # Balances have no handles.
                 pass
 
+    def _named(self, known: Order | OrderList) -> Course | None:
+        """The course that is known by this name alone, until now."""
+        name = name_of(known)
+        return None if name is None else self._by_fresh_id.get(name)
+
     def _move_list(self, order_list: OrderList) -> None:
-        unbound = self._by_fresh_id.get((order_list.symbol, order_list.list_client_order_id))
+        unbound = self._named(order_list)
         if isinstance(unbound, ListCourse):
             self.bind_list(unbound, order_list.order_list_id, order_list.orders)
         course = self._lists.get(order_list.order_list_id)

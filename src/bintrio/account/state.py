@@ -32,14 +32,17 @@ from ..api.events import (
     ExternalLockUpdate,
     ListStatus,
     OutboundAccountPosition,
+    UnknownEvent,
 )
 from ..api.orders import OrderList
 from ..api.trading import Fill
-from ..errors import SubscriberTooSlow
+from ..errors import ProtocolViolation, SubscriberTooSlow
 from .changes import Certainty, Change, FillAdded, Holding, HoldingChanged, ListChanged, NotShown, OrderChanged, Source
 from .orders import (
     FillKey,
     OrderKey,
+    check_list,
+    check_order,
     fill_of_event,
     fill_of_trade,
     is_done_list,
@@ -48,10 +51,20 @@ from .orders import (
     key_of,
     key_of_fill,
     list_of_event,
+    name_of,
     order_of_event,
 )
 
 _NOTHING: Final = Decimal(0)
+
+# The types of events that tell of orders and balances; an event that lacks its type may be one of them.
+_TOLD_BY: Final = {
+    None,
+    *(
+        kind.__struct_config__.tag
+        for kind in (ExecutionReport, OutboundAccountPosition, BalanceUpdate, ExternalLockUpdate, ListStatus)
+    ),
+}
 
 
 class State:
@@ -136,7 +149,12 @@ class State:
     # Events
 
     def apply(self, event: Event) -> None:
-        """Take in an event; one that tells nothing of orders and balances changes nothing."""
+        """Take in an event; one that tells nothing of orders and balances changes nothing.
+
+        Raises:
+            ProtocolViolation: what it tells of them cannot be read, or lacks what nothing can be told without. Then
+                nothing has changed.
+        """
         match event:
             case ExecutionReport():
                 self._take_report(event)
@@ -151,18 +169,25 @@ class State:
                 pass
             case ListStatus():
                 self.take_list(list_of_event(event), "event")
+            case UnknownEvent() if event.event_type in _TOLD_BY:
+                raise ProtocolViolation(f"{event.event_type or 'an event'}: {event.reason}", raw=event.raw)
             case _:
                 pass
 
     def _take_report(self, report: ExecutionReport) -> None:
+        # Before anything is taken in: a report that tells too little changes nothing.
+        fill, order = fill_of_event(report), order_of_event(report)
+        check_order(order)
         # First, so that the change by which an order ends comes after those that tell of its fills.
-        if report.execution_type == "TRADE":
-            self.take_fill(key_of(report), fill_of_event(report), "event")
-        self.take_order(order_of_event(report), "event")
+        if fill is not None:
+            self.take_fill(key_of(order), fill, "event")
+        self.take_order(order, "event")
 
     def _take_position(self, event: OutboundAccountPosition) -> None:
-        for balance in event.balances:
-            self._hold(balance.asset, balance.free, balance.locked, event.update_time, "event")
+        time = event.update_time
+        # All are read before the first is taken in.
+        for asset, free, locked in [(each.asset, each.free, each.locked) for each in event.balances]:
+            self._hold(asset, free, locked, time, "event")
 
     def _take_transfer(self, event: BalanceUpdate) -> None:
         time = event.event_time if event.clear_time is None else event.clear_time
@@ -196,7 +221,12 @@ class State:
     # Orders and fills
 
     def take_order(self, order: Order, source: Source) -> bool:
-        """Take in an order as it stood at some time. Whether that is news."""
+        """Take in an order as it stood at some time. Whether that is news.
+
+        Raises:
+            ProtocolViolation: it lacks what the account goes by.
+        """
+        check_order(order)
         key = key_of(order)
         known = self.order(key)
         # Old news: a late event, an answer that was overtaken, or a query that lags.
@@ -238,15 +268,15 @@ class State:
 
     def _forget(self, key: OrderKey) -> None:
         self.fills.pop(key, None)
-        for name in self._names.pop(key):
+        for name in self._names.pop(key, ()):
             # Another order may have it by now.
             if self._by_client_id.get(name) == key:
                 del self._by_client_id[name]
 
     def _name(self, key: OrderKey, order: Order) -> None:
-        name = order.symbol, order.client_order_id
+        name = name_of(order)
         # An amendment gives an order another name; it is found by the former one, too.
-        if self._by_client_id.get(name) != key:
+        if name is not None and self._by_client_id.get(name) != key:
             self._by_client_id[name] = key
             self._names.setdefault(key, []).append(name)
 
@@ -274,7 +304,12 @@ class State:
     # Order lists
 
     def take_list(self, order_list: OrderList, source: Source) -> None:
-        """Take in an order list as it stood at some time."""
+        """Take in an order list as it stood at some time.
+
+        Raises:
+            ProtocolViolation: it lacks what the account goes by.
+        """
+        check_list(order_list)
         known = self.lists.get(order_list.order_list_id)
         # An answer to a query may be behind the events.
         if known is not None and not _is_later_list(order_list, known):
@@ -316,15 +351,16 @@ class State:
         Args:
             account: the answer.
             is_sure: whether it must show whatever happened before events were complete.
+
+        Raises:
+            ProtocolViolation: balances did not come, or lack something.
         """
-        listed = {balance.asset for balance in account.balances}
-        for balance in account.balances:
-            held = Holding(asset=balance.asset, free=balance.free, locked=balance.locked, as_of=account.update_time)
-            self._take_balance(held, is_sure=is_sure)
+        time = told_at(account)
+        told = {each.asset: (each.free, each.locked) for each in account.balances}
         # Zero balances may be left out.
-        for asset in [asset for asset in self.holdings if asset not in listed]:
-            held = Holding(asset=asset, free=_NOTHING, locked=_NOTHING, as_of=account.update_time)
-            self._take_balance(held, is_sure=is_sure)
+        left_out = dict.fromkeys(self.holdings.keys() - told, (_NOTHING, _NOTHING))
+        for asset, (free, locked) in (told | left_out).items():
+            self._take_balance(Holding(asset=asset, free=free, locked=locked, as_of=time), is_sure=is_sure)
 
     def _take_balance(self, held: Holding, *, is_sure: bool) -> None:
         known = self.holdings.get(held.asset)
@@ -405,6 +441,11 @@ class State:
         self.version = change.version
         self.changes.append(change)
         self._untold.append(change)
+
+
+def told_at(account: Account) -> int:
+    """When the account has changed last; 0 if the exchange leaves that out, so that whatever has a time counts more."""
+    return 0 if "update_time" in account.missing_fields else account.update_time
 
 
 def _value(holding: Holding) -> tuple[Decimal, Decimal, bool]:

@@ -13,6 +13,9 @@ fills do not add up (5 a page).
 is over. What the exchange refuses for good is not waited for. An order, or a list, that it says not to have is asked
 for once more, when queries must show it, and then given up.
 
+**What cannot be read.** An event that cannot be read, or lacks what nothing can be told without, is a loss like any
+other. A server may send such events for days, so for their sake all is asked for once in `_UNREAD_PAUSE` seconds.
+
 **What is not told.** Trades that the exchange refuses to tell, or tells too few of, and balances that are not certain
 are asked for after a minute, and after twice as long each time, up to an hour: trades of `_AT_ONCE` orders at a time.
 Balances are not certain after a transfer or a lock that no position has followed, and where the answer stays older, by
@@ -55,12 +58,21 @@ from ..api.account import (
 )
 from ..api.orders import OrderList
 from ..api.trading import Fill
-from ..errors import BintrioError, InvalidRequest, InvalidTimestamp, NotSent, OutcomeUnknown, RateLimited, UnknownOrder
+from ..errors import (
+    BintrioError,
+    InvalidRequest,
+    InvalidTimestamp,
+    NotSent,
+    OutcomeUnknown,
+    ProtocolViolation,
+    RateLimited,
+    UnknownOrder,
+)
 from ..history.walks import Found, Span, by_spans, go_on
 from ..history.walks import Source as HistorySource
 from .courses import OrderCourse
 from .orders import OrderKey, fill_of_trade, key_of
-from .state import State
+from .state import State, told_at
 
 QUERY_DELAY_SECONDS: Final = evidence.QUERY_DELAY / 1000
 """Seconds by which queries may be behind the matching engine."""
@@ -82,6 +94,9 @@ _LONGEST_PAUSE: Final = 3600.0
 
 # Seconds after events are complete for which queries that are behind are waited for: thirty times what they may be.
 _LONGEST_LAG: Final = 60.0
+
+# Seconds from one question for what could not be read to the next: weight 106 a minute, and little more.
+_UNREAD_PAUSE: Final = 60.0
 
 # Orders whose trades are then asked for: weight 100, so that an account whose trades are never told costs little.
 _AT_ONCE: Final = 20
@@ -129,6 +144,9 @@ class Stock:
         self._publish = publish
         self._chance = chance_in_use()
         self._resumed_at = 0.0
+        self._asked_at = -math.inf
+        # Whether it is for the sake of an event that could not be read that all is asked for.
+        self._is_unread = False
         self._woken = trio.Event()
         self._has_to_ask = False
         # When what is not told is asked for again.
@@ -142,10 +160,24 @@ class Stock:
     def resume(self) -> None:
         """Events are complete again."""
         self._state.resume()
-        self._has_to_ask = True
+        self._has_to_ask, self._is_unread = True, False
         self._woken.set()
         # By this machine's clock: the exchange's may be adjusted meanwhile.
         self._resumed_at = trio.current_time()
+
+    def make_up_for(self, violation: ProtocolViolation) -> None:
+        """An event could not be read. All is asked for, in so much time."""
+        was_unread = self._is_unread
+        self.resume()
+        self._is_unread = True
+        # Once for all events until then: there may be many of them.
+        if not was_unread:
+            seconds = self._next_question() - trio.current_time()
+            self._tell(AccountNotCurrent, violation, as_of=self._state.as_of, seconds=seconds)
+
+    def _next_question(self) -> float:
+        shown = self._resumed_at + QUERY_DELAY_SECONDS
+        return max(shown, self._asked_at + _UNREAD_PAUSE) if self._is_unread else shown
 
     async def insist(self, ask: Callable[[], Awaitable[T]], *, until: float) -> T:
         """Ask, and again after pauses, where the answer may yet come.
@@ -208,7 +240,7 @@ class Stock:
                 self._rounds = 0
 
     def look(self) -> None:
-        """A balance is not certain: it is asked for, unless an event tells of it before its turn comes."""
+        """A balance is not certain, or a trade not told: it is asked for, unless an event tells it by then."""
         # What is due already stays due then, however often this is called.
         if self._due == math.inf:
             self._woken.set()
@@ -224,7 +256,8 @@ class Stock:
         while state.as_of is not None and not state.is_interrupted:
             # Noted before asking: a loss meanwhile makes the answers too old.
             since, losses = state.missed_since, state.losses
-            await trio.sleep_until(self._resumed_at + QUERY_DELAY_SECONDS)
+            await trio.sleep_until(self._next_question())
+            self._asked_at, self._is_unread = trio.current_time(), False
             try:
                 await self._ask_for_all(since, losses)
             except (BintrioError, ExceptionGroup, _Behind) as error:
@@ -272,7 +305,7 @@ class Stock:
         account: Account = await self._session.send(AccountStatus())
         state.take_account(account, is_sure=state.losses == losses)  # else events became complete only later
         self._publish()
-        if account.update_time >= told_until:
+        if told_at(account) >= told_until:
             return
         behind = _behind(account, told_until)
         if trio.current_time() < self._resumed_at + _LONGEST_LAG:
@@ -396,7 +429,7 @@ class Stock:
         except (BintrioError, ExceptionGroup) as error:
             self._tell_of_balances(error)
             return
-        if account.update_time >= told_until:
+        if told_at(account) >= told_until:
             state.take_account(account, is_sure=state.losses == losses)
             self._publish()
         if state.doubtful():
@@ -462,4 +495,4 @@ class Stock:
 
 
 def _behind(account: Account, told_until: int) -> _Behind:
-    return _Behind(f"account.status is of {account.update_time}, and events have told of {told_until}")
+    return _Behind(f"account.status is of {told_at(account)}, and events have told of {told_until}")

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import trio
@@ -79,17 +79,17 @@ class SeenBalance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SeenOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An open order; its quantities are of the base asset."""
+    """An open order; its quantities are of the base asset. None is what the exchange has left out."""
 
     symbol: str
     order_id: int
-    side: str
-    type: str
-    price: Decimal
+    side: str | None
+    type: str | None
+    price: Decimal | None
     quantity: Decimal
     executed: Decimal
     status: str
-    time: datetime
+    time: datetime | None
 
 
 class SeenFill(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,8 +200,9 @@ def _words(change: Change) -> str | None:
     """A change, as far as it is no figure that is shown anyway."""
     if isinstance(change, OrderChanged):
         order = change.after
-        figures = f"{short(order.executed_qty)} of {short(order.orig_qty)} at {short(order.price)}"
-        return f"order {order.order_id} {order.side} {order.symbol} {order.status}, {figures}, by {change.source}"
+        side, price = _came(order, "side"), _came(order, "price")
+        figures = f"{short(order.executed_qty)} of {short(order.orig_qty)} at {'?' if price is None else short(price)}"
+        return f"order {order.order_id} {side or '?'} {order.symbol} {order.status}, {figures}, by {change.source}"
     if isinstance(change, Certainty):
         return "the account is current" if change.as_of is None else f"the account may lack something: {change.reason}"
     return None
@@ -294,20 +295,26 @@ def _account(account: LiveAccount, memory: Memory, moments: _Moments) -> SeenAcc
 
 
 def _newest_first(order: Order) -> tuple[int, int]:
-    return -order.time, -order.order_id
+    return -(_came(order, "time") or 0), -order.order_id
+
+
+def _came(order: Order, name: str) -> Any:
+    """A field of an order; None if the exchange has left it out."""
+    return None if name in order.missing_fields else getattr(order, name)
 
 
 def _order(order: Order, moments: _Moments) -> SeenOrder:
+    time = _came(order, "time")
     return SeenOrder(
         symbol=order.symbol,
         order_id=order.order_id,
-        side=order.side,
-        type=order.type,
-        price=order.price,
+        side=_came(order, "side"),
+        type=_came(order, "type"),
+        price=_came(order, "price"),
         quantity=order.orig_qty,
         executed=order.executed_qty,
         status=order.status,
-        time=moments.of(order.time),
+        time=None if time is None else moments.of(time),
     )
 
 
@@ -318,7 +325,7 @@ def _fill(at: float, change: FillAdded, account: LiveAccount, moments: _Moments)
         symbol=change.symbol,
         order_id=change.order_id,
         # The account may have forgotten the order.
-        side=None if order is None else order.side,
+        side=None if order is None else _came(order, "side"),
         price=change.fill.price,
         quantity=change.fill.qty,
         commission=change.fill.commission,

@@ -161,8 +161,9 @@ def _balances(account: SeenAccount, rows: int) -> RenderableType:
 def _orders(orders: Sequence[SeenOrder], rows: int) -> RenderableType:
     table = _table("order", "", "", "", "price", "executed", "of", numbers=("price", "executed", "of"), widest=1)
     for each in orders[:rows]:
-        figures = map(short, (each.price, each.executed, each.quantity))
-        table.add_row(str(each.order_id), each.symbol, _side(each.side), each.type.lower(), *figures)
+        price = "?" if each.price is None else short(each.price)
+        figures = (price, short(each.executed), short(each.quantity))
+        table.add_row(str(each.order_id), each.symbol, _side(each.side), (each.type or "?").lower(), *figures)
     return _with_rest(table, len(orders), rows)
 
 
