@@ -9,8 +9,8 @@ from typing import Any, get_args
 from bintrio.sandbox.server.faults import AnyFault, OfRequest, Together
 from bintrio.sandbox.weather import METHODS, AnyBlow, Fail, Noise, draw_blow, draw_fault
 from bintrio.storm import draw_plan
-from bintrio.storm.drawing import _NOT_STOPPED, CALM_EVERY
-from bintrio.storm.plan import AnyAct, ByAccount
+from bintrio.storm.drawing import _NOT_STOPPED, CALM_EVERY, TICKS
+from bintrio.storm.plan import Act, AnyAct, ByAccount, PlacePair, Reopen
 
 WORLDS = range(300)
 
@@ -31,6 +31,15 @@ def test_every_act_blow_and_fault_is_drawn() -> None:
     assert {type(fault) for fault in faults} == {*get_args(AnyFault)}
     together = [part for fault in faults if isinstance(fault, Together) for part in fault.faults]
     assert {type(part) for part in together} == {*get_args(OfRequest)}
+
+
+def test_everybody_is_cancelled_at_any_checkpoint_but_who_does_all_in_one() -> None:
+    ticks = {type(act): set[int]() for act in drawn() if isinstance(act, Act)}
+    for act in drawn():
+        if isinstance(act, Act) and act.patience is not None:
+            ticks[type(act)].add(act.ticks)
+    # A pair is placed through an account, whose act is cancelled.
+    assert {act for act, found in ticks.items() if found != {*TICKS}} == {Reopen, PlacePair}
 
 
 def test_faults_wait_for_every_method() -> None:

@@ -185,13 +185,14 @@ def _draw_act(dice: Dice) -> AnyAct:
     return (_reopen if dice.randint(0, 79) == 0 else dice.choice(_ACTS))(dice)
 
 
-def _patience(dice: Dice) -> float | None:
-    return dice.choice(PATIENCE)
+def _of_act(dice: Dice, patience: Sequence[float | None] = PATIENCE) -> dict[str, Any]:
+    """When who does something is cancelled: after a time, and then at any of the checkpoints."""
+    return {"patience": dice.choice(patience), "ticks": dice.choice(TICKS)}
 
 
 def _of_call(dice: Dice) -> dict[str, Any]:
     """What all calls have, drawn first and in this order: a seed is to give the same world."""
-    return {"patience": _patience(dice), "asks": dice.choice((False, True)), "within": dice.choice(WITHIN)}
+    return {**_of_act(dice), "asks": dice.choice((False, True)), "within": dice.choice(WITHIN)}
 
 
 def draw_place(dice: Dice) -> Place:
@@ -228,10 +229,9 @@ def _place_pair(dice: Dice) -> PlacePair:
 
 def _draw_by_account(dice: Dice) -> ByAccount | WithHandle:
     if dice.choice((False, True)):
-        return ByAccount(patience=_patience(dice), ticks=dice.choice(TICKS), placing=dice.choice(_PLACINGS)(dice))
+        return ByAccount(**_of_act(dice), placing=dice.choice(_PLACINGS)(dice))
     return WithHandle(
-        patience=dice.choice(WAITING),
-        ticks=dice.choice(TICKS),
+        **_of_act(dice, WAITING),
         which=dice.randint(0, 9),
         what=dice.choice(("cancel", "cancel", "amend", "closed", "closed", "fills")),
         quantity=dice.randint(1, 3),
@@ -264,11 +264,11 @@ def _replace(dice: Dice) -> Replace:
 
 
 def _cancel_all(dice: Dice) -> CancelAll:
-    return CancelAll(patience=_patience(dice), symbol=dice.choice(SYMBOLS))
+    return CancelAll(**_of_act(dice), symbol=dice.choice(SYMBOLS))
 
 
 def _ask_order(dice: Dice) -> AskOrder:
-    return AskOrder(patience=_patience(dice), which=dice.randint(0, 9), has_own_id=dice.choice((False, True)))
+    return AskOrder(**_of_act(dice), which=dice.randint(0, 9), has_own_id=dice.choice((False, True)))
 
 
 def _ask(dice: Dice) -> Ask:
@@ -280,16 +280,19 @@ def _ask(dice: Dice) -> Ask:
 
 
 def _confirm(dice: Dice) -> Confirm:
-    return Confirm(patience=_patience(dice))
+    return Confirm(**_of_act(dice))
 
 
 def _rotate(dice: Dice) -> Rotate:
-    return Rotate(patience=_patience(dice))
+    return Rotate(**_of_act(dice))
 
 
 def _listen(dice: Dice) -> Listen:
     return Listen(
-        seconds=dice.choice((0.0, 1.0, 30.0)), buffer=dice.choice((1, 10_000)), is_slow=dice.choice((False, True))
+        **_of_act(dice),
+        seconds=dice.choice((0.0, 1.0, 30.0)),
+        buffer=dice.choice((1, 10_000)),
+        is_slow=dice.choice((False, True)),
     )
 
 
