@@ -32,6 +32,7 @@ class Result(msgspec.Struct):
         untruths: what was untrue.
         counts: seconds, calls, orders and events.
         faults: that struck, by kind.
+        blows: that were played, by kind.
         cpu: seconds that it took one core.
     """
 
@@ -39,6 +40,7 @@ class Result(msgspec.Struct):
     untruths: list[str]
     counts: Counter[str]
     faults: Counter[str]
+    blows: Counter[str]
     cpu: float
 
 
@@ -50,12 +52,12 @@ def live(seed: int) -> Result:
     try:
         report = run(draw_plan(seed))
     except BaseException:  # a world that ends with an error says the most
-        return Result(seed, [traceback.format_exc()], Counter(), Counter(), time.process_time() - began)
+        return Result(seed, [traceback.format_exc()], Counter(), Counter(), Counter(), time.process_time() - began)
     finally:
         gc.enable()
         gc.collect()
     counts = Counter(seconds=round(report.seconds), calls=report.calls, orders=report.orders, events=report.events)
-    return Result(seed, report.untruths, counts, report.faults, time.process_time() - began)
+    return Result(seed, report.untruths, counts, report.faults, report.blows, time.process_time() - began)
 
 
 class Summary:
@@ -71,6 +73,7 @@ class Summary:
         self.cpu = 0.0
         self.counts: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
+        self.blows: Counter[str] = Counter()
 
     def add(self, result: Result) -> None:
         """One more."""
@@ -78,6 +81,7 @@ class Summary:
         self.cpu += result.cpu
         self.counts += result.counts
         self.faults += result.faults
+        self.blows += result.blows
         if result.untruths:
             self.failing.append(result.seed)
 
@@ -89,9 +93,15 @@ class Summary:
             f"{counts['orders']:,} orders, {counts['events']:,} events in {seconds:,.0f} s: "
             f"{self.worlds / max(self.cpu, 0.001):.2f} worlds per second of a core"
         )
-        yield "faults: " + ", ".join(f"{kind} {count:,}" for kind, count in self.faults.most_common())
+        yield "faults that struck a request or a handshake: " + _by_kind(self.faults)
+        yield "blows that were played, faults that waited for somebody among them: " + _by_kind(self.blows)
         found = f"{len(self.failing)} with an untruth: {self.failing}" if self.failing else "no untruth"
         yield found
+
+
+def _by_kind(counts: Counter[str]) -> str:
+    """How many there were of each kind, the most first."""
+    return ", ".join(f"{kind} {count:,}" for kind, count in counts.most_common())
 
 
 def tell(console: Console, result: Result) -> None:

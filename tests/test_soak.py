@@ -38,7 +38,9 @@ def test_figures_are_added() -> None:
     summary = soak.Summary()
     for seed in (1, 2):
         counts = Counter(seconds=86_400, calls=5, orders=4, events=3)
-        summary.add(soak.Result(seed, [], counts, Counter(DropReply=2), 0.5))
-    first, faults, last = summary.lines(10.0)
+        summary.add(soak.Result(seed, [], counts, Counter(DropReply=2), Counter(Cut=3, Jump=1), 0.5))
+    first, faults, blows, last = summary.lines(10.0)
     assert first == "2 worlds, 2.0 virtual days, 10 calls, 8 orders, 6 events in 10 s: 2.00 worlds per second of a core"
-    assert (faults, last) == ("faults: DropReply 4", "no untruth")
+    assert faults == "faults that struck a request or a handshake: DropReply 4"
+    assert blows == "blows that were played, faults that waited for somebody among them: Cut 6, Jump 2"
+    assert last == "no untruth"

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import Phase, find, given, settings
 
 import bintrio
+from bintrio.sandbox import Delay, HandshakeStatus, Link, MutePings, Timeout, Together
 from bintrio.sandbox.weather import Cut, Fail, Relink
 from bintrio.session import Session
 from bintrio.storm import Plan, Step, Terms, draw_plan, keys, read_plan, run
-from bintrio.storm.plan import Place
+from bintrio.storm.plan import Ask, Place
 from tests.storm.dice import plans, small_plans
 from tests.storm.transcript import transcript_of
 
@@ -40,6 +41,18 @@ def test_a_program_may_sign_with_each_kind_of_key(key: Any) -> None:
     keys._sandbox_key.cache_clear()  # else it was read in another test
     report = run(Plan(terms=Terms(key=key), steps=(Step(1.0, Place()),)))
     assert (report.untruths, report.orders) == ([], 1)
+
+
+def test_what_struck_and_what_was_played_is_counted_by_kind() -> None:
+    both = Together(method="ping", faults=(Delay(seconds=1.0), Timeout(executed=True)))
+    refused, mute = Fail(fault=HandshakeStatus(status=503)), Fail(fault=MutePings())
+    acts = Cut(), Relink(link=Link()), refused, mute, Ask(), Cut(), Ask()
+    steps = (Step(0.0, Fail(fault=both)), *(Step(5.0, act) for act in acts))
+    report = run(Plan(steps=steps))
+    # The last one is what ends every world.
+    assert report.faults == {"Together": 1, "Delay": 1, "Timeout": 1, "HandshakeStatus": 1, "Disconnect": 1}
+    played = {"Cut": 2, "Relink": 1, "HandshakeStatus": 1, "MutePings": 1, "Together": 1, "Delay": 1, "Timeout": 1}
+    assert report.blows == played
 
 
 @pytest.mark.parametrize("file", PLANS, ids=lambda file: file.stem)

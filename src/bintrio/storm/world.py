@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -22,8 +23,8 @@ from .._protocol.signing import Key
 from ..api._values import RateLimit
 from ..observing import Fact, HoldBegan, MessageReceived
 from ..opening import open_session
-from ..sandbox import Disconnect, Link, RandomWalk, Sandbox, SandboxAccount, open_sandbox, trader
-from ..sandbox.weather import Blow
+from ..sandbox import Disconnect, Link, RandomWalk, Sandbox, SandboxAccount, Together, open_sandbox, trader
+from ..sandbox.weather import Blow, Fail
 from .books import Books
 from .doorway import Doorway
 from .evidence import Evidence, Remains
@@ -58,8 +59,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         calls: that the program made.
         orders: that it placed.
         events: that the account had.
-        faults: that struck, by kind.
-        story: what happened, line by line.
+        faults: that struck a request or a handshake, by kind; of some together each counts, too.
+        blows: that were played, by kind, whether anything met them or not; for a fault that is to strike, its kind.
     """
 
     plan: Plan
@@ -69,7 +70,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     orders: int
     events: int
     faults: Counter[str]
-    story: list[str]
+    blows: Counter[str]
 
 
 def run(plan: Plan) -> Report:
@@ -242,6 +243,7 @@ def logged(failures: list[str], lines: list[str]) -> Generator[None]:
 def report(evidence: Evidence, sandbox: Sandbox) -> Report:
     """How the world went."""
     witness, program = evidence.witness, evidence.program
+    struck = [call.fault for call in witness.calls], [attempt.fault for attempt in witness.attempts]
     return Report(
         plan=evidence.plan,
         untruths=untruths(evidence),
@@ -249,6 +251,20 @@ def report(evidence: Evidence, sandbox: Sandbox) -> Report:
         calls=len(program.deeds),
         orders=len(sandbox.orders),
         events=len(witness.events),
-        faults=Counter(type(call.fault).__name__ for call in witness.calls if call.fault is not None),
-        story=[],
+        faults=Counter(kind for fault in chain(*struck) if fault is not None for kind in _kinds_of(fault)),
+        blows=Counter(kind for blow in _played(evidence.plan) for kind in _kinds_of(blow)),
     )
+
+
+def _played(plan: Plan) -> Iterator[msgspec.Struct]:
+    """The blows of a world; instead of one that has a fault strike, the fault."""
+    for act in (step.act for step in plan.steps):
+        if isinstance(act, Blow):
+            yield act.fault if isinstance(act, Fail) else act
+
+
+def _kinds_of(what: msgspec.Struct) -> Iterator[str]:
+    """What a blow or a fault is called, and the parts of it."""
+    yield type(what).__name__
+    for part in what.faults if isinstance(what, Together) else ():
+        yield from _kinds_of(part)
