@@ -11,8 +11,10 @@ from ._client.connection import Connect
 from ._client.observation import Observation, name_of
 from ._client.shared import Shared
 from ._client.supervisor import Supervisor
+from ._net.privacy import check_network
 from ._net.tasks import bare_nursery, check_trio, start
 from ._net.tunnel import connect_by, way_of
+from ._protocol.chance import chance_in_use
 from ._protocol.facts import Observer
 from ._protocol.ledger import Ledger
 from ._protocol.proxies import Routes
@@ -118,6 +120,8 @@ async def open_session(
 def _by(
     routes: Routes, endpoint: Endpoint, settings: Settings, key: Key | None, ssl_context: ssl.SSLContext | None
 ) -> Connect:
+    # It opens no stream in memory. In virtual time an attempt would end only by a time-out, which says nothing of this.
+    check_network(chance_in_use())
     # Before anything is opened, as far as URLs tell. The stream itself is looked at when it is there.
     for address in endpoint.addresses(time_unit=settings.time_unit):
         check_privacy(address, key, is_private=routes.is_private(address))

@@ -83,6 +83,29 @@ async def test_a_storm_strikes_also_where_other_things_are_traded(autojump_clock
         assert len(sandbox.storm.story()) > 20
 
 
+async def test_a_storm_needs_no_other_argument_and_says_what_a_session_needs(autojump_clock: MockClock) -> None:
+    began = trio.current_time()
+    async with open_sandbox(storm=7) as sandbox:
+        assert sandbox.storm is not None
+        assert sandbox.endpoint == sandbox.memory_endpoint
+        with pytest.raises(InvalidRequest, match=r"open_sandbox\(listen=False, .* needs connect=sandbox.connect"):
+            async with bintrio.open_session(sandbox.endpoint, key=sandbox.key):
+                pass
+        assert trio.current_time() == began
+        sandbox.storm.end()
+        async with bintrio.open_session(sandbox.endpoint, key=sandbox.key, connect=sandbox.connect) as session:
+            await session.ping()
+
+
+@pytest.mark.parametrize(
+    ("settings", "listens"), [({}, True), ({"storm": 0}, False), ({"storm": 0, "listen": True}, True)]
+)
+async def test_a_sandbox_in_a_storm_listens_only_if_it_is_told_to(settings: Any, listens: bool) -> None:
+    for opened in (open_sandbox(**settings), open_world(World(), **settings)):
+        async with opened as sandbox:
+            assert (sandbox.endpoint != sandbox.memory_endpoint) == listens
+
+
 async def test_a_seed_is_an_int(autojump_clock: MockClock) -> None:
     seed: Any = "7"
     with pytest.raises(InvalidRequest, match="storm"):

@@ -58,9 +58,16 @@ def is_private(address: Address, stream: trio.abc.Stream) -> bool:
 def check_chance(chance: Chance, stream: trio.abc.Stream) -> None:
     """Raise `InvalidRequest` if masks and client order ids that follow from a seed would leave this process."""
     sending = _sending(stream)
-    if chance.is_predictable and not _is_in_memory(sending):
-        kind = type(sending).__name__
-        raise InvalidRequest(f"chance from a seed is for streams in memory, not for a {kind}", field="connect")
+    if not _is_in_memory(sending):
+        check_network(chance, f"a {type(sending).__name__}")
+
+
+def check_network(chance: Chance, what: str = "the network") -> None:
+    """Raise `InvalidRequest` if masks and client order ids that follow from a seed would leave this process by that."""
+    if chance.is_predictable:
+        said = f"chance from a seed is for streams in memory, not for {what}"
+        way = "in open_sandbox(listen=False, storm=...), open_session needs connect=sandbox.connect"
+        raise InvalidRequest(f"{said}: {way}", field="connect")
 
 
 def _sending(stream: Any) -> Any:

@@ -185,7 +185,7 @@ async def open_sandbox(
     host: str = "127.0.0.1",
     port: int = 0,
     tls: bool = False,
-    listen: bool = True,
+    listen: bool | None = None,
     accounts: Sequence[SandboxAccount] | None = None,
     symbols: Iterable[Symbol] = SYMBOLS,
     market: Market | None = None,
@@ -210,7 +210,7 @@ async def open_sandbox(
         tls: whether to speak TLS, with a certificate for the host and localhost, and where it listens on all addresses
             for this machine's name and what that stands for. `Sandbox.ssl_context` trusts it. Needs trustme
             (``bintrio[tls]``).
-        listen: whether to listen at all; `Sandbox.connect` works either way.
+        listen: whether to listen at all; `Sandbox.connect` works either way. None listens unless there is a storm.
         accounts: who may trade; one with plenty of funds unless given.
         symbols: what is traded.
         market: who trades beside you, and so moves the prices: a `RandomWalk`, a `Replay`, or a `Market` of your own.
@@ -233,8 +233,9 @@ async def open_sandbox(
         link: what lies between the sandbox and who connects: latency, bandwidth, pieces, where bytes are lost. Over
             TCP, this comes on top of what lies there in truth. `Sandbox.link` changes it.
         storm: a seed. Then everything goes wrong that can, again and again, the same way for the same seed; the order
-            of tasks and what sessions leave to chance follow from it as well. For streams in memory (`Sandbox.connect`)
-            and virtual time. `Sandbox.storm` tells what happened.
+            of tasks and what sessions leave to chance follow from it as well. For virtual time, and sessions over
+            streams in memory (``connect=sandbox.connect``): by another way they are refused. `Sandbox.storm` tells what
+            happened.
 
     Raises:
         OSError: the host or port cannot be had, or the market's file cannot be read.
@@ -242,7 +243,7 @@ async def open_sandbox(
     """
     check_trio("open_sandbox")
     check_kind(str, host=host)
-    check_kind(bool, tls=tls, listen=listen)
+    check_kind(bool, tls=tls, listen=_listens(listen, storm))
     check_int("port", port, 0, 65_535)
     check_seconds(ping_interval=ping_interval, pong_window=pong_window, lifetime=lifetime)
     if start_time_ms is not None:
@@ -264,10 +265,15 @@ async def open_sandbox(
         network = Network(Server(connections), connections.script, nursery, link)
         if market is not None:
             nursery.start_soon(protected, pulse.beat, connections.deliver)
-        if listen:
+        if _listens(listen, storm):
             endpoint, client_context = await listen_on(network, nursery, host, port, tls=tls)
         sandbox = Sandbox(network, connections, pulse, nursery, owners, endpoint=endpoint, ssl_context=client_context)
         yield _struck(sandbox, storm, nursery)
+
+
+def _listens(listen: bool | None, storm: int | None) -> bool:
+    # A session in a storm connects in memory only, so nobody would come.
+    return storm is None if listen is None else listen
 
 
 def _pulse(exchange: Exchange, clock: Clock, market: Market | None) -> Pulse:
@@ -311,7 +317,7 @@ async def open_world(
     host: str = "127.0.0.1",
     port: int = 0,
     tls: bool = False,
-    listen: bool = True,
+    listen: bool | None = None,
     storm: int | None = None,
 ) -> AsyncGenerator[Sandbox, None]:
     """Run a sandbox of a world until the block is left; there are quotes from the start.
