@@ -104,7 +104,7 @@ class Session(Following):
         where = self.endpoint.name or self.endpoint.urls[0]
         if self._account is not self._shared.own:
             where += f" for {self._account.shown}"
-        if self._supervisor.is_closed:
+        if self.is_closed:
             return f"<Session on {where}, closed>"
         state = "connecting" if self.connection is None else repr(self.connection)
         weight = self.request_weight

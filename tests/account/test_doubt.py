@@ -14,8 +14,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import bintrio
 from bintrio import requests
 from bintrio.account import LiveAccount
+from bintrio.account.asking import QUERY_DELAY_SECONDS
 from bintrio.account.live import open_account
-from bintrio.account.stock import QUERY_DELAY_SECONDS
 from bintrio.errors import Rejected
 from bintrio.sandbox import Sandbox, open_sandbox
 

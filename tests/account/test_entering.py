@@ -19,7 +19,7 @@ from bintrio.api._base import Request
 from bintrio.errors import BintrioError, InvalidSignature, NotSent, OutcomeUnknown, Rejected, Unauthorized, WafBlocked
 from bintrio.sandbox import ErrorReply, Sandbox, Timeout, open_sandbox
 
-from .test_live import BUY, Bent, D, following, refusal, settled
+from .test_live import BUY, Bent, D, following, kept_elsewhere, refusal, settled
 
 SUBSCRIBE: Final = "userDataStream.subscribe"
 PASSING: Final[list[BintrioError]] = [
@@ -186,6 +186,39 @@ async def test_a_key_that_is_refused_later_ends_the_block_with_the_reason(autoju
             sandbox.end_events()
             await trio.sleep(600)
     assert not entered[0].is_current
+
+
+async def test_a_key_that_is_revoked_ends_the_block_also_where_a_session_has_to_log_on_anew(
+    autojump_clock: MockClock,
+) -> None:
+    entered: list[LiveAccount] = []
+    with pytest.raises(Unauthorized):  # noqa: PT012  # the whole block is what ends
+        async with following() as (sandbox, bent, account):
+            entered.append(account)
+            assert bent.session.connection is not None
+            assert bent.session.connection.is_logged_on
+            sandbox.revoke(sandbox.key.api_key)
+            sandbox.disconnect()
+            await trio.sleep(600)
+    assert not entered[0].is_current
+    assert trio.current_time() < 60
+
+
+async def test_whoever_enters_hears_at_once_that_the_session_was_closed(autojump_clock: MockClock) -> None:
+    async with kept_elsewhere() as (sandbox, session, is_over), trio.open_nursery() as nursery:
+        bent = Bent(session)
+
+        async def close() -> None:
+            await trio.sleep(5)
+            is_over.set()
+
+        sandbox.inject(ErrorReply(method="account.status", code=-1000, times=100))
+        nursery.start_soon(close)
+        with pytest.raises(NotSent, match="closed"):
+            async with open_account(bent, bent.teller):
+                pytest.fail("it was entered")
+        assert session.is_closed
+        assert trio.current_time() < 10
 
 
 async def test_who_reads_too_slowly_subscribes_again_however_long_that_is_refused(autojump_clock: MockClock) -> None:

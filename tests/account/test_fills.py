@@ -16,8 +16,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 import bintrio
 from bintrio import requests
 from bintrio.account import LiveAccount, LiveOrder
+from bintrio.account.asking import QUERY_DELAY_SECONDS
 from bintrio.account.live import open_account
-from bintrio.account.stock import QUERY_DELAY_SECONDS
 from bintrio.errors import InvalidTimestamp, NotSent, OutcomeUnknown, ProtocolViolation, RateLimited, Rejected
 from bintrio.sandbox import Disconnect, DropReply, EventsFirst, LateReply, Sandbox, ServerError, Timeout, open_sandbox
 from tests.sessions import CancelsAfter
@@ -154,7 +154,7 @@ async def test_fills_that_the_exchange_does_not_tell_are_not_waited_for(
         # A trade that is told of late still counts.
         del bent.bends[requests.MyTrades]
         assert order.state is not None
-        await account._stock.ask_for_fills(order.state)
+        await account._stock.fills.ask(order.state)
         account._publish()
         assert (filled_of(order), order.has_all_fills) == (D(2), True)
 
@@ -217,13 +217,13 @@ async def test_the_trades_of_many_orders_are_asked_for_in_turn(
             await order.closed()
         await settled(account)
         asked = list[int]()
-        ask = account._stock.ask_for_fills
+        ask = account._stock.fills.ask
 
         async def note(order: Any) -> Any:
             asked.append(order.order_id)
             return await ask(order)
 
-        account._stock.ask_for_fills = note  # type: ignore[method-assign]
+        account._stock.fills.ask = note  # type: ignore[method-assign]
         await trio.sleep(60)
         assert len(asked) == at_once
         await trio.sleep(120)

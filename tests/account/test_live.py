@@ -19,8 +19,8 @@ from bintrio import requests
 from bintrio._client.observation import Teller
 from bintrio._protocol.rotation import FIRST_BACKOFF
 from bintrio.account import Certainty, HoldingChanged, LiveAccount, LiveOrder, NotShown, OrderChanged
+from bintrio.account.asking import QUERY_DELAY_SECONDS
 from bintrio.account.live import open_account
-from bintrio.account.stock import QUERY_DELAY_SECONDS
 from bintrio.api._base import Request
 from bintrio.api._missing import incomplete
 from bintrio.endpoints import TimeUnit
@@ -111,6 +111,10 @@ class Bent:
     @property
     def time_unit(self) -> TimeUnit:
         return self.session.time_unit
+
+    @property
+    def is_closed(self) -> bool:
+        return self.session.is_closed
 
     @property
     def unresolved(self) -> tuple[OutcomeUnknown, ...]:
@@ -886,7 +890,7 @@ async def test_g5_what_happened_during_an_outage_is_found_and_told_as_such(autoj
 async def test_g5_orders_that_came_and_went_during_an_outage_are_found_page_by_page(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bintrio.account.stock._PAGE", 2)
+    monkeypatch.setattr("bintrio.account.stock.PAGE", 2)
     async with following() as (sandbox, bent, account):
         order = await account.place(**BUY)
         await settled(account)
@@ -932,7 +936,7 @@ async def test_orders_of_which_no_event_told_are_found_by_a_question_a_day(
 async def test_the_trades_of_an_order_are_asked_for_page_by_page(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, size: int, questions: int
 ) -> None:
-    monkeypatch.setattr("bintrio.account.stock._PAGE", size)
+    monkeypatch.setattr("bintrio.account.fills.PAGE", size)
     async with following() as (sandbox, bent, account):
         order = await account.place(**BUY)
         for _ in range(3):
@@ -941,7 +945,7 @@ async def test_the_trades_of_an_order_are_asked_for_page_by_page(
         fills = order.fills
         account._state.fills.clear()
         assert order.state is not None
-        await account._stock.ask_for_fills(order.state)
+        await account._stock.fills.ask(order.state)
         assert order.fills == fills
         assert len(fills) == 3
         assert bent.sent.count("myTrades") == questions
@@ -1074,7 +1078,7 @@ async def test_a_routed_order_has_allocations_for_fills(autojump_clock: MockCloc
         assert order.state is not None
         assert [(fill.qty, fill.alloc_id) for fill in order.fills] == [(D(2), 0)]
         account._state.fills.clear()
-        await account._stock.ask_for_fills(order.state)
+        await account._stock.fills.ask(order.state)
         assert [(fill.qty, fill.alloc_id) for fill in order.fills] == [(D(2), 0)]
 
 

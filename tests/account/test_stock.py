@@ -33,12 +33,14 @@ class Exchange:
     Attributes:
         orders: all that there are.
         spans: the times that were asked for.
+        is_closed: whether nothing can be asked any more.
         accounts: what account.status answers, one after the other; the last one again and again.
     """
 
     def __init__(self, orders: Sequence[Order], cut: Cut) -> None:
         self.orders = orders
         self.spans: list[tuple[int, int]] = []
+        self.is_closed = False
         self.accounts = [an_account(NOW)]
         self._cut = cut
 
@@ -91,7 +93,7 @@ def stock_of(exchange: Exchange, since: int) -> tuple[Stock, State]:
 async def test_g5_whichever_orders_a_full_page_leaves_out_an_account_finds_each_after_a_loss(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, cut: Cut
 ) -> None:
-    monkeypatch.setattr("bintrio.account.stock._PAGE", 3)
+    monkeypatch.setattr("bintrio.account.stock.PAGE", 3)
     since = NOW - 2 * DAY
     # Later ones were placed earlier; and most changed within a second.
     times = [since, *range(NOW - 1000, NOW - 900, 10), NOW]
@@ -106,7 +108,7 @@ async def test_g5_whichever_orders_a_full_page_leaves_out_an_account_finds_each_
 async def test_g5_an_account_says_as_of_when_it_stands_while_one_moment_has_more_orders_than_a_page(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bintrio.account.stock._PAGE", 2)
+    monkeypatch.setattr("bintrio.account.stock.PAGE", 2)
     exchange = Exchange([ended(number, NOW - 50) for number in (1, 2, 3)], the_oldest)
     stock, state = stock_of(exchange, NOW - 100)
     async with trio.open_nursery() as nursery:

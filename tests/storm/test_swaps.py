@@ -60,6 +60,9 @@ def test_g5_a_connection_is_put_to_use_once_it_brings_the_events() -> None:
     # However long ago it failed, until it is carried again.
     old = call("userDataStream.subscribe", at=0.0, error="Unauthorized")
     assert told(old, ready(10), swapped(10), subscribed(10.1)) == []
+    # A key that may not log on may not subscribe either; what else becomes of a logon says nothing of the events.
+    assert told(call("session.logon", at=9.0, error="Unauthorized"), ready(10), swapped(10), subscribed(10.1)) == []
+    assert len(told(call("session.logon", at=9.0, error="NotSent"), ready(10), swapped(10), subscribed(10.1))) == 1
     assert len(told(old, ready(8), subscribed(8), ready(10), swapped(10), subscribed(10.1))) == 1
     assert len(told(call("order.place", at=9.0, error="Rejected"), ready(10), swapped(10), subscribed(10.1))) == 1
     assert told(ready(10), swapped(10), call("userDataStream.subscribe", at=10.0, error="Lost"), subscribed(10.1)) == []

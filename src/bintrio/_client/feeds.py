@@ -223,10 +223,7 @@ class Feeds:
             self._supervisor.clock_is_doubted.set()
             failure = error
         except LASTING as error:
-            # The exchange takes the key no longer. As long as another connection brings the events, users lose nothing.
-            if not feed.is_carried:
-                feed.end(error)
-                self._forget(feed)
+            self._refused(feed, error)
             failure = error
         # What else the exchange says may pass: the user data service is down or busy, say.
         except (Lost, NotSent, OutcomeUnknown, Rejected, InvalidRequest) as error:
@@ -234,6 +231,19 @@ class Feeds:
         feed.failures += 1
         cause, kind = said(failure), kind_of(failure)
         self._shared.observation.tell(NotSubscribed, account=feed.account, cause=cause, error=kind)
+
+    def logon_refused(self, key: Key, error: Rejected) -> None:
+        """The session's key is refused when it is to log on, so no connection can be had to subscribe on."""
+        feed = self.by_key.get(key.api_key)
+        if feed is not None:
+            self._refused(feed, error)
+
+    def _refused(self, feed: Feed, error: Rejected) -> None:
+        """The exchange takes the key no longer: the feed ends."""
+        # As long as another connection brings the events, users lose nothing.
+        if not feed.is_carried:
+            feed.end(error)
+            self._forget(feed)
 
     def restore(self, feed: Feed) -> None:
         """A connection carries a feed no longer: subscribe anew if no other does."""

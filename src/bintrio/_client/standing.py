@@ -32,6 +32,11 @@ class Standing(Methods):
         return self._shared.settings.time_unit
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it is over, so that nothing can be sent any more."""
+        return self._supervisor.is_closed
+
+    @property
     def connection(self) -> ConnectionView | None:
         """The connection in use, or None between two."""
         connection = self._supervisor.connection

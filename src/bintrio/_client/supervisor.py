@@ -22,6 +22,7 @@ import trio
 from .._net.tasks import protected
 from .._protocol.facts import ConnectionNotReady, ConnectionOpening, LimitsUnknown, NoConnection, SwapCause, Swapped
 from .._protocol.holds import Hold
+from .._protocol.rejections import LASTING
 from .._protocol.rotation import LONGEST_BACKOFF, backoff, rotation_delay
 from .._text import kind_of, said, shown_url
 from ..api.general import ExchangeInfo
@@ -198,6 +199,8 @@ class Supervisor:
                 self.last_failure = error
                 self._failures += 1
                 self._tell_failure(error)
+                if isinstance(error, LASTING) and self._shared.own.key is not None:
+                    self.feeds.logon_refused(self._shared.own.key, error)
 
     def _tell_failure(self, error: Exception) -> None:
         cause, kind = said(error), kind_of(error)

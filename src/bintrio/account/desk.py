@@ -30,13 +30,14 @@ from ..api.trading import (
 )
 from ..endpoints import TimeUnit
 from ..errors import BintrioError, OutcomeUnknown, ProtocolViolation, UnknownOrder
+from .asking import QUERY_DELAY_SECONDS
 from .changes import Change
 from .courses import ListCourse, OrderCourse
 from .handles import LiveOrder, LiveOrderList
 from .orders import OrderKey, after_amend, after_cancel, is_open, key_of, list_of_answer, order_of_answer
 from .register import Course, Register
 from .state import State
-from .stock import QUERY_DELAY_SECONDS, Stock
+from .stock import Stock
 
 # Seconds until `confirm` is tried again where it has found out nothing.
 _PAUSE: Final = 60.0
@@ -48,6 +49,11 @@ class Trading(Protocol):
     @property
     def time_unit(self) -> TimeUnit:
         """Of all times."""
+        ...
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing can be sent any more."""
         ...
 
     @property
@@ -399,9 +405,9 @@ class Desk:
 
     async def _learn_fills(self, course: OrderCourse, order: Order) -> None:
         try:
-            await self._stock.learn_fills(course, order)
+            await self._stock.fills.learn(course, order)
         except BintrioError as error:
-            self._stock.tell_of_fills(key_of(order), error, None)
+            self._stock.fills.not_told(key_of(order), error, None)
         self._publish()
         self.register.settle(course)
         # After it is settled, so that it is not asked for once more.

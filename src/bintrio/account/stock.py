@@ -17,7 +17,8 @@ for once more, when queries must show it, and then given up.
 other. A server may send such events for days, so for their sake all is asked for once in `_UNREAD_PAUSE` seconds.
 
 **What is not told.** Trades that the exchange refuses to tell, or tells too few of, and balances that are not certain
-are asked for after a minute, and after twice as long each time, up to an hour: trades of `_AT_ONCE` orders at a time.
+are asked for after a minute, and after twice as long each time, up to an hour: trades of `AT_ONCE` orders at a time
+(`fills`).
 Balances are not certain after a transfer or a lock that no position has followed, and where the answer stays older, by
 its own time, than what events had told before it was asked for. All is asked again then, for `_LONGEST_LAG` seconds.
 After that, not the queries are taken to be behind but the time to mean something else than the documents suggest.
@@ -27,29 +28,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import trio
 
 from .._client.observation import Teller
-from .._protocol import evidence
-from .._protocol.chance import chance_in_use
-from .._protocol.facts_of_accounts import AccountNotCurrent, BalancesNotCertain, FillsNotTold, OrderDenied
+from .._protocol.facts_of_accounts import AccountNotCurrent, BalancesNotCertain, OrderDenied
 from .._protocol.rejections import LASTING
-from .._protocol.rotation import backoff
-from ..api._base import Request
 from ..api.account import (
     Account,
     AccountStatus,
-    AccountTrade,
-    Allocation,
     AllOrders,
-    MyAllocations,
-    MyTrades,
     OpenOrderListsStatus,
     OpenOrdersStatus,
     Order,
@@ -57,36 +49,20 @@ from ..api.account import (
     OrderStatus,
 )
 from ..api.orders import OrderList
-from ..api.trading import Fill
 from ..errors import (
     BintrioError,
     InvalidRequest,
-    InvalidTimestamp,
-    NotSent,
-    OutcomeUnknown,
     ProtocolViolation,
-    RateLimited,
     UnknownOrder,
 )
 from ..history.walks import Found, Span, by_spans, go_on
 from ..history.walks import Source as HistorySource
-from .courses import OrderCourse
-from .orders import OrderKey, fill_of_trade, key_of
+from .asking import PAGE, QUERY_DELAY_SECONDS, Asking, Pauses
+from .fills import Fills
+from .orders import OrderKey
 from .state import State, told_at
 
-QUERY_DELAY_SECONDS: Final = evidence.QUERY_DELAY / 1000
-"""Seconds by which queries may be behind the matching engine."""
-
-_PAGE: Final = 1000
 _DAY: Final = 86_400.0
-# Seconds after the end of a hold, so that the calls that it held back go first.
-_AFTER_HOLD: Final = 1.0
-
-# Seconds to wait where the exchange does not say how long a hold lasts.
-_UNSTATED_HOLD: Final = 60.0
-
-# After these the same question may be answered at once. All others may be the exchange's last word.
-_PASSING: Final = (RateLimited, InvalidTimestamp, NotSent, OutcomeUnknown, ExceptionGroup)
 
 # Seconds until trades are asked for again that the exchange has not told, at first and at most.
 _FIRST_PAUSE: Final = 60.0
@@ -98,27 +74,12 @@ _LONGEST_LAG: Final = 60.0
 # Seconds from one question for what could not be read to the next: weight 106 a minute, and little more.
 _UNREAD_PAUSE: Final = 60.0
 
-# Orders whose trades are then asked for: weight 100, so that an account whose trades are never told costs little.
-_AT_ONCE: Final = 20
-
 K = TypeVar("K", OrderKey, int)
 T = TypeVar("T")
 
 
 class _Behind(Exception):
     """An answer is older than what was known before it was asked for, so it may lack what was missed."""
-
-
-class Asking(Protocol):
-    """What questions are sent by."""
-
-    async def send(self, request: Request[Any], /) -> Any:
-        """Send a request."""
-        ...
-
-    def now(self) -> int:
-        """The exchange's time, in the unit of the session."""
-        ...
 
 
 class Stock:
@@ -133,6 +94,7 @@ class Stock:
 
     Attributes:
         symbols: those of orders that may have been placed; besides, those of all known orders are in play.
+        fills: asks for the trades of orders.
     """
 
     def __init__(self, session: Asking, teller: Teller, state: State, ticks: int, publish: Callable[[], None]) -> None:
@@ -142,7 +104,8 @@ class Stock:
         self._state = state
         self._ticks = ticks
         self._publish = publish
-        self._chance = chance_in_use()
+        self._pauses = Pauses(session, ticks)
+        self.fills: Final = Fills(session, teller, state, self._pauses)
         self._resumed_at = 0.0
         self._asked_at = -math.inf
         # Whether it is for the sake of an event that could not be read that all is asked for.
@@ -153,8 +116,7 @@ class Stock:
         self._due = math.inf
         # Since when the exchange says not to have an order, or a list, that is known to be open.
         self._denied: dict[OrderKey | int, float] = {}
-        # How often each order's trades were asked for again, and in how many rounds something was, one after the other.
-        self._tries: Counter[OrderKey] = Counter()
+        # In how many rounds something was asked for again, one after the other.
         self._rounds = 0
 
     def resume(self) -> None:
@@ -198,9 +160,9 @@ class Stock:
             except (*LASTING, InvalidRequest):
                 raise
             except (BintrioError, ExceptionGroup) as error:
-                seconds = self._pause_after(error, next(failures))
+                seconds = self._pauses.after(error, next(failures))
                 # What the exchange says to wait for may be longer than that: then there is nothing to wait for.
-                if trio.current_time() + seconds > until:
+                if self._session.is_closed or trio.current_time() + seconds > until:
                     raise
                 self._tell(AccountNotCurrent, error, as_of=self._state.as_of, seconds=seconds)
                 await trio.sleep(seconds)
@@ -231,7 +193,8 @@ class Stock:
                 await self.complete()
             elif trio.current_time() >= self._due:
                 self._rounds += 1
-                await self._ask_again_for_fills()
+                await self.fills.ask_again()
+                self._publish()
                 await self._ask_again_for_balances()
             pause = self._pause()
             self._due = trio.current_time() + pause
@@ -261,23 +224,13 @@ class Stock:
             try:
                 await self._ask_for_all(since, losses)
             except (BintrioError, ExceptionGroup, _Behind) as error:
-                seconds = self._pause_after(error, next(failures))
+                seconds = self._pauses.after(error, next(failures))
                 self._tell(AccountNotCurrent, error, as_of=state.as_of, seconds=seconds)
                 await trio.sleep(seconds)
                 continue
             if state.losses == losses:  # nothing was missed meanwhile
                 state.settle()
                 self._publish()
-
-    def _pause_after(self, error: Exception, failures: int) -> float:
-        """Seconds until a question is worth another try."""
-        # The exchange has said when it takes questions again.
-        if isinstance(error, RateLimited):
-            return self._seconds_until(error.retry_at)
-        return backoff(failures, self._chance.fraction())
-
-    def _seconds_until(self, time: int | None) -> float:
-        return _UNSTATED_HOLD if time is None else max((time - self._session.now()) / self._ticks, 0) + _AFTER_HOLD
 
     async def _ask_for_all(self, since: int | None, losses: int) -> None:
         state, session = self._state, self._session
@@ -294,8 +247,8 @@ class Stock:
         await self._ask_for_lists()
         # Whoever waits learns now how orders stand, also if the exchange refuses to tell their trades.
         self._publish()
-        for order in self._lacking_fills():
-            await self._seek_fills(order)
+        for order in self.fills.lacking():
+            await self.fills.seek(order)
         await self._ask_for_balances(losses)
 
     async def _ask_for_balances(self, losses: int) -> None:
@@ -337,7 +290,7 @@ class Stock:
         """
         source: HistorySource[Order] = HistorySource(
             request=AllOrders(symbol=symbol),
-            page_size=_PAGE,
+            page_size=PAGE,
             time_of=attrgetter("update_time"),
             id_of=attrgetter("order_id"),
         )
@@ -386,31 +339,10 @@ class Stock:
             del self._denied[key]
         return is_over
 
-    def _lacking_fills(self) -> list[Order]:
-        """The orders whose fills do not add up."""
-        state = self._state
-        known = (*state.open_orders.items(), *state.closed_orders.items())
-        return [order for key, order in known if state.executed(key) < order.executed_qty]
-
-    async def _seek_fills(self, order: Order) -> None:
-        """Ask for the fills of an order. What the exchange refuses to tell is left: orders and balances need it not."""
-        try:
-            await self.ask_for_fills(order)
-        except _PASSING:
-            # The same question may be answered later, so all is asked again after a pause.
-            raise
-        except BintrioError as error:
-            self.tell_of_fills(key_of(order), error, None)
-
-    def tell_of_fills(self, key: OrderKey, error: Exception, seconds: float | None) -> None:
-        """Tell that the exchange does not tell the fills of an order: see `FillsNotTold`."""
-        symbol, number = key
-        self._tell(FillsNotTold, error, symbol=symbol, order_id=number, seconds=seconds)
-
     def _pause(self) -> float:
         """Seconds until what the exchange has not told is asked for again, if there is anything."""
         # Nobody would take it in any more.
-        if self._state.is_over or not (self._lacking_fills() or self._state.doubtful()):
+        if self._state.is_over or not (self.fills.lacking() or self._state.doubtful()):
             return math.inf
         # A higher power would be longer than the longest pause, and soon no float.
         return min(_FIRST_PAUSE * 2.0 ** min(self._rounds, 32), _LONGEST_PAUSE)
@@ -437,61 +369,6 @@ class Stock:
 
     def _tell_of_balances(self, error: Exception) -> None:
         self._tell(BalancesNotCertain, error, assets=self._state.doubtful(), seconds=self._pause())
-
-    async def _ask_again_for_fills(self) -> None:
-        lacking = {key_of(order): order for order in self._lacking_fills()}
-        # What lacks nothing any more is not counted any more.
-        self._tries = Counter({key: self._tries[key] for key in lacking})
-        # The least tried first, so that those which are never told hold back no others.
-        for key in sorted(lacking, key=self._tries.__getitem__)[:_AT_ONCE]:
-            self._tries[key] += 1
-            try:
-                await self.ask_for_fills(lacking[key])
-            # What refuses one may refuse all: the next round begins with the others.
-            except (BintrioError, ExceptionGroup) as error:
-                self.tell_of_fills(key, error, None)
-                break
-        self._publish()
-
-    async def learn_fills(self, course: OrderCourse, order: Order) -> None:
-        """The fills of an order that has ended, unless events bring them first. Returns once the exchange was asked.
-
-        A question that has no answer is asked again after a pause, one that is held back once the hold is over.
-
-        Raises:
-            Rejected: the exchange refuses to tell.
-            ProtocolViolation: an answer lacks what a fill has.
-        """
-        # Events mostly come within that time, and after it an answer shows every trade that there was.
-        await trio.sleep(QUERY_DELAY_SECONDS)
-        failures = itertools.count()
-        while not course.is_settled:
-            try:
-                for fill in await self.ask_for_fills(order):
-                    course.take_fill(fill)  # by now the account itself may have forgotten the order
-            except _PASSING as error:
-                seconds = self._pause_after(error, next(failures))
-                self.tell_of_fills(key_of(order), error, seconds)
-                await trio.sleep(seconds)
-            else:
-                return
-
-    async def ask_for_fills(self, order: Order) -> list[Fill]:
-        """The trades of an order, and its allocations, if it was routed: all that the exchange tells."""
-        trades: list[AccountTrade | Allocation] = []
-        # Routed orders trade by allocations, which myTrades does not show.
-        if order.used_sor:
-            trades += await self._session.send(MyAllocations(symbol=order.symbol, order_id=order.order_id, limit=_PAGE))
-        first: int | None = 0
-        while first is not None:
-            request = MyTrades(symbol=order.symbol, order_id=order.order_id, from_id=first, limit=_PAGE)
-            page: tuple[AccountTrade, ...] = await self._session.send(request)
-            trades += page
-            # There may be more behind a page that is full.
-            first = page[-1].id + 1 if len(page) == _PAGE else None
-        for trade in trades:
-            self._state.take_trade(trade)
-        return [fill_of_trade(trade) for trade in trades]
 
 
 def _behind(account: Account, told_until: int) -> _Behind:

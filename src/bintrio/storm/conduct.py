@@ -25,6 +25,7 @@ from .._protocol.facts import (
     Swapped,
 )
 from .._protocol.facts_of_calls import CallEnded, CallSent, CallStarted
+from .._protocol.rejections import LASTING
 from ..endpoints import TimeUnit
 from .plan import Plan
 from .program import Deed
@@ -66,6 +67,10 @@ def untruths(facts: Sequence[Fact], plan: Plan, deeds: Iterable[Deed]) -> Iterat
             said = see(fact)
             if said is not None:
                 yield said
+
+
+# Where the key itself is refused, nobody can subscribe, which ends the feeds.
+_OF_KEYS: Final = frozenset(kind.__name__ for kind in LASTING)
 
 
 class _Swaps:
@@ -113,8 +118,9 @@ class _Swaps:
         return f"{swap} came before {fact} (G5)" if is_soon else None
 
     def _note_failure(self, fact: CallEnded) -> None:
+        is_of_key = fact.method == "session.logon" and fact.error in _OF_KEYS
         # Its listener has heard of it, and may ask again whenever it likes.
-        if fact.error is not None and fact.method.startswith(SUBSCRIBE):
+        if (fact.error is not None and fact.method.startswith(SUBSCRIBE)) or is_of_key:
             self._failed_at = fact.at
             self._has_failed = True
 
