@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import trio
@@ -16,6 +16,8 @@ from tests.peer import START, URL, Exchange, Json, Peer, ed25519_key, open_excha
 from tests.sessions import HMAC, deltas, in_background, listen
 
 pytestmark = pytest.mark.usefixtures("both_streams")
+
+SIGNED: Final = "userDataStream.subscribe.signature"
 
 
 def one_subscription_an_account(exchange: Exchange) -> None:
@@ -117,6 +119,78 @@ async def test_a_subscription_whose_answer_cannot_be_read_may_have_been_made(aut
         async with session.user_data() as events:
             await peer.balance(1)
             assert await deltas(events, 1) == [1]
+
+
+@pytest.mark.parametrize("number", [0, None], ids=["by its number", "without one"])
+async def test_g5_a_subscription_that_ended_before_its_answer_came_is_lost_and_made_again(
+    autojump_clock: MockClock, number: int | None
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        one_subscription_an_account(exchange)
+        keep, exchange.script["userDataStream.subscribe"] = exchange.script["userDataStream.subscribe"], None
+        received: list[Any] = []
+        nursery.start_soon(listen, session, received)
+        peer = exchange.peers[0]
+        request = await peer.next()
+        exchange.script["userDataStream.subscribe"] = keep
+        await peer.event(number, e="eventStreamTerminated", E=START)
+        await trio.sleep(3)
+        await peer.balance(1, 0)  # on its way since before that
+        await peer.answer(request, {"subscriptionId": 0})
+        await trio.sleep(10)
+        assert len(exchange.peers) == 1
+        assert len(exchange.sent("userDataStream.subscribe")) == 2
+        await peer.balance(2, peer.subscriptions[-1])
+        await wait_all_tasks_blocked()
+        ended, gap, balance = received
+        assert isinstance(ended, bintrio.EventStreamTerminated)
+        assert isinstance(gap, bintrio.Gap)
+        assert gap.start <= START
+        assert gap.end >= START + 3_000
+        assert balance.delta == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_g5_an_end_that_names_no_subscription_may_be_of_one_whose_answer_is_late(
+    autojump_clock: MockClock,
+) -> None:
+    async with (
+        open_pair(key=ed25519_key()) as (session, exchange),
+        session.user_data(),
+        trio.open_nursery() as nursery,
+    ):
+        one_subscription_an_account(exchange)
+        keep, exchange.script[SIGNED] = exchange.script[SIGNED], None
+        received: list[Any] = []
+        nursery.start_soon(listen, session.using(HMAC), received)
+        peer = exchange.peers[0]
+        request = await peer.next()
+        exchange.script[SIGNED] = keep
+        await peer.event(None, e="eventStreamTerminated", E=START)
+        await exchange.answer_own(peer, request)
+        await trio.sleep(5)
+        # It goes on, which the next attempt tells: that is refused, and a fresh connection carries it.
+        assert len(exchange.peers) == 2
+        assert [type(event) for event in received] == [bintrio.EventStreamTerminated, bintrio.Gap]
+        nursery.cancel_scope.cancel()
+
+
+async def test_early_ends_are_kept_as_long_as_a_subscription_is_under_way(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["userDataStream.subscribe"] = exchange.script[SIGNED] = None
+        nursery.start_soon(listen, session, list[Any]())
+        nursery.start_soon(listen, session.using(HMAC), list[Any]())
+        peer = exchange.peers[0]
+        requests = [await peer.next(), await peer.next()]
+        await peer.event(2, e="eventStreamTerminated", E=START)
+        kept = session._supervisor.connection.carrier._ended_early  # type: ignore[union-attr]  # it is connected
+        for number, request in enumerate(requests):
+            await wait_all_tasks_blocked()
+            assert list(kept) == [2]
+            await peer.answer(request, {"subscriptionId": number})
+        await wait_all_tasks_blocked()
+        assert kept == {}
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("at", [20.0005, 20.0015], ids=["an even millisecond", "an odd one"])

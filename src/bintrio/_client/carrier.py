@@ -7,6 +7,7 @@ The exchange says that a subscription is over by an event, by its answer to unsu
     it says that there was no such subscription    it had ended by itself: a loss
     anything else, or nothing                      a loss; without the event, the subscription may go on
     the event alone, when we did not ask           a loss
+    the event before its answer to subscribing     a loss, at once when the answer comes
 """
 
 from __future__ import annotations
@@ -89,6 +90,10 @@ class Carrier:
         # Those of them that the exchange has said to be over, and has not answered yet. It may have ended one by itself
         # just before it was asked to.
         self._ended: set[int] = set()
+        # How many ask to subscribe, and what the exchange has said to be over meanwhile that is not known here, by
+        # number: the answer that names it may come later.
+        self._subscribing = 0
+        self._ended_early: dict[int | None, Event] = {}
         # One question at a time about each feed, by API key.
         self._asking: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
 
@@ -128,7 +133,13 @@ class Carrier:
             self._take_end(number, told.event, is_asked=self._has_been_asked(number, told.event))
         # One that this side has ended says so too, after the answer: that is no news.
         elif number not in self._unsubscribing:
+            self._note_early_end(number, told.event)
             self._drop(number, told.event)
+
+    def _note_early_end(self, number: int | None, event: Event) -> None:
+        """The exchange ended a subscription, and its answer to subscribing has not come: if there will be one."""
+        if self._subscribing:
+            self._ended_early[number] = event
 
     def _drop(self, number: int | None, event: Event) -> None:
         """Count an event that nobody listens to."""
@@ -147,6 +158,7 @@ class Carrier:
             self._unsure.update(feed.key.api_key for feed in self.feeds.values())
         for number, is_asked in asked.items():
             self._take_end(number, event, is_asked=is_asked)
+        self._note_early_end(None, event)
 
     def _has_been_asked(self, number: int, end: Event) -> bool:
         """Whether this side has asked for the end of a subscription."""
@@ -211,9 +223,14 @@ class Carrier:
             # Both may have changed while another question was under way.
             if not feed.is_carried_by(self._connection.number) and feed.is_heard:
                 feed.subscribing(self._connection.number, ticks())
+                self._subscribing += 1
                 try:
                     await self._subscribe(feed)
                 finally:
+                    self._subscribing -= 1
+                    # Nobody waits for an answer any more that could name one of them.
+                    if not self._subscribing:
+                        self._ended_early.clear()
                     # It did not come to that, so the next connection in the order goes on.
                     if not feed.is_carried_by(self._connection.number):
                         feed.transferred(self._connection.number, self._connection.heard_at, ticks())
@@ -230,12 +247,13 @@ class Carrier:
             self._ended.discard(number)
             self._connection.teller.tell(Subscribed, account=feed.account, subscription=number)
             feed.subscribed(self._connection.number, ticks() + 1)  # rounded up
+            # Now the number is known.
+            self._unsure.discard(api_key)
+            self._lose_if_over(number, api_key)
 
         call = self._own.prepare(request, key=feed.key if request.api.signed else None, accept=accept)
         try:
             await self._own.result(call, request)
-            # Now the number is known.
-            self._unsure.discard(api_key)
         except Rejected as error:
             # By an answer that was lost. Its number cannot be asked for, so only another connection can carry the feed.
             if error.code == ALREADY_SUBSCRIBED and api_key in self._unsure:
@@ -251,6 +269,15 @@ class Carrier:
             if call.is_sent or isinstance(error, OutcomeUnknown):
                 self._unsure.add(api_key)
             raise
+
+    def _lose_if_over(self, number: int, api_key: str) -> None:
+        """Lose a subscription whose end the exchange told before its answer, which was late."""
+        end = self._ended_early.pop(number, None)
+        # As in `_take_nameless`: the next attempt will tell whether this one was meant.
+        if end is None and (end := self._ended_early.get(None)) is not None:
+            self._unsure.add(api_key)
+        if end is not None:
+            self._lose(number, end)
 
     def _request_for(self, feed: Feed) -> Request[Subscription]:
         # The account that is logged on needs no signature. Any other account does.
