@@ -77,17 +77,8 @@ def test_a_plan_is_data() -> None:
 # The same each time
 
 
-def has_hole(plan: Plan) -> bool:
-    """Whether a link may lose bytes and go on.
-
-    Past such a hole frames cannot be told apart, so neither can what is different each time in those of control.
-    """
-    links = [step.act.link for step in plan.steps if isinstance(step.act, Relink)]
-    return any(link.up.silent_at is not None for link in links)
-
-
 # A world in which something may be lost, and a calm one.
-SAME: Final = (next(seed for seed in range(1, 50, 2) if seed != 5 and not has_hole(draw_plan(seed))), 5)
+SAME: Final = (1, 5)
 
 
 @pytest.mark.untraced

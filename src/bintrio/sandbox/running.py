@@ -104,8 +104,8 @@ class Sandbox(Showing):
         """What lies between the sandbox and who connects.
 
         It may be set at any time. It then counts for what is sent from now on over every connection that is open, and
-        for those to come; ``cut_at`` and ``silent_at`` count the bytes from then on, and 0 strikes at once. Connections
-        over TCP that opened while there was no link keep none.
+        for those to come; ``cut_at`` and ``silent_at`` count the bytes from then on, and 0 strikes at once. A way
+        that fell silent stays so. Connections over TCP that opened while there was no link keep none.
         """
         return self._network.link
 

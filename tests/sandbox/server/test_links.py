@@ -18,7 +18,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
 from bintrio.sandbox import Disconnect, Link, Sandbox, Way, open_sandbox
-from bintrio.sandbox.server.links import PACKET, Passage
+from bintrio.sandbox.server.links import IDEAL, PACKET, Passage
 from bintrio.sandbox.server.memory import Line, memory_stream_pair
 from tests.streams import WholeStream
 
@@ -238,6 +238,23 @@ async def test_who_writes_to_an_end_that_was_closed_is_told_as_soon_as_that_reac
         await server.send_all(b"y")
     with pytest.raises(trio.ClosedResourceError):
         await client.receive_some()
+
+
+async def test_a_way_that_fell_silent_stays_so_whatever_link_comes_after(autojump_clock: MockClock) -> None:
+    line = Line(Link(down=Way(silent_at=2)))
+    await line.server.send_all(b"abc")
+    line.change(IDEAL)
+    await line.server.send_all(b"def")
+    assert await line.client.receive_some() == b"ab"
+    with trio.move_on_after(3600) as scope:
+        await line.client.receive_some()
+    assert scope.cancelled_caught
+    # Before it has fallen silent, a link may be taken back.
+    other = Line(Link(down=Way(silent_at=4)))
+    await other.server.send_all(b"abc")
+    other.change(IDEAL)
+    await other.server.send_all(b"def")
+    assert await other.client.receive_some() == b"abcdef"
 
 
 async def test_over_a_silent_way_no_end_is_heard_of(autojump_clock: MockClock) -> None:

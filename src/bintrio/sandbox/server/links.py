@@ -10,6 +10,7 @@ follows from the link's seed and the number of the connection.
 
 **Loss.** There are no lost packets, since TCP would send them again. An outage that ends is a latency. One that does
 not end is ``silent_at``: neither end is told, and what was sent stays unacknowledged, so it fills the buffer for ever.
+No later change of the link ends it, for over TCP nothing arrives before what was sent earlier.
 """
 
 from __future__ import annotations
@@ -106,6 +107,7 @@ class Passage:
         self.refused_at = math.inf
         self.unread = 0
         self._chance = chance
+        self._fell_silent = False
         self._under_way: deque[tuple[float, bytes]] = deque()
         self._ends_at = math.inf
         self._sent = 0  # bytes since the way was changed
@@ -114,6 +116,7 @@ class Passage:
 
     def change(self, way: Way, now: float) -> None:
         """Send what comes from now on another way; positions count from here. What is under way arrives as it would."""
+        self._fell_silent = self.is_silent
         self.way = way
         self._sent = 0
         self._break_if_due(now)
@@ -126,7 +129,7 @@ class Passage:
     @property
     def is_silent(self) -> bool:
         """Whether nothing that is sent arrives any more."""
-        return self.way.silent_at is not None and self._sent >= self.way.silent_at
+        return self._fell_silent or (self.way.silent_at is not None and self._sent >= self.way.silent_at)
 
     @property
     def refusal_at(self) -> float:
@@ -195,6 +198,8 @@ class Passage:
 
     def _arriving(self, piece: bytes) -> bytes:
         """What of a piece is not lost."""
+        if self._fell_silent:
+            return b""
         ends = [position for position in (self.way.cut_at, self.way.silent_at) if position is not None]
         return piece[: max(0, min(ends) - self._sent)] if ends else piece
 
