@@ -245,7 +245,7 @@ async def test_g1_a_call_by_wire_names_can_be_asked_about_if_it_names_its_order(
             assert other.method in {"order.place", "coffee.place"}
             with pytest.raises(InvalidRequest, match="leaves nothing behind"):
                 await session.confirm(other)
-        assert list(session.unresolved) == [first]
+        assert list(session.unresolved) == unresolved
         exchange.script["order.status"] = lambda _peer: ORDER
         found = await session.confirm(first)
         assert found is not None
@@ -297,6 +297,7 @@ async def test_g1_what_the_catalogue_does_not_know_is_told_by_its_late_answer_al
         with pytest.raises(InvalidRequest, match=r"coffee.place leaves nothing .* is in the `answer` of its error"):
             await session.confirm(unknown)
         assert unknown.answer == {"cup": 1}
+        assert not session.unresolved  # that is all there is to be told
 
 
 async def test_g1_when_too_many_are_unresolved_nothing_is_traded_any_more(

@@ -37,8 +37,9 @@ class Confirming(Standing):
         """The account's trading calls whose callers were cancelled after they had left, oldest first. They may have
         happened.
 
-        Each stays until `confirm` has told what became of it, also after the session is closed. When there are 1,000,
-        trading calls are `NotSent`.
+        Each stays until `confirm` has told what became of it, also after the session is closed. One that `confirm` can
+        ask nothing about, because it was sent by wire names without a client order id, stays until its answer comes
+        late, and `confirm` was called after that. When there are 1,000, trading calls are `NotSent`.
         """
         return tuple(self._outcomes.unresolved)
 

@@ -190,12 +190,14 @@ class Outcomes:
     def _settle(self, error: Any) -> None:
         """It is known what became of a call."""
         # A request that is confirmed as such has no error that anybody keeps.
-        if _is_a(OutcomeUnknown, error):
-            for namesakes in known_of(error, self._namesakes):
-                namesakes.close(error)
+        if not _is_a(OutcomeUnknown, error):
+            return
+        for namesakes in known_of(error, self._namesakes):
+            namesakes.close(error)
+        origin = origin_of(error)
         for position, known in enumerate(self.unresolved):
-            # By identity: two calls may have ended in equal errors.
-            if known is error:
+            # By their call: two may have ended in equal errors, and `confirm` may have raised another one for this.
+            if origin_of(known) is origin:
                 del self.unresolved[position]
                 self._is_full = False
                 return
@@ -205,7 +207,9 @@ class Outcomes:
         try:
             sent = self._sent(call, sent_at)
         except InvalidRequest:
-            self._settle(call)  # there is nothing more to be learned of it
+            # An answer that came late has told what became of it. Without one, only its entry says that it was sent.
+            if _is_a(OutcomeUnknown, call) and call.answered_at is not None:
+                self._settle(call)
             raise
         # Whichever is over first: what the user allows, or what there is any hope for.
         longest = min(longest, self._patience(sent))
