@@ -228,4 +228,4 @@ async def test_a_witness_sees_what_comes_and_hears_what_happens_whatever_goes_wr
         assert [told.event["e"] for told in witness.events] == ["executionReport", "outboundAccountPosition"]
         assert witness.events[0].event["E"] == witness.events[0].time * 1000
         gone: Any = object()
-        sandbox._connections.witnesses.hear(gone, b"", 0)
+        sandbox._connections.witnesses.hear(gone, b"", b"", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -22,8 +23,9 @@ from bintrio._protocol.clock import Clock
 from bintrio._protocol.holds import Holds
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio._protocol.succession import Calendar, Gap, Succession, _Carrier, _complete_until, _Loss
-from bintrio.sandbox import DropReply, ErrorReply, Farewell, Link, Pings, ServerError, TooManyRequests, Way
-from bintrio.sandbox.weather import Cut, Fail, Relink
+from bintrio.api.events import UnknownEvent
+from bintrio.sandbox import DropReply, ErrorReply, Farewell, Link, OddEvents, Pings, ServerError, TooManyRequests, Way
+from bintrio.sandbox.weather import Cut, Deposit, Fail, Relink
 from bintrio.storm import Plan, Step, Terms, run
 from bintrio.storm.drawing import draw_move
 from bintrio.storm.plan import Ask, Place, Rotate
@@ -162,6 +164,22 @@ def test_g3_what_leaves_before_its_pong_is_found(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Wire, "_answer_pings", go_on)
     assert "a message left before the pong to a ping that had come with what it follows (G3)" in found(*acts)
+
+
+def test_g10_an_event_that_is_dropped_since_it_cannot_be_read_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    acts = (
+        Fail(fault=OddEvents(event="balanceUpdate", field="d", value="[[7]]")),
+        Deposit(asset="BTC", amount=Decimal(1)),
+    )
+    assert found(*acts) == ""
+    publish = Feed.publish
+
+    def publish_what_is_known(feed: Feed, event: Any, number: int, now: int) -> None:
+        if not isinstance(event, UnknownEvent):
+            publish(feed, event, number, now)
+
+    monkeypatch.setattr(Feed, "publish", publish_what_is_known)
+    assert "an event is missing, and in no gap of" in found(*acts)
 
 
 def test_g9_a_signature_in_a_fact_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+import pytest
+
 import bintrio
+from bintrio._protocol.events import decode_event
 from bintrio.api.account import Order
 from bintrio.errors import NotSent, Rejected
 from bintrio.requests import Ping
-from bintrio.sandbox import DropReply, Link, SandboxOrder, Way
+from bintrio.sandbox import DropReply, Link, SandboxOrder, Told, Way
 from bintrio.sandbox.exchange.exchange import Answer
 from bintrio.sandbox.weather import Fail, Relink
 from bintrio.storm import Plan, Step
@@ -138,8 +143,8 @@ def test_all_that_was_confirmed_is_looked_at() -> None:
 # Events
 
 
-def heard(*told: Any, until: int | None = None, since: int = 0) -> list[str]:
-    held = evidence(events=JOURNAL)
+def heard(*told: Any, until: int | None = None, since: int = 0, journal: Sequence[Told] = JOURNAL) -> list[str]:
+    held = evidence(events=journal)
     held.program.heard.append(Heard(asked=since, since=since, until=until, events=[*told]))
     return untruths(held)
 
@@ -159,6 +164,30 @@ def test_g5_what_is_missing_lies_in_a_gap_and_what_lies_in_one_may_come_late() -
     assert heard(event(0), gap(1, 2), event(3), event(1), event(4)) == []
     assert len(heard(event(0), gap(1, 2), event(3), event(1), event(1), event(4))) == 1
     assert heard(event(3), event(4), since=3) == []
+
+
+def read(odd: Mapping[str, Any]) -> Any:
+    return decode_event(msgspec.json.encode({"subscriptionId": 0, "event": odd})).event
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("d", None), ("d", [[7]]), ("T", None), ("a", {"odd": True})], ids=["gone", "list", "T", "a"]
+)
+def test_g5_g10_an_odd_event_comes_once_as_it_was_told(field: str, value: Any) -> None:
+    odd = {name: each for name, each in JOURNAL[1].event.items() if name != field}
+    odd |= {} if value is None else {field: value}
+    journal = [JOURNAL[0], Told(NOW + 1, JOURNAL[1].event, odd)]
+    assert heard(event(0), read(odd), journal=journal) == []
+    # What was told of it is not what was sent, was sent twice, or not at all.
+    for told in ([event(1)], [read(odd), read(odd)], []):
+        assert "(G5)" in heard(event(0), *told, journal=journal)[0]
+
+
+def test_g10_null_may_say_that_a_field_is_not_there() -> None:
+    odd = {**JOURNAL[0].event, "T": None}
+    journal = [Told(NOW, JOURNAL[0].event, odd)]
+    assert heard(read(odd), journal=journal) == []
+    assert len(heard(event(0), journal=journal)) == 2
 
 
 def test_g5_who_stops_listening_may_lack_what_was_on_its_way() -> None:

@@ -116,20 +116,17 @@ def is_later(order: Order, known: Order) -> bool:
     return _standing(order) > _standing(known)
 
 
-def _standing(order: Order) -> tuple[int, Decimal, Decimal, Decimal, int, int]:
+def _standing(order: Order) -> tuple[int, Decimal, Decimal, Decimal, bool, int, int]:
     """How far an order has come. Every part only ever grows, once those before it have stopped."""
     # Nothing comes after the end.
-    if order.status in CLOSED_STATES:
-        stage = 3
-    elif order.status == "PENDING_NEW":
-        stage = 0
-    else:
-        stage = 1 if (order.working_time or -1) < 0 else 2
+    stage = 2 if order.status in CLOSED_STATES else int(order.status != "PENDING_NEW")
+    # Behind what was executed and reduced: an event without this field, as of another release, tells that as well.
+    is_working = (order.working_time or -1) >= 0
     # `-` would round it as the program's context says.
     reduced = order.orig_qty.copy_negate()
     # What may change without progress, as the price that a trailing stop follows, its times tell.
     told = order.update_time, -len(order.missing_fields)
-    return stage, order.executed_qty, order.prevented_quantity or _NOTHING, reduced, *told
+    return stage, order.executed_qty, order.prevented_quantity or _NOTHING, reduced, is_working, *told
 
 
 # Out of events

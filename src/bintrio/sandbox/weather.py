@@ -7,14 +7,15 @@ failure smaller.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from typing import Final, Protocol, TypeAlias, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar, get_args
 
 import msgspec
 
 from bintrio._protocol.exact import in_exact
+from bintrio.api.events import BalanceUpdate, ExecutionReport, ExternalLockUpdate, ListStatus, OutboundAccountPosition
 from bintrio.errors import InvalidRequest
 
 from .exchange.refusals import Refusal
@@ -293,13 +294,47 @@ _OF_CONNECTIONS: Final[Sequence[Callable[[Dice, str | None], AnyFault]]] = (
 )
 
 
+def _names_in(record: type[msgspec.Struct]) -> Iterator[str]:
+    """The names in JSON of the fields of an event, and of what it has several of."""
+    for field in msgspec.structs.fields(record):
+        if field.name != "unknown_fields":
+            yield field.encode_name
+        for part in get_args(field.type):
+            yield from _names_in(part) if isinstance(part, type) and issubclass(part, msgspec.Struct) else ()
+
+
+_EVENTS: Final = {
+    str(record.__struct_config__.tag): tuple(dict.fromkeys(_names_in(record)))
+    for record in (ExecutionReport, OutboundAccountPosition, BalanceUpdate, ExternalLockUpdate, ListStatus)
+}
+"""The types of events of accounts, with the names of their fields."""
+
+# Most fields are in the report of an order.
+_TYPES: Final = ("executionReport", "executionReport", "executionReport", *_EVENTS)
+
+_ODD: Final = (None, None, None, '{"odd":true}', "[[7]]", "null")
+"""What stands in a field instead: nothing at all, or what no field can be, or what some can be and others cannot."""
+
+
+def _draw_odd_events(dice: Dice, method: str | None) -> AnyFault:
+    event = dice.choice(_TYPES)
+    lasts = dice.choice((None, 7.0, 90.0, 7200.0))
+    return faults.OddEvents(
+        event=event,
+        field=dice.choice(_EVENTS[event]),
+        value=dice.choice(_ODD),
+        lasts=lasts,
+        times=1 if lasts is None else None,
+    )
+
+
 def _draw_together(dice: Dice, method: str | None) -> AnyFault:
     # They wait for no request of their own: see `Together`.
     struck = tuple(dice.choice(_OF_REQUESTS)(dice, None) for _ in range(dice.randint(2, 3)))
     return faults.Together(method=method, faults=struck)
 
 
-_FAULTS: Final = (*_OF_REQUESTS, *_OF_CONNECTIONS, *(_draw_together,) * 3)
+_FAULTS: Final = (*_OF_REQUESTS, *_OF_CONNECTIONS, *(_draw_odd_events,) * 2, *(_draw_together,) * 3)
 
 
 def draw_fault(dice: Dice) -> AnyFault:

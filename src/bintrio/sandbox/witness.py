@@ -9,10 +9,8 @@ import msgspec
 
 from .exchange.units import MILLISECOND
 from .server.calls import Attempt, Call
+from .server.faults import OF_CONNECTIONS
 from .server.witnesses import Senses
-
-# What is told of a connection or a subscription, not of the account.
-_OF_CONNECTIONS: Final = {"serverShutdown", "eventStreamTerminated"}
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -21,10 +19,17 @@ class Told(msgspec.Struct, frozen=True):
     Attributes:
         time: of the exchange, in milliseconds.
         event: by the names in the exchange's document.
+        odd: what connections were told instead; None if they were told just that.
     """
 
     time: int
     event: Mapping[str, Any]
+    odd: Mapping[str, Any] | None = None
+
+    @property
+    def shown(self) -> Mapping[str, Any]:
+        """What connections were told."""
+        return self.event if self.odd is None else self.odd
 
 
 class Witness:
@@ -41,11 +46,12 @@ class Witness:
         self.attempts: Final[list[Attempt]] = []
         self.events: Final[list[Told]] = []
 
-    def hear(self, message: bytes, now: int) -> None:
-        """An event, at a time in microseconds."""
+    def hear(self, message: bytes, shown: bytes, now: int) -> None:
+        """An event, as it is and as connections are told it, at a time in microseconds."""
         event = msgspec.json.decode(message)["event"]
-        if event["e"] not in _OF_CONNECTIONS:
-            self.events.append(Told(now // MILLISECOND, event))
+        if event["e"] not in OF_CONNECTIONS:
+            odd = None if shown == message else msgspec.json.decode(shown)["event"]
+            self.events.append(Told(now // MILLISECOND, event, odd))
 
 
 def senses_of(witness: Witness) -> Senses:

@@ -14,7 +14,7 @@ import trio
 from .._protocol.succession import Gap, Interrupted
 from .._protocol.to_json import to_builtins
 from ..api._base import Request
-from ..api.events import EventStreamTerminated
+from ..api.events import EventStreamTerminated, UnknownEvent
 from ..errors import BintrioError, OutcomeUnknown, RateLimited, Rejected, SubscriberTooSlow
 from ..sandbox import Sandbox, Witness
 from ..session import Session
@@ -104,7 +104,12 @@ class Heard(msgspec.Struct, eq=False, kw_only=True):
     def told(self) -> list[Any]:
         """What happened, in the words of the exchange."""
         not_of_account = Gap | Interrupted | EventStreamTerminated
-        return [to_builtins(event) for event in self.events if not isinstance(event, not_of_account)]
+        return [_as_it_came(event) for event in self.events if not isinstance(event, not_of_account)]
+
+
+def _as_it_came(event: Any) -> Any:
+    # What could not be read is kept as it was sent.
+    return msgspec.json.decode(event.raw) if isinstance(event, UnknownEvent) else to_builtins(event)
 
 
 class Program:

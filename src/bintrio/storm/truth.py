@@ -255,13 +255,13 @@ def _of_heard(heard: Heard, journal: Sequence[Told]) -> Iterator[str]:
     taken, strays = _matched(heard.told, journal, heard.asked)
     for stray in strays:
         # What lies in a gap may come all the same, and later than its time.
-        late = next((index for index in in_gaps - taken if journal[index].event == stray), None)
+        late = next((index for index in in_gaps - taken if _is_of(stray, journal[index])), None)
         if late is None:
             yield f"an event came twice, late, or never was: {stray} (G5)"
         taken.add(-1 if late is None else late)
     missing = set(range(heard.since, _end_of(heard, journal, taken))) - taken - in_gaps
     for index in sorted(missing):
-        yield f"an event is missing, and in no gap of {gaps}: {journal[index].event} (G5)"
+        yield f"an event is missing, and in no gap of {gaps}: {journal[index].shown} (G5)"
 
 
 def _end_of(heard: Heard, journal: Sequence[Told], taken: set[int]) -> int:
@@ -274,13 +274,22 @@ def _matched(told: Iterable[Any], journal: Sequence[Told], asked: int) -> tuple[
     # Some that had happened before it asked may come later, by a connection that carried already.
     position, taken, strays = max(0, asked - 50), set[int](), list[Any]()
     for event in told:
-        index = next((index for index in range(position, len(journal)) if journal[index].event == event), None)
+        index = next((index for index in range(position, len(journal)) if _is_of(event, journal[index])), None)
         if index is None:
             strays.append(event)
         else:
             taken.add(index)
             position = index + 1
     return taken, strays
+
+
+def _is_of(told: Mapping[str, Any], event: Told) -> bool:
+    """Whether what somebody was told is that event, as connections were told it."""
+    if event.odd is None:
+        return told == event.event
+    # For a field that an event need not have, null says that it is not there.
+    present = {name: value for name, value in event.odd.items() if value is not None or event.event[name] is None}
+    return told in (event.odd, present)
 
 
 def _is_in(event: Told, gaps: Sequence[Gap]) -> bool:

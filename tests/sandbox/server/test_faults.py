@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+import trio
+from trio.testing import MockClock
+
+from bintrio.errors import InvalidRequest
 from bintrio.sandbox.server.faults import (
     Delay,
     DropReply,
@@ -12,6 +17,7 @@ from bintrio.sandbox.server.faults import (
     HandshakeStatus,
     LateEvents,
     MutePings,
+    OddEvents,
     RefuseConnection,
     Reorder,
     SlowHandshake,
@@ -51,6 +57,45 @@ def test_the_first_that_fits_strikes() -> None:
 def test_a_reordering_strikes_as_many_requests_as_it_reorders() -> None:
     script = Script([Reorder(count=3)])
     assert [script.for_request("ping") is not None for _ in range(4)] == [True, True, True, False]
+
+
+REPORT = {"e": "executionReport", "s": "BTCUSDT", "i": 7}
+
+
+@pytest.mark.parametrize(
+    ("fault", "event", "told"),
+    [
+        (OddEvents(field="i"), REPORT, {"e": "executionReport", "s": "BTCUSDT"}),
+        (OddEvents(event="executionReport", field="i", value="[[7]]"), REPORT, {**REPORT, "i": [[7]]}),
+        (OddEvents(event="listStatus", field="i"), REPORT, REPORT),
+        (OddEvents(field="x"), REPORT, REPORT),
+        (OddEvents(field="s"), {"e": "listStatus", "O": [{"s": "A", "i": 1}]}, {"e": "listStatus", "O": [{"i": 1}]}),
+        (OddEvents(field="E"), {"e": "eventStreamTerminated", "E": 1}, {"e": "eventStreamTerminated", "E": 1}),
+    ],
+)
+async def test_an_event_is_told_without_a_field_or_with_something_else_in_it(
+    autojump_clock: MockClock, fault: Fault, event: Any, told: Any
+) -> None:
+    script = Script([fault])
+    assert script.for_request("ping") is None
+    assert script.for_connection() == []
+    assert script.tell_odd(event) == told
+    # It waits for an event that has the field.
+    assert script.has_odd_events == (event == told)
+    assert script.tell_odd(event) == event
+
+
+async def test_events_are_odd_for_a_while(autojump_clock: MockClock) -> None:
+    script = Script([OddEvents(field="i", times=None, lasts=5)])
+    for seconds, is_odd in ((0, True), (4.9, True), (0.2, False)):
+        await trio.sleep(seconds)
+        assert (script.tell_odd(REPORT) != REPORT) == is_odd
+    assert not script.has_odd_events
+
+
+def test_what_stands_in_a_field_of_an_event_is_json() -> None:
+    with pytest.raises(InvalidRequest, match="value must be JSON"):
+        OddEvents(field="i", value="{")
 
 
 @pytest.mark.parametrize("fault", [MutePings(), HalfOpen(), LateEvents(seconds=1)])

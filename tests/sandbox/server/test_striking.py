@@ -29,6 +29,7 @@ from bintrio.sandbox import (
     LateReply,
     MutePings,
     NullIdReply,
+    OddEvents,
     Pings,
     RefuseConnection,
     Reorder,
@@ -282,6 +283,26 @@ async def test_nor_those_that_a_shorter_delay_would_let_leave_before_them(
     told = ["executionReport", "outboundAccountPosition", "balanceUpdate", "outboundAccountPosition"]
     assert await kinds(peer, 6) == [*told, "eventStreamTerminated", 10]
     assert trio.current_time() - begin == pytest.approx(5, abs=0.01)
+
+
+async def test_an_odd_event_is_the_same_on_all_connections_and_counts_once(
+    autojump_clock: MockClock, sandbox: Sandbox, peer: Peer
+) -> None:
+    witness = sandbox.witness()
+    await follow(peer)
+    async with peer_of(sandbox) as other:
+        await follow(other)
+        sandbox.inject(OddEvents(event="balanceUpdate", field="d", value="[]"))
+        for _ in range(2):
+            sandbox.deposit("BTC", Decimal(1))
+        told = [[await each.receive() for _ in range(4)] for each in (peer, other)]
+    for events in told:
+        amounts = [each["event"]["d"] for each in events if each["event"]["e"] == "balanceUpdate"]
+        assert amounts == [[], "1.00000000"]
+    odd = [each.odd for each in witness.events]
+    assert odd == [told[0][0]["event"], None, None, None]
+    assert [each.shown for each in witness.events] == [each["event"] for each in told[0]]
+    assert witness.events[0].event["d"] == "1.00000000"
 
 
 async def test_events_may_be_late_on_either_connection(autojump_clock: MockClock, sandbox: Sandbox, peer: Peer) -> None:

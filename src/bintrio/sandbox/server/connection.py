@@ -45,6 +45,7 @@ from .course import Course, alter
 from .faults import Fault
 from .outbox import Outbox, Postponed
 from .script import Script
+from .telling import Telling
 from .wire import Wire
 from .witnesses import Witnesses
 
@@ -143,13 +144,15 @@ class Connections:
 
     def deliver(self) -> None:
         """Send the exchange's events to the connections that they are for."""
+        told = Telling(self.script) if self.script.has_odd_events else None
         for session, message in self.exchange.take_deliveries():
             connection = self.open.get(session)
+            shown = message if told is None else told.shown(message)
             if connection is not None:
-                connection.tell(message)
+                connection.tell(shown)
             else:
                 # A witness follows accounts by a session of its own, which has no connection.
-                self.witnesses.hear(session, message, self.now())
+                self.witnesses.hear(session, message, shown, self.now())
         self._delivered()
 
     def end_all(self, code: int | None, reason: str) -> None:

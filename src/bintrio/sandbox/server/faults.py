@@ -7,14 +7,15 @@ request together is injected as one, `Together`.
 
 `MutePings`, `LateEvents`, and `HalfOpen` without a method, strike a whole connection: every one that is open when they
 are injected; if none is open, or with ``is_for_next``, the next to open. `RefuseConnection`, `SlowHandshake` and
-`HandshakeStatus` strike the next that connects, each at its time. What links do to bytes is in `links`.
+`HandshakeStatus` strike the next that connects, each at its time. `OddEvents` strikes the next events, the same on each
+connection that they go to. What links do to bytes is in `links`.
 
 What they do to a request is in `course`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, cast
 
 import msgspec
 
@@ -30,6 +31,10 @@ else:
 
 RetryAfter: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e10, le=1e10)]
 """Seconds from now, in the past as well: a time in seconds that is taken for milliseconds lies in 1970."""
+
+
+OF_CONNECTIONS: Final = frozenset({"serverShutdown", "eventStreamTerminated"})
+"""What is told of a connection or a subscription, not of an account."""
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=True):
@@ -65,6 +70,15 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
     def strikes_at_once(self) -> bool:
         """Whether it strikes the connections that are open."""
         return self.is_of_connection
+
+
+def _check_json(field: str, text: str) -> None:
+    try:
+        # Here, since whoever injects it is to hear of it, and not the connection that it strikes much later.
+        msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        said = f"{field} must be JSON, not {shown(text)}: {error}"
+        raise InvalidRequest(said, field=field) from None
 
 
 class Delay(Fault, frozen=True, kw_only=True):
@@ -133,12 +147,7 @@ class WrongReply(Fault, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        try:
-            # Here, since whoever injects it is to hear of it, and not the connection that it strikes much later.
-            msgspec.json.decode(self.result)
-        except msgspec.DecodeError as error:
-            said = f"result must be JSON, not {shown(self.result)}: {error}"
-            raise InvalidRequest(said, field="result") from None
+        _check_json("result", self.result)
 
 
 class Garbage(Fault, frozen=True, kw_only=True):
@@ -322,6 +331,42 @@ class LateEvents(OfConnection, frozen=True, kw_only=True):
     seconds: Seconds
 
 
+class OddEvents(Fault, frozen=True, kw_only=True):
+    """Events of an account lack a field, or have something else in it, on all connections, as from another release.
+
+    Attributes:
+        event: the type of event that it waits for, or None for any.
+        field: which, by its name in JSON, wherever an event has it; others pass.
+        value: what is there instead, as JSON; None leaves the field out.
+        lasts: seconds after which it strikes no more; None for no such end. Every event is struck with ``times`` None.
+    """
+
+    event: str | None = None
+    field: str
+    value: str | None = None
+    lasts: Seconds | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.value is not None:
+            _check_json("value", self.value)
+
+    def struck(self, event: dict[str, Any]) -> dict[str, Any]:
+        """An event as it is told; itself if it has no such field, or is of another type."""
+        is_meant = self.event in {None, event["e"]} and event["e"] not in OF_CONNECTIONS
+        return self._struck(event) if is_meant else event
+
+    def _struck(self, told: Any) -> Any:
+        if isinstance(told, list):
+            return [*map(self._struck, told)]  # pyright: ignore[reportUnknownArgumentType]
+        if not isinstance(told, dict):
+            return told
+        instead = {} if self.value is None else {self.field: msgspec.json.decode(self.value)}
+        fields = cast("dict[str, Any]", told).items()
+        kept = [instead if name == self.field else {name: self._struck(value)} for name, value in fields]
+        return {name: value for each in kept for name, value in each.items()}
+
+
 class OfOpening(Fault, frozen=True, kw_only=True):
     """What faults have that strike before a connection is open. They wait for no method."""
 
@@ -402,5 +447,7 @@ class Together(Fault, frozen=True, kw_only=True):
         return max((fault.strikes for fault in self.faults), default=1)
 
 
-AnyFault: TypeAlias = OfRequest | Together | MutePings | LateEvents | RefuseConnection | SlowHandshake | HandshakeStatus
+AnyFault: TypeAlias = (
+    OfRequest | Together | MutePings | LateEvents | OddEvents | RefuseConnection | SlowHandshake | HandshakeStatus
+)
 """Every fault; its ``type`` is the name of its class."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
+import trio
 from msgspec.structs import replace
 
-from .faults import Fault, HalfOpen, LateEvents, MutePings, OfOpening
+from .faults import Fault, HalfOpen, LateEvents, MutePings, OddEvents, OfOpening
 
 _OF_CONNECTIONS: Final[tuple[type[Fault], ...]] = (MutePings, LateEvents, HalfOpen)
 
@@ -35,7 +37,11 @@ class Script:
         """Let a fault wait behind the others."""
         # Once means as many requests as it takes: `Reorder` keeps several answers back.
         times = fault.strikes if fault.times == 1 else fault.times
-        self._waiting.append(_Waiting(fault=fault, times=times, skip=fault.skip))
+        waiting = _Waiting(fault=fault, times=times, skip=fault.skip)
+        # Most have no end of their own, and can be made before there is a clock.
+        if isinstance(fault, OddEvents) and fault.lasts is not None:
+            waiting.ends_at = trio.current_time() + fault.lasts
+        self._waiting.append(waiting)
 
     def clear(self) -> None:
         """Forget those that have not struck."""
@@ -55,6 +61,18 @@ class Script:
         found = map(self.for_opening, _OF_CONNECTIONS)
         return [fault for fault in found if fault is not None]
 
+    @property
+    def has_odd_events(self) -> bool:
+        """Whether events may have to be told otherwise."""
+        return any(isinstance(each.fault, OddEvents) for each in self._waiting)
+
+    def tell_odd(self, event: dict[str, Any]) -> dict[str, Any]:
+        """An event as it is told: as it is, if no fault strikes it."""
+        now = trio.current_time()
+        self._waiting = [each for each in self._waiting if now < each.ends_at]
+        fault = self._take(lambda fault: isinstance(fault, OddEvents) and fault.struck(event) != event)
+        return fault.struck(event) if isinstance(fault, OddEvents) else event
+
     def _take(self, fits: Callable[[Fault], bool]) -> Fault | None:
         for waiting in self._waiting:
             # In this order: only what fits counts as one of the times that are skipped.
@@ -66,13 +84,14 @@ class Script:
 
 
 def _is_of_request(fault: Fault) -> bool:
-    return not isinstance(fault, OfOpening) and not fault.is_of_connection
+    return not isinstance(fault, OfOpening | OddEvents) and not fault.is_of_connection
 
 
 class _Waiting(msgspec.Struct, eq=False):
     fault: Fault
     times: int | None
     skip: int
+    ends_at: float = math.inf
 
     def is_due(self) -> bool:
         """Whether it strikes this time; counts the time."""

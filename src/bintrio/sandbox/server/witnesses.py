@@ -18,12 +18,13 @@ class Senses(NamedTuple):
     Attributes:
         see: is called with every message that comes.
         meet: is called with everybody who asks to be connected.
-        hear: is called with every event of the account, and the time in microseconds.
+        hear: is called with every event of the account, as it is and as connections are told it, and the time in
+            microseconds.
     """
 
     see: Callable[[Call], object]
     meet: Callable[[Attempt], object]
-    hear: Callable[[bytes, int], object]
+    hear: Callable[[bytes, bytes, int], object]
 
 
 class Witnesses:
@@ -63,11 +64,11 @@ class Witnesses:
         for witness in self._witnesses:
             witness.meet(attempt)
 
-    def hear(self, session: Session, message: bytes, now: int) -> None:
-        """There is an event for a session that may be a witness's."""
+    def hear(self, session: Session, message: bytes, shown: bytes, now: int) -> None:
+        """There is an event for a session that may be a witness's, which connections are told as shown."""
         uid, witness = self._hearing.get(session, (0, None))
         if witness is not None:
-            witness.hear(message, now)
+            witness.hear(message, shown, now)
             # The exchange may end all subscriptions to an account; those of witnesses go on.
             if uid not in session.followed:
                 session.subscribe(uid, by_logon=False)
