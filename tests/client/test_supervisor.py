@@ -75,6 +75,26 @@ async def test_the_exchanges_clock_is_ahead_of_this_machines_by_the_offset(
             assert session.clock_offset == pytest.approx(ahead, abs=0.01)
 
 
+@pytest.mark.parametrize("is_answered", [True, False], ids=["refused", "without an answer"])
+async def test_a_clock_that_is_doubted_is_asked_for_until_it_answers(
+    autojump_clock: MockClock, is_answered: bool
+) -> None:
+    async with open_pair() as (session, exchange):
+        exchange.script["time"] = None
+        session._supervisor.clock_is_doubted.set()
+        peer = exchange.peers[0]
+        first = await peer.next()
+        if is_answered:
+            await peer.refuse(first, 503, -1000, "down")
+        await peer.answer(await peer.next(), {"serverTime": START + 70_000})
+        await wait_all_tasks_blocked()
+        assert trio.current_time() < 20
+        assert session.now() == pytest.approx(START + 70_000, abs=1_000)
+        # It is known now, so nobody asks again.
+        await trio.sleep(500)
+        assert not peer.requests.statistics().current_buffer_used
+
+
 async def test_an_event_is_as_old_as_the_clocks_of_the_last_minute_may_have_it(autojump_clock: MockClock) -> None:
     async with open_world() as (session, world):
         await trio.sleep(60)

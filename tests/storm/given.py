@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import bintrio
+from bintrio._protocol.facts_of_calls import CallEnded
 from bintrio.api.events import BalanceUpdate
 from bintrio.errors import OutcomeUnknown
 from bintrio.sandbox import Told, Witness
@@ -60,6 +61,12 @@ def unknown(act: Any) -> OutcomeUnknown[Any]:
 
 def event(number: int) -> BalanceUpdate:
     return BalanceUpdate(event_time=NOW + number, asset="BTC", delta=Decimal(number), clear_time=NOW + number)
+
+
+def call_ended(method: str, **values: Any) -> CallEnded:
+    options: dict[str, Any] = {name: None for name in CallEnded.__struct_fields__}
+    options |= {"method": method, "session": "", "at": 0.0, "started_at": 0.0, "limits": (), **values}
+    return CallEnded(**options)
 
 
 JOURNAL = [Told(NOW + number, bintrio.to_builtins(event(number))) for number in range(5)]

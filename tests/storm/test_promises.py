@@ -29,7 +29,7 @@ from bintrio.storm.plan import Place
 from bintrio.storm.program import Confirmed, Heard
 from bintrio.storm.promises import of_remains
 from bintrio.storm.truth import untruths
-from tests.storm.given import JOURNAL, NOW, answer, came, deed, event, evidence, found, gap, unknown
+from tests.storm.given import JOURNAL, NOW, answer, call_ended, came, deed, event, evidence, found, gap, unknown
 
 # Limits
 
@@ -209,6 +209,22 @@ def test_g5_a_gap_is_no_wider_than_what_may_be_missing() -> None:
     # The same number may be given again.
     again = subscribed(0.0), asked(100.0), ended(101.0), subscribed(101.0), asked(900.0), ended(901.0)
     assert missed(900.0, 910.0, *again, subscribed(910.0, 2)) == []
+
+
+def test_g5_a_gap_is_as_wide_as_dates_are_doubtful_once_a_timestamp_was_refused() -> None:
+    left = subscribed(0.0), asked(900.0), ended(901.0), subscribed(910.0, 2)
+    refusal = call_ended("order.cancelReplace", at=905.0, error="InvalidTimestamp")
+    assert missed(840.0, 970.0, refusal, *left) == []
+    assert len(missed(830.0, 970.0, refusal, *left)) == len(missed(840.0, 980.0, refusal, *left)) == 1
+    # The next measurement ends that, but for one that was here as the refusal was.
+    for at, round_trip, untrue in ((906.0, 2.0, 1), (905.0, 0.0, 1), (905.0, 0.2, 0)):
+        asked_for = ClockMeasured(connection=1, at=at, offset=0.0, round_trip=round_trip)
+        assert len(missed(840.0, 970.0, refusal, asked_for, *left)) == untrue
+    for other in (
+        call_ended("session.logon", at=905.0, error="InvalidTimestamp", is_own=True),
+        call_ended("ping", error="Lost"),
+    ):
+        assert len(missed(840.0, 970.0, other, *left)) == 1
 
 
 def test_g5_no_gap_ends_before_it_begins() -> None:

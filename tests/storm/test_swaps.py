@@ -15,11 +15,11 @@ from bintrio._protocol.facts import (
     Subscribed,
     Swapped,
 )
-from bintrio._protocol.facts_of_calls import CallEnded, CallSent, CallStarted
+from bintrio._protocol.facts_of_calls import CallSent, CallStarted
 from bintrio.storm import Plan, Terms, truth
 from bintrio.storm.conduct import untruths
 from bintrio.storm.plan import Ask, AskOrder, Place
-from tests.storm.given import deed, evidence
+from tests.storm.given import call_ended, deed, evidence
 
 
 def told(*facts: Fact, deeds: Any = (), attention: float | None = None) -> list[str]:
@@ -41,12 +41,6 @@ def subscribed(at: float) -> Fact:
     return Subscribed(at=at, connection=2, account="a", subscription=0)
 
 
-def call(method: str, **values: Any) -> CallEnded:
-    options: dict[str, Any] = {name: None for name in CallEnded.__struct_fields__}
-    options |= {"method": method, "at": 0.0, "started_at": 0.0, "limits": (), **values}
-    return CallEnded(**options)
-
-
 def test_g5_a_connection_is_put_to_use_once_it_brings_the_events() -> None:
     assert told(ready(10), subscribed(10.1), swapped(10.1)) == []
     assert "came before" in told(ready(10), swapped(10), subscribed(10.1))[0]
@@ -55,17 +49,24 @@ def test_g5_a_connection_is_put_to_use_once_it_brings_the_events() -> None:
     assert told(ready(10), swapped(10, replaced=None), subscribed(10.1)) == []
     assert told(ready(10), swapped(10), subscribed(12)) == []  # by who began to listen then
     assert told(ready(10), swapped(10), ready(10), subscribed(10.1)) == []  # of another session
-    failed = call("userDataStream.subscribe", at=9.0, error="Unauthorized")
+    failed = call_ended("userDataStream.subscribe", at=9.0, error="Unauthorized")
     assert told(failed, ready(10), swapped(10), subscribed(10.1)) == []
     # However long ago it failed, until it is carried again.
-    old = call("userDataStream.subscribe", at=0.0, error="Unauthorized")
+    old = call_ended("userDataStream.subscribe", at=0.0, error="Unauthorized")
     assert told(old, ready(10), swapped(10), subscribed(10.1)) == []
     # A key that may not log on may not subscribe either; what else becomes of a logon says nothing of the events.
-    assert told(call("session.logon", at=9.0, error="Unauthorized"), ready(10), swapped(10), subscribed(10.1)) == []
-    assert len(told(call("session.logon", at=9.0, error="NotSent"), ready(10), swapped(10), subscribed(10.1))) == 1
+    assert (
+        told(call_ended("session.logon", at=9.0, error="Unauthorized"), ready(10), swapped(10), subscribed(10.1)) == []
+    )
+    assert (
+        len(told(call_ended("session.logon", at=9.0, error="NotSent"), ready(10), swapped(10), subscribed(10.1))) == 1
+    )
     assert len(told(old, ready(8), subscribed(8), ready(10), swapped(10), subscribed(10.1))) == 1
-    assert len(told(call("order.place", at=9.0, error="Rejected"), ready(10), swapped(10), subscribed(10.1))) == 1
-    assert told(ready(10), swapped(10), call("userDataStream.subscribe", at=10.0, error="Lost"), subscribed(10.1)) == []
+    assert len(told(call_ended("order.place", at=9.0, error="Rejected"), ready(10), swapped(10), subscribed(10.1))) == 1
+    assert (
+        told(ready(10), swapped(10), call_ended("userDataStream.subscribe", at=10.0, error="Lost"), subscribed(10.1))
+        == []
+    )
 
 
 # Calls that waited
@@ -130,7 +131,7 @@ def signed(at: float, timestamp: int, request_id: int | str = 8) -> tuple[Fact, 
 
 
 def refused(at: float = 10.0, error: str = "InvalidTimestamp", **of: Any) -> Fact:
-    return call(of.pop("method", "order.place"), at=at, error=error, is_own=of.get("is_own", False))
+    return call_ended(of.pop("method", "order.place"), at=at, error=error, is_own=of.get("is_own", False))
 
 
 def asked_at_10(took: float = 2.0) -> tuple[Fact, ...]:

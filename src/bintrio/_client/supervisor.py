@@ -345,10 +345,8 @@ class Supervisor:
                 await self.clock_is_doubted.wait()
                 self._shared.clock.forget()
             self.clock_is_doubted = trio.Event()
-            # If it fails, the estimate is still good for long, and the next attempt comes by itself.
-            with trio.move_on_after(self._settings.request_timeout), suppress(Lost, BintrioError):
-                connection = await self.live("time")
-                await connection.own.measure_clock()
+            # Until there is an answer: what was forgotten may have every signed call refused.
+            await self.measure_clock()
 
     def close(self) -> None:
         """End everything. Connections take their leave in their own time."""

@@ -184,6 +184,12 @@ class _Haste:
         return f"{fact} left {deadline - fact.at:g} s before its deadline (G1)" if is_late else None
 
 
+def has_clock_doubted(fact: CallEnded) -> bool:
+    """Whether the exchange has refused a timestamp, so that the session trusts its estimate no longer."""
+    # A logon that is refused has no measurement of its own: the next connection makes one.
+    return fact.error == "InvalidTimestamp" and (not fact.is_own or fact.method.startswith(SUBSCRIBE))
+
+
 class _Doubts:
     """Once the exchange has refused a timestamp, timestamps go by what is measured then, and by nothing older.
 
@@ -215,8 +221,7 @@ class _Doubts:
         self._refused_at = self._alone = None
 
     def _note_refusal(self, fact: CallEnded) -> None:
-        # A logon that is refused has no measurement of its own: the next connection makes one.
-        if fact.error == "InvalidTimestamp" and (not fact.is_own or fact.method.startswith(SUBSCRIBE)):
+        if has_clock_doubted(fact):
             self._refused_at, self._alone = fact.at, None
 
     def _note_time(self, fact: MessageReceived) -> None:

@@ -14,13 +14,24 @@ from typing import Final, NamedTuple, TypeAlias
 
 from .._client.carrier import ALREADY_SUBSCRIBED
 from .._client.feeds import OUTAGE
+from .._protocol.clock import DOUBT
 from .._protocol.succession import Gap
 from ..api._base import catalogue
 from ..api.user_data import UserDataStreamUnsubscribe
-from ..observing import ClockMeasured, EventsMissed, MessageSent, PingAnswered, SessionStarted, Subscribed, Unsubscribed
+from ..observing import (
+    CallEnded,
+    ClockMeasured,
+    EventsMissed,
+    MessageSent,
+    PingAnswered,
+    SessionStarted,
+    Subscribed,
+    Unsubscribed,
+)
 from ..sandbox.server.calls import Call
 from ..sandbox.server.faults import MutePings
 from ..sandbox.weather import Fail, Jump, Relink
+from .conduct import has_clock_doubted
 from .evidence import Evidence
 from .plan import Plan
 from .program import is_unknown
@@ -175,18 +186,42 @@ def of_gaps(evidence: Evidence) -> Iterator[str]:
     covers, sessions = _covers(evidence), dict[str, _Listening]()
     for fact in evidence.facts:
         if isinstance(fact, SessionStarted):
-            sessions[fact.session] = _Listening(fact.at, [])
+            sessions[fact.session] = _Listening(fact.at)
         elif isinstance(fact, ClockMeasured):
-            sessions[fact.session].round_trips.append(fact.round_trip)
+            sessions[fact.session].note_measurement(fact)
+        elif isinstance(fact, CallEnded) and has_clock_doubted(fact):
+            sessions[fact.session].refused_at = fact.at
         elif isinstance(fact, EventsMissed):
             yield from _of_missed(fact, evidence, covers[fact.account], sessions[fact.session])
 
 
-class _Listening(NamedTuple):
-    """Since when a session has been there, by trio's clock, and the seconds that its questions for the time took."""
+class _Listening:
+    """What a session knows of the exchange's time.
 
-    since: float
-    round_trips: list[float]
+    Attributes:
+        since: when it began, by trio's clock.
+        refused_at: when the exchange refused a timestamp of it, while the time was not measured since; None otherwise.
+    """
+
+    def __init__(self, since: float) -> None:
+        self.since: Final = since
+        self.refused_at: float | None = None
+        self._round_trips: list[float] = []
+
+    def note_measurement(self, fact: ClockMeasured) -> None:
+        """The time was measured."""
+        self._round_trips.append(fact.round_trip)
+        # One that was under way, and was here in that moment, is taken in before what was known is forgotten.
+        if self.refused_at is not None and (fact.at > self.refused_at or not fact.round_trip):
+            self.refused_at = None
+
+    @property
+    def error(self) -> float:
+        """Seconds by which dates may be wrong: the quickest question tells the time, the slowest may hide a step."""
+        known = min(self._round_trips, default=0.0) + max(self._round_trips, default=0.0)
+        # A timestamp was refused, so the exchange's clock shows another time than all that was measured. What it shows
+        # nobody can know before the next answer, and a gap is told at once.
+        return known if self.refused_at is None else known + DOUBT / 1e6
 
 
 def _of_missed(gap: EventsMissed, evidence: Evidence, covers: Sequence[_Cover], listening: _Listening) -> Iterator[str]:
@@ -196,13 +231,7 @@ def _of_missed(gap: EventsMissed, evidence: Evidence, covers: Sequence[_Cover], 
     known = sorted(cover for cover in covers if cover.begin <= gap.at)
     # Nobody listened before the session began, so nobody missed anything.
     heard = [_Cover(-math.inf, listening.since), *known]
-    rough = ROUGH + _error(listening.round_trips)
-    yield from (f"{gap!r}: {said} (G5)" for said in _of_gap(begin, end, heard, rough))
-
-
-def _error(round_trips: Sequence[float]) -> float:
-    """Seconds by which dates may be wrong: the quickest question tells the time, the slowest may hide a step of it."""
-    return min(round_trips, default=0.0) + max(round_trips, default=0.0)
+    yield from (f"{gap!r}: {said} (G5)" for said in _of_gap(begin, end, heard, ROUGH + listening.error))
 
 
 def _of_gap(begin: float, end: float, covers: Sequence[_Cover], rough: float) -> Iterator[str]:
