@@ -860,7 +860,7 @@ async def test_g7_what_the_exchange_has_said_is_there_is_waited_for_no_longer_th
 async def test_g7_an_order_that_comes_without_some_of_its_fields_is_found(autojump_clock: MockClock) -> None:
     """By what did come."""
     async with open_pair(key=HMAC) as (session, exchange):
-        lacking = {"time", "side", "origQuoteOrderQty"}
+        lacking = {"updateTime", "side", "origQuoteOrderQty"}
         exchange.script["order.status"] = lambda _peer: {
             name: value for name, value in ORDER.items() if name not in lacking
         }

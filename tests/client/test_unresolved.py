@@ -131,3 +131,55 @@ async def test_g1_the_truth_told_of_an_error_that_confirm_raised_settles_the_ent
         exchange.script["order.status"] = lambda _peer: ORDER
         assert await session.confirm(raised.value) is not None
         assert not session.unresolved
+
+
+def lacking(field: str, **values: Any) -> dict[str, Any]:
+    return {name: value for name, value in {**ORDER, **values}.items() if name != field}
+
+
+NAMELESS_ROWS = [
+    lacking("clientOrderId", orderId=8, side="SELL"),
+    lacking("clientOrderId", orderId=7),
+    lacking("clientOrderId", orderId=9, time=START - 60_000),
+]
+
+
+@pytest.mark.parametrize("shown", [ORDER, lacking("clientOrderId")], ids=["named", "nameless"])
+async def test_g10_rows_without_their_client_order_id_hide_no_order(autojump_clock: MockClock, shown: Any) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        entry = await cancelled(session, placed)
+        answering(exchange, {"order.status": shown, "allOrders": NAMELESS_ROWS})
+        found: Any = await session.confirm(entry)
+        assert found.order_id == 7
+        assert not session.unresolved
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        (
+            {"order.status": ORDER, "allOrders": [lacking("clientOrderId", orderId=8)]},
+            "allOrders: Order came without `clientOrderId`, so it has no `client_order_id`; nothing else tells",
+        ),
+        (
+            {"order.status": lacking("orderId")},
+            "order.status: Order came without `orderId`, so it has no `order_id`; nothing else tells",
+        ),
+        (
+            {"order.status": lacking("time")},
+            "order.status: Order came without `time`, so it has no `time`; nothing else tells",
+        ),
+    ],
+    ids=["another may be its", "its number", "its time"],
+)
+async def test_g10_an_entry_stays_if_a_field_that_tells_does_not_come(
+    autojump_clock: MockClock, answers: dict[str, Any], said: str
+) -> None:
+    async with open_pair(key=HMAC) as (session, exchange):
+        entry = await cancelled(session, placed)
+        answering(exchange, answers)
+        with pytest.raises(OutcomeUnknown) as caught:
+            await session.confirm(entry)
+        assert caught.value.reason == said
+        assert caught.value.request == BUY
+        assert session.unresolved == (entry,)

@@ -100,7 +100,7 @@ class Confirming(Standing):
             ProtocolViolation: its answer cannot be read.
             NotSent: the session was closed meanwhile.
             OutcomeUnknown: that too, or it was told nothing in time, or what is there proves neither; its reason says
-                what is ambiguous, or which question was not answered.
+                what is ambiguous, which question was not answered, or which field of which method did not come.
         """
         asker = self._asker(call)
         return await asker._outcomes.find_out(asker, call, sent_at, self._longest)

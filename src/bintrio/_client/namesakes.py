@@ -93,7 +93,7 @@ class Namesakes:
 
     def is_surely_anothers(self, call: OutcomeUnknown, order: Order) -> bool:
         """The same, if an answer named it, or if `confirm` knew of this call when it said whose the order is."""
-        owner = self._owners.get((order.symbol, order.order_id), call)
+        owner = self._owners.get((call.request.symbol, found(order, "order_id")), call)
         return _is_other(owner, call) and (owner is None or owner.answered_at is not None or self._knew(call, owner))
 
     def _knew(self, call: OutcomeUnknown, owner: OutcomeUnknown) -> bool:
@@ -104,7 +104,10 @@ class Namesakes:
 
     def has_another_canceled(self, call: OutcomeUnknown, order: Order) -> bool:
         """Whether an order is known to have been canceled by another call."""
-        return _is_other(self._cancelers.get((order.symbol, order.order_id), call), call)
+        # If no call is known to have canceled any, the order's number may be missing.
+        if not self._cancelers:
+            return False
+        return _is_other(self._cancelers.get((call.request.symbol, order.order_id), call), call)
 
     def others(self, call: OutcomeUnknown) -> Iterator[OutcomeUnknown]:
         """The other calls of which nothing is known, and which used one of its ids for an order of its symbol."""

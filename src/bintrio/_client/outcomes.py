@@ -305,7 +305,7 @@ class Outcomes:
             sent = self._sent(other, None)
             return any(may_be(sent, leg, order) for leg in legs_of(sent.request) for order in orders_in(new))
         # What cannot be judged may be so.
-        except (Undecided, InvalidRequest):
+        except (Undecided, InvalidRequest, ProtocolViolation):
             return True
 
     async def _ask(self, session: Sender, question: Question) -> Reply:

@@ -13,7 +13,7 @@ Source: "Cancel order", "Cancel and replace order" and "Order Amend Keep Priorit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -25,8 +25,9 @@ from ..api.order_lists import OrderListCancel
 from ..api.orders import OrderList
 from ..api.sor import SorOrderPlace
 from ..api.trading import OpenOrdersCancelAll, OrderAmendKeepPriority, OrderCancel, OrderCancelReplace, OrderPlace
+from ..errors import ProtocolViolation
 from .confirmation_of_lists import list_canceled, list_placed
-from .evidence import LEGS, PAGE, Inquiry, Leg, Question, Sent, Undecided, found, is_placed, leg_of, pauses
+from .evidence import LEGS, PAGE, Inquiry, Leg, Question, Sent, Undecided, demand, found, is_placed, leg_of, pauses
 
 MOST_PAGES: Final = 10
 """How often allOrders is asked on."""
@@ -61,6 +62,14 @@ def inquire(sent: Sent) -> Inquiry[Any]:
     Raises:
         Undecided: neither can be shown.
     """
+    try:
+        return (yield from _by_either_reading(sent))
+    except ProtocolViolation as violation:
+        raise Undecided(f"{violation}; nothing else tells") from violation
+
+
+def _by_either_reading(sent: Sent) -> Inquiry[Any]:
+    """What became of a call, if it is the same however the clock is trusted."""
     rule = RULES[type(sent.request)]
     outcome = yield from rule(sent)
     trusting = msgspec.structs.replace(sent, is_clock_known=True)
@@ -96,8 +105,8 @@ def _named(outcome: Any) -> str:
         half = f"the cancel of {_named(outcome.old_order)}" if outcome.is_canceled else _named(outcome.new_order)
         return f"{half} alone"
     if isinstance(outcome, OrderList):
-        return f"order list {outcome.order_list_id}"
-    return f"order {outcome.order_id}" if isinstance(outcome, Order) else "no order"
+        return f"order list {found(outcome, 'order_list_id')}"
+    return f"order {found(outcome, 'order_id')}" if isinstance(outcome, Order) else "no order"
 
 
 # One order that was placed
@@ -120,7 +129,8 @@ def _placed(sent: Sent, leg: Leg) -> Inquiry[Order | None]:
     while asked_at < sent.settled_at:
         question = OrderStatus(symbol=sent.request.symbol, orig_client_order_id=leg.client_order_id)
         order, asked_at = yield Question(question, not_before)
-        if order is not None and (yield from is_placed(sent, leg, order)):
+        # It was asked for by its name, so that is known also where it did not come.
+        if order is not None and (yield from is_placed(sent, leg, order, leg.client_order_id)):
             return (yield from _alone(sent, leg, order))
         not_before = sent.settled_at
     return (yield from _placed_beside(sent, leg, order))
@@ -146,7 +156,7 @@ def _listed(symbol: str, number: int, why: str) -> Inquiry[Order | None]:
     """The order of that number, by allOrders."""
     question = Question(AllOrders(symbol=symbol, order_id=number, limit=1), 0, why)
     page: tuple[Order, ...] = (yield question).result or ()
-    return next((each for each in page if each.order_id == number), None)
+    return next((each for each in page if found(each, "order_id") == number), None)
 
 
 def _alone(sent: Sent, leg: Leg, order: Order) -> Inquiry[Order]:
@@ -155,15 +165,15 @@ def _alone(sent: Sent, leg: Leg, order: Order) -> Inquiry[Order]:
     if sent.is_id_fresh or sent.sent_at is None:
         return order
     # If the exchange has no list to give, order.status decides.
-    others = yield from _fitting(sent, leg, None, is_vital=False)
-    return _only(leg, {each.order_id: each for each in (*others, order)}.values())
+    others = yield from _fitting(sent, leg, None, is_vital=False, known=order.order_id)
+    return _only(leg, [*others, order])
 
 
 def _placed_beside(sent: Sent, leg: Leg, other: Order | None) -> Inquiry[Order | None]:
     """The order that the call placed, if another one is shown under its client order id, or none."""
     # An order under the same id that is older than the call cannot be its; an order of the call comes after it.
     is_older = other is not None and not sent.is_later(other, "time")
-    last = other.order_id if other is not None and is_older else None
+    last = found(other, "order_id") if is_older else None
     # order.status looks for the latest data, in memory first ("Data sources"), and an id is unique among open orders.
     # So if it shows an older order once the call is settled, the id still belongs to that one, as far as it knows.
     # allOrders would show another that has closed since. If the exchange has no list to give, order.status decides.
@@ -171,15 +181,16 @@ def _placed_beside(sent: Sent, leg: Leg, other: Order | None) -> Inquiry[Order |
     return _only(leg, ours) if ours else None
 
 
-def _fitting(sent: Sent, leg: Leg, last: int | None, *, is_vital: bool) -> Inquiry[list[Order]]:
-    """The orders that the call may have placed, of those after an order id, or since it left."""
-    ours: list[Order] = []
+def _fitting(
+    sent: Sent, leg: Leg, last: int | None, *, is_vital: bool, known: int | None = None
+) -> Inquiry[Collection[Order]]:
+    """The orders that the call may have placed, of those after an order id, or since it left; without the known one."""
+    ours: dict[int, Order] = {}
     for order in (yield from _orders_from(sent, last, is_vital=is_vital)):
-        # One that was reduced may have been given another id.
-        may_be_named = order.client_order_id == leg.client_order_id or leg.is_reduced(order)
-        if may_be_named and (yield from is_placed(sent, leg, order)):
-            ours.append(order)
-    return ours
+        is_known = known is not None and found(order, "order_id") == known
+        if not is_known and (yield from is_placed(sent, leg, order, found(order, "client_order_id"))):
+            ours[order.order_id] = order
+    return ours.values()
 
 
 def _only(leg: Leg, ours: Collection[Order]) -> Order:
@@ -195,7 +206,7 @@ def _orders_from(sent: Sent, last: int | None, *, is_vital: bool = True) -> Inqu
     the call left, and of too many for a page at least those that were placed since.
     """
     if last is not None:
-        return (yield from _orders_after(sent, last, is_vital=is_vital)).values()
+        return (yield from _orders_after(sent, last, is_vital=is_vital))
     # No older order limits the search, so the time does. allOrders with a start time shows what changed since.
     since = None if sent.earliest is None else sent.earliest * sent.units
     question = AllOrders(symbol=sent.request.symbol, start_time=since, limit=PAGE)
@@ -204,16 +215,16 @@ def _orders_from(sent: Sent, last: int | None, *, is_vital: bool = True) -> Inqu
         return page
     # It may leave out any: the document does not say by which time it has the oldest. So ids have to lead on.
     more = yield from _orders_after(sent, _last_before(sent, page), is_vital=True)
-    return ({_number_of(order): order for order in page} | more).values()
+    return [*page, *more]
 
 
-def _orders_after(sent: Sent, last: int, *, is_vital: bool) -> Inquiry[dict[int, Order]]:
-    """The orders of the symbol after an order id, up to the end of the call, by their ids."""
-    orders: dict[int, Order] = {}
+def _orders_after(sent: Sent, last: int, *, is_vital: bool) -> Inquiry[Collection[Order]]:
+    """The orders of the symbol after an order id, up to the end of the call."""
+    orders: list[Order] = []
     for _ in range(MOST_PAGES):
         question = AllOrders(symbol=sent.request.symbol, order_id=last + 1, limit=PAGE)
         page: tuple[Order, ...] = (yield Question(question, is_vital=is_vital)).result or ()
-        orders |= {_number_of(order): order for order in page}
+        orders += page
         # This was the last page, or it goes beyond the time in which the call can have been executed.
         if len(page) < PAGE or any(map(sent.is_too_late, page)):
             return orders
@@ -229,6 +240,7 @@ def _last_before(sent: Sent, page: Sequence[Order]) -> int:
 
 
 def _number_of(order: Order) -> int:
+    # A page that is full cannot be followed by the next without it.
     return order.order_id
 
 
@@ -255,7 +267,7 @@ def _ended(sent: Sent, number: int | None, name: str | None) -> Inquiry[Order | 
             return order
         if asked_at >= sent.settled_at:
             # A number belongs to one order for ever. A name may belong to several, one after the other.
-            return order if order is None or is_by_number else (yield from _latest_namesake(sent, order))
+            return order if order is None or name is None or is_by_number else (yield from _latest(sent, order, name))
         not_before = sent.settled_at
 
 
@@ -267,7 +279,7 @@ def _is_ended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
     return sent.may_have_canceled(order)
 
 
-def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
+def _latest(sent: Sent, order: Order, name: str) -> Inquiry[Order]:
     """The order that the call was about: perhaps not the one that is shown, if that was closed before the call left, or
     has come to its name since. By an amend, an order can take any name that is free.
     """
@@ -276,19 +288,37 @@ def _latest_namesake(sent: Sent, order: Order) -> Inquiry[Order]:
     if order.status in OPEN_STATES and not sent.is_later(order, "update_time"):
         return order
     # An order that is open now may have changed before the call left, so allOrders from then on would not show it.
-    open_orders: tuple[Order, ...] = (yield Question(OpenOrdersStatus(symbol=order.symbol))).result or ()
+    open_orders: tuple[Order, ...] = (yield Question(OpenOrdersStatus(symbol=sent.request.symbol))).result or ()
     changed = yield from _changed_since(sent)
-    namesakes = [
-        other
-        for other in (*changed, *open_orders)
-        if other.client_order_id == order.client_order_id and not sent.is_too_late(other)
+    others = [(each, False) for each in open_orders] + [(each, True) for each in changed]
+    namesakes = [other for other in others if _is_namesake(sent, other[0], order, name)]
+    return _likeliest(sent, [(order, False), *namesakes])
+
+
+def _likeliest(sent: Sent, candidates: Sequence[tuple[Order, bool]]) -> Order:
+    """The order that the call was about, of several, each with whether it is known to have changed since it left."""
+    # The one that was canceled since is most likely the one that the call hit; else the one that it may yet hit.
+    likelihoods = [
+        (sent.may_have_canceled(each, is_later=is_changed), each.status in OPEN_STATES)
+        for each, is_changed in candidates
     ]
+    most = max(likelihoods)
+    likely = [each for (each, _), likelihood in zip(candidates, likelihoods, strict=True) if likelihood == most]
+    # The same order is shown by several queries: what was asked last goes.
+    by_number = {found(each, "order_id"): each for each in likely}
+    return likely[-1] if len(by_number) == 1 else max(by_number.values(), key=_changed_at)
 
-    def likelihood(each: Order) -> tuple[bool, bool, int]:
-        # The one that was canceled since is most likely the one that the call hit; else the one that it may yet hit.
-        return sent.may_have_canceled(each), each.status in OPEN_STATES, each.update_time
 
-    return max((order, *namesakes), key=likelihood)
+def _is_namesake(sent: Sent, other: Order, order: Order, name: str) -> bool:
+    """Whether another answer shows an order of that name, the one that is known among them."""
+    number = found(order, "order_id")
+    if found(other, "client_order_id") is None and number is not None and found(other, "order_id") == number:
+        return True
+    return not sent.is_too_late(other) and other.client_order_id == name
+
+
+def _changed_at(order: Order) -> int:
+    return order.update_time
 
 
 def _changed_since(sent: Sent) -> Inquiry[Collection[Order]]:
@@ -296,7 +326,7 @@ def _changed_since(sent: Sent) -> Inquiry[Collection[Order]]:
     # Without its time there is no span to look through, and none to leave out.
     if sent.earliest is None:
         return (yield from _orders_from(sent, None))
-    orders: dict[int, Order] = {}
+    orders: list[Order] = []
     spans: list[tuple[int, int | None]] = [(sent.earliest, None)]
     for _ in range(MOST_SPANS):
         first, last = spans.pop()
@@ -304,12 +334,12 @@ def _changed_since(sent: Sent) -> Inquiry[Collection[Order]]:
         question = AllOrders(symbol=sent.request.symbol, start_time=first * sent.units, end_time=end, limit=PAGE)
         result, asked_at = yield Question(question)
         page: tuple[Order, ...] = result or ()
-        orders |= {order.order_id: order for order in page}
+        orders += page
         # A full page may leave out any, whichever the document calls the first.
         if len(page) >= PAGE:
             spans += _parts(first, last, asked_at)
         if not spans:
-            return orders.values()
+            return orders
     raise Undecided(f"too many orders changed since it left: {MOST_SPANS} questions have not told which")
 
 
@@ -330,7 +360,7 @@ def _amended(sent: Sent) -> Inquiry[Order | None]:
     number, not_before = request.order_id if sent.told is None else sent.told, 0
     names = _names_of(request) if number is None else (None,)
     while True:
-        known: list[Order] = []
+        known: dict[str | None, Order] = {}
         asked_at = 0
         for name in names:
             question = OrderStatus(symbol=request.symbol, order_id=number, orig_client_order_id=name)
@@ -338,10 +368,10 @@ def _amended(sent: Sent) -> Inquiry[Order | None]:
             order, asked_at = yield Question(question, not_before)
             if order is not None and _is_amended(sent, order, is_by_number=number is not None):
                 return order
-            known += [order] if order else []
+            if order is not None:
+                known[name] = order
         if asked_at >= sent.settled_at:
-            # By name, the order that is shown may be an earlier one with the same name.
-            return (yield from _amended_if_any(sent, known)) if number is None else next(iter(known), None)
+            return (yield from _amended_if_any(sent, known))
         not_before = sent.settled_at
 
 
@@ -351,11 +381,16 @@ def _names_of(request: OrderAmendKeepPriority) -> tuple[str | None, ...]:
     return tuple(dict.fromkeys((request.new_client_order_id, request.orig_client_order_id)))
 
 
-def _amended_if_any(sent: Sent, known: list[Order]) -> Inquiry[Order | None]:
+def _amended_if_any(sent: Sent, known: Mapping[str | None, Order]) -> Inquiry[Order | None]:
     """The order that the call was about, of those that go by its new name and its old one: that has changed since."""
     order: Order | None = None
-    for each in known:
-        order = yield from _latest_namesake(sent, each)
+    for name, each in known.items():
+        # By name, the order that is shown may be an earlier one with the same name.
+        order = each if name is None else (yield from _latest(sent, each, name))
+        # The quantity tells whether it was amended, and of two the time which one it was.
+        demand(order, "orig_qty")
+        if len(known) > 1:
+            demand(order, "update_time")
         if sent.is_later(order, "update_time"):
             return order
     return order
@@ -365,11 +400,11 @@ def _is_amended(sent: Sent, order: Order, *, is_by_number: bool) -> bool:
     """Whether an order was amended, or cannot be amended any more."""
     request: OrderAmendKeepPriority = sent.request
     # The session made this id for the call, so only the call can have given it to the order.
-    if sent.is_id_fresh and order.client_order_id == request.new_client_order_id:
+    if sent.is_id_fresh and found(order, "client_order_id") == request.new_client_order_id:
         return True
     # Closed orders cannot be amended. The new quantity shows that it was amended, by whomever.
-    is_over = order.status in CLOSED_STATES or found(order, "orig_qty") == request.new_qty
-    return is_over and (is_by_number or sent.is_later(order, "update_time"))
+    is_over = found(order, "status") in CLOSED_STATES or found(order, "orig_qty") == request.new_qty
+    return is_over and (is_by_number or sent.is_surely_later(order, "update_time"))
 
 
 def _replaced(sent: Sent) -> Inquiry[Order | HalfReplaced | None]:
@@ -401,8 +436,8 @@ def _is_by_call(sent: Sent, old: Order, new: Order | None) -> bool:
     # So has that to another call.
     if sent.was_canceled_by_another(old):
         return False
-    canceled_at, placed_at = sent.time(old, "update_time"), sent.time(new, "time")
-    return sent.is_later(old, "update_time") or (placed_at is not None and canceled_at == placed_at)
+    demand(old, "update_time")
+    return sent.is_later(old, "update_time") or (new is not None and old.update_time == found(new, "time"))
 
 
 def _old(sent: Sent, request: OrderCancelReplace, new: Order | None) -> Inquiry[Order | None]:
@@ -417,7 +452,7 @@ def _old(sent: Sent, request: OrderCancelReplace, new: Order | None) -> Inquiry[
 def _namesake_before(sent: Sent, name: str | None, new: Order) -> Inquiry[Order | None]:
     """The order that was to be canceled, whose name the new one has taken, if it changed since the call left."""
     orders = yield from _changed_since(sent)
-    old = [order for order in orders if order.client_order_id == name and order.order_id < new.order_id]
+    old = [order for order in orders if order.order_id < new.order_id and order.client_order_id == name]
     return max(old, key=lambda order: order.order_id, default=None)
 
 

@@ -5,11 +5,13 @@ Source: "Place new Order list", "Cancel Order list" and "Query Order list" of th
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+
 from ..api.account import AllOrderLists, Order, OrderListStatus, OrderStatus
 from ..api.enums import CLOSED_LIST_STATES
 from ..api.order_lists import OrderListCancel
-from ..api.orders import OrderList
-from .evidence import LEGS, PAGE, Inquiry, Question, Sent, Undecided, is_placed, pauses
+from ..api.orders import ListedOrder, OrderList
+from .evidence import LEGS, PAGE, Inquiry, Question, Sent, Undecided, found, is_placed, pauses
 
 
 def list_placed(sent: Sent) -> Inquiry[OrderList | None]:
@@ -39,29 +41,37 @@ def _list_status(number: int | None, name: str | None) -> OrderListStatus:
 
 def _is_list_placed(sent: Sent, shown: OrderList) -> Inquiry[bool]:
     """Whether an order list is the one that the call placed: by the names of its orders, or one of the orders."""
-    # A late answer has named it.
-    if shown.order_list_id == sent.told:
+    # A late answer has named it, and it was asked for by that number.
+    if sent.told is not None and found(shown, "order_list_id") in {None, sent.told}:
         return True
     legs = {leg.client_order_id: leg for leg in LEGS[type(sent.request)](sent.request)}
-    named = [order for order in shown.orders if order.client_order_id in legs]
-    # The name of a list may be used again. The names of its orders and its time tell whether it is another one.
-    if shown.symbol != sent.request.symbol or not named or not sent.is_later(shown, "transaction_time"):
+    named = _orders_of_call(sent, shown, legs)
+    if not named:
         return False
     # The session made the names of its orders, so no earlier list can have them.
     if sent.is_id_fresh:
         return True
     # One order is enough: the exchange takes all orders of a list or none.
-    order = yield from _listed(shown, named[0].order_id)
-    return (yield from is_placed(sent, legs[named[0].client_order_id], order))
+    name = named[0].client_order_id
+    order = yield from _listed(sent, named[0].order_id)
+    return (yield from is_placed(sent, legs[name], order, found(order, "client_order_id") or name))
 
 
-def _listed(shown: OrderList, number: int) -> Inquiry[Order]:
+def _orders_of_call(sent: Sent, shown: OrderList, names: Container[str]) -> Sequence[ListedOrder]:
+    """The orders of a list that go by names of the call, if the list may be its."""
+    # The name of a list may be used again. The names of its orders and its time tell whether it is another one.
+    if found(shown, "symbol") not in {None, sent.request.symbol} or not sent.is_later(shown, "transaction_time"):
+        return ()
+    return [order for order in shown.orders if order.client_order_id in names]
+
+
+def _listed(sent: Sent, number: int) -> Inquiry[Order]:
     """An order that a list names: so it is there, and is asked for until a query shows it."""
     order: Order | None = None
-    question, pause = Question(OrderStatus(symbol=shown.symbol, order_id=number)), pauses()
+    question, pause = Question(OrderStatus(symbol=sent.request.symbol, order_id=number)), pauses()
+    why = f"its order list names order {number}, and order.status says that there is none"
     while order is None:
         order, asked_at = yield question
-        why = f"order list {shown.order_list_id} names order {number}, and order.status says that there is none"
         question = question._replace(not_before=asked_at + next(pause), why=why)
     return order
 
@@ -112,4 +122,5 @@ def list_canceled(sent: Sent) -> Inquiry[OrderList | None]:
     if shown is None or number is not None or shown.list_order_status == "EXECUTING":
         return shown
     # It was closed before the call left, or may have been: a later one may have its name.
-    return max((shown, *(yield from _lists_since(sent, name))), key=lambda each: each.order_list_id)
+    later = yield from _lists_since(sent, name)
+    return max((shown, *later), key=lambda each: each.order_list_id) if later else shown

@@ -17,6 +17,9 @@ timestamp with ``recvWindow`` again right before the matching engine. And since 
 sources": Memory, Database), only when that has passed by `QUERY_DELAY`. The same goes for a state that is as it was. An
 answer that came late ends the call as well: nothing happens after it.
 
+**A field that did not come** proves nothing. What came is judged first, and may rule a record out. If it does not, the
+field is read, and the `ProtocolViolation` says which one of which method did not come.
+
 Source: "Timing security", "Data sources" and "Place new order" of the WebSocket API document.
 """
 
@@ -127,10 +130,19 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
         # What has no time is not ruled out by it.
         return time is None or self.earliest is None or time >= self.earliest
 
-    def may_have_canceled(self, order: Order) -> bool:
-        """Whether an order may have been canceled by the call: since it left, and by no call that was answered."""
-        is_canceled = order.status == "CANCELED" and self.is_later(order, "update_time")
-        return is_canceled and not self.was_canceled_by_another(order)
+    def is_surely_later(self, record: Any, field: str) -> bool:
+        """The same, where a time that did not come proves nothing."""
+        return self.is_later(record, field) and (self.earliest is None or found(record, field) is not None)
+
+    def may_have_canceled(self, order: Order, *, is_later: bool = False) -> bool:
+        """Whether an order may have been canceled by the call: since it left, and by no call that was answered.
+
+        Args:
+            order: the order.
+            is_later: whether it is known that it changed since the call left. Else its time must say so.
+        """
+        is_later = is_later or self.is_surely_later(order, "update_time")
+        return order.status == "CANCELED" and is_later and not self.was_canceled_by_another(order)
 
     def is_too_late(self, order: Order) -> bool:
         """Whether an order came only when the call was over."""
@@ -152,6 +164,15 @@ def found(record: Any, field: str) -> Any:
         return None
 
 
+def demand(record: Any, field: str) -> None:
+    """Nothing can be said without a field.
+
+    Raises:
+        ProtocolViolation: it did not come.
+    """
+    getattr(record, field)
+
+
 class Leg(NamedTuple):
     """One order of a call: its client order id, and what the call fixed of it, by the names in its report."""
 
@@ -164,12 +185,19 @@ class Leg(NamedTuple):
 
     def is_reduced(self, order: Order) -> bool:
         """Whether the order is smaller than the call asked for."""
+        return self.may_be_reduced(order) and found(order, "orig_qty") is not None
+
+    def may_be_reduced(self, order: Order) -> bool:
+        """The same, or its quantity did not come."""
         quantity = self.fixed.get("orig_qty")
-        return quantity is not None and found(order, "orig_qty") not in {None, quantity}
+        return quantity is not None and found(order, "orig_qty") != quantity
 
     def was(self, change: Amendment) -> bool:
         """Whether an order was as the call had it before it was first amended."""
-        return (change.orig_client_order_id, change.orig_qty) == (self.client_order_id, self.fixed["orig_qty"])
+        had = {"orig_client_order_id": self.client_order_id, "orig_qty": self.fixed["orig_qty"]}
+        # One field that differs says that it was not. That it was takes both.
+        is_ruled_out = any(found(change, name) not in {None, value} for name, value in had.items())
+        return not is_ruled_out and all(getattr(change, name) == value for name, value in had.items())
 
 
 def _agrees(value: Any, expected: Any, name: str) -> bool:
@@ -184,17 +212,21 @@ def is_younger(sent: Sent, order: Order) -> bool:
 
     Raises:
         Undecided: its time says so, and its order id says that it was there before.
+        ProtocolViolation: nothing that came rules it out, and its order id did not come.
     """
     # Nothing else has had the id; or nobody knows when the call left, and then every order that fits is taken for its.
     if sent.is_id_fresh or sent.sent_at is None:
         return True
+    if not sent.is_later(order, "time"):
+        return False
     # Order ids grow, so one that is not above was given before the call left.
-    is_above = order.order_id > (sent.seen_order_id or 0)
+    if order.order_id > (sent.seen_order_id or 0):
+        return True
     time = sent.time(order, "time")
-    if time is not None and time > sent.sent_at + sent.clock_error and not is_above:
+    if time is not None and time > sent.sent_at + sent.clock_error:
         said = f"order {order.order_id} is dated {time}, after the call left, but there was one with a higher id before"
         raise Undecided(f"{said}: {sent.seen_order_id}")
-    return is_above and sent.is_later(order, "time")
+    return False
 
 
 def may_be(sent: Sent, leg: Leg, order: Order) -> bool:
@@ -249,16 +281,29 @@ def pauses() -> Iterator[int]:
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-def is_placed(sent: Sent, leg: Leg, order: Order) -> Inquiry[bool]:
-    """Whether an order is the one that the call placed."""
-    if not may_be(sent, leg, order):
-        return False
+def _is_known_by(name: str | None, sent: Sent, leg: Leg, order: Order) -> bool:
+    """Whether an order that may be the call's is known by its client order id."""
+    # It has the quantity of the call, so it still has the id that it was placed under, and nothing else tells.
+    if name is None and not leg.may_be_reduced(order):
+        demand(order, "client_order_id")
     # Its quantity is that of the call; or it is smaller, but only this call can have given it its id.
-    if not leg.is_reduced(order) or (sent.is_id_fresh and found(order, "client_order_id") == leg.client_order_id):
+    return name == leg.client_order_id and (sent.is_id_fresh or not leg.is_reduced(order))
+
+
+def is_placed(sent: Sent, leg: Leg, order: Order, name: str | None) -> Inquiry[bool]:
+    """Whether an order is the one that the call placed. ``name``: the id that it goes by; None if that did not come."""
+    # One that was reduced may have been given another id.
+    may_have_name = name in {None, leg.client_order_id} or leg.may_be_reduced(order)
+    if not may_have_name or not may_be(sent, leg, order):
+        return False
+    # An earlier order may never have been seen, so its order id alone proves nothing.
+    if not sent.is_id_fresh and sent.sent_at is not None:
+        demand(order, "time")
+    if _is_known_by(name, sent, leg, order):
         return True
     # Queries show the amendment when they must: it may be later than the order that they show.
     changed_at = sent.time(order, "update_time") or 0
-    question = OrderAmendments(symbol=order.symbol, order_id=order.order_id)
+    question = OrderAmendments(symbol=sent.request.symbol, order_id=order.order_id)
     changes = (yield Question(question, changed_at + QUERY_DELAY)).result
     return bool(changes) and leg.was(changes[0])
 
