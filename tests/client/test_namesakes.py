@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -410,3 +411,55 @@ def test_g7_orders_are_read_off_whatever_an_answer_is() -> None:
         assert list(orders_in(answer)) == [order]
     half = PartlyDone("order.cancelReplace", status=409, code=-2021, message="")
     assert placed_by(half) == ()
+
+
+async def lose_both(session: bintrio.Session, sandbox: Sandbox, is_more_done: bool) -> list[OutcomeUnknown[OrderPlace]]:
+    """Two orders under one id in one moment, of which the second asks for more, and one is done: their errors."""
+    done, lost = faults.DropReply("order.place"), faults.Timeout("order.place", executed=False)
+    for fault in (lost, done) if is_more_done else (done, lost):
+        sandbox.inject(fault)
+    errors: list[Any] = []
+
+    async def send(quantity: str) -> None:
+        order = msgspec.structs.replace(limit(new_client_order_id="grid-7"), quantity=Decimal(quantity))
+        with pytest.raises(OutcomeUnknown) as raised:
+            await session.within(1).send(order)
+        errors.append(raised.value)
+
+    async with trio.open_nursery() as nursery:
+        for quantity in ("0.001", "0.003"):
+            nursery.start_soon(send, quantity)
+            await wait_all_tasks_blocked()
+    less, more = sorted(errors, key=lambda error: error.request.quantity)
+    return [less, more]
+
+
+@pytest.mark.parametrize("is_more_done", [False, True])
+async def test_g7_an_order_is_not_of_a_call_that_asked_for_more_if_it_was_never_reduced(
+    autojump_clock: MockClock, is_more_done: bool
+) -> None:
+    async with open_market() as (session, sandbox):
+        errors = await lose_both(session, sandbox, is_more_done)
+        (order,) = sandbox.orders
+        found: list[Any] = [await session.confirm(error) for error in errors]
+    assert [each is not None and each.order_id for each in found] == [
+        False if is_more_done else order.order_id,
+        order.order_id if is_more_done else False,
+    ]
+
+
+async def test_g7_an_order_that_was_reduced_may_be_of_the_call_that_asked_for_as_much_as_it_had(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_market() as (session, sandbox):
+        less, more = await lose_both(session, sandbox, is_more_done=True)
+        (order,) = sandbox.orders
+        await session.order_amend_keep_priority(
+            symbol=order.symbol, order_id=order.order_id, new_qty="0.001", new_client_order_id="grid-7"
+        )
+        with pytest.raises(OutcomeUnknown, match="whose outcome is not known either"):
+            await session.confirm(less)
+        found: bintrio.Order | None = await session.confirm(more)
+        assert found is not None
+        assert found.order_id == order.order_id
+        assert await session.confirm(less) is None

@@ -2,7 +2,8 @@
 
 The exchange takes an id again once the order that had it is closed. So an order that is as a call had it may be that of
 another call. What an answer named is its own call's, and so is what `confirm` has told of a call. Of two calls that
-were not answered, nobody knows whose it is. Ids that the session made are no matter here: none is used twice.
+were not answered, nobody knows whose it is; but if one asked for more, how the order was amended tells. Ids that the
+session made are no matter here: none is used twice.
 
 An order is canceled once. So one of which an answer has said that its call canceled it, was canceled by no other.
 """
@@ -11,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Final, cast
+from itertools import chain
+from typing import Any, Final, TypeAlias, cast
 from weakref import ref
 
-from .._protocol.evidence import found
+from .._protocol.confirmation import HalfReplaced
+from .._protocol.evidence import Leg, found, legs_of
 from .._protocol.ids import remember
 from ..api._base import Request, wire_name
-from ..api.account import Order
+from ..api.account import Amendment, Order
 from ..api.orders import OrderList
 from ..api.trading import ReplacedOrder
 from ..errors import OutcomeUnknown, PartlyDone
@@ -29,6 +32,10 @@ seconds of it."""
 
 MOST_OPEN: Final = 1000
 """Calls whose outcome is not known that are remembered, the latest ones."""
+
+
+Histories: TypeAlias = dict[int, Sequence[Amendment]]
+"""How orders were amended, by order id, as far as that was asked for."""
 
 
 class Origin:
@@ -127,6 +134,41 @@ def known_of(call: OutcomeUnknown, own: Namesakes) -> Sequence[Namesakes]:
     """What is known of a call and its like: by this session, and by the one that made it if that is another one."""
     origin = origin_of(call)
     return (own,) if origin is None or origin.namesakes is own else (own, origin.namesakes)
+
+
+def others_of(call: OutcomeUnknown, own: Namesakes) -> Iterator[OutcomeUnknown]:
+    """The other calls of unknown outcome that may have placed an order of a call, by all that is known of its like."""
+    return chain.from_iterable(namesakes.others(call) for namesakes in known_of(call, own))
+
+
+def claimed_by(call: Any, outcome: Any) -> Order | OrderList | None:
+    """What a call is said to have placed that another call may have placed as well; None if no other can have."""
+    new = outcome.new_order if isinstance(outcome, HalfReplaced) else outcome
+    # Only what places an order can have placed this one. An id that the session made, no other call has.
+    is_of_one = isinstance(call, Request) or not call.request.api.orders or call.is_id_fresh
+    return None if is_of_one else new
+
+
+def rivaled(call: Any, outcome: Any, own: Namesakes) -> list[Order]:
+    """The orders that a call is said to have placed, of which it or another one under its id asked for more."""
+    new = claimed_by(call, outcome)
+    others = [] if new is None else [*others_of(call, own)]
+    # Most have no such rivals.
+    calls = [call, *others] if others else []
+    return [order for order in orders_in(new) if any(_asks_for_more(each.request, order) for each in calls)]
+
+
+def _asks_for_more(request: Request[Any], order: Order) -> bool:
+    """Whether an order may be of a call only if it was reduced since."""
+    return any(leg.is_reduced(order) and leg.fits(order) for leg in legs_of(request))
+
+
+def may_have_been(leg: Leg, order: Order, histories: Histories) -> bool:
+    """Whether an order may have been as a call had it, for all that is known of how it was amended."""
+    if order.order_id not in histories:
+        return True
+    history = histories[order.order_id]
+    return leg.was(history[0]) if history else not leg.is_reduced(order)
 
 
 def is_surely_anothers(known: Iterable[Namesakes], call: OutcomeUnknown, order: Order) -> bool:

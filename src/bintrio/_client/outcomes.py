@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 import trio
 
-from .._protocol.confirmation import HalfReplaced, inquire, is_known_by_name
+from .._protocol.confirmation import inquire, is_known_by_name
 from .._protocol.evidence import (
     LARGEST_LEAD,
     PATIENCE,
@@ -34,7 +34,7 @@ from .._protocol.results import read_answer, read_error, read_result
 from .._protocol.rotation import backoff
 from .._text import shown
 from ..api._base import Request, catalogue, wire_name
-from ..api.account import Order
+from ..api.account import Order, OrderAmendments
 from ..api.general import Time
 from ..api.orders import OrderList
 from ..api.trading import OrderCancelReplace
@@ -52,16 +52,21 @@ from .asked_for import asked_for, asked_of, is_refused
 from .calls import Sender
 from .in_flight import DEFAULT_RECV_WINDOW, Call
 from .namesakes import (
+    Histories,
     Namesakes,
     Origin,
     canceled_by,
+    claimed_by,
     has_canceled,
     has_id_of,
     is_surely_anothers,
     known_of,
+    may_have_been,
     orders_in,
     origin_of,
+    others_of,
     placed_by,
+    rivaled,
     told_by,
 )
 from .shared import Shared
@@ -217,11 +222,12 @@ class Outcomes:
         try:
             with trio.fail_after(longest):
                 outcome = await self._learn(session, sent, open_)
+                histories = await self._histories(session, sent, call, outcome, open_)
         except trio.TooSlowError:
             raise _undecided(call, open_.said(longest)) from self._supervisor.last_failure
         except Undecided as reason:
             raise _undecided(call, str(reason)) from self._supervisor.last_failure
-        self._claim(call, outcome)
+        self._claim(call, claimed_by(call, outcome), histories)
         self._settle(call)
         return outcome
 
@@ -266,32 +272,41 @@ class Outcomes:
         except Undecided as doubt:
             return None, doubt
 
-    def _claim(self, call: OutcomeUnknown | Request[Any], outcome: Any) -> None:
+    async def _histories(self, session: Sender, sent: Sent, call: Any, outcome: Any, open_: _Open) -> Histories:
+        """How the orders of a call were amended that one of several calls under its id asked more of."""
+        histories: Histories = {}
+        for order in rivaled(call, outcome, self._namesakes):
+            changed_at = sent.time(order, "update_time") or 0
+            question = OrderAmendments(symbol=order.symbol, order_id=order.order_id)
+            open_.question = Question(question, changed_at + QUERY_DELAY)
+            histories[order.order_id] = (await self._ask(session, open_.question)).result or ()
+        return histories
+
+    def _claim(self, call: OutcomeUnknown, new: Order | OrderList | None, histories: Histories) -> None:
         """Give each order to one call only.
 
         Raises:
             OutcomeUnknown: another call under the same id may have placed it.
         """
-        new = outcome.new_order if isinstance(outcome, HalfReplaced) else outcome
-        # Only what places an order can have placed this one. An id that the session made, no other call has.
-        if isinstance(call, Request) or new is None or not call.request.api.orders or call.is_id_fresh:
+        if new is None:
             return
         symbol, orders = call.request.symbol, placed_by(new)
         for number in orders:
-            self._check_claim(call, symbol, number, new)
+            self._check_claim(call, symbol, number, new, histories)
         # Another session may have made the call, and is to know it too.
         for namesakes in known_of(call, self._namesakes):
             namesakes.own(symbol, orders, call)
 
-    def _check_claim(self, call: OutcomeUnknown, symbol: str, number: int, new: Any) -> None:
+    def _check_claim(
+        self, call: OutcomeUnknown, symbol: str, number: int, new: Order | OrderList, histories: Histories
+    ) -> None:
         said = f"order {number} may be its, and"
         if self._is_anothers(call, symbol, number):
             raise _undecided(call, f"{said} was told to be another call's with that id")
         # What a late answer has named is its.
         if call.answered_at is not None:
             return
-        others = (other for namesakes in known_of(call, self._namesakes) for other in namesakes.others(call))
-        if any(self._may_have_placed(other, new) for other in others):
+        if any(self._may_have_placed(other, new, histories) for other in others_of(call, self._namesakes)):
             raise _undecided(call, f"{said} that of another call with that id, whose outcome is not known either")
         if any(has_id_of(other, call) for other in self._supervisor.calls()):
             raise _undecided(call, f"{said} that of another call with that id, which is not answered yet")
@@ -299,11 +314,12 @@ class Outcomes:
     def _is_anothers(self, call: OutcomeUnknown, symbol: str, number: int) -> bool:
         return any(each.is_anothers(call, symbol, number) for each in known_of(call, self._namesakes))
 
-    def _may_have_placed(self, other: OutcomeUnknown, new: Order | OrderList) -> bool:
+    def _may_have_placed(self, other: OutcomeUnknown, new: Order | OrderList, histories: Histories) -> bool:
         """Whether what was found may be of another call, by all that is known of that."""
         try:
             sent = self._sent(other, None)
-            return any(may_be(sent, leg, order) for leg in legs_of(sent.request) for order in orders_in(new))
+            pairs = [*itertools.product(legs_of(sent.request), orders_in(new))]
+            return any(may_be(sent, leg, order) and may_have_been(leg, order, histories) for leg, order in pairs)
         # What cannot be judged may be so.
         except (Undecided, InvalidRequest, ProtocolViolation):
             return True
