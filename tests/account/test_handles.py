@@ -12,8 +12,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import bintrio
+from bintrio import requests
 from bintrio.account import LiveAccount, LiveOrder, LiveOrderList
-from bintrio.errors import BintrioError, InvalidRequest, OutcomeUnknown
+from bintrio.errors import BintrioError, InvalidRequest, OutcomeUnknown, ProtocolViolation
 from bintrio.sandbox import Disconnect, DropReply, EventsFirst, LateReply, Sandbox, ServerError, Timeout, open_sandbox
 from tests.sessions import CancelsAfter
 
@@ -239,6 +240,35 @@ async def test_g1_when_the_account_is_followed_no_more_the_caller_is_told(autoju
         assert len(session.unresolved) == 1  # whoever has the session may ask
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["lost", "cancelled"])
+@pytest.mark.parametrize("placing", ["a limit order", "a list", "one with an id of its own"])
+async def test_g7_what_was_placed_under_ids_of_the_account_is_known_by_them_though_the_clock_was_set_back_unseen(
+    autojump_clock: MockClock, placing: str, is_cancelled: bool
+) -> None:
+    method, place = PLACINGS[placing]
+    async with open_sandbox(listen=False) as sandbox:
+        open_session = partial(bintrio.open_session, sandbox.endpoint, key=sandbox.key, connect=sandbox.connect)
+        async with open_session() as session:
+            async with session.account() as account:
+                pass
+            sandbox.set_back(0.4)
+            await trio.sleep(1)
+            sandbox.inject(LateReply(method=method, seconds=30) if is_cancelled else DropReply(method=method))
+            lost: list[OutcomeUnknown] = []
+            with trio.move_on_after(0.5 if is_cancelled else 60):
+                try:
+                    await place(account)
+                except OutcomeUnknown as error:
+                    lost.append(error)
+            (left_behind,) = session.unresolved if is_cancelled else lost
+        async with open_session() as another:
+            if placing == "one with an id of its own":
+                with pytest.raises(OutcomeUnknown, match="if the exchange's clock was set back"):
+                    await another.confirm(left_behind)
+            else:
+                assert await another.confirm(left_behind) is not None
+
+
 async def test_a_handle_knows_the_end_of_an_order_that_the_account_has_forgotten(autojump_clock: MockClock) -> None:
     async with following(keep=1) as (sandbox, _, account):
         first, second = [await account.place(**BUY) for _ in range(2)]
@@ -335,3 +365,21 @@ async def test_g7_what_is_refused_is_refused_once(autojump_clock: MockClock) -> 
         with pytest.raises(BintrioError):
             await account.place(**dear)
         assert not account.handles
+
+
+@pytest.mark.parametrize("own_id", [None, "mine"])
+async def test_what_an_answer_does_not_say_of_an_order_with_an_id_of_the_account_does_not_depend_on_times(
+    autojump_clock: MockClock, own_id: str | None
+) -> None:
+    async with following() as (_, bent, account):
+        asked, confirm = list[int | None](), bent.confirm
+
+        async def confirm_noting(call: Any, *, sent_at: int | None = None) -> Any:
+            asked.append(sent_at)
+            return await confirm(call, sent_at=sent_at)
+
+        bent.confirm = confirm_noting  # type: ignore[method-assign]  # to look at what is asked
+        bent.bends[requests.OrderPlace] = raising(ProtocolViolation("the test says so"))
+        order = await account.place(**BUY, new_client_order_id=own_id)
+        assert await order.placed() is not None
+        assert [sent_at is None for sent_at in asked] == [own_id is None]

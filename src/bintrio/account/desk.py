@@ -98,6 +98,27 @@ class _Doubt(NamedTuple):
     sent_at: int | None = None
 
 
+class _Named(NamedTuple):
+    """A request with all its client order ids.
+
+    Attributes:
+        request: it.
+        is_known_by_ours: whether the id that it is known by is of our making: used never before.
+        is_fresh: whether the ids of all its orders are. A list's own id is no order's.
+    """
+
+    request: Any
+    is_known_by_ours: bool = False
+    is_fresh: bool = False
+
+    def are_ids_fresh_of(self, error: Any) -> bool:
+        """Whether an error is of this request, and its ids are ours: the session takes what it is given for its user's.
+
+        `confirm` trusts ids that are the session's own, or ours, more than others.
+        """
+        return self.is_fresh and getattr(error, "request", None) == self.request
+
+
 class Desk:
     """Sends what changes the account, and takes in what the exchange says to it.
 
@@ -151,26 +172,26 @@ class Desk:
 
     async def place(self, request: Request[Any]) -> LiveOrder:
         """Place an order. Returns once the exchange has answered, or once it is clear that no answer came."""
-        sent, is_fresh = _identified(request, self._session.new_client_order_id)
-        course = OrderCourse(sent, sent.symbol, sent.new_client_order_id)
-        await self._place(course, sent, is_fresh=is_fresh)
+        named = _identified(request, self._session.new_client_order_id)
+        course = OrderCourse(named.request, named.request.symbol, named.request.new_client_order_id)
+        await self._place(course, named)
         return LiveOrder(self, course)
 
     async def place_list(self, request: Request[Any]) -> LiveOrderList:
         """Place an order list. Returns once the exchange has answered, or once it is clear that no answer came."""
-        sent, is_fresh = _identified(request, self._session.new_client_order_id)
-        course = ListCourse(sent, sent.symbol, sent.list_client_order_id)
-        await self._place(course, sent, is_fresh=is_fresh)
+        named = _identified(request, self._session.new_client_order_id)
+        course = ListCourse(named.request, named.request.symbol, named.request.list_client_order_id)
+        await self._place(course, named)
         return LiveOrderList(self, course)
 
-    async def _place(self, course: Course, sent: Request[Any], *, is_fresh: bool) -> None:
+    async def _place(self, course: Course, named: _Named) -> None:
         # Also if the answer never comes: after a loss the orders of this symbol are asked for.
         self._stock.symbols.add(course.symbol)
         # An event that names an id that was never used can be of nothing else.
-        self.register.enter(course, course.client_id if is_fresh else None)
-        sent_at = self._session.now()
+        self.register.enter(course, course.client_id if named.is_known_by_ours else None)
+        sent, sent_at = named.request, self._left_at(named)
         try:
-            self._take_answer(course, await self._session.send(sent))
+            self._take_answer(course, await self._send(named))
         except OutcomeUnknown as error:
             # The account is followed no more, so nobody would find out: the caller has to know.
             if not self._find_out_later(_doubt(error), course):
@@ -188,6 +209,20 @@ class Desk:
                 self.register.refuse(course, None)  # it was not sent
             raise
         self._publish()
+
+    def _left_at(self, named: _Named) -> int | None:
+        """What `confirm` has to know of when a request left: nothing, if no earlier order can have its ids."""
+        return None if named.is_fresh else self._session.now()
+
+    async def _send(self, named: _Named) -> Any:
+        try:
+            return await self._session.send(named.request)
+        except BaseException as error:
+            lost: Any
+            # The session keeps the error of a caller that was cancelled.
+            for lost in filter(named.are_ids_fresh_of, (error, *self._session.unresolved)):
+                lost.is_id_fresh = True
+            raise
 
     def _take_answer(self, course: Course, answer: Any) -> None:
         self._bind(course, answer)
@@ -248,14 +283,14 @@ class Desk:
 
     async def cancel_order(self, key: OrderKey) -> None:
         """Cancel an order, and take in what it is then."""
-        await self._change(OrderCancel(symbol=key[0], order_id=key[1]), key, self._take_canceled)
+        await self._change(_Named(OrderCancel(symbol=key[0], order_id=key[1])), key, self._take_canceled)
 
     async def cancel_list(self, course: ListCourse) -> None:
         """Cancel an order list, and take in what it is then."""
         # Noted before: by the time the answer comes, some may have ended.
         keys = [order.key for order in course.orders if order.key is not None]
         request = OrderListCancel(symbol=course.symbol, order_list_id=course.number)
-        await self._change(request, keys[0], self._take_canceled)
+        await self._change(_Named(request), keys[0], self._take_canceled)
         # An answer to canceling a list names only those orders that it has canceled itself.
         for key in keys:
             if self._seems_open(key):
@@ -264,14 +299,13 @@ class Desk:
 
     async def amend_order(self, key: OrderKey, quantity: Any) -> None:
         """Reduce an order, and take in what it is then."""
-        request, _ = _identified(
-            OrderAmendKeepPriority(symbol=key[0], order_id=key[1], new_qty=quantity), self._session.new_client_order_id
-        )
-        await self._change(request, key, self._take_amended)
+        request = OrderAmendKeepPriority(symbol=key[0], order_id=key[1], new_qty=quantity)
+        named = _identified(request, self._session.new_client_order_id)
+        await self._change(named, key, self._take_amended)
 
-    async def _change(self, request: Request[Any], key: OrderKey, take: Callable[[Any], None]) -> None:
+    async def _change(self, named: _Named, key: OrderKey, take: Callable[[Any], None]) -> None:
         try:
-            answer = await self._session.send(request)
+            answer = await self._send(named)
         except UnknownOrder:  # it has ended; what it ended as may not be known yet
             await self._learn_end(key)
         except OutcomeUnknown as error:
@@ -280,7 +314,7 @@ class Desk:
             # Refused, or not sent: nothing has changed.
             raise
         except BaseException:  # cancelled, or Ctrl-C
-            self._leave_behind(request, None)
+            self._leave_behind(named.request, None)
             raise
         else:
             try:
@@ -418,8 +452,12 @@ def _doubt(error: OutcomeUnknown) -> _Doubt:
     return _Doubt(error, error, error.method)
 
 
-def _identified(request: Any, new_id: Callable[[], str]) -> tuple[Any, bool]:
-    """The request with all its client order ids, and whether the one that it is known by is ours: used never before."""
+def _identified(request: Any, new_id: Callable[[], str]) -> _Named:
+    """The request with a new id in the place of every client order id that it lacks."""
     lacking = [name for name in request.api.client_ids if getattr(request, name) is None]
-    sent = msgspec.structs.replace(request, **{name: new_id() for name in lacking})
-    return sent, not {"new_client_order_id", "list_client_order_id"}.isdisjoint(lacking)
+    given = {*request.api.client_ids} - {*lacking}
+    return _Named(
+        msgspec.structs.replace(request, **{name: new_id() for name in lacking}),
+        is_known_by_ours=not {"new_client_order_id", "list_client_order_id"}.isdisjoint(lacking),
+        is_fresh=given <= {"list_client_order_id"},
+    )
