@@ -18,6 +18,7 @@ import trio
 
 import bintrio
 from bintrio.account import LiveAccount
+from bintrio.account.live import Entering
 
 from .in_memory import MemoryServer
 from .server import DATA, frame
@@ -56,7 +57,7 @@ async def measure(rounds: int) -> tuple[float, float]:
         trio.open_nursery() as nursery,
     ):
         teller = session._shared.observation.about()  # pyright: ignore[reportPrivateUsage]
-        account = LiveAccount(session, teller, nursery, 1000, 86_400, 10_000)
+        account = LiveAccount(Entering(session, 0.0, None), teller, nursery, 1000, 86_400, 10_000)
         (connection,) = server.exchange.connections
         for number in range(rounds):
             sent = list(events(1 + number * ORDERS, session.now()))

@@ -199,7 +199,7 @@ class Session(Following):
         Every call made through it, `confirm` included, ends within that time, a read behind a long message too, in the
         same ways; what left and was not answered by then is `OutcomeUnknown`. Unlike a cancel scope, it leaves no call
         behind of which the caller knows nothing. `rotate` ends within that time as well, unless the exchange holds the
-        session back. Not bounded by it is entering `user_data` and `account`: they have times of their own.
+        session back. So does entering `user_data` and `account`.
 
         Raises:
             InvalidRequest: it is no positive, finite number.
@@ -245,6 +245,9 @@ class Session(Following):
     @property
     def _trading(self) -> Session:
         return self
+
+    def _hurried(self, seconds: float) -> Session:
+        return self.within(seconds)
 
     def _asker(self, call: object) -> Session:
         """The session for whom a call was made, of which it is to be asked what became."""
@@ -307,7 +310,7 @@ class Session(Following):
         # Before anything is awaited: no event of the subscription comes that nobody listens to.
         feed = self._supervisor.feeds.listen(key, inbox)
         try:
-            await self._supervisor.feeds.carry(feed)
+            await self._supervisor.feeds.carry(feed, self._timeout)
             yield Subscriber(inbox)
         finally:
             self._supervisor.feeds.leave(feed, inbox)

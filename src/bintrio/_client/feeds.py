@@ -104,15 +104,15 @@ class Feeds:
         for feed in self.by_key.values():
             feed.end()
 
-    async def carry(self, feed: Feed) -> None:
-        """See that the connection in use carries a feed.
+    async def carry(self, feed: Feed, timeout: float) -> None:
+        """See that the connection in use carries a feed, within ``timeout`` seconds.
 
         Raises:
             Rejected: the exchange refuses the subscription.
             NotSent, OutcomeUnknown: it could not be made in time.
         """
         tried: set[Connection] = set()
-        with trio.move_on_after(self._shared.settings.request_timeout):
+        with trio.move_on_after(timeout):
             while True:
                 connection = await self._supervisor.live(_SUBSCRIBE)
                 # If an answer is missing in the end, the exchange may have subscribed on any of them.
@@ -131,10 +131,9 @@ class Feeds:
                 # Subscribing there again would fail in the same way.
                 if connection is self._supervisor.connection:  # it has been given notice
                     await self._supervisor.changed.wait()
-        raise self._too_late(is_sent=any(connection.carrier.may_carry(feed) for connection in tried))
+        raise self._too_late(timeout, is_sent=any(connection.carrier.may_carry(feed) for connection in tried))
 
-    def _too_late(self, *, is_sent: bool) -> NotSent | OutcomeUnknown:
-        timeout = self._shared.settings.request_timeout
+    def _too_late(self, timeout: float, *, is_sent: bool) -> NotSent | OutcomeUnknown:
         # Where a connection is in use by now, it is not what was missing.
         failure = None if self._supervisor.connection else self._supervisor.last_failure
         if is_sent:
@@ -197,7 +196,7 @@ class Feeds:
                 # The first attempt comes at once.
                 if feed.failures:
                     await trio.sleep(backoff(feed.failures - 1, self._shared.chance.fraction()))
-                await self._try(feed, partial(self.carry, feed))
+                await self._try(feed, partial(self.carry, feed, self._shared.settings.request_timeout))
         finally:
             feed.is_moving = False
 

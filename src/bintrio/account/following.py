@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from .._client.confirming import Confirming
 from .desk import Trading
@@ -17,6 +19,10 @@ class Following(Confirming):
     @abstractmethod
     def _trading(self) -> Trading:
         """Itself, as far as an account needs it."""
+
+    @abstractmethod
+    def _hurried(self, seconds: float) -> Trading:
+        """Itself, as far as an account needs it, with calls that end within that time."""
 
     def account(
         self, *, keep: int = 1000, keep_for: float = 86_400, history: int = 10_000
@@ -33,7 +39,8 @@ class Following(Confirming):
         Where no answer comes it is all asked again, after a pause that grows up to half a minute; under a hold or a
         ban, once that is over. So it is with the subscription and each question on entering, for a minute; then, or if
         a hold lasts longer, entering raises what was said last. A key that the exchange does not accept is not tried
-        again: entering raises that at once, and so does the block if it is refused later on.
+        again: entering raises that at once, and so does the block if it is refused later on. On `Session.within`,
+        entering takes no longer than its seconds, instead of a minute.
 
         Trades that are refused, or too few, are asked for after a minute, and after twice as long each time, up to an
         hour: for weight 100 at a time. So are balances that are not certain (`Holding.is_certain`), for weight 20. If
@@ -52,8 +59,11 @@ class Following(Confirming):
 
         Raises:
             InvalidRequest: there is no key, or a number is no positive int.
-            Rejected: the exchange does not accept the key, or refused for a minute what has to be asked.
-            NotSent, OutcomeUnknown: there was no answer for a minute.
+            Rejected: the exchange does not accept the key, or refused all the time what has to be asked.
+            NotSent, OutcomeUnknown: there was no answer for a minute, or for the seconds of `Session.within`.
         """
         teller = self._shared.observation.about(account=self._account.shown)
-        return open_account(self._trading, teller, keep=keep, keep_for=keep_for, history=history)
+        opened = partial(open_account, self._trading, teller, keep=keep, keep_for=keep_for, history=history)
+        if self._longest == math.inf:
+            return opened()
+        return opened(seconds=self._longest, hurried=self._hurried)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import trio
 
@@ -39,16 +39,60 @@ ENTERING: Final = 60.0
 
 @asynccontextmanager
 async def open_account(
-    session: Trading, teller: Teller, *, keep: int = 1000, keep_for: float = 86_400, history: int = 10_000
+    session: Trading,
+    teller: Teller,
+    *,
+    keep: int = 1000,
+    keep_for: float = 86_400,
+    history: int = 10_000,
+    seconds: float = ENTERING,
+    hurried: Callable[[float], Trading] | None = None,
 ) -> AsyncGenerator[LiveAccount]:
-    """See `Session.account`. What goes wrong is told by the teller."""
+    """See `Session.account`. What goes wrong is told by the teller.
+
+    Args:
+        session: to ask by.
+        teller: is told what goes wrong.
+        keep: see `Session.account`.
+        keep_for: likewise.
+        history: likewise.
+        seconds: that entering may take.
+        hurried: the session whose calls end within so many seconds, for those on entering; None if they may take as
+            long as any.
+    """
     check_positive_int("keep", keep)
     check_duration("keep_for", keep_for)
     check_positive_int("history", history)
     async with bare_nursery() as nursery:
-        account = LiveAccount(session, teller, nursery, keep, keep_for, history)
+        entering = Entering(session, trio.current_time() + seconds, hurried)
+        account = LiveAccount(entering, teller, nursery, keep, keep_for, history)
         await start(nursery, account.follow)
         yield account
+
+
+class Entering(NamedTuple):
+    """How an account is entered.
+
+    Attributes:
+        session: to ask by.
+        until: when it is given up, by trio's clock.
+        hurried: see `open_account`.
+    """
+
+    session: Trading
+    until: float
+    hurried: Callable[[float], Trading] | None
+
+    def asker(self) -> Trading:
+        """The session to ask by now."""
+        if self.hurried is None:
+            return self.session
+        # What is asked in the last moment ends at once.
+        return self.hurried(max(self.until - trio.current_time(), 1e-6))
+
+    async def send(self, request: Request[Any], /) -> Any:
+        """Send a request, whose answer must come in time."""
+        return await self.asker().send(request)
 
 
 class LiveAccount:
@@ -65,9 +109,10 @@ class LiveAccount:
     """
 
     def __init__(
-        self, session: Trading, teller: Teller, nursery: trio.Nursery, keep: int, keep_for: float, history: int
+        self, entering: Entering, teller: Teller, nursery: trio.Nursery, keep: int, keep_for: float, history: int
     ) -> None:
-        self._session = session
+        self._entering = entering
+        self._session = session = entering.session
         self._state = State(keep=keep, history=history)
         self.orders: Final[Mapping[OrderKey, Order]] = MappingProxyType(self._state.open_orders)
         self.closed_orders: Final[Mapping[OrderKey, Order]] = MappingProxyType(self._state.closed_orders)
@@ -229,22 +274,22 @@ class LiveAccount:
         self._wake()
 
     async def _follow(self, task_status: trio.TaskStatus[None]) -> None:
-        until = trio.current_time() + ENTERING
+        asker, until = self._entering.asker, self._entering.until
         while True:
             async with AsyncExitStack() as stack:
-                events = await self._stock.insist(partial(self._subscribe, stack), until=until)
+                events = await self._stock.insist(partial(_subscribe, stack, asker), until=until)
                 self._stock.resume()
                 # Until an event says when it was: a buffer may overflow before the first is read.
                 last = self._session.now()
                 # Later rounds have something to show, and `keep_complete` asks for what was lost.
                 if until < math.inf:
-                    await self._stock.take_at_once(until=until)
+                    await self._stock.take_at_once(self._entering.send, until=until)
                     self._publish()
                     # Beside the events, which go on while questions are asked.
                     self._nursery.start_soon(protected, self._stock.keep_complete)
                     task_status.started()
                     # Whoever follows it has something to wait for, however long that takes.
-                    until = math.inf
+                    asker, until = self._own, math.inf
                 try:
                     async for event in events:
                         # One that does not say when it was tells nothing of the others.
@@ -258,8 +303,8 @@ class LiveAccount:
                     self._state.interrupt(last - self._slack, "events came faster than they were taken")
                     self._publish()
 
-    async def _subscribe(self, stack: AsyncExitStack) -> Subscriber:
-        return await stack.enter_async_context(self._session.user_data())
+    def _own(self) -> Trading:
+        return self._session
 
     def _take(self, event: UserDataEvent) -> None:
         state = self._state
@@ -291,3 +336,7 @@ class LiveAccount:
         # Otherwise all is asked for when events come again.
         if not self._state.is_interrupted:
             self._stock.make_up_for(violation)
+
+
+async def _subscribe(stack: AsyncExitStack, asker: Callable[[], Trading]) -> Subscriber:
+    return await stack.enter_async_context(asker().user_data())

@@ -31,13 +31,14 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import trio
 
 from .._client.observation import Teller
 from .._protocol.facts_of_accounts import AccountNotCurrent, BalancesNotCertain, OrderDenied
 from .._protocol.rejections import LASTING
+from ..api._base import Request
 from ..api.account import (
     Account,
     AccountStatus,
@@ -167,9 +168,9 @@ class Stock:
                 self._tell(AccountNotCurrent, error, as_of=self._state.as_of, seconds=seconds)
                 await trio.sleep(seconds)
 
-    async def take_at_once(self, *, until: float) -> None:
+    async def take_at_once(self, send: Callable[[Request[Any]], Awaitable[Any]], *, until: float) -> None:
         """What the exchange shows now: it may be behind the events. As `insist`."""
-        state, send = self._state, self._session.send
+        state = self._state
         # Not sure: queries may be behind the events.
         account: Account = await self.insist(partial(send, AccountStatus()), until=until)
         state.take_account(account, is_sure=False)
