@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator
 from typing import Any, get_args
 
-from bintrio.sandbox.server.faults import AnyFault, OfRequest, Together
-from bintrio.sandbox.weather import METHODS, AnyBlow, Fail, Noise, draw_blow, draw_fault
+from bintrio.sandbox.server.faults import AnyFault, ErrorReply, OfRequest, Together
+from bintrio.sandbox.weather import METHODS, AnyBlow, Fail, Noise, Revoke, draw_blow, draw_fault, draw_revoke
 from bintrio.storm import draw_plan
 from bintrio.storm.drawing import _NOT_STOPPED, CALM_EVERY, TICKS
 from bintrio.storm.plan import Act, AnyAct, ByAccount, PlacePair, Reopen
@@ -47,9 +47,19 @@ def test_faults_wait_for_every_method() -> None:
 
 
 def test_users_storms_take_no_key_away() -> None:
-    blows = {type(draw_blow(random.Random(seed))) for seed in range(2_000)}
+    drawn = [draw_blow(random.Random(seed)) for seed in range(2_000)]
+    blows = {type(blow) for blow in drawn}
     assert {blow.__name__ for blow in {*get_args(AnyBlow)} - blows} == {"Revoke"}
     assert Noise in blows
+    refused = [blow.fault for blow in drawn if isinstance(blow, Fail) and isinstance(blow.fault, ErrorReply)]
+    assert refused
+    assert not [fault for fault in refused if fault.code in {-2015, -1022}]
+
+
+def test_in_worlds_keys_are_taken_away_and_logons_refused() -> None:
+    taken = [draw_revoke(random.Random(seed)) for seed in range(100)]
+    assert {type(blow) for blow in taken} == {Revoke, Fail}
+    assert {blow.fault.method for blow in taken if isinstance(blow, Fail)} == {"session.logon"}
 
 
 def test_some_worlds_have_a_move_in_a_hold_and_no_calm_one_has() -> None:

@@ -287,10 +287,6 @@ _OF_CONNECTIONS: Final[Sequence[Callable[[Dice, str | None], AnyFault]]] = (
         status=dice.choice((429, 418)), retry_after=dice.choice((1, 17, 60, 0, None))
     ),
     lambda dice, method: faults.HandshakeStatus(status=dice.choice((403, 500, 503))),
-    # The connection is there, and the key is refused on it.
-    lambda dice, method: faults.ErrorReply(
-        method="session.logon", code=dice.choice((-2015, -1022)), times=dice.randint(1, 2)
-    ),
 )
 
 
@@ -401,8 +397,18 @@ def _draw_broken(dice: Dice) -> Link:
     return dice.choice((Link(up=broken), Link(down=broken)))
 
 
-def draw_revoke(dice: Dice) -> Revoke:
-    """The loss of all keys, for a while. `draw_blow` gives none: a bot without a key has to end."""
+def _draw_refused_logon(dice: Dice) -> Fail:
+    # The connection is there, and the key is refused on it.
+    code, times = dice.choice((-2015, -1022)), dice.randint(1, 2)
+    return Fail(fault=faults.ErrorReply(method="session.logon", code=code, times=times))
+
+
+def draw_revoke(dice: Dice) -> AnyBlow:
+    """The loss of all keys, for a while, or a logon that is refused. `draw_blow` gives none: a bot without a key has to
+    end.
+    """
+    if dice.randint(1, 3) == 1:
+        return _draw_refused_logon(dice)
     return Revoke(lasts=dice.choice((0.5, 7.0, 60.0)))
 
 

@@ -178,7 +178,7 @@ _ON_THE_NEW_ONE: Final = (
 
 
 def _draw_blow(dice: Dice) -> AnyBlow:
-    return (draw_revoke if dice.randint(0, 39) == 0 else draw_blow)(dice)
+    return (draw_revoke if dice.randint(1, 25) == 1 else draw_blow)(dice)
 
 
 def _draw_act(dice: Dice) -> AnyAct:
