@@ -185,6 +185,23 @@ async def test_a_read_that_is_refused_with_its_signature_too_is_not_repeated_aga
         assert len(exchange.sent("order.status")) == 2
 
 
+async def test_g1_a_read_that_was_refused_without_a_signature_has_left_though_it_could_not_be_repeated(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key(), request_timeout=10) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["order.status"] = None
+        asking = in_background(nursery, lambda: session.order_status(symbol="BTCUSDT", order_id=7))
+        peer = exchange.peers[0]
+        request = await peer.next()
+        await session.rotate()
+        exchange.refuse_with.extend([OSError("no route")] * 20)
+        await exchange.peers[1].cut()
+        await wait_all_tasks_blocked()
+        await peer.refuse(request, 400, *UNSIGNED[0])
+        await trio.sleep(11)
+        assert isinstance(asking.error, OutcomeUnknown)
+
+
 async def test_a_key_that_may_not_do_something_costs_no_connection(autojump_clock: MockClock) -> None:
     async with open_pair(key=ed25519_key()) as (session, exchange):
         exchange.script["order.place"] = refusing(401, -2015, "Invalid API-key")

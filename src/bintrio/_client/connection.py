@@ -464,6 +464,8 @@ class Connection:
             # It is a read, so it goes out again, with a signature. A trading call goes out once (G7).
             if call.api.repeatable:
                 call.trusts_logon = False
+                # If it can go nowhere any more, it has left all the same.
+                call.is_sent = True
                 return Lost(LogonLost(), is_sent=False)
         return envelope
 
