@@ -143,6 +143,22 @@ def test_g5_where_nothing_goes_wrong_nothing_is_lost() -> None:
     assert "Gap" in untruths(calm)[0]
 
 
+@pytest.mark.parametrize(
+    ("left_at", "waited", "untrue"),
+    [(14.7, True, 0), (14.5, True, 1), (14.7, False, 1), (None, True, 1)],
+    ids=["too late for the new link", "in time", "without a wait", "never"],
+)
+def test_g5_a_call_that_waited_may_leave_too_late_for_a_link_that_became_slower(
+    left_at: float | None, waited: bool, untrue: int
+) -> None:
+    slower = Relink(link=Link(up=Way(latency=0.2), down=Way(latency=0.2)))
+    began = 0.0 if waited else 14.7
+    placed = deed(Place(), error=unknown(Place()), began=began, timeout=15.0 - began, ended=15.0)
+    known = evidence(placed, plan=Plan(is_calm=True, steps=(Step(0.0, slower),)))
+    known.facts.append(call_ended("order.place", started_at=began, queued_at=left_at, error="OutcomeUnknown"))
+    assert len(untruths(known)) == untrue
+
+
 # Gaps. Times are seconds of trio's clock; the exchange's clock shows NOW when that shows 0.
 
 

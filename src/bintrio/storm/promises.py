@@ -28,13 +28,14 @@ from ..observing import (
     Subscribed,
     Unsubscribed,
 )
+from ..sandbox import Link, Way
 from ..sandbox.server.calls import Call
 from ..sandbox.server.faults import MutePings
 from ..sandbox.weather import Fail, Jump, Relink
 from .conduct import has_clock_doubted
 from .evidence import Evidence
 from .plan import Plan
-from .program import is_unknown
+from .program import Deed, is_unknown
 
 # Limits
 
@@ -107,10 +108,16 @@ def _said_to_wait(now: int, text: str) -> Iterator[_Held]:
 
 def _latencies(plan: Plan) -> Iterator[int]:
     """Milliseconds that the ways to the exchange take, at most."""
-    for link in (plan.terms.link, *(step.act.link for step in plan.steps if isinstance(step.act, Relink))):
-        way = link.up
-        # On a narrow way, messages wait for those before them.
-        yield math.ceil((way.latency + way.jitter) * 1000) + (0 if way.bandwidth is None else 1_000)
+    return (_latency(link.up) for link in _links(plan))
+
+
+def _links(plan: Plan) -> Sequence[Link]:
+    return (plan.terms.link, *(step.act.link for step in plan.steps if isinstance(step.act, Relink)))
+
+
+def _latency(way: Way) -> int:
+    # On a narrow way, messages wait for those before them.
+    return math.ceil((way.latency + way.jitter) * 1000) + (0 if way.bandwidth is None else 1_000)
 
 
 _TOO_MANY_ORDERS: Final = -1015
@@ -139,12 +146,31 @@ def of_calm(evidence: Evidence) -> Iterator[str]:
     if not evidence.plan.is_calm:
         return
     yield from (f"a connection was lost although nothing went wrong: {loss} (G5)" for loss in evidence.losses)
+    hurried = [*_hurried(evidence)]
     for deed in evidence.program.deeds.values():
-        is_hurried = deed.act.within is not None  # a link may take longer than that
-        if is_unknown(deed.error) and not is_hurried and not deed.error.reason.endswith(_CLOSED):
+        if is_unknown(deed.error) and deed not in hurried and not deed.error.reason.endswith(_CLOSED):
             yield f"{deed} came to {deed.error!r} although nothing went wrong (G5)"
     for heard in evidence.program.heard:
         yield from (f"{event!r} although nothing went wrong (G5)" for event in heard.events if isinstance(event, Gap))
+
+
+def _hurried(evidence: Evidence) -> Iterator[Deed]:
+    """The calls for which a link may have taken longer than they had."""
+    longest = max(_latency(link.up) + _latency(link.down) for link in _links(evidence.plan)) / 1000
+    left = {(fact.method, fact.started_at): fact.queued_at for fact in evidence.told(CallEnded)}
+    for deed in evidence.program.deeds.values():
+        left_at = left.get((deed.request.api.name, deed.began))
+        if deed.act.within is not None or _is_late(deed, left_at or deed.began, longest):
+            yield deed
+
+
+def _is_late(deed: Deed, left_at: float, longest: float) -> bool:
+    """Whether a call had to wait for room, and then had less time left than the way there and back takes.
+
+    If that was so by all the round trips that the session knew, `conduct` says so. But a link may have become slower
+    since the last one, which nobody can know before the next answer.
+    """
+    return left_at > deed.began and deed.began + deed.timeout < left_at + longest
 
 
 # By the program itself, while the call was in flight.
@@ -200,20 +226,20 @@ class _Listening:
 
     Attributes:
         since: when it began, by trio's clock.
-        refused_at: when the exchange refused a timestamp of it, while the time was not measured since; None otherwise.
+        refused_at: when the exchange refused a timestamp of it, while the time was not measured since; else infinite.
     """
 
     def __init__(self, since: float) -> None:
         self.since: Final = since
-        self.refused_at: float | None = None
+        self.refused_at = math.inf
         self._round_trips: list[float] = []
 
     def note_measurement(self, fact: ClockMeasured) -> None:
         """The time was measured."""
         self._round_trips.append(fact.round_trip)
         # One that was under way, and was here in that moment, is taken in before what was known is forgotten.
-        if self.refused_at is not None and (fact.at > self.refused_at or not fact.round_trip):
-            self.refused_at = None
+        if fact.at > self.refused_at or not fact.round_trip:
+            self.refused_at = math.inf
 
     @property
     def error(self) -> float:
@@ -221,7 +247,7 @@ class _Listening:
         known = min(self._round_trips, default=0.0) + max(self._round_trips, default=0.0)
         # A timestamp was refused, so the exchange's clock shows another time than all that was measured. What it shows
         # nobody can know before the next answer, and a gap is told at once.
-        return known if self.refused_at is None else known + DOUBT / 1e6
+        return known if self.refused_at == math.inf else known + DOUBT / 1e6
 
 
 def _of_missed(gap: EventsMissed, evidence: Evidence, covers: Sequence[_Cover], listening: _Listening) -> Iterator[str]:
