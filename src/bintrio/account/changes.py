@@ -5,9 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
-import msgspec
-
-from ..api._values import Timestamp
+from ..api._values import Shown, Timestamp
 from ..api.account import Order
 from ..api.orders import OrderList
 from ..api.trading import Fill
@@ -28,7 +26,7 @@ Source: TypeAlias = Literal["event", "answer", "query"]
 """How a change is known: told by the exchange unasked, by the answer to a trading call, or found when it was asked."""
 
 
-class Holding(msgspec.Struct, frozen=True, kw_only=True):
+class Holding(Shown, frozen=True, kw_only=True):
     """What the account has of one asset.
 
     Attributes:
@@ -47,7 +45,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     is_certain: bool = True
 
 
-class _Change(msgspec.Struct, frozen=True, kw_only=True):
+class _Change(Shown, frozen=True, kw_only=True):
     """What all changes have.
 
     Attributes:

@@ -49,7 +49,7 @@ from bintrio._text import shown
 from bintrio.errors import InvalidRequest
 
 from ._rules import Rule
-from ._values import plain
+from ._values import Shown, plain
 
 if TYPE_CHECKING:
     Number: TypeAlias = Decimal | str | int
@@ -179,13 +179,12 @@ def unknown_api(method: Any) -> Api:
 
 
 class Request(
-    msgspec.Struct,
+    Shown,
     Generic[R_co],
     frozen=True,
     kw_only=True,
     rename="camel",
     omit_defaults=True,
-    repr_omit_defaults=True,
 ):
     """A call held as a value: ``await session.send(request)`` gives its ``R``.
 

@@ -66,8 +66,20 @@ def plain(number: Decimal) -> str:
     return format(number, "f") if "E" in text or "e" in text else text
 
 
-class _Readable(msgspec.Struct, frozen=True):
-    """What all records share: what did not come, and a `repr` in which prices read as the exchange writes them."""
+class Shown(msgspec.Struct, frozen=True):
+    """What requests, records and other values share: a `repr` in which prices read as the exchange writes them. What
+    has its default is left out.
+    """
+
+    def __repr__(self) -> str:
+        return repr_of(self)
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [(name, value) for name, value, _ in _came(self)]
+
+
+class _Readable(Shown, frozen=True):
+    """What all records share: what did not come."""
 
     @property
     def missing_fields(self) -> tuple[str, ...]:
@@ -75,17 +87,17 @@ class _Readable(msgspec.Struct, frozen=True):
         return ()
 
     def __repr__(self) -> str:
-        shown = [f"{name}={_shown(value)}" for name, value, default in _came(self) if value != default]
         # To read them would raise an error, so only their names are shown.
-        if self.missing_fields:
-            shown.append(f"missing_fields={self.missing_fields!r}")
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [(name, value) for name, value, _ in _came(self)]
+        return repr_of(self, *([f"missing_fields={self.missing_fields!r}"] if self.missing_fields else []))
 
 
-def _came(record: _Readable) -> list[tuple[str, Any, Any]]:
+def repr_of(value: msgspec.Struct, *more: str) -> str:
+    """The `repr` of a value, in which prices read as the exchange writes them. What has its default is left out."""
+    parts = [f"{name}={_shown(part)}" for name, part, default in _came(value) if part != default]
+    return f"{type(value).__name__}({', '.join([*parts, *more])})"
+
+
+def _came(record: msgspec.Struct) -> list[tuple[str, Any, Any]]:
     """The fields of a record that came, each with its value as it may be shown, and its default."""
     came = record.__struct_fields__  # of an incomplete record those only
     values = [(name, getattr(record, name), default) for name, default in _defaults(type(record)) if name in came]

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from ..api._base import number
+from ..api._values import Shown
 from ..api.account import Order
 from ..api.filters import (
     IcebergPartsFilter,
@@ -36,7 +37,7 @@ from ._legs import Leg
 Found: TypeAlias = Iterator[tuple[str | None, str]]
 
 
-class OrderContext(msgspec.Struct, frozen=True, kw_only=True):
+class OrderContext(Shown, frozen=True, kw_only=True):
     """What is known beyond the order. None means: not known.
 
     Attributes:

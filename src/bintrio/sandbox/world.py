@@ -21,6 +21,7 @@ from typing import Any, Final, NoReturn, TypeVar, get_args
 import msgspec
 
 from bintrio._text import did_you_mean
+from bintrio.api._values import Shown
 from bintrio.api.filters import Filter
 from bintrio.errors import InvalidRequest
 
@@ -49,7 +50,7 @@ def trader(uid: int = TRADER_UID) -> SandboxAccount:
     return WorldAccount(uid=uid).account()
 
 
-class WorldPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WorldPart(Shown, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is read strictly. A Decimal may be given by an int or text."""
 
     def __post_init__(self) -> None:

@@ -12,13 +12,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-import msgspec
+from bintrio.api._values import Shown
 
 from .arguments import check_fields
 from .orders import ZERO, eight_decimals
 
 
-class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Rates(Shown, frozen=True, forbid_unknown_fields=True):
     """Fractions of what is received.
 
     Raises:
@@ -38,7 +38,7 @@ class Rates(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (self.maker if is_maker else self.taker) + (self.buyer if is_buyer else self.seller)
 
 
-class Commissions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Commissions(Shown, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What an account pays.
 
     Attributes:

@@ -16,6 +16,7 @@ import msgspec
 
 from bintrio._protocol.exact import EXACT
 from bintrio.api import account as account_api
+from bintrio.api._values import Shown, repr_of
 from bintrio.api.enums import (
     ContingencyType,
     ExpiryReason,
@@ -90,7 +91,7 @@ class Trade(msgspec.Struct, frozen=True, gc=False):
     amount: Decimal
 
 
-class Execution(msgspec.Struct, frozen=True):
+class Execution(Shown, frozen=True):
     """One order's side of a trade, or an allocation by smart order routing, which has no trade id."""
 
     order: Order
@@ -109,7 +110,7 @@ class Execution(msgspec.Struct, frozen=True):
         return self.price * self.quantity
 
 
-class Prevention(msgspec.Struct, frozen=True):
+class Prevention(Shown, frozen=True):
     """One order's side of a match that self-trade prevention kept from happening.
 
     Attributes:
@@ -199,6 +200,10 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
     is_buy: bool = False
     kind: Kind = KINDS["LIMIT"]
     remaining: Decimal = ZERO
+
+    # It changes, so it is none of those that print so by themselves.
+    def __repr__(self) -> str:
+        return repr_of(self)
 
     def __post_init__(self) -> None:
         self.is_buy = self.side == "BUY"

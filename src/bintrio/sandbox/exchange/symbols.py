@@ -8,8 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Final
 
-import msgspec
-
+from bintrio.api._values import Shown
 from bintrio.api.enums import SelfTradePreventionMode
 from bintrio.api.filters import Filter, LotSizeFilter, NotionalFilter, PriceFilter
 from bintrio.api.general import ExecutionRule
@@ -23,7 +22,7 @@ _STP_MODES: Final = ("NONE", "EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH", "DEC
 _PEG_DEPTH: Final = 100
 
 
-class Symbol(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Symbol(Shown, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is traded, and by which rules. Prices are in the quote asset, quantities in the base asset.
 
     A price rule that is 0 is disabled, and so is a step size; of the latter the document does not speak.
