@@ -20,12 +20,13 @@ async def test_a_view_shows_how_things_stand_now(autojump_clock: MockClock) -> N
         assert view is not None
         assert connection is not None
         assert repr(view) == repr(connection)
-        assert (view.number, view.address, view.opened_at) == (1, connection.address, connection.opened_at)
+        assert (view.number, view.address) == (1, connection.address)
         assert (view.is_logged_on, view.is_private, view.is_due, view.cause) == (True, True, False, None)
         assert (view.in_flight, view.backlog) == (0, 0)
         in_background(nursery, session.ping)
         await trio.sleep(0.1)
         assert view.in_flight == 1
+        assert view.age == trio.current_time() - connection.opened_at >= 0.1
         connection.end(OSError("cut"))
         assert view.is_due
         assert str(view.cause) == "cut"
@@ -47,6 +48,7 @@ async def test_what_is_not_for_users_is_not_there(autojump_clock: MockClock) -> 
         shown = {name for name in dir(view) if not name.startswith("_")}
         assert shown == {
             "address",
+            "age",
             "backlog",
             "cause",
             "in_flight",
@@ -54,7 +56,6 @@ async def test_what_is_not_for_users_is_not_there(autojump_clock: MockClock) -> 
             "is_logged_on",
             "is_private",
             "number",
-            "opened_at",
         }
         for name in shown:
             assert not callable(getattr(view, name))

@@ -108,10 +108,11 @@ class Connection:
         if self.cause is not None:
             state = f"ended: {said(self.cause)}"
         where = f"{self.address.host}:{self.address.port}, {self.in_flight} calls in flight"
-        return f"<Connection {self.number} to {where}, {self._age:.0f} s old, {state}>"
+        return f"<Connection {self.number} to {where}, {self.age:.0f} s old, {state}>"
 
     @property
-    def _age(self) -> float:
+    def age(self) -> float:
+        """Seconds since it was begun."""
         return trio.current_time() - self.opened_at
 
     # Life
@@ -195,7 +196,7 @@ class Connection:
             self.end(error)
         self.is_ready = self.cause is None
         if self.is_ready:
-            self.teller.tell(facts.ConnectionReady, seconds=self._age, is_logged_on=self.is_logged_on)
+            self.teller.tell(facts.ConnectionReady, seconds=self.age, is_logged_on=self.is_logged_on)
 
     @trio.lowlevel.enable_ki_protection
     def end(self, cause: Exception) -> None:
@@ -215,7 +216,7 @@ class Connection:
         self._tasks.cancel()
 
     def _tell_end(self, cause: Exception, words: str, in_flight: int) -> None:
-        tell, age = self.teller.tell, self._age
+        tell, age = self.teller.tell, self.age
         # A replaced connection, or a closed session, is no loss.
         if isinstance(cause, Ended):
             tell(facts.ConnectionRetired, seconds=age, in_flight=in_flight, cause=words)

@@ -28,9 +28,9 @@ class ConnectionView:
         return self._connection.address
 
     @property
-    def opened_at(self) -> float:
-        """The local time at which it was begun, as `trio.current_time` has it."""
-        return self._connection.opened_at
+    def age(self) -> float:
+        """Seconds since it was begun."""
+        return self._connection.age
 
     @property
     def is_logged_on(self) -> bool:

@@ -29,6 +29,8 @@ SwapCause: TypeAlias = Literal["start", "lifetime", "notice", "lost", "request"]
 class Fact(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=True, tag_field="fact"):
     """Something that happened in a session.
 
+    Times are this machine's, in seconds of `trio.current_time`, unless a fact says of one that it is the exchange's.
+
     Attributes:
         session: the name of the session: see `open_session`.
         at: local time at which it happened, as `trio.current_time` has it.

@@ -255,7 +255,7 @@ def _connection(session: Session) -> SeenConnection | None:
     return SeenConnection(
         number=seen.number,
         address=seen.address.authority,
-        age=round(trio.current_time() - seen.opened_at, 3),
+        age=round(seen.age, 3),
         is_logged_on=seen.is_logged_on,
         in_flight=seen.in_flight,
     )
