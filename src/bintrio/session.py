@@ -154,7 +154,8 @@ class Session(Following):
         """Send a call by its wire names, and give its result as plain JSON values.
 
         For what the catalogue does not know. It is sent as it stands: an order without a client order id is given none.
-        `confirm` can find out what became of such a one only if an answer to it came late, which names its order.
+        `confirm` can find out what became of such a one only if an answer to it came late, which names its order. Until
+        then it stays in `unresolved`, if its caller was cancelled.
 
         Args:
             method: the exchange's name of the method.

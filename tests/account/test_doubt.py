@@ -86,14 +86,19 @@ async def test_it_is_asked_again_less_and_less_often_and_an_answer_that_is_not_b
         assert bent.sent == []
 
 
+async def lose_balances(sandbox: Sandbox, bent: Bent, account: LiveAccount) -> None:
+    """After a loss of events all but the balances is known: the answer for them stays older than what was told."""
+    await account.place(**BUY)
+    await settled(account)
+    bent.bends[requests.AccountStatus] = older
+    sandbox.disconnect()
+    await trio.sleep(10)
+    await settled(account)
+
+
 async def test_an_event_makes_certain_what_an_answer_has_left_in_doubt(autojump_clock: MockClock) -> None:
     async with following() as (sandbox, bent, account):
-        await account.place(**BUY)
-        await settled(account)
-        bent.bends[requests.AccountStatus] = older
-        sandbox.disconnect()
-        await trio.sleep(10)
-        await settled(account)
+        await lose_balances(sandbox, bent, account)
         assert "USDT" in doubtful(account)
         await account.place(**BUY)
         await wait_all_tasks_blocked()
@@ -103,12 +108,7 @@ async def test_an_event_makes_certain_what_an_answer_has_left_in_doubt(autojump_
 
 async def test_a_loss_while_balances_are_asked_for_alone_has_all_asked(autojump_clock: MockClock) -> None:
     async with following() as (sandbox, bent, account):
-        await account.place(**BUY)
-        await settled(account)
-        bent.bends[requests.AccountStatus] = older
-        sandbox.disconnect()
-        await trio.sleep(10)
-        await settled(account)
+        await lose_balances(sandbox, bent, account)
         bent.sent.clear()
 
         def cut(answer: Any) -> Any:

@@ -111,14 +111,13 @@ class Outcomes:
     """What the session knows of calls whose outcome is not known.
 
     Attributes:
-        order_ids: the order ids that answers brought.
-        note: takes note of those in a result.
+        note: takes note of the order ids in a result.
         unresolved: the errors that calls would have raised whose callers were cancelled.
     """
 
     def __init__(self, shared: Shared, supervisor: Supervisor) -> None:
-        self.order_ids: Final = OrderIds()
-        self.note: Final = self.order_ids.note
+        self._order_ids = OrderIds()
+        self.note: Final = self._order_ids.note
         self.unresolved: Final[list[OutcomeUnknown]] = []
         self._is_full = False
         self._namesakes = Namesakes()
@@ -138,7 +137,7 @@ class Outcomes:
             raise NotSent(call.api.name, said)
         call.clock_steps = self._clock.steps
         try:
-            call.seen_order_id = self.order_ids.highest[call.params["symbol"]]
+            call.seen_order_id = self._order_ids.highest[call.params["symbol"]]
         except (KeyError, TypeError):  # a call by wire names may lack it, or have something else in its place
             call.seen_order_id = 0
 
