@@ -246,6 +246,24 @@ async def test_g5_an_end_that_comes_while_a_hold_keeps_the_session_from_unsubscr
             assert await deltas(events, 1) == [1]
 
 
+async def test_g5_a_hold_that_begins_while_unsubscribing_has_no_answer_keeps_back_no_event(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), session.user_data() as events:
+        exchange.script["userDataStream.unsubscribe"] = None
+        await session.rotate()
+        old, new = exchange.peers
+        await old.next()
+        async with trio.open_nursery() as nursery:
+            in_background(nursery, session.ping)
+            retry = {"retryAfter": START + 300_000}
+            await new.refuse(await new.next(), 429, -1003, "Too many requests.", data=retry)
+        await new.balance(1, new.subscriptions[-1])
+        with trio.fail_after(20):
+            assert isinstance(await anext(events), bintrio.Gap)
+            assert await deltas(events, 1) == [1]
+
+
 async def test_a_newcomer_while_the_feed_is_given_up_hears_of_no_gap(autojump_clock: MockClock) -> None:
     async with open_left() as (session, peer, leaving), trio.open_nursery() as nursery:
 

@@ -18,7 +18,6 @@ from typing import Final, Protocol
 
 import trio
 
-from .._protocol.budget import Cost
 from .._protocol.envelope import Envelope
 from .._protocol.events import read_event
 from .._protocol.facts import EventUnclaimed, Subscribed, Unsubscribed
@@ -32,7 +31,7 @@ from ..api.user_data import (
     UserDataStreamUnsubscribe,
 )
 from ..errors import BintrioError, OutcomeUnknown, Rejected, Unauthorized
-from .in_flight import Lost
+from .in_flight import Call, Lost
 from .observation import Teller
 from .own_calls import OwnCalls
 from .shared import Shared
@@ -305,9 +304,10 @@ class Carrier:
         # Whether anybody misses something is decided now: listeners may come and go until the answer.
         self._unsubscribing[number] = feed.is_heard
         request = UserDataStreamUnsubscribe(subscription_id=number)
-        cost = Cost(weight=request.weight, purpose="own")
+        call = self._own.prepare(request, key=None, accept=lambda _envelope: self._leave(number))
+        patience = trio.CancelScope()
         try:
-            await self._shared.throttle.room_for(cost)  # until there is room, the subscription goes on
+            await self._shared.throttle.room_for(call.cost)  # until there is room, the subscription goes on
             await self._overlap(feed)
             # It ended while this waited.
             if number not in self.feeds:
@@ -317,19 +317,26 @@ class Carrier:
                 del self._unsubscribing[number]
                 return
             feed.unsubscribing(self._connection.number, ticks())
-            with trio.move_on_after(self._shared.settings.drain_timeout):
-                await self._own.ask(request, accept=lambda _envelope: self._leave(number))
+            patience.deadline = trio.current_time() + self._shared.settings.drain_timeout
+            with patience:
+                await self._own.result(call, request)
         except (Lost, BintrioError) as error:
             # There is none any more: the exchange had ended it by itself before, which is a loss.
             if isinstance(error, Rejected) and error.code == NOT_SUBSCRIBED:
                 self._ended.add(number)
         if number in self._ended:
             self._leave(number, _ENDED)
-        # No answer in time, or an odd one. If there is no room in the limits, the question was not sent, and the
-        # subscription goes on.
-        elif number in self.feeds and self._shared.throttle.has_room_for(cost):
+        # No answer in time, or an odd one.
+        elif number in self.feeds and self._may_be_over(call, patience):
             self._unsure.add(feed.key.api_key)
             self._leave(number, "its connection was replaced, and did not say that it was over")
+
+    def _may_be_over(self, call: Call, patience: trio.CancelScope) -> bool:
+        """Whether a question to unsubscribe that was not answered as it should be may have been heeded."""
+        # One that left and has no answer, whatever holds since. Else, if there is no room in the limits, it was refused
+        # or did not leave, and the subscription goes on.
+        is_silent = patience.cancelled_caught and call.is_sent
+        return is_silent or self._shared.throttle.has_room_for(call.cost)
 
     async def _overlap(self, feed: Feed) -> None:
         """Wait until a feed that is heard has been carried for a moment by the connection that began it last."""
