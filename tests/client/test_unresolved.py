@@ -183,3 +183,35 @@ async def test_g10_an_entry_stays_if_a_field_that_tells_does_not_come(
         assert caught.value.reason == said
         assert caught.value.request == BUY
         assert session.unresolved == (entry,)
+
+
+async def test_g1_what_nobody_can_ask_about_is_forgotten_when_the_program_says_so(autojump_clock: MockClock) -> None:
+    async with open_pair(key=HMAC) as (session, _):
+        nameless = await cancelled(session, by_wire_names("order.place", NAMELESS))
+        with trio.move_on_after(1):
+            await placed(session)
+        session.forget(nameless)
+        (other,) = session.unresolved
+        assert other.client_order_id is not None
+        # Once more changes nothing, nor does what only looks like it.
+        session.forget(nameless)
+        session.forget(OutcomeUnknown("order.place", "the test says so"))
+        assert session.unresolved == (other,)
+        wrong: Any = "order.place"
+        with pytest.raises(InvalidRequest, match=r"only one of session\.unresolved can be forgotten, not str"):
+            session.forget(wrong)
+
+
+async def test_g1_a_full_list_has_room_again_once_something_is_forgotten(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bintrio._client.outcomes.MOST_UNRESOLVED", 1)
+    async with open_pair(key=HMAC) as (session, exchange):
+        nameless = await cancelled(session, by_wire_names("order.place", NAMELESS))
+        with pytest.raises(NotSent, match=r"session\.unresolved"):
+            await placed(session)
+        session.forget(nameless)
+        with trio.move_on_after(1):
+            await placed(session)
+        assert exchange.sent("order.place")
+        assert len(session.unresolved) == 1

@@ -7,12 +7,13 @@ from abc import abstractmethod
 from typing import Any, overload
 
 from .._protocol.confirmation import HalfReplaced
+from .._text import shown
 from ..api.account import Order
 from ..api.order_lists import NewOrderList, OrderListCancel
 from ..api.orders import OrderList
 from ..api.sor import SorOrderPlace
 from ..api.trading import OpenOrdersCancelAll, OrderAmendKeepPriority, OrderCancel, OrderCancelReplace, OrderPlace
-from ..errors import OutcomeUnknown
+from ..errors import InvalidRequest, OutcomeUnknown
 from .outcomes import Outcomes
 from .standing import Standing
 
@@ -39,9 +40,26 @@ class Confirming(Standing):
 
         Each stays until `confirm` has told what became of it, also after the session is closed. One that `confirm` can
         ask nothing about, because it was sent by wire names without a client order id, stays until its answer comes
-        late, and `confirm` was called after that. When there are 1,000, trading calls are `NotSent`.
+        late, and `confirm` was called after that. `forget` takes one off. When there are 1,000, trading calls are
+        `NotSent`.
         """
         return tuple(self._outcomes.unresolved)
+
+    def forget(self, call: OutcomeUnknown) -> None:
+        """Take a call off `unresolved` that `confirm` can tell nothing about, or whose outcome is known in another way.
+
+        Nothing is sent, and nothing changes for the exchange. It may be asked about later all the same.
+
+        Args:
+            call: one of `unresolved`; of one that is not there, nothing happens.
+
+        Raises:
+            InvalidRequest: it is no `OutcomeUnknown`.
+        """
+        given: Any = call
+        if not isinstance(given, OutcomeUnknown):
+            raise InvalidRequest(f"only one of session.unresolved can be forgotten, not {shown(given)}", field="call")
+        self._outcomes.forget(call)
 
     @overload
     async def confirm(

@@ -198,6 +198,10 @@ class Outcomes:
             return
         for namesakes in known_of(error, self._namesakes):
             namesakes.close(error)
+        self.forget(error)
+
+    def forget(self, error: OutcomeUnknown) -> None:
+        """See `Session.forget`. Calls under the same ids still have to reckon with it."""
         origin = origin_of(error)
         for position, known in enumerate(self.unresolved):
             # By their call: two may have ended in equal errors, and `confirm` may have raised another one for this.
