@@ -264,6 +264,32 @@ async def test_g5_a_hold_that_begins_while_unsubscribing_has_no_answer_keeps_bac
             assert await deltas(events, 1) == [1]
 
 
+async def test_g5_one_that_was_to_leave_before_anybody_came_is_asked_until_it_has(autojump_clock: MockClock) -> None:
+    async with open_pair(key=ed25519_key()) as (session, exchange), trio.open_nursery() as nursery:
+        exchange.script["userDataStream.unsubscribe"] = None
+        async with session.user_data():
+            pass
+        old = exchange.peers[0]
+        asked = await old.next()
+        await session.rotate()
+        new = exchange.peers[1]
+        received: list[Any] = []
+        nursery.start_soon(listen, session, received)
+        await trio.sleep(1)
+        # The exchange refuses the question for now, and goes on bringing events to nobody.
+        await old.refuse(asked, 429, -1003, "Too many requests.", data={"retryAfter": START + 30_000})
+        await old.balance(9, 0)
+        await new.balance(1, new.subscriptions[-1])
+        await trio.sleep(1)
+        assert [int(update.delta) for update in received] == [1]
+        again = await old.next()
+        assert again["method"] == "userDataStream.unsubscribe"
+        await old.answer(again)
+        await trio.sleep(1)
+        assert old.is_over.is_set()
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_newcomer_while_the_feed_is_given_up_hears_of_no_gap(autojump_clock: MockClock) -> None:
     async with open_left() as (session, peer, leaving), trio.open_nursery() as nursery:
 

@@ -103,6 +103,50 @@ def test_g5_what_the_second_brings_waits_until_the_first_has_given_up() -> None:
     assert told.succession.repeats == 1
 
 
+def test_g5_nobody_waits_for_one_that_was_asked_to_leave_when_nobody_listened() -> None:
+    told = Told()
+    told.carry(1)
+    told.succession.unsubscribing(1, NOW, is_heard=False)
+    told.carry(2)
+    told.bring(2, event(2))
+    assert told.numbers == [2]
+    told.bring(1, event(9))  # it goes on until it has heard
+    assert told.numbers == [2]
+    assert told.succession.ended(1, EventStreamTerminated(event_time=NOW), NOW)
+    told.succession.unsubscribing(1, NOW)
+    told.succession.unsubscribed(1, NOW)
+    # What the second loses is a loss, whatever becomes of the first.
+    told.succession.lost(2, NOW, NOW + 1_000, "reset")
+    told.bring(1, event(9), now=NOW + 1_000)
+    told.carry(3, now=NOW + 5_000)
+    (gap,) = told.gaps
+    assert gap.end == NOW + 5_000
+    assert told.numbers == [2]
+
+
+def test_g5_what_waited_for_one_that_nobody_hears_any_more_is_told_when_it_is_asked_to_leave() -> None:
+    told = Told()
+    told.carry(1, 2)
+    told.bring(2, event(1))
+    told.succession.unsubscribing(1, NOW, is_heard=False)
+    assert told.numbers == [1]
+    assert told.succession.carriers == [2]
+
+
+@pytest.mark.parametrize("is_left", [True, False])
+def test_g5_one_that_takes_for_ever_to_leave_tells_nobody_anything(is_left: bool) -> None:
+    told = Told()
+    told.carry(1)
+    told.succession.unsubscribing(1, NOW, is_heard=False)
+    told.carry(2)
+    late = NOW + LONGEST_LAG + 1
+    told.bring(2, event(1), now=late)  # by now nothing can be late any more
+    if is_left:
+        told.succession.lost(2, late, late, "reset")
+    told.bring(1, event(9), now=late)
+    assert told.numbers == [1]
+
+
 def test_g5_what_the_second_is_late_with_is_dropped_for_as_long_as_it_may_be_late_and_no_longer() -> None:
     told = Told()
     told.carry(1, 2)

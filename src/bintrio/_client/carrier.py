@@ -296,9 +296,14 @@ class Carrier:
         """
         async with self._asking[feed.key.api_key]:
             for number in [number for number, carried in self.feeds.items() if carried is feed]:
+
+                def is_due() -> bool:
+                    # Once it was asked to leave, and another brings the feed, nobody counts on this one any more.
+                    return is_wanted() or not feed.is_carried_by(self._connection.number)
+
                 # An attempt that finds no room in the limits leaves it as it was.
-                while number in self.feeds and is_wanted():
-                    await self._unsubscribe(number, feed, is_wanted)
+                while number in self.feeds and is_due():
+                    await self._unsubscribe(number, feed, is_due)
 
     async def _unsubscribe(self, number: int, feed: Feed, is_wanted: Callable[[], bool]) -> None:
         # Whether anybody misses something is decided now: listeners may come and go until the answer.

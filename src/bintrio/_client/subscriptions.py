@@ -224,7 +224,7 @@ class Feed:
 
     def unsubscribing(self, number: int, now: int) -> None:
         """See `Succession.unsubscribing`."""
-        self._succession.unsubscribing(number, now)
+        self._succession.unsubscribing(number, now, is_heard=self.is_heard)
 
     def ended(self, number: int, end: Event, now: int) -> bool:
         """See `Succession.ended`."""

@@ -32,6 +32,10 @@ earlier than it. Then it keeps its place, if all that it had to bring has come: 
 once. For example: A is first, and B carries as well. A is asked to leave and stops, but its answer is slow. B brings an
 event that A does not bring any more, is asked to leave, and has answered before A has. That event waits for B's turn.
 
+**Leaving unheard.** A connection that was asked to leave when nobody listened is of no use once another one carries
+for whoever has come since. So it is taken out of the queue then: it may never answer, and what the others bring would
+wait for it, or be left to it by one that leaves.
+
 Left out: a carrier that is complete by both rules, but whose node of the exchange had not heard yet of what another's
 had told before. The document promises no more than the answers. And an event of which a documented field comes on one
 connection and not on the other, while servers of two releases carry: it comes twice, since to take two for one that may
@@ -175,6 +179,7 @@ class Succession:
     def subscribed(self, number: int, now: int) -> None:
         """A connection carries, from ``now`` on at the latest."""
         self._begun += 1
+        self._drop_useless(now)
         self._carriers.append(_Carrier(number, self._subscribing.pop(number, _Asked(now, 0)), now, self._begun))
         # The outage is over: now it is known until when events may be missing.
         if self.outage is not None:
@@ -185,19 +190,32 @@ class Succession:
         """Hand out an event that a connection has brought, unless it has to wait, or is a repeat."""
         # One connection brings the feed, which is nearly always so: no repeat is possible, and nothing has to wait.
         if self._memory is None:
-            first = self._carriers[0]
-            first.latest, first.latest_at = event, now
-            self._tell(event)
-        else:
+            # Else it was asked to leave when nobody listened: nobody needs what it still brings.
+            if self._carriers and self._carriers[0].number == number:
+                first = self._carriers[0]
+                first.latest, first.latest_at = event, now
+                self._tell(event)
+        elif number in self.carriers:
             self._sort_in(self._memory, event, number, now)
 
-    def unsubscribing(self, number: int, now: int) -> None:
-        """A connection asks to carry no more, not before ``now``."""
+    def unsubscribing(self, number: int, now: int, *, is_heard: bool = True) -> None:
+        """A connection asks to carry no more, not before ``now``. If nobody listens, it is of no use to anybody."""
+        if number not in self.carriers:
+            return
         carrier = self._carrying(number)
         # Only the first question counts: whoever carried then has brought all since.
         if carrier.heirs is None:
             carrier.unsubscribing_at = now
             carrier.heirs = self._begun
+            carrier.is_useless = not is_heard
+        if len(self._carriers) > 1:
+            self._drop_useless(now)
+
+    def _drop_useless(self, now: int) -> None:
+        """Have nobody wait for those that were asked to leave when nobody listened: others came since, with another."""
+        for carrier in [carrier for carrier in self._carriers if carrier.is_useless]:
+            self._drop(carrier, now)
+        self._catch_up(now)
 
     def ended(self, number: int, end: Event, now: int) -> bool:
         """The exchange says that a subscription is over, so all has come of what it brings.
@@ -205,6 +223,8 @@ class Succession:
         Returns whether its connection has been asked to leave. Which came first, the end or the question, its answer
         tells: dates do not, since the clock may have been adjusted.
         """
+        if number not in self.carriers:
+            return True
         carrier = self._carrying(number)
         carrier.latest, carrier.latest_at = end, now
         return carrier.heirs is not None
@@ -215,8 +235,9 @@ class Succession:
 
     def unsubscribed(self, number: int, now: int) -> None:
         """A connection has unsubscribed, and nobody was there to miss anything."""
-        self._drop(self._carrying(number), now)
-        self._catch_up(now)
+        if number in self.carriers:
+            self._drop(self._carrying(number), now)
+            self._catch_up(now)
 
     def lost(self, number: int, heard: int, now: int, reason: str) -> None:
         """A connection, last heard at ``heard``, will bring no more, and may have owed some."""
@@ -400,6 +421,7 @@ class _Carrier:
         latest_at: when that came.
         heard: when the connection was last heard, once it has left.
         is_whole: whether it has left, and had brought all that it owed.
+        is_useless: whether it was asked to leave when nobody listened, so that nobody misses what it brings since.
         waiting: what it brought before its turn has come.
     """
 
@@ -414,6 +436,7 @@ class _Carrier:
         self.latest_at = 0
         self.heard = 0
         self.is_whole = False
+        self.is_useless = False
         self.waiting: Final[deque[Copy]] = deque()
 
     def complete_until(self, calendar: Calendar) -> int:
