@@ -8,6 +8,7 @@ import pytest
 
 from bintrio.api.events import ExecutionReport
 from bintrio.api.sor import SorOrderPlace
+from bintrio.sandbox.exchange.amending import amend
 
 from .hall import D, Hall, symbol
 
@@ -74,15 +75,40 @@ def test_what_is_left_rests_on_the_book_of_the_symbol() -> None:
     assert hall.bids() == [(31, 1)]
 
 
+def floors_told(hall: Hall, order: Any) -> list[tuple[str, str | None]]:
+    events = [notice.event for notice in hall.engine.take_notices()]
+    mine = [one for one in events if isinstance(one, ExecutionReport) and one.order_id == order.order_id]
+    return [(one.execution_type, one.working_floor) for one in mine]
+
+
 def test_where_an_order_was_active_last_is_told() -> None:
     """sor_faq.md: "where the order's last activity occurred (filling, expiring, or being placed as new, etc.)"."""
     hall = hall_with(ASKS, "SELL")
     order = routed(hall, quantity="4", price="30")
-    reports = [notice.event for notice in hall.engine.take_notices() if isinstance(notice.event, ExecutionReport)]
-    assert [one.working_floor for one in reports if one.order_id == order.order_id] == ["EXCHANGE"] + ["SOR"] * 3
-    assert (order.executed, order.place, order.floor) == (3, "book", "EXCHANGE")
+    assert floors_told(hall, order) == [("NEW", "EXCHANGE")] + [("TRADE", "SOR")] * 3
+    # It came to rest, of which nothing is told: what was told last stays so.
+    assert (order.executed, order.place, order.floor) == (3, "book", "SOR")
+    hall.place(2, side="SELL", price="30", quantity="0.5")
+    assert (floors_told(hall, order), order.floor) == ([("TRADE", "EXCHANGE")], "EXCHANGE")
     assert routed(hall, quantity="1", price="20", time_in_force="IOC").floor == "EXCHANGE"
     assert routed(hall, quantity="5", price="30.5", time_in_force="IOC").floor == "SOR"
+
+
+def test_a_routed_order_that_ends_on_its_own_book_was_active_there_last() -> None:
+    hall = hall_with(ASKS, "SELL")
+    order = routed(hall, quantity="4", price="30")
+    assert order.floor == "SOR"
+    floors_told(hall, order)
+    hall.engine.cancel(hall.account(), order, 6, cancel_id="gone")
+    assert (floors_told(hall, order), order.floor) == ([("CANCELED", "EXCHANGE")], "EXCHANGE")
+
+
+def test_a_routed_order_that_is_reduced_on_its_own_book_was_active_there_last() -> None:
+    hall = hall_with(ASKS, "SELL")
+    order = routed(hall, quantity="5", price="30")
+    floors_told(hall, order)
+    amend(hall.engine, hall.account(), order, D(4), 6, client_order_id="less")
+    assert (floors_told(hall, order), order.floor) == ([("REPLACED", "EXCHANGE")], "EXCHANGE")
 
 
 @pytest.mark.parametrize(

@@ -168,10 +168,7 @@ def check_report(event: ExecutionReport, order: Order) -> None:
     """The last report of an order tells what is."""
     fields = {*_STATE_IN_REPORT, *_TRADE_IN_REPORT, *_PREVENTION_IN_REPORT, *_OF_THE_REPORT, "unknown_fields"}
     assert fields == {*event.__struct_fields__}
-    # A routed order that has traded comes to rest on its own book, of which there is no event.
-    rests = order.place == "book" and event.working_floor == "SOR"
-    _check(event, {name: of for name, of in _STATE_IN_REPORT.items() if not (rests and name == "working_floor")}, order)
-    assert not rests or order.floor == "EXCHANGE"
+    _check(event, _STATE_IN_REPORT, order)
     kind = event.execution_type
     if kind == "TRADE":
         _check(event, _TRADE_IN_REPORT, order.executions[-1])

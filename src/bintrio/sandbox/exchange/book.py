@@ -69,6 +69,7 @@ class Book:
     def remove(self, order: Order) -> None:
         """Take an order off."""
         self._side(order).remove(order)
+        order.act_on_own_book()
         self.update_id += 1
 
     def reduce(self, order: Order, quantity: Decimal) -> None:
@@ -80,6 +81,7 @@ class Book:
             shown = min(order.shown, order.remaining)
             level.hidden -= quantity - (order.shown - shown)
             order.shown = shown
+        order.act_on_own_book()
         self.update_id += 1
 
     # Matching
@@ -95,6 +97,7 @@ class Book:
         amount = price * quantity
         taker.fill(quantity, amount, now)
         maker.fill(quantity, amount, now)
+        maker.act_on_own_book()
         self.update_id += 1
         self.last_price = price
         # The level learns of it, and drops an order that is done.

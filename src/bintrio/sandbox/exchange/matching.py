@@ -255,8 +255,6 @@ class MatchingEngine:
         # Only a limit order can wait on the book.
         if order.kind.has_limit and order.time_in_force == "GTC":
             order.place = "book"
-            # Of a routed order, its own book is now where it was active last (sor_faq.md).
-            order.floor = order.floor and "EXCHANGE"
             listing.book.add(order)
             return
         self.end(order, "EXPIRED", now, reason=_UNFILLED.get(order.time_in_force, "INSUFFICIENT_LIQUIDITY"))

@@ -264,6 +264,11 @@ class SandboxOrder(msgspec.Struct, kw_only=True, eq=False):
         else:
             self.status, self.is_open = "FILLED", False
 
+    def act_on_own_book(self) -> None:
+        """Something happened to it on the book of its symbol; of a routed order that is told (sor_faq.md)."""
+        if self.floor:
+            self.floor = "EXCHANGE"
+
     def prevent(self, quantity: Decimal, match_id: int, now: int) -> None:
         """Part of it, or all, was taken away by self-trade prevention."""
         self.prevented += quantity
