@@ -173,6 +173,25 @@ def test_what_no_market_moves_has_quotes(world: World, quoted: set[str]) -> None
     assert set(world._quotes()) == quoted
 
 
+async def test_what_is_quoted_by_default_has_a_last_price(autojump_clock: MockClock) -> None:
+    async with (
+        open_world(World(), listen=False) as sandbox,
+        bintrio.open_session(sandbox.endpoint, connect=sandbox.connect) as session,
+    ):
+        prices = {one.symbol: one.price for one in await session.ticker_price(symbols=[*QUOTES])}
+        assert prices == {name: quote.ask for name, quote in QUOTES.items()}
+        best = {one.symbol: (one.bid_price, one.ask_price, one.ask_qty) for one in await session.ticker_book()}
+        assert best == {name: (quote.bid, quote.ask, quote.quantity) for name, quote in QUOTES.items()}
+
+
+async def test_what_a_file_quotes_has_no_trade(autojump_clock: MockClock) -> None:
+    async with (
+        open_world(World(quotes={"BTCUSDT": QUOTES["BTCUSDT"]}), listen=False) as sandbox,
+        bintrio.open_session(sandbox.endpoint, connect=sandbox.connect) as session,
+    ):
+        assert await session.trades_recent(symbol="BTCUSDT") == ()
+
+
 async def test_a_quote_that_breaks_a_filter_is_named() -> None:
     world = World(quotes={"BTCUSDT": WorldQuote(bid=Decimal("0.001"), ask=Decimal(1), quantity=Decimal(9))})
     with pytest.raises(InvalidRequest, match=r"^quotes\.BTCUSDT: Filter failure: PRICE_FILTER") as caught:

@@ -230,7 +230,8 @@ class World(WorldPart, frozen=True, kw_only=True):
         symbols: what is traded.
         accounts: who may trade.
         quotes: at what the market maker buys and sells from the start, by symbol. If none are given, the symbols that
-            every sandbox has get some, as far as they are traded and no market moves them.
+            every sandbox has get some, as far as they are traded and no market moves them, and one trade at the ask, so
+            that they have a last price.
         market: what moves the prices; nothing, if none is given.
         reference_prices: what execution rules measure prices by, by symbol: a price, or how it is made of trades.
         limits: how often requests, orders and connections may come.
@@ -306,6 +307,10 @@ class World(WorldPart, frozen=True, kw_only=True):
                 sandbox.set_reference_price(symbol, price)
         for symbol, quote in self._quotes().items():
             try:
+                # What a file quotes may be far apart, so one trade would decide what PERCENT_PRICE lets pass.
+                if self.quotes is None:
+                    sandbox.trade(symbol, "SELL", quote.ask, quote.quantity)
+                    sandbox.trade(symbol, "BUY", quote.ask, quote.quantity)
                 sandbox.quote(symbol, quote.bid, quote.ask, quote.quantity)
             # The caller reads a file and placed no order, so it is told of the field, not of the exchange's refusal.
             except Refusal as refusal:
