@@ -153,6 +153,7 @@ _ILLEGAL_SYMBOLS: Final = (
 )
 _UNKNOWN_ORDER: Final = "Unknown order sent."
 _DAY: Final = 86_400_000
+_ZONES: Final = ("15", "-12:01", "+14:01")  # "strictly [-12:00 to +14:00] inclusive"
 _START: Final = 1_767_139_200_000
 _PEGGED: Final[Json] = {"pegPriceType": "PRIMARY_PEG", "price": ...}
 _OFFSET: Final[Json] = {"pegOffsetType": "PRICE_LEVEL"}
@@ -324,6 +325,7 @@ RULES: Final[dict[str, list[Row]]] = {
         ("pair", {"aboveClientOrderId": "x", "belowClientOrderId": "x"}, -2010, "Duplicate order sent."),
         ("pair", {"symbol": "PLAINUSDT"}, -2010, "OCO orders are not supported for this symbol"),
         ("then", {"symbol": "PLAINUSDT"}, -2010, "OTO orders are not supported for this symbol."),
+        ("then", {"pendingQuantity": ...}, *_missing("pendingQuantity")),
     ],
     "web-socket-api.md, sections of the methods: one of two is needed, and what excludes each other": [
         ("cancel", {"orderId": ...}, *_either("orderId", "origClientOrderId")),
@@ -349,6 +351,14 @@ RULES: Final[dict[str, list[Row]]] = {
         ("my trades", {"fromId": 1, "endTime": _START}, *_BAD_COMBINATION),
         ("my trades", {"orderId": 1, "startTime": _START}, *_BAD_COMBINATION),
         ("my trades", {"orderId": 1, "endTime": _START}, *_BAD_COMBINATION),
+        ("prevented", {"preventedMatchId": 1}, *_BAD_COMBINATION),
+        *(
+            ("allocations", {name: 1, "startTime": _START}, *_BAD_COMBINATION)
+            for name in ("orderId", "fromAllocationId")
+        ),
+        *((base, {"timeZone": zone}, *_invalid("timeZone")) for base in ("klines", "ui klines") for zone in _ZONES),
+        ("window", {"windowSize": "60h"}, *_invalid("windowSize")),
+        ("window", {"windowSize": "0m"}, *_invalid("windowSize")),
     ],
     "errors.md, -1127: at most 24 hours": [
         (
@@ -420,6 +430,12 @@ RULES: Final[dict[str, list[Row]]] = {
     "errors.md, messages of the matching engine: -2010, -2011, -2013, -2036, -2038": [
         ("limit", {"symbol": "OLDUSDT"}, -2010, "Market is closed."),
         ("limit", {"quantity": "100"}, -2010, "Account has insufficient balance for requested action."),
+        (
+            "market",
+            {"quantity": ..., "quoteOrderQty": "100"},
+            -2010,
+            "Order book liquidity is less than symbol minimum quantity.",
+        ),
         ("market", {"symbol": "PLAINUSDT"}, -2010, "Market orders are not supported for this symbol."),
         ("stop", {"symbol": "PLAINUSDT"}, -2010, "Stop loss orders are not supported for this symbol."),
         ("stop limit", {"symbol": "PLAINUSDT"}, -2010, "Stop loss limit orders are not supported for this symbol."),

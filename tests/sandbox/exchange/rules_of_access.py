@@ -66,6 +66,14 @@ LIST: Final[Json] = {
 
 
 _MINE: Final[Json] = {"symbol": "BTCUSDT", "origClientOrderId": "mine"}
+_SELL: Final[Json] = {"symbol": "BTCUSDT", "side": "SELL", "quantity": "1"}
+_THEN: Final = Ask("orderList.place.oto", LIST | {"pendingQuantity": "1"})
+
+
+def _replace(times: int = 1, **changes: Any) -> Ask:
+    named = {} if "cancelOrderId" in changes else {"cancelOrigClientOrderId": "mine"}
+    given = LIMIT | {"quantity": "1", "cancelReplaceMode": "STOP_ON_FAILURE"} | named | changes
+    return Ask("order.cancelReplace", given, times=times)
 
 
 def _amend(new: str, name: str = "mine", **more: Any) -> Ask:
@@ -256,6 +264,78 @@ RULES: Final[dict[str, list[Rule]]] = {
             400,
             -2011,
             "Order was not canceled due to cancel restrictions.",
+        ),
+        # "If you cancel an individual order from an order list, the entire order list is canceled."
+        Rule(
+            (_THEN, Ask("order.cancel", _MINE)),
+            Ask("orderList.cancel", {"symbol": "BTCUSDT", "orderListId": 0}),
+            400,
+            -2011,
+            "Unknown order sent.",
+        ),
+        # "If both conditions are not met the request will be rejected."
+        Rule(
+            (_THEN,),
+            Ask("orderList.cancel", {"symbol": "BTCUSDT", "orderListId": 0, "listClientOrderId": "wrong"}),
+            400,
+            -2011,
+            None,
+        ),
+    ],
+    'web-socket-api.md, "Cancel and replace order"': [
+        Rule((PLACE,), _replace(), 200),
+        # "The new order can reuse old `clientOrderId` of the canceled order."
+        Rule((PLACE,), _replace(newClientOrderId="mine"), 200),
+        # "Filters [...] are evaluated before cancellation", so the order is still there.
+        Rule((PLACE,), _replace(price="100.001"), 400, -1013, "Filter failure: PRICE_FILTER"),
+        Rule((PLACE, _replace(price="100.001")), Ask("order.cancel", _MINE), 200),
+        # "In `STOP_ON_FAILURE` mode, if the new order placement fails, the old order is still canceled."
+        Rule((PLACE,), _replace(quantity="1000"), 409, -2021, "Order cancel-replace partially failed."),
+        Rule((PLACE, _replace(quantity="1000")), Ask("order.cancel", _MINE), 400, -2011, "Unknown order sent."),
+        # "If new order placement is not attempted, your order count is still incremented."
+        Rule(
+            (_replace(times=4),),
+            PLACE,
+            429,
+            -1015,
+            "Too many new orders; current limit is 4 orders per 10 SECOND.",
+        ),
+        Rule(
+            (PLACE,), _replace(cancelRestrictions="ONLY_PARTIALLY_FILLED"), 400, -2022, "Order cancel-replace failed."
+        ),
+        Rule(
+            (PLACE,),
+            _replace(cancelOrderId=1, cancelOrigClientOrderId="wrong"),
+            400,
+            -2022,
+            "Order cancel-replace failed.",
+        ),
+    ],
+    'errors.md, "Messages for -2010": prices beside those of the book and of the last trade': [
+        Rule(
+            (PLACE,),
+            Ask("order.place", _SELL | {"type": "LIMIT_MAKER", "price": "100"}),
+            400,
+            -2010,
+            "Order would immediately match and take.",
+        ),
+        *(
+            Rule(
+                (PLACE, FILLED),
+                Ask("order.place", _SELL | {"type": kind, "stopPrice": "100", "side": side}),
+                400,
+                -2010,
+                "Order would trigger immediately.",
+            )
+            for kind in ("STOP_LOSS", "TAKE_PROFIT")
+            for side in ("BUY", "SELL")
+        ),
+        Rule(
+            (PLACE, FILLED),
+            Ask("orderList.place", _SELL | {"price": "99", "stopPrice": "90"}),
+            400,
+            -2010,
+            "The relationship of the prices for the orders is not correct.",
         ),
     ],
 }
