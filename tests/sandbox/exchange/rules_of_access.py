@@ -265,6 +265,18 @@ RULES: Final[dict[str, list[Rule]]] = {
             -2011,
             "Order was not canceled due to cancel restrictions.",
         ),
+        *(
+            Rule(
+                (PLACE,),
+                Ask(method, {"symbol": "BTCUSDT", "orderId": 1, "origClientOrderId": "wrong"} | more),
+                400,
+                -2039,
+                "Client order ID is not correct for this order ID.",
+            )
+            for method, more in (("order.status", {}), ("order.amend.keepPriority", {"newQty": "0.5"}))
+        ),
+        # "Freeing it up for new orders."
+        Rule((PLACE, Ask("order.cancel", _MINE)), PLACE, 200),
         # "If you cancel an individual order from an order list, the entire order list is canceled."
         Rule(
             (_THEN, Ask("order.cancel", _MINE)),
