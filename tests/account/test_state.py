@@ -205,12 +205,23 @@ def test_g10_a_list_of_a_status_that_is_not_known_is_open(status: str) -> None:
 
 def test_orders_that_ended_are_kept_by_number_with_their_fills_and_names() -> None:
     state = fresh(keep=2)
+    state.settle()
     for number in (1, 2, 3):
         state.take_fill(("BTCUSDT", number), a_fill(number), "event")
         state.take_order(an_order(number, status="FILLED", executed_qty=D(2)), "event")
     assert list(state.closed_orders) == list(state.fills) == [("BTCUSDT", 2), ("BTCUSDT", 3)]
     assert state.named("BTCUSDT", "order-1") is None
     assert state.named("BTCUSDT", "order-3") == state.order(("BTCUSDT", 3))
+
+
+def test_g5_an_order_whose_trades_were_missed_is_kept_until_all_was_asked_for() -> None:
+    state = fresh(keep=1)
+    for number in (1, 2, 3):
+        state.take_order(an_order(number, status="FILLED", executed_qty=D(number != 2), update_time=number), "query")
+    state.forget_older(3)
+    assert list(state.closed_orders) == [("BTCUSDT", 1), ("BTCUSDT", 3)]
+    state.settle()
+    assert list(state.closed_orders) == [("BTCUSDT", 3)]
 
 
 def test_what_ended_before_a_time_is_forgotten_and_what_is_open_is_not() -> None:

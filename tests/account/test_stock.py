@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import pytest
@@ -16,8 +18,10 @@ from bintrio.account.state import State
 from bintrio.account.stock import Stock
 from bintrio.api._base import Request
 from bintrio.api.account import Order
-from bintrio.requests import AccountStatus, AllOrders
+from bintrio.requests import AccountStatus, AllOrders, OrderPlace
+from bintrio.sandbox import RefuseConnection
 
+from .test_live import BUY, following, settled
 from .test_state import an_account, an_order, position
 
 Cut: TypeAlias = Callable[[Sequence[Order], int], Sequence[Order]]
@@ -142,3 +146,24 @@ async def test_g5_an_account_asks_again_where_the_answer_is_older_than_what_was_
     assert told == [1, 2, "current"]
     assert state.holdings["USDT"].free == 7
     assert f"account.status is of {NOW - 9}, and events have told of {NOW - 5}" in caplog.text
+
+
+@pytest.mark.parametrize(("keep", "keep_for"), [(1000, 60), (1, 86_400)])
+async def test_g5_trades_are_told_of_orders_too_that_are_not_kept_once_all_is_known(
+    autojump_clock: MockClock, keep: int, keep_for: float
+) -> None:
+    async with following(keep=keep, keep_for=keep_for) as (sandbox, bent, account):
+        await settled(account)
+        placed = [await bent.session.send(OrderPlace(**BUY)) for _ in range(3)]
+        await trio.sleep(1)
+        seen = account.version
+        sandbox.inject(RefuseConnection(times=None))
+        sandbox.disconnect()
+        for order in placed:
+            sandbox.fill(order.order_id, Decimal(2))
+        await trio.sleep(120)
+        sandbox.clear_faults()
+        await settled(account)
+        told = Counter(type(change).__name__ for change in account._state.changes_after(seen))
+        assert (told["OrderChanged"], told["FillAdded"]) == (3, 3)
+        assert len(account.closed_orders) == min(keep, 3 if keep_for > 60 else 0)

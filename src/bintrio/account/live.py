@@ -103,7 +103,8 @@ class LiveAccount:
 
     Attributes:
         orders: the open orders, by symbol and order id.
-        closed_orders: the latest ``keep`` that have ended within ``keep_for`` seconds, by symbol and order id.
+        closed_orders: the latest ``keep`` that have ended, by symbol and order id; with the next change those are gone
+            that ended more than ``keep_for`` seconds ago.
         balances: what there is of each asset.
         lists: order lists, by their id: those that are open, and as many others as there may be closed orders.
     """
@@ -142,7 +143,8 @@ class LiveAccount:
     def as_of(self) -> int:
         """The exchange's time, in the unit of the session, up to which all of this is known; now, if `is_current`.
 
-        Once the account was left, or its session closed, it stays at that time.
+        It is 0 until queries must show all that there was on entering: for two seconds, if they are answered. Once the
+        account was left, or its session closed, it stays at that time.
         """
         return self._session.now() if self._state.as_of is None else self._state.as_of
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from decimal import Decimal
+from itertools import islice, takewhile
 from typing import Final
 
 import msgspec
@@ -237,9 +238,7 @@ class State:
         else:
             self.open_orders.pop(key, None)
             self.closed_orders[key] = order
-            # The first that has ended: a dict keeps the order in which keys came.
-            if len(self.closed_orders) > self.keep:
-                self._forget_oldest()
+            self._forget_surplus()
         # The latest one that had the name counts, as with the exchange.
         self._name(key, order)
         self._tell(OrderChanged(version=self.version + 1, source=source, before=known, after=order))
@@ -247,14 +246,27 @@ class State:
 
     def forget_older(self, time: int) -> None:
         """Keep no order, and no list, that ended before a time."""
-        while self.closed_orders and next(iter(self.closed_orders.values())).update_time < time:
-            self._forget_oldest()
+        # A dict keeps the order in which keys came: the first has ended first.
+        for key, _ in list(takewhile(lambda item: item[1].update_time < time, self.closed_orders.items())):
+            if not self._is_asked_for(key):
+                self._forget_closed(key)
         for number in [number for number, each in self.lists.items() if each.transaction_time < time]:
             if is_done_list(self.lists[number]):  # one that is open may have been placed long ago
                 del self.lists[number]
 
-    def _forget_oldest(self) -> None:
-        key = next(iter(self.closed_orders))
+    def _forget_surplus(self) -> None:
+        """Keep as many closed orders as are to be kept."""
+        surplus = len(self.closed_orders) - self.keep
+        if surplus > 0:
+            spare = (key for key in self.closed_orders if not self._is_asked_for(key))
+            for key in list(islice(spare, surplus)):
+                self._forget_closed(key)
+
+    def _is_asked_for(self, key: OrderKey) -> bool:
+        """Whether its trades were missed, and are yet to be asked for: once all was asked for, they need no order."""
+        return self.as_of is not None and self.executed(key) < self.closed_orders[key].executed_qty
+
+    def _forget_closed(self, key: OrderKey) -> None:
         del self.closed_orders[key]
         self._forget(key)
 
@@ -436,6 +448,7 @@ class State:
         if self.as_of is not None:
             self.as_of = None
             self._tell(Certainty(version=self.version + 1, source="query", as_of=None))
+        self._forget_surplus()
 
     def _tell(self, change: Change) -> None:
         self.version = change.version

@@ -164,7 +164,7 @@ class WorldWalk(_WorldMarket, frozen=True, kw_only=True, tag="random-walk"):
     Attributes:
         seed: of the chance.
         volatility: the standard deviation of a day's return; 0.02 are 2 %.
-        interval: seconds from one trade of a symbol to the next, on average.
+        interval: seconds from one trade of a symbol to the next, on average; a `RandomWalk` has 10 by itself.
         prices: where the walks start, by symbol; 100 for those that have none.
     """
 

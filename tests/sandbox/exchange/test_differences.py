@@ -14,6 +14,7 @@ import pytest
 from bintrio.api.general import ExchangeInfo
 from bintrio.api.trading import OrderPlace
 from bintrio.sandbox.exchange.auth import SandboxAccount
+from bintrio.sandbox.exchange.commissions import Commissions
 from bintrio.sandbox.exchange.exchange import Exchange
 from bintrio.sandbox.exchange.limits import Limits
 from bintrio.sandbox.exchange.messages import Number, read_message
@@ -120,7 +121,7 @@ def test_permission_sets_are_shown_unless_they_are_not_wanted(client: Client) ->
     """web-socket-api.md, line 1494: "whether the content of the `permissionSets` field is populated or not"."""
     assert client.result("exchangeInfo", **OF_BTC)["symbols"][0]["permissionSets"] == [["SPOT"]]
     hidden = client.result("exchangeInfo", **OF_BTC, showPermissionSets=False)["symbols"][0]
-    assert not hidden.get("permissionSets")
+    assert hidden["permissionSets"] == []
 
 
 @pytest.mark.parametrize("method", ["ticker.24hr", "ticker.price", "ticker.book"])
@@ -234,3 +235,13 @@ def test_lists_may_come_as_json_text() -> None:
     by_name: Any = read_request(ExchangeInfo, {"symbols": '["BTCUSDT"]'})
     by_permission: Any = read_request(ExchangeInfo, {"permissions": '["SPOT"]'})
     assert (by_name.symbols, by_permission.permissions) == (("BTCUSDT",), ("SPOT",))
+
+
+def test_no_commission_is_written_with_eight_decimals(client: Client) -> None:
+    """sor_faq.md, lines 58, 122 and 131: `"commission": "0.00000000"`."""
+    for account in client.exchange.engine.accounts.values():
+        account.commissions = Commissions()
+    client.trade("order.place", **SELL)
+    order = client.trade("order.place", **EATS, quantity="1")
+    assert [fill["commission"] for fill in order["fills"]] == ["0.00000000"]
+    assert {trade["commission"] for trade in client.trade("myTrades", **OF_BTC)} == {"0.00000000"}

@@ -22,6 +22,9 @@ from .orders import NOTHING, Execution, Order, OrderList, Trade
 from .refusals import Refusal
 from .reports import Reports
 
+# As the exchange writes it.
+_NO_COMMISSION: Final = Decimal("0.00000000")
+
 
 class Settlement:
     """Moves money between accounts.
@@ -152,7 +155,7 @@ class Settlement:
     ) -> tuple[Decimal, str]:
         """Take the commission. What a list's working order buys for the others is locked for them."""
         commissions = account.commissions
-        due, paid_in = NOTHING, asset
+        due, paid_in = _NO_COMMISSION, asset
         # Most accounts of tests pay none.
         if not commissions.are_none:
             due = commissions.due(received, is_maker=is_maker, is_buyer=order.is_buy)

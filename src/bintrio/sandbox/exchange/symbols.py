@@ -133,7 +133,7 @@ class Symbol(Shown, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def as_json(self, *, show_permission_sets: bool = True) -> dict[str, Any]:
         """Its item of ``exchangeInfo``."""
         # Accounts here may trade all symbols, so there is one set.
-        sets = {"permissionSets": [["SPOT"]]} if show_permission_sets else {}
+        sets = [["SPOT"]] if show_permission_sets else []
         return {
             "symbol": self.name,
             "status": self.status,
@@ -159,7 +159,7 @@ class Symbol(Shown, frozen=True, forbid_unknown_fields=True, kw_only=True):
             "filters": self.all_filters(),
             # As on the exchange, where the sets have taken its place.
             "permissions": [],
-            **sets,
+            "permissionSets": sets,
             "defaultSelfTradePreventionMode": self.default_stp_mode,
             "allowedSelfTradePreventionModes": self.allowed_stp_modes,
         }
