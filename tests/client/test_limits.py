@@ -17,7 +17,7 @@ import bintrio
 from bintrio._protocol.rate_limits import LocalLedger
 from bintrio.errors import BintrioError, NotSent
 from bintrio.requests import OrderPlace
-from tests.peer import ACK, LIMITS, START, URL, Json, Peer
+from tests.peer import ACK, LIMITS, START, URL, Json, Peer, open_pair
 from tests.refusing import World, quietly
 from tests.sessions import HMAC
 
@@ -191,3 +191,19 @@ async def tell(session: bintrio.Session, world: World, where: str, odd: list[Jso
 def may_be_right(limit: Json) -> bool:
     """As far as anybody can tell without the exchange's own table of limits."""
     return 1 <= limit["limit"] <= 10**9 and limit["rateLimitType"] in {"REQUEST_WEIGHT", "ORDERS", "CONNECTIONS"}
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+async def test_g8_what_nobody_waits_for_any_more_is_settled_when_its_connection_ends(
+    autojump_clock: MockClock, is_cut: bool
+) -> None:
+    ledger = LocalLedger()
+    async with open_pair(ledger=ledger) as (session, exchange):
+        with trio.move_on_after(1):
+            await session.ping()
+        assert ledger.open_charges == 1
+        if is_cut:
+            await exchange.peers[0].cut()
+            await wait_all_tasks_blocked()
+            assert ledger.open_charges == 0
+    assert ledger.open_charges == 0

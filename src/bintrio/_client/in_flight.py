@@ -239,6 +239,11 @@ class Owed:
             if not call.api.repeatable:
                 remember(self._calls, call.wire_id, call, OWED_ANSWERS)
 
+    def write_off(self, now: int) -> None:
+        """The connection has ended, so hardly an answer will come: what was charged counts as it is."""
+        for debt in self._debts.values():
+            debt.account.ledger.settle(debt.charge, (), now)
+
     def take(self, envelope: Envelope, now: Timestamp) -> Debt | None:
         """Tell the call that an answer belongs to, if it is one of these that trades.
 

@@ -130,6 +130,7 @@ class Waiting:
 
     def lose(self, cause: Exception) -> None:
         """Tell each that the connection has ended, and whether bytes of it may have left (G7)."""
+        self.owed.write_off(ticks())
         for call in self.calls.values():
             # A wire that closes in good order writes what is queued. So it is taken back, and may go elsewhere.
             is_sent = not self.wire.withdraw(call.outgoing)
