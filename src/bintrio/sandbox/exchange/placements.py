@@ -30,9 +30,7 @@ def exact(number: Any) -> Decimal:
     """A Decimal with eight decimals; 0 for None. A request's type says what it accepts; it holds Decimals."""
     if number is None:
         return ZERO
-    # A sum has as many decimals as the finer of the two, and takes half the time.
-    with_decimals: Decimal = number + ZERO
-    return with_decimals if with_decimals.same_quantum(ZERO) else _quantize(number, SMALLEST)
+    return _quantize(number, SMALLEST)
 
 
 def as_order(request: Placement, symbol: Symbol, order_id: int, owner: int, now: int) -> Order:

@@ -86,6 +86,9 @@ class Replicas:
 
     def note(self, notices: Iterable[Notice], now: int) -> None:
         """Take note of what has changed just now."""
+        # Without a lag, there are no copies to feed.
+        if not self._lag:
+            return
         changes: dict[int, list[Notice]] = {}
         for notice in notices:
             # Of an account without a copy, nothing is copied.
