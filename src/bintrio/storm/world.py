@@ -40,6 +40,10 @@ REST: Final = 300.0
 """Seconds after which everything that was lost has been found out: a silent connection is given up after a minute, and
 the longest hold that is drawn takes a minute and a half."""
 
+SILENCE: Final = 150.0
+"""Seconds before the last loss in which mostly nothing comes but pings and their answers: how far back the gap of that
+loss leads tells whether they count as having heard of the exchange."""
+
 LAST: Final = 20.0
 """Seconds from the last call to the end: a ledger keeps a charge that nobody settles for a minute."""
 
@@ -152,6 +156,7 @@ async def _play(plan: Plan, sandbox: Sandbox, program: Program) -> Remains:
         remains = remains_of(program, sandbox)
         # One last call goes down with its connection, so that what was charged for both has to be settled.
         if not plan.is_calm:
+            await trio.sleep(SILENCE)
             sandbox.inject(Disconnect(method="ping", executed=True))
             await program.do(Ask())
             await trio.sleep(LAST)
