@@ -122,7 +122,7 @@ async def test_who_waits_for_a_list_has_the_fills_of_its_orders(autojump_clock: 
         assert sum(map(filled_of, group.orders)) == 1
 
 
-async def test_fills_of_an_order_that_the_account_has_forgotten_are_found(autojump_clock: MockClock) -> None:
+async def test_fills_of_orders_that_the_account_is_to_forget_are_found(autojump_clock: MockClock) -> None:
     async with following(keep=1) as (sandbox, _, account):
         orders = [await account.place(**BUY) for _ in range(3)]
         sandbox.disconnect()
@@ -132,6 +132,7 @@ async def test_fills_of_an_order_that_the_account_has_forgotten_are_found(autoju
         for order in orders:
             assert await order.filled()
         assert [filled_of(order) for order in orders] == [2, 2, 2]
+        await settled(account)
         assert len(account.closed_orders) == 1
 
 

@@ -268,6 +268,7 @@ def test_g10_an_order_whose_name_did_not_come_has_none(
     for name in values.keys() - came:
         report = without(report, name)
     state = fresh(keep=0)
+    state.settle()
     state.apply(report)
     (order,) = state.open_orders.values()
     assert order.missing_fields == (() if known_as else ("client_order_id",))
