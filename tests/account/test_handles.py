@@ -382,4 +382,5 @@ async def test_what_an_answer_does_not_say_of_an_order_with_an_id_of_the_account
         bent.bends[requests.OrderPlace] = raising(ProtocolViolation("the test says so"))
         order = await account.place(**BUY, new_client_order_id=own_id)
         assert await order.placed() is not None
+        await wait_all_tasks_blocked()  # an event may tell of it before anybody asks
         assert [sent_at is None for sent_at in asked] == [own_id is None]
